@@ -1,0 +1,151 @@
+//! Runs commands on this host. The one module that calls `tokio::process`.
+//!
+//! A child leads a process group of its own: a Ctrl-C or a runner's SIGTERM that is meant for us cannot
+//! cut a teardown in half, and a deadline or a dropped future kills the child with all its descendants.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+
+use super::{Command, CommandError, Failure, Output, Runner};
+
+/// The runner for this host.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Local;
+
+impl Runner for Local {
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let result = to_the_end(command).await.map_err(|failure| CommandError {
+                command: command.to_string(),
+                place: String::new(),
+                failure,
+            });
+            let status = if result.is_ok() { "ok" } else { "failed" };
+            tracing::debug!(%command, status, elapsed_ms = started.elapsed().as_millis() as u64, "command");
+            result
+        })
+    }
+}
+
+async fn to_the_end(command: &Command) -> Result<Output, Failure> {
+    let (mut child, _group) = spawn(command, Stdio::piped())?;
+    let mut stdin = child.stdin.take();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let served = tokio::time::timeout(command.deadline(), async {
+        let feed = async {
+            if let Some(mut pipe) = stdin.take() {
+                // A child that does not read its input is not an error of the write.
+                let _ = pipe.write_all(command.input_bytes()).await;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        let drain_out = async {
+            if let Some(mut pipe) = out {
+                pipe.read_to_end(&mut stdout).await?;
+            }
+            Ok(())
+        };
+        let drain_err = async {
+            if let Some(mut pipe) = err {
+                pipe.read_to_end(&mut stderr).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(feed, drain_out, drain_err)?;
+        child.wait().await
+    })
+    .await;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match served {
+        Err(_) => Err(Failure::Deadline {
+            within: command.deadline(),
+            stdout: text(&stdout),
+            stderr: text(&stderr),
+        }),
+        Ok(Err(error)) => Err(Failure::Streams(error)),
+        Ok(Ok(status)) if status.success() => Ok(Output { stdout, stderr }),
+        Ok(Ok(status)) => Err(Failure::Status {
+            status: status.to_string(),
+            code: status.code(),
+            stdout: text(&stdout),
+            stderr: text(&stderr),
+        }),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the module that starts processes")]
+fn spawn(command: &Command, output: Stdio) -> Result<(Child, Group), Failure> {
+    let mut process = tokio::process::Command::new(command.program());
+    process
+        .args(command.arguments())
+        .envs(command.environment().iter().map(|(name, value)| (name, value)))
+        .stdin(if command.input_bytes().is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .process_group(0);
+    if let Some(directory) = command.directory() {
+        process.current_dir(directory);
+    }
+    let child = process.spawn().map_err(Failure::Start)?;
+    let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    Ok((child, group))
+}
+
+/// Kills what is left of a child's process group when the child is no longer waited for.
+#[derive(Debug)]
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // ESRCH is the usual answer: everybody has left already.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// A process that runs beside us until it is dropped, for instance the containerd that unpacks images
+/// while the node image is built. Its process group is killed when this value goes.
+#[derive(Debug)]
+pub struct Background {
+    child: Child,
+    _group: Group,
+}
+
+impl Background {
+    /// Starts the command; its deadline does not apply, its streams are discarded.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(command: &Command) -> Result<Self, CommandError> {
+        let (mut child, group) = spawn(command, Stdio::null()).map_err(|failure| CommandError {
+            command: command.to_string(),
+            place: String::new(),
+            failure,
+        })?;
+        if let Some(mut stderr) = child.stderr.take() {
+            tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        }
+        Ok(Self { child, _group: group })
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks the process to end (SIGTERM) and waits until it has.
+    pub async fn stop(mut self) {
+        if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
+        }
+        let _ = self.child.wait().await;
+    }
+}

@@ -1,0 +1,91 @@
+//! The only place a process starts: commands are values, runners run them.
+//!
+//! Making a [`Command`] is pure and can be snapshot-tested; running it belongs to a [`Runner`]. Nothing
+//! else in the project calls `std::process` or `tokio::process` (clippy forbids it), so every child has
+//! a deadline, a process group of its own and an error that carries both output streams.
+
+mod command;
+mod container;
+mod local;
+mod scripted;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+pub use command::{Command, Output};
+pub use container::InContainer;
+pub use local::{Background, Local};
+pub use scripted::{Exchange, Scripted};
+
+/// Runs commands somewhere: on this host, in a node, or out of a script in tests.
+pub trait Runner: Debug + Send + Sync {
+    /// Runs the command to its end and returns its output when it exited with 0.
+    ///
+    /// # Errors
+    /// [`CommandError`] when the program cannot be started, exits with another status, is killed by a
+    /// signal or outlives its deadline; in the last case its whole process group is killed first.
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>>;
+}
+
+/// A command that did not end well.
+#[derive(Debug, thiserror::Error)]
+#[error("run `{command}`{place}: {failure}")]
+pub struct CommandError {
+    /// The command as a person would type it, secrets hidden.
+    pub command: String,
+    /// Where it ran, as ` in <place>`, or nothing for this host.
+    pub place: String,
+    /// What went wrong.
+    pub failure: Failure,
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It could not be started at all.
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+    /// Its streams could not be served.
+    #[error("lost its streams: {0}")]
+    Streams(std::io::Error),
+    /// It ran and said no.
+    #[error("{status}{}", streams(.stdout, .stderr))]
+    Status {
+        /// `exit status: 1`, `signal: 9 (SIGKILL)`.
+        status: String,
+        /// The exit code, unless a signal ended it.
+        code: Option<i32>,
+        /// Standard output.
+        stdout: String,
+        /// Standard error.
+        stderr: String,
+    },
+    /// It was still running at its deadline and was killed.
+    #[error("still running after {}s, killed{}", .within.as_secs(), streams(.stdout, .stderr))]
+    Deadline {
+        /// The deadline it was given.
+        within: Duration,
+        /// Standard output so far.
+        stdout: String,
+        /// Standard error so far.
+        stderr: String,
+    },
+    /// A script of a test did not expect it.
+    #[error("not in the script: {0}")]
+    Unscripted(String),
+}
+
+/// The last lines of both streams, indented, for an error message.
+fn streams(stdout: &str, stderr: &str) -> String {
+    const LAST: usize = 25;
+    let mut text = String::new();
+    for (name, stream) in [("stdout", stdout), ("stderr", stderr)] {
+        let lines: Vec<&str> = stream.trim_end().lines().collect();
+        for line in &lines[lines.len().saturating_sub(LAST)..] {
+            text.push_str(&format!("\n  {name}: {line}"));
+        }
+    }
+    text
+}
