@@ -1,0 +1,83 @@
+//! Why the ledger cannot be read or changed, and what to do about it.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+
+use crate::plan::PlanError;
+
+use super::ledger::VERSION;
+
+/// Why the ledger cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A file or folder.
+    #[error("{attempt} {path}")]
+    File {
+        /// `read`, `lock`, `write`, `make folder`.
+        attempt: &'static str,
+        /// Which.
+        path: Utf8PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is torn, or something else altogether.
+    #[error("{path} is no registry, or a damaged one; it is left as it is")]
+    Damaged {
+        /// The ledger.
+        path: Utf8PathBuf,
+        /// Where it stops to make sense.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A newer version of us wrote it.
+    #[error("{path} has format {version}, and this version of homelab knows formats up to {VERSION}")]
+    Newer {
+        /// The ledger.
+        path: Utf8PathBuf,
+        /// Its format.
+        version: u32,
+    },
+    /// Some entries make no sense, and this step depends on them.
+    #[error("{path} has broken entries: {}", .entries.join("; "))]
+    Broken {
+        /// The ledger.
+        path: Utf8PathBuf,
+        /// Each of them, with what is wrong.
+        entries: Vec<String>,
+    },
+    /// There is no such instance.
+    #[error("no instance '{name}'")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// What a new instance asks for is taken.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl RegistryError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Damaged { path, .. } => Some(format!(
+                "restore {path} from a backup; or move it away and run `homelab reap`, \
+                 which removes what no instance explains"
+            )),
+            Self::Newer { .. } => Some("use the newer homelab that wrote it".to_owned()),
+            Self::Broken { path, .. } => Some(format!(
+                "what they occupy is unknown: correct them in {path}, or remove them there"
+            )),
+            Self::Unknown { .. } => Some("`homelab instance list` shows the names".to_owned()),
+            Self::Plan(PlanError::InUse {
+                what: "name", value, ..
+            }) => Some(format!("`homelab down {value}` frees it; or choose another name")),
+            Self::Plan(PlanError::Exhausted { .. }) => {
+                Some("`homelab down NAME` frees what an instance has".to_owned())
+            }
+            Self::File { .. } | Self::Plan(_) => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! An entry of the registry: what one instance has claimed, and who may still need it.
+
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{CniKind, Durability, EngineKind, Topology};
+
+/// One instance: one cluster with its network, names and owner. The registry's file is a list of these;
+/// fields that a newer version wrote are kept in `other`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Its name, a DNS label, unique on this host.
+    pub name: String,
+    /// Its host network, a /24.
+    pub subnet: Ipv4Net,
+    /// The first label of its DNS suffix `<tldPrefix>.lab`.
+    pub tld_prefix: String,
+    /// When it was claimed.
+    pub created_at: Timestamp,
+    /// Which nodes it has.
+    pub topology: Topology,
+    /// How many workers.
+    pub workers: u8,
+    /// What makes its nodes.
+    pub engine: EngineKind,
+    /// Whether its data survives a power cut.
+    pub durability: Durability,
+    /// What Kubernetes needs to know.
+    pub k8s: K8s,
+    /// How far it is.
+    pub state: State,
+    /// The process that may still need it; none for an operator's instance, which outlives its command.
+    pub owner: Option<Owner>,
+    /// The instances it is joined with on purpose.
+    #[serde(default)]
+    pub federated: Vec<String>,
+    /// Fields of newer versions.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The Kubernetes part of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct K8s {
+    /// Always `kubeadm` today.
+    pub distribution: String,
+    /// The version with its `v`.
+    pub version: String,
+    /// Where pods get their addresses.
+    pub pod_cidr: Ipv4Net,
+    /// Where services get theirs.
+    pub service_cidr: Ipv4Net,
+    /// The context in the merged kubeconfig.
+    pub kubeconfig_context: String,
+    /// The subject of the instance's own certificate authority.
+    pub ca_name: String,
+    /// The pod network.
+    pub cni: CniKind,
+    /// Fields of newer versions.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How far an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Recorded; its nodes may or may not exist.
+    Creating,
+    /// It came up.
+    Running,
+    /// Its creation failed and something may be left.
+    Failed,
+    /// It is being taken down.
+    Destroying,
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Destroying => "destroying",
+        })
+    }
+}
+
+/// A process that needs an instance. Pids are reused, so the start time and the boot belong to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// Its process id.
+    pub pid: u32,
+    /// Its start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`, proc_pid_stat(5)).
+    pub start_time: u64,
+    /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+    /// The run it belongs to, as evidence folders are named.
+    pub run_id: String,
+}

@@ -1,0 +1,19 @@
+//! What this host already runs: a ledger of instances, written ahead.
+//!
+//! An instance is recorded before anything of it is made and removed after everything of it is gone, so
+//! a crash at any moment leaves an entry that says what to clean up. Next in the flow: `plan` decides what
+//! a new instance gets while the ledger is locked.
+
+mod error;
+mod instance;
+mod owner;
+mod lock;
+mod ledger;
+mod replace;
+mod store;
+
+pub use error::RegistryError;
+pub use instance::{Instance, K8s, Owner, State};
+pub use ledger::Entry;
+pub(crate) use replace::replace;
+pub use store::Registry;
