@@ -1,1 +1,42 @@
-//! harness.
+//! Real clusters, lent to one test.
+//!
+//! ```no_run
+//! use harness::{MultiClusterFixture, ping};
+//! use provisioner::spec::{ClusterSpec, Topology};
+//!
+//! # async fn test() -> anyhow::Result<()> {
+//! MultiClusterFixture::builder()
+//!     .cluster(ClusterSpec::new("acme").topology(Topology::Multi))
+//!     .cluster(ClusterSpec::new("globex").topology(Topology::Multi))
+//!     .run(async |fx| {
+//!         let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
+//!         acme.run_pod(ping(acme.node("acme-cp-1").ip())).await?.assert_output_contains(" 0% packet loss");
+//!         acme.run_pod(ping(globex.node("globex-cp-1").ip())).await?.assert_output_contains("UNREACHABLE");
+//!         Ok(())
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! 1. [`FixtureBuilder`]: which clusters, and what happens to them after a failure.
+//! 2. [`MultiClusterFixture`]: the clusters while the test runs; [`TestCluster`] is one of them.
+//! 3. [`PodRun`] and [`PodOutput`]: a command in a pod, and what became of it.
+//! 4. [`wait`]: polls whose timeout repeats the last status.
+//!
+//! Teardown has three rings: `run` itself, the `Drop` of the undo stack, and `homelab reap` for what SIGKILL
+//! leaves.
+
+mod builder;
+mod fixture;
+mod cluster;
+mod pod;
+mod name;
+mod evidence;
+mod teardown;
+pub mod fixtures;
+pub mod wait;
+
+pub use builder::{FixtureBuilder, FixtureError, Keep};
+pub use cluster::{ClusterError, TestCluster, TestNode};
+pub use fixture::MultiClusterFixture;
+pub use pod::{PodError, PodOutput, PodRun, ping};

@@ -4,6 +4,14 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::assets::AssetsError;
+use crate::cni::CniError;
+use crate::engine::EngineError;
+use crate::kubeadm::KubeadmError;
+use crate::kubeconfig::KubeconfigError;
+use crate::pki::PkiError;
+use crate::registry::RegistryError;
+
 /// A stage of the flow, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,12 +22,12 @@ pub enum Stage {
     Assets,
     /// Machines and their network exist.
     Nodes,
+    /// Pods have a network to come up in.
+    Network,
     /// Certificate authorities exist.
     Authorities,
     /// The control plane answers.
     Init,
-    /// Pods have a network.
-    Network,
     /// Workers belong to the cluster.
     Join,
     /// All nodes and the cluster's DNS are ready.
@@ -36,9 +44,9 @@ impl Stage {
         Self::Claim,
         Self::Assets,
         Self::Nodes,
+        Self::Network,
         Self::Authorities,
         Self::Init,
-        Self::Network,
         Self::Join,
         Self::Ready,
         Self::Kubeconfig,
@@ -60,4 +68,97 @@ impl fmt::Display for Stage {
             Self::Destroy => "destroy",
         })
     }
+}
+
+/// What a failure left on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residue {
+    /// Nothing: the failure came before anything was made.
+    Nothing,
+    /// The registry knows the instance: `down` or `reap` will finish.
+    Recorded,
+    /// It could not be recorded what is left.
+    Unknown,
+}
+
+/// A cluster that did not come up.
+#[derive(Debug, thiserror::Error)]
+#[error("bring up {cluster}: stage {stage}")]
+pub struct ProvisionError {
+    /// The instance's name.
+    pub cluster: String,
+    /// Where it failed.
+    pub stage: Stage,
+    /// What is left.
+    pub residue: Residue,
+    /// Why.
+    #[source]
+    pub source: StageError,
+}
+
+/// Why a stage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The plan.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The node image.
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    /// The machines.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The certificate authorities.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// kubeadm's own steps, and waiting for what they start.
+    #[error(transparent)]
+    Kubeadm(#[from] KubeadmError),
+    /// The pod network.
+    #[error(transparent)]
+    Cni(#[from] CniError),
+    /// Credentials on the workstation.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+}
+
+impl ProvisionError {
+    /// What to type next.
+    pub fn hint(&self) -> Option<String> {
+        let cause = match &self.source {
+            StageError::Registry(error) => error.hint(),
+            StageError::Assets(error) => error.hint(),
+            _ => None,
+        };
+        cause.or_else(|| match self.residue {
+            Residue::Nothing => None,
+            Residue::Recorded => Some(format!("`homelab down {}` removes what was made", self.cluster)),
+            Residue::Unknown => Some("`homelab reap` removes what no instance explains".to_owned()),
+        })
+    }
+}
+
+/// A cluster that did not go away entirely: each step was tried on its own.
+#[derive(Debug, thiserror::Error)]
+#[error("take down {cluster}: {}", chained(.failures))]
+pub struct DestroyError {
+    /// The instance's name.
+    pub cluster: String,
+    /// Every step that failed.
+    pub failures: Vec<StageError>,
+}
+
+fn chained(failures: &[StageError]) -> String {
+    failures.iter().map(|failure| chain(failure)).collect::<Vec<_>>().join("; ")
+}
+
+/// An error with all its sources on one line, for lists of several failures.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(&format!(": {source}"));
+        next = source.source();
+    }
+    text
 }

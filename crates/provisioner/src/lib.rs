@@ -1,6 +1,34 @@
 //! One cluster: from a wish to a kubeconfig, and back to nothing.
+//!
+//! The flow, in the order in which things happen:
+//!
+//! 1. [`spec`]: what is asked for, every problem reported at once.
+//! 2. [`registry`]: recorded on disk before anything exists; [`plan`] decides what the new entry gets.
+//! 3. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
+//! 4. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
+//! 5. [`cni`]: pods get a network.
+//! 6. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
+//! 7. [`kubeconfig`]: the cluster can be reached.
+//!
+//! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
+//! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
+//! things are.
 
+pub mod home;
+pub mod spec;
+pub mod registry;
+pub mod plan;
 pub mod assets;
-pub mod exec;
+pub mod fabric;
+pub mod engine;
+pub mod node;
+pub mod cni;
+pub mod pki;
+pub mod kubeadm;
+pub mod kubeconfig;
+pub mod provision;
 pub mod error;
 pub mod events;
+pub mod exec;
+
+pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped};

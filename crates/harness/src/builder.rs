@@ -1,0 +1,216 @@
+//! Which clusters a test wants, and the life of the fixture around its body.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use provisioner::Provisioner;
+use provisioner::error::{DestroyError, ProvisionError};
+use provisioner::events::Events;
+use provisioner::home::{Home, HomeError};
+use provisioner::registry::Owner;
+use provisioner::spec::{ClusterSpec, SpecError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cluster::{ClusterError, TestCluster};
+use crate::evidence::{Evidence, say};
+use crate::fixture::MultiClusterFixture;
+use crate::name;
+use crate::teardown::Teardown;
+
+/// Whether clusters stay when the test is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// They go, whatever happens.
+    #[default]
+    Never,
+    /// They stay when the test failed; its output says how to take them down.
+    OnFailure,
+    /// They stay.
+    Always,
+}
+
+/// Says which clusters a test wants.
+#[derive(Debug, Default)]
+pub struct FixtureBuilder {
+    specs: Vec<ClusterSpec>,
+    keep: Keep,
+    events: Option<tokio::sync::mpsc::UnboundedSender<Events>>,
+}
+
+/// Why a fixture could not be had or could not be taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum FixtureError {
+    /// No home.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Not one cluster was asked for.
+    #[error("the fixture has no clusters: a test over nothing proves nothing")]
+    Empty,
+    /// A spec is wrong.
+    #[error("the spec of '{name}'")]
+    Spec {
+        /// Whose.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: SpecError,
+    },
+    /// This process cannot be told from others.
+    #[error("find out who owns the clusters")]
+    Owner(#[source] std::io::Error),
+    /// Signals cannot be listened for.
+    #[error("listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// A cluster did not come up.
+    #[error(transparent)]
+    Provision(#[from] Box<ProvisionError>),
+    /// A cluster came up and cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Someone wants the test to end.
+    #[error("interrupted by {0}")]
+    Interrupted(&'static str),
+    /// The clusters did not go away.
+    #[error("teardown failed: {}", listed(.0))]
+    Teardown(Vec<DestroyError>),
+}
+
+fn listed(failures: &[DestroyError]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl FixtureBuilder {
+    /// Asks for a cluster. Its data need not survive a power cut.
+    #[must_use]
+    pub fn cluster(mut self, spec: ClusterSpec) -> Self {
+        self.specs.push(spec.throw_away());
+        self
+    }
+
+    /// Says whether the clusters stay afterwards.
+    #[must_use]
+    pub fn keep(self, keep: Keep) -> Self {
+        Self { keep, ..self }
+    }
+
+    /// Hands out the fixture's events as soon as it has some, for whoever shows progress.
+    #[must_use]
+    pub fn events(self, to: tokio::sync::mpsc::UnboundedSender<Events>) -> Self {
+        Self { events: Some(to), ..self }
+    }
+
+    /// Brings the clusters up, runs the body, keeps evidence if anything failed, takes everything down.
+    ///
+    /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body.
+    ///
+    /// # Errors
+    /// The body's own error, or a [`FixtureError`]; a failed teardown fails the test.
+    pub async fn run<T, E>(self, body: impl AsyncFnOnce(&MultiClusterFixture) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<FixtureError> + std::fmt::Display,
+    {
+        let provisioner = Provisioner::new(Home::from_env().map_err(FixtureError::from)?);
+        if let Some(to) = &self.events {
+            let _ = to.send(provisioner.events().clone()); // nobody may want to see progress any more
+        }
+        let run = name::run_id();
+        let mut evidence = Evidence::of(&provisioner, &run);
+        reap(&provisioner).await;
+        let teardown = Teardown::new(provisioner.clone());
+        let work = AssertUnwindSafe(async {
+            let clusters = self.bring_up(&provisioner, &teardown, &run).await?;
+            body(&MultiClusterFixture::of(clusters, provisioner.clone())).await
+        });
+        let outcome = tokio::select! {
+            outcome = work.catch_unwind() => outcome,
+            signal = interrupted() => Ok(Err(E::from(signal))),
+        };
+        let failure = match &outcome {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(format!("{error:#}")),
+            Err(panic) => Some(said(panic.as_ref())),
+        };
+        if let Some(why) = &failure {
+            evidence.keep(&provisioner, &teardown.names(), why).await;
+        }
+        if self.keep == Keep::Always || (self.keep == Keep::OnFailure && failure.is_some()) {
+            for name in teardown.keep() {
+                // Without an owner nobody reaps it.
+                let kept = provisioner.disown(&name).map(drop);
+                let why = kept.map_or_else(|error| format!(" ({error})"), |()| String::new());
+                say(&format!("kept: `homelab down {name}` takes it down{why}"));
+            }
+        }
+        let left = teardown.close().await;
+        match outcome {
+            Err(panic) => resume_unwind(panic),
+            Ok(Ok(_)) if !left.is_empty() => Err(FixtureError::Teardown(left).into()),
+            Ok(outcome) => {
+                for failure in left {
+                    say(&format!("teardown failed: {failure}"));
+                }
+                outcome
+            }
+        }
+    }
+
+    async fn bring_up(
+        &self,
+        provisioner: &Provisioner,
+        teardown: &Teardown,
+        run: &str,
+    ) -> Result<Vec<TestCluster>, FixtureError> {
+        if self.specs.is_empty() {
+            return Err(FixtureError::Empty);
+        }
+        let owner = Owner::current(run).map_err(FixtureError::Owner)?;
+        let suffix = name::suffix();
+        let at_once = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        stream::iter(self.specs.iter().map(|spec| {
+            let (owner, suffix) = (owner.clone(), &suffix);
+            async move {
+                let asked = spec.name.clone();
+                let real = ClusterSpec { name: format!("{asked}-{suffix}"), ..spec.clone() };
+                let checked =
+                    real.check().map_err(|source| FixtureError::Spec { name: asked.clone(), source })?;
+                teardown.push(checked.name.as_str());
+                let cluster = provisioner.create(&checked, Some(owner)).await.map_err(Box::new)?;
+                Ok::<_, FixtureError>(TestCluster::of(asked, cluster).await?)
+            }
+        }))
+        .buffered(at_once)
+        .try_collect()
+        .await
+    }
+}
+
+/// Takes away what dead tests left. A failure of that is not this test's.
+async fn reap(provisioner: &Provisioner) {
+    match provisioner.reap().await {
+        Ok(reaped) => {
+            for one in reaped {
+                let how = one.outcome.map_or_else(|error| error.to_string(), |()| "gone".to_owned());
+                say(&format!("reaped {}, {}: {how}", one.instance, one.why));
+            }
+        }
+        Err(error) => say(&format!("could not reap: {error}")),
+    }
+}
+
+/// Waits for somebody to want the test to end.
+async fn interrupted() -> FixtureError {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    match (terminate, interrupt) {
+        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => FixtureError::Interrupted("SIGTERM"),
+            _ = interrupt.recv() => FixtureError::Interrupted("SIGINT"),
+        },
+        (Err(error), _) | (_, Err(error)) => FixtureError::Signals(error),
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the test panicked".to_owned())
+}

@@ -1,0 +1,324 @@
+//! One cluster of a fixture, as its test sees it.
+
+use std::fmt::Debug;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{AttachParams, DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::discovery::{ApiResource, Scope, pinned_kind};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, Config};
+use provisioner::Cluster;
+use provisioner::exec::{Command, CommandError, Output};
+use provisioner::node::Node;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt;
+
+use crate::name;
+use crate::pod::{self, PodError, PodOutput, PodRun};
+use crate::wait::{self, Wait, WaitError};
+
+/// One cluster, under the name that the test gave it.
+#[derive(Clone)]
+pub struct TestCluster {
+    name: String,
+    cluster: Cluster,
+    nodes: Vec<TestNode>,
+    client: Client,
+}
+
+impl Debug for TestCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestCluster").field("name", &self.name).field("cluster", &self.cluster).finish()
+    }
+}
+
+/// One node of it.
+#[derive(Debug, Clone)]
+pub struct TestNode {
+    name: String,
+    node: Node,
+}
+
+/// Why a cluster that is up could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Its kubeconfig cannot be used.
+    #[error("use the kubeconfig {path}")]
+    Kubeconfig {
+        /// Which.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The API server refused.
+    #[error("{attempt} in {cluster}")]
+    Api {
+        /// What was attempted.
+        attempt: String,
+        /// Where.
+        cluster: String,
+        /// What the API server says.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A manifest is none.
+    #[error("read the manifest: {why}")]
+    Manifest {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file on this host.
+    #[error("read {path}")]
+    File {
+        /// Which.
+        path: Utf8PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A node refused.
+    #[error("load an image into {node}")]
+    Load {
+        /// Which.
+        node: String,
+        /// What it says.
+        #[source]
+        source: CommandError,
+    },
+}
+
+impl TestNode {
+    /// Its name as the test says it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name as the host and Kubernetes have it.
+    pub fn real_name(&self) -> &str {
+        self.node.name()
+    }
+
+    /// Its address.
+    pub fn ip(&self) -> Ipv4Addr {
+        self.node.address()
+    }
+
+    /// Runs a command on it.
+    ///
+    /// # Errors
+    /// [`CommandError`] as of any command.
+    pub async fn run(&self, command: &Command) -> Result<Output, CommandError> {
+        self.node.run(command).await
+    }
+
+    pub(crate) async fn read(&self, path: &str) -> Result<String, CommandError> {
+        self.node.read(path).await
+    }
+}
+
+impl TestCluster {
+    pub(crate) async fn of(name: String, cluster: Cluster) -> Result<Self, ClusterError> {
+        let path = cluster.kubeconfig.clone();
+        let unusable = |source| ClusterError::Kubeconfig { path: path.clone(), source };
+        let file = Kubeconfig::read_from(&path).map_err(|error| unusable(error.into()))?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        let config = config.map_err(|error| unusable(error.into()))?;
+        let client = Client::try_from(config).map_err(|error| unusable(error.into()))?;
+        let real = &cluster.instance.name;
+        let nodes = cluster.nodes.iter().map(|node| {
+            let role = node.name().strip_prefix(real.as_str()).unwrap_or_default();
+            TestNode { name: format!("{name}{role}"), node: node.clone() }
+        });
+        Ok(Self { nodes: nodes.collect(), name, cluster, client })
+    }
+
+    /// Its name as the test says it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cluster behind it: plan, registry entry, real names.
+    pub fn inner(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// A client with administrator's rights.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The kubeconfig that knows this cluster and no other.
+    pub fn kubeconfig(&self) -> &Utf8Path {
+        &self.cluster.kubeconfig
+    }
+
+    /// Its nodes, the first control plane first.
+    pub fn nodes(&self) -> &[TestNode] {
+        &self.nodes
+    }
+
+    /// A node by the name that the test uses: `acme-cp-1`.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn node(&self, name: &str) -> &TestNode {
+        let real = name::real_node(name, &self.name, &self.cluster.instance.name).unwrap_or_default();
+        self.nodes.iter().find(|node| node.real_name() == real).unwrap_or_else(|| {
+            let known: Vec<&str> = self.nodes.iter().map(TestNode::name).collect();
+            panic!("'{}' has no node '{name}'; it has {}", self.name, known.join(", "))
+        })
+    }
+
+    pub(crate) fn node_by_real_name(&self, real: &str) -> &TestNode {
+        let found = self.nodes.iter().find(|node| node.real_name() == real);
+        found.unwrap_or_else(|| panic!("'{}' has a pod on '{real}', which is no node of its plan", self.name))
+    }
+
+    /// Runs a pod to its end. A pod that never ran is an error, never output.
+    ///
+    /// # Errors
+    /// [`PodError`].
+    pub async fn run_pod(&self, wanted: PodRun) -> Result<PodOutput, PodError> {
+        pod::run(self, &wanted).await
+    }
+
+    /// Runs a command in a running pod of the default namespace.
+    ///
+    /// # Errors
+    /// [`ClusterError::Api`] when it could not be run at all; the command's own exit code is in the output.
+    pub async fn exec(&self, pod: &str, command: &[&str]) -> Result<PodOutput, ClusterError> {
+        let failed = self.failed(format!("run {command:?} in pod {pod}"));
+        let pods: Api<Pod> = Api::default_namespaced(self.client());
+        let streams = AttachParams::default().stdin(false).stdout(true).stderr(true);
+        let mut process = pods.exec(pod, command.iter().copied(), &streams).await.map_err(&failed)?;
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        let (mut out, mut err) = (process.stdout(), process.stderr());
+        let status = process.take_status();
+        let read_out = async {
+            if let Some(stream) = &mut out {
+                stream.read_to_string(&mut stdout).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        let read_err = async {
+            if let Some(stream) = &mut err {
+                stream.read_to_string(&mut stderr).await?;
+            }
+            Ok(())
+        };
+        let lost = |source| failed(kube::Error::ReadEvents(source));
+        tokio::try_join!(read_out, read_err).map_err(lost)?;
+        let status = match status {
+            Some(status) => status.await,
+            None => None,
+        };
+        let lost = || failed(kube::Error::ReadEvents(std::io::Error::other("the stream ended without a status")));
+        let status = status.ok_or_else(lost)?;
+        let phase = status.status.clone().unwrap_or_default();
+        let causes = status.details.unwrap_or_default().causes.unwrap_or_default();
+        let code = causes.iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+        let code = code.and_then(|cause| cause.message.as_deref()?.parse().ok());
+        let exit_code = match (phase.as_str(), code) {
+            ("Success", _) => 0,
+            (_, Some(code)) => code,
+            // The command never ran: a missing program must not look like one that said no.
+            _ => {
+                let why = status.message.unwrap_or_else(|| "no exit code".to_owned());
+                return Err(failed(kube::Error::ReadEvents(std::io::Error::other(why))));
+            }
+        };
+        Ok(PodOutput { exit_code, stdout, stderr, phase, node: String::new() })
+    }
+
+    /// Applies manifests, one or several YAML documents, on the server's side.
+    ///
+    /// # Errors
+    /// [`ClusterError`] with the object that was refused.
+    pub async fn apply(&self, manifests: &str) -> Result<(), ClusterError> {
+        let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifests)
+            .map_err(|error| ClusterError::Manifest { why: error.to_string() })?;
+        for document in documents.into_iter().filter(|document| !document.is_null()) {
+            let object: DynamicObject = serde_json::from_value(document)
+                .map_err(|error| ClusterError::Manifest { why: error.to_string() })?;
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let (api, kind) = self.api_of(&object).await?;
+            let failed = self.failed(format!("apply {kind} {name}"));
+            let params = PatchParams::apply("homelab").force();
+            api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn api_of(&self, object: &DynamicObject) -> Result<(Api<DynamicObject>, String), ClusterError> {
+        let types = object.types.clone();
+        let types = types.ok_or_else(|| ClusterError::Manifest { why: "it has no kind".to_owned() })?;
+        let kind = GroupVersionKind::try_from(&types)
+            .map_err(|error| ClusterError::Manifest { why: error.to_string() })?;
+        let found = pinned_kind(&self.client, &kind).await;
+        let (resource, capabilities) = found.map_err(self.failed(format!("find kind {}", kind.kind)))?;
+        let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
+        let api = match capabilities.scope {
+            Scope::Cluster => Api::all_with(self.client(), &resource),
+            Scope::Namespaced => Api::namespaced_with(self.client(), namespace, &resource),
+        };
+        let ApiResource { kind, .. } = resource;
+        Ok((api, kind))
+    }
+
+    /// Waits until an object of the default namespace satisfies a condition.
+    ///
+    /// # Errors
+    /// [`WaitError`] with the last state after `within`.
+    pub async fn wait_for<K>(
+        &self,
+        name: &str,
+        within: Duration,
+        condition: impl Fn(&K) -> bool,
+    ) -> Result<K, WaitError<kube::Error>>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::default_namespaced(self.client());
+        let kind = K::kind(&K::DynamicType::default()).into_owned();
+        wait::until(format!("{kind} {name}"), within, async || {
+            Ok(match api.get_opt(name).await? {
+                Some(object) if condition(&object) => Wait::Done(object),
+                Some(object) => Wait::NotYet(format!("{object:?}")),
+                None => Wait::NotYet("it does not exist".to_owned()),
+            })
+        })
+        .await
+    }
+
+    /// Brings an image archive (OCI or Docker) into all nodes; pods then use it by its own name.
+    ///
+    /// # Errors
+    /// [`ClusterError`] with the node that refused.
+    pub async fn load_image(&self, archive: &Utf8Path) -> Result<(), ClusterError> {
+        let failed = |source| ClusterError::File { path: archive.to_owned(), source };
+        let bytes = tokio::fs::read(archive).await.map_err(failed)?;
+        for node in &self.nodes {
+            let import = Command::within(Duration::from_secs(120), "ctr")
+                .args(["--namespace", "k8s.io", "images", "import", "-"])
+                .input(bytes.clone());
+            let refused = |source| ClusterError::Load { node: node.name.clone(), source };
+            node.run(&import).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, attempt: String) -> impl Fn(kube::Error) -> ClusterError {
+        let cluster = self.name.clone();
+        move |source| ClusterError::Api {
+            attempt: attempt.clone(),
+            cluster: cluster.clone(),
+            source: Box::new(source),
+        }
+    }
+}

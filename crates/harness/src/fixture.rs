@@ -1,0 +1,46 @@
+//! The clusters while the test runs.
+
+use provisioner::Provisioner;
+
+use crate::builder::FixtureBuilder;
+use crate::cluster::TestCluster;
+
+/// Several real clusters, lent to one test. Made by [`FixtureBuilder::run`], which also takes it down.
+#[derive(Debug)]
+pub struct MultiClusterFixture {
+    clusters: Vec<TestCluster>,
+    provisioner: Provisioner,
+}
+
+impl MultiClusterFixture {
+    /// Says which clusters there shall be.
+    pub fn builder() -> FixtureBuilder {
+        FixtureBuilder::default()
+    }
+
+    pub(crate) fn of(clusters: Vec<TestCluster>, provisioner: Provisioner) -> Self {
+        Self { clusters, provisioner }
+    }
+
+    /// A cluster by the name that the test gave it.
+    ///
+    /// # Panics
+    /// When the test asked for no such cluster.
+    pub fn cluster(&self, name: &str) -> &TestCluster {
+        let found = self.clusters.iter().find(|cluster| cluster.name() == name);
+        found.unwrap_or_else(|| {
+            let known: Vec<&str> = self.clusters.iter().map(TestCluster::name).collect();
+            panic!("the fixture has no cluster '{name}'; it has {}", known.join(", "))
+        })
+    }
+
+    /// All clusters, in the order of the builder.
+    pub fn clusters(&self) -> &[TestCluster] {
+        &self.clusters
+    }
+
+    /// What made them: for tests of lifecycles.
+    pub fn provisioner(&self) -> &Provisioner {
+        &self.provisioner
+    }
+}

@@ -1,0 +1,20 @@
+//! Ready-made fixtures for the common cases, for rstest.
+
+use provisioner::spec::{ClusterSpec, Topology};
+use rstest::fixture;
+
+use crate::{FixtureBuilder, MultiClusterFixture};
+
+/// One client, `acme`, on a single node.
+#[fixture]
+pub fn one_client() -> FixtureBuilder {
+    MultiClusterFixture::builder().cluster(ClusterSpec::new("acme").topology(Topology::Single))
+}
+
+/// Two clients, `acme` and `globex`, each with a control plane and three workers.
+#[fixture]
+pub fn two_clients() -> FixtureBuilder {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Multi))
+        .cluster(ClusterSpec::new("globex").topology(Topology::Multi))
+}

@@ -1,0 +1,85 @@
+//! The undo stack: what has to be taken down, whatever happens to the test.
+//!
+//! An undo is pushed before the thing is made. `close` runs in the test's own runtime; `Drop` is for a fixture
+//! that was cancelled or is half-built, and uses a thread and a runtime of its own.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::future::join_all;
+use provisioner::Provisioner;
+use provisioner::error::DestroyError;
+
+use crate::evidence::say;
+
+/// How long the second ring may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Instances that this fixture has to take down.
+#[derive(Debug)]
+pub(crate) struct Teardown {
+    provisioner: Provisioner,
+    doomed: Mutex<Vec<String>>,
+}
+
+impl Teardown {
+    pub(crate) fn new(provisioner: Provisioner) -> Self {
+        Self { provisioner, doomed: Mutex::new(Vec::new()) }
+    }
+
+    /// From now on the instance is taken down with the fixture, made or not.
+    pub(crate) fn push(&self, instance: &str) {
+        self.lock().push(instance.to_owned());
+    }
+
+    /// What will be taken down.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    /// Gives up the duty, because somebody wants to keep the clusters.
+    pub(crate) fn keep(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// Takes everything down, side by side, and reports all failures.
+    pub(crate) async fn close(&self) -> Vec<DestroyError> {
+        let doomed = self.names();
+        let outcomes = join_all(doomed.iter().map(|name| self.provisioner.destroy(name))).await;
+        let failures = outcomes.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+        self.lock().retain(|name| failures.iter().any(|failure| failure.cluster == *name));
+        failures
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.doomed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Teardown {
+    fn drop(&mut self) {
+        let doomed = self.keep();
+        if doomed.is_empty() {
+            return;
+        }
+        let provisioner = self.provisioner.clone();
+        // The test's runtime may be shutting down, and a panic in here would abort: nothing of it is used.
+        let ring = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| error.to_string())?;
+            runtime.block_on(async {
+                let all = doomed.iter().map(|name| provisioner.destroy(name));
+                let outcomes = tokio::time::timeout(DEADLINE, join_all(all)).await;
+                let outcomes = outcomes.map_err(|_| format!("not done after {}s", DEADLINE.as_secs()))?;
+                let failures: Vec<String> =
+                    outcomes.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+                if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+            })
+        });
+        match ring.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => say(&format!("teardown is incomplete, `homelab reap` finishes it: {why}")),
+            Err(_) => say("teardown panicked, `homelab reap` finishes it"),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The light pod network: ptp and host-local on each node, static routes between the nodes.
+//!
+//! It has no daemon and nothing to wait for, and it knows no NetworkPolicy.
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, try_join_all};
+use serde_json::json;
+
+use crate::exec::Command;
+use crate::node::{File, Node};
+use crate::plan::{ClusterPlan, NodePlan};
+
+use super::{Cni, CniError};
+
+/// ptp, host-local and static routes.
+#[derive(Debug, Clone, Copy)]
+pub struct Routed;
+
+impl Cni for Routed {
+    fn install<'a>(&'a self, nodes: &'a [Node], plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(async move {
+            try_join_all(nodes.iter().map(|node| async move {
+                let refused = |source| CniError { node: node.name().to_owned(), source };
+                let file = File::public("/etc/cni/net.d/10-homelab.conflist", conflist(node.plan()));
+                node.put(&[file]).await.map_err(refused)?;
+                let routes = routes(node.plan(), plan);
+                if routes.is_empty() {
+                    return Ok(());
+                }
+                let command = Command::within(Duration::from_secs(20), "ip").args(["-batch", "-"]);
+                node.run(&command.input(routes)).await.map(drop).map_err(refused)
+            }))
+            .await
+            .map(drop)
+        })
+    }
+}
+
+/// The CNI configuration of a node (CNI specification 1.0.0). Pure.
+pub fn conflist(node: &NodePlan) -> String {
+    let list = json!({
+        "cniVersion": "1.0.0",
+        "name": "homelab",
+        "plugins": [
+            {
+                "type": "ptp",
+                "ipam": {
+                    "type": "host-local",
+                    // Forgotten with the node's last process, like the pods that have the addresses.
+                    "dataDir": "/run/cni/host-local",
+                    "ranges": [[{ "subnet": node.pod_cidr }]],
+                    "routes": [{ "dst": "0.0.0.0/0" }],
+                },
+            },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+        ],
+    });
+    format!("{list:#}\n")
+}
+
+/// The ways to the pods of all other nodes, as `ip -batch` reads them. Pure.
+pub fn routes(node: &NodePlan, plan: &ClusterPlan) -> String {
+    let others = plan.nodes.iter().filter(|other| other.name != node.name);
+    others.map(|other| format!("route replace {} via {}\n", other.pod_cidr, other.address)).collect()
+}

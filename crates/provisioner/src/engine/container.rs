@@ -1,0 +1,260 @@
+//! The default engine: nodes are privileged podman containers in network namespaces of our own.
+//!
+//! podman only starts and ends them. The network is the fabric's: podman's own networks switch the host's
+//! forwarding on and share a bridge between clients. All clients share the host's kernel; whoever needs more
+//! takes an engine with virtual machines.
+
+mod folder;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use crate::assets::Assets;
+use crate::error::Stage;
+use crate::events::{Event, Events};
+use crate::exec::{Command, InContainer, Local, Runner};
+use crate::fabric;
+use crate::node::Node;
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+
+use super::{Engine, EngineError, Lack, Sighting, SightingKind};
+
+/// Nodes that are started at the same time, by podman and by the kernel's namespaces: more only queue up.
+const AT_ONCE: usize = 4;
+/// The label that tells our containers from all others.
+const HOME_LABEL: &str = "homelab.home";
+/// The label that says whose node a container is.
+const INSTANCE_LABEL: &str = "homelab.instance";
+
+/// Makes nodes as podman containers.
+#[derive(Debug, Clone)]
+pub struct ContainerEngine {
+    home: String,
+    pools: Vec<Ipv4Net>,
+    assets: Assets,
+    events: Events,
+    host: Arc<dyn Runner>,
+}
+
+impl ContainerEngine {
+    /// An engine for the instances of one home; no address of `pools` will leave the host.
+    pub fn new(home: impl Into<String>, pools: Vec<Ipv4Net>, assets: Assets, events: Events) -> Self {
+        Self { home: home.into(), pools, assets, events, host: Arc::new(Local) }
+    }
+
+    async fn start(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
+        let started = Instant::now();
+        let image = self.assets.find().ok_or_else(|| {
+            let what = "the node image".to_owned();
+            EngineError::Preflight(vec![Lack { what, remedy: "homelab assets build".to_owned() }])
+        })?;
+        let folder = node_folder(&plan.folder, &node.name);
+        folder::prepare(&folder, &image.containerd_store).await?;
+        let command = run(plan, node, &image.root, &folder);
+        let failed = |source| EngineError::Start { node: node.name.clone(), source };
+        self.host.run(&command).await.map_err(failed)?;
+        self.events.publish(Event::StageCompleted {
+            instance: plan.id.name.clone(),
+            stage: Stage::Nodes,
+            node: Some(node.name.clone()),
+            took: started.elapsed(),
+            ok: true,
+        });
+        Ok(())
+    }
+
+    /// This home's containers that exist.
+    async fn containers(&self) -> Result<Vec<Container>, EngineError> {
+        let ask = podman(20).args(["ps", "--all", "--format", "json", "--filter"]);
+        let ask = ask.arg(format!("label={HOME_LABEL}={}", self.home));
+        let what = "containers";
+        let answer = self.host.run(&ask).await.map_err(|source| EngineError::Ask { what, source })?;
+        serde_json::from_slice(&answer.stdout).map_err(|error| EngineError::Answer {
+            what,
+            answer: format!("{error}: {}", answer.text().chars().take(200).collect::<String>()),
+        })
+    }
+
+    async fn handles(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let running: HashMap<String, u32> = self
+            .containers()
+            .await?
+            .into_iter()
+            .filter(|container| container.state == "running")
+            .flat_map(|container| container.names.into_iter().map(move |name| (name, container.pid)))
+            .collect();
+        let handle = |node: &NodePlan| match running.get(&plan.id.node_scope(&node.name)) {
+            Some(pid) => {
+                let runner = InContainer::new(&node.name, *pid, Arc::clone(&self.host));
+                Ok(Node::new(node.clone(), Arc::new(runner)))
+            }
+            None => Err(EngineError::Absent { node: node.name.clone() }),
+        };
+        plan.nodes.iter().map(handle).collect()
+    }
+
+    async fn remove_containers(&self, id: &InstanceId) -> Result<(), EngineError> {
+        let ours = self.containers().await?.into_iter().filter(|container| {
+            container.labels.get(INSTANCE_LABEL).is_some_and(|instance| *instance == id.name)
+        });
+        let ids: Vec<String> = ours.map(|container| container.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // No grace: etcd's log is on the disk or, in a throw-away cluster, of no use to anybody.
+        let remove = podman(60).args(["rm", "--force", "--time", "0", "--ignore"]).args(ids);
+        let what = "the removal of containers";
+        self.host.run(&remove).await.map(drop).map_err(|source| EngineError::Ask { what, source })
+    }
+}
+
+impl Engine for ContainerEngine {
+    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+        Box::pin(super::preflight::container(self.host.as_ref()))
+    }
+
+    fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
+        Box::pin(async move {
+            let instance = plan.id.name.clone();
+            let wired = fabric::lay(plan, &self.pools, self.host.as_ref()).await;
+            wired.map_err(|source| EngineError::Wires { instance, source: Box::new(source) })?;
+            let there: Vec<String> =
+                self.containers().await?.into_iter().flat_map(|container| container.names).collect();
+            let missing = plan.nodes.iter().filter(|node| !there.contains(&plan.id.node_scope(&node.name)));
+            // Boxed one by one: the compiler cannot see through a stream of borrowing futures.
+            let starts: Vec<BoxFuture<'_, Result<(), EngineError>>> =
+                missing.map(|node| self.start(plan, node).boxed()).collect();
+            stream::iter(starts).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+            let nodes = self.handles(plan).await?;
+            let looks: Vec<BoxFuture<'_, Result<(), EngineError>>> =
+                nodes.iter().map(|node| usable(node).boxed()).collect();
+            futures::future::try_join_all(looks).await?;
+            Ok(nodes)
+        })
+    }
+
+    fn attach<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
+        Box::pin(self.handles(plan))
+    }
+
+    fn destroy<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let mut left = Vec::new();
+            if let Err(error) = self.remove_containers(id).await {
+                left.push(crate::error::chain(&error));
+            }
+            if let Err(failures) = fabric::cut(id, &self.pools, self.host.as_ref()).await {
+                left.extend(failures.iter().map(|failure| crate::error::chain(failure)));
+            }
+            if let Err(error) = folder::remove(&folder.join("nodes")).await {
+                left.push(crate::error::chain(&error));
+            }
+            if left.is_empty() { Ok(()) } else { Err(EngineError::Left { instance: id.name.clone(), left }) }
+        })
+    }
+
+    fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {
+        Box::pin(async move {
+            let wires = fabric::sightings(&self.home).await.map_err(|source| EngineError::Wires {
+                instance: "all instances".to_owned(),
+                source: Box::new(source),
+            })?;
+            let containers = self.containers().await?.into_iter().flat_map(|container| {
+                let instance = container.labels.get(INSTANCE_LABEL).cloned().unwrap_or_default();
+                container.names.into_iter().map(move |name| Sighting {
+                    instance: instance.clone(),
+                    kind: SightingKind::Container,
+                    name,
+                })
+            });
+            Ok(containers.chain(wires).collect())
+        })
+    }
+
+    fn collect_logs<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        into: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            for node in &plan.nodes {
+                let logs = node_folder(&plan.folder, &node.name).join("var/log");
+                folder::copy(&logs, &into.join(&node.name)).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What `podman ps --format json` says of a container, as far as we read it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+    names: Vec<String>,
+    pid: u32,
+    state: String,
+    #[serde(default)]
+    labels: HashMap<String, String>,
+}
+
+fn podman(seconds: u64) -> Command {
+    Command::within(Duration::from_secs(seconds), "podman")
+}
+
+fn node_folder(instance: &Utf8Path, node: &str) -> Utf8PathBuf {
+    instance.join("nodes").join(node)
+}
+
+/// `podman run` for a node. Pure.
+fn run(plan: &ClusterPlan, node: &NodePlan, root: &Utf8Path, folder: &Utf8Path) -> Command {
+    let scope = plan.id.node_scope(&node.name);
+    podman(60)
+        // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
+        .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
+        .args(["--name", &scope, "--hostname", &node.name, "--no-hosts", "--log-driver", "k8s-file"])
+        .args(["--label", &format!("{HOME_LABEL}={}", plan.id.home)])
+        .args(["--label", &format!("{INSTANCE_LABEL}={}", plan.id.name)])
+        .args(["--network", &format!("ns:{}", fabric::namespace_path(&scope))])
+        // Below the hard limits of hosts without CAP_SYS_RESOURCE, where podman's own defaults are refused.
+        .args(["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=30000:30000", "--pids-limit", "-1"])
+        // Overlay on overlay is refused by the kernel, so containerd gets a real folder.
+        .args(["--volume", &format!("{}:/var", folder.join("var"))])
+        .args(["--tmpfs", "/run", "--tmpfs", "/tmp"])
+        .args(["--rootfs", &format!("{root}:O"), "/sbin/homelab-init"])
+}
+
+/// Waits until a node's containerd serves its socket.
+async fn usable(node: &Node) -> Result<(), EngineError> {
+    const SOCKET: &str = "/run/containerd/containerd.sock";
+    let wait = format!("until ctr --address {SOCKET} version >/dev/null 2>&1; do sleep 0.05; done");
+    let wait = Command::within(Duration::from_secs(60), "sh").args(["-c", &wait]);
+    let outcome = node.run(&wait).await;
+    outcome.map(drop).map_err(|error| EngineError::Unusable {
+        node: node.name().to_owned(),
+        why: format!("containerd does not answer: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_one_podman_command() {
+        let plan = crate::plan::tests::acme();
+        let command = run(&plan, plan.first(), "/cache/root".into(), "/home/nodes/acme-cp-1".into());
+        insta::assert_snapshot!(command.to_string().replace(" --", "\n --"));
+    }
+}

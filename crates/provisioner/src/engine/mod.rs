@@ -1,0 +1,199 @@
+//! Machines come to exist, just short of Kubernetes.
+//!
+//! An [`Engine`] makes the nodes of a plan and the network between them, and takes them away again. It knows
+//! nothing of Kubernetes, and nothing above this module knows how a node is made. One contract suite runs
+//! against all engines. Next in the flow: `kubeadm` makes nodes a cluster.
+
+mod container;
+mod preflight;
+#[cfg(feature = "simulated")]
+mod simulated;
+
+use std::fmt::{self, Debug};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use futures::future::BoxFuture;
+
+use crate::exec::CommandError;
+use crate::fabric::FabricError;
+use crate::node::Node;
+use crate::plan::{ClusterPlan, InstanceId};
+
+pub use container::ContainerEngine;
+#[cfg(feature = "simulated")]
+pub use simulated::{Fault, SimulatedEngine};
+
+/// Makes machines and takes them away.
+///
+/// `create` may be called again after it succeeded or failed half-way. `destroy` may come at any time, also
+/// when `create` never ran or is long forgotten, and may be cancelled at any await and repeated.
+pub trait Engine: Debug + Send + Sync {
+    /// Everything that this host lacks for the engine, all at once; empty when it can start.
+    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
+
+    /// Makes all nodes of a plan and the network between them, in the plan's order.
+    ///
+    /// # Errors
+    /// [`EngineError`]; what was made until then stays for `destroy`.
+    fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>>;
+
+    /// Takes new handles on the nodes that exist, for instance in another process.
+    ///
+    /// # Errors
+    /// [`EngineError::Absent`] when one of them is not there or does not run.
+    fn attach<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>>;
+
+    /// Takes away everything that the host has of an instance, its `folder`'s node files included.
+    ///
+    /// # Errors
+    /// [`EngineError::Left`] with everything that could not be removed; each step is tried on its own.
+    fn destroy<'a>(&'a self, id: &'a InstanceId, folder: &'a Utf8Path) -> BoxFuture<'a, Result<(), EngineError>>;
+
+    /// What the host really has of this home's instances, whatever the registry says.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the host cannot be asked.
+    fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>>;
+
+    /// Copies the logs of an instance's nodes into a folder, as far as there are any.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the folder cannot be written.
+    fn collect_logs<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        into: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
+}
+
+/// Something that this host lacks, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// What is missing: `podman`, `root`, `fs.inotify.max_user_instances ≥ 512`.
+    pub what: String,
+    /// What to type.
+    pub remedy: String,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.remedy)
+    }
+}
+
+/// A thing of ours that is really on the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sighting {
+    /// Whose it is.
+    pub instance: String,
+    /// What kind of thing.
+    pub kind: SightingKind,
+    /// Its name on the host.
+    pub name: String,
+}
+
+/// What kinds of things engines leave on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SightingKind {
+    /// A node's container.
+    Container,
+    /// A network namespace.
+    Namespace,
+    /// A network link on the host.
+    Link,
+}
+
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            SightingKind::Container => "container",
+            SightingKind::Namespace => "network namespace",
+            SightingKind::Link => "link",
+        };
+        write!(f, "{kind} {}", self.name)
+    }
+}
+
+/// Why machines could not be made, found or taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The host is not ready for the engine.
+    #[error("this host lacks: {}", listed(.0))]
+    Preflight(Vec<Lack>),
+    /// A file or folder of a node.
+    #[error("{attempt} {path}")]
+    File {
+        /// `make`, `link`, `remove`.
+        attempt: &'static str,
+        /// Which.
+        path: Utf8PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The network.
+    #[error("wire {instance}")]
+    Wires {
+        /// Whose network.
+        instance: String,
+        /// What the fabric says.
+        #[source]
+        source: Box<FabricError>,
+    },
+    /// A node could not be started.
+    #[error("start node {node}")]
+    Start {
+        /// Which.
+        node: String,
+        /// What the engine's own tool says.
+        #[source]
+        source: CommandError,
+    },
+    /// The engine's own tool could not be asked.
+    #[error("ask for {what}")]
+    Ask {
+        /// What was asked.
+        what: &'static str,
+        /// What the tool says.
+        #[source]
+        source: CommandError,
+    },
+    /// The engine's own tool answers in an unknown form.
+    #[error("read the answer on {what}: {answer}")]
+    Answer {
+        /// What was asked.
+        what: &'static str,
+        /// The beginning of the answer.
+        answer: String,
+    },
+    /// A node did not become usable.
+    #[error("node {node} is not usable: {why}")]
+    Unusable {
+        /// Which.
+        node: String,
+        /// What is missing.
+        why: String,
+    },
+    /// A node that should exist does not run.
+    #[error("node {node} does not run")]
+    Absent {
+        /// Which.
+        node: String,
+    },
+    /// Some things could not be removed.
+    #[error("some things of {instance} are left: {}", .left.join("; "))]
+    Left {
+        /// Whose.
+        instance: String,
+        /// Each of them, with the reason.
+        left: Vec<String>,
+    },
+    /// A failure that a test asked for.
+    #[cfg(feature = "simulated")]
+    #[error("injected failure: {0}")]
+    Injected(String),
+}
+
+fn listed(lacks: &[Lack]) -> String {
+    lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

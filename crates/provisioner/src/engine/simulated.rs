@@ -1,0 +1,245 @@
+//! Nodes in memory, which fail where they are told to. For tests of everything above the engine.
+//!
+//! A simulated node keeps the files that are put on it, hands them out again, and has the kubeconfigs that
+//! kubeadm would have made; every other command succeeds with an empty output unless a test gives an answer
+//! or a [`Fault`]. So a test must not take success for proof: [`SimulatedEngine::commands`] tells what ran.
+
+mod node;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use camino::Utf8Path;
+use futures::future::BoxFuture;
+
+use crate::exec::Command;
+use crate::node::Node;
+use crate::plan::{ClusterPlan, InstanceId};
+
+use super::{Engine, EngineError, Lack, Sighting, SightingKind};
+
+use node::SimulatedNode;
+
+/// An engine whose host is this process. Clones share one host, as processes on a real one do.
+#[derive(Debug, Clone)]
+pub struct SimulatedEngine {
+    home: String,
+    host: Host,
+}
+
+/// What goes wrong. All but [`Fault::Destroy`] go wrong every time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The host lacks something.
+    Preflight(Lack),
+    /// `create` fails when it has made this many nodes; with 0 before it made anything.
+    Create {
+        /// How many.
+        after: usize,
+    },
+    /// The next `destroy` fails and removes nothing.
+    Destroy,
+    /// A command on a node whose `Display` contains this text exits with 1.
+    Command(String),
+    /// A command on a node whose `Display` contains this text runs until its deadline.
+    Hang(String),
+}
+
+/// What is shared by all clones and all nodes.
+#[derive(Debug, Clone, Default)]
+struct Host(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By instance and node.
+    nodes: BTreeMap<(InstanceId, String), SimulatedNode>,
+    faults: Vec<Fault>,
+    answers: Vec<(String, String)>,
+    commands: Vec<(String, String)>,
+}
+
+impl Host {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that panicked has nothing half-done in here.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl SimulatedEngine {
+    /// An engine for the instances of one home.
+    pub fn new(home: impl Into<String>) -> Self {
+        Self {
+            home: home.into(),
+            host: Host::default(),
+        }
+    }
+
+    /// Another home's engine on the same host.
+    #[must_use]
+    pub fn for_home(&self, home: impl Into<String>) -> Self {
+        Self {
+            home: home.into(),
+            host: self.host.clone(),
+        }
+    }
+
+    /// Makes something go wrong from now on, on all clones.
+    #[must_use]
+    pub fn with_fault(self, fault: Fault) -> Self {
+        self.host.state().faults.push(fault);
+        self
+    }
+
+    /// Makes everything go right from now on.
+    pub fn heal(&self) {
+        self.host.state().faults.clear();
+    }
+
+    /// Answers commands whose `Display` contains this text; what was given last counts.
+    #[must_use]
+    pub fn answering(self, text: impl Into<String>, stdout: impl Into<String>) -> Self {
+        self.host.state().answers.push((text.into(), stdout.into()));
+        self
+    }
+
+    /// All commands that nodes were told to run until now, as (node, command), in order.
+    pub fn commands(&self) -> Vec<(String, String)> {
+        self.host.state().commands.clone()
+    }
+
+    fn node(&self, plan: &ClusterPlan, place: usize) -> Node {
+        let node = plan.nodes[place].clone();
+        let key = (plan.id.clone(), node.name.clone());
+        Node::new(
+            node,
+            Arc::new(node::Inside {
+                host: self.host.clone(),
+                key,
+            }),
+        )
+    }
+
+    fn nodes(&self, plan: &ClusterPlan) -> Vec<Node> {
+        (0..plan.nodes.len())
+            .map(|place| self.node(plan, place))
+            .collect()
+    }
+
+    fn make(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let mut state = self.host.state();
+        let limit = state.faults.iter().find_map(|fault| match fault {
+            Fault::Create { after } => Some(*after),
+            _ => None,
+        });
+        for (made, node) in plan.nodes.iter().enumerate() {
+            if limit == Some(made) {
+                return Err(EngineError::Injected(format!(
+                    "create, when {made} nodes were made"
+                )));
+            }
+            let key = (plan.id.clone(), node.name.clone());
+            state.nodes.entry(key).or_insert_with(|| SimulatedNode::new(plan));
+        }
+        match limit {
+            Some(limit) if limit >= plan.nodes.len() => Err(EngineError::Injected(
+                "create, when all nodes were made".to_owned(),
+            )),
+            _ => Ok(self.nodes(plan)),
+        }
+    }
+
+    fn find(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let state = self.host.state();
+        let absent = plan
+            .nodes
+            .iter()
+            .find(|node| !state.nodes.contains_key(&(plan.id.clone(), node.name.clone())));
+        match absent {
+            Some(node) => Err(EngineError::Absent {
+                node: node.name.clone(),
+            }),
+            None => Ok(self.nodes(plan)),
+        }
+    }
+
+    fn remove(&self, id: &InstanceId) -> Result<(), EngineError> {
+        let mut state = self.host.state();
+        if let Some(place) = state.faults.iter().position(|fault| *fault == Fault::Destroy) {
+            state.faults.remove(place);
+            return Err(EngineError::Injected("destroy, once".to_owned()));
+        }
+        state.nodes.retain(|(of, _), _| of != id);
+        Ok(())
+    }
+}
+
+impl Engine for SimulatedEngine {
+    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+        Box::pin(async {
+            let state = self.host.state();
+            let lacks = state.faults.iter().filter_map(|fault| match fault {
+                Fault::Preflight(lack) => Some(lack.clone()),
+                _ => None,
+            });
+            lacks.collect()
+        })
+    }
+
+    fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
+        Box::pin(async { self.make(plan) })
+    }
+
+    fn attach<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
+        Box::pin(async { self.find(plan) })
+    }
+
+    fn destroy<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        _folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async { self.remove(id) })
+    }
+
+    fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {
+        Box::pin(async {
+            let state = self.host.state();
+            let ours = state.nodes.keys().filter(|(id, _)| id.home == self.home);
+            let sightings = ours.map(|(id, node)| Sighting {
+                instance: id.name.clone(),
+                kind: SightingKind::Container,
+                name: id.node_scope(node),
+            });
+            Ok(sightings.collect())
+        })
+    }
+
+    /// Writes the commands that each node was told to run.
+    fn collect_logs<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        into: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let commands = self.commands();
+            for node in &plan.nodes {
+                let own = commands.iter().filter(|(name, _)| *name == node.name);
+                let log: String = own.map(|(_, command)| format!("{command}\n")).collect();
+                let path = into.join(&node.name).join("commands.log");
+                let failed = |source| EngineError::File {
+                    attempt: "write",
+                    path: path.clone(),
+                    source,
+                };
+                std::fs::create_dir_all(into.join(&node.name)).map_err(failed)?;
+                std::fs::write(&path, log).map_err(failed)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Whether a command is one that a test meant.
+fn meant(text: &str, command: &Command) -> bool {
+    command.to_string().contains(text)
+}

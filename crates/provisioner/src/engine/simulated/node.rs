@@ -1,0 +1,159 @@
+//! One simulated node: a file system of its own, and what it says to commands.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use futures::future::BoxFuture;
+
+use crate::exec::{Command, CommandError, Failure, Output, Runner};
+use crate::plan::{API_PORT, ClusterPlan, InstanceId};
+
+use super::{Fault, Host, State, meant};
+
+/// What is on a node: files by their absolute path.
+#[derive(Debug)]
+pub(super) struct SimulatedNode {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl SimulatedNode {
+    /// A node with the kubeconfigs that kubeadm leaves on a control plane.
+    pub(super) fn new(plan: &ClusterPlan) -> Self {
+        let files = [
+            ("admin.conf", "kubernetes-admin"),
+            ("super-admin.conf", "kubernetes-super-admin"),
+        ];
+        let files = files.map(|(file, user)| {
+            (
+                format!("/etc/kubernetes/{file}"),
+                kubeconfig(plan, user).into_bytes(),
+            )
+        });
+        Self { files: files.into() }
+    }
+
+    /// `tar --extract --directory=/`.
+    fn unpack(&mut self, archive: &[u8]) -> std::io::Result<()> {
+        for entry in tar::Archive::new(archive).entries()? {
+            let mut entry = entry?;
+            let path = format!("/{}", entry.path()?.display());
+            let mut contents = Vec::new();
+            entry.read_to_end(&mut contents)?;
+            self.files.insert(path, contents);
+        }
+        Ok(())
+    }
+
+    /// What a command writes, or its exit code and its last words.
+    fn answer(&mut self, command: &Command) -> Result<Vec<u8>, (i32, String)> {
+        let arguments: Vec<&str> = command.arguments().collect();
+        match (command.program(), &*arguments) {
+            ("tar", ["--extract", ..]) => self
+                .unpack(command.input_bytes())
+                .map(|()| Vec::new())
+                .map_err(|error| (2, format!("tar: {error}"))),
+            ("cat", paths) => paths.iter().try_fold(Vec::new(), |mut all, path| {
+                let missing = || (1, format!("cat: {path}: No such file or directory"));
+                all.extend(self.files.get(*path).ok_or_else(missing)?);
+                Ok(all)
+            }),
+            ("false", _) => Err((1, String::new())),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A kubeconfig in the shape of kubeadm's.
+fn kubeconfig(plan: &ClusterPlan, user: &str) -> String {
+    let (server, port) = (&plan.api_name, API_PORT);
+    format!(
+        "apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: c2ltdWxhdGVkIGF1dGhvcml0eQ==
+    server: https://{server}:{port}
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: {user}
+  name: {user}@kubernetes
+current-context: {user}@kubernetes
+kind: Config
+preferences: {{}}
+users:
+- name: {user}
+  user:
+    client-certificate-data: c2ltdWxhdGVkIGNlcnRpZmljYXRl
+    client-key-data: c2ltdWxhdGVkIGtleQ==
+"
+    )
+}
+
+/// Runs commands on a simulated node.
+#[derive(Debug)]
+pub(super) struct Inside {
+    pub(super) host: Host,
+    pub(super) key: (InstanceId, String),
+}
+
+impl Inside {
+    fn decide(&self, state: &mut State, command: &Command) -> Result<Output, Failure> {
+        state.commands.push((self.key.1.clone(), command.to_string()));
+        let status = |code: i32, stderr: String| Failure::Status {
+            status: format!("exit status: {code}"),
+            code: Some(code),
+            stdout: String::new(),
+            stderr,
+        };
+        let Some(node) = state.nodes.get_mut(&self.key) else {
+            return Err(Failure::Start(std::io::Error::other("the node does not exist")));
+        };
+        for fault in &state.faults {
+            match fault {
+                Fault::Command(text) if meant(text, command) => {
+                    return Err(status(1, format!("injected failure of `{text}`")));
+                }
+                Fault::Hang(text) if meant(text, command) => {
+                    let (stdout, stderr) = (String::new(), String::new());
+                    return Err(Failure::Deadline {
+                        within: command.deadline(),
+                        stdout,
+                        stderr,
+                    });
+                }
+                _ => {}
+            }
+        }
+        // A canned answer replaces the output, not the deed.
+        let stdout = node
+            .answer(command)
+            .map_err(|(code, stderr)| status(code, stderr));
+        match state.answers.iter().rev().find(|(text, _)| meant(text, command)) {
+            Some((_, canned)) => Ok(Output {
+                stdout: canned.clone().into_bytes(),
+                stderr: Vec::new(),
+            }),
+            None => Ok(Output {
+                stdout: stdout?,
+                stderr: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl Runner for Inside {
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>> {
+        Box::pin(async move {
+            let outcome = self.decide(&mut self.host.state(), command);
+            if let Err(Failure::Deadline { within, .. }) = &outcome {
+                tokio::time::sleep(*within).await;
+            }
+            outcome.map_err(|failure| CommandError {
+                command: command.to_string(),
+                place: format!(" in {}", self.key.1),
+                failure,
+            })
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! Bridges, cables (veth pairs) and addresses, by netlink.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+
+use futures::TryStreamExt;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+
+use super::guard::LINK_PREFIX;
+use super::{FabricError, Interface, netns};
+
+/// The bridge in a switch's namespace.
+const BRIDGE: &str = "br0";
+/// The bridge's port towards the host.
+const UPLINK: &str = "uplink";
+/// A node's own link.
+const NODE_LINK: &str = "eth0";
+
+/// Makes the bridge of a switch.
+pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
+    // The switch only forwards frames; an IPv6 stack of its own would answer neighbours.
+    settings_within(switch, &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")])
+        .await?;
+    let ns = Namespace::open(switch).await?;
+    if ns.find(BRIDGE).await?.is_none() {
+        ns.add(BRIDGE, LinkBridge::new(BRIDGE).build()).await?;
+    }
+    ns.up(BRIDGE).await
+}
+
+/// Lays the cable from the host to the switch; the host's end gets the gateway's address.
+pub(super) async fn plug_host(switch: &str, link: &str, (address, prefix): Interface) -> Result<(), FabricError> {
+    let host = Namespace::host()?;
+    if host.find(link).await?.is_none() {
+        let ns = Namespace::open(switch).await?;
+        // Made inside, so that nothing on the host ever sees the inner end.
+        ns.add(UPLINK, LinkVeth::new(UPLINK, link).build()).await?;
+        let outside = fs::File::open("/proc/self/ns/net").map_err(|source| FabricError::Namespace {
+            attempt: "enter",
+            name: "of the host".to_owned(),
+            source,
+        })?;
+        ns.change("move link", link, |change| change.setns_by_fd(outside.as_raw_fd())).await?;
+    }
+    // The link's own copies hold whatever Docker, libvirt or a VPN do to the global switches.
+    settings(&[
+        (&format!("ipv4/conf/{link}/forwarding"), "0"),
+        (&format!("ipv4/conf/{link}/rp_filter"), "1"),
+        (&format!("ipv4/conf/{link}/arp_ignore"), "1"),
+        (&format!("ipv4/conf/{link}/route_localnet"), "0"),
+        (&format!("ipv4/conf/{link}/proxy_arp"), "0"),
+        (&format!("ipv6/conf/{link}/accept_ra"), "0"),
+        (&format!("ipv6/conf/{link}/disable_ipv6"), "1"),
+    ])?;
+    host.change("name the owner of link", link, |change| change.alias(switch)).await?;
+    host.address(link, address, prefix).await?;
+    host.up(link).await?;
+    let ns = Namespace::open(switch).await?;
+    ns.into_bridge(UPLINK).await
+}
+
+/// Lays the cable from a node to its switch; the node's end is its `eth0`.
+pub(super) async fn plug_node(
+    switch: &str,
+    node: &str,
+    address: Ipv4Addr,
+    prefix: u8,
+) -> Result<(), FabricError> {
+    let inside = Namespace::open(node).await?;
+    let port = format!("port-{}", address.octets()[3]);
+    let ns = Namespace::open(switch).await?;
+    if inside.find(NODE_LINK).await?.is_none() {
+        let end = format!("end-{}", address.octets()[3]);
+        ns.add(&port, LinkVeth::new(&port, &end).build()).await?;
+        let pin = netns::path(node);
+        let target = fs::File::open(&pin).map_err(|source| FabricError::Namespace {
+            attempt: "enter",
+            name: node.to_owned(),
+            source,
+        })?;
+        ns.change("move link", &end, |change| change.setns_by_fd(target.as_raw_fd()).name(NODE_LINK)).await?;
+    }
+    // A node routes between its pods and its link.
+    settings_within(node, &[("ipv4/ip_forward", "1")]).await?;
+    inside.up("lo").await?;
+    inside.address(NODE_LINK, address, prefix).await?;
+    inside.up(NODE_LINK).await?;
+    ns.into_bridge(&port).await
+}
+
+/// Removes the host's end of a cable, and with it the other one.
+pub(super) async fn remove_host_link(link: &str) -> Result<(), FabricError> {
+    let host = Namespace::host()?;
+    let Some(index) = host.find(link).await? else { return Ok(()) };
+    host.netlink.link().del(index).execute().await.map_err(host.failed("remove link", link))
+}
+
+/// Our links on the host, each with the switch it leads to.
+pub(super) async fn host_links() -> Result<Vec<(String, Option<String>)>, FabricError> {
+    let host = Namespace::host()?;
+    let all: Vec<LinkMessage> =
+        host.netlink.link().get().execute().try_collect().await.map_err(host.failed("list", "links"))?;
+    let ours = all.into_iter().filter_map(|link| {
+        let name = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) if name.starts_with(LINK_PREFIX) => Some(name.clone()),
+            _ => None,
+        })?;
+        let alias = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfAlias(alias) => Some(alias.clone()),
+            _ => None,
+        });
+        Some((name, alias))
+    });
+    Ok(ours.collect())
+}
+
+/// A netlink socket in a namespace, driven by the ordinary runtime.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    name: String,
+    pub(super) netlink: Handle,
+}
+
+impl Namespace {
+    pub(super) fn host() -> Result<Self, FabricError> {
+        let name = "the host".to_owned();
+        let (connection, netlink, _) = rtnetlink::new_connection()
+            .map_err(|source| FabricError::Namespace { attempt: "enter", name: name.clone(), source })?;
+        tokio::spawn(connection);
+        Ok(Self { name, netlink })
+    }
+
+    async fn open(name: &str) -> Result<Self, FabricError> {
+        let (connection, netlink, _) = netns::within(name, rtnetlink::new_connection).await?;
+        tokio::spawn(connection);
+        Ok(Self { name: name.to_owned(), netlink })
+    }
+
+    fn failed(&self, attempt: &'static str, object: &str) -> impl FnOnce(rtnetlink::Error) -> FabricError {
+        let object = format!("{object} in {}", self.name);
+        move |source| FabricError::Netlink { attempt, object, source }
+    }
+
+    /// `ip link show <link>`: its index.
+    async fn find(&self, link: &str) -> Result<Option<u32>, FabricError> {
+        let answer = self.netlink.link().get().match_name(link.to_owned()).execute().try_next().await;
+        match answer {
+            Ok(found) => Ok(found.map(|link| link.header.index)),
+            Err(error) if is(&error, rustix::io::Errno::NODEV) => Ok(None),
+            Err(error) => Err(self.failed("find link", link)(error)),
+        }
+    }
+
+    async fn index(&self, link: &str) -> Result<u32, FabricError> {
+        let missing = || FabricError::Missing { name: link.to_owned(), place: self.name.clone() };
+        self.find(link).await?.ok_or_else(missing)
+    }
+
+    async fn add(&self, link: &str, message: LinkMessage) -> Result<(), FabricError> {
+        self.netlink.link().add(message).execute().await.map_err(self.failed("add link", link))
+    }
+
+    /// `ip link set <link> …`
+    async fn change(
+        &self,
+        attempt: &'static str,
+        link: &str,
+        change: impl FnOnce(LinkMessageBuilder<LinkUnspec>) -> LinkMessageBuilder<LinkUnspec>,
+    ) -> Result<(), FabricError> {
+        let message = change(LinkUnspec::new_with_index(self.index(link).await?)).build();
+        self.netlink.link().change(message).execute().await.map_err(self.failed(attempt, link))
+    }
+
+    /// `ip link set <link> up`
+    async fn up(&self, link: &str) -> Result<(), FabricError> {
+        self.change("raise link", link, LinkMessageBuilder::up).await
+    }
+
+    /// `ip link set <link> master br0 up`
+    async fn into_bridge(&self, link: &str) -> Result<(), FabricError> {
+        let bridge = self.index(BRIDGE).await?;
+        self.change("plug link", link, |change| change.controller(bridge).up()).await
+    }
+
+    /// `ip address replace <address>/<prefix> dev <link>`
+    async fn address(&self, link: &str, address: Ipv4Addr, prefix: u8) -> Result<(), FabricError> {
+        let index = self.index(link).await?;
+        let request = self.netlink.address().add(index, address.into(), prefix).replace();
+        request.execute().await.map_err(self.failed("add address", &format!("{address}/{prefix} to {link}")))
+    }
+}
+
+/// Whether the kernel's answer was this one.
+pub(super) fn is(error: &rtnetlink::Error, errno: rustix::io::Errno) -> bool {
+    matches!(error, rtnetlink::Error::NetlinkError(message)
+        if message.code.is_some_and(|code| code.get() == -errno.raw_os_error()))
+}
+
+/// Writes kernel settings below `/proc/sys/net` of the host.
+fn settings(all: &[(&str, &str)]) -> Result<(), FabricError> {
+    for (key, value) in all {
+        let path = format!("/proc/sys/net/{key}");
+        match fs::write(&path, value) {
+            // A kernel without IPv6 has nothing to switch off.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && key.starts_with("ipv6/") => {}
+            Err(source) => return Err(FabricError::Sysctl { path, source }),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The same within a namespace.
+async fn settings_within(name: &str, all: &'static [(&str, &str)]) -> Result<(), FabricError> {
+    netns::within(name, move || Ok(settings(all))).await?
+}

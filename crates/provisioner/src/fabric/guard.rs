@@ -1,0 +1,122 @@
+//! The host guard: what closes the ways between clients that a Linux host opens by default.
+//!
+//! `ip_forward=0` is no isolation: with the weak host model a node that sets a route through its gateway
+//! reaches every other address of the host, the other clients' gateways included, and Docker, libvirt and VPNs
+//! switch forwarding on behind our back. So one static nftables table refuses whatever comes in through a link
+//! of ours and is not an answer, and `unreachable` routes keep addresses of the pools from ever leaving by the
+//! default route. The table names our links by their prefix, so that no link can be forgotten in it. It stands
+//! from before the first link until after the last one, across all homes of the host.
+
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
+
+use crate::exec::{Command, Runner};
+
+use super::cable::{self, Namespace, is};
+use super::FabricError;
+
+/// How the names of our links on the host begin.
+pub(super) const LINK_PREFIX: &str = "hl-";
+/// The mark of our routes: a protocol number that nobody else uses (rtnetlink(7): above 4 is up to users).
+pub const ROUTE_PROTOCOL: u8 = 104;
+/// Behind every other route for the same range.
+const METRIC: u32 = 4_000_000_000;
+const LOCK: &str = "/run/homelab/guard.lock";
+
+/// The guard's rules as `nft -f` takes them, replacing the table in one transaction. Pure.
+pub fn ruleset() -> String {
+    format!(
+        r#"table inet homelab
+delete table inet homelab
+table inet homelab {{
+	comment "homelab: no client reaches the host or another client"
+
+	chain prerouting {{
+		type filter hook prerouting priority raw; policy accept;
+		iifname "{LINK_PREFIX}*" fib daddr . iif type != {{ local, broadcast, multicast }} counter drop comment "not an address of this very link: weak host model"
+	}}
+
+	chain input {{
+		type filter hook input priority filter - 10; policy accept;
+		iifname "{LINK_PREFIX}*" ct state established,related accept
+		iifname "{LINK_PREFIX}*" counter drop comment "the workstation offers its clients nothing"
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter - 10; policy accept;
+		iifname "{LINK_PREFIX}*" counter drop comment "nothing leaves a client through the host"
+		oifname "{LINK_PREFIX}*" counter drop comment "nothing enters a client through the host"
+	}}
+}}
+"#
+    )
+}
+
+fn nft(script: impl Into<Vec<u8>>) -> Command {
+    Command::within(Duration::from_secs(20), "nft").args(["--file", "-"]).input(script)
+}
+
+/// Lets one process at a time change the guard and the set of links; the kernel frees it with its holder.
+pub(super) async fn lock() -> Result<File, FabricError> {
+    let taken = tokio::task::spawn_blocking(|| {
+        fs::create_dir_all("/run/homelab")?;
+        let file = File::options().create(true).truncate(false).write(true).open(LOCK)?;
+        file.lock()?;
+        Ok(file)
+    });
+    let taken = taken.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+    taken.map_err(|source| FabricError::Lock { path: LOCK.to_owned(), source })
+}
+
+/// Sets rules and routes; the lock is held. May be repeated.
+pub(super) async fn raise(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
+    runner.run(&nft(ruleset())).await.map_err(FabricError::Guard)?;
+    let host = Namespace::host()?;
+    for pool in pools {
+        match host.netlink.route().add(unreachable(*pool)).execute().await {
+            Err(error) if !is(&error, rustix::io::Errno::EXIST) => {
+                let object = format!("unreachable {pool}");
+                return Err(FabricError::Netlink { attempt: "add route", object, source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes rules and routes away when no link is left; the lock is held.
+pub(super) async fn lower_behind_the_last(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
+    if !cable::host_links().await?.is_empty() {
+        return Ok(());
+    }
+    // Declaring the table first makes its removal succeed when it is not there.
+    let gone = "table inet homelab\ndelete table inet homelab\n";
+    runner.run(&nft(gone)).await.map_err(FabricError::Guard)?;
+    let host = Namespace::host()?;
+    for pool in pools {
+        match host.netlink.route().del(unreachable(*pool)).execute().await {
+            Err(error) if !is(&error, rustix::io::Errno::SRCH) => {
+                let object = format!("unreachable {pool}");
+                return Err(FabricError::Netlink { attempt: "remove route", object, source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `ip route add unreachable <pool> metric <last> protocol <ours>`
+fn unreachable(pool: Ipv4Net) -> RouteMessage {
+    RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(pool.network(), pool.prefix_len())
+        .kind(RouteType::Unreachable)
+        .scope(RouteScope::Universe)
+        .protocol(RouteProtocol::Other(ROUTE_PROTOCOL))
+        .priority(METRIC)
+        .build()
+}

@@ -1,0 +1,155 @@
+//! The wires between nodes, and the guard that keeps the host from bridging clients.
+//!
+//! One network namespace is a switch: each instance has one with a bridge in it, each node has one whose
+//! `eth0` is plugged into that bridge, and one more cable leads to the host. No wire of any kind leads from one
+//! instance to another, and nodes have no default route: isolation is structural. What a Linux host opens by
+//! default is closed by `guard`. Next in the flow: `engine::container` starts nodes in these namespaces.
+
+mod netns;
+mod cable;
+mod guard;
+mod host;
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::engine::{Sighting, SightingKind};
+use crate::exec::{CommandError, Runner};
+use crate::plan::{ClusterPlan, InstanceId};
+
+pub use guard::{ruleset, ROUTE_PROTOCOL};
+pub use host::networks as host_networks;
+pub use netns::path as namespace_path;
+
+/// Why wires could not be laid, found or cut.
+#[derive(Debug, thiserror::Error)]
+pub enum FabricError {
+    /// A network namespace.
+    #[error("{attempt} network namespace {name}")]
+    Namespace {
+        /// `make`, `enter`, `remove`.
+        attempt: &'static str,
+        /// Which.
+        name: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A link, an address or a route.
+    #[error("{attempt} {object}")]
+    Netlink {
+        /// `add link`, `move link`, `add address` …
+        attempt: &'static str,
+        /// Which, in which namespace.
+        object: String,
+        /// The kernel's answer.
+        #[source]
+        source: rtnetlink::Error,
+    },
+    /// A link that was just made is not there.
+    #[error("link {name} is missing in {place}")]
+    Missing {
+        /// Which.
+        name: String,
+        /// Where it should be.
+        place: String,
+    },
+    /// A kernel setting.
+    #[error("set {path}")]
+    Sysctl {
+        /// Its file.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The lock that lets one process at a time change the guard.
+    #[error("lock {path}")]
+    Lock {
+        /// Its file.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The guard's rules.
+    #[error("set the host guard")]
+    Guard(#[source] CommandError),
+}
+
+/// Lays all wires of a plan: may be called again, and adds what is missing.
+///
+/// The guard stands before the first cable reaches the host.
+///
+/// # Errors
+/// [`FabricError`]; what was laid until then stays for [`cut`].
+pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
+    let switch = plan.id.scope();
+    netns::make(&switch).await?;
+    cable::make_bridge(&switch).await?;
+    {
+        let _lock = guard::lock().await?;
+        guard::raise(pools, runner).await?;
+        let gateway = (plan.gateway, plan.subnet.prefix_len());
+        cable::plug_host(&switch, &plan.id.link(), gateway).await?;
+    }
+    for node in &plan.nodes {
+        let scope = plan.id.node_scope(&node.name);
+        netns::make(&scope).await?;
+        cable::plug_node(&switch, &scope, node.address, plan.subnet.prefix_len()).await?;
+    }
+    Ok(())
+}
+
+/// Cuts all wires of an instance, whatever is left of them, and lowers the guard behind the last one.
+///
+/// # Errors
+/// Every step that failed; the others were done.
+pub async fn cut(id: &InstanceId, pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), Vec<FabricError>> {
+    let mut failures = Vec::new();
+    let switch = id.scope();
+    let nodes = format!("{switch}.");
+    for name in netns::list().unwrap_or_default() {
+        if name.starts_with(&nodes) {
+            failures.extend(netns::remove(&name).await.err());
+        }
+    }
+    match guard::lock().await {
+        Ok(_lock) => {
+            failures.extend(cable::remove_host_link(&id.link()).await.err());
+            failures.extend(guard::lower_behind_the_last(pools, runner).await.err());
+        }
+        Err(error) => failures.push(error),
+    }
+    failures.extend(netns::remove(&switch).await.err());
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
+}
+
+/// The namespaces and host links of a home's instances that really exist.
+///
+/// # Errors
+/// [`FabricError`] when the host cannot be asked.
+pub async fn sightings(home: &str) -> Result<Vec<Sighting>, FabricError> {
+    let prefix = InstanceId::prefix(home);
+    let instance_of = |scope: &str| {
+        let own = scope.strip_prefix(&prefix)?;
+        own.split('.').next().map(str::to_owned)
+    };
+    let namespaces = netns::list().map_err(|source| FabricError::Namespace {
+        attempt: "list",
+        name: format!("{prefix}*"),
+        source,
+    })?;
+    let namespaces = namespaces.into_iter().filter_map(|name| {
+        Some(Sighting { instance: instance_of(&name)?, kind: SightingKind::Namespace, name })
+    });
+    let links = cable::host_links().await?.into_iter().filter_map(|(name, scope)| {
+        Some(Sighting { instance: instance_of(&scope?)?, kind: SightingKind::Link, name })
+    });
+    Ok(namespaces.chain(links).collect())
+}
+
+/// An address with its network's prefix length.
+type Interface = (Ipv4Addr, u8);

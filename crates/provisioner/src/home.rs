@@ -1,0 +1,161 @@
+//! Where everything of a user lives: `~/.homelab`, or wherever `HOMELAB_HOME` points.
+
+use std::os::unix::fs::chown;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::plan::digest;
+
+/// A user's folder, and the user to whom its files belong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    root: Utf8PathBuf,
+    kubeconfig: Utf8PathBuf,
+    cache: Utf8PathBuf,
+    user: Option<User>,
+}
+
+/// A user by number, as `chown` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+/// The environment names no usable home.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Neither `HOMELAB_HOME` nor a home directory.
+    #[error("no home directory: neither HOMELAB_HOME nor HOME is set")]
+    None,
+    /// A path in the environment is no UTF-8.
+    #[error("{variable} holds a path that is no UTF-8")]
+    NotText {
+        /// The variable.
+        variable: &'static str,
+    },
+    /// The user behind sudo cannot be looked up.
+    #[error("look up user {uid}, who called sudo")]
+    User {
+        /// `SUDO_UID`.
+        uid: u32,
+        /// The system's answer.
+        #[source]
+        source: nix::Error,
+    },
+}
+
+impl Home {
+    /// The home that the environment names. Under sudo it is the invoking user's, and so is its ownership.
+    ///
+    /// # Errors
+    /// [`HomeError`] when there is none.
+    pub fn from_env() -> Result<Self, HomeError> {
+        let number = |variable| std::env::var(variable).ok().and_then(|text| text.parse::<u32>().ok());
+        let user = match (rustix::process::geteuid().is_root(), number("SUDO_UID"), number("SUDO_GID")) {
+            (true, Some(uid), Some(gid)) if uid != 0 => Some(User { uid, gid }),
+            _ => None,
+        };
+        let house = match user {
+            None => path_in("HOME")?,
+            Some(User { uid, .. }) => nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+                .map_err(|source| HomeError::User { uid, source })?
+                .and_then(|user| Utf8PathBuf::from_path_buf(user.dir).ok()),
+        };
+        let below = |path: &str| house.as_ref().map(|house| house.join(path)).ok_or(HomeError::None);
+        let root = path_in("HOMELAB_HOME")?.map_or_else(|| below(".homelab"), Ok)?;
+        let cache = match path_in("HOMELAB_CACHE")? {
+            Some(cache) => cache,
+            // sudo hands over the invoking user's XDG_CACHE_HOME or none at all.
+            None => path_in("XDG_CACHE_HOME")?.map_or_else(|| below(".cache"), Ok)?.join("homelab"),
+        };
+        // kubectl reads a list there and writes into the first file (kubectl config --help).
+        let kubeconfig = std::env::var("KUBECONFIG").ok().and_then(|list| {
+            list.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from)
+        });
+        let kubeconfig = kubeconfig.map_or_else(|| below(".kube/config"), Ok)?;
+        Ok(Self { root, kubeconfig, cache, user })
+    }
+
+    /// A home in a folder of its own with a kubeconfig and a cache beside it, for tests.
+    pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
+        let root = root.into();
+        Self { kubeconfig: root.join("kubeconfig"), cache: root.join("cache"), user: None, root }
+    }
+
+    /// Six hex digits that tell this home from all others on the host.
+    pub fn id(&self) -> String {
+        digest(self.root.as_str())[..6].to_owned()
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+
+    /// The ledger.
+    pub fn registry(&self) -> Utf8PathBuf {
+        self.root.join("instances.json")
+    }
+
+    /// What belongs to one instance.
+    pub fn instance(&self, name: &str) -> Utf8PathBuf {
+        self.root.join("instances").join(name)
+    }
+
+    /// The isolated kubeconfig of one instance.
+    pub fn isolated_kubeconfig(&self, name: &str) -> Utf8PathBuf {
+        self.instance(name).join("kubeconfig")
+    }
+
+    /// The file that names the active instance, and holds nothing else.
+    pub fn active_context(&self) -> Utf8PathBuf {
+        self.root.join("active-context")
+    }
+
+    /// The merged kubeconfig: the first file of `KUBECONFIG`, or `~/.kube/config`.
+    pub fn merged_kubeconfig(&self) -> &Utf8Path {
+        &self.kubeconfig
+    }
+
+    /// Where built assets are kept.
+    pub fn cache(&self) -> &Utf8Path {
+        &self.cache
+    }
+
+    /// Gives a file or folder to the user to whom the home belongs.
+    ///
+    /// # Errors
+    /// What `chown` says.
+    pub fn adopt(&self, path: &Utf8Path) -> std::io::Result<()> {
+        self.user.map_or(Ok(()), |User { uid, gid }| chown(path, Some(uid), Some(gid)))
+    }
+
+    /// Makes a folder and its parents, the new ones private to the user and owned by them.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn create_dir(&self, path: &Utf8Path) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.create_dir(parent)?;
+        }
+        match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.adopt(path)
+    }
+}
+
+fn path_in(variable: &'static str) -> Result<Option<Utf8PathBuf>, HomeError> {
+    match std::env::var(variable) {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text.into())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(HomeError::NotText { variable }),
+    }
+}

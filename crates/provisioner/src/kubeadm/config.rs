@@ -1,0 +1,218 @@
+//! What kubeadm is told, rendered from the plan. Pure.
+//!
+//! Format: kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1.
+
+use serde_json::{Value, json};
+
+use crate::assets::{COREDNS_TAG, ETCD_TAG};
+use crate::plan::{API_PORT, ClusterPlan, NodePlan};
+use crate::spec::Durability;
+
+use super::Ticket;
+
+/// Where containerd listens on every node.
+const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
+/// Where kubeadm looks for patches of what it deploys.
+pub(super) const PATCHES: &str = "/etc/kubernetes/patches";
+/// The kubeconfig that tells a joining node where the cluster is and who vouches for it.
+pub(super) const DISCOVERY: &str = "/etc/kubernetes/discovery.conf";
+/// Checks that cannot pass in a container: they look for the host's kernel configuration and swap, and for a
+/// bridge filter that a routed pod network does not use.
+const IGNORED: [&str; 3] =
+    ["SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"];
+
+/// The configuration of a cluster and its first node, four YAML documents.
+pub fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
+    documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(), kube_proxy(plan)])
+}
+
+/// The configuration of a node that joins.
+pub fn join(node: &NodePlan, ticket: &Ticket) -> String {
+    documents(&[json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "file": { "kubeConfigPath": DISCOVERY },
+            "tlsBootstrapToken": ticket.token().reveal(),
+        },
+        "nodeRegistration": registration(node),
+    })])
+}
+
+/// The kubeconfig for discovery: the API server's address and the authority, no credentials.
+pub fn discovery(plan: &ClusterPlan, authority: &str) -> String {
+    use k8s_openapi::ByteString;
+    documents(&[json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "",
+            "cluster": {
+                "server": format!("https://{}:{API_PORT}", plan.api_name),
+                "certificate-authority-data": ByteString(authority.as_bytes().to_vec()),
+            },
+        }],
+    })])
+}
+
+/// What the cluster's DNS serves: the cluster's own names, and nothing beyond.
+///
+/// kubeadm's own Corefile forwards all else to the node's resolvers; a node has none, because nothing leads out
+/// of an instance. kubeadm keeps a ConfigMap that is there before its addon.
+pub fn corefile(plan: &ClusterPlan) -> String {
+    let corefile = format!(
+        "\
+.:53 {{
+    errors
+    health {{
+        lameduck 5s
+    }}
+    ready
+    hosts {{
+        {} {}
+        fallthrough
+    }}
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
+    prometheus :9153
+    cache 30
+    loop
+    reload
+    loadbalance
+}}
+",
+        plan.api_address, plan.api_name
+    );
+    documents(&[json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "coredns", "namespace": "kube-system" },
+        "data": { "Corefile": corefile },
+    })])
+}
+
+/// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked every second whether
+/// they are ready instead of every ten.
+pub(super) fn coredns_patch(plan: &ClusterPlan) -> String {
+    documents(&[json!({
+        "spec": {
+            "replicas": if plan.others().is_empty() { 1 } else { 2 },
+            "template": { "spec": { "containers": [{
+                "name": "coredns",
+                "readinessProbe": { "periodSeconds": 1 },
+            }] } },
+        },
+    })])
+}
+
+/// `/etc/hosts` of every node: there is no other resolver.
+pub(super) fn hosts(plan: &ClusterPlan) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
+    for node in &plan.nodes {
+        text.push_str(&format!("{} {}\n", node.address, node.name));
+    }
+    text.push_str(&format!("{} {}\n", plan.api_address, plan.api_name));
+    text
+}
+
+fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
+    let first = plan.first();
+    let mut registration = registration(first);
+    if plan.control_plane_runs_pods() {
+        registration["taints"] = json!([]);
+    }
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "InitConfiguration",
+        "bootstrapTokens": [{
+            "token": ticket.token().reveal(),
+            "ttl": "1h0m0s",
+            "usages": ["signing", "authentication"],
+            "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+        }],
+        "localAPIEndpoint": { "advertiseAddress": first.address, "bindPort": API_PORT },
+        "nodeRegistration": registration,
+        "patches": { "directory": PATCHES },
+    })
+}
+
+fn registration(node: &NodePlan) -> Value {
+    json!({
+        "name": node.name,
+        "criSocket": CRI_SOCKET,
+        "imagePullPolicy": "IfNotPresent",
+        "ignorePreflightErrors": IGNORED,
+        // A node without a default route registers no address by itself, and then every exec and log call
+        // fails: "no preferred addresses found".
+        "kubeletExtraArgs": [{ "name": "node-ip", "value": node.address }],
+    })
+}
+
+fn cluster_configuration(plan: &ClusterPlan) -> Value {
+    let arg = |name: &str, value: &str| json!({ "name": name, "value": value });
+    // A single replica needs no lease, and the default of 20 requests a second costs the controller-manager
+    // 4.5 s alone while it makes a client for each controller.
+    let alone = [arg("leader-elect", "false"), arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")];
+    // The plan has given each node its part of the pod CIDR already.
+    let planned = [arg("allocate-node-cidrs", "false")];
+    // A single member otherwise waits a second to elect itself.
+    let mut etcd = vec![arg("heartbeat-interval", "20"), arg("election-timeout", "200")];
+    if plan.durability == Durability::ThrowAway {
+        etcd.push(arg("unsafe-no-fsync", "true"));
+    }
+    json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "clusterName": plan.id.name,
+        "kubernetesVersion": plan.kubernetes,
+        "controlPlaneEndpoint": format!("{}:{API_PORT}", plan.api_name),
+        "encryptionAlgorithm": "ECDSA-P256",
+        "networking": {
+            "podSubnet": plan.pod_cidr,
+            "serviceSubnet": plan.service_cidr,
+            "dnsDomain": "cluster.local",
+        },
+        "apiServer": { "certSANs": [plan.api_name, plan.api_address] },
+        "controllerManager": { "extraArgs": ([&alone[..], &planned[..]].concat()) },
+        "scheduler": { "extraArgs": alone },
+        "dns": { "imageTag": COREDNS_TAG },
+        "etcd": { "local": { "imageTag": ETCD_TAG, "extraArgs": etcd } },
+    })
+}
+
+fn kubelet() -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "cgroupfs",
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        // The disk belongs to the whole workstation: how full it is says nothing about this node.
+        "evictionHard": { "imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%" },
+        "imageGCHighThresholdPercent": 100,
+    })
+}
+
+fn kube_proxy(plan: &ClusterPlan) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clusterCIDR": plan.pod_cidr,
+        "mode": "nftables",
+        // The table's size is the host's and cannot be set from a node.
+        "conntrack": { "maxPerCore": 0 },
+    })
+}
+
+fn documents(documents: &[Value]) -> String {
+    let texts = documents.iter().map(|document| {
+        serde_saphyr::to_string(document).expect("a document without odd keys can always be written")
+    });
+    texts.collect::<Vec<_>>().join("---\n")
+}

@@ -1,0 +1,137 @@
+//! The first node becomes a control plane.
+//!
+//! The order is what makes it quick; all steps are kubeadm's own. The files of etcd and the API server are in
+//! place before the kubelet looks for the first time. Scheduler and controller-manager come when the API
+//! server answers: started earlier they fight it for the processor, are told "forbidden" while its roles are
+//! still being made, and back off for seconds. What is left runs side by side.
+
+use std::time::Duration;
+
+use crate::exec::Command;
+use crate::node::{File, Node};
+use crate::pki::Bundle;
+use crate::plan::{API_PORT, ClusterPlan};
+
+use super::config::{self, PATCHES};
+use super::{CONFIG, KubeadmError, Ticket, kubectl};
+
+/// A first node whose API server answers.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    /// The node.
+    pub node: Node,
+    /// The authority that vouches for its API server, as PEM.
+    pub authority: String,
+    /// What other nodes join with.
+    pub ticket: Ticket,
+}
+
+/// Makes the first node a control plane whose API server, DNS and proxy are deployed.
+///
+/// # Errors
+/// [`KubeadmError`] with the step that failed, or with the last lines of what did not come up.
+pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<ControlPlane, KubeadmError> {
+    let ticket = Ticket::draw()?;
+    put(first, plan, bundle, &ticket).await?;
+    for part in ["certs all", "kubeconfig all", "etcd local", "control-plane apiserver", "kubelet-start"] {
+        run(first, phase(part)).await?;
+    }
+    answers(first, plan).await?;
+    tokio::try_join!(
+        run(first, phase("control-plane controller-manager")),
+        run(first, phase("control-plane scheduler")),
+        serves(first),
+    )?;
+    tokio::try_join!(
+        run(first, phase("upload-config all")),
+        run(first, phase("mark-control-plane")),
+        run(first, phase("bootstrap-token")),
+        run(first, phase("kubelet-finalize all")),
+        run(first, phase("addon kube-proxy")),
+        dns(first, plan),
+        give_pod_cidr(first, first),
+    )?;
+    Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
+}
+
+/// `kubeadm init phase <part>`, as a person would type it.
+fn phase(part: &str) -> Command {
+    let command = Command::within(Duration::from_secs(120), "kubeadm").args(["init", "phase"]);
+    let command = command.args(part.split(' '));
+    command.args(["--config", CONFIG])
+}
+
+async fn put(
+    first: &Node,
+    plan: &ClusterPlan,
+    bundle: &Bundle,
+    ticket: &Ticket,
+) -> Result<(), KubeadmError> {
+    let mut files = bundle.on_node();
+    files.push(File::private(CONFIG, config::cluster(plan, ticket)));
+    files.push(File::public(format!("{PATCHES}/corednsdeployment.yaml"), config::coredns_patch(plan)));
+    files.push(File::public("/etc/hosts", config::hosts(plan)));
+    first.put(&files).await.map_err(failed("put the configuration", first))
+}
+
+/// Deploys CoreDNS around a Corefile of our own, which kubeadm finds and keeps.
+async fn dns(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let apply = kubectl(Duration::from_secs(60)).args(["apply", "--filename", "-"]);
+    run(first, apply.input(config::corefile(plan))).await?;
+    run(first, phase("addon coredns")).await
+}
+
+/// Gives a node the part of the pod CIDR that was planned for it.
+pub(super) async fn give_pod_cidr(first: &Node, node: &Node) -> Result<(), KubeadmError> {
+    let cidr = node.plan().pod_cidr;
+    let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });
+    let command = kubectl(Duration::from_secs(60)).args(["patch", "node", node.name(), "--patch"]);
+    run(first, command.arg(patch.to_string())).await
+}
+
+/// Waits until the API server's port is open: bash asks the kernel, which costs next to nothing.
+async fn answers(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let port = format!("/dev/tcp/{}/{API_PORT}", plan.api_address);
+    let wait = format!("until (exec 3<>{port}) 2>/dev/null; do sleep 0.05; done");
+    let wait = Command::within(Duration::from_secs(180), "bash").args(["-c", &wait]);
+    waited(first, "the API server to answer", &wait).await
+}
+
+/// Waits until the API server has made its roles and reports ready.
+async fn serves(first: &Node) -> Result<(), KubeadmError> {
+    let ask = kubectl(Duration::from_secs(10)).args(["get", "--raw", "/readyz"]);
+    let wait = format!("until {ask} >/dev/null 2>&1; do sleep 0.1; done");
+    let wait = Command::within(Duration::from_secs(180), "sh").args(["-c", &wait]);
+    waited(first, "the API server to be ready", &wait).await
+}
+
+pub(super) async fn waited(node: &Node, what: &'static str, wait: &Command) -> Result<(), KubeadmError> {
+    let Err(source) = node.run(wait).await else { return Ok(()) };
+    // The containers' last words say more than the wait's own end.
+    let look = "tail -n 12 /var/log/kubelet.log; tail -n 6 /var/log/pods/kube-system_*/*/*.log";
+    let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
+    let state = match node.run(&look).await {
+        Ok(seen) => seen.text(),
+        Err(error) => format!("its logs cannot be read: {error}"),
+    };
+    Err(KubeadmError::NotReady { what, node: node.name().to_owned(), state, source })
+}
+
+pub(super) async fn run(node: &Node, command: Command) -> Result<(), KubeadmError> {
+    let step = command.to_string();
+    node.run(&command).await.map(drop).map_err(failed(&step, node))
+}
+
+pub(super) fn failed(step: &str, node: &Node) -> impl FnOnce(crate::exec::CommandError) -> KubeadmError {
+    let (step, node) = (step.to_owned(), node.name().to_owned());
+    move |source| KubeadmError::Step { step, node, source }
+}
+
+/// The administrator's kubeconfig that kubeadm made on the first node.
+///
+/// # Errors
+/// [`KubeadmError::Step`] when it cannot be read.
+pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
+    const PATH: &str = "/etc/kubernetes/admin.conf";
+    first.read(PATH).await.map_err(failed("read the administrator's kubeconfig", first))
+}

@@ -1,0 +1,63 @@
+//! Nodes become a cluster, by kubeadm's own phases and manifests.
+//!
+//! kubeadm's phases are run one by one, because their order decides how long a bring-up takes: see `init`.
+//! This module knows nodes, never engines. Next in the flow: `ready` waits for the whole, then `kubeconfig`
+//! hands out the credentials.
+
+mod config;
+mod init;
+mod join;
+mod ready;
+mod ticket;
+
+use std::time::Duration;
+
+use crate::exec::{Command, CommandError};
+
+pub use config::{cluster, corefile, discovery, join as join_config};
+pub use init::{ControlPlane, admin_conf, init};
+pub use join::join_all;
+pub use ready::ready;
+pub use ticket::Ticket;
+
+/// Why nodes did not become a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeadmError {
+    /// A step of kubeadm's or kubectl's failed.
+    #[error("{step} on {node}")]
+    Step {
+        /// What was attempted: `kubeadm init phase certs all`.
+        step: String,
+        /// Where.
+        node: String,
+        /// What it says.
+        #[source]
+        source: CommandError,
+    },
+    /// Something did not come up; `state` is what was last seen of it.
+    #[error("wait for {what} on {node}: {state}")]
+    NotReady {
+        /// What was waited for.
+        what: &'static str,
+        /// Where.
+        node: String,
+        /// The last lines that tell why.
+        state: String,
+        /// How the wait ended.
+        #[source]
+        source: CommandError,
+    },
+    /// No randomness for a join ticket.
+    #[error("draw a join ticket")]
+    Ticket(#[source] rustix::io::Errno),
+}
+
+/// The credentials that kubeadm makes for its own steps: they work before any role is bound.
+const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
+/// kubeadm's configuration on a node.
+const CONFIG: &str = "/etc/kubernetes/kubeadm.yaml";
+
+/// `kubectl` on a control plane, as the cluster's own super-admin.
+pub(crate) fn kubectl(within: Duration) -> Command {
+    Command::within(within, "kubectl").args(["--kubeconfig", SUPER_ADMIN])
+}

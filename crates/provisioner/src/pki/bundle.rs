@@ -1,0 +1,126 @@
+//! A cluster's set of authorities and its key for service accounts.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+
+use crate::home::Home;
+use crate::node::File;
+
+use super::{Authority, PkiError, Secret};
+
+/// Where kubeadm looks for them (`certificatesDir`).
+const ON_NODE: &str = "/etc/kubernetes/pki";
+
+/// Everything that has to exist before kubeadm issues the first certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Vouches for the API server, kubelets and users.
+    pub cluster: Authority,
+    /// Vouches for etcd's members and clients.
+    pub etcd: Authority,
+    /// Vouches for the aggregation layer.
+    pub front_proxy: Authority,
+    /// Signs tokens of service accounts.
+    pub service_account_key: Secret,
+    /// Verifies them.
+    pub service_account_public: String,
+}
+
+impl Bundle {
+    /// Makes a set for an instance.
+    ///
+    /// # Errors
+    /// [`PkiError::Make`].
+    pub fn make(instance: &str) -> Result<Self, PkiError> {
+        let what = format!("the service account key of '{instance}'");
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map_err(|source| PkiError::Make { what, source })?;
+        Ok(Self {
+            cluster: Authority::make(&format!("{instance} kubernetes"))?,
+            etcd: Authority::make(&format!("{instance} etcd"))?,
+            front_proxy: Authority::make(&format!("{instance} front-proxy"))?,
+            service_account_public: key.public_key_pem(),
+            service_account_key: Secret::new(key.serialize_pem()),
+        })
+    }
+
+    /// The set in an instance's folder, made there if there is none.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    pub fn in_folder(home: &Home, instance: &str) -> Result<Self, PkiError> {
+        let folder = home.instance(instance).join("pki");
+        if folder.join("sa.key").exists() {
+            return Self::read(&folder);
+        }
+        let bundle = Self::make(instance)?;
+        home.create_dir(&folder).map_err(failed("make", &folder))?;
+        for (name, mode, contents) in bundle.files() {
+            let path = folder.join(name);
+            home.create_dir(path.parent().unwrap_or(&folder)).map_err(failed("make", &path))?;
+            write(&path, mode, contents).map_err(failed("write", &path))?;
+            home.adopt(&path).map_err(failed("hand over", &path))?;
+        }
+        Ok(bundle)
+    }
+
+    fn read(folder: &Utf8Path) -> Result<Self, PkiError> {
+        let text = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).map_err(failed("read", &path))
+        };
+        let authority = |name: &str| {
+            Ok(Authority {
+                certificate: text(&format!("{name}.crt"))?,
+                key: Secret::new(text(&format!("{name}.key"))?),
+            })
+        };
+        Ok(Self {
+            cluster: authority("ca")?,
+            etcd: authority("etcd/ca")?,
+            front_proxy: authority("front-proxy-ca")?,
+            service_account_key: Secret::new(text("sa.key")?),
+            service_account_public: text("sa.pub")?,
+        })
+    }
+
+    /// The files under the names that kubeadm expects; `sa.key` comes last and marks the set as whole.
+    fn files(&self) -> [(&'static str, u32, &str); 8] {
+        [
+            ("ca.crt", 0o644, &self.cluster.certificate),
+            ("ca.key", 0o600, self.cluster.key.reveal()),
+            ("etcd/ca.crt", 0o644, &self.etcd.certificate),
+            ("etcd/ca.key", 0o600, self.etcd.key.reveal()),
+            ("front-proxy-ca.crt", 0o644, &self.front_proxy.certificate),
+            ("front-proxy-ca.key", 0o600, self.front_proxy.key.reveal()),
+            ("sa.pub", 0o644, &self.service_account_public),
+            ("sa.key", 0o600, self.service_account_key.reveal()),
+        ]
+    }
+
+    /// The files as a control plane needs them.
+    pub fn on_node(&self) -> Vec<File> {
+        let files = self.files().into_iter();
+        files
+            .map(|(name, mode, contents)| File {
+                path: format!("{ON_NODE}/{name}"),
+                mode,
+                contents: contents.into(),
+            })
+            .collect()
+    }
+}
+
+fn write(path: &Utf8Path, mode: u32, contents: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    file.write_all(contents.as_bytes())
+}
+
+fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> PkiError {
+    let path: Utf8PathBuf = path.to_owned();
+    move |source| PkiError::File { attempt, path, source }
+}

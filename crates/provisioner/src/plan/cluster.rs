@@ -1,0 +1,179 @@
+//! The whole plan of a cluster, derived from its registry entry.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use camino::Utf8PathBuf;
+use ipnet::Ipv4Net;
+use sha2::{Digest, Sha256};
+
+use crate::home::Home;
+use crate::registry::Instance;
+use crate::spec::{CniKind, Durability, Topology};
+
+/// An instance as the host's objects name it: two homes on one host never mix up theirs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId {
+    /// The home's id, see [`Home::id`].
+    pub home: String,
+    /// The instance's name.
+    pub name: String,
+}
+
+impl InstanceId {
+    /// `homelab-<home>.<name>`: its network namespace, and the beginning of all its names on the host.
+    /// Names hold no dots, so `a` and `a-1` cannot be confused.
+    pub fn scope(&self) -> String {
+        format!("{}{}", Self::prefix(&self.home), self.name)
+    }
+
+    /// How all names of a home's objects begin.
+    pub fn prefix(home: &str) -> String {
+        format!("homelab-{home}.")
+    }
+
+    /// `<scope>.<node>`: a node's container and its network namespace.
+    pub fn node_scope(&self, node: &str) -> String {
+        format!("{}.{node}", self.scope())
+    }
+
+    /// The host's link into the instance's network, `hl-` and ten hex digits: interface names end at 15
+    /// characters (IFNAMSIZ), instance names do not.
+    pub fn link(&self) -> String {
+        format!("hl-{}", &digest(&self.scope())[..10])
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+pub(crate) fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Everything that is decided about a cluster before it exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPlan {
+    /// Whose plan it is.
+    pub id: InstanceId,
+    /// Where its files are.
+    pub folder: Utf8PathBuf,
+    /// The host network.
+    pub subnet: Ipv4Net,
+    /// The host's own address in it.
+    pub gateway: Ipv4Addr,
+    /// All nodes, the first control plane first.
+    pub nodes: Vec<NodePlan>,
+    /// Where pods get their addresses.
+    pub pod_cidr: Ipv4Net,
+    /// Where services get theirs.
+    pub service_cidr: Ipv4Net,
+    /// Where the API server answers.
+    pub api_address: Ipv4Addr,
+    /// The control plane's name, `api.<tldPrefix>.lab`.
+    pub api_name: String,
+    /// The first label of the DNS suffix.
+    pub tld_prefix: String,
+    /// The Kubernetes version with its `v`.
+    pub kubernetes: String,
+    /// The pod network.
+    pub cni: CniKind,
+    /// Whether its data survives a power cut.
+    pub durability: Durability,
+    /// The context in the merged kubeconfig.
+    pub kubeconfig_context: String,
+}
+
+/// One node, decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlan {
+    /// Its name, `acme-cp-1`.
+    pub name: String,
+    /// What it does in the cluster.
+    pub role: Role,
+    /// Its address in the host network.
+    pub address: Ipv4Addr,
+    /// The part of the pod CIDR from which its pods get their addresses.
+    pub pod_cidr: Ipv4Net,
+}
+
+/// What a node does in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It runs etcd and the API server.
+    ControlPlane,
+    /// It runs pods.
+    Worker,
+}
+
+/// The port of the API server, by convention.
+pub const API_PORT: u16 = 6443;
+
+impl ClusterPlan {
+    /// The plan behind a registry entry: the same entry always gives the same plan.
+    pub fn of(instance: &Instance, home: &Home) -> Self {
+        let host = |number: u8| address(instance.subnet, number);
+        let first = match instance.topology {
+            Topology::Single => "main",
+            Topology::Multi => "cp-1",
+        };
+        let planes = [(first.to_owned(), Role::ControlPlane, 10)];
+        let workers = (1..=instance.workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
+        // A /24 of the pod CIDR for each node, in their order, as kube-controller-manager would cut it.
+        let pod_cidrs = instance.k8s.pod_cidr.subnets(24.max(instance.k8s.pod_cidr.prefix_len()));
+        let nodes = planes
+            .into_iter()
+            .chain(workers)
+            .zip(pod_cidrs.into_iter().flatten())
+            .map(|((suffix, role, number), pod_cidr)| NodePlan {
+                name: format!("{}-{suffix}", instance.name),
+                role,
+                address: host(number),
+                pod_cidr,
+            })
+            .collect();
+        Self {
+            id: InstanceId { home: home.id(), name: instance.name.clone() },
+            folder: home.instance(&instance.name),
+            subnet: instance.subnet,
+            gateway: host(1),
+            nodes,
+            pod_cidr: instance.k8s.pod_cidr,
+            service_cidr: instance.k8s.service_cidr,
+            api_address: host(10),
+            api_name: format!("api.{}.lab", instance.tld_prefix),
+            tld_prefix: instance.tld_prefix.clone(),
+            kubernetes: instance.k8s.version.clone(),
+            cni: instance.k8s.cni,
+            durability: instance.durability,
+            kubeconfig_context: instance.k8s.kubeconfig_context.clone(),
+        }
+    }
+
+    /// The first control plane: the node that `kubeadm init` runs on.
+    pub fn first(&self) -> &NodePlan {
+        &self.nodes[0] // `of` always plans one
+    }
+
+    /// The nodes that join the first one.
+    pub fn others(&self) -> &[NodePlan] {
+        &self.nodes[1..]
+    }
+
+    /// The cluster's DNS service: the tenth address of the service CIDR, as kubeadm has it.
+    pub fn dns_address(&self) -> Ipv4Addr {
+        address(self.service_cidr, 10)
+    }
+
+    /// Pods may run on control planes when there is nothing else to run them.
+    pub fn control_plane_runs_pods(&self) -> bool {
+        self.others().iter().all(|node| node.role == Role::ControlPlane)
+    }
+}
+
+fn address(net: Ipv4Net, number: u8) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(net.network()) + u32::from(number))
+}

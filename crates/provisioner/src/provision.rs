@@ -1,0 +1,389 @@
+//! The flow itself: create, attach, destroy, reap.
+//!
+//! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
+
+mod stages;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use crate::assets::Assets;
+use crate::cni;
+use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
+use crate::error::{DestroyError, ProvisionError, Residue, Stage, StageError};
+use crate::events::{Event, Events};
+use crate::exec::{Local, Runner};
+use crate::fabric;
+use crate::home::Home;
+use crate::kubeadm;
+use crate::kubeconfig;
+use crate::node::Node;
+use crate::pki::Bundle;
+use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Pools, Taken};
+use crate::registry::{Instance, Owner, Registry, RegistryError, State};
+use crate::spec::CheckedSpec;
+
+use stages::Stages;
+
+/// Brings clusters up and down, with everything that this needs.
+#[derive(Debug, Clone)]
+pub struct Provisioner {
+    home: Home,
+    registry: Registry,
+    engine: Arc<dyn Engine>,
+    host: Host,
+    pools: Pools,
+    assets: Assets,
+    events: Events,
+    runner: Arc<dyn Runner>,
+}
+
+/// Where the host's own networks are asked for.
+#[derive(Debug, Clone)]
+enum Host {
+    /// The kernel.
+    Real,
+    /// A simulated engine has no host.
+    #[cfg(feature = "simulated")]
+    None,
+}
+
+/// A working cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Its registry entry.
+    pub instance: Instance,
+    /// What was decided.
+    pub plan: ClusterPlan,
+    /// Its nodes, the first control plane first.
+    pub nodes: Vec<Node>,
+    /// The kubeconfig that knows this cluster and no other.
+    pub kubeconfig: Utf8PathBuf,
+}
+
+/// Why there is no handle on a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// There is no such instance.
+    #[error("no instance '{name}'; there {}", there_are(.known))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Its nodes are not all there.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// An instance that nobody needed any more, and how its end went.
+#[derive(Debug)]
+pub struct Reaped {
+    /// Its name.
+    pub instance: String,
+    /// Why it was taken down.
+    pub why: String,
+    /// How that went.
+    pub outcome: Result<(), DestroyError>,
+}
+
+/// Why it is unknown what to reap.
+#[derive(Debug, thiserror::Error)]
+pub enum ReapError {
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The host cannot be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Provisioner {
+    /// A provisioner that makes nodes as containers on this host.
+    pub fn new(home: Home) -> Self {
+        let events = Events::default();
+        let pools = Pools::default();
+        let assets = Assets::in_cache(home.cache().to_owned());
+        let ranges = pools.ranges().to_vec();
+        let engine = ContainerEngine::new(home.id(), ranges, assets.clone(), events.clone());
+        Self {
+            registry: Registry::in_home(&home),
+            engine: Arc::new(engine),
+            host: Host::Real,
+            runner: Arc::new(Local),
+            home,
+            pools,
+            assets,
+            events,
+        }
+    }
+
+    /// A provisioner on an engine that touches no host.
+    #[cfg(feature = "simulated")]
+    pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
+        Self { engine, host: Host::None, ..Self::new(home) }
+    }
+
+    /// Whose clusters these are.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// What this host already runs.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What happens, as it happens.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// What makes the nodes.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// The built inputs.
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
+    /// What runs commands on this host.
+    pub fn runner(&self) -> &Arc<dyn Runner> {
+        &self.runner
+    }
+
+    /// Everything that this host lacks, all at once.
+    pub async fn preflight(&self) -> Vec<Lack> {
+        self.engine.preflight().await
+    }
+
+    /// Brings a cluster up. With an owner it is the owner's and reaped after the owner's death; without one it
+    /// is an operator's, and nobody reaps it.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] with the stage and with what is left; `destroy` takes that away.
+    pub async fn create(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Cluster, ProvisionError> {
+        let started = Instant::now();
+        let stages = Stages::of(spec.name.as_str(), &self.events);
+        let instance = stages.run(Stage::Claim, Residue::Nothing, self.claim(spec, owner)).await?;
+        let created = self.build(&instance, &stages).await;
+        let cluster = match created {
+            Ok(cluster) => cluster,
+            Err(error) => return Err(self.recorded_as_failed(error)),
+        };
+        self.events.publish(Event::ClusterUp { instance: instance.name, took: started.elapsed() });
+        Ok(cluster)
+    }
+
+    async fn build(&self, instance: &Instance, stages: &Stages<'_>) -> Result<Cluster, ProvisionError> {
+        let plan = ClusterPlan::of(instance, &self.home);
+        let left = Residue::Recorded; // on disk since the claim
+        stages.run(Stage::Claim, left, self.folder(&plan)).await?;
+        stages.run(Stage::Assets, left, self.node_image()).await?;
+        let nodes = stages.run(Stage::Nodes, left, self.engine.create(&plan)).await?;
+        stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;
+        let bundle = stages.run(Stage::Authorities, left, self.bundle(&plan)).await?;
+        let plane = stages.run(Stage::Init, left, kubeadm::init(&nodes[0], &plan, &bundle)).await?;
+        let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
+        stages.run(Stage::Join, left, join).await?;
+        stages.run(Stage::Ready, left, kubeadm::ready(&plane)).await?;
+        let kubeconfig = stages.run(Stage::Kubeconfig, left, self.hand_out(&nodes[0], &plan)).await?;
+        let running = self.registry.update(&plan.id.name, |instance| instance.state = State::Running);
+        let instance = stages.run(Stage::Kubeconfig, left, async { running }).await?;
+        Ok(Cluster { instance, plan, nodes, kubeconfig })
+    }
+
+    /// Records what is decided, before anything exists.
+    async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
+        let lacks = self.engine.preflight().await;
+        if !lacks.is_empty() {
+            return Err(EngineError::Preflight(lacks).into());
+        }
+        let host = self.host_networks().await?;
+        let instance = self.registry.claim(|instances| {
+            let taken = Taken { instances: instances.to_vec(), host };
+            plan::claim(spec, &taken, &self.pools, owner, Timestamp::now())
+        })?;
+        let (name, subnet) = (instance.name.clone(), instance.subnet.to_string());
+        self.events.publish(Event::InstanceClaimed { instance: name, subnet });
+        Ok(instance)
+    }
+
+    /// The host's networks, without those of links that the registry explains.
+    async fn host_networks(&self) -> Result<Vec<HostNetwork>, StageError> {
+        match self.host {
+            #[cfg(feature = "simulated")]
+            Host::None => Ok(Vec::new()),
+            Host::Real => {
+                let id = |name: String| InstanceId { home: self.home.id(), name };
+                let instances = self.registry.instances()?.into_iter();
+                let links: Vec<String> = instances.map(|instance| id(instance.name).link()).collect();
+                let networks = fabric::host_networks(|link| links.iter().any(|ours| ours == link)).await;
+                Ok(networks.map_err(|source| EngineError::Wires {
+                    instance: "the host".to_owned(),
+                    source: Box::new(source),
+                })?)
+            }
+        }
+    }
+
+    /// Makes the instance's folder, private to the user.
+    async fn folder(&self, plan: &ClusterPlan) -> Result<(), EngineError> {
+        let made = self.home.create_dir(&plan.folder);
+        made.map_err(|source| EngineError::File { attempt: "make", path: plan.folder.clone(), source })
+    }
+
+    async fn node_image(&self) -> Result<(), StageError> {
+        match self.host {
+            #[cfg(feature = "simulated")]
+            Host::None => Ok(()),
+            Host::Real => Ok(self.assets.build(self.runner.as_ref(), &self.events).await.map(drop)?),
+        }
+    }
+
+    async fn bundle(&self, plan: &ClusterPlan) -> Result<Bundle, StageError> {
+        Ok(Bundle::in_folder(&self.home, &plan.id.name)?)
+    }
+
+    /// Writes the isolated kubeconfig and merges it into the user's.
+    async fn hand_out(&self, first: &Node, plan: &ClusterPlan) -> Result<Utf8PathBuf, StageError> {
+        let admin = kubeadm::admin_conf(first).await?;
+        let isolated = kubeconfig::isolated(&admin, plan)?;
+        let path = kubeconfig::write_isolated(&self.home, &plan.id.name, &isolated)?;
+        kubeconfig::merge(&self.home, &isolated)?;
+        Ok(path)
+    }
+
+    /// Says in the registry that a creation failed; what cannot be said there is unknown.
+    fn recorded_as_failed(&self, error: ProvisionError) -> ProvisionError {
+        match self.registry.update(&error.cluster, |instance| instance.state = State::Failed) {
+            Ok(_) => error,
+            Err(_) => ProvisionError { residue: Residue::Unknown, ..error },
+        }
+    }
+
+    /// Makes an instance an operator's: from now on it outlives its command.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the registry cannot be changed.
+    pub fn disown(&self, name: &str) -> Result<Instance, RegistryError> {
+        self.registry.update(name, |instance| instance.owner = None)
+    }
+
+    /// Takes a handle on a cluster that exists.
+    ///
+    /// # Errors
+    /// [`AttachError`] when there is no such instance or its nodes do not run.
+    pub async fn attach(&self, name: &str) -> Result<Cluster, AttachError> {
+        let Some(instance) = self.registry.find(name)? else {
+            let known = self.registry.instances()?.into_iter().map(|instance| instance.name).collect();
+            return Err(AttachError::Unknown { name: name.to_owned(), known });
+        };
+        let plan = ClusterPlan::of(&instance, &self.home);
+        let nodes = self.engine.attach(&plan).await?;
+        let kubeconfig = self.home.isolated_kubeconfig(name);
+        Ok(Cluster { instance, plan, nodes, kubeconfig })
+    }
+
+    /// Takes a cluster down, whatever is left of it: says whether there was anything of that name.
+    ///
+    /// Steps run in reverse order of creation, each on its own; the registry entry goes last and only when
+    /// nothing is left. May be repeated.
+    ///
+    /// # Errors
+    /// [`DestroyError`] with every step that failed.
+    pub async fn destroy(&self, name: &str) -> Result<bool, DestroyError> {
+        let mut failures: Vec<StageError> = Vec::new();
+        let known = match self.registry.find(name) {
+            Ok(Some(_)) => self.registry.update(name, |instance| instance.state = State::Destroying).is_ok(),
+            Ok(None) => false,
+            Err(error) => return Err(DestroyError { cluster: name.to_owned(), failures: vec![error.into()] }),
+        };
+        let id = InstanceId { home: self.home.id(), name: name.to_owned() };
+        let folder = self.home.instance(name);
+        let known = known || folder.exists();
+        failures.extend(kubeconfig::clear_active(&self.home, name).err().map(StageError::from));
+        failures.extend(kubeconfig::unmerge(&self.home, name).err().map(StageError::from));
+        failures.extend(self.engine.destroy(&id, &folder).await.err().map(StageError::from));
+        failures.extend(remove_folder(folder).await.err().map(StageError::from));
+        if failures.is_empty() {
+            failures.extend(self.registry.release(name).err().map(StageError::from));
+        }
+        if !failures.is_empty() {
+            return Err(DestroyError { cluster: name.to_owned(), failures });
+        }
+        self.events.publish(Event::ClusterDown { instance: name.to_owned() });
+        self.events.publish(Event::InstanceReleased { instance: name.to_owned() });
+        Ok(known)
+    }
+
+    /// Destroys what has no living owner, and what the host has of instances that no entry explains. An
+    /// operator's instance has no owner and is never touched.
+    ///
+    /// # Errors
+    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list.
+    pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
+        // The host first: what is made after this look has its entry before the next one.
+        let sightings = self.engine.sightings().await?;
+        let instances = self.registry.instances()?;
+        let mut doomed: Vec<(String, String)> = Vec::new();
+        for instance in &instances {
+            if let Some(owner) = instance.owner.as_ref().filter(|owner| !owner.is_alive()) {
+                doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
+            }
+        }
+        for sighting in sightings {
+            let explained = instances.iter().any(|instance| instance.name == sighting.instance);
+            if !explained && !doomed.iter().any(|(name, _)| *name == sighting.instance) {
+                doomed.push((sighting.instance.clone(), format!("no instance explains {sighting}")));
+            }
+        }
+        let mut reaped = Vec::new();
+        for (instance, why) in doomed {
+            let outcome = self.destroy(&instance).await.map(drop);
+            reaped.push(Reaped { instance, why, outcome });
+        }
+        Ok(reaped)
+    }
+
+    /// Copies plan, node logs and whatever else explains a failure into a folder.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the folder cannot be written.
+    pub async fn collect_evidence(&self, name: &str, into: &Utf8Path) -> Result<(), EngineError> {
+        let Ok(Some(instance)) = self.registry.find(name) else { return Ok(()) };
+        let plan = ClusterPlan::of(&instance, &self.home);
+        let failed = |source| EngineError::File { attempt: "write", path: into.to_owned(), source };
+        self.home.create_dir(into).map_err(failed)?;
+        std::fs::write(into.join("plan.txt"), format!("{plan:#?}\n")).map_err(failed)?;
+        self.engine.collect_logs(&plan, into).await
+    }
+}
+
+async fn remove_folder(folder: Utf8PathBuf) -> Result<(), EngineError> {
+    let target = folder.clone();
+    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&target)).await;
+    match removed.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(EngineError::File { attempt: "remove", path: folder, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn there_are(known: &[String]) -> String {
+    match known {
+        [] => "are none".to_owned(),
+        [one] => format!("is '{one}'"),
+        many => format!("are '{}'", many.join("', '")),
+    }
+}

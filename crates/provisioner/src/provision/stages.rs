@@ -1,0 +1,45 @@
+//! Span, events and error context of a stage, written once for all stages.
+
+use std::future::Future;
+use std::time::Instant;
+
+use tracing::Instrument;
+
+use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::events::{Event, Events};
+
+/// Runs the stages of one instance.
+#[derive(Debug)]
+pub(super) struct Stages<'a> {
+    instance: &'a str,
+    events: &'a Events,
+}
+
+impl<'a> Stages<'a> {
+    pub(super) fn of(instance: &'a str, events: &'a Events) -> Self {
+        Self { instance, events }
+    }
+
+    /// Runs a stage; a failure of it leaves `residue`.
+    pub(super) async fn run<T, E: Into<StageError>>(
+        &self,
+        stage: Stage,
+        residue: Residue,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ProvisionError> {
+        let span = tracing::info_span!("stage", %stage, cluster = self.instance, status = tracing::field::Empty);
+        let instance = self.instance.to_owned();
+        self.events.publish(Event::StageStarted { instance: instance.clone(), stage, node: None });
+        let started = Instant::now();
+        let outcome = work.instrument(span.clone()).await;
+        span.record("status", if outcome.is_ok() { "ok" } else { "failed" });
+        let (took, ok) = (started.elapsed(), outcome.is_ok());
+        self.events.publish(Event::StageCompleted { instance, stage, node: None, took, ok });
+        outcome.map_err(|source| ProvisionError {
+            cluster: self.instance.to_owned(),
+            stage,
+            residue,
+            source: source.into(),
+        })
+    }
+}

@@ -1,0 +1,348 @@
+//! What is asked for: a cluster's wish as typed, and its checked form.
+//!
+//! [`ClusterSpec`] holds what a person or a test wrote, right or wrong. [`ClusterSpec::check`] parses it and
+//! reports every problem at once; nothing behind it re-checks. Next in the flow: `plan` decides the rest.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::assets::KUBERNETES_VERSION;
+
+/// The longest instance name, in characters: node names (`<name>-cp-1`) must stay below the 63 of a DNS
+/// label (RFC 1035, section 2.3.4), and fixtures append a suffix that makes names unique.
+pub const LONGEST_NAME: usize = 40;
+
+/// The most workers a cluster can have: they have the addresses `.21` to `.199`.
+pub const MOST_WORKERS: u8 = 179;
+
+/// A cluster as asked for, not checked yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSpec {
+    /// The instance's name, a DNS label.
+    pub name: String,
+    /// Which nodes.
+    pub topology: Topology,
+    /// How many workers, where the topology's own number is not wanted.
+    pub workers: Option<u8>,
+    /// The host network as a CIDR, or the next free one.
+    pub subnet: Option<String>,
+    /// The DNS suffix's first label, or the name.
+    pub tld_prefix: Option<String>,
+    /// The Kubernetes version, `v1.36.3`, or the newest supported one.
+    pub kubernetes: Option<String>,
+    /// The pod network.
+    pub cni: CniKind,
+    /// What makes the nodes.
+    pub engine: EngineKind,
+    /// Whether its data survives a power cut.
+    pub durability: Durability,
+}
+
+impl ClusterSpec {
+    /// A `k8s-multi` cluster with three workers and the light pod network.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            topology: Topology::Multi,
+            workers: None,
+            subnet: None,
+            tld_prefix: None,
+            kubernetes: None,
+            cni: CniKind::Routed,
+            engine: EngineKind::Container,
+            durability: Durability::Durable,
+        }
+    }
+
+    /// Chooses the topology.
+    #[must_use]
+    pub fn topology(self, topology: Topology) -> Self {
+        Self { topology, ..self }
+    }
+
+    /// Chooses the number of workers.
+    #[must_use]
+    pub fn workers(self, workers: u8) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+
+    /// Asks for this host network, for instance `192.168.60.0/24`.
+    #[must_use]
+    pub fn subnet(self, subnet: impl Into<String>) -> Self {
+        Self { subnet: Some(subnet.into()), ..self }
+    }
+
+    /// Chooses the first label of the DNS suffix.
+    #[must_use]
+    pub fn tld_prefix(self, prefix: impl Into<String>) -> Self {
+        Self { tld_prefix: Some(prefix.into()), ..self }
+    }
+
+    /// Chooses the engine.
+    #[must_use]
+    pub fn engine(self, engine: EngineKind) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Gives up durability for speed: etcd does not wait for the disk.
+    #[must_use]
+    pub fn throw_away(self) -> Self {
+        Self { durability: Durability::ThrowAway, ..self }
+    }
+
+    /// Parses everything.
+    ///
+    /// # Errors
+    /// [`SpecError`] with every problem, not just the first.
+    pub fn check(&self) -> Result<CheckedSpec, SpecError> {
+        let mut problems = Vec::new();
+        let mut keep = |problem: Option<Problem>| problems.extend(problem);
+        let name = Label::parse(&self.name);
+        keep(name.as_ref().err().map(|why| Problem::new("name", &self.name, why)));
+        if self.name.len() > LONGEST_NAME {
+            let why = format!("has {} characters; {LONGEST_NAME} is the most", self.name.len());
+            keep(Some(Problem::new("name", &self.name, &why)));
+        }
+        let prefix = self.tld_prefix.as_deref().unwrap_or(&self.name);
+        let tld_prefix = Label::parse(prefix);
+        if self.tld_prefix.is_some() {
+            keep(tld_prefix.as_ref().err().map(|why| Problem::new("tldPrefix", prefix, why)));
+        }
+        let subnet = self.subnet.as_deref().map(parse_subnet).transpose();
+        if let (Err(why), Some(text)) = (&subnet, &self.subnet) {
+            keep(Some(Problem::new("subnet", text, why)));
+        }
+        let workers = self.workers.unwrap_or(self.topology.usual_workers());
+        if self.topology == Topology::Single && workers > 0 {
+            let why = "k8s-single has no workers; ask for k8s-multi";
+            keep(Some(Problem::new("workers", &workers.to_string(), why)));
+        }
+        if workers > MOST_WORKERS {
+            let why = format!("{MOST_WORKERS} is the most");
+            keep(Some(Problem::new("workers", &workers.to_string(), &why)));
+        }
+        let version = self.kubernetes.as_deref().unwrap_or(KUBERNETES_VERSION);
+        if version != KUBERNETES_VERSION {
+            let why = format!("is not supported; supported: {KUBERNETES_VERSION}");
+            keep(Some(Problem::new("version", version, &why)));
+        }
+        match (name, tld_prefix, subnet) {
+            (Ok(name), Ok(tld_prefix), Ok(subnet)) if problems.is_empty() => Ok(CheckedSpec {
+                name,
+                topology: self.topology,
+                workers,
+                subnet,
+                tld_prefix,
+                kubernetes: version.to_owned(),
+                cni: self.cni,
+                engine: self.engine,
+                durability: self.durability,
+            }),
+            _ => Err(SpecError { problems }),
+        }
+    }
+}
+
+/// A spec in which every field is known to be well-formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedSpec {
+    /// The instance's name.
+    pub name: Label,
+    /// Which nodes.
+    pub topology: Topology,
+    /// How many workers.
+    pub workers: u8,
+    /// The host network asked for, if any.
+    pub subnet: Option<Ipv4Net>,
+    /// The first label of the DNS suffix.
+    pub tld_prefix: Label,
+    /// The Kubernetes version, with its `v`.
+    pub kubernetes: String,
+    /// The pod network.
+    pub cni: CniKind,
+    /// What makes the nodes.
+    pub engine: EngineKind,
+    /// Whether its data survives a power cut.
+    pub durability: Durability,
+}
+
+/// Everything that is wrong with a spec.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the spec has {}: {}", count(.problems.len()), listed(.problems))]
+pub struct SpecError {
+    /// All problems, in the order of the fields.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with a spec.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} '{value}' {why}")]
+pub struct Problem {
+    /// The field, as in a spec file.
+    pub field: &'static str,
+    /// What was asked for.
+    pub value: String,
+    /// Why it cannot be.
+    pub why: String,
+}
+
+impl Problem {
+    fn new(field: &'static str, value: &str, why: &str) -> Self {
+        Self { field, value: value.to_owned(), why: why.to_owned() }
+    }
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "a problem".to_owned() } else { format!("{problems} problems") }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A lower-case DNS label (RFC 1123, section 2.1): letters, digits and hyphens, 63 at most.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(String);
+
+impl Label {
+    fn parse(text: &str) -> Result<Self, String> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let why = match text {
+            "" => "is empty",
+            _ if !text.chars().all(inner) => "is no DNS label: only a-z, 0-9 and - are allowed",
+            _ if text.starts_with('-') || text.ends_with('-') => "is no DNS label: it starts or ends with -",
+            _ if text.len() > 63 => "is no DNS label: it has more than 63 characters",
+            _ => return Ok(Self(text.to_owned())),
+        };
+        Err(why.to_owned())
+    }
+
+    /// The label.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+fn parse_subnet(text: &str) -> Result<Ipv4Net, String> {
+    let net: Ipv4Net = text.parse().map_err(|_| "is no IPv4 network such as 192.168.60.0/24".to_owned())?;
+    match net {
+        _ if net.trunc() != net => Err(format!("has host bits set; did you mean {}?", net.trunc())),
+        // Nodes are numbered up to .199 within it.
+        _ if net.prefix_len() != 24 => Err("must be a /24".to_owned()),
+        _ if !net.addr().is_private() => Err("is not in a private range (RFC 1918)".to_owned()),
+        _ => Ok(net),
+    }
+}
+
+/// Which nodes a cluster has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Topology {
+    /// One node that does everything.
+    #[serde(rename = "k8s-single")]
+    Single,
+    /// One control plane and workers.
+    #[serde(rename = "k8s-multi")]
+    Multi,
+}
+
+impl Topology {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Single, Self::Multi];
+
+    /// The name in files, flags and listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "k8s-single",
+            Self::Multi => "k8s-multi",
+        }
+    }
+
+    /// How many workers it has unless told otherwise.
+    pub fn usual_workers(self) -> u8 {
+        match self {
+            Self::Single => 0,
+            Self::Multi => 3,
+        }
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Topology {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|topology| topology.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("unknown topology '{text}'; known: {known}")
+        })
+    }
+}
+
+/// The pod network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CniKind {
+    /// ptp and host-local with static routes between the nodes: the light one.
+    Routed,
+}
+
+impl fmt::Display for CniKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Routed => f.pad("routed"),
+        }
+    }
+}
+
+/// What makes the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// podman containers on networks of our own. They share the host's kernel.
+    Container,
+    /// In memory, for unit tests.
+    #[cfg(feature = "simulated")]
+    Simulated,
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container => f.pad("container"),
+            #[cfg(feature = "simulated")]
+            Self::Simulated => f.pad("simulated"),
+        }
+    }
+}
+
+/// Whether a cluster's data survives a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// etcd waits for the disk: an operator's cluster.
+    Durable,
+    /// etcd does not: a fixture's cluster, which nobody will miss.
+    ThrowAway,
+}
