@@ -1,0 +1,3 @@
+//! What only real clusters can show. Needs root, podman and the node image: `make e2e`.
+
+mod isolation;

@@ -1,0 +1,79 @@
+//! What tests start from: homes of their own, and instances as they are claimed.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+
+use provisioner::home::Home;
+use provisioner::plan::{self, ClusterPlan, Pool, Pools, Taken};
+use provisioner::registry::Instance;
+use provisioner::spec::{CheckedSpec, ClusterSpec};
+
+/// A home in a temporary folder that goes with it.
+pub struct House {
+    folder: tempfile::TempDir,
+    pub home: Home,
+}
+
+impl House {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(utf8(folder.path()).join("home"));
+        Self { folder, home }
+    }
+
+    /// A path outside of the home.
+    pub fn path(&self, name: &str) -> Utf8PathBuf {
+        utf8(self.folder.path()).join(name)
+    }
+
+    /// Writes the user's kubeconfig.
+    pub fn kubeconfig(&self, text: &str) {
+        let path = self.home.merged_kubeconfig();
+        self.home.create_dir(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Reads it.
+    pub fn merged(&self) -> String {
+        std::fs::read_to_string(self.home.merged_kubeconfig()).unwrap()
+    }
+}
+
+fn utf8(path: &std::path::Path) -> Utf8PathBuf {
+    Utf8Path::from_path(path).unwrap().to_owned()
+}
+
+/// 2026-01-02T03:04:05Z, the time of every claim in a test.
+pub fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+pub fn net(text: &str) -> Ipv4Net {
+    text.parse().unwrap()
+}
+
+pub fn checked(name: &str) -> CheckedSpec {
+    ClusterSpec::new(name).check().unwrap()
+}
+
+/// An instance as it is claimed when these are there already.
+pub fn instance(name: &str, there: &[Instance]) -> Instance {
+    let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+    plan::claim(&checked(name), &taken, &Pools::default(), None, now()).unwrap()
+}
+
+/// The plan of an instance that is alone.
+pub fn planned(name: &str, home: &Home) -> ClusterPlan {
+    ClusterPlan::of(&instance(name, &[]), home)
+}
+
+/// Pools with room for 256 instances.
+pub fn wide_pools() -> Pools {
+    let pool = |range, block, first| Pool { range: net(range), block, first: net(first) };
+    Pools {
+        subnet: pool("192.168.0.0/16", 24, "192.168.60.0/24"),
+        pod: pool("10.240.0.0/12", 20, "10.244.0.0/20"),
+        service: pool("10.96.0.0/12", 20, "10.96.0.0/20"),
+    }
+}

@@ -1,0 +1,12 @@
+//! Drives the library's public API without root and without a cluster: a module for each noun of `provisioner`.
+
+mod given;
+
+mod spec;
+mod plan;
+mod registry;
+mod owner;
+mod engine;
+mod kubeconfig;
+mod provision;
+mod exec;
