@@ -1,1 +1,144 @@
-//! Assets.
+//! The built inputs: binaries, the node's root file system, its images, kept in a cache.
+//!
+//! Everything a node consists of comes from Go modules and Debian packages that are pinned here and embedded in
+//! the program (`pins`). Each artefact lies in the cache under the digest of its inputs: a finished one is
+//! recognised by its path, a killed build goes on where it was, and two builds at once do not spoil each other
+//! (`cache`). Next in the flow: an engine starts nodes from the [`NodeImage`].
+
+mod pins;
+mod cache;
+mod binaries;
+mod root;
+mod images;
+mod store;
+mod build;
+pub mod tools;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::events::Events;
+use crate::exec::{CommandError, Runner};
+
+use cache::Cache;
+use tools::MissingTool;
+
+pub use pins::{COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, TOOLBOX_IMAGE};
+
+/// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
+const DISK_SPACE: u64 = 6 << 30;
+
+/// The built inputs in a cache folder.
+#[derive(Debug, Clone)]
+pub struct Assets {
+    cache: Cache,
+}
+
+/// What nodes are started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeImage {
+    /// The root file system: a folder that nodes see through an overlay and never write to.
+    pub root: Utf8PathBuf,
+    /// A `/var/lib/containerd` with all images unpacked; nodes get it by hard links.
+    pub containerd_store: Utf8PathBuf,
+}
+
+/// Why there is no node image.
+#[derive(Debug, thiserror::Error)]
+pub enum AssetsError {
+    /// Tools are missing, all of them named.
+    #[error("tools are missing: {}", listed(.0))]
+    Tools(Vec<MissingTool>),
+    /// The disk is too full to begin.
+    #[error("{path} has {has} MiB left, a build takes {DISK_SPACE_MIB}")]
+    Disk {
+        /// The cache.
+        path: Utf8PathBuf,
+        /// What is left, in MiB.
+        has: u64,
+    },
+    /// A step of the build failed.
+    #[error("build {artefact}")]
+    Step {
+        /// What was being built.
+        artefact: String,
+        /// What the tool says.
+        #[source]
+        source: CommandError,
+    },
+    /// A file or folder of the cache.
+    #[error("{attempt} {path}")]
+    File {
+        /// `make`, `write`, `copy`, `rename` …
+        attempt: &'static str,
+        /// Which.
+        path: Utf8PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The containerd that prepares the store ended, or did not serve in time.
+    #[error("containerd does not serve while the store is prepared")]
+    Containerd,
+}
+
+const DISK_SPACE_MIB: u64 = DISK_SPACE >> 20;
+
+fn listed(missing: &[MissingTool]) -> String {
+    missing.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ")
+}
+
+impl AssetsError {
+    /// What to type next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Tools(missing) => {
+                let remedies: Vec<String> = missing.iter().map(MissingTool::remedy).collect();
+                Some(remedies.join("; "))
+            }
+            Self::Disk { .. } => {
+                Some("make room, or move the cache with HOMELAB_CACHE=<folder>".to_owned())
+            }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("make room and build again: finished parts are kept".to_owned())
+            }
+            Self::Step { .. } | Self::File { .. } | Self::Containerd => {
+                Some("`homelab assets build` goes on where it stopped".to_owned())
+            }
+        }
+    }
+}
+
+impl Assets {
+    /// The assets in this cache folder, built or not.
+    pub fn in_cache(folder: impl Into<Utf8PathBuf>) -> Self {
+        Self { cache: Cache::in_folder(folder.into()) }
+    }
+
+    /// The cache folder.
+    pub fn folder(&self) -> &Utf8Path {
+        self.cache.folder()
+    }
+
+    /// The node image, if it is built. Takes milliseconds and changes nothing.
+    pub fn find(&self) -> Option<NodeImage> {
+        let root = self.cache.path(root::KIND, &root::digest());
+        let containerd_store = self.cache.path(store::KIND, &store::digest());
+        (root.exists() && containerd_store.exists()).then_some(NodeImage { root, containerd_store })
+    }
+
+    /// Builds what is missing of the node image, with an event for each part.
+    ///
+    /// # Errors
+    /// [`AssetsError`] with the part that failed; finished parts are kept.
+    pub async fn build(&self, runner: &dyn Runner, events: &Events) -> Result<NodeImage, AssetsError> {
+        if let Some(image) = self.find() {
+            return Ok(image);
+        }
+        let missing = tools::missing_to_build(runner).await;
+        if !missing.is_empty() {
+            return Err(AssetsError::Tools(missing));
+        }
+        self.cache.demand_space(DISK_SPACE)?;
+        build::all(&self.cache, runner, events).await
+    }
+}

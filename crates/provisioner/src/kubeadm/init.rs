@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::exec::Command;
+use crate::exec::{Command, CommandError};
 use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
@@ -71,7 +71,7 @@ async fn put(
     files.push(File::private(CONFIG, config::cluster(plan, ticket)));
     files.push(File::public(format!("{PATCHES}/corednsdeployment.yaml"), config::coredns_patch(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));
-    first.put(&files).await.map_err(failed("put the configuration", first))
+    first.put(&files).await.map_err(failed(first))
 }
 
 /// Deploys CoreDNS around a Corefile of our own, which kubeadm finds and keeps.
@@ -81,8 +81,12 @@ async fn dns(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     run(first, phase("addon coredns")).await
 }
 
-/// Gives a node the part of the pod CIDR that was planned for it.
+/// Gives a node the part of the pod CIDR that was planned for it, as soon as its kubelet has registered it:
+/// kubeadm is done a little earlier.
 pub(super) async fn give_pod_cidr(first: &Node, node: &Node) -> Result<(), KubeadmError> {
+    let object = format!("node/{}", node.name());
+    let wait = kubectl(Duration::from_secs(65)).args(["wait", "--for", "create", "--timeout", "60s", &object]);
+    waited(node, "the kubelet to register", first, &wait).await?;
     let cidr = node.plan().pod_cidr;
     let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });
     let command = kubectl(Duration::from_secs(60)).args(["patch", "node", node.name(), "--patch"]);
@@ -94,7 +98,7 @@ async fn answers(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let port = format!("/dev/tcp/{}/{API_PORT}", plan.api_address);
     let wait = format!("until (exec 3<>{port}) 2>/dev/null; do sleep 0.05; done");
     let wait = Command::within(Duration::from_secs(180), "bash").args(["-c", &wait]);
-    waited(first, "the API server to answer", &wait).await
+    waited(first, "the API server to answer", first, &wait).await
 }
 
 /// Waits until the API server has made its roles and reports ready.
@@ -102,11 +106,17 @@ async fn serves(first: &Node) -> Result<(), KubeadmError> {
     let ask = kubectl(Duration::from_secs(10)).args(["get", "--raw", "/readyz"]);
     let wait = format!("until {ask} >/dev/null 2>&1; do sleep 0.1; done");
     let wait = Command::within(Duration::from_secs(180), "sh").args(["-c", &wait]);
-    waited(first, "the API server to be ready", &wait).await
+    waited(first, "the API server to be ready", first, &wait).await
 }
 
-pub(super) async fn waited(node: &Node, what: &'static str, wait: &Command) -> Result<(), KubeadmError> {
-    let Err(source) = node.run(wait).await else { return Ok(()) };
+/// Waits on `from` for something of `node`'s; a failure comes with the last words of `node`'s containers.
+pub(super) async fn waited(
+    node: &Node,
+    what: &'static str,
+    from: &Node,
+    wait: &Command,
+) -> Result<(), KubeadmError> {
+    let Err(source) = from.run(wait).await else { return Ok(()) };
     // The containers' last words say more than the wait's own end.
     let look = "tail -n 12 /var/log/kubelet.log; tail -n 6 /var/log/pods/kube-system_*/*/*.log";
     let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
@@ -118,13 +128,12 @@ pub(super) async fn waited(node: &Node, what: &'static str, wait: &Command) -> R
 }
 
 pub(super) async fn run(node: &Node, command: Command) -> Result<(), KubeadmError> {
-    let step = command.to_string();
-    node.run(&command).await.map(drop).map_err(failed(&step, node))
+    node.run(&command).await.map(drop).map_err(failed(node))
 }
 
-pub(super) fn failed(step: &str, node: &Node) -> impl FnOnce(crate::exec::CommandError) -> KubeadmError {
-    let (step, node) = (step.to_owned(), node.name().to_owned());
-    move |source| KubeadmError::Step { step, node, source }
+pub(super) fn failed(node: &Node) -> impl FnOnce(CommandError) -> KubeadmError {
+    let node = node.name().to_owned();
+    move |source| KubeadmError::Step { node, source }
 }
 
 /// The administrator's kubeconfig that kubeadm made on the first node.
@@ -133,5 +142,5 @@ pub(super) fn failed(step: &str, node: &Node) -> impl FnOnce(crate::exec::Comman
 /// [`KubeadmError::Step`] when it cannot be read.
 pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
     const PATH: &str = "/etc/kubernetes/admin.conf";
-    first.read(PATH).await.map_err(failed("read the administrator's kubeconfig", first))
+    first.read(PATH).await.map_err(failed(first))
 }

@@ -53,7 +53,7 @@ async fn join(node: &Node, plan: &ClusterPlan, control_plane: &ControlPlane) -> 
         File::private(DISCOVERY, config::discovery(plan, &control_plane.authority)),
         File::public("/etc/hosts", config::hosts(plan)),
     ];
-    node.put(&files).await.map_err(failed("put the configuration", node))?;
+    node.put(&files).await.map_err(failed(node))?;
     run(node, Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG])).await?;
     give_pod_cidr(&control_plane.node, node).await
 }

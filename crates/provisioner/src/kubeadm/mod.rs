@@ -24,13 +24,11 @@ pub use ticket::Ticket;
 #[derive(Debug, thiserror::Error)]
 pub enum KubeadmError {
     /// A step of kubeadm's or kubectl's failed.
-    #[error("{step} on {node}")]
+    #[error("make {node} a part of the cluster")]
     Step {
-        /// What was attempted: `kubeadm init phase certs all`.
-        step: String,
-        /// Where.
+        /// On which node.
         node: String,
-        /// What it says.
+        /// The step and what it says.
         #[source]
         source: CommandError,
     },

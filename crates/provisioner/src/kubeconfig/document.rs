@@ -172,8 +172,10 @@ impl Document {
         self.values.insert(key.to_owned(), value);
         let wanted = Value::Object(self.values.clone());
         let faithful = |text: &String| parsed(text).is_ok_and(|values| values == wanted);
-        let anew = || Some(rendered(&wanted)).filter(faithful);
-        let why = "its values do not survive being written again";
+        let anew =
+            || Some(rendered(&wanted)).filter(|text| faithful(text) && spelled_alike(&self.text, &wanted));
+        let why =
+            "it is not in block style, and a value in it would be spelled differently when written again";
         self.text = text
             .filter(faithful)
             .or_else(anew)
@@ -193,6 +195,20 @@ fn shape(file: &str, why: &str) -> KubeconfigError {
 fn parsed(text: &str) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options)
+}
+
+/// Whether all numbers among the values stand in the text as they would be written. Others, such as a
+/// password `1e3`, may well be read as words by whoever needs them.
+fn spelled_alike(text: &str, values: &Value) -> bool {
+    match values {
+        Value::Number(number) => {
+            let mut words = text.split(|c: char| !c.is_alphanumeric() && !"+-._".contains(c));
+            words.any(|word| word == number.to_string())
+        }
+        Value::Array(values) => values.iter().all(|value| spelled_alike(text, value)),
+        Value::Object(values) => values.values().all(|value| spelled_alike(text, value)),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
 }
 
 /// Certificates are long lines, which must not be folded.

@@ -14,6 +14,8 @@ pub(super) struct Lines<'a>(pub(super) &'a str);
 /// A top-level list in block style: its key's line, and those of each item.
 struct List {
     key: usize,
+    /// What follows on that line, with the line's end.
+    comment: String,
     items: Vec<Range<usize>>,
     indent: usize,
 }
@@ -39,7 +41,7 @@ impl Lines<'_> {
         let list = List::find(&lines, key).filter(|list| list.items.len() == count)?;
         let new = item.map(|item| indented(item, list.indent));
         if new.is_none() && count == 1 {
-            lines[list.key] = format!("{key}: []\n");
+            lines[list.key] = format!("{key}: []{}", list.comment);
         }
         lines.splice(list.items.get(place)?.clone(), new);
         Some(lines.concat())
@@ -52,7 +54,7 @@ impl Lines<'_> {
             Some(list) if list.items.len() == count => {
                 let end = list.items.last().map_or(list.key + 1, |last| last.end);
                 if count == 0 {
-                    lines[list.key] = format!("{key}:\n");
+                    lines[list.key] = format!("{key}:{}", list.comment);
                 }
                 lines.insert(end, indented(item, list.indent));
             }
@@ -78,9 +80,14 @@ impl Lines<'_> {
 
 impl List {
     fn find(lines: &[String], wanted: &str) -> Option<Self> {
-        let key = lines.iter().position(|line| {
-            let value = line.strip_prefix(wanted).and_then(|rest| rest.strip_prefix(':'));
-            value.is_some_and(|value| matches!(value.trim(), "" | "[]" | "null" | "~"))
+        let (key, comment) = lines.iter().enumerate().find_map(|(place, line)| {
+            let rest = line.strip_prefix(wanted)?.strip_prefix(':')?;
+            let end = rest
+                .find(" #")
+                .or_else(|| rest.find("\t#"))
+                .unwrap_or(rest.trim_end().len());
+            let comment = &rest[rest[..end].trim_end().len()..];
+            matches!(rest[..end].trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
         })?;
         let top_level =
             |line: &String| line.starts_with(|c: char| !c.is_whitespace() && c != '-' && c != '#');
@@ -91,6 +98,7 @@ impl List {
         let Some(first) = (key + 1..end).find(|&i| !says_nothing(i)) else {
             return Some(Self {
                 key,
+                comment,
                 items: Vec::new(),
                 indent: 0,
             });
@@ -113,6 +121,7 @@ impl List {
         });
         Some(Self {
             key,
+            comment,
             items: items.collect(),
             indent,
         })

@@ -2,7 +2,7 @@
 //!
 //! Each instance has an *isolated* kubeconfig that knows this cluster and no other. The *merged* one is the
 //! user's own file and mostly other people's contents: only entries that carry our mark (an extension
-//! `homelab` with home and instance) are ever replaced or removed, a file that cannot be parsed is never
+//! `homelab` with the instance and its scope) are ever replaced or removed, a file that cannot be parsed is never
 //! written, and neither is one in which nothing changes. See `document` for how foreign text is kept.
 
 mod document;
@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::plan::{API_PORT, ClusterPlan};
+use crate::plan::{API_PORT, ClusterPlan, InstanceId};
 use crate::registry::replace;
 
 use document::{Document, Kind};
@@ -34,7 +34,7 @@ const MARK: &str = "homelab";
 pub fn isolated(admin_conf: &str, plan: &ClusterPlan) -> Result<String, KubeconfigError> {
     let name = &plan.kubeconfig_context;
     let admin = Document::parse("the cluster's admin.conf", admin_conf)?;
-    let mark = json!([{ "name": MARK, "extension": { "home": plan.id.home, "instance": plan.id.name } }]);
+    let mark = json!([mark(&plan.id)]);
     let mut cluster = admin.only(Kind::Cluster)?;
     cluster.insert(
         "server".to_owned(),
@@ -225,9 +225,17 @@ fn refuse_foreign(
     }
 }
 
+/// What tells our entries from all others, also from those of another home's instance of that name.
+fn mark(id: &InstanceId) -> Value {
+    json!({ "name": MARK, "extension": { "instance": id.name, "scope": id.scope() } })
+}
+
 /// Whether an entry carries the mark of this instance of this home.
 fn is_ours(kind: Kind, entry: &Value, name: &str, home: &str) -> bool {
-    let mark = json!({ "name": MARK, "extension": { "home": home, "instance": name } });
+    let mark = mark(&InstanceId {
+        home: home.to_owned(),
+        name: name.to_owned(),
+    });
     let marks = entry
         .get(kind.one())
         .and_then(|body| body.get("extensions"))

@@ -50,8 +50,19 @@ impl fmt::Display for InstanceId {
     }
 }
 
+/// SHA-256 of a text, in hex.
 pub(crate) fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest_of([text])
+}
+
+/// SHA-256 of several parts, in hex; where one ends and the next begins counts.
+pub(crate) fn digest_of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.as_ref().len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Everything that is decided about a cluster before it exists.

@@ -16,7 +16,7 @@ use crate::registry::{Instance, K8s, Owner, State};
 use crate::spec::CheckedSpec;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role};
-pub(crate) use cluster::digest;
+pub(crate) use cluster::{digest, digest_of};
 pub use subnets::{Pool, Pools};
 
 /// Everything a new instance must keep clear of.
@@ -108,6 +108,9 @@ pub fn claim(
         Some(subnet) => taken.refuse("subnet", subnet)?,
         None => pools.subnet.next_free("subnet", taken)?,
     };
+    // A subnet that was asked for may lie in a pool of the other kinds.
+    let mut taken = taken.clone();
+    taken.host.push(HostNetwork { net: subnet, interface: format!("instance '{name}'") });
     Ok(Instance {
         subnet,
         created_at: now,
@@ -118,8 +121,8 @@ pub fn claim(
         k8s: K8s {
             distribution: "kubeadm".to_owned(),
             version: spec.kubernetes.clone(),
-            pod_cidr: pools.pod.next_free("pod CIDR", taken)?,
-            service_cidr: pools.service.next_free("service CIDR", taken)?,
+            pod_cidr: pools.pod.next_free("pod CIDR", &taken)?,
+            service_cidr: pools.service.next_free("service CIDR", &taken)?,
             kubeconfig_context: name.clone(),
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,

@@ -1,0 +1,86 @@
+//! A component's binaries, built by `go build` from its pinned module.
+
+use std::fs;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::exec::{Command, Runner};
+
+use super::AssetsError;
+use super::cache::{Cache, failed};
+use super::pins::Component;
+
+const KIND: &str = "binaries";
+
+/// Where a component's binaries are when they are built.
+pub(super) fn path(cache: &Cache, component: &Component) -> Utf8PathBuf {
+    cache.path(KIND, &component.digest())
+}
+
+/// Builds a component's binaries; says whether they were there.
+pub(super) async fn build(cache: &Cache, component: &Component, runner: &dyn Runner) -> Result<bool, AssetsError> {
+    let (_, cached) = cache.artefact(KIND, &component.digest(), async |part| make(component, part, runner).await).await?;
+    Ok(cached)
+}
+
+async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
+    let module = part.join("module");
+    fs::create_dir(&module).map_err(failed("make", &module))?;
+    for (name, contents) in component.files() {
+        let path = module.join(name);
+        fs::write(&path, contents).map_err(failed("write", &path))?;
+    }
+    let step = |source| AssetsError::Step {
+        artefact: format!("{} {}", component.name, component.version()),
+        source,
+    };
+    runner.run(&go_build(component, &module, part)).await.map_err(step)?;
+    for (package, binary) in component.tools {
+        let built = part.join(default_name(package));
+        let wanted = part.join(binary);
+        fs::rename(&built, &wanted).map_err(failed("rename", &built))?;
+    }
+    fs::remove_dir_all(&module).map_err(failed("remove", &module))
+}
+
+/// `go build` of all tools of a component: one call, so that packages and links share the processors. Pure.
+fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Command {
+    // Nothing of the user's own settings for Go may change a binary.
+    let command = Command::within(Duration::from_secs(3600), "go")
+        .env("CGO_ENABLED", if component.cgo { "1" } else { "0" })
+        .env("GOFLAGS", "-mod=readonly")
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &component.linker_flags()])
+        .args(if component.tags.is_empty() { vec![] } else { vec!["-tags", component.tags] });
+    command
+        .args(["-o", &format!("{into}/")])
+        .args(component.tools.iter().map(|(package, _)| *package))
+        .in_directory(module.as_str())
+}
+
+/// How `go build` names the binary of a package: its last element, a major version left out.
+fn default_name(package: &str) -> &str {
+    let mut elements = package.rsplit('/');
+    let last = elements.next().unwrap_or(package);
+    let is_major = last.strip_prefix('v').is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()));
+    if is_major { elements.next().unwrap_or(last) } else { last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binaries_are_found_under_the_names_that_go_gives_them() {
+        assert_eq!(default_name("go.etcd.io/etcd/server/v3"), "server");
+        assert_eq!(default_name("k8s.io/kubernetes/cmd/kubeadm"), "kubeadm");
+    }
+
+    #[test]
+    fn a_component_is_one_go_build() {
+        let command = go_build(Component::named("runc"), "/part/module".into(), "/part".into());
+        insta::assert_snapshot!(command.to_string(), @"cd /part/module && CGO_ENABLED=1 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off go build -trimpath -buildvcs=false -ldflags '-s -w' -tags seccomp -o /part/ github.com/opencontainers/runc");
+    }
+}

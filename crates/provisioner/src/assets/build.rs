@@ -1,0 +1,55 @@
+//! All parts of the node image, one after the other, each with its events.
+
+use std::future::Future;
+use std::time::Instant;
+
+use crate::events::{Event, Events};
+use crate::exec::Runner;
+
+use super::cache::Cache;
+use super::pins::{COMPONENTS, KUBERNETES_VERSION};
+use super::{AssetsError, NodeImage, binaries, images, root, store};
+
+/// Builds what is missing.
+pub(super) async fn all(cache: &Cache, runner: &dyn Runner, events: &Events) -> Result<NodeImage, AssetsError> {
+    let mut progress = Progress { events, step: 0, of: COMPONENTS.len() + 4 };
+    let (debian, _) = progress.step("root file system", root::debian(cache, runner), |made| made.1).await?;
+    for component in &COMPONENTS {
+        let name = format!("{} {}", component.name, component.version());
+        progress.step(&name, binaries::build(cache, component, runner), |cached| *cached).await?;
+    }
+    let name = format!("node {KUBERNETES_VERSION}");
+    progress.step(&name, root::build(cache, &debian, runner), |cached| *cached).await?;
+    let (archives, _) =
+        progress.step("images", images::build(cache, &debian, runner), |made| made.1).await?;
+    progress.step("container store", store::build(cache, &archives, runner), |cached| *cached).await?;
+    Ok(NodeImage {
+        root: cache.path(root::KIND, &root::digest()),
+        containerd_store: cache.path(store::KIND, &store::digest()),
+    })
+}
+
+/// Tells which of how many is being built.
+struct Progress<'a> {
+    events: &'a Events,
+    step: usize,
+    of: usize,
+}
+
+impl Progress<'_> {
+    async fn step<T>(
+        &mut self,
+        asset: &str,
+        work: impl Future<Output = Result<T, AssetsError>>,
+        was_cached: impl FnOnce(&T) -> bool,
+    ) -> Result<T, AssetsError> {
+        self.step += 1;
+        let (step, of, asset) = (self.step, self.of, asset.to_owned());
+        self.events.publish(Event::AssetStarted { asset: asset.clone(), step, of });
+        let started = Instant::now();
+        let made = work.await?;
+        let (took, cached) = (started.elapsed(), was_cached(&made));
+        self.events.publish(Event::AssetCompleted { asset, step, of, took, cached });
+        Ok(made)
+    }
+}

@@ -1,0 +1,197 @@
+//! The images that every node has, FROM scratch, built by podman and kept as archives.
+
+use std::fs;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::exec::{Command, Runner};
+use crate::plan::digest_of;
+
+use super::AssetsError;
+use super::binaries;
+use super::cache::{Cache, failed, short_lived};
+use super::pins::{
+    COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE, PROBE_SOURCES,
+    TOOLBOX_IMAGE,
+};
+
+const KIND: &str = "images";
+/// Counts up when the way in which images are put together changes.
+const RECIPE: &str = "1";
+
+/// One image: its name, and what is in it.
+struct Image {
+    name: String,
+    contents: Contents,
+}
+
+enum Contents {
+    /// One static binary of a component, which is also what runs.
+    Binary(&'static str, &'static str),
+    /// kube-proxy and the `nft` that it calls, with its libraries.
+    Proxy,
+    /// The probe as the first process of a sandbox.
+    Pause,
+    /// A shell with the usual applets, and the probe.
+    Toolbox,
+}
+
+/// All images, under the names that kubeadm and containerd ask for (`kubeadm config images list`).
+fn all() -> Vec<Image> {
+    let kubernetes = |name: &'static str, contents| Image {
+        name: format!("registry.k8s.io/{name}:{KUBERNETES_VERSION}"),
+        contents,
+    };
+    let plain = |name| kubernetes(name, Contents::Binary("kubernetes", name));
+    let image = |name: &str, contents| Image { name: name.to_owned(), contents };
+    vec![
+        plain("kube-apiserver"),
+        plain("kube-controller-manager"),
+        plain("kube-scheduler"),
+        kubernetes("kube-proxy", Contents::Proxy),
+        image(&format!("registry.k8s.io/etcd:{ETCD_TAG}"), Contents::Binary("etcd", "etcd")),
+        image(
+            &format!("registry.k8s.io/coredns/coredns:{COREDNS_TAG}"),
+            Contents::Binary("coredns", "coredns"),
+        ),
+        image(PAUSE_IMAGE, Contents::Pause),
+        image(TOOLBOX_IMAGE, Contents::Toolbox),
+    ]
+}
+
+/// What decides the archives.
+pub(super) fn digest() -> String {
+    let names: String = all().into_iter().map(|image| image.name + "\n").collect();
+    let binaries: String = COMPONENTS.iter().map(Component::digest).collect();
+    digest_of([RECIPE, &names, &binaries, PACKAGES, PROBE_SOURCES])
+}
+
+/// Builds all archives; says where they are and whether they were there.
+pub(super) async fn build(
+    cache: &Cache,
+    debian: &Utf8Path,
+    runner: &dyn Runner,
+) -> Result<(Utf8PathBuf, bool), AssetsError> {
+    let make = async |part: &Utf8Path| {
+        let scratch = part.join("scratch");
+        let (_goes, run) = short_lived()?;
+        for (number, image) in all().into_iter().enumerate() {
+            let content = scratch.join(format!("content-{number}"));
+            let root = content.join("root");
+            image.lay_out(cache, debian, &root, runner).await?;
+            let recipe = content.join("Containerfile");
+            fs::write(&recipe, image.containerfile()).map_err(failed("write", &recipe))?;
+            let archive = part.join(format!("{number}.tar"));
+            let step = |source| AssetsError::Step { artefact: format!("image {}", image.name), source };
+            let build = podman(&scratch, &run).args(["build", "--quiet", "--tag", &image.name, content.as_str()]);
+            runner.run(&build).await.map_err(step)?;
+            let save = podman(&scratch, &run).args(["save", "--quiet", "--output", archive.as_str(), &image.name]);
+            runner.run(&save).await.map_err(step)?;
+        }
+        fs::remove_dir_all(&scratch).map_err(failed("remove", &scratch))
+    };
+    cache.artefact(KIND, &digest(), make).await
+}
+
+/// podman with a store of its own: the host's images are not touched, and no network is used.
+fn podman(scratch: &Utf8Path, run: &Utf8Path) -> Command {
+    let root = scratch.join("store");
+    Command::within(Duration::from_secs(300), "podman")
+        .args(["--root", root.as_str(), "--runroot", run.as_str(), "--runtime", "runc"])
+        // Layers are only written and read back once: no kernel overlay needs to be mounted for that.
+        .args(["--storage-driver", "vfs"])
+}
+
+impl Image {
+    fn containerfile(&self) -> String {
+        let entry = match self.contents {
+            Contents::Binary(_, binary) => format!("ENTRYPOINT [\"/usr/local/bin/{binary}\"]\n"),
+            Contents::Pause => "ENTRYPOINT [\"/usr/local/bin/homelab-probe\", \"pause\"]\n".to_owned(),
+            Contents::Proxy | Contents::Toolbox => String::new(),
+        };
+        format!("FROM scratch\nCOPY root /\nENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{entry}")
+    }
+
+    async fn lay_out(
+        &self,
+        cache: &Cache,
+        debian: &Utf8Path,
+        root: &Utf8Path,
+        runner: &dyn Runner,
+    ) -> Result<(), AssetsError> {
+        let bin = root.join("usr/local/bin");
+        fs::create_dir_all(&bin).map_err(failed("make", &bin))?;
+        let copy = |component: &str, binary: &str| {
+            let from = binaries::path(cache, Component::named(component)).join(binary);
+            fs::copy(&from, bin.join(binary)).map(drop).map_err(failed("copy", &from))
+        };
+        match self.contents {
+            Contents::Binary(component, binary) => copy(component, binary),
+            Contents::Proxy => {
+                copy("kubernetes", "kube-proxy")?;
+                with_libraries(debian, "/usr/sbin/nft", root, runner).await
+            }
+            Contents::Pause => probe(&bin),
+            Contents::Toolbox => {
+                probe(&bin)?;
+                with_libraries(debian, "/bin/busybox", root, runner).await?;
+                applets(debian, &root.join("bin"), runner).await
+            }
+        }
+    }
+}
+
+fn probe(bin: &Utf8Path) -> Result<(), AssetsError> {
+    let path = bin.join("homelab-probe");
+    fs::write(&path, PROBE).map_err(failed("write", &path))?;
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&path, executable).map_err(failed("write", &path))
+}
+
+/// Copies a program out of the Debian tree with all libraries that its loader names.
+async fn with_libraries(
+    debian: &Utf8Path,
+    program: &str,
+    root: &Utf8Path,
+    runner: &dyn Runner,
+) -> Result<(), AssetsError> {
+    let ask = Command::within(Duration::from_secs(30), "chroot").args([debian.as_str(), "ldd", program]);
+    let step = |source| AssetsError::Step { artefact: format!("the libraries of {program}"), source };
+    let answer = runner.run(&ask).await.map_err(step)?.text();
+    for path in std::iter::once(program).chain(libraries(&answer)) {
+        let target = root.join(path.trim_start_matches('/'));
+        let folder = target.parent().unwrap_or(root);
+        fs::create_dir_all(folder).map_err(failed("make", folder))?;
+        let from = debian.join(path.trim_start_matches('/'));
+        fs::copy(&from, &target).map_err(failed("copy", &from))?;
+    }
+    Ok(())
+}
+
+/// The paths in an answer of `ldd`: `libc.so.6 => /lib/… (0x…)` and the loader's own line.
+fn libraries(answer: &str) -> impl Iterator<Item = &str> {
+    answer.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
+}
+
+/// A link for each applet of busybox.
+async fn applets(debian: &Utf8Path, bin: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
+    let ask = Command::within(Duration::from_secs(30), "chroot").args([debian.as_str(), "busybox", "--list"]);
+    let step = |source| AssetsError::Step { artefact: "the applets of busybox".to_owned(), source };
+    for applet in runner.run(&ask).await.map_err(step)?.text().lines().filter(|name| *name != "busybox") {
+        let link = bin.join(applet);
+        std::os::unix::fs::symlink("busybox", &link).map_err(failed("link", &link))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_out_of_the_loaders_answer() {
+        let answer = "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x2)\n\t/lib64/ld.so (0x3)\n";
+        assert_eq!(libraries(answer).collect::<Vec<_>>(), ["/lib/x/libc.so.6", "/lib64/ld.so"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! What a node is made of, and in which version: the embedded Go modules and recipes.
+
+use crate::plan::digest_of;
+
+/// The Kubernetes version.
+pub const KUBERNETES_VERSION: &str = "v1.36.3";
+/// CoreDNS's image tag, as kubeadm is told.
+pub const COREDNS_TAG: &str = "v1.15.0";
+/// etcd's image tag, as kubeadm is told.
+pub const ETCD_TAG: &str = "3.7.3-0";
+/// The image of a pod's sandbox, under the name that containerd is told.
+pub const PAUSE_IMAGE: &str = "homelab.invalid/pause:1";
+/// The image with a shell, ping and the probe that every node has.
+pub const TOOLBOX_IMAGE: &str = "homelab.invalid/toolbox:1";
+
+/// The packages of a node's root file system, one a line.
+pub(super) const PACKAGES: &str = include_str!("../../../../assets/node/packages");
+/// The Debian release of a node's root file system.
+pub(super) const SUITE: &str = "bookworm";
+/// The static program that runs inside clusters.
+pub(super) const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/homelab-probe"));
+/// Its sources: where it was built changes bytes of the program, but nothing of what it does.
+pub(super) const PROBE_SOURCES: &str = include_str!(concat!(env!("OUT_DIR"), "/homelab-probe.sources"));
+
+/// A Go module that gives some of a node's binaries.
+#[derive(Debug)]
+pub(super) struct Component {
+    /// Its folder below `assets/`.
+    pub(super) name: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    /// The module whose version counts.
+    module: &'static str,
+    /// The packages to build, with the names of their binaries.
+    pub(super) tools: &'static [(&'static str, &'static str)],
+    /// Whether C is needed: libseccomp.
+    pub(super) cgo: bool,
+    /// Build tags.
+    pub(super) tags: &'static str,
+    /// Variables that the linker sets to the version.
+    version_variables: &'static [&'static str],
+}
+
+macro_rules! module {
+    ($folder:literal, $file:literal) => {
+        include_str!(concat!("../../../../assets/", $folder, "/", $file))
+    };
+}
+
+/// All components, the quick ones first.
+pub(super) const COMPONENTS: [Component; 6] = [
+    Component {
+        name: "cni-plugins",
+        go_mod: module!("cni-plugins", "go.mod"),
+        go_sum: module!("cni-plugins", "go.sum"),
+        module: "github.com/containernetworking/plugins",
+        tools: &[
+            ("github.com/containernetworking/plugins/plugins/main/bridge", "bridge"),
+            ("github.com/containernetworking/plugins/plugins/main/loopback", "loopback"),
+            ("github.com/containernetworking/plugins/plugins/main/ptp", "ptp"),
+            ("github.com/containernetworking/plugins/plugins/ipam/host-local", "host-local"),
+            ("github.com/containernetworking/plugins/plugins/meta/portmap", "portmap"),
+        ],
+        cgo: false,
+        tags: "",
+        version_variables: &["github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion"],
+    },
+    Component {
+        name: "runc",
+        go_mod: module!("runc", "go.mod"),
+        go_sum: module!("runc", "go.sum"),
+        module: "github.com/opencontainers/runc",
+        tools: &[("github.com/opencontainers/runc", "runc")],
+        cgo: true,
+        tags: "seccomp",
+        version_variables: &[],
+    },
+    Component {
+        name: "etcd",
+        go_mod: module!("etcd", "go.mod"),
+        go_sum: module!("etcd", "go.sum"),
+        module: "go.etcd.io/etcd/server/v3",
+        tools: &[("go.etcd.io/etcd/server/v3", "etcd")],
+        cgo: false,
+        tags: "",
+        version_variables: &[],
+    },
+    Component {
+        name: "containerd",
+        go_mod: module!("containerd", "go.mod"),
+        go_sum: module!("containerd", "go.sum"),
+        module: "github.com/containerd/containerd/v2",
+        tools: &[
+            ("github.com/containerd/containerd/v2/cmd/containerd", "containerd"),
+            ("github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "containerd-shim-runc-v2"),
+            ("github.com/containerd/containerd/v2/cmd/ctr", "ctr"),
+        ],
+        cgo: false,
+        tags: "",
+        version_variables: &["github.com/containerd/containerd/v2/version.Version"],
+    },
+    Component {
+        name: "coredns",
+        go_mod: module!("coredns", "go.mod"),
+        go_sum: module!("coredns", "go.sum"),
+        module: "github.com/coredns/coredns",
+        tools: &[("github.com/coredns/coredns", "coredns")],
+        cgo: false,
+        tags: "",
+        version_variables: &[],
+    },
+    Component {
+        name: "kubernetes",
+        go_mod: module!("kubernetes", "go.mod"),
+        go_sum: module!("kubernetes", "go.sum"),
+        module: "k8s.io/kubernetes",
+        tools: &[
+            ("k8s.io/kubernetes/cmd/kubeadm", "kubeadm"),
+            ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+            ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+            ("k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"),
+            ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+            ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+            ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
+        ],
+        cgo: false,
+        tags: "",
+        version_variables: &[
+            "k8s.io/component-base/version.gitVersion",
+            "k8s.io/client-go/pkg/version.gitVersion",
+        ],
+    },
+];
+
+impl Component {
+    /// The component with this name.
+    pub(super) fn named(name: &str) -> &'static Self {
+        COMPONENTS.iter().find(|component| component.name == name).expect("only names of the table are asked for")
+    }
+
+    /// The files of its module folder.
+    pub(super) fn files(&self) -> [(&'static str, &'static str); 2] {
+        [("go.mod", self.go_mod), ("go.sum", self.go_sum)]
+    }
+
+    /// The version that its go.mod pins, with its `v`.
+    pub(super) fn version(&self) -> &'static str {
+        let line = self.go_mod.lines().map(|line| line.trim().trim_start_matches("require "));
+        let mut versions = line.filter_map(|line| line.strip_prefix(self.module)?.strip_prefix(' '));
+        versions.find_map(|rest| rest.split_whitespace().next().filter(|word| word.starts_with('v'))).unwrap_or("v0")
+    }
+
+    /// What the linker is told: no symbol table, and the version.
+    pub(super) fn linker_flags(&self) -> String {
+        let version = self.version();
+        let mut flags = "-s -w".to_owned();
+        for variable in self.version_variables {
+            flags.push_str(&format!(" -X {variable}={version}"));
+        }
+        if self.name == "kubernetes" {
+            let mut numbers = version.trim_start_matches('v').split('.');
+            let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
+            let base = "k8s.io/component-base/version";
+            flags.push_str(&format!(" -X {base}.gitMajor={major} -X {base}.gitMinor={minor}"));
+            flags.push_str(&format!(" -X {base}.gitTreeState=clean"));
+        }
+        flags
+    }
+
+    /// What decides its binaries.
+    pub(super) fn digest(&self) -> String {
+        let tools: String = self.tools.iter().map(|(package, binary)| format!("{package}={binary}\n")).collect();
+        digest_of([self.go_mod, self.go_sum, &tools, self.tags, &self.linker_flags()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_that_kubeadm_is_told_are_the_pinned_ones() {
+        assert_eq!(Component::named("kubernetes").version(), KUBERNETES_VERSION);
+        assert_eq!(Component::named("coredns").version(), COREDNS_TAG);
+        assert_eq!(format!("{}-0", &Component::named("etcd").version()[1..]), ETCD_TAG);
+    }
+
+    #[test]
+    fn every_tool_is_declared_in_its_module() {
+        for component in &COMPONENTS {
+            for (package, _) in component.tools {
+                let declared = component.go_mod.lines().any(|line| {
+                    line.trim().trim_start_matches("tool ") == *package
+                });
+                assert!(declared, "{package} is no tool of assets/{}/go.mod", component.name);
+            }
+        }
+    }
+
+    #[test]
+    fn another_flag_makes_another_digest() {
+        let runc = Component::named("runc");
+        let other = Component { tags: "", ..Component { tools: runc.tools, ..COMPONENTS[1] } };
+        assert_ne!(runc.digest(), other.digest());
+    }
+}

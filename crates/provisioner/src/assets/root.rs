@@ -1,0 +1,123 @@
+//! The node's root file system: Debian's packages, then the binaries and the recipe files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::exec::{Command, Runner};
+use crate::plan::digest_of;
+
+use super::AssetsError;
+use super::binaries;
+use super::cache::{Cache, failed};
+use super::pins::{COMPONENTS, Component, PACKAGES, PAUSE_IMAGE, SUITE};
+
+pub(super) const KIND: &str = "root";
+const DEBIAN: &str = "debian";
+
+/// Files that are laid over the packages: path, permissions, contents.
+const RECIPE: [(&str, u32, &str); 4] = [
+    ("etc/containerd/config.toml", 0o644, include_str!("../../../../assets/node/etc/containerd/config.toml")),
+    ("etc/service/containerd/run", 0o755, include_str!("../../../../assets/node/etc/service/containerd/run")),
+    ("etc/service/kubelet/run", 0o755, include_str!("../../../../assets/node/etc/service/kubelet/run")),
+    ("sbin/homelab-init", 0o755, include_str!("../../../../assets/node/sbin/homelab-init")),
+];
+
+/// Where binaries go: most components only live in images.
+const INSTALLED: [(&str, &str, &[&str]); 4] = [
+    ("cni-plugins", "opt/cni/bin", &["bridge", "host-local", "loopback", "portmap", "ptp"]),
+    ("containerd", "usr/local/bin", &["containerd", "containerd-shim-runc-v2", "ctr"]),
+    ("kubernetes", "usr/local/bin", &["kubeadm", "kubectl", "kubelet"]),
+    ("runc", "usr/local/bin", &["runc"]),
+];
+
+/// What decides the packages.
+fn debian_digest() -> String {
+    digest_of([SUITE, PACKAGES])
+}
+
+/// What decides the whole root.
+pub(super) fn digest() -> String {
+    let binaries: String = COMPONENTS.iter().map(Component::digest).collect();
+    let recipe: String = RECIPE.iter().map(|(path, mode, text)| format!("{path} {mode}\n{text}")).collect();
+    let installed = format!("{INSTALLED:?}");
+    digest_of([&debian_digest(), &binaries, &recipe, &installed, PAUSE_IMAGE])
+}
+
+/// Unpacks Debian's packages; says whether they were there.
+pub(super) async fn debian(cache: &Cache, runner: &dyn Runner) -> Result<(Utf8PathBuf, bool), AssetsError> {
+    let make = async |part: &Utf8Path| {
+        let step = |source| AssetsError::Step { artefact: "the root file system".to_owned(), source };
+        // In a folder of its own: mmdebstrap removes what it was given when it fails.
+        runner.run(&mmdebstrap(&part.join("root"), &apt_sources())).await.map(drop).map_err(step)
+    };
+    let (path, cached) = cache.artefact(DEBIAN, &debian_digest(), make).await?;
+    Ok((path.join("root"), cached))
+}
+
+/// `mmdebstrap`. Pure but for the sources it is given.
+fn mmdebstrap(into: &Utf8Path, sources: &[String]) -> Command {
+    let packages = PACKAGES.lines().collect::<Vec<_>>().join(",");
+    Command::within(Duration::from_secs(1200), "mmdebstrap")
+        .args(["--variant=minbase", &format!("--include={packages}"), SUITE, into.as_str()])
+        .args(sources)
+}
+
+/// The host's own sources where the host is of the same release, so that its mirrors and proxies are used;
+/// mmdebstrap's defaults elsewhere.
+fn apt_sources() -> Vec<String> {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let same = release.lines().any(|line| line == format!("VERSION_CODENAME={SUITE}"));
+    let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
+    let parts = parts.map(|entry| entry.path().to_string_lossy().into_owned());
+    let mut all: Vec<String> = parts.filter(|path| path.ends_with("/debian.sources")).collect();
+    if Utf8Path::new("/etc/apt/sources.list").exists() {
+        all.push("/etc/apt/sources.list".to_owned());
+    }
+    if same { all } else { Vec::new() }
+}
+
+/// Puts everything together; says whether it was there.
+pub(super) async fn build(cache: &Cache, debian: &Utf8Path, runner: &dyn Runner) -> Result<bool, AssetsError> {
+    let make = async |part: &Utf8Path| {
+        let step = |source| AssetsError::Step { artefact: "the node's root".to_owned(), source };
+        // Hard links: both trees are only ever read. What is written below replaces its link first.
+        let copy = Command::within(Duration::from_secs(120), "cp").args(["--archive", "--link"]);
+        let copy = copy.args([format!("{debian}/."), part.to_string()]);
+        runner.run(&copy).await.map_err(step)?;
+        for (component, folder, names) in INSTALLED {
+            let from = binaries::path(cache, Component::named(component));
+            let folder = part.join(folder);
+            fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+            for name in names {
+                let target = folder.join(name);
+                fs::hard_link(from.join(name), &target).map_err(failed("link", &target))?;
+            }
+        }
+        // Debian's is a link that leads nowhere in a container.
+        let services = part.join("etc/service");
+        let _ = fs::remove_file(&services);
+        for (path, mode, text) in RECIPE {
+            write(&part.join(path), mode, &text.replace("@PAUSE_IMAGE@", PAUSE_IMAGE))?;
+        }
+        // Nothing of the build host's; the node writes its own.
+        for path in ["etc/machine-id", "etc/resolv.conf", "etc/hostname"] {
+            write(&part.join(path), 0o644, "")?;
+        }
+        Ok(())
+    };
+    Ok(cache.artefact(KIND, &digest(), make).await?.1)
+}
+
+fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace", path)(error)),
+        _ => {}
+    }
+    fs::write(path, text).map_err(failed("write", path))?;
+    fs::set_permissions(path, PermissionsExt::from_mode(mode)).map_err(failed("write", path))
+}
