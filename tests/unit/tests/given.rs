@@ -10,32 +10,32 @@ use provisioner::registry::Instance;
 use provisioner::spec::{CheckedSpec, ClusterSpec};
 
 /// A home in a temporary folder that goes with it.
-pub struct House {
+pub(crate) struct House {
     folder: tempfile::TempDir,
-    pub home: Home,
+    pub(crate) home: Home,
 }
 
 impl House {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(utf8(folder.path()).join("home"));
         Self { folder, home }
     }
 
     /// A path outside of the home.
-    pub fn path(&self, name: &str) -> Utf8PathBuf {
+    pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
         utf8(self.folder.path()).join(name)
     }
 
     /// Writes the user's kubeconfig.
-    pub fn kubeconfig(&self, text: &str) {
+    pub(crate) fn kubeconfig(&self, text: &str) {
         let path = self.home.merged_kubeconfig();
         self.home.create_dir(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
     /// Reads it.
-    pub fn merged(&self) -> String {
+    pub(crate) fn merged(&self) -> String {
         std::fs::read_to_string(self.home.merged_kubeconfig()).unwrap()
     }
 }
@@ -45,35 +45,52 @@ fn utf8(path: &std::path::Path) -> Utf8PathBuf {
 }
 
 /// 2026-01-02T03:04:05Z, the time of every claim in a test.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
-pub fn net(text: &str) -> Ipv4Net {
+pub(crate) fn net(text: &str) -> Ipv4Net {
     text.parse().unwrap()
 }
 
-pub fn checked(name: &str) -> CheckedSpec {
+pub(crate) fn checked(name: &str) -> CheckedSpec {
     ClusterSpec::new(name).check().unwrap()
 }
 
 /// An instance as it is claimed when these are there already.
-pub fn instance(name: &str, there: &[Instance]) -> Instance {
-    let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+pub(crate) fn instance(name: &str, there: &[Instance]) -> Instance {
+    let taken = Taken {
+        instances: there.to_vec(),
+        host: Vec::new(),
+    };
     plan::claim(&checked(name), &taken, &Pools::default(), None, now()).unwrap()
 }
 
 /// The plan of an instance that is alone.
-pub fn planned(name: &str, home: &Home) -> ClusterPlan {
+pub(crate) fn planned(name: &str, home: &Home) -> ClusterPlan {
     ClusterPlan::of(&instance(name, &[]), home)
 }
 
 /// Pools with room for 256 instances.
-pub fn wide_pools() -> Pools {
-    let pool = |range, block, first| Pool { range: net(range), block, first: net(first) };
+pub(crate) fn wide_pools() -> Pools {
+    let pool = |range, block, first| Pool {
+        range: net(range),
+        block,
+        first: net(first),
+    };
     Pools {
         subnet: pool("192.168.0.0/16", 24, "192.168.60.0/24"),
         pod: pool("10.240.0.0/12", 20, "10.244.0.0/20"),
         service: pool("10.96.0.0/12", 20, "10.96.0.0/20"),
+    }
+}
+
+/// Looks until there is something to see; a test that waits in vain fails by the runner's deadline.
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        std::thread::yield_now();
     }
 }

@@ -1,7 +1,8 @@
 //! Names, networks and addresses: documented for the first clients, and never shared by any two.
 
+mod properties;
+
 use ipnet::Ipv4Net;
-use proptest::prelude::*;
 
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, HostNetwork, PlanError, Pool, Pools, Role, Taken};
@@ -36,22 +37,34 @@ fn three_clients_get_the_networks_that_the_documentation_names() {
     let globex = instance("globex", std::slice::from_ref(&acme));
     let personal = instance("personal", &[acme.clone(), globex.clone()]);
     let all = [acme, globex, personal].map(|instance| cidrs(&instance).map(|cidr| cidr.to_string()));
-    assert_eq!(all, [
-        ["192.168.60.0/24", "10.244.0.0/16", "10.96.0.0/16"],
-        ["192.168.61.0/24", "10.245.0.0/16", "10.97.0.0/16"],
-        ["192.168.62.0/24", "10.246.0.0/16", "10.98.0.0/16"],
-    ]);
+    assert_eq!(
+        all,
+        [
+            ["192.168.60.0/24", "10.244.0.0/16", "10.96.0.0/16"],
+            ["192.168.61.0/24", "10.245.0.0/16", "10.97.0.0/16"],
+            ["192.168.62.0/24", "10.246.0.0/16", "10.98.0.0/16"],
+        ]
+    );
 }
 
 #[test]
 fn subnets_go_on_to_the_end_of_the_pool_and_then_from_its_beginning() {
-    let third: Vec<u8> = full().iter().map(|instance| instance.subnet.network().octets()[2]).collect();
-    assert_eq!(third, [60, 61, 62, 63, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59]);
+    let third: Vec<u8> = full()
+        .iter()
+        .map(|instance| instance.subnet.network().octets()[2])
+        .collect();
+    assert_eq!(
+        third,
+        [60, 61, 62, 63, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59]
+    );
 }
 
 #[test]
 fn a_full_pool_is_an_error_that_says_so() {
-    let taken = Taken { instances: full(), host: Vec::new() };
+    let taken = Taken {
+        instances: full(),
+        host: Vec::new(),
+    };
     let error = claim(&checked("one-more"), &taken).unwrap_err();
     insta::assert_snapshot!(error, @"no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use");
 }
@@ -69,9 +82,18 @@ fn refusals_name_what_is_taken_and_who_has_it() {
     let taken = Taken {
         instances: vec![acme],
         host: vec![
-            HostNetwork { net: net("192.168.1.0/24"), interface: "eth0".to_owned() },
-            HostNetwork { net: net("172.17.0.0/16"), interface: "docker0".to_owned() },
-            HostNetwork { net: net("10.8.0.3/32"), interface: "wg0".to_owned() },
+            HostNetwork {
+                net: net("192.168.1.0/24"),
+                interface: "eth0".to_owned(),
+            },
+            HostNetwork {
+                net: net("172.17.0.0/16"),
+                interface: "docker0".to_owned(),
+            },
+            HostNetwork {
+                net: net("10.8.0.3/32"),
+                interface: "wg0".to_owned(),
+            },
         ],
     };
     let refused = |spec: ClusterSpec| claim(&spec.check().unwrap(), &taken).unwrap_err().to_string();
@@ -98,10 +120,27 @@ fn refusals_name_what_is_taken_and_who_has_it() {
 
 #[test]
 fn networks_that_the_host_uses_are_not_drawn() {
-    let host = [("192.168.60.0/23", "eth0"), ("10.244.0.0/14", "tun0"), ("10.96.1.2/32", "lo")]
-        .map(|(text, interface)| HostNetwork { net: net(text), interface: interface.to_owned() });
-    let acme = claim(&checked("acme"), &Taken { instances: Vec::new(), host: host.into() }).unwrap();
-    assert_eq!(cidrs(&acme), [net("192.168.62.0/24"), net("10.248.0.0/16"), net("10.97.0.0/16")]);
+    let host = [
+        ("192.168.60.0/23", "eth0"),
+        ("10.244.0.0/14", "tun0"),
+        ("10.96.1.2/32", "lo"),
+    ]
+    .map(|(text, interface)| HostNetwork {
+        net: net(text),
+        interface: interface.to_owned(),
+    });
+    let acme = claim(
+        &checked("acme"),
+        &Taken {
+            instances: Vec::new(),
+            host: host.into(),
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        cidrs(&acme),
+        [net("192.168.62.0/24"), net("10.248.0.0/16"), net("10.97.0.0/16")]
+    );
 }
 
 #[test]
@@ -109,7 +148,10 @@ fn a_chosen_subnet_keeps_clear_of_the_pod_and_service_cidr_of_its_own_instance()
     for subnet in ["10.244.0.0/24", "10.96.3.0/24"] {
         let spec = ClusterSpec::new("acme").subnet(subnet).check().unwrap();
         let [subnet, pods, services] = cidrs(&claim(&spec, &Taken::default()).unwrap());
-        assert!(!overlap(&subnet, &pods) && !overlap(&subnet, &services), "{subnet} {pods} {services}");
+        assert!(
+            !overlap(&subnet, &pods) && !overlap(&subnet, &services),
+            "{subnet} {pods} {services}"
+        );
     }
 }
 
@@ -122,7 +164,11 @@ fn nodes_have_the_names_and_addresses_that_the_documentation_names() {
         assert_eq!(plan.gateway.to_string(), "192.168.60.1");
         assert_eq!(plan.api_name, "api.acme.lab");
         let line = |node: &plan::NodePlan| {
-            let role = if node.role == Role::ControlPlane { "control plane" } else { "worker" };
+            let role = if node.role == Role::ControlPlane {
+                "control plane"
+            } else {
+                "worker"
+            };
             format!("{} {} {} {role}", node.name, node.address, node.pod_cidr)
         };
         plan.nodes.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -149,95 +195,21 @@ fn the_most_workers_all_have_addresses_of_their_own() {
 
 #[test]
 fn objects_on_the_host_never_mix_up_homes_or_names_with_a_common_beginning() {
-    let id = |home: &str, name: &str| plan::InstanceId { home: home.to_owned(), name: name.to_owned() };
+    let id = |home: &str, name: &str| plan::InstanceId {
+        home: home.to_owned(),
+        name: name.to_owned(),
+    };
     let ids = [id("aaaaaa", "a"), id("aaaaaa", "a-1"), id("bbbbbb", "a")];
     for one in &ids {
-        assert!(one.link().len() <= 15, "{} does not fit an interface name", one.link());
+        assert!(
+            one.link().len() <= 15,
+            "{} does not fit an interface name",
+            one.link()
+        );
         for other in ids.iter().filter(|other| *other != one) {
             assert_ne!(one.link(), other.link());
             assert!(!other.scope().starts_with(&format!("{}.", one.scope())));
             assert!(!other.node_scope("x").starts_with(&one.node_scope("")));
         }
-    }
-}
-
-/// What happens to a registry: a claim, perhaps of a subnet of one's own, or a release.
-#[derive(Debug, Clone)]
-enum Step {
-    Claim(Option<Ipv4Net>),
-    Release(usize),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let wild = prop_oneof![
-        (48..64_u8).prop_map(|third| [192, 168, third]),
-        (0..=255_u8, 0..=255_u8).prop_map(|(second, third)| [10, second, third]),
-    ];
-    let wild = wild.prop_map(|[a, b, c]| Ipv4Net::new_assert([a, b, c, 0].into(), 24));
-    let step = prop_oneof![
-        4 => Just(Step::Claim(None)),
-        2 => wild.prop_map(|subnet| Step::Claim(Some(subnet))),
-        1 => any::<prop::sample::Index>().prop_map(|index| Step::Release(index.index(64))),
-    ];
-    prop::collection::vec(step, 1..40)
-}
-
-fn host() -> impl Strategy<Value = Vec<HostNetwork>> {
-    let net = (prop_oneof![Just([192, 168]), Just([10, 244]), Just([10, 96])], any::<u8>(), 8..=32_u8);
-    let net = net.prop_map(|([a, b], c, size)| HostNetwork {
-        net: Ipv4Net::new_assert([a, b, c, 1].into(), size.max(20)).trunc(),
-        interface: "eth0".to_owned(),
-    });
-    prop::collection::vec(net, 0..4)
-}
-
-proptest! {
-    #[test]
-    fn no_two_networks_of_any_kind_ever_overlap(steps in steps(), host in host()) {
-        let mut taken = Taken { instances: Vec::new(), host };
-        for (i, step) in steps.iter().enumerate() {
-            match step {
-                Step::Claim(subnet) => {
-                    let mut spec = checked(&format!("client-{i}"));
-                    spec.subnet = *subnet;
-                    let claimed = claim(&spec, &taken);
-                    prop_assert_eq!(&claimed, &claim(&spec, &taken), "the same question, another answer");
-                    taken.instances.extend(claimed);
-                }
-                Step::Release(place) if *place < taken.instances.len() => {
-                    taken.instances.remove(*place);
-                }
-                Step::Release(_) => {}
-            }
-        }
-        let ours: Vec<(String, Ipv4Net)> = taken.instances.iter()
-            .flat_map(|instance| cidrs(instance).map(|cidr| (instance.name.clone(), cidr)))
-            .collect();
-        for (place, (a, of_a)) in ours.iter().enumerate() {
-            for (b, of_b) in &ours[place + 1..] {
-                prop_assert!(!overlap(of_a, of_b), "instance {a} ({of_a}) overlaps {b} ({of_b})");
-            }
-            for theirs in &taken.host {
-                prop_assert!(!overlap(of_a, &theirs.net), "instance {a} ({of_a}) overlaps the host's {}", theirs.net);
-            }
-        }
-    }
-
-    #[test]
-    fn a_pool_is_handed_out_to_its_last_block(block in 24..=28_u8, first in 0..16_u32) {
-        let range = net("192.168.48.0/20");
-        let size = 2_u32.pow(u32::from(32 - block));
-        let first = Ipv4Net::new_assert((u32::from(range.network()) + first * size).into(), block);
-        let pools = Pools { subnet: Pool { range, block, first }, ..crate::given::wide_pools() };
-        let mut taken = Taken::default();
-        for i in 0..2_usize.pow(u32::from(block - 20)) {
-            taken.instances.push(
-                plan::claim(&checked(&format!("client-{i}")), &taken, &pools, None, now())
-                    .map_err(|error| TestCaseError::fail(error.to_string()))?,
-            );
-        }
-        prop_assert_eq!(taken.instances[0].subnet, first);
-        let full = plan::claim(&checked("one-more"), &taken, &pools, None, now());
-        prop_assert!(matches!(full, Err(PlanError::Exhausted { what: "subnet", .. })), "{full:?}");
     }
 }

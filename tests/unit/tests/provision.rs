@@ -1,0 +1,214 @@
+//! The flow on the simulated engine, and the fault sweep: whatever fails, it is said what is left, and
+//! `destroy` leaves nothing.
+
+mod faults;
+
+use std::sync::Arc;
+
+use provisioner::Provisioner;
+use provisioner::engine::{Engine, Fault, SimulatedEngine};
+use provisioner::error::{ProvisionError, Residue, Stage};
+use provisioner::events::Event;
+use provisioner::registry::{Owner, State};
+use provisioner::spec::{ClusterSpec, EngineKind};
+
+use crate::given::House;
+
+const FOREIGN: &str = "contexts:\n- name: work\n  context: {cluster: work}\ncurrent-context: work\n";
+
+struct Lab {
+    house: House,
+    engine: SimulatedEngine,
+    provisioner: Provisioner,
+}
+
+fn lab() -> Lab {
+    let house = House::new();
+    house.kubeconfig(FOREIGN);
+    let engine = SimulatedEngine::new(house.home.id());
+    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
+    Lab {
+        house,
+        engine,
+        provisioner,
+    }
+}
+
+impl Lab {
+    async fn up(&self, name: &str) -> Result<provisioner::Cluster, ProvisionError> {
+        let spec = ClusterSpec::new(name)
+            .workers(2)
+            .engine(EngineKind::Simulated)
+            .check()
+            .unwrap();
+        self.provisioner.create(&spec, None).await
+    }
+
+    /// Nothing is left of any instance, in memory or on disk.
+    async fn assert_empty(&self) {
+        assert_eq!(self.provisioner.registry().list().unwrap(), []);
+        assert_eq!(self.engine.sightings().await.unwrap(), []);
+        let instances = self.house.home.root().join("instances");
+        let left = std::fs::read_dir(instances).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "folders of instances are left");
+        assert!(!self.house.home.active_context().exists());
+        let merged = self.house.merged();
+        assert!(
+            merged.starts_with("contexts:\n- name: work\n  context: {cluster: work}\n"),
+            "{merged}"
+        );
+        assert!(!merged.contains("acme"), "{merged}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
+    let lab = lab();
+    let mut events = lab.provisioner.events().subscribe();
+    let cluster = lab.up("acme").await.unwrap();
+    assert_eq!(cluster.instance.state, State::Running);
+    assert_eq!(cluster.nodes.len(), 3);
+    let isolated = std::fs::read_to_string(&cluster.kubeconfig).unwrap();
+    assert!(
+        isolated.contains("server: https://192.168.60.10:6443"),
+        "{isolated}"
+    );
+    assert!(lab.house.merged().contains("name: acme"));
+    assert!(lab.house.merged().contains("current-context: work"));
+
+    let elsewhere = Provisioner::with_engine(lab.house.home.clone(), Arc::new(lab.engine.clone()));
+    assert_eq!(elsewhere.attach("acme").await.unwrap().plan, cluster.plan);
+    assert!(elsewhere.destroy("acme").await.unwrap());
+    lab.assert_empty().await;
+    assert!(
+        !elsewhere.destroy("acme").await.unwrap(),
+        "there is nothing left to destroy"
+    );
+
+    let mut stages = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let Event::StageStarted {
+            stage, node: None, ..
+        } = event
+        {
+            stages.push(stage);
+        }
+    }
+    stages.dedup();
+    insta::assert_debug_snapshot!(stages);
+}
+
+#[tokio::test]
+async fn bringing_up_runs_these_commands_in_this_order() {
+    let lab = lab();
+    let spec = ClusterSpec::new("acme")
+        .workers(1)
+        .engine(EngineKind::Simulated)
+        .check()
+        .unwrap();
+    lab.provisioner.create(&spec, None).await.unwrap();
+    let commands = lab.engine.commands();
+    // Tokens are drawn anew each time.
+    let shown: Vec<String> = commands
+        .iter()
+        .map(|(node, command)| {
+            let command = match command.split_once("bootstrap-token-") {
+                Some((before, after)) => format!("{before}bootstrap-token-[id]{}", &after[6..]),
+                None => command.clone(),
+            };
+            format!("{node}: {command}")
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[tokio::test]
+async fn a_second_cluster_of_a_name_is_refused_and_the_first_one_is_left_alone() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    let error = lab.up("acme").await.unwrap_err();
+    assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing));
+    assert_eq!(
+        error.source.to_string(),
+        "name acme already in use by instance 'acme'"
+    );
+    let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
+    assert_eq!(entry.state, State::Running);
+    assert_eq!(lab.engine.sightings().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_destroy_that_fails_keeps_the_entry_and_can_be_repeated() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    let _faulty = lab.engine.clone().with_fault(Fault::Destroy);
+    let error = lab.provisioner.destroy("acme").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "take down acme: injected failure: destroy, once"
+    );
+    let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
+    assert_eq!(entry.state, State::Destroying);
+    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    lab.assert_empty().await;
+}
+
+#[tokio::test]
+async fn clusters_side_by_side_share_nothing_and_go_alone() {
+    let lab = lab();
+    let (acme, globex) = tokio::try_join!(lab.up("acme"), lab.up("acme-1")).unwrap();
+    assert_ne!(acme.plan.subnet, globex.plan.subnet);
+    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    let left = lab.provisioner.attach("acme-1").await.unwrap();
+    assert_eq!(left.nodes.len(), 3);
+    assert!(lab.house.merged().contains("name: acme-1"));
+    assert!(lab.provisioner.destroy("acme-1").await.unwrap());
+    lab.assert_empty().await;
+}
+
+#[tokio::test]
+async fn reaping_takes_the_abandoned_and_the_unexplained_and_nothing_else() {
+    let lab = lab();
+    let owner = Owner::current("run-1").unwrap();
+    let dead = Owner {
+        start_time: owner.start_time + 1,
+        ..owner.clone()
+    };
+    let spec = |name: &str| {
+        ClusterSpec::new(name)
+            .workers(0)
+            .engine(EngineKind::Simulated)
+            .check()
+            .unwrap()
+    };
+    for (name, owner) in [
+        ("operators", None),
+        ("running", Some(owner)),
+        ("abandoned", Some(dead)),
+    ] {
+        lab.provisioner.create(&spec(name), owner).await.unwrap();
+    }
+    lab.engine
+        .create(&crate::given::planned("unexplained", &lab.house.home))
+        .await
+        .unwrap();
+    let reaped = lab.provisioner.reap().await.unwrap();
+    let reaped: Vec<(String, bool)> = reaped
+        .into_iter()
+        .map(|reaped| (reaped.instance, reaped.outcome.is_ok()))
+        .collect();
+    assert_eq!(
+        reaped,
+        [("abandoned".to_owned(), true), ("unexplained".to_owned(), true)]
+    );
+    let left: Vec<String> = lab
+        .provisioner
+        .registry()
+        .instances()
+        .unwrap()
+        .into_iter()
+        .map(|instance| instance.name)
+        .collect();
+    assert_eq!(left, ["operators", "running"]);
+    assert_eq!(lab.engine.sightings().await.unwrap().len(), 2);
+}
