@@ -43,24 +43,24 @@ users:   # people
   - name: ada
     user:
       token: "0123"   # not a number
-      exec: {command: yes, args: [on, off], env: null}
+      exec: {command: 'yes', args: ['on', "off"], env: null}
   # the one at work
   - name: work
-    user: {username: 'x: y', password: 1e3}
+    user: {username: 'x: y', password: "1e3"}
 clusters:
 - name: work
   cluster:
     server: https://10.0.0.1:6443
-    certificate-authority-data: >-
+    certificate-authority-data: |-
       QUJD
       REVG
 
 # contexts below
 contexts:
-- {name: work, context: {cluster: work, user: work, namespace: no}}
+- {name: work, context: {cluster: work, user: work, namespace: 'no'}}
 
 current-context: work
-x-mine: [1, 2.50, ~]
+x-mine: [1, 2.50, ~, yes, 1e3]
 "#;
 
 fn isolated(name: &str, home: &Home) -> String {
