@@ -1,2 +1,65 @@
-//! cli.
-fn main() {}
+//! `homelab`: parse, one call, render, exit code.
+//!
+//! Everything that can be tested lives in the libraries or in pure functions of the modules below. Next in
+//! the flow: `args` says what can be typed, `commands` holds a file per verb.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "an error ends the command: it is moved a few times, once"
+)]
+
+mod args;
+mod app;
+mod commands;
+mod doctor;
+mod exit;
+mod printer;
+mod progress;
+mod signals;
+mod sudo;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::app::App;
+use crate::args::Args;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let args = Args::parse(); // says what is wrong and exits with 2
+    log_to_stderr();
+    let printer = Printer::new();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            printer.error(&error, None);
+            return exit::Exit::CouldNotRun.into();
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let app = App::new(printer.clone())?;
+        args.command.run(&app).await
+    });
+    // What still runs on blocking threads must not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            printer.error(&error, error.hint());
+            exit::Exit::of(&error).into()
+        }
+    }
+}
+
+/// Logs are for us, not for users: `HOMELAB_LOG=debug` shows every command with its time.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HOMELAB_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -149,3 +149,20 @@ impl Background {
         let _ = self.child.wait().await;
     }
 }
+
+/// Becomes the command: same process, same terminal, same signals, and its exit code is ours. It only returns
+/// when the program cannot be started; its deadline does not apply, and destructors do not run.
+///
+/// For the one case where a person, not we, talks to the program: `homelab kubectl acme -- exec -it …`.
+#[expect(clippy::disallowed_methods, reason = "this is the module that starts processes")]
+pub fn replace(command: &Command) -> CommandError {
+    use std::os::unix::process::CommandExt;
+    let environment = command.environment().iter().map(|(name, value)| (name, value));
+    let mut process = std::process::Command::new(command.program());
+    process.args(command.arguments()).envs(environment);
+    if let Some(directory) = command.directory() {
+        process.current_dir(directory);
+    }
+    let failure = Failure::Start(process.exec());
+    CommandError { command: command.to_string(), place: String::new(), failure }
+}

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 
 pub use command::{Command, Output};
 pub use container::InContainer;
-pub use local::{Background, Local};
+pub use local::{Background, Local, replace};
 pub use scripted::{Exchange, Scripted};
 
 /// Runs commands somewhere: on this host, in a node, or out of a script in tests.

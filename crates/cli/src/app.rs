@@ -1,0 +1,63 @@
+//! What every verb works with: the home, the provisioner, and where output goes.
+
+use provisioner::Provisioner;
+use provisioner::home::Home;
+use provisioner::registry::{Entry, Instance};
+
+use crate::exit::CliError;
+use crate::printer::Printer;
+use crate::sudo;
+
+/// Handed to every verb.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) provisioner: Provisioner,
+    pub(crate) printer: Printer,
+}
+
+impl App {
+    /// Reads the environment, and nothing else: no file, no process.
+    pub(crate) fn new(printer: Printer) -> Result<Self, CliError> {
+        let home = Home::from_env()?;
+        Ok(Self {
+            provisioner: Provisioner::new(home),
+            printer,
+        })
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        self.provisioner.home()
+    }
+
+    /// Refuses to begin without root, and says what to type instead.
+    pub(crate) fn must_be_root(&self) -> Result<(), CliError> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        Err(CliError::NotRoot {
+            command: sudo::command_from_env(),
+        })
+    }
+
+    /// The instance of this name.
+    pub(crate) fn find(&self, name: &str) -> Result<Instance, CliError> {
+        match self.provisioner.registry().find(name)? {
+            Some(instance) => Ok(instance),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// The error for a name that nothing has, with the names that there are.
+    pub(crate) fn unknown(&self, name: &str) -> CliError {
+        let entries = self.provisioner.registry().list().unwrap_or_default();
+        let known = entries
+            .iter()
+            .filter_map(Entry::name)
+            .map(str::to_owned)
+            .collect();
+        CliError::Unknown {
+            name: name.to_owned(),
+            known,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What can be typed: the whole command line as one type. Help texts are the doc comments.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::app::App;
+use crate::commands::{
+    assets::Assets, completions::Completions, demo::Demo, doctor::Doctor, down::Destroy, down::Down,
+    instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status, up::Up,
+};
+use crate::exit::{CliError, Exit};
+
+/// Real Kubernetes clusters side by side on one Linux host, one per client, kept apart.
+///
+/// Each instance has machines, a network, an API server, an etcd and certificate authorities of its own; no
+/// route leads from one to another. Nodes are podman containers and share the host's kernel.
+#[derive(Debug, Parser)]
+#[command(name = "homelab", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  homelab doctor                     what this host lacks, all at once
+  sudo homelab up acme               a control plane and three workers
+  homelab kubectl acme -- get nodes
+  sudo homelab down acme             nothing of it is left
+
+Exit codes:
+  0 ok                 1 leak              2 usage             3 inconclusive
+  4 could not run      5 provision failed  6 teardown failed   130 interrupted
+
+Files: ~/.homelab (HOMELAB_HOME moves it), node image in ~/.cache/homelab (HOMELAB_CACHE).
+Logs:  HOMELAB_LOG=debug shows every command that is run.";
+
+/// The verbs, in the order in which a newcomer needs them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Doctor(Doctor),
+    Up(Up),
+    Down(Down),
+    #[command(hide = true)]
+    Destroy(Destroy),
+    /// The instances of this host
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    Status(Status),
+    /// Contexts and kubeconfigs
+    #[command(subcommand)]
+    K8s(K8s),
+    Kubectl(Kubectl),
+    Reap(Reap),
+    /// What nodes are made of
+    #[command(subcommand)]
+    Assets(Assets),
+    Demo(Demo),
+    Completions(Completions),
+}
+
+impl Command {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        match self {
+            Self::Doctor(verb) => verb.run(app).await,
+            Self::Up(verb) => verb.run(app).await,
+            Self::Down(verb) => verb.run(app).await,
+            Self::Destroy(verb) => verb.run(app).await,
+            Self::Instance(verb) => verb.run(app),
+            Self::Status(verb) => verb.run(app).await,
+            Self::K8s(verb) => verb.run(app).await,
+            Self::Kubectl(verb) => verb.run(app),
+            Self::Reap(verb) => verb.run(app).await,
+            Self::Assets(verb) => verb.run(app).await,
+            Self::Demo(verb) => verb.run(app).await,
+            Self::Completions(verb) => Ok(verb.run(app)),
+        }
+    }
+}
+
+/// How a result is written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; fields are only ever added.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The help of a verb as `homelab … --help` prints it, at a fixed width.
+    fn help(path: &[&str]) -> String {
+        let mut command = Args::command().term_width(100);
+        command.build();
+        let found = path.iter().fold(&mut command, |command, name| {
+            command.find_subcommand_mut(name).expect("the verb exists")
+        });
+        found.render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_teaches_itself() {
+        let paths: [&[&str]; 14] = [
+            &[],
+            &["doctor"],
+            &["up"],
+            &["down"],
+            &["destroy"],
+            &["instance", "list"],
+            &["status"],
+            &["k8s"],
+            &["k8s", "use-context"],
+            &["k8s", "kubeconfig"],
+            &["kubectl"],
+            &["reap"],
+            &["assets", "build"],
+            &["demo"],
+        ];
+        for path in paths {
+            let name = if path.is_empty() {
+                "homelab".to_owned()
+            } else {
+                path.join("-")
+            };
+            insta::assert_snapshot!(format!("help-{name}"), help(path));
+        }
+    }
+
+    #[test]
+    fn values_that_nobody_knows_are_refused_with_the_known_ones() {
+        let refuse = |line: &[&str]| {
+            Args::try_parse_from(line)
+                .expect_err("nonsense is refused")
+                .to_string()
+        };
+        let lines: [&[&str]; 4] = [
+            &["homelab", "up", "acme", "--topology", "k8s-huge"],
+            &["homelab", "up", "acme", "--cni", "weave"],
+            &["homelab", "down", "../etc"],
+            &["homelab", "instance", "list", "--format", "yaml"],
+        ];
+        let said: Vec<String> = lines
+            .iter()
+            .map(|line| format!("$ {}\n{}", line.join(" "), refuse(line)))
+            .collect();
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn what_follows_the_name_goes_to_kubectl_with_or_without_dashes() {
+        for line in [
+            ["homelab", "kubectl", "acme", "--", "get", "pods", "-A"].as_slice(),
+            ["homelab", "kubectl", "acme", "get", "pods", "-A"].as_slice(),
+        ] {
+            let Command::Kubectl(kubectl) = Args::try_parse_from(line).expect("a good line").command else {
+                panic!("not kubectl")
+            };
+            assert_eq!(kubectl.arguments, ["get", "pods", "-A"]);
+        }
+    }
+}

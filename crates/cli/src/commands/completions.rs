@@ -1,0 +1,32 @@
+//! `homelab completions SHELL`: what a shell needs to complete command lines.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::app::App;
+use crate::exit::Exit;
+
+/// Print a completion script
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homelab completions bash > /etc/bash_completion.d/homelab
+  homelab completions zsh > ~/.zfunc/_homelab")]
+pub(crate) struct Completions {
+    /// For which shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(self, app: &App) -> Exit {
+        let mut script = Vec::new();
+        clap_complete::generate(
+            self.shell,
+            &mut crate::args::Args::command(),
+            "homelab",
+            &mut script,
+        );
+        app.printer.result(&String::from_utf8_lossy(&script));
+        Exit::Ok
+    }
+}

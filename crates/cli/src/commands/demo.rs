@@ -1,0 +1,211 @@
+//! `homelab demo`: the tour. Two clients come up, each reaches itself, neither reaches the other, all goes.
+
+use std::net::Ipv4Addr;
+
+use clap::Args;
+use harness::{FixtureError, MultiClusterFixture, PodError, PodOutput, TestCluster, ping};
+use provisioner::events::Events;
+use provisioner::spec::{ClusterSpec, Topology};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::topologies;
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+use crate::printer::{Mark, Printer};
+use crate::progress::Progress;
+use crate::words;
+
+/// Watch two clients come up side by side, unable to reach each other
+///
+/// Brings up `acme` and `globex`, real clusters under names that nothing else has. A pod in each pings a node
+/// of its own cluster, which must answer, and a node of the other, which must not. Then everything is taken
+/// away, and the host is searched for leftovers. Builds the node image first where it is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo homelab demo
+  sudo homelab demo --topology k8s-single      two nodes instead of eight")]
+pub(crate) struct Demo {
+    /// Which nodes each client gets
+    #[arg(long, value_parser = topologies(), default_value = "k8s-multi")]
+    topology: Topology,
+}
+
+/// Why the tour ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    /// The clusters.
+    #[error(transparent)]
+    Fixture(#[from] FixtureError),
+    /// A pod did not run, so nothing is known.
+    #[error("ask from a pod in {client}")]
+    Pod {
+        client: &'static str,
+        #[source]
+        source: PodError,
+    },
+    /// What must answer did not, so silence elsewhere proves nothing.
+    #[error("a pod in {client} did not reach its own node: a silent neighbour proves nothing\n{output}")]
+    Control { client: &'static str, output: PodOutput },
+    /// What must not answer did.
+    #[error("LEAK: a pod in {client} reached {other}\n{output}")]
+    Leak {
+        client: &'static str,
+        other: &'static str,
+        output: PodOutput,
+    },
+    /// The host has something left of it.
+    #[error("left on this host: {0}")]
+    Left(String),
+}
+
+impl Demo {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        app.must_be_root()?;
+        let printer = &app.printer;
+        printer.result(
+            "Two clients, acme and globex: machines, networks, API servers, authorities of their own.\n",
+        );
+        let (to, events) = unbounded_channel();
+        let progress = tokio::spawn(follow(events, printer.clone()));
+        let client = |name| ClusterSpec::new(name).topology(self.topology);
+        let fixture = MultiClusterFixture::builder()
+            .cluster(client("acme"))
+            .cluster(client("globex"))
+            .events(to);
+        let toured = fixture.run(async |fx| tour(fx, printer).await).await;
+        if let Ok(Some(progress)) = progress.await {
+            progress.finish().await;
+        }
+        match toured {
+            Ok(names) => nothing_is_left(app, &names).await,
+            Err(DemoError::Fixture(FixtureError::Interrupted(signal))) => {
+                printer.line(
+                    Mark::Bad,
+                    &format!("{signal}: the tour is over, and its clusters are gone"),
+                );
+                Ok(Exit::Interrupted)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Shows progress as soon as the fixture has events.
+async fn follow(mut events: UnboundedReceiver<Events>, printer: Printer) -> Option<Progress> {
+    let events = events.recv().await?;
+    Some(Progress::of(&events, &printer))
+}
+
+/// Asks in both directions; returns the names under which the clusters really ran.
+async fn tour(fx: &MultiClusterFixture, printer: &Printer) -> Result<Vec<String>, DemoError> {
+    let mut names = Vec::new();
+    for cluster in fx.clusters() {
+        let instance = &cluster.inner().instance;
+        let nodes = words::count(cluster.nodes().len(), "node");
+        printer.done(&format!(
+            "{} runs as {}: {nodes} on {}",
+            cluster.name(),
+            instance.name,
+            instance.subnet
+        ));
+        names.push(instance.name.clone());
+    }
+    let (acme, globex) = (Client::of(fx, "acme"), Client::of(fx, "globex"));
+    for (client, other) in [(&acme, &globex), (&globex, &acme)] {
+        let (name, neighbour) = (client.name, other.name);
+        printer.result(&format!(
+            "\nA pod in {name} pings {name}'s first node, {}:\n",
+            client.node
+        ));
+        let output = client.ping(client.node).await?;
+        printer.result(&quoted(&output.stdout));
+        if output.exit_code != 0 || !output.stdout.contains(" 0% packet loss") {
+            return Err(DemoError::Control { client: name, output });
+        }
+        printer.done("it answers: pods run, and ping works");
+        printer.result(&format!(
+            "A pod in {name} pings {neighbour}'s first node, {}:\n",
+            other.node
+        ));
+        let output = client.ping(other.node).await?;
+        printer.result(&quoted(&output.stdout));
+        if !output.stdout.contains("UNREACHABLE") {
+            return Err(DemoError::Leak {
+                client: name,
+                other: neighbour,
+                output,
+            });
+        }
+        printer.done(&format!("it does not answer: {name} cannot reach {neighbour}"));
+    }
+    printer.result("\nBoth nodes answered their own client meanwhile, so it is the network that refuses.\n");
+    Ok(names)
+}
+
+/// One side of the tour.
+struct Client<'a> {
+    name: &'static str,
+    cluster: &'a TestCluster,
+    node: Ipv4Addr,
+}
+
+impl<'a> Client<'a> {
+    fn of(fx: &'a MultiClusterFixture, name: &'static str) -> Self {
+        let cluster = fx.cluster(name);
+        Self {
+            name,
+            cluster,
+            node: cluster.nodes()[0].ip(),
+        } // a cluster has at least one node
+    }
+
+    async fn ping(&self, address: Ipv4Addr) -> Result<PodOutput, DemoError> {
+        let ran = self.cluster.run_pod(ping(address)).await;
+        ran.map_err(|source| DemoError::Pod {
+            client: self.name,
+            source,
+        })
+    }
+}
+
+/// The lines of a ping that say something, indented.
+fn quoted(stdout: &str) -> String {
+    let lines = stdout
+        .lines()
+        .filter(|line| line.contains("packet loss") || line.contains("UNREACHABLE"));
+    lines.map(|line| format!("    {line}\n")).collect()
+}
+
+async fn nothing_is_left(app: &App, names: &[String]) -> Result<Exit, CliError> {
+    let sightings = app.provisioner.engine().sightings().await?;
+    let left = sightings
+        .iter()
+        .filter(|one| names.contains(&one.instance))
+        .map(ToString::to_string);
+    let entries = app.provisioner.registry().list()?;
+    let entries = entries.iter().filter_map(|entry| entry.name());
+    let entries = entries
+        .filter(|name| names.iter().any(|ours| ours == name))
+        .map(|name| format!("entry {name}"));
+    let left: Vec<String> = left.chain(entries).collect();
+    if !left.is_empty() {
+        return Err(DemoError::Left(words::list(&left)).into());
+    }
+    app.printer
+        .done("gone: no container, network namespace, link or registry entry of theirs is left");
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_telling_lines_of_a_ping_are_quoted() {
+        let stdout =
+            "PING 192.168.61.10\n\n3 packets transmitted, 0 received, 100% packet loss\nUNREACHABLE\n";
+        let expected = "    3 packets transmitted, 0 received, 100% packet loss\n    UNREACHABLE\n";
+        assert_eq!(quoted(stdout), expected);
+    }
+}

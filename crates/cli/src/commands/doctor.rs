@@ -1,0 +1,113 @@
+//! `homelab doctor`: every preflight at once.
+
+use std::fs;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use clap::Args;
+use provisioner::assets::tools;
+use provisioner::engine::Lack;
+use provisioner::exec::Command;
+
+use crate::app::App;
+use crate::doctor::{Facts, Grade, checks};
+use crate::exit::{CliError, Exit};
+use crate::printer::Mark;
+use crate::words;
+
+/// Say what this host lacks, all at once
+///
+/// Checks root, tools, kernel settings and features, cgroups, memory, disk space and the node image, and
+/// names the package or the command for each thing that is missing. Changes nothing. Ends with 4 when
+/// something is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  sudo homelab doctor      without root it can tell less")]
+pub(crate) struct Doctor {}
+
+impl Doctor {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        let checks = checks(&facts(app).await);
+        for check in &checks {
+            let remedy = check
+                .remedy
+                .as_ref()
+                .map(|remedy| format!(": {remedy}"))
+                .unwrap_or_default();
+            let mark = match check.grade {
+                Grade::Good => "✓",
+                Grade::Note => "·",
+                Grade::Bad => "✗",
+            };
+            app.printer.result(&format!("{mark} {}{remedy}\n", check.what));
+        }
+        let bad = checks.iter().filter(|check| check.grade == Grade::Bad).count();
+        if bad == 0 {
+            app.printer.line(Mark::Good, "this host can run clusters");
+            return Ok(Exit::Ok);
+        }
+        app.printer
+            .line(Mark::Bad, &format!("{} to put right", words::count(bad, "thing")));
+        Ok(Exit::CouldNotRun)
+    }
+}
+
+async fn facts(app: &App) -> Facts {
+    let (home, assets) = (app.home(), app.provisioner.assets());
+    let to_run = app.provisioner.preflight().await;
+    let missing = tools::missing_to_build(app.provisioner.runner().as_ref()).await;
+    let to_build = missing.iter().map(|tool| Lack {
+        what: tool.name.to_owned(),
+        remedy: tool.remedy(),
+    });
+    // What is needed for both is said once.
+    let to_build = to_build
+        .filter(|lack| !to_run.iter().any(|other| other.what == lack.what))
+        .collect();
+    Facts {
+        to_build,
+        to_run,
+        image: assets.find().map(|image| words::own_path(&image.root)),
+        kernel_config: kernel_config(app).await,
+        cgroup: cgroup().map(str::to_owned),
+        memory_mib: available_memory(),
+        disks: [home.root(), home.cache()].into_iter().filter_map(free).collect(),
+    }
+}
+
+async fn kernel_config(app: &App) -> Option<String> {
+    let zcat = Command::within(Duration::from_secs(10), "zcat").arg("/proc/config.gz");
+    if let Ok(output) = app.provisioner.runner().run(&zcat).await {
+        return Some(output.text());
+    }
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    fs::read_to_string(format!("/boot/config-{}", release.trim())).ok()
+}
+
+fn cgroup() -> Option<&'static str> {
+    let exists = |path: &str| Utf8Path::new(path).exists();
+    match () {
+        () if exists("/sys/fs/cgroup/cgroup.controllers") => Some("unified"),
+        () if exists("/sys/fs/cgroup/unified") => Some("hybrid"),
+        () if exists("/sys/fs/cgroup/memory") => Some("legacy"),
+        () => None,
+    }
+}
+
+fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? / 1024)
+}
+
+/// The space below the nearest folder that exists.
+fn free(folder: &Utf8Path) -> Option<(String, u64)> {
+    let stat = folder
+        .ancestors()
+        .find_map(|folder| rustix::fs::statvfs(folder.as_str()).ok())?;
+    Some((
+        words::own_path(folder),
+        stat.f_bavail * stat.f_frsize / (1024 * 1024),
+    ))
+}

@@ -1,0 +1,50 @@
+//! `homelab kubectl NAME -- …`: kubectl of the instance's own version, which sees this instance only.
+
+use std::time::Duration;
+
+use clap::Args;
+use provisioner::exec::{Command, replace};
+
+use super::name;
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+
+/// Run kubectl against one instance
+///
+/// Uses the kubectl that the nodes have and a kubeconfig that knows this instance only: no context can be
+/// mixed up, and nothing need be installed. Streams and exit code are kubectl's own.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homelab kubectl acme -- get nodes
+  homelab kubectl acme -- exec -it my-pod -- sh")]
+pub(crate) struct Kubectl {
+    /// The instance
+    #[arg(value_parser = name)]
+    name: String,
+    /// What kubectl is told
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "KUBECTL ARGUMENTS"
+    )]
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Kubectl {
+    pub(crate) fn run(self, app: &App) -> Result<Exit, CliError> {
+        let instance = app.find(&self.name)?;
+        let kubeconfig = app.home().isolated_kubeconfig(&self.name);
+        if !kubeconfig.exists() {
+            return Err(CliError::NoKubeconfig {
+                name: self.name,
+                state: instance.state.to_string(),
+            });
+        }
+        let image = app.provisioner.assets().find().ok_or(CliError::NoNodeImage)?;
+        let kubectl = Command::within(Duration::MAX, image.root.join("usr/local/bin/kubectl"))
+            .args(self.arguments)
+            .env("KUBECONFIG", kubeconfig);
+        Err(replace(&kubectl).into()) // it only returns when it could not
+    }
+}

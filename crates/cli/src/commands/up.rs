@@ -1,0 +1,210 @@
+//! `homelab up NAME`: brings a cluster up, or leaves nothing behind.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use jiff::Timestamp;
+use provisioner::Cluster;
+use provisioner::error::{ProvisionError, Residue};
+use provisioner::registry::Owner;
+use provisioner::spec::{CheckedSpec, ClusterSpec, CniKind, EngineKind, Topology};
+
+use super::{cnis, engines, topologies};
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+use crate::printer::Mark;
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::words;
+
+/// Bring a cluster up
+///
+/// Claims a name, a network and CIDRs that nothing else on this host uses, starts the nodes, makes them a
+/// kubeadm cluster and merges its context, named like the instance, into your kubeconfig. The cluster stays
+/// until `homelab down NAME`.
+///
+/// Ctrl-C undoes what was done so far. So does a failure, after logs and plan were saved below
+/// ~/.homelab/evidence.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo homelab up acme                                  one control plane, three workers
+  sudo homelab up personal --topology k8s-single        one node that does everything
+  sudo homelab up globex --workers 1 --subnet 192.168.61.0/24")]
+pub(crate) struct Up {
+    /// The instance's name: a DNS label, also the prefix of its nodes and the name of its context
+    name: String,
+    /// Which nodes
+    #[arg(long, value_parser = topologies(), default_value = "k8s-multi")]
+    topology: Topology,
+    /// How many workers [default: 3 with k8s-multi, 0 with k8s-single]
+    #[arg(long, value_name = "N")]
+    workers: Option<u8>,
+    /// The host network, a /24 [default: the next free one, from 192.168.60.0/24 on]
+    #[arg(long, value_name = "CIDR")]
+    subnet: Option<String>,
+    /// The first label of the DNS suffix <LABEL>.lab [default: the name]
+    #[arg(long, value_name = "LABEL")]
+    tld: Option<String>,
+    /// The Kubernetes version [default: the newest supported one]
+    #[arg(long, value_name = "VERSION")]
+    kubernetes: Option<String>,
+    /// The pod network
+    #[arg(long, value_parser = cnis(), default_value = "routed")]
+    cni: CniKind,
+    /// What makes the nodes
+    #[arg(long, value_parser = engines(), default_value = "container")]
+    engine: EngineKind,
+    /// Let a cluster that failed stay, to look at it
+    #[arg(long)]
+    keep_on_failure: bool,
+}
+
+impl Up {
+    fn spec(&self) -> ClusterSpec {
+        ClusterSpec {
+            workers: self.workers,
+            subnet: self.subnet.clone(),
+            tld_prefix: self.tld.clone(),
+            kubernetes: self.kubernetes.clone(),
+            cni: self.cni,
+            engine: self.engine,
+            ..ClusterSpec::new(&self.name).topology(self.topology)
+        }
+    }
+
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        let spec = self.spec().check()?;
+        app.must_be_root()?;
+        let attempt = Attempt {
+            app,
+            spec,
+            owner: Owner::current(run_id()).map_err(CliError::Owner)?,
+        };
+        let mut signals = Signals::listen()?;
+        let progress = Progress::of(app.provisioner.events(), &app.printer);
+        let created = tokio::select! {
+            created = app.provisioner.create(&attempt.spec, Some(attempt.owner.clone())) => Some(created),
+            signal = signals.next() => {
+                app.printer.line(Mark::Bad, &format!("{signal}: taking {} down again", self.name));
+                None
+            }
+        };
+        let outcome = match created {
+            None => attempt.undo(&mut signals).await.map(|_| Exit::Interrupted),
+            Some(Ok(cluster)) => attempt.succeed(&cluster),
+            Some(Err(error)) => attempt.fail(error, self.keep_on_failure, &mut signals).await,
+        };
+        progress.finish().await;
+        outcome
+    }
+}
+
+/// One `up` on its way. Until it succeeds, the instance belongs to this process: killed at any moment, it
+/// leaves something that `reap` takes away.
+struct Attempt<'a> {
+    app: &'a App,
+    spec: CheckedSpec,
+    owner: Owner,
+}
+
+impl Attempt<'_> {
+    fn name(&self) -> &str {
+        self.spec.name.as_str()
+    }
+
+    fn succeed(&self, cluster: &Cluster) -> Result<Exit, CliError> {
+        self.app.provisioner.disown(self.name())?;
+        self.app.printer.done(&summary(cluster, Timestamp::now()));
+        self.app.printer.hint(&format!(
+            "`homelab kubectl {0} -- get nodes`, or `homelab k8s use-context {0}` and plain kubectl",
+            self.name()
+        ));
+        Ok(Exit::Ok)
+    }
+
+    /// Saves what explains the failure, then takes away what was made, unless it shall stay.
+    async fn fail(&self, error: ProvisionError, keep: bool, signals: &mut Signals) -> Result<Exit, CliError> {
+        if error.residue == Residue::Nothing || !self.is_ours() {
+            return Err(Box::new(error).into());
+        }
+        let printer = &self.app.printer;
+        let folder = evidence(self.app, self.name(), Timestamp::now());
+        tokio::select! {
+            collected = self.app.provisioner.collect_evidence(self.name(), &folder) => match collected {
+                Ok(()) => printer.line(Mark::Busy, &format!("evidence is in {}", words::own_path(&folder))),
+                Err(error) => printer.line(Mark::Bad, &format!("no evidence: {}", provisioner::error::chain(&error))),
+            },
+            signal = signals.next() => printer.line(Mark::Bad, &format!("{signal}: no more evidence")),
+        }
+        if keep {
+            self.app.provisioner.disown(self.name())?;
+            printer.line(Mark::Busy, &format!("{} stays as it is", self.name()));
+            return Err(Box::new(error).into());
+        }
+        let undone = self.undo(signals).await?;
+        match undone {
+            Undone::Entirely => Err(Box::new(ProvisionError {
+                residue: Residue::Nothing,
+                ..error
+            })
+            .into()),
+            Undone::Not => Ok(Exit::Interrupted),
+        }
+    }
+
+    /// Takes the instance down if it is this process's own: the name may have been somebody else's all along.
+    async fn undo(&self, signals: &mut Signals) -> Result<Undone, CliError> {
+        let name = self.name();
+        if !self.is_ours() {
+            self.app.printer.line(Mark::Good, "nothing was made yet");
+            return Ok(Undone::Entirely);
+        }
+        tokio::select! {
+            destroyed = self.app.provisioner.destroy(name) => {
+                destroyed?;
+                self.app.printer.line(Mark::Good, &format!("{name} is undone: nothing is left"));
+                Ok(Undone::Entirely)
+            }
+            signal = signals.next() => {
+                self.app.printer.line(Mark::Bad, &format!("{signal} again: parts of {name} are left"));
+                self.app.printer.hint(&format!("`homelab down {name}` removes them, and so does `homelab reap`"));
+                Ok(Undone::Not)
+            }
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        let found = self.app.provisioner.registry().find(self.name());
+        found.is_ok_and(|instance| {
+            instance.is_some_and(|instance| instance.owner.as_ref() == Some(&self.owner))
+        })
+    }
+}
+
+enum Undone {
+    Entirely,
+    Not,
+}
+
+fn run_id() -> String {
+    format!("up-{}", std::process::id())
+}
+
+fn evidence(app: &App, name: &str, now: Timestamp) -> Utf8PathBuf {
+    app.home()
+        .root()
+        .join("evidence")
+        .join(format!("{name}-{}", now.strftime("%Y%m%dT%H%M%SZ")))
+}
+
+fn summary(cluster: &Cluster, now: Timestamp) -> String {
+    let instance = &cluster.instance;
+    let nodes = words::count(cluster.nodes.len(), "node");
+    let took = now.duration_since(instance.created_at).unsigned_abs();
+    format!(
+        "{} is up: {nodes} on {}, {} after the claim",
+        instance.name,
+        instance.subnet,
+        words::took(took)
+    )
+}

@@ -1,0 +1,240 @@
+//! What a host must have, judged from facts. Pure; `commands/doctor.rs` collects the facts.
+
+use provisioner::engine::Lack;
+
+/// What is known of this host.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// What the engine lacks to run nodes.
+    pub(crate) to_run: Vec<Lack>,
+    /// What is missing to build the node image.
+    pub(crate) to_build: Vec<Lack>,
+    /// Where the node image is, if it is built.
+    pub(crate) image: Option<String>,
+    /// The kernel's configuration, where it can be read.
+    pub(crate) kernel_config: Option<String>,
+    /// `unified`, `hybrid` or `legacy`.
+    pub(crate) cgroup: Option<String>,
+    /// Available memory in MiB.
+    pub(crate) memory_mib: Option<u64>,
+    /// Free space in MiB, each with the folder it was measured in.
+    pub(crate) disks: Vec<(String, u64)>,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grade {
+    /// As it must be.
+    Good,
+    /// It works, or nobody can tell; worth knowing.
+    Note,
+    /// Nothing will work before this is put right.
+    Bad,
+}
+
+/// One check with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) grade: Grade,
+    pub(crate) what: String,
+    /// What to do, where something is to be done.
+    pub(crate) remedy: Option<String>,
+}
+
+/// What the kernel must be able to do, by its configuration.
+const FEATURES: [(&str, &str); 6] = [
+    ("CONFIG_NET_NS", "network namespaces"),
+    ("CONFIG_VETH", "virtual cables"),
+    ("CONFIG_BRIDGE", "bridges"),
+    ("CONFIG_NF_TABLES", "nftables"),
+    ("CONFIG_OVERLAY_FS", "overlay file systems"),
+    ("CONFIG_CGROUP_BPF", "BPF in cgroups"),
+];
+
+/// A node image and the files of a few clusters need this much.
+const DISK_MIB: u64 = 10 * 1024;
+/// Building everything from source takes this much more.
+const DISK_TO_BUILD_MIB: u64 = 25 * 1024;
+/// A single-node cluster at rest, with some room for its pods.
+const MEMORY_MIB: u64 = 1024;
+
+/// All checks at once, in the order in which they are to be put right.
+pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.extend(lacking(
+        &facts.to_run,
+        "everything to run nodes is there",
+        Grade::Bad,
+    ));
+    let to_build = if facts.image.is_some() {
+        Grade::Note
+    } else {
+        Grade::Bad
+    };
+    checks.extend(lacking(
+        &facts.to_build,
+        "everything to build the node image is there",
+        to_build,
+    ));
+    checks.push(match &facts.image {
+        Some(path) => good(format!("node image {path}")),
+        None => note(
+            "the node image is not built",
+            "`sudo homelab assets build`, or the first `up` does it",
+        ),
+    });
+    checks.extend(kernel(facts.kernel_config.as_deref()));
+    checks.push(match facts.cgroup.as_deref() {
+        Some(layout) => good(format!("cgroups, {layout} layout")),
+        None => bad(
+            "no cgroups are mounted below /sys/fs/cgroup",
+            "boot with systemd, or mount them",
+        ),
+    });
+    checks.push(match facts.memory_mib {
+        Some(mib) if mib < MEMORY_MIB => bad(
+            &format!("{mib} MiB of memory are available"),
+            "a single-node cluster takes about 1 GiB with its pods",
+        ),
+        Some(mib) => good(format!("{:.1} GiB of memory are available", gib(mib))),
+        None => note("memory: cannot tell", "see /proc/meminfo"),
+    });
+    let needed = if facts.image.is_some() {
+        DISK_MIB
+    } else {
+        DISK_TO_BUILD_MIB
+    };
+    for (folder, free) in &facts.disks {
+        let what = format!("{:.1} GiB are free for {folder}", gib(*free));
+        let remedy = format!("{} GiB are needed", needed / 1024);
+        checks.push(if *free < needed {
+            bad(&what, &remedy)
+        } else {
+            good(what)
+        });
+    }
+    checks
+}
+
+fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
+    if lacks.is_empty() {
+        return vec![good(all_is_well.to_owned())];
+    }
+    let check = |lack: &Lack| Check {
+        grade,
+        what: lack.what.clone(),
+        remedy: Some(lack.remedy.clone()),
+    };
+    lacks.iter().map(check).collect()
+}
+
+fn kernel(config: Option<&str>) -> Vec<Check> {
+    let Some(config) = config else {
+        return vec![note(
+            "kernel features: cannot tell",
+            "there is neither /proc/config.gz nor /boot/config-*",
+        )];
+    };
+    let on = |key: &str| {
+        config
+            .lines()
+            .any(|line| line == format!("{key}=y") || line == format!("{key}=m"))
+    };
+    let missing = FEATURES.iter().filter(|(key, _)| !on(key));
+    let checks: Vec<Check> = missing
+        .map(|(key, name)| {
+            bad(
+                &format!("the kernel has no {name}"),
+                &format!("a kernel with {key}"),
+            )
+        })
+        .collect();
+    let names: Vec<&str> = FEATURES.iter().map(|(_, name)| *name).collect();
+    if checks.is_empty() {
+        vec![good(format!("kernel: {}", names.join(", ")))]
+    } else {
+        checks
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn gib(mib: u64) -> f64 {
+    mib as f64 / 1024.0
+}
+
+fn good(what: String) -> Check {
+    Check {
+        grade: Grade::Good,
+        what,
+        remedy: None,
+    }
+}
+
+fn note(what: &str, remedy: &str) -> Check {
+    Check {
+        grade: Grade::Note,
+        what: what.to_owned(),
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+fn bad(what: &str, remedy: &str) -> Check {
+    Check {
+        grade: Grade::Bad,
+        what: what.to_owned(),
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lack(what: &str, remedy: &str) -> Lack {
+        Lack {
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn told(facts: &Facts) -> String {
+        let lines = checks(facts).into_iter().map(|check| {
+            let remedy = check
+                .remedy
+                .map(|remedy| format!(" → {remedy}"))
+                .unwrap_or_default();
+            format!("{:?} {}{remedy}", check.grade, check.what)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_host_that_is_ready() {
+        let config = FEATURES.iter().map(|(key, _)| format!("{key}=y\n")).collect();
+        let facts = Facts {
+            image: Some("/root/.cache/homelab/image".to_owned()),
+            kernel_config: Some(config),
+            cgroup: Some("unified".to_owned()),
+            memory_mib: Some(22_528),
+            disks: vec![("/root/.homelab".to_owned(), 71_680)],
+            ..Facts::default()
+        };
+        insta::assert_snapshot!(told(&facts));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let facts = Facts {
+            to_run: vec![
+                lack("podman", "apt-get install podman"),
+                lack("runc", "apt-get install runc"),
+            ],
+            to_build: vec![lack("go", "apt-get install golang")],
+            kernel_config: Some("CONFIG_NET_NS=y\nCONFIG_BRIDGE=m\nCONFIG_OVERLAY_FS=y\n".to_owned()),
+            memory_mib: Some(300),
+            disks: vec![("/root/.homelab".to_owned(), 2048)],
+            ..Facts::default()
+        };
+        insta::assert_snapshot!(told(&facts));
+    }
+}

@@ -1,0 +1,226 @@
+//! How `homelab` ends: every error of the CLI, and the documented codes, which never change meaning.
+
+use std::process::ExitCode;
+
+use harness::FixtureError;
+use provisioner::assets::AssetsError;
+use provisioner::engine::EngineError;
+use provisioner::error::{DestroyError, ProvisionError, Residue, Stage, StageError};
+use provisioner::exec::CommandError;
+use provisioner::home::HomeError;
+use provisioner::kubeconfig::KubeconfigError;
+use provisioner::registry::RegistryError;
+use provisioner::spec::SpecError;
+use provisioner::{AttachError, ReapError};
+
+use crate::commands::demo::DemoError;
+use crate::words;
+
+/// An end, as scripts see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0: done as asked.
+    Ok,
+    /// 1: one client reached another.
+    Leak,
+    /// 2: the command line, a spec or a name is wrong; nothing was done.
+    Usage,
+    /// 3: isolation could not be judged.
+    Inconclusive,
+    /// 4: this host is not ready, or a file of homelab's cannot be used.
+    CouldNotRun,
+    /// 5: a cluster did not come up.
+    ProvisionFailed,
+    /// 6: something could not be removed.
+    TeardownFailed,
+    /// 130: stopped by a signal.
+    Interrupted,
+}
+
+impl Exit {
+    /// The one place where errors become codes.
+    pub(crate) fn of(error: &CliError) -> Self {
+        match error {
+            CliError::Spec(_) | CliError::Unknown { .. } => Self::Usage,
+            CliError::Home(_)
+            | CliError::NotRoot { .. }
+            | CliError::Registry(_)
+            | CliError::Attach(_)
+            | CliError::Reap(_)
+            | CliError::Assets(_)
+            | CliError::Engine(_)
+            | CliError::Kubeconfig(_)
+            | CliError::Owner(_)
+            | CliError::Signals(_)
+            | CliError::Command(_)
+            | CliError::NoNodeImage
+            | CliError::NoKubeconfig { .. } => Self::CouldNotRun,
+            CliError::Provision(error) => Self::of_provision(error),
+            CliError::Demo(error) => match error {
+                DemoError::Leak { .. } => Self::Leak,
+                DemoError::Control { .. } | DemoError::Pod { .. } => Self::Inconclusive,
+                DemoError::Fixture(FixtureError::Provision(error)) => Self::of_provision(error),
+                DemoError::Fixture(FixtureError::Teardown(_)) | DemoError::Left(_) => Self::TeardownFailed,
+                DemoError::Fixture(FixtureError::Interrupted(_)) => Self::Interrupted,
+                DemoError::Fixture(FixtureError::Cluster(_)) => Self::ProvisionFailed,
+                DemoError::Fixture(
+                    FixtureError::Home(_)
+                    | FixtureError::Empty
+                    | FixtureError::Spec { .. }
+                    | FixtureError::Owner(_)
+                    | FixtureError::Signals(_),
+                ) => Self::CouldNotRun,
+            },
+            CliError::Destroy(_) | CliError::Left { .. } => Self::TeardownFailed,
+        }
+    }
+
+    /// What is refused before anything exists is no failed provision.
+    fn of_provision(error: &ProvisionError) -> Self {
+        match (&error.source, error.residue) {
+            (StageError::Registry(RegistryError::Plan(_)), _) => Self::Usage,
+            (_, Residue::Nothing) if error.stage == Stage::Claim => Self::CouldNotRun,
+            _ => Self::ProvisionFailed,
+        }
+    }
+
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Leak => 1,
+            Self::Usage => 2,
+            Self::Inconclusive => 3,
+            Self::CouldNotRun => 4,
+            Self::ProvisionFailed => 5,
+            Self::TeardownFailed => 6,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a verb did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("this needs root: it makes network namespaces, links and mounts")]
+    NotRoot { command: String },
+    #[error("this cannot be made as asked:{}", problems(.0))]
+    Spec(SpecError),
+    #[error("no instance '{name}'; {}", words::there_are(.known))]
+    Unknown { name: String, known: Vec<String> },
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Provision(#[from] Box<ProvisionError>),
+    #[error(transparent)]
+    Destroy(#[from] DestroyError),
+    #[error("{}: not everything could be removed", words::list(.instances))]
+    Left { instances: Vec<String> },
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error(transparent)]
+    Reap(#[from] ReapError),
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("find out who owns what is made")]
+    Owner(#[source] std::io::Error),
+    #[error("listen for signals")]
+    Signals(#[source] std::io::Error),
+    #[error("the node image is not built, and kubectl is part of it")]
+    NoNodeImage,
+    #[error("'{name}' has no kubeconfig: it is {state}")]
+    NoKubeconfig { name: String, state: String },
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+}
+
+impl From<SpecError> for CliError {
+    fn from(error: SpecError) -> Self {
+        Self::Spec(error) // no source: its message is in ours, a line for each problem
+    }
+}
+
+fn problems(error: &SpecError) -> String {
+    error
+        .problems
+        .iter()
+        .map(|problem| format!("\n{problem}"))
+        .collect()
+}
+
+impl CliError {
+    /// What to type next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot { command } => Some(format!("`{command}`")),
+            Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
+            Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
+            Self::Registry(error) => error.hint(),
+            Self::Provision(error) | Self::Demo(DemoError::Fixture(FixtureError::Provision(error))) => {
+                provision_hint(error)
+            }
+            Self::Demo(DemoError::Left(_) | DemoError::Fixture(FixtureError::Teardown(_))) => {
+                Some("`homelab reap` tries again".to_owned())
+            }
+            Self::Kubeconfig(error) => error.hint(),
+            Self::Destroy(error) => Some(format!(
+                "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
+                error.cluster
+            )),
+            Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
+            Self::Attach(AttachError::Registry(error)) | Self::Reap(ReapError::Registry(error)) => {
+                error.hint()
+            }
+            Self::Assets(error) => error.hint(),
+            Self::NoNodeImage => Some("`sudo homelab assets build`".to_owned()),
+            Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
+            _ => None,
+        }
+    }
+}
+
+fn provision_hint(error: &ProvisionError) -> Option<String> {
+    match &error.source {
+        StageError::Engine(EngineError::Preflight(_)) => {
+            Some("`homelab doctor` checks everything at once".to_owned())
+        }
+        StageError::Kubeconfig(error) => error.hint(),
+        _ => error.hint(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_never_change_their_meaning() {
+        let all = [
+            (Exit::Ok, 0),
+            (Exit::Leak, 1),
+            (Exit::Usage, 2),
+            (Exit::Inconclusive, 3),
+            (Exit::CouldNotRun, 4),
+            (Exit::ProvisionFailed, 5),
+            (Exit::TeardownFailed, 6),
+            (Exit::Interrupted, 130),
+        ];
+        for (exit, code) in all {
+            assert_eq!(exit.code(), code);
+        }
+    }
+}

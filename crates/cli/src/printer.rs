@@ -1,0 +1,155 @@
+//! Where output goes: results to stdout, progress and errors to stderr. Nothing else in `homelab` writes.
+//!
+//! Colours come and go with the terminal and `NO_COLOR`. On a terminal, spinners live below the lines; a pipe
+//! gets the lines alone.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// What kind of line it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// `✓`: done.
+    Good,
+    /// `✗`: failed.
+    Bad,
+    /// `·`: on the way.
+    Busy,
+}
+
+/// The one way out. A clone writes to the same place.
+#[derive(Debug, Clone)]
+pub(crate) struct Printer {
+    spinners: MultiProgress,
+    terminal: bool,
+}
+
+impl Printer {
+    /// Writes to this process's streams.
+    pub(crate) fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            spinners: MultiProgress::with_draw_target(target),
+            terminal,
+        }
+    }
+
+    /// A result: text that ends with its own line break.
+    pub(crate) fn result(&self, text: &str) {
+        // A reader that has seen enough (`| head`) is no error.
+        self.spinners.suspend(|| {
+            let mut stdout = anstream::stdout().lock();
+            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        });
+    }
+
+    /// A result that is a success.
+    pub(crate) fn done(&self, text: &str) {
+        self.result(&format!("{GOOD}✓{GOOD:#} {text}\n"));
+    }
+
+    /// A line of progress.
+    pub(crate) fn line(&self, mark: Mark, text: &str) {
+        let mark = match mark {
+            Mark::Good => format!("{GOOD}✓{GOOD:#}"),
+            Mark::Bad => format!("{BAD}✗{BAD:#}"),
+            Mark::Busy => format!("{DIM}·{DIM:#}"),
+        };
+        self.to_stderr(&format!("{mark} {text}\n"));
+    }
+
+    /// What to type next.
+    pub(crate) fn hint(&self, text: &str) {
+        self.to_stderr(&format!("{HINT}hint:{HINT:#} {text}\n"));
+    }
+
+    /// An error with everything that led to it.
+    pub(crate) fn error(&self, error: &dyn ErrorChain, hint: Option<String>) {
+        self.to_stderr(&format!("{BAD}error:{BAD:#} {}\n", told(&error.messages())));
+        if let Some(hint) = hint {
+            self.hint(&hint);
+        }
+    }
+
+    /// A spinner while something goes on; on a pipe, nothing.
+    pub(crate) fn spinner(&self, text: String) -> Option<ProgressBar> {
+        if !self.terminal {
+            return None;
+        }
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = self
+            .spinners
+            .add(ProgressBar::new_spinner().with_style(style).with_message(text));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Some(bar)
+    }
+
+    fn to_stderr(&self, text: &str) {
+        self.spinners.suspend(|| {
+            let _ = anstream::stderr().lock().write_all(text.as_bytes());
+        });
+    }
+}
+
+/// An error that can tell its chain.
+pub(crate) trait ErrorChain {
+    /// Its message and those of its sources.
+    fn messages(&self) -> Vec<String>;
+}
+
+impl<E: Error> ErrorChain for E {
+    fn messages(&self) -> Vec<String> {
+        let mut messages = vec![self.to_string()];
+        let mut next = self.source();
+        while let Some(source) = next {
+            messages.push(source.to_string());
+            next = source.source();
+        }
+        messages
+    }
+}
+
+/// The chain as people read it: what was attempted, then why, a line each. A transparent layer repeats its
+/// source's message; it is told once.
+pub(crate) fn told(messages: &[String]) -> String {
+    let mut lines: Vec<&str> = messages.iter().map(String::as_str).collect();
+    lines.dedup();
+    let indented = lines.iter().map(|line| line.replace('\n', "\n    "));
+    indented.collect::<Vec<_>>().join("\n  because: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_says_what_was_attempted_and_why_it_failed() {
+        let chain = [
+            "bring up acme: stage init",
+            "start kubelet",
+            "start kubelet",
+            "exit status: 1\n  stderr: no",
+        ];
+        insta::assert_snapshot!(told(&chain.map(str::to_owned)), @r"
+        bring up acme: stage init
+          because: start kubelet
+          because: exit status: 1
+              stderr: no
+        ");
+    }
+}

@@ -1,0 +1,212 @@
+//! Events as lines: what is being waited for, and how long each stage took.
+
+use std::collections::HashMap;
+
+use indicatif::ProgressBar;
+use provisioner::error::Stage;
+use provisioner::events::{Event, Events};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::printer::{Mark, Printer};
+use crate::words;
+
+/// Shows events until it is finished.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    stop: oneshot::Sender<()>,
+    shown: JoinHandle<()>,
+}
+
+impl Progress {
+    /// Shows all events from now on.
+    pub(crate) fn of(events: &Events, printer: &Printer) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let shown = tokio::spawn(show(events.subscribe(), printer.clone(), stopped));
+        Self { stop, shown }
+    }
+
+    /// Shows what is still on its way, removes all spinners and ends.
+    pub(crate) async fn finish(self) {
+        let _ = self.stop.send(());
+        let _ = self.shown.await;
+    }
+}
+
+async fn show(mut events: Receiver<Event>, printer: Printer, mut stopped: oneshot::Receiver<()>) {
+    let mut spinners = Spinners {
+        printer: printer.clone(),
+        active: HashMap::new(),
+    };
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            _ = &mut stopped => break,
+        };
+        match event {
+            Ok(event) => {
+                spinners.follow(&event);
+                if let Some((mark, text)) = line(&event) {
+                    printer.line(mark, &text);
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => break,
+        }
+    }
+}
+
+/// What goes on, each with a spinner; all go when this value goes.
+struct Spinners {
+    printer: Printer,
+    active: HashMap<String, ProgressBar>,
+}
+
+impl Spinners {
+    fn follow(&mut self, event: &Event) {
+        match event {
+            Event::StageStarted {
+                instance,
+                stage,
+                node,
+            } => self.start(what(instance, *stage, node.as_deref())),
+            Event::StageCompleted {
+                instance,
+                stage,
+                node,
+                ..
+            } => self.stop(&what(instance, *stage, node.as_deref())),
+            Event::AssetStarted { asset, step, of } => self.start(building(asset, *step, *of)),
+            Event::AssetCompleted { asset, step, of, .. } => self.stop(&building(asset, *step, *of)),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, text: String) {
+        if let Some(spinner) = self.printer.spinner(text.clone()) {
+            self.active.insert(text, spinner);
+        }
+    }
+
+    fn stop(&mut self, text: &str) {
+        if let Some(spinner) = self.active.remove(text) {
+            spinner.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Spinners {
+    fn drop(&mut self) {
+        for spinner in self.active.values() {
+            spinner.finish_and_clear();
+        }
+    }
+}
+
+fn what(instance: &str, stage: Stage, node: Option<&str>) -> String {
+    let text = format!("{instance}  {stage:<11}  {}", node.unwrap_or_default());
+    text.trim_end().to_owned()
+}
+
+fn building(asset: &str, step: usize, of: usize) -> String {
+    format!("[{step}/{of}] {asset}")
+}
+
+/// The line that an event is worth, if any. What takes minutes is also announced, for readers of a pipe.
+fn line(event: &Event) -> Option<(Mark, String)> {
+    match event {
+        Event::InstanceClaimed { instance, subnet } => {
+            Some((Mark::Busy, format!("{instance}  gets {subnet}")))
+        }
+        Event::StageCompleted {
+            instance,
+            stage,
+            node,
+            took,
+            ok,
+        } => {
+            let mark = if *ok { Mark::Good } else { Mark::Bad };
+            let node = node
+                .as_deref()
+                .map(|node| format!("  {node}"))
+                .unwrap_or_default();
+            Some((
+                mark,
+                format!("{instance}  {stage:<11}  {:>6}{node}", words::took(*took)),
+            ))
+        }
+        Event::AssetStarted { asset, step, of } => {
+            Some((Mark::Busy, format!("{} …", building(asset, *step, *of))))
+        }
+        Event::AssetCompleted {
+            asset,
+            step,
+            of,
+            took,
+            cached,
+        } => {
+            let how = if *cached {
+                "cached".to_owned()
+            } else {
+                words::took(*took)
+            };
+            Some((Mark::Good, format!("{}  {how}", building(asset, *step, *of))))
+        }
+        Event::ClusterDown { instance } => Some((Mark::Good, format!("{instance}  is gone"))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn stages_nodes_and_assets_have_a_line_each() {
+        let acme = || "acme".to_owned();
+        let took = Duration::from_millis(1640);
+        let completed = |stage, node: Option<&str>, ok| Event::StageCompleted {
+            instance: acme(),
+            stage,
+            node: node.map(str::to_owned),
+            took,
+            ok,
+        };
+        let events = [
+            Event::InstanceClaimed {
+                instance: acme(),
+                subnet: "192.168.60.0/24".to_owned(),
+            },
+            Event::StageStarted {
+                instance: acme(),
+                stage: Stage::Nodes,
+                node: None,
+            },
+            completed(Stage::Nodes, None, true),
+            completed(Stage::Join, Some("acme-w-1"), true),
+            completed(Stage::Ready, None, false),
+            Event::AssetStarted {
+                asset: "kubernetes v1.36.3".to_owned(),
+                step: 2,
+                of: 9,
+            },
+            Event::AssetCompleted {
+                asset: "etcd v3.7.3".to_owned(),
+                step: 3,
+                of: 9,
+                took,
+                cached: true,
+            },
+            Event::ClusterDown { instance: acme() },
+        ];
+        let lines = events
+            .iter()
+            .filter_map(line)
+            .map(|(mark, text)| format!("{mark:?} {text}"));
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    }
+}
