@@ -34,6 +34,7 @@ mod name;
 mod evidence;
 mod teardown;
 pub mod fixtures;
+pub mod inventory;
 pub mod wait;
 
 pub use builder::{FixtureBuilder, FixtureError, Keep};

@@ -270,6 +270,8 @@ impl Progress {
                 (Some("StartError" | "ContainerCannotRun"), message) => {
                     Self::Hopeless(message.unwrap_or_else(|| "it could not be started".to_owned()))
                 }
+                // The container has ended; the kubelet says a moment later what that makes of the pod.
+                _ if !["Succeeded", "Failed"].contains(&phase.as_str()) => Self::Underway(phase),
                 _ => Self::Ended { exit_code: end.exit_code },
             };
         }

@@ -128,7 +128,9 @@ impl ProvisionError {
         let cause = match &self.source {
             StageError::Registry(error) => error.hint(),
             StageError::Assets(error) => error.hint(),
-            _ => None,
+            StageError::Kubeconfig(error) => error.hint(),
+            StageError::Engine(error) => error.hint(),
+            StageError::Pki(_) | StageError::Kubeadm(_) | StageError::Cni(_) => None,
         };
         cause.or_else(|| match self.residue {
             Residue::Nothing => None,

@@ -194,6 +194,19 @@ pub enum EngineError {
     Injected(String),
 }
 
+impl EngineError {
+    /// What to type next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("make room on the disk that holds the home".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
 fn listed(lacks: &[Lack]) -> String {
     lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

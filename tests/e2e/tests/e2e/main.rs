@@ -1,3 +1,7 @@
 //! What only real clusters can show. Needs root, podman and the node image: `make e2e`.
 
+mod engine;
 mod isolation;
+mod lifecycle;
+mod network;
+mod resilience;

@@ -1,0 +1,121 @@
+//! Everything on the host that a cluster could leave behind, to be compared before and after.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::time::Duration;
+
+use provisioner::Provisioner;
+use provisioner::exec::{Command, CommandError};
+
+/// What the host has, by kind. Two are equal when nothing was left behind and nothing was taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    kinds: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+/// What differs between two inventories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    lines: Vec<String>,
+}
+
+impl Inventory {
+    /// Looks at the host.
+    ///
+    /// # Errors
+    /// [`CommandError`] when one of its tools cannot be asked: an inventory with holes would prove nothing.
+    pub async fn take(provisioner: &Provisioner) -> Result<Self, CommandError> {
+        let home = provisioner.home();
+        let ask = async |program: &str, args: &[&str]| {
+            let command = Command::within(Duration::from_secs(30), program).args(args.iter().copied());
+            Ok::<_, CommandError>(lines(&provisioner.runner().run(&command).await?.text()))
+        };
+        let kinds = [
+            ("cgroup", cgroups()),
+            ("container", ask("podman", &["ps", "--all", "--format", "{{.Names}}"]).await?),
+            ("context", file_lines(home.merged_kubeconfig().as_str(), |line| line.contains("name: "))),
+            ("host setting", settings()),
+            ("instance", file_lines(home.registry().as_str(), |line| line.contains("\"name\""))),
+            ("instance folder", names(home.root().join("instances").as_str())),
+            ("link", names("/sys/class/net")),
+            ("mount", file_lines("/proc/self/mounts", |_| true)),
+            ("namespace", names("/run/homelab/netns").union(&names("/run/netns")).cloned().collect()),
+            ("nft rule", ask("nft", &["--stateless", "list", "ruleset"]).await?),
+            ("process", processes()),
+            ("route", ask("ip", &["route", "show", "table", "all"]).await?),
+            ("route, IPv6", ask("ip", &["-6", "route", "show", "table", "all"]).await?),
+        ];
+        Ok(Self { kinds: kinds.into_iter().collect() })
+    }
+
+    /// What is there now and was not before, and the other way round; nothing when they are equal.
+    pub fn since(&self, before: &Self) -> Option<Difference> {
+        let mut changes = Vec::new();
+        for (kind, now) in &self.kinds {
+            let then = &before.kinds[kind];
+            changes.extend(now.difference(then).map(|new| format!("+ {kind}: {new}")));
+            changes.extend(then.difference(now).map(|gone| format!("- {kind}: {gone}")));
+        }
+        (!changes.is_empty()).then_some(Difference { lines: changes })
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+fn lines(text: &str) -> BTreeSet<String> {
+    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+fn file_lines(path: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap_or_default(); // what is not there holds nothing
+    text.lines().filter(|line| wanted(line)).map(|line| line.trim().to_owned()).collect()
+}
+
+fn names(folder: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// The switches that container tools like to flip.
+fn settings() -> BTreeSet<String> {
+    let keys = ["ipv4/ip_forward", "ipv4/conf/all/rp_filter", "ipv6/conf/all/forwarding"];
+    let value = |key: &str| fs::read_to_string(format!("/proc/sys/net/{key}")).unwrap_or_default();
+    keys.iter().map(|key| format!("{key} = {}", value(key).trim())).collect()
+}
+
+/// Processes in other pid namespaces than ours, and those that watch over them: a workstation's own processes
+/// come and go as they like.
+fn processes() -> BTreeSet<String> {
+    let ours = fs::read_link("/proc/self/ns/pid").ok();
+    let pids = names("/proc").into_iter().filter(|name| name.chars().all(|c| c.is_ascii_digit()));
+    pids.filter_map(|pid| {
+        let program = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned();
+        let foreign = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()? != *ours.as_ref()?;
+        (foreign || program == "conmon").then(|| format!("{pid} {program}"))
+    })
+    .collect()
+}
+
+/// Cgroups of containers.
+fn cgroups() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec!["/sys/fs/cgroup".to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if is_folder && path.contains("libpod-") {
+                found.insert(path);
+            } else if is_folder {
+                open.push(path);
+            }
+        }
+    }
+    found
+}

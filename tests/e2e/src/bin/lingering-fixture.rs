@@ -1,0 +1,8 @@
+//! A fixture whose body never ends: the test kills this process to see what it leaves behind.
+
+use harness::fixtures::one_client;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    one_client().run(async |_| std::future::pending().await).await
+}

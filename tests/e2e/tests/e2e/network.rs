@@ -1,0 +1,127 @@
+//! Inside a cluster everything works: names, services, pods across nodes, images from elsewhere.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use camino::Utf8PathBuf;
+use harness::wait::{Wait, until};
+use harness::{MultiClusterFixture, PodError, PodRun, TestCluster, ping};
+use k8s_openapi::api::core::v1::Pod;
+use provisioner::exec::Command;
+use provisioner::spec::{ClusterSpec, Topology};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstation() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Multi).workers(2))
+        .run(async |fx| {
+            let acme = fx.cluster("acme");
+            let server = serve(acme).await?;
+            ping_from_the_other_node(acme, server).await?;
+            let fetch = PodRun::shell("wget -q -O - -T 10 http://web.default.svc.cluster.local");
+            acme.run_pod(fetch).await?.assert_output_contains("hello from web");
+            let short = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
+            let first_service_address = acme.inner().plan.service_cidr.hosts().next().context("a service CIDR")?;
+            acme.run_pod(short).await?.assert_output_contains(&first_service_address.to_string());
+            let foreign = PodRun::shell("nslookup api.globex.lab");
+            acme.run_pod(foreign).await?.assert_output_contains("NXDOMAIN");
+            node_port_answers(acme).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_error() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Single))
+        .run(async |fx| {
+            let acme = fx.cluster("acme");
+            let wanted = || PodRun::new("e2e.invalid/loaded:1", ["echo", "it runs"]);
+            let missing = acme.run_pod(wanted()).await;
+            ensure!(matches!(missing, Err(PodError::NeverRan { .. })), "it has run without an image: {missing:?}");
+
+            let folder = tempfile::tempdir()?;
+            let archive = Utf8PathBuf::try_from(folder.path().join("image.tar"))?;
+            std::fs::write(&archive, exported(acme).await?)?;
+            acme.load_image(&archive).await?;
+            acme.run_pod(wanted()).await?.assert_output_contains("it runs");
+
+            let both = acme.run_pod(PodRun::shell("echo out; echo err >&2; exit 3")).await?;
+            let said = (both.exit_code, both.stdout.as_str(), both.stderr.as_str(), both.phase.as_str());
+            ensure!(said == (3, "out\n", "err\n", "Failed"), "the pod's end is not told as it was: {both}");
+            Ok(())
+        })
+        .await
+}
+
+/// The toolbox under another name, as an archive, and gone from the node under that name.
+async fn exported(acme: &TestCluster) -> anyhow::Result<Vec<u8>> {
+    let node = acme.node("acme-main");
+    let script = "ctr -n k8s.io images tag homelab.invalid/toolbox:1 e2e.invalid/loaded:1 >&2
+        ctr -n k8s.io images export /tmp/loaded.tar e2e.invalid/loaded:1 >&2
+        ctr -n k8s.io images rm e2e.invalid/loaded:1 >&2
+        cat /tmp/loaded.tar";
+    let export = Command::within(Duration::from_secs(60), "sh").args(["-ec", script]);
+    Ok(node.run(&export).await?.stdout)
+}
+
+/// A web server on the second worker, behind a service; its pod's address.
+async fn serve(acme: &TestCluster) -> anyhow::Result<Ipv4Addr> {
+    acme.apply(&WEB.replace("@NODE@", acme.node("acme-w-2").real_name())).await?;
+    let address = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+    let ready = |pod: &Pod| {
+        let conditions = pod.status.clone().and_then(|status| status.conditions).unwrap_or_default();
+        conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True")
+    };
+    let pod: Pod = acme.wait_for("web", Duration::from_secs(60), ready).await?;
+    Ok(address(&pod).context("an address")?.parse()?)
+}
+
+async fn ping_from_the_other_node(acme: &TestCluster, server: Ipv4Addr) -> anyhow::Result<()> {
+    let output = acme.run_pod(ping(server).on_node("acme-w-1")).await?;
+    ensure!(output.node == "acme-w-1", "it ran on {}", output.node);
+    output.assert_output_contains(" 0% packet loss");
+    Ok(())
+}
+
+async fn node_port_answers(acme: &TestCluster) -> anyhow::Result<()> {
+    let port = SocketAddr::from((acme.node("acme-w-1").ip(), 30080));
+    let answer = until(format!("an answer on {port}"), Duration::from_secs(30), async || {
+        let fetched: std::io::Result<String> = async {
+            let mut stream = TcpStream::connect(port).await?;
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok(answer)
+        }
+        .await;
+        Ok::<_, std::io::Error>(fetched.map_or_else(|error| Wait::NotYet(error.to_string()), Wait::Done))
+    });
+    ensure!(answer.await?.contains("hello from web"), "the NodePort answers with something else");
+    Ok(())
+}
+
+const WEB: &str = "
+apiVersion: v1
+kind: Pod
+metadata: { name: web, labels: { app: web } }
+spec:
+  nodeName: '@NODE@'
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: homelab.invalid/toolbox:1
+    command: [sh, -c, 'mkdir -p /www && echo hello from web > /www/index.html && exec httpd -f -h /www -p 80']
+    readinessProbe: { tcpSocket: { port: 80 }, periodSeconds: 1 }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec:
+  type: NodePort
+  selector: { app: web }
+  ports: [{ port: 80, nodePort: 30080 }]
+";

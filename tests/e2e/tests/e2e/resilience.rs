@@ -1,0 +1,71 @@
+//! Whatever happens to a test, nothing stays: panics, signals, SIGKILL.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use anyhow::ensure;
+use futures::FutureExt;
+use harness::fixtures::one_client;
+use harness::inventory::Inventory;
+use harness::wait::{Wait, until};
+use provisioner::Provisioner;
+use provisioner::exec::{Background, Command};
+use provisioner::home::Home;
+use provisioner::registry::{RegistryError, State};
+use provisioner::spec::{ClusterSpec, Topology};
+
+#[tokio::test]
+async fn a_test_that_panics_goes_on_panicking_after_its_clusters_are_gone() -> anyhow::Result<()> {
+    let provisioner = Provisioner::new(Home::from_env()?);
+    let before = Inventory::take(&provisioner).await?;
+    let test = one_client().run(async |_| -> anyhow::Result<()> { panic!("an assertion fails") });
+    let panic = AssertUnwindSafe(test).catch_unwind().await.expect_err("the panic must not be swallowed");
+    ensure!(panic.downcast_ref::<&str>() == Some(&"an assertion fails"), "it is another panic");
+    left_nothing(&provisioner, &before).await
+}
+
+#[tokio::test]
+async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
+    let provisioner = Provisioner::new(Home::from_env()?);
+    let before = Inventory::take(&provisioner).await?;
+    let spec = ClusterSpec::new("operators").topology(Topology::Single).throw_away().check()?;
+    provisioner.create(&spec, None).await?;
+    let with_the_operators = Inventory::take(&provisioner).await?;
+    let outcome = kill_a_fixture(&provisioner, &with_the_operators).await;
+    provisioner.destroy("operators").await?;
+    outcome?;
+    left_nothing(&provisioner, &before).await
+}
+
+/// Starts a fixture in another process, kills that, reaps, and finds nothing of it.
+async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow::Result<()> {
+    let program = Command::within(Duration::MAX, env!("CARGO_BIN_EXE_lingering-fixture"));
+    let fixture = Background::start(&program)?;
+    until("the fixture's cluster to run", Duration::from_secs(120), async || {
+        let instances = provisioner.registry().instances()?;
+        let running = instances.iter().any(|it| it.owner.is_some() && it.state == State::Running);
+        let states: Vec<String> = instances.iter().map(|it| format!("{} {}", it.name, it.state)).collect();
+        Ok::<_, RegistryError>(if running { Wait::Done(()) } else { Wait::NotYet(states.join(", ")) })
+    })
+    .await?;
+    drop(fixture); // SIGKILL to its process group
+    let left = Inventory::take(provisioner).await?.since(before);
+    ensure!(left.is_some(), "a killed fixture leaves something, or this test shows nothing");
+    let reaped = until("the dead fixture to be reaped", Duration::from_secs(30), async || {
+        let reaped = provisioner.reap().await?;
+        Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
+            true => Wait::NotYet("its process still lives".to_owned()),
+            false => Wait::Done(reaped),
+        })
+    });
+    for one in reaped.await? {
+        one.outcome?;
+    }
+    left_nothing(provisioner, before).await
+}
+
+async fn left_nothing(provisioner: &Provisioner, before: &Inventory) -> anyhow::Result<()> {
+    let left = Inventory::take(provisioner).await?.since(before);
+    ensure!(left.is_none(), "the host has changed:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
+    Ok(())
+}
