@@ -10,6 +10,7 @@ use crate::exec::{Command, Runner};
 use super::AssetsError;
 use super::cache::{Cache, failed};
 use super::pins::Component;
+use super::sandbox::contained;
 
 const KIND: &str = "binaries";
 
@@ -54,10 +55,11 @@ fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Comman
         .env("GOWORK", "off")
         .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &component.linker_flags()])
         .args(if component.tags.is_empty() { vec![] } else { vec!["-tags", component.tags] });
-    command
+    let command = command
         .args(["-o", &format!("{into}/")])
         .args(component.tools.iter().map(|(package, _)| *package))
-        .in_directory(module.as_str())
+        .in_directory(module.as_str());
+    contained(&command)
 }
 
 /// How `go build` names the binary of a package: its last element, a major version left out.
@@ -81,6 +83,6 @@ mod tests {
     #[test]
     fn a_component_is_one_go_build() {
         let command = go_build(Component::named("runc"), "/part/module".into(), "/part".into());
-        insta::assert_snapshot!(command.to_string(), @"cd /part/module && CGO_ENABLED=1 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off go build -trimpath -buildvcs=false -ldflags '-s -w' -tags seccomp -o /part/ github.com/opencontainers/runc");
+        insta::assert_snapshot!(command.to_string(), @r#"cd /part/module && CGO_ENABLED=1 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc -- sh -c 'exec "$@"' sh go build -trimpath -buildvcs=false -ldflags '-s -w' -tags seccomp -o /part/ github.com/opencontainers/runc"#);
     }
 }

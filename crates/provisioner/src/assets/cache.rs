@@ -27,6 +27,30 @@ impl Cache {
         self.folder.join(kind).join(&digest[..16])
     }
 
+    fn lock_file(&self, kind: &str, key: &str) -> Utf8PathBuf {
+        self.folder.join(format!("{kind}-{key}.lock"))
+    }
+
+    /// Removes what killed builders left of artefacts that nobody is making, whatever their inputs were.
+    pub(super) fn sweep(&self) -> Result<(), AssetsError> {
+        self.sweep_unlocked().map_err(failed("clear", &self.folder))
+    }
+
+    fn sweep_unlocked(&self) -> io::Result<()> {
+        for shelf in self.folder.read_dir_utf8()?.flatten().filter(|entry| entry.path().is_dir()) {
+            for part in shelf.path().read_dir_utf8()?.flatten() {
+                let Some((key, _)) = part.file_name().strip_prefix('.').and_then(|name| name.split_once('.')) else {
+                    continue;
+                };
+                let lock = open(&self.lock_file(shelf.file_name(), key))?;
+                if lock.try_lock().is_ok() {
+                    fs::remove_dir_all(part.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses to begin on a disk that is too full.
     pub(super) fn demand_space(&self, bytes: u64) -> Result<(), AssetsError> {
         fs::create_dir_all(&self.folder).map_err(failed("make", &self.folder))?;
@@ -55,7 +79,7 @@ impl Cache {
         }
         let shelf = self.folder.join(kind);
         fs::create_dir_all(&shelf).map_err(failed("make", &shelf))?;
-        let _lock = lock(self.folder.join(format!("{kind}-{}.lock", &digest[..16]))).await?;
+        let _lock = lock(self.lock_file(kind, &digest[..16])).await?;
         if finished.exists() {
             return Ok((finished, true));
         }
@@ -75,11 +99,15 @@ impl Cache {
 async fn lock(path: Utf8PathBuf) -> Result<File, AssetsError> {
     let file = path.clone();
     let taken = tokio::task::spawn_blocking(move || {
-        let file = File::options().create(true).truncate(false).write(true).open(file)?;
+        let file = open(&file)?;
         file.lock()?;
         Ok(file)
     });
     taken.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(failed("lock", &path))
+}
+
+fn open(lock: &Utf8Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(lock)
 }
 
 fn remove_leftovers(shelf: &Utf8Path, prefix: &str) -> io::Result<()> {
@@ -90,15 +118,6 @@ fn remove_leftovers(shelf: &Utf8Path, prefix: &str) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A folder with a short path for a moment's sockets and locks, whose names must not be long (108 bytes,
-/// unix(7); 50 for podman's run folder). It goes with the value.
-pub(super) fn short_lived() -> Result<(tempfile::TempDir, Utf8PathBuf), AssetsError> {
-    let folder = tempfile::Builder::new().prefix("homelab-").tempdir();
-    let folder = folder.map_err(failed("make a folder in", "/tmp".into()))?;
-    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap_or_default();
-    Ok((folder, path))
 }
 
 /// Context for an error of the file system.
@@ -147,9 +166,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_sweep_spares_what_is_finished_or_being_made() {
+        let (_folder, cache) = cache();
+        let shelf = cache.folder().join("kind");
+        for name in [".dead.x", ".alive.x", "finished"] {
+            fs::create_dir_all(shelf.join(name)).unwrap();
+        }
+        let _builder = lock(cache.lock_file("kind", "alive")).await.unwrap();
+        cache.sweep().unwrap();
+        let left = ["dead", "alive"].map(|key| shelf.join(format!(".{key}.x")).exists());
+        assert_eq!((left, shelf.join("finished").exists()), ([false, true], true));
+    }
+
+    #[tokio::test]
     async fn a_failed_build_leaves_nothing_and_the_next_one_succeeds() {
         let (_folder, cache) = cache();
-        let broken = cache.artefact("kind", DIGEST, async |_: &Utf8Path| Err(AssetsError::Containerd)).await;
+        let broken = cache.artefact("kind", DIGEST, async |_: &Utf8Path| Err(AssetsError::Tools(Vec::new()))).await;
         assert!(broken.is_err());
         assert_eq!(fs::read_dir(cache.folder().join("kind")).unwrap().count(), 0);
         let (_, cached) = cache.artefact("kind", DIGEST, async |_: &Utf8Path| Ok(())).await.unwrap();

@@ -10,15 +10,16 @@ use crate::plan::digest_of;
 
 use super::AssetsError;
 use super::binaries;
-use super::cache::{Cache, failed, short_lived};
+use super::cache::{Cache, failed};
 use super::pins::{
     COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE, PROBE_SOURCES,
     TOOLBOX_IMAGE,
 };
+use super::sandbox::contained_with_own_run;
 
 const KIND: &str = "images";
 /// Counts up when the way in which images are put together changes.
-const RECIPE: &str = "1";
+const RECIPE: &str = "3";
 
 /// One image: its name, and what is in it.
 struct Image {
@@ -75,7 +76,6 @@ pub(super) async fn build(
 ) -> Result<(Utf8PathBuf, bool), AssetsError> {
     let make = async |part: &Utf8Path| {
         let scratch = part.join("scratch");
-        let (_goes, run) = short_lived()?;
         for (number, image) in all().into_iter().enumerate() {
             let content = scratch.join(format!("content-{number}"));
             let root = content.join("root");
@@ -84,9 +84,9 @@ pub(super) async fn build(
             fs::write(&recipe, image.containerfile()).map_err(failed("write", &recipe))?;
             let archive = part.join(format!("{number}.tar"));
             let step = |source| AssetsError::Step { artefact: format!("image {}", image.name), source };
-            let build = podman(&scratch, &run).args(["build", "--quiet", "--tag", &image.name, content.as_str()]);
+            let build = podman(&scratch, ["build", "--quiet", "--tag", &image.name, content.as_str()]);
             runner.run(&build).await.map_err(step)?;
-            let save = podman(&scratch, &run).args(["save", "--quiet", "--output", archive.as_str(), &image.name]);
+            let save = podman(&scratch, ["save", "--quiet", "--output", archive.as_str(), &image.name]);
             runner.run(&save).await.map_err(step)?;
         }
         fs::remove_dir_all(&scratch).map_err(failed("remove", &scratch))
@@ -95,12 +95,14 @@ pub(super) async fn build(
 }
 
 /// podman with a store of its own: the host's images are not touched, and no network is used.
-fn podman(scratch: &Utf8Path, run: &Utf8Path) -> Command {
+fn podman<'a>(scratch: &Utf8Path, args: impl IntoIterator<Item = &'a str>) -> Command {
     let root = scratch.join("store");
-    Command::within(Duration::from_secs(300), "podman")
-        .args(["--root", root.as_str(), "--runroot", run.as_str(), "--runtime", "runc"])
+    let command = Command::within(Duration::from_secs(300), "podman")
+        // Its name must not be long: sockets lie in it.
+        .args(["--root", root.as_str(), "--runroot", "/run/homelab-build", "--runtime", "runc"])
         // Layers are only written and read back once: no kernel overlay needs to be mounted for that.
-        .args(["--storage-driver", "vfs"])
+        .args(["--storage-driver", "vfs"]);
+    contained_with_own_run(&command.args(args))
 }
 
 impl Image {
@@ -136,6 +138,12 @@ impl Image {
             Contents::Toolbox => {
                 probe(&bin)?;
                 with_libraries(debian, "/bin/busybox", root, runner).await?;
+                // busybox's own wget crashes when it is given a deadline, which looks like a denial.
+                with_libraries(debian, "/usr/bin/wget", root, runner).await?;
+                let tmp = root.join("tmp");
+                fs::create_dir(&tmp).map_err(failed("make", &tmp))?;
+                let shared = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+                fs::set_permissions(&tmp, shared).map_err(failed("open", &tmp))?;
                 applets(debian, &root.join("bin"), runner).await
             }
         }
@@ -163,10 +171,23 @@ async fn with_libraries(
         let target = root.join(path.trim_start_matches('/'));
         let folder = target.parent().unwrap_or(root);
         fs::create_dir_all(folder).map_err(failed("make", folder))?;
-        let from = debian.join(path.trim_start_matches('/'));
+        let from = inside(debian, path);
         fs::copy(&from, &target).map_err(failed("copy", &from))?;
     }
     Ok(())
+}
+
+/// The file behind a path of the tree: an absolute link, as Debian's loader is one, means the tree's own file and
+/// not the host's.
+fn inside(tree: &Utf8Path, path: &str) -> Utf8PathBuf {
+    let mut file = tree.join(path.trim_start_matches('/'));
+    while let Ok(target) = file.read_link_utf8() {
+        file = match target.strip_prefix("/") {
+            Ok(absolute) => tree.join(absolute),
+            Err(_) => file.with_file_name(target),
+        };
+    }
+    file
 }
 
 /// The paths in an answer of `ldd`: `libc.so.6 => /lib/… (0x…)` and the loader's own line.
@@ -178,7 +199,7 @@ fn libraries(answer: &str) -> impl Iterator<Item = &str> {
 async fn applets(debian: &Utf8Path, bin: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
     let ask = Command::within(Duration::from_secs(30), "chroot").args([debian.as_str(), "busybox", "--list"]);
     let step = |source| AssetsError::Step { artefact: "the applets of busybox".to_owned(), source };
-    for applet in runner.run(&ask).await.map_err(step)?.text().lines().filter(|name| *name != "busybox") {
+    for applet in runner.run(&ask).await.map_err(step)?.text().lines().filter(|name| !["busybox", "wget"].contains(name)) {
         let link = bin.join(applet);
         std::os::unix::fs::symlink("busybox", &link).map_err(failed("link", &link))?;
     }
@@ -188,6 +209,18 @@ async fn applets(debian: &Utf8Path, bin: &Utf8Path, runner: &dyn Runner) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_absolute_link_of_the_tree_never_leads_to_the_hosts_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Utf8Path::from_path(folder.path()).unwrap();
+        fs::create_dir_all(tree.join("usr/lib")).unwrap();
+        std::os::unix::fs::symlink("usr/lib", tree.join("lib")).unwrap();
+        std::os::unix::fs::symlink("/lib/ld.so.2", tree.join("ld.so")).unwrap();
+        std::os::unix::fs::symlink("ld-2.so", tree.join("usr/lib/ld.so.2")).unwrap();
+        fs::write(tree.join("usr/lib/ld-2.so"), "").unwrap();
+        assert_eq!(inside(tree, "/ld.so"), tree.join("lib/ld-2.so"));
+    }
 
     #[test]
     fn libraries_are_read_out_of_the_loaders_answer() {

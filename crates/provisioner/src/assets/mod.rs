@@ -11,6 +11,7 @@ mod binaries;
 mod root;
 mod images;
 mod store;
+mod sandbox;
 mod build;
 pub mod tools;
 
@@ -76,9 +77,6 @@ pub enum AssetsError {
         #[source]
         source: std::io::Error,
     },
-    /// The containerd that prepares the store ended, or did not serve in time.
-    #[error("containerd does not serve while the store is prepared")]
-    Containerd,
 }
 
 const DISK_SPACE_MIB: u64 = DISK_SPACE >> 20;
@@ -91,17 +89,17 @@ impl AssetsError {
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Tools(missing) => {
-                let remedies: Vec<String> = missing.iter().map(MissingTool::remedy).collect();
-                Some(remedies.join("; "))
-            }
+            Self::Tools(missing) => Some(tools::remedy(missing)),
             Self::Disk { .. } => {
                 Some("make room, or move the cache with HOMELAB_CACHE=<folder>".to_owned())
             }
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room and build again: finished parts are kept".to_owned())
             }
-            Self::Step { .. } | Self::File { .. } | Self::Containerd => {
+            Self::Step { source, .. } if source.to_string().contains("No space left on device") => {
+                Some("make room and build again: finished parts are kept".to_owned())
+            }
+            Self::Step { .. } | Self::File { .. } => {
                 Some("`homelab assets build` goes on where it stopped".to_owned())
             }
         }
@@ -139,6 +137,7 @@ impl Assets {
             return Err(AssetsError::Tools(missing));
         }
         self.cache.demand_space(DISK_SPACE)?;
+        self.cache.sweep()?;
         build::all(&self.cache, runner, events).await
     }
 }

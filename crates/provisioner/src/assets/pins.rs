@@ -150,6 +150,11 @@ impl Component {
         versions.find_map(|rest| rest.split_whitespace().next().filter(|word| word.starts_with('v'))).unwrap_or("v0")
     }
 
+    /// The oldest Go that builds it, as its go.mod says.
+    pub(super) fn go(&self) -> &'static str {
+        self.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("0.0")
+    }
+
     /// What the linker is told: no symbol table, and the version.
     pub(super) fn linker_flags(&self) -> String {
         let version = self.version();

@@ -13,12 +13,14 @@ use super::AssetsError;
 use super::binaries;
 use super::cache::{Cache, failed};
 use super::pins::{COMPONENTS, Component, PACKAGES, PAUSE_IMAGE, SUITE};
+use super::sandbox::contained;
 
 pub(super) const KIND: &str = "root";
 const DEBIAN: &str = "debian";
 
 /// Files that are laid over the packages: path, permissions, contents.
-const RECIPE: [(&str, u32, &str); 4] = [
+const RECIPE: [(&str, u32, &str); 5] = [
+    ("etc/hosts", 0o644, include_str!("../../../../assets/node/etc/hosts")),
     ("etc/containerd/config.toml", 0o644, include_str!("../../../../assets/node/etc/containerd/config.toml")),
     ("etc/service/containerd/run", 0o755, include_str!("../../../../assets/node/etc/service/containerd/run")),
     ("etc/service/kubelet/run", 0o755, include_str!("../../../../assets/node/etc/service/kubelet/run")),
@@ -60,9 +62,9 @@ pub(super) async fn debian(cache: &Cache, runner: &dyn Runner) -> Result<(Utf8Pa
 /// `mmdebstrap`. Pure but for the sources it is given.
 fn mmdebstrap(into: &Utf8Path, sources: &[String]) -> Command {
     let packages = PACKAGES.lines().collect::<Vec<_>>().join(",");
-    Command::within(Duration::from_secs(1200), "mmdebstrap")
-        .args(["--variant=minbase", &format!("--include={packages}"), SUITE, into.as_str()])
-        .args(sources)
+    let command = Command::within(Duration::from_secs(1200), "mmdebstrap")
+        .args(["--variant=minbase", &format!("--include={packages}"), SUITE, into.as_str()]);
+    contained(&command.args(sources))
 }
 
 /// The host's own sources where the host is of the same release, so that its mirrors and proxies are used;
@@ -72,11 +74,21 @@ fn apt_sources() -> Vec<String> {
     let same = release.lines().any(|line| line == format!("VERSION_CODENAME={SUITE}"));
     let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
     let parts = parts.map(|entry| entry.path().to_string_lossy().into_owned());
-    let mut all: Vec<String> = parts.filter(|path| path.ends_with("/debian.sources")).collect();
-    if Utf8Path::new("/etc/apt/sources.list").exists() {
-        all.push("/etc/apt/sources.list".to_owned());
-    }
+    let files = parts.chain(["/etc/apt/sources.list".to_owned()]);
+    let is_debian = |path: &String| {
+        let apt_reads_it = path.ends_with(".list") || path.ends_with(".sources");
+        apt_reads_it && fs::read_to_string(path).is_ok_and(|text| offers_suite(&text))
+    };
+    let all = files.filter(is_debian).collect();
     if same { all } else { Vec::new() }
+}
+
+/// Whether a file of apt sources, of either format, names the release itself with its main component. Third
+/// parties name theirs after the release (`cloud-sdk-bookworm`) or offer it without one (`bookworm stable`).
+fn offers_suite(text: &str) -> bool {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    words.contains(&SUITE) && words.contains(&"main")
 }
 
 /// Puts everything together; says whether it was there.
@@ -120,4 +132,18 @@ fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {
     }
     fs::write(path, text).map_err(failed("write", path))?;
     fs::set_permissions(path, PermissionsExt::from_mode(mode)).map_err(failed("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_debians_own_sources_are_handed_on() {
+        assert!(offers_suite("Types: deb\nSuites: bookworm bookworm-updates\nComponents: main\n"));
+        assert!(offers_suite("deb [signed-by=/k] mirror+file:/etc/mirrors bookworm main contrib\n"));
+        assert!(!offers_suite("deb mirror+file:/etc/others cloud-sdk-bookworm main\n"));
+        assert!(!offers_suite("deb [arch=amd64] mirror+file:/etc/others bookworm stable\n"));
+        assert!(!offers_suite("# deb mirror+file:/etc/mirrors bookworm main\n"));
+    }
 }

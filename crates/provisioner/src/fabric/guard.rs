@@ -120,3 +120,20 @@ fn unreachable(pool: Ipv4Net) -> RouteMessage {
         .priority(METRIC)
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_refuses_every_way_in_and_through() {
+        insta::assert_snapshot!(ruleset());
+    }
+
+    #[test]
+    fn every_link_of_ours_is_one_that_the_guard_watches() {
+        let id = crate::plan::InstanceId { home: "0a1b2c".to_owned(), name: "a".repeat(40) };
+        assert!(id.link().starts_with(LINK_PREFIX));
+        assert!(id.link().len() <= 15, "IFNAMSIZ: {}", id.link());
+    }
+}

@@ -216,3 +216,50 @@ fn documents(documents: &[Value]) -> String {
     });
     texts.collect::<Vec<_>>().join("---\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::acme;
+
+    fn ticket() -> Ticket {
+        Ticket::known("abcdef.0123456789abcdef")
+    }
+
+    #[test]
+    fn a_cluster_and_its_first_node_are_four_documents() {
+        insta::assert_snapshot!(cluster(&acme(), &ticket()));
+    }
+
+    #[test]
+    fn a_durable_cluster_waits_for_the_disk_and_a_throw_away_one_does_not() {
+        let durable = acme();
+        let throw_away = ClusterPlan { durability: Durability::ThrowAway, ..acme() };
+        assert!(!cluster(&durable, &ticket()).contains("unsafe-no-fsync"));
+        assert!(cluster(&throw_away, &ticket()).contains("unsafe-no-fsync"));
+    }
+
+    #[test]
+    fn pods_may_run_on_a_control_plane_only_where_nothing_else_runs_them() {
+        let alone = ClusterPlan { nodes: acme().nodes[..1].to_vec(), ..acme() };
+        assert!(cluster(&alone, &ticket()).contains("taints: []"));
+        assert!(!cluster(&acme(), &ticket()).contains("taints"));
+    }
+
+    #[test]
+    fn a_worker_joins_by_a_file_that_names_the_authority() {
+        let plan = acme();
+        let joins = join(&plan.others()[0], &ticket());
+        insta::assert_snapshot!(format!("{joins}---\n{}", discovery(&plan, "PEM")));
+    }
+
+    #[test]
+    fn the_clusters_dns_serves_its_own_names_and_nothing_beyond() {
+        insta::assert_snapshot!(format!("{}---\n{}", corefile(&acme()), coredns_patch(&acme())));
+    }
+
+    #[test]
+    fn nodes_know_each_other_and_the_control_planes_name() {
+        insta::assert_snapshot!(hosts(&acme()));
+    }
+}
