@@ -3,11 +3,6 @@
 //! Everything that can be tested lives in the libraries or in pure functions of the modules below. Next in
 //! the flow: `args` says what can be typed, `commands` holds a file per verb.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "an error ends the command: it is moved a few times, once"
-)]
-
 mod args;
 mod app;
 mod commands;
