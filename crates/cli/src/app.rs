@@ -19,10 +19,7 @@ impl App {
     /// Reads the environment, and nothing else: no file, no process.
     pub(crate) fn new(printer: Printer) -> Result<Self, CliError> {
         let home = Home::from_env()?;
-        Ok(Self {
-            provisioner: Provisioner::new(home),
-            printer,
-        })
+        Ok(Self { provisioner: Provisioner::new(home), printer })
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -34,9 +31,7 @@ impl App {
         if rustix::process::geteuid().is_root() {
             return Ok(());
         }
-        Err(CliError::NotRoot {
-            command: sudo::command_from_env(),
-        })
+        Err(CliError::NotRoot { command: sudo::command_from_env() })
     }
 
     /// The instance of this name.
@@ -50,14 +45,7 @@ impl App {
     /// The error for a name that nothing has, with the names that there are.
     pub(crate) fn unknown(&self, name: &str) -> CliError {
         let entries = self.provisioner.registry().list().unwrap_or_default();
-        let known = entries
-            .iter()
-            .filter_map(Entry::name)
-            .map(str::to_owned)
-            .collect();
-        CliError::Unknown {
-            name: name.to_owned(),
-            known,
-        }
+        let known = entries.iter().filter_map(Entry::name).map(str::to_owned).collect();
+        CliError::Unknown { name: name.to_owned(), known }
     }
 }

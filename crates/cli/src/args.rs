@@ -97,9 +97,9 @@ mod tests {
     fn help(path: &[&str]) -> String {
         let mut command = Args::command().term_width(100);
         command.build();
-        let found = path.iter().fold(&mut command, |command, name| {
-            command.find_subcommand_mut(name).expect("the verb exists")
-        });
+        let found = path
+            .iter()
+            .fold(&mut command, |command, name| command.find_subcommand_mut(name).expect("the verb exists"));
         found.render_long_help().to_string()
     }
 
@@ -127,32 +127,22 @@ mod tests {
             &["demo"],
         ];
         for path in paths {
-            let name = if path.is_empty() {
-                "homelab".to_owned()
-            } else {
-                path.join("-")
-            };
+            let name = if path.is_empty() { "homelab".to_owned() } else { path.join("-") };
             insta::assert_snapshot!(format!("help-{name}"), help(path));
         }
     }
 
     #[test]
     fn values_that_nobody_knows_are_refused_with_the_known_ones() {
-        let refuse = |line: &[&str]| {
-            Args::try_parse_from(line)
-                .expect_err("nonsense is refused")
-                .to_string()
-        };
+        let refuse = |line: &[&str]| Args::try_parse_from(line).expect_err("nonsense is refused").to_string();
         let lines: [&[&str]; 4] = [
             &["homelab", "up", "acme", "--topology", "k8s-huge"],
             &["homelab", "up", "acme", "--cni", "weave"],
             &["homelab", "down", "../etc"],
             &["homelab", "instance", "list", "--format", "yaml"],
         ];
-        let said: Vec<String> = lines
-            .iter()
-            .map(|line| format!("$ {}\n{}", line.join(" "), refuse(line)))
-            .collect();
+        let said: Vec<String> =
+            lines.iter().map(|line| format!("$ {}\n{}", line.join(" "), refuse(line))).collect();
         insta::assert_snapshot!(said.join("\n"));
     }
 

@@ -61,35 +61,17 @@ const MEMORY_MIB: u64 = 1024;
 /// All checks at once, in the order in which they are to be put right.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
-    checks.extend(lacking(
-        &facts.to_run,
-        "everything to run nodes is there",
-        Grade::Bad,
-    ));
-    let to_build = if facts.image.is_some() {
-        Grade::Note
-    } else {
-        Grade::Bad
-    };
-    checks.extend(lacking(
-        &facts.to_build,
-        "everything to build the node image is there",
-        to_build,
-    ));
+    checks.extend(lacking(&facts.to_run, "everything to run nodes is there", Grade::Bad));
+    let to_build = if facts.image.is_some() { Grade::Note } else { Grade::Bad };
+    checks.extend(lacking(&facts.to_build, "everything to build the node image is there", to_build));
     checks.push(match &facts.image {
         Some(path) => good(format!("node image {path}")),
-        None => note(
-            "the node image is not built",
-            "`sudo homelab assets build`, or the first `up` does it",
-        ),
+        None => note("the node image is not built", "`sudo homelab assets build`, or the first `up` does it"),
     });
     checks.extend(kernel(facts.kernel_config.as_deref()));
     checks.push(match facts.cgroup.as_deref() {
         Some(layout) => good(format!("cgroups, {layout} layout")),
-        None => bad(
-            "no cgroups are mounted below /sys/fs/cgroup",
-            "boot with systemd, or mount them",
-        ),
+        None => bad("no cgroups are mounted below /sys/fs/cgroup", "boot with systemd, or mount them"),
     });
     checks.push(match facts.memory_mib {
         Some(mib) if mib < MEMORY_MIB => bad(
@@ -99,19 +81,11 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         Some(mib) => good(format!("{:.1} GiB of memory are available", gib(mib))),
         None => note("memory: cannot tell", "see /proc/meminfo"),
     });
-    let needed = if facts.image.is_some() {
-        DISK_MIB
-    } else {
-        DISK_TO_BUILD_MIB
-    };
+    let needed = if facts.image.is_some() { DISK_MIB } else { DISK_TO_BUILD_MIB };
     for (folder, free) in &facts.disks {
         let what = format!("{:.1} GiB are free for {folder}", gib(*free));
         let remedy = format!("{} GiB are needed", needed / 1024);
-        checks.push(if *free < needed {
-            bad(&what, &remedy)
-        } else {
-            good(what)
-        });
+        checks.push(if *free < needed { bad(&what, &remedy) } else { good(what) });
     }
     checks
 }
@@ -120,11 +94,7 @@ fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
     if lacks.is_empty() {
         return vec![good(all_is_well.to_owned())];
     }
-    let check = |lack: &Lack| Check {
-        grade,
-        what: lack.what.clone(),
-        remedy: Some(lack.remedy.clone()),
-    };
+    let check = |lack: &Lack| Check { grade, what: lack.what.clone(), remedy: Some(lack.remedy.clone()) };
     lacks.iter().map(check).collect()
 }
 
@@ -135,26 +105,13 @@ fn kernel(config: Option<&str>) -> Vec<Check> {
             "there is neither /proc/config.gz nor /boot/config-*",
         )];
     };
-    let on = |key: &str| {
-        config
-            .lines()
-            .any(|line| line == format!("{key}=y") || line == format!("{key}=m"))
-    };
+    let on = |key: &str| config.lines().any(|line| line == format!("{key}=y") || line == format!("{key}=m"));
     let missing = FEATURES.iter().filter(|(key, _)| !on(key));
     let checks: Vec<Check> = missing
-        .map(|(key, name)| {
-            bad(
-                &format!("the kernel has no {name}"),
-                &format!("a kernel with {key}"),
-            )
-        })
+        .map(|(key, name)| bad(&format!("the kernel has no {name}"), &format!("a kernel with {key}")))
         .collect();
     let names: Vec<&str> = FEATURES.iter().map(|(_, name)| *name).collect();
-    if checks.is_empty() {
-        vec![good(format!("kernel: {}", names.join(", ")))]
-    } else {
-        checks
-    }
+    if checks.is_empty() { vec![good(format!("kernel: {}", names.join(", ")))] } else { checks }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
@@ -163,27 +120,15 @@ fn gib(mib: u64) -> f64 {
 }
 
 fn good(what: String) -> Check {
-    Check {
-        grade: Grade::Good,
-        what,
-        remedy: None,
-    }
+    Check { grade: Grade::Good, what, remedy: None }
 }
 
 fn note(what: &str, remedy: &str) -> Check {
-    Check {
-        grade: Grade::Note,
-        what: what.to_owned(),
-        remedy: Some(remedy.to_owned()),
-    }
+    Check { grade: Grade::Note, what: what.to_owned(), remedy: Some(remedy.to_owned()) }
 }
 
 fn bad(what: &str, remedy: &str) -> Check {
-    Check {
-        grade: Grade::Bad,
-        what: what.to_owned(),
-        remedy: Some(remedy.to_owned()),
-    }
+    Check { grade: Grade::Bad, what: what.to_owned(), remedy: Some(remedy.to_owned()) }
 }
 
 #[cfg(test)]
@@ -191,18 +136,12 @@ mod tests {
     use super::*;
 
     fn lack(what: &str, remedy: &str) -> Lack {
-        Lack {
-            what: what.to_owned(),
-            remedy: remedy.to_owned(),
-        }
+        Lack { what: what.to_owned(), remedy: remedy.to_owned() }
     }
 
     fn told(facts: &Facts) -> String {
         let lines = checks(facts).into_iter().map(|check| {
-            let remedy = check
-                .remedy
-                .map(|remedy| format!(" → {remedy}"))
-                .unwrap_or_default();
+            let remedy = check.remedy.map(|remedy| format!(" → {remedy}")).unwrap_or_default();
             format!("{:?} {}{remedy}", check.grade, check.what)
         });
         lines.collect::<Vec<_>>().join("\n")
@@ -225,10 +164,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_said_at_once() {
         let facts = Facts {
-            to_run: vec![
-                lack("podman", "apt-get install podman"),
-                lack("runc", "apt-get install runc"),
-            ],
+            to_run: vec![lack("podman", "apt-get install podman"), lack("runc", "apt-get install runc")],
             to_build: vec![lack("go", "apt-get install golang")],
             kernel_config: Some("CONFIG_NET_NS=y\nCONFIG_BRIDGE=m\nCONFIG_OVERLAY_FS=y\n".to_owned()),
             memory_mib: Some(300),

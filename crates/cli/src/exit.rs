@@ -155,11 +155,7 @@ impl From<SpecError> for CliError {
 }
 
 fn problems(error: &SpecError) -> String {
-    error
-        .problems
-        .iter()
-        .map(|problem| format!("\n{problem}"))
-        .collect()
+    error.problems.iter().map(|problem| format!("\n{problem}")).collect()
 }
 
 impl CliError {

@@ -37,15 +37,8 @@ impl Printer {
     /// Writes to this process's streams.
     pub(crate) fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        Self {
-            spinners: MultiProgress::with_draw_target(target),
-            terminal,
-        }
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { spinners: MultiProgress::with_draw_target(target), terminal }
     }
 
     /// A result: text that ends with its own line break.
@@ -92,9 +85,7 @@ impl Printer {
         }
         let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = self
-            .spinners
-            .add(ProgressBar::new_spinner().with_style(style).with_message(text));
+        let bar = self.spinners.add(ProgressBar::new_spinner().with_style(style).with_message(text));
         bar.enable_steady_tick(Duration::from_millis(120));
         Some(bar)
     }
@@ -139,12 +130,8 @@ mod tests {
 
     #[test]
     fn a_chain_says_what_was_attempted_and_why_it_failed() {
-        let chain = [
-            "bring up acme: stage init",
-            "start kubelet",
-            "start kubelet",
-            "exit status: 1\n  stderr: no",
-        ];
+        let chain =
+            ["bring up acme: stage init", "start kubelet", "start kubelet", "exit status: 1\n  stderr: no"];
         insta::assert_snapshot!(told(&chain.map(str::to_owned)), @r"
         bring up acme: stage init
           because: start kubelet

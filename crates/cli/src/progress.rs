@@ -35,10 +35,7 @@ impl Progress {
 }
 
 async fn show(mut events: Receiver<Event>, printer: Printer, mut stopped: oneshot::Receiver<()>) {
-    let mut spinners = Spinners {
-        printer: printer.clone(),
-        active: HashMap::new(),
-    };
+    let mut spinners = Spinners { printer: printer.clone(), active: HashMap::new() };
     loop {
         let event = tokio::select! {
             biased;
@@ -67,17 +64,12 @@ struct Spinners {
 impl Spinners {
     fn follow(&mut self, event: &Event) {
         match event {
-            Event::StageStarted {
-                instance,
-                stage,
-                node,
-            } => self.start(what(instance, *stage, node.as_deref())),
-            Event::StageCompleted {
-                instance,
-                stage,
-                node,
-                ..
-            } => self.stop(&what(instance, *stage, node.as_deref())),
+            Event::StageStarted { instance, stage, node } => {
+                self.start(what(instance, *stage, node.as_deref()))
+            }
+            Event::StageCompleted { instance, stage, node, .. } => {
+                self.stop(&what(instance, *stage, node.as_deref()))
+            }
             Event::AssetStarted { asset, step, of } => self.start(building(asset, *step, *of)),
             Event::AssetCompleted { asset, step, of, .. } => self.stop(&building(asset, *step, *of)),
             _ => {}
@@ -120,38 +112,16 @@ fn line(event: &Event) -> Option<(Mark, String)> {
         Event::InstanceClaimed { instance, subnet } => {
             Some((Mark::Busy, format!("{instance}  gets {subnet}")))
         }
-        Event::StageCompleted {
-            instance,
-            stage,
-            node,
-            took,
-            ok,
-        } => {
+        Event::StageCompleted { instance, stage, node, took, ok } => {
             let mark = if *ok { Mark::Good } else { Mark::Bad };
-            let node = node
-                .as_deref()
-                .map(|node| format!("  {node}"))
-                .unwrap_or_default();
-            Some((
-                mark,
-                format!("{instance}  {stage:<11}  {:>6}{node}", words::took(*took)),
-            ))
+            let node = node.as_deref().map(|node| format!("  {node}")).unwrap_or_default();
+            Some((mark, format!("{instance}  {stage:<11}  {:>6}{node}", words::took(*took))))
         }
         Event::AssetStarted { asset, step, of } => {
             Some((Mark::Busy, format!("{} …", building(asset, *step, *of))))
         }
-        Event::AssetCompleted {
-            asset,
-            step,
-            of,
-            took,
-            cached,
-        } => {
-            let how = if *cached {
-                "cached".to_owned()
-            } else {
-                words::took(*took)
-            };
+        Event::AssetCompleted { asset, step, of, took, cached } => {
+            let how = if *cached { "cached".to_owned() } else { words::took(*took) };
             Some((Mark::Good, format!("{}  {how}", building(asset, *step, *of))))
         }
         Event::ClusterDown { instance } => Some((Mark::Good, format!("{instance}  is gone"))),
@@ -177,36 +147,16 @@ mod tests {
             ok,
         };
         let events = [
-            Event::InstanceClaimed {
-                instance: acme(),
-                subnet: "192.168.60.0/24".to_owned(),
-            },
-            Event::StageStarted {
-                instance: acme(),
-                stage: Stage::Nodes,
-                node: None,
-            },
+            Event::InstanceClaimed { instance: acme(), subnet: "192.168.60.0/24".to_owned() },
+            Event::StageStarted { instance: acme(), stage: Stage::Nodes, node: None },
             completed(Stage::Nodes, None, true),
             completed(Stage::Join, Some("acme-w-1"), true),
             completed(Stage::Ready, None, false),
-            Event::AssetStarted {
-                asset: "kubernetes v1.36.3".to_owned(),
-                step: 2,
-                of: 9,
-            },
-            Event::AssetCompleted {
-                asset: "etcd v3.7.3".to_owned(),
-                step: 3,
-                of: 9,
-                took,
-                cached: true,
-            },
+            Event::AssetStarted { asset: "kubernetes v1.36.3".to_owned(), step: 2, of: 9 },
+            Event::AssetCompleted { asset: "etcd v3.7.3".to_owned(), step: 3, of: 9, took, cached: true },
             Event::ClusterDown { instance: acme() },
         ];
-        let lines = events
-            .iter()
-            .filter_map(line)
-            .map(|(mark, text)| format!("{mark:?} {text}"));
+        let lines = events.iter().filter_map(line).map(|(mark, text)| format!("{mark:?} {text}"));
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
     }
 }

@@ -46,22 +46,12 @@ pub(crate) fn path(path: &Utf8Path, house: Option<&str>) -> String {
 
 /// A path as this process's user would type it.
 pub(crate) fn own_path(of: &Utf8Path) -> String {
-    path(
-        of,
-        std::env::var("HOME")
-            .ok()
-            .filter(|house| house.len() > 1)
-            .as_deref(),
-    )
+    path(of, std::env::var("HOME").ok().filter(|house| house.len() > 1).as_deref())
 }
 
 /// `1 node`, `3 nodes`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// `a, b, c`.
@@ -85,9 +75,7 @@ mod tests {
     #[test]
     fn an_uptime_shows_its_two_largest_units() {
         let said = [0, 12, 59, 60, 300, 3599, 3600, 12_120, 86_400, 223_200].map(uptime);
-        let expected = [
-            "0s", "12s", "59s", "1m", "5m", "59m", "1h 0m", "3h 22m", "1d 0h", "2d 14h",
-        ];
+        let expected = ["0s", "12s", "59s", "1m", "5m", "59m", "1h 0m", "3h 22m", "1d 0h", "2d 14h"];
         assert_eq!(said, expected);
     }
 
@@ -99,22 +87,13 @@ mod tests {
 
     #[test]
     fn a_path_below_the_home_directory_begins_with_a_tilde() {
-        assert_eq!(
-            path("/home/ann/.kube/config".into(), Some("/home/ann")),
-            "~/.kube/config"
-        );
-        assert_eq!(
-            path("/home/anna/.kube/config".into(), Some("/home/ann")),
-            "/home/anna/.kube/config"
-        );
+        assert_eq!(path("/home/ann/.kube/config".into(), Some("/home/ann")), "~/.kube/config");
+        assert_eq!(path("/home/anna/.kube/config".into(), Some("/home/ann")), "/home/anna/.kube/config");
     }
 
     #[test]
     fn only_a_24_is_shown_as_three_octets() {
         let net = |text: &str| octets(text.parse().expect("a network"));
-        assert_eq!(
-            [net("192.168.60.0/24"), net("10.0.0.0/16")],
-            ["192.168.60", "10.0.0.0/16"]
-        );
+        assert_eq!([net("192.168.60.0/24"), net("10.0.0.0/16")], ["192.168.60", "10.0.0.0/16"]);
     }
 }

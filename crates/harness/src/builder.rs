@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
+use camino::Utf8PathBuf;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use provisioner::Provisioner;
 use provisioner::error::{DestroyError, ProvisionError};
@@ -10,6 +11,7 @@ use provisioner::home::{Home, HomeError};
 use provisioner::registry::Owner;
 use provisioner::spec::{ClusterSpec, SpecError};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::instrument::WithSubscriber;
 
 use crate::cluster::{ClusterError, TestCluster};
 use crate::evidence::{Evidence, say};
@@ -34,6 +36,7 @@ pub enum Keep {
 pub struct FixtureBuilder {
     specs: Vec<ClusterSpec>,
     keep: Keep,
+    evidence: Option<Utf8PathBuf>,
     events: Option<tokio::sync::mpsc::UnboundedSender<Events>>,
 }
 
@@ -93,6 +96,12 @@ impl FixtureBuilder {
         Self { keep, ..self }
     }
 
+    /// Keeps evidence of a failure in this folder, instead of `target/homelab/<run>/<test>`.
+    #[must_use]
+    pub fn evidence_in(self, folder: impl Into<Utf8PathBuf>) -> Self {
+        Self { evidence: Some(folder.into()), ..self }
+    }
+
     /// Hands out the fixture's events as soon as it has some, for whoever shows progress.
     #[must_use]
     pub fn events(self, to: tokio::sync::mpsc::UnboundedSender<Events>) -> Self {
@@ -114,13 +123,14 @@ impl FixtureBuilder {
             let _ = to.send(provisioner.events().clone()); // nobody may want to see progress any more
         }
         let run = name::run_id();
-        let mut evidence = Evidence::of(&provisioner, &run);
+        let mut evidence = Evidence::of(&provisioner, &run, self.evidence.clone());
         reap(&provisioner).await;
         let teardown = Teardown::new(provisioner.clone());
-        let work = AssertUnwindSafe(async {
+        let work = async {
             let clusters = self.bring_up(&provisioner, &teardown, &run).await?;
             body(&MultiClusterFixture::of(clusters, provisioner.clone())).await
-        });
+        };
+        let work = AssertUnwindSafe(work.with_subscriber(evidence.listener()));
         let outcome = tokio::select! {
             outcome = work.catch_unwind() => outcome,
             signal = interrupted() => Ok(Err(E::from(signal))),

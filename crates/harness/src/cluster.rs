@@ -8,8 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{AttachParams, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::core::GroupVersionKind;
+use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client, Config};
 use provisioner::Cluster;
 use provisioner::exec::{Command, CommandError, Output};
@@ -217,7 +217,8 @@ impl TestCluster {
             Some(status) => status.await,
             None => None,
         };
-        let lost = || failed(kube::Error::ReadEvents(std::io::Error::other("the stream ended without a status")));
+        let lost =
+            || failed(kube::Error::ReadEvents(std::io::Error::other("the stream ended without a status")));
         let status = status.ok_or_else(lost)?;
         let phase = status.status.clone().unwrap_or_default();
         let causes = status.details.unwrap_or_default().causes.unwrap_or_default();

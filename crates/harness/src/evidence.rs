@@ -1,4 +1,4 @@
-//! What is kept when a test fails: events, plans, logs of nodes and pods.
+//! What is kept when a test fails: events, commands, plans, logs of nodes and pods.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,18 +9,26 @@ use provisioner::events::Event;
 use provisioner::exec::Command;
 use tokio::sync::broadcast;
 
+use crate::journal::Journal;
 use crate::name;
 
 /// Collects what explains a failure: `target/homelab/<run>/<test>/`.
 pub(crate) struct Evidence {
     folder: Utf8PathBuf,
     events: broadcast::Receiver<Event>,
+    journal: Journal,
 }
 
 impl Evidence {
-    pub(crate) fn of(provisioner: &Provisioner, run: &str) -> Self {
-        let folder = target().join("homelab").join(run).join(name::test_name());
-        Self { folder, events: provisioner.events().subscribe() }
+    pub(crate) fn of(provisioner: &Provisioner, run: &str, folder: Option<Utf8PathBuf>) -> Self {
+        let usual = || target().join("homelab").join(run).join(name::test_name());
+        let folder = folder.unwrap_or_else(usual);
+        Self { folder, events: provisioner.events().subscribe(), journal: Journal::default() }
+    }
+
+    /// What notes the fixture's commands while it works.
+    pub(crate) fn listener(&self) -> tracing::Dispatch {
+        self.journal.listener()
     }
 
     /// Writes everything down and says where. What cannot be had is named in the folder, never an error: the
@@ -46,6 +54,7 @@ impl Evidence {
         }
         let written = std::fs::create_dir_all(&self.folder)
             .and_then(|()| std::fs::write(self.folder.join("events.jsonl"), events))
+            .and_then(|()| std::fs::write(self.folder.join("commands.log"), self.journal.contents()))
             .and_then(|()| std::fs::write(self.folder.join("failure.txt"), notes));
         match written {
             Ok(()) => say(&format!("evidence: {}", self.folder)),
@@ -73,9 +82,9 @@ async fn overview(cluster: &provisioner::Cluster) -> String {
 /// Cargo's target folder, which it marks itself.
 fn target() -> Utf8PathBuf {
     let program = std::env::current_exe().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
-    let marked = program.as_ref().and_then(|program| {
-        program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists())
-    });
+    let marked = program
+        .as_ref()
+        .and_then(|program| program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()));
     marked.map_or_else(|| "target".into(), ToOwned::to_owned)
 }
 

@@ -32,6 +32,7 @@ mod cluster;
 mod pod;
 mod name;
 mod evidence;
+mod journal;
 mod teardown;
 pub mod fixtures;
 pub mod inventory;

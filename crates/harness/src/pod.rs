@@ -1,18 +1,20 @@
 //! A command in a pod, and what became of it.
 
+mod run;
+
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
-use kube::api::{DeleteParams, PostParams};
 use provisioner::assets::TOOLBOX_IMAGE;
 use provisioner::exec::CommandError;
 
 use crate::cluster::TestCluster;
-use crate::wait::{self, Wait, WaitError};
+use crate::wait::WaitError;
+
+pub(crate) use run::run;
 
 /// A pod that runs one command to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,165 +183,4 @@ pub enum PodError {
         #[source]
         source: CommandError,
     },
-}
-
-/// Runs a pod to its end and takes it away.
-pub(crate) async fn run(cluster: &TestCluster, wanted: &PodRun) -> Result<PodOutput, PodError> {
-    let pods: Api<Pod> = Api::default_namespaced(cluster.client());
-    let failed = |attempt, source| PodError::Api {
-        attempt,
-        image: wanted.image.clone(),
-        cluster: cluster.name().to_owned(),
-        source: Box::new(source),
-    };
-    let created = pods.create(&PostParams::default(), &wanted.manifest(cluster)).await;
-    let pod = created.map_err(|error| failed("create", error))?;
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    let outcome = finished(cluster, wanted, &pods, &name).await;
-    // The output is read or the pod is hopeless: nobody needs it any more.
-    let deleted = pods.delete(&name, &DeleteParams::default().grace_period(0)).await;
-    let outcome = outcome?;
-    deleted.map_err(|error| failed("delete", error))?;
-    Ok(outcome)
-}
-
-async fn finished(
-    cluster: &TestCluster,
-    wanted: &PodRun,
-    pods: &Api<Pod>,
-    name: &str,
-) -> Result<PodOutput, PodError> {
-    let end = wait::until(format!("pod {name} to end"), wanted.within, async || {
-        let pod = pods.get(name).await?;
-        Ok(match Progress::of(&pod) {
-            Progress::Ended { exit_code } => Wait::Done(Ok((exit_code, pod))),
-            Progress::Hopeless(reason) => Wait::Done(Err(reason)),
-            Progress::Underway(status) => Wait::NotYet(status),
-        })
-    });
-    let (cluster_name, pod_name) = (cluster.name().to_owned(), name.to_owned());
-    let ended = end.await.map_err(|source| PodError::Unfinished {
-        pod: pod_name.clone(),
-        cluster: cluster_name.clone(),
-        source: Box::new(source),
-    })?;
-    let (exit_code, pod) =
-        ended.map_err(|reason| PodError::NeverRan { pod: pod_name, cluster: cluster_name, reason })?;
-    let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
-    let real_node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
-    let node = cluster.node_by_real_name(&real_node);
-    // The kubelet's own file keeps both streams apart, which the log endpoint does not.
-    let uid = pod.metadata.uid.unwrap_or_default();
-    let path = format!("/var/log/pods/default_{name}_{uid}/{CONTAINER}/0.log");
-    let log = node.read(&path).await.map_err(|source| PodError::Output {
-        pod: name.to_owned(),
-        node: real_node,
-        source,
-    })?;
-    let (stdout, stderr) = streams(&log);
-    Ok(PodOutput { exit_code, stdout, stderr, phase, node: node.name().to_owned() })
-}
-
-/// How far a pod is.
-#[derive(Debug, PartialEq, Eq)]
-enum Progress {
-    Ended { exit_code: i32 },
-    Hopeless(String),
-    Underway(String),
-}
-
-impl Progress {
-    fn of(pod: &Pod) -> Self {
-        /// The kubelet's reasons that no waiting cures.
-        const HOPELESS: [&str; 7] = [
-            "CreateContainerConfigError",
-            "CreateContainerError",
-            "ErrImageNeverPull",
-            "ErrImagePull",
-            "ImagePullBackOff",
-            "InvalidImageName",
-            "RunContainerError",
-        ];
-        let status = pod.status.clone().unwrap_or_default();
-        let phase = status.phase.unwrap_or_else(|| "no status yet".to_owned());
-        let container = status.container_statuses.unwrap_or_default().into_iter().next();
-        let state = container.and_then(|container| container.state).unwrap_or_default();
-        if let Some(end) = state.terminated {
-            // A runtime that could not start the process reports that as an exit of its own.
-            return match (end.reason.as_deref(), end.message) {
-                (Some("StartError" | "ContainerCannotRun"), message) => {
-                    Self::Hopeless(message.unwrap_or_else(|| "it could not be started".to_owned()))
-                }
-                // The container has ended; the kubelet says a moment later what that makes of the pod.
-                _ if !["Succeeded", "Failed"].contains(&phase.as_str()) => Self::Underway(phase),
-                _ => Self::Ended { exit_code: end.exit_code },
-            };
-        }
-        if let Some(waiting) = state.waiting {
-            let reason = waiting.reason.unwrap_or_default();
-            let text = format!("{reason}: {}", waiting.message.unwrap_or_default());
-            return if HOPELESS.contains(&reason.as_str()) { Self::Hopeless(text) } else { Self::Underway(text) };
-        }
-        match phase.as_str() {
-            "Failed" => Self::Hopeless(status.message.or(status.reason).unwrap_or(phase)),
-            _ => Self::Underway(phase),
-        }
-    }
-}
-
-/// Takes the two streams out of a log in the CRI's format: `<time> <stream> <P|F> <text>`, where `P` marks a
-/// piece of a line that goes on (Kubernetes, `pkg/kubelet/kuberuntime/logs`).
-fn streams(log: &str) -> (String, String) {
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    for line in log.lines() {
-        let mut parts = line.splitn(4, ' ');
-        let (Some(_time), Some(stream), Some(tag)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let into = if stream == "stderr" { &mut stderr } else { &mut stdout };
-        into.push_str(parts.next().unwrap_or_default());
-        if tag != "P" {
-            into.push('\n');
-        }
-    }
-    (stdout, stderr)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_streams_come_out_of_the_log_as_they_went_in() {
-        let log = "\
-2026-01-01T00:00:00.1Z stdout F one
-2026-01-01T00:00:00.2Z stderr F oops
-2026-01-01T00:00:00.3Z stdout P two,
-2026-01-01T00:00:00.4Z stdout F  three
-";
-        assert_eq!(streams(log), ("one\ntwo, three\n".to_owned(), "oops\n".to_owned()));
-    }
-
-    fn waiting(reason: &str) -> Pod {
-        let status = serde_json::json!({ "status": { "phase": "Pending", "containerStatuses": [{
-            "name": "main", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
-            "state": { "waiting": { "reason": reason, "message": "why" } },
-        }] } });
-        serde_json::from_value(status).unwrap()
-    }
-
-    #[test]
-    fn a_pod_whose_image_cannot_be_had_is_hopeless_and_never_output() {
-        assert_eq!(Progress::of(&waiting("ErrImagePull")), Progress::Hopeless("ErrImagePull: why".to_owned()));
-        assert!(matches!(Progress::of(&waiting("ContainerCreating")), Progress::Underway(_)));
-    }
-
-    #[test]
-    fn a_process_that_could_not_be_started_is_no_exit_code() {
-        let mut pod = waiting("x");
-        let status = &mut pod.status.as_mut().unwrap().container_statuses.as_mut().unwrap()[0];
-        let state = serde_json::json!({ "terminated": {
-            "exitCode": 128, "reason": "StartError", "message": "exec: \"png\": not found",
-        } });
-        status.state = Some(serde_json::from_value(state).unwrap());
-        assert!(matches!(Progress::of(&pod), Progress::Hopeless(why) if why.contains("png")));
-    }
 }

@@ -47,6 +47,11 @@ pub enum Event {
         /// From the claim on.
         took: Duration,
     },
+    /// kubectl's current context is another one now.
+    KubeconfigContextSwitched {
+        /// The instance that it leads to.
+        instance: String,
+    },
     /// Nothing of the cluster is left.
     ClusterDown {
         /// The instance's name.

@@ -4,7 +4,7 @@ use std::os::unix::fs::chown;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::plan::digest;
+use crate::digest::digest;
 
 /// A user's folder, and the user to whom its files belong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl Home {
             None => path_in("XDG_CACHE_HOME")?.map_or_else(|| below(".cache"), Ok)?.join("homelab"),
         };
         // kubectl reads a list there and writes into the first file (kubectl config --help).
-        let kubeconfig = std::env::var("KUBECONFIG").ok().and_then(|list| {
-            list.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from)
-        });
+        let kubeconfig = std::env::var("KUBECONFIG")
+            .ok()
+            .and_then(|list| list.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from));
         let kubeconfig = kubeconfig.map_or_else(|| below(".kube/config"), Ok)?;
         Ok(Self { root, kubeconfig, cache, user })
     }
@@ -129,6 +129,26 @@ impl Home {
     /// What `chown` says.
     pub fn adopt(&self, path: &Utf8Path) -> std::io::Result<()> {
         self.user.map_or(Ok(()), |User { uid, gid }| chown(path, Some(uid), Some(gid)))
+    }
+
+    /// Gives a folder with everything in it to that user.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn adopt_all(&self, folder: &Utf8Path) -> std::io::Result<()> {
+        if self.user.is_none() {
+            return Ok(());
+        }
+        self.adopt(folder)?;
+        for entry in folder.read_dir_utf8()? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.adopt_all(entry.path())?;
+            } else {
+                self.adopt(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a folder and its parents, the new ones private to the user and owned by them.

@@ -30,5 +30,6 @@ pub mod provision;
 pub mod error;
 pub mod events;
 pub mod exec;
+mod digest;
 
 pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped};

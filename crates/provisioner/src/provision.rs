@@ -2,18 +2,19 @@
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
+mod destroy;
 mod stages;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::cni;
 use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
-use crate::error::{DestroyError, ProvisionError, Residue, Stage, StageError};
+use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, Events};
 use crate::exec::{Local, Runner};
 use crate::fabric;
@@ -24,9 +25,11 @@ use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Pools, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
-use crate::spec::CheckedSpec;
+use crate::spec::{CheckedSpec, Durability};
 
 use stages::Stages;
+
+pub use destroy::{ReapError, Reaped};
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]
@@ -79,28 +82,6 @@ pub enum AttachError {
         known: Vec<String>,
     },
     /// Its nodes are not all there.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-/// An instance that nobody needed any more, and how its end went.
-#[derive(Debug)]
-pub struct Reaped {
-    /// Its name.
-    pub instance: String,
-    /// Why it was taken down.
-    pub why: String,
-    /// How that went.
-    pub outcome: Result<(), DestroyError>,
-}
-
-/// Why it is unknown what to reap.
-#[derive(Debug, thiserror::Error)]
-pub enum ReapError {
-    /// The registry cannot be read.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The host cannot be asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -187,19 +168,15 @@ impl Provisioner {
     async fn build(&self, instance: &Instance, stages: &Stages<'_>) -> Result<Cluster, ProvisionError> {
         let plan = ClusterPlan::of(instance, &self.home);
         let left = Residue::Recorded; // on disk since the claim
-        stages.run(Stage::Claim, left, self.folder(&plan)).await?;
         stages.run(Stage::Assets, left, self.node_image()).await?;
-        let nodes = stages.run(Stage::Nodes, left, self.engine.create(&plan)).await?;
+        let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;
         let bundle = stages.run(Stage::Authorities, left, self.bundle(&plan)).await?;
         let plane = stages.run(Stage::Init, left, kubeadm::init(&nodes[0], &plan, &bundle)).await?;
         let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
         stages.run(Stage::Join, left, join).await?;
         stages.run(Stage::Ready, left, kubeadm::ready(&plane)).await?;
-        let kubeconfig = stages.run(Stage::Kubeconfig, left, self.hand_out(&nodes[0], &plan)).await?;
-        let running = self.registry.update(&plan.id.name, |instance| instance.state = State::Running);
-        let instance = stages.run(Stage::Kubeconfig, left, async { running }).await?;
-        Ok(Cluster { instance, plan, nodes, kubeconfig })
+        stages.run(Stage::Kubeconfig, left, self.hand_out(nodes, plan)).await
     }
 
     /// Records what is decided, before anything exists.
@@ -236,10 +213,11 @@ impl Provisioner {
         }
     }
 
-    /// Makes the instance's folder, private to the user.
-    async fn folder(&self, plan: &ClusterPlan) -> Result<(), EngineError> {
+    /// Makes the machines, in a folder that is private to the user.
+    async fn nodes(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let made = self.home.create_dir(&plan.folder);
-        made.map_err(|source| EngineError::File { attempt: "make", path: plan.folder.clone(), source })
+        made.map_err(|source| EngineError::File { attempt: "make", path: plan.folder.clone(), source })?;
+        self.engine.create(plan).await
     }
 
     async fn node_image(&self) -> Result<(), StageError> {
@@ -254,13 +232,16 @@ impl Provisioner {
         Ok(Bundle::in_folder(&self.home, &plan.id.name)?)
     }
 
-    /// Writes the isolated kubeconfig and merges it into the user's.
-    async fn hand_out(&self, first: &Node, plan: &ClusterPlan) -> Result<Utf8PathBuf, StageError> {
-        let admin = kubeadm::admin_conf(first).await?;
-        let isolated = kubeconfig::isolated(&admin, plan)?;
-        let path = kubeconfig::write_isolated(&self.home, &plan.id.name, &isolated)?;
-        kubeconfig::merge(&self.home, &isolated)?;
-        Ok(path)
+    /// Writes the isolated kubeconfig; an operator's is merged into the user's, a fixture's is nobody's business.
+    async fn hand_out(&self, nodes: Vec<Node>, plan: ClusterPlan) -> Result<Cluster, StageError> {
+        let admin = kubeadm::admin_conf(&nodes[0]).await?;
+        let isolated = kubeconfig::isolated(&admin, &plan)?;
+        let kubeconfig = kubeconfig::write_isolated(&self.home, &plan.id.name, &isolated)?;
+        if plan.durability == Durability::Durable {
+            kubeconfig::merge(&self.home, &isolated)?;
+        }
+        let running = self.registry.update(&plan.id.name, |instance| instance.state = State::Running);
+        Ok(Cluster { instance: running?, plan, nodes, kubeconfig })
     }
 
     /// Says in the registry that a creation failed; what cannot be said there is unknown.
@@ -292,91 +273,6 @@ impl Provisioner {
         let nodes = self.engine.attach(&plan).await?;
         let kubeconfig = self.home.isolated_kubeconfig(name);
         Ok(Cluster { instance, plan, nodes, kubeconfig })
-    }
-
-    /// Takes a cluster down, whatever is left of it: says whether there was anything of that name.
-    ///
-    /// Steps run in reverse order of creation, each on its own; the registry entry goes last and only when
-    /// nothing is left. May be repeated.
-    ///
-    /// # Errors
-    /// [`DestroyError`] with every step that failed.
-    pub async fn destroy(&self, name: &str) -> Result<bool, DestroyError> {
-        let mut failures: Vec<StageError> = Vec::new();
-        let known = match self.registry.find(name) {
-            Ok(Some(_)) => self.registry.update(name, |instance| instance.state = State::Destroying).is_ok(),
-            Ok(None) => false,
-            Err(error) => return Err(DestroyError { cluster: name.to_owned(), failures: vec![error.into()] }),
-        };
-        let id = InstanceId { home: self.home.id(), name: name.to_owned() };
-        let folder = self.home.instance(name);
-        let known = known || folder.exists();
-        failures.extend(kubeconfig::clear_active(&self.home, name).err().map(StageError::from));
-        failures.extend(kubeconfig::unmerge(&self.home, name).err().map(StageError::from));
-        failures.extend(self.engine.destroy(&id, &folder).await.err().map(StageError::from));
-        failures.extend(remove_folder(folder).await.err().map(StageError::from));
-        if failures.is_empty() {
-            failures.extend(self.registry.release(name).err().map(StageError::from));
-        }
-        if !failures.is_empty() {
-            return Err(DestroyError { cluster: name.to_owned(), failures });
-        }
-        self.events.publish(Event::ClusterDown { instance: name.to_owned() });
-        self.events.publish(Event::InstanceReleased { instance: name.to_owned() });
-        Ok(known)
-    }
-
-    /// Destroys what has no living owner, and what the host has of instances that no entry explains. An
-    /// operator's instance has no owner and is never touched.
-    ///
-    /// # Errors
-    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list.
-    pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
-        // The host first: what is made after this look has its entry before the next one.
-        let sightings = self.engine.sightings().await?;
-        let instances = self.registry.instances()?;
-        let mut doomed: Vec<(String, String)> = Vec::new();
-        for instance in &instances {
-            if let Some(owner) = instance.owner.as_ref().filter(|owner| !owner.is_alive()) {
-                doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
-            }
-        }
-        for sighting in sightings {
-            let explained = instances.iter().any(|instance| instance.name == sighting.instance);
-            if !explained && !doomed.iter().any(|(name, _)| *name == sighting.instance) {
-                doomed.push((sighting.instance.clone(), format!("no instance explains {sighting}")));
-            }
-        }
-        let mut reaped = Vec::new();
-        for (instance, why) in doomed {
-            let outcome = self.destroy(&instance).await.map(drop);
-            reaped.push(Reaped { instance, why, outcome });
-        }
-        Ok(reaped)
-    }
-
-    /// Copies plan, node logs and whatever else explains a failure into a folder.
-    ///
-    /// # Errors
-    /// [`EngineError`] when the folder cannot be written.
-    pub async fn collect_evidence(&self, name: &str, into: &Utf8Path) -> Result<(), EngineError> {
-        let Ok(Some(instance)) = self.registry.find(name) else { return Ok(()) };
-        let plan = ClusterPlan::of(&instance, &self.home);
-        let failed = |source| EngineError::File { attempt: "write", path: into.to_owned(), source };
-        self.home.create_dir(into).map_err(failed)?;
-        std::fs::write(into.join("plan.txt"), format!("{plan:#?}\n")).map_err(failed)?;
-        self.engine.collect_logs(&plan, into).await
-    }
-}
-
-async fn remove_folder(folder: Utf8PathBuf) -> Result<(), EngineError> {
-    let target = folder.clone();
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&target)).await;
-    match removed.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(EngineError::File { attempt: "remove", path: folder, source })
-        }
-        _ => Ok(()),
     }
 }
 

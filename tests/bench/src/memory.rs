@@ -32,6 +32,7 @@ fn of_cgroup(pid: &str) -> anyhow::Result<u64> {
         }
     };
     let stat = fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
-    let value = stat.lines().find_map(|line| line.strip_prefix(key)).context("a figure for anonymous memory")?;
+    let value =
+        stat.lines().find_map(|line| line.strip_prefix(key)).context("a figure for anonymous memory")?;
     Ok(value.trim().parse()?)
 }

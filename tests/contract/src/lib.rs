@@ -32,42 +32,15 @@ pub struct Trial {
 pub async fn engine_suite(engine: Arc<dyn Engine>, home: Home, taken: Taken) -> anyhow::Result<()> {
     let trial = Trial { engine, home, taken };
     let broken = |promise: &'static str| move || format!("broken promise: {promise}");
-    trial
-        .nothing_is_there()
-        .await
-        .with_context(broken("a trial begins with nothing"))?;
-    trial
-        .create_may_be_repeated()
-        .await
-        .with_context(broken("create may be repeated"))?;
-    trial
-        .attach_finds_what_create_made()
-        .await
-        .with_context(broken("attach finds what create made"))?;
-    trial
-        .attach_says_what_is_absent()
-        .await
-        .with_context(broken("attach says what is absent"))?;
-    trial
-        .a_node_runs_commands_and_keeps_files()
-        .await
-        .with_context(broken("a node runs commands"))?;
-    trial
-        .sightings_tell_what_exists()
-        .await
-        .with_context(broken("sightings tell what exists"))?;
-    trial
-        .destroy_may_come_at_any_time()
-        .await
-        .with_context(broken("destroy may come at any time"))?;
-    trial
-        .instances_go_alone()
-        .await
-        .with_context(broken("destroying one instance leaves the other"))?;
-    trial
-        .logs_are_collected()
-        .await
-        .with_context(broken("logs are collected"))
+    trial.nothing_is_there().await.with_context(broken("a trial begins with nothing"))?;
+    trial.create_may_be_repeated().await.with_context(broken("create may be repeated"))?;
+    trial.attach_finds_what_create_made().await.with_context(broken("attach finds what create made"))?;
+    trial.attach_says_what_is_absent().await.with_context(broken("attach says what is absent"))?;
+    trial.a_node_runs_commands_and_keeps_files().await.with_context(broken("a node runs commands"))?;
+    trial.sightings_tell_what_exists().await.with_context(broken("sightings tell what exists"))?;
+    trial.destroy_may_come_at_any_time().await.with_context(broken("destroy may come at any time"))?;
+    trial.instances_go_alone().await.with_context(broken("destroying one instance leaves the other"))?;
+    trial.logs_are_collected().await.with_context(broken("logs are collected"))
 }
 
 impl Trial {
@@ -76,24 +49,14 @@ impl Trial {
         let mut taken = self.taken.clone();
         let mut plans = Vec::new();
         for (name, workers) in wishes {
-            let topology = if workers == 0 {
-                Topology::Single
-            } else {
-                Topology::Multi
-            };
-            let spec = ClusterSpec::new(name)
-                .topology(topology)
-                .workers(workers)
-                .throw_away()
-                .check()?;
+            let topology = if workers == 0 { Topology::Single } else { Topology::Multi };
+            let spec = ClusterSpec::new(name).topology(topology).workers(workers).throw_away().check()?;
             let instance = plan::claim(&spec, &taken, &Pools::default(), None, Timestamp::UNIX_EPOCH)?;
             plans.push(ClusterPlan::of(&instance, &self.home));
             self.home.create_dir(&self.home.instance(name))?;
             taken.instances.push(instance);
         }
-        plans
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("one plan for each wish"))
+        plans.try_into().map_err(|_| anyhow::anyhow!("one plan for each wish"))
     }
 
     async fn destroy(&self, plan: &ClusterPlan) -> anyhow::Result<()> {
@@ -120,9 +83,6 @@ impl Trial {
     }
 
     fn id(&self, name: &str) -> InstanceId {
-        InstanceId {
-            home: self.home.id(),
-            name: name.to_owned(),
-        }
+        InstanceId { home: self.home.id(), name: name.to_owned() }
     }
 }

@@ -18,22 +18,11 @@ impl Trial {
         let plans = self.plans([("twice", 1)])?;
         let outcome = async {
             let first = self.engine.create(&plans[0]).await?;
-            ensure!(
-                names(&first) == ["twice-cp-1", "twice-w-1"],
-                "made {:?}",
-                names(&first)
-            );
+            ensure!(names(&first) == ["twice-cp-1", "twice-w-1"], "made {:?}", names(&first));
             mark(&first[0], "kept").await?;
             let second = self.engine.create(&plans[0]).await?;
-            ensure!(
-                names(&second) == names(&first),
-                "the second time, made {:?}",
-                names(&second)
-            );
-            ensure!(
-                second[0].read(MARKER).await? == "kept",
-                "the second create made new nodes"
-            );
+            ensure!(names(&second) == names(&first), "the second time, made {:?}", names(&second));
+            ensure!(second[0].read(MARKER).await? == "kept", "the second create made new nodes");
             Ok(())
         };
         self.cleaned(&plans, outcome.await).await
@@ -47,10 +36,7 @@ impl Trial {
             let found = self.engine.attach(&plans[0]).await?;
             let plans_of = |nodes: &[Node]| nodes.iter().map(|node| node.plan().clone()).collect::<Vec<_>>();
             ensure!(plans_of(&found) == plans[0].nodes, "found {:?}", plans_of(&found));
-            ensure!(
-                found[1].read(MARKER).await? == "made",
-                "it is another node that was found"
-            );
+            ensure!(found[1].read(MARKER).await? == "made", "it is another node that was found");
             Ok(())
         };
         self.cleaned(&plans, outcome.await).await
@@ -71,36 +57,18 @@ impl Trial {
         let outcome = async {
             let nodes = self.engine.create(&plans[0]).await?;
             let (public, private) = ("/root/trial/public", "/root/trial/private");
-            let files = [
-                File::public(public, "for all\n"),
-                File::private(private, vec![0, 159, 146, 150]),
-            ];
+            let files = [File::public(public, "for all\n"), File::private(private, vec![0, 159, 146, 150])];
             nodes[0].put(&files).await?;
-            ensure!(
-                nodes[0].read(public).await? == "for all\n",
-                "a file is not what was put"
-            );
+            ensure!(nodes[0].read(public).await? == "for all\n", "a file is not what was put");
             let cat = |path: &str| Command::within(Duration::from_secs(10), "cat").arg(path);
             let bytes = nodes[0].run(&cat(private)).await?.stdout;
             ensure!(bytes == [0, 159, 146, 150], "bytes are not kept: {bytes:?}");
-            ensure!(
-                nodes[1].run(&cat(public)).await.is_err(),
-                "another node has the file as well"
-            );
-            let error = nodes[0]
-                .run(&cat("/does/not/exist"))
-                .await
-                .err()
-                .context("a failure passed as success")?;
+            ensure!(nodes[1].run(&cat(public)).await.is_err(), "another node has the file as well");
+            let error =
+                nodes[0].run(&cat("/does/not/exist")).await.err().context("a failure passed as success")?;
             let told = error.to_string();
-            ensure!(
-                told.contains("runs-cp-1"),
-                "the error does not name the node: {told}"
-            );
-            ensure!(
-                told.contains("No such file or directory"),
-                "the error hides the reason: {told}"
-            );
+            ensure!(told.contains("runs-cp-1"), "the error does not name the node: {told}");
+            ensure!(told.contains("No such file or directory"), "the error hides the reason: {told}");
             Ok(())
         };
         self.cleaned(&plans, outcome.await).await
@@ -120,10 +88,8 @@ impl Trial {
                     .any(|sighting| sighting.instance == plan.id.name && sighting.name == scope);
                 ensure!(seen, "{scope} is not among {sightings:?}");
             }
-            let strange: Vec<_> = sightings
-                .iter()
-                .filter(|sighting| !sighting.instance.starts_with("seen"))
-                .collect();
+            let strange: Vec<_> =
+                sightings.iter().filter(|sighting| !sighting.instance.starts_with("seen")).collect();
             ensure!(strange.is_empty(), "things of nobody: {strange:?}");
             Ok(())
         };
@@ -133,28 +99,15 @@ impl Trial {
     pub(super) async fn destroy_may_come_at_any_time(&self) -> anyhow::Result<()> {
         // Never created, and not even planned.
         let never = self.id("never");
-        self.engine
-            .destroy(&never, &self.home.instance("never"))
-            .await
-            .context("destroy what never was")?;
+        self.engine.destroy(&never, &self.home.instance("never")).await.context("destroy what never was")?;
         let plans = self.plans([("gone", 1)])?;
         let outcome = async {
             let nodes = self.engine.create(&plans[0]).await?;
             self.destroy(&plans[0]).await?;
             self.destroy(&plans[0]).await.context("destroy twice")?;
-            ensure!(
-                nodes[0].read("/etc/hostname").await.is_err(),
-                "a destroyed node still answers"
-            );
-            ensure!(
-                self.engine.attach(&plans[0]).await.is_err(),
-                "a destroyed cluster can be attached to"
-            );
-            self.engine
-                .create(&plans[0])
-                .await
-                .context("create again after destroy")
-                .map(drop)
+            ensure!(nodes[0].read("/etc/hostname").await.is_err(), "a destroyed node still answers");
+            ensure!(self.engine.attach(&plans[0]).await.is_err(), "a destroyed cluster can be attached to");
+            self.engine.create(&plans[0]).await.context("create again after destroy").map(drop)
         };
         self.cleaned(&plans, outcome.await).await
     }
@@ -172,10 +125,7 @@ impl Trial {
                 self.still_has_its_marker(plan).await?;
             }
             let left = self.engine.sightings().await?;
-            ensure!(
-                left.iter().all(|sighting| sighting.instance != "a"),
-                "something of a is left: {left:?}"
-            );
+            ensure!(left.iter().all(|sighting| sighting.instance != "a"), "something of a is left: {left:?}");
             self.destroy(&plans[2]).await?;
             self.still_has_its_marker(&plans[1]).await
         };
@@ -187,10 +137,7 @@ impl Trial {
         let folder = tempfile::tempdir()?;
         let into = folder.path().to_str().context("a temporary folder in UTF-8")?;
         let outcome = async {
-            self.engine
-                .collect_logs(&plans[0], into.into())
-                .await
-                .context("logs of what never was")?;
+            self.engine.collect_logs(&plans[0], into.into()).await.context("logs of what never was")?;
             self.engine.create(&plans[0]).await?;
             Ok(self.engine.collect_logs(&plans[0], into.into()).await?)
         };
@@ -200,11 +147,7 @@ impl Trial {
     async fn still_has_its_marker(&self, plan: &ClusterPlan) -> anyhow::Result<()> {
         let nodes = self.engine.attach(plan).await?;
         let marker = nodes[0].read(MARKER).await?;
-        ensure!(
-            marker == plan.id.name,
-            "the node of {} has the marker of {marker}",
-            plan.id.name
-        );
+        ensure!(marker == plan.id.name, "the node of {} has the marker of {marker}", plan.id.name);
         Ok(())
     }
 }

@@ -56,10 +56,7 @@ async fn a_destroy_that_fails_removes_nothing_and_works_the_second_time() {
 
 #[tokio::test]
 async fn a_lack_is_told_by_the_preflight() {
-    let lack = Lack {
-        what: "root".to_owned(),
-        remedy: "sudo homelab up".to_owned(),
-    };
+    let lack = Lack { what: "root".to_owned(), remedy: "sudo homelab up".to_owned() };
     let engine = SimulatedEngine::new("abcdef").with_fault(Fault::Preflight(lack.clone()));
     assert_eq!(engine.preflight().await, [lack]);
     engine.heal();
@@ -78,23 +75,14 @@ async fn commands_are_recorded_answered_failed_and_hung_as_told() {
         let mut words = text.split(' ');
         Command::within(Duration::from_secs(9), words.next().unwrap_or_default()).args(words)
     };
-    assert_eq!(
-        nodes[0].run(&command("uname -a")).await.unwrap().text(),
-        "Linux\n"
-    );
-    let failed = nodes[1]
-        .run(&command("kubeadm join --config /x"))
-        .await
-        .unwrap_err();
+    assert_eq!(nodes[0].run(&command("uname -a")).await.unwrap().text(), "Linux\n");
+    let failed = nodes[1].run(&command("kubeadm join --config /x")).await.unwrap_err();
     insta::assert_snapshot!(failed, @r"
     run `kubeadm join --config /x` in acme-w-1: exit status: 1
       stderr: injected failure of `kubeadm join`
     ");
     let started = tokio::time::Instant::now();
-    let hung = nodes[0]
-        .run(&command("kubectl get --raw /readyz"))
-        .await
-        .unwrap_err();
+    let hung = nodes[0].run(&command("kubectl get --raw /readyz")).await.unwrap_err();
     assert!(matches!(hung.failure, Failure::Deadline { .. }), "{hung}");
     assert!(started.elapsed() >= Duration::from_secs(9));
     let ran = engine.commands();

@@ -18,18 +18,12 @@ async fn refused(command: &Command) -> CommandError {
 /// Whether a process is gone, or a zombie that waits for whoever adopted it.
 fn is_dead(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.map_or(true, |stat| {
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
-    })
+    stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])))
 }
 
 #[tokio::test]
 async fn a_command_gets_its_input_environment_and_directory() {
-    let command = sh("cat; echo \"$GREETING\"; pwd")
-        .input("in\n")
-        .env("GREETING", "hi")
-        .in_directory("/usr");
+    let command = sh("cat; echo \"$GREETING\"; pwd").input("in\n").env("GREETING", "hi").in_directory("/usr");
     assert_eq!(Local.run(&command).await.unwrap().text(), "in\nhi\n/usr\n");
 }
 
@@ -75,9 +69,7 @@ async fn a_deadline_kills_children_and_grandchildren_and_tells_what_they_said() 
     let script = "(sh -c 'echo $$; exec sleep 1000' & echo started >&2; wait)";
     let command = Command::within(Duration::from_millis(300), "sh").args(["-c", script]);
     let error = refused(&command).await;
-    let Failure::Deadline { stdout, stderr, .. } = &error.failure else {
-        panic!("{error}")
-    };
+    let Failure::Deadline { stdout, stderr, .. } = &error.failure else { panic!("{error}") };
     assert_eq!(stderr, "started\n");
     let grandchild = stdout.trim().to_owned();
     assert!(!grandchild.is_empty(), "the grandchild never said its pid");
@@ -88,9 +80,7 @@ async fn a_deadline_kills_children_and_grandchildren_and_tells_what_they_said() 
 async fn a_command_that_nobody_waits_for_any_more_is_killed() {
     let house = crate::given::House::new();
     let mark = house.path("pid");
-    let command = sh(&format!(
-        "echo $$ >{mark}.new; mv {mark}.new {mark}; exec sleep 1000"
-    ));
+    let command = sh(&format!("echo $$ >{mark}.new; mv {mark}.new {mark}; exec sleep 1000"));
     let running = tokio::spawn(async move { Local.run(&command).await });
     while !mark.exists() {
         tokio::task::yield_now().await;
@@ -111,20 +101,11 @@ async fn a_background_process_runs_until_it_is_told_to_stop() {
 
 #[tokio::test]
 async fn a_script_plays_its_exchanges_in_order() {
-    let script = Scripted::new([
-        Exchange::ok("uname -s", "Linux\n"),
-        Exchange::fails("false", 1, "no"),
-    ]);
+    let script = Scripted::new([Exchange::ok("uname -s", "Linux\n"), Exchange::fails("false", 1, "no")]);
     let uname = Command::within(Duration::ZERO, "uname").arg("-s");
     assert_eq!(script.run(&uname).await.unwrap().text(), "Linux\n");
-    let failed = script
-        .run(&Command::within(Duration::ZERO, "false"))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(failed.failure, Failure::Status { code: Some(1), .. }),
-        "{failed}"
-    );
+    let failed = script.run(&Command::within(Duration::ZERO, "false")).await.unwrap_err();
+    assert!(matches!(failed.failure, Failure::Status { code: Some(1), .. }), "{failed}");
     let beyond = script.run(&uname).await.unwrap_err();
     insta::assert_snapshot!(beyond, @"run `uname -s` in a script: not in the script: the script has ended");
 }
@@ -132,15 +113,10 @@ async fn a_script_plays_its_exchanges_in_order() {
 #[tokio::test]
 async fn a_script_names_both_the_expected_and_the_unexpected_command() {
     let script = Scripted::new([Exchange::ok("ip link add a", "")]);
-    let error = script
-        .run(&Command::within(Duration::ZERO, "ip").args(["link", "add", "b"]))
-        .await
-        .unwrap_err();
+    let error =
+        script.run(&Command::within(Duration::ZERO, "ip").args(["link", "add", "b"])).await.unwrap_err();
     insta::assert_snapshot!(error, @"run `ip link add b` in a script: not in the script: expected `ip link add a`");
-    script
-        .run(&Command::within(Duration::ZERO, "ip").args(["link", "add", "a"]))
-        .await
-        .unwrap();
+    script.run(&Command::within(Duration::ZERO, "ip").args(["link", "add", "a"])).await.unwrap();
 }
 
 #[test]
@@ -156,9 +132,7 @@ async fn a_command_in_a_container_enters_its_namespaces_and_leaves_the_hosts_env
                     A=b kubeadm version";
     let host = Scripted::new([Exchange::fails(expected, 1, "oh")]);
     let runner = InContainer::new("acme-cp-1", 42, Arc::new(host));
-    let command = Command::within(Duration::from_secs(1), "kubeadm")
-        .arg("version")
-        .env("A", "b");
+    let command = Command::within(Duration::from_secs(1), "kubeadm").arg("version").env("A", "b");
     let error = runner.run(&command).await.unwrap_err();
     insta::assert_snapshot!(error, @r"
     run `A=b kubeadm version` in acme-cp-1: exit status: 1

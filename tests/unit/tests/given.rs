@@ -59,10 +59,7 @@ pub(crate) fn checked(name: &str) -> CheckedSpec {
 
 /// An instance as it is claimed when these are there already.
 pub(crate) fn instance(name: &str, there: &[Instance]) -> Instance {
-    let taken = Taken {
-        instances: there.to_vec(),
-        host: Vec::new(),
-    };
+    let taken = Taken { instances: there.to_vec(), host: Vec::new() };
     plan::claim(&checked(name), &taken, &Pools::default(), None, now()).unwrap()
 }
 
@@ -73,11 +70,7 @@ pub(crate) fn planned(name: &str, home: &Home) -> ClusterPlan {
 
 /// Pools with room for 256 instances.
 pub(crate) fn wide_pools() -> Pools {
-    let pool = |range, block, first| Pool {
-        range: net(range),
-        block,
-        first: net(first),
-    };
+    let pool = |range, block, first| Pool { range: net(range), block, first: net(first) };
     Pools {
         subnet: pool("192.168.0.0/16", 24, "192.168.60.0/24"),
         pod: pool("10.240.0.0/12", 20, "10.244.0.0/20"),

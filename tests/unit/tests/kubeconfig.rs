@@ -65,11 +65,7 @@ x-mine: [1, 2.50, ~, yes, 1e3]
 
 fn isolated(name: &str, home: &Home) -> String {
     let acme = instance("acme", &[]);
-    let entry = if name == "acme" {
-        acme
-    } else {
-        instance(name, &[acme])
-    };
+    let entry = if name == "acme" { acme } else { instance(name, &[acme]) };
     kubeconfig::isolated(ADMIN, &ClusterPlan::of(&entry, home)).unwrap()
 }
 
@@ -89,25 +85,14 @@ fn an_admin_conf_that_is_not_kubeadms_is_refused_without_quoting_it() {
     let plan = crate::given::planned("acme", &house.home);
     let refused = |text: &str| {
         let error = kubeconfig::isolated(text, &plan).unwrap_err();
-        let cause = std::error::Error::source(&error)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         let told = format!("{error}{cause}");
-        assert!(
-            !told.contains("U0VDUkVU") && !format!("{error:?}").contains("U0VDUkVU"),
-            "{error:?}"
-        );
+        assert!(!told.contains("U0VDUkVU") && !format!("{error:?}").contains("U0VDUkVU"), "{error:?}");
         told
     };
     let two = ADMIN.replace("users:\n", "users:\n- name: b\n  user: {}\n");
     let torn = ADMIN.replace("    client-key-data", "   client-key-data");
-    let refusals = [
-        refused(""),
-        refused("[]"),
-        refused(&two),
-        refused(&torn),
-        refused("users: {}"),
-    ];
+    let refusals = [refused(""), refused("[]"), refused(&two), refused(&torn), refused("users: {}")];
     insta::assert_snapshot!(refusals.join("\n"));
 }
 
@@ -116,16 +101,9 @@ fn a_new_kubeconfig_has_our_context_but_no_current_one_and_is_for_its_owner_alon
     let house = House::new();
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
     insta::assert_snapshot!(house.merged().replace(&house.home.id(), "[home]"));
-    let mode = std::fs::metadata(house.home.merged_kubeconfig())
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(house.home.merged_kubeconfig()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(
-        std::fs::read_dir(house.home.root()).unwrap().count(),
-        1,
-        "only the kubeconfig is left"
-    );
+    assert_eq!(std::fs::read_dir(house.home.root()).unwrap().count(), 1, "only the kubeconfig is left");
 }
 
 #[test]
@@ -203,16 +181,8 @@ fn an_entry_of_our_name_that_is_somebody_elses_is_refused_and_left() {
     let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
     let told = error.to_string().replace(house.home.root().as_str(), "~");
     insta::assert_snapshot!(told, @"context 'acme' in ~/kubeconfig is not of this homelab (it leads to https://10.9.8.7:6443)");
-    assert!(
-        error
-            .hint()
-            .unwrap()
-            .contains("kubectl config rename-context acme")
-    );
-    assert!(matches!(
-        kubeconfig::use_context(&house.home, "acme"),
-        Err(KubeconfigError::Foreign { .. })
-    ));
+    assert!(error.hint().unwrap().contains("kubectl config rename-context acme"));
+    assert!(matches!(kubeconfig::use_context(&house.home, "acme"), Err(KubeconfigError::Foreign { .. })));
     assert!(!kubeconfig::unmerge(&house.home, "acme").unwrap());
     assert_eq!(house.merged(), theirs);
 }
@@ -224,31 +194,20 @@ fn another_homes_context_of_the_same_name_is_foreign() {
     let before = house.merged();
     assert!(!kubeconfig::unmerge(&house.home, "acme").unwrap());
     let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
-    assert!(
-        matches!(error, KubeconfigError::Foreign { kind: "cluster", .. }),
-        "{error}"
-    );
+    assert!(matches!(error, KubeconfigError::Foreign { kind: "cluster", .. }), "{error}");
     assert_eq!(house.merged(), before);
 }
 
 #[test]
 fn a_file_that_is_no_kubeconfig_is_refused_and_left() {
     let house = House::new();
-    for text in [
-        "clusters: [",
-        "just words",
-        "- a\n- b\n",
-        "clusters: 7\n",
-        "a: 1\na: 2\n",
-        "a: 1\n---\nb: 2\n",
-    ] {
+    for text in
+        ["clusters: [", "just words", "- a\n- b\n", "clusters: 7\n", "a: 1\na: 2\n", "a: 1\n---\nb: 2\n"]
+    {
         house.kubeconfig(text);
         let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
         assert!(
-            matches!(
-                error,
-                KubeconfigError::Unparsable { .. } | KubeconfigError::Shape { .. }
-            ),
+            matches!(error, KubeconfigError::Unparsable { .. } | KubeconfigError::Shape { .. }),
             "{text:?}: {error}"
         );
         assert!(error.hint().is_some());

@@ -49,22 +49,13 @@ fn three_clients_get_the_networks_that_the_documentation_names() {
 
 #[test]
 fn subnets_go_on_to_the_end_of_the_pool_and_then_from_its_beginning() {
-    let third: Vec<u8> = full()
-        .iter()
-        .map(|instance| instance.subnet.network().octets()[2])
-        .collect();
-    assert_eq!(
-        third,
-        [60, 61, 62, 63, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59]
-    );
+    let third: Vec<u8> = full().iter().map(|instance| instance.subnet.network().octets()[2]).collect();
+    assert_eq!(third, [60, 61, 62, 63, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59]);
 }
 
 #[test]
 fn a_full_pool_is_an_error_that_says_so() {
-    let taken = Taken {
-        instances: full(),
-        host: Vec::new(),
-    };
+    let taken = Taken { instances: full(), host: Vec::new() };
     let error = claim(&checked("one-more"), &taken).unwrap_err();
     insta::assert_snapshot!(error, @"no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use");
 }
@@ -82,18 +73,9 @@ fn refusals_name_what_is_taken_and_who_has_it() {
     let taken = Taken {
         instances: vec![acme],
         host: vec![
-            HostNetwork {
-                net: net("192.168.1.0/24"),
-                interface: "eth0".to_owned(),
-            },
-            HostNetwork {
-                net: net("172.17.0.0/16"),
-                interface: "docker0".to_owned(),
-            },
-            HostNetwork {
-                net: net("10.8.0.3/32"),
-                interface: "wg0".to_owned(),
-            },
+            HostNetwork { net: net("192.168.1.0/24"), interface: "eth0".to_owned() },
+            HostNetwork { net: net("172.17.0.0/16"), interface: "docker0".to_owned() },
+            HostNetwork { net: net("10.8.0.3/32"), interface: "wg0".to_owned() },
         ],
     };
     let refused = |spec: ClusterSpec| claim(&spec.check().unwrap(), &taken).unwrap_err().to_string();
@@ -120,27 +102,10 @@ fn refusals_name_what_is_taken_and_who_has_it() {
 
 #[test]
 fn networks_that_the_host_uses_are_not_drawn() {
-    let host = [
-        ("192.168.60.0/23", "eth0"),
-        ("10.244.0.0/14", "tun0"),
-        ("10.96.1.2/32", "lo"),
-    ]
-    .map(|(text, interface)| HostNetwork {
-        net: net(text),
-        interface: interface.to_owned(),
-    });
-    let acme = claim(
-        &checked("acme"),
-        &Taken {
-            instances: Vec::new(),
-            host: host.into(),
-        },
-    )
-    .unwrap();
-    assert_eq!(
-        cidrs(&acme),
-        [net("192.168.62.0/24"), net("10.248.0.0/16"), net("10.97.0.0/16")]
-    );
+    let host = [("192.168.60.0/23", "eth0"), ("10.244.0.0/14", "tun0"), ("10.96.1.2/32", "lo")]
+        .map(|(text, interface)| HostNetwork { net: net(text), interface: interface.to_owned() });
+    let acme = claim(&checked("acme"), &Taken { instances: Vec::new(), host: host.into() }).unwrap();
+    assert_eq!(cidrs(&acme), [net("192.168.62.0/24"), net("10.248.0.0/16"), net("10.97.0.0/16")]);
 }
 
 #[test]
@@ -148,10 +113,7 @@ fn a_chosen_subnet_keeps_clear_of_the_pod_and_service_cidr_of_its_own_instance()
     for subnet in ["10.244.0.0/24", "10.96.3.0/24"] {
         let spec = ClusterSpec::new("acme").subnet(subnet).check().unwrap();
         let [subnet, pods, services] = cidrs(&claim(&spec, &Taken::default()).unwrap());
-        assert!(
-            !overlap(&subnet, &pods) && !overlap(&subnet, &services),
-            "{subnet} {pods} {services}"
-        );
+        assert!(!overlap(&subnet, &pods) && !overlap(&subnet, &services), "{subnet} {pods} {services}");
     }
 }
 
@@ -164,11 +126,7 @@ fn nodes_have_the_names_and_addresses_that_the_documentation_names() {
         assert_eq!(plan.gateway.to_string(), "192.168.60.1");
         assert_eq!(plan.api_name, "api.acme.lab");
         let line = |node: &plan::NodePlan| {
-            let role = if node.role == Role::ControlPlane {
-                "control plane"
-            } else {
-                "worker"
-            };
+            let role = if node.role == Role::ControlPlane { "control plane" } else { "worker" };
             format!("{} {} {} {role}", node.name, node.address, node.pod_cidr)
         };
         plan.nodes.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -195,17 +153,10 @@ fn the_most_workers_all_have_addresses_of_their_own() {
 
 #[test]
 fn objects_on_the_host_never_mix_up_homes_or_names_with_a_common_beginning() {
-    let id = |home: &str, name: &str| plan::InstanceId {
-        home: home.to_owned(),
-        name: name.to_owned(),
-    };
+    let id = |home: &str, name: &str| plan::InstanceId { home: home.to_owned(), name: name.to_owned() };
     let ids = [id("aaaaaa", "a"), id("aaaaaa", "a-1"), id("bbbbbb", "a")];
     for one in &ids {
-        assert!(
-            one.link().len() <= 15,
-            "{} does not fit an interface name",
-            one.link()
-        );
+        assert!(one.link().len() <= 15, "{} does not fit an interface name", one.link());
         for other in ids.iter().filter(|other| *other != one) {
             assert_ne!(one.link(), other.link());
             assert!(!other.scope().starts_with(&format!("{}.", one.scope())));

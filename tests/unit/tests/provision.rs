@@ -27,20 +27,12 @@ fn lab() -> Lab {
     house.kubeconfig(FOREIGN);
     let engine = SimulatedEngine::new(house.home.id());
     let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
-    Lab {
-        house,
-        engine,
-        provisioner,
-    }
+    Lab { house, engine, provisioner }
 }
 
 impl Lab {
     async fn up(&self, name: &str) -> Result<provisioner::Cluster, ProvisionError> {
-        let spec = ClusterSpec::new(name)
-            .workers(2)
-            .engine(EngineKind::Simulated)
-            .check()
-            .unwrap();
+        let spec = ClusterSpec::new(name).workers(2).engine(EngineKind::Simulated).check().unwrap();
         self.provisioner.create(&spec, None).await
     }
 
@@ -53,10 +45,7 @@ impl Lab {
         assert_eq!(left, 0, "folders of instances are left");
         assert!(!self.house.home.active_context().exists());
         let merged = self.house.merged();
-        assert!(
-            merged.starts_with("contexts:\n- name: work\n  context: {cluster: work}\n"),
-            "{merged}"
-        );
+        assert!(merged.starts_with("contexts:\n- name: work\n  context: {cluster: work}\n"), "{merged}");
         assert!(!merged.contains("acme"), "{merged}");
     }
 }
@@ -69,10 +58,7 @@ async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
     assert_eq!(cluster.instance.state, State::Running);
     assert_eq!(cluster.nodes.len(), 3);
     let isolated = std::fs::read_to_string(&cluster.kubeconfig).unwrap();
-    assert!(
-        isolated.contains("server: https://192.168.60.10:6443"),
-        "{isolated}"
-    );
+    assert!(isolated.contains("server: https://192.168.60.10:6443"), "{isolated}");
     assert!(lab.house.merged().contains("name: acme"));
     assert!(lab.house.merged().contains("current-context: work"));
 
@@ -80,17 +66,11 @@ async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
     assert_eq!(elsewhere.attach("acme").await.unwrap().plan, cluster.plan);
     assert!(elsewhere.destroy("acme").await.unwrap());
     lab.assert_empty().await;
-    assert!(
-        !elsewhere.destroy("acme").await.unwrap(),
-        "there is nothing left to destroy"
-    );
+    assert!(!elsewhere.destroy("acme").await.unwrap(), "there is nothing left to destroy");
 
     let mut stages = Vec::new();
     while let Ok(event) = events.try_recv() {
-        if let Event::StageStarted {
-            stage, node: None, ..
-        } = event
-        {
+        if let Event::StageStarted { stage, node: None, .. } = event {
             stages.push(stage);
         }
     }
@@ -101,11 +81,7 @@ async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
 #[tokio::test]
 async fn bringing_up_runs_these_commands_in_this_order() {
     let lab = lab();
-    let spec = ClusterSpec::new("acme")
-        .workers(1)
-        .engine(EngineKind::Simulated)
-        .check()
-        .unwrap();
+    let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
     lab.provisioner.create(&spec, None).await.unwrap();
     let commands = lab.engine.commands();
     // Tokens are drawn anew each time.
@@ -128,10 +104,7 @@ async fn a_second_cluster_of_a_name_is_refused_and_the_first_one_is_left_alone()
     lab.up("acme").await.unwrap();
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing));
-    assert_eq!(
-        error.source.to_string(),
-        "name acme already in use by instance 'acme'"
-    );
+    assert_eq!(error.source.to_string(), "name acme already in use by instance 'acme'");
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Running);
     assert_eq!(lab.engine.sightings().await.unwrap().len(), 3);
@@ -143,10 +116,7 @@ async fn a_destroy_that_fails_keeps_the_entry_and_can_be_repeated() {
     lab.up("acme").await.unwrap();
     let _faulty = lab.engine.clone().with_fault(Fault::Destroy);
     let error = lab.provisioner.destroy("acme").await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "take down acme: injected failure: destroy, once"
-    );
+    assert_eq!(error.to_string(), "take down acme: injected failure: destroy, once");
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Destroying);
     assert!(lab.provisioner.destroy("acme").await.unwrap());
@@ -170,45 +140,18 @@ async fn clusters_side_by_side_share_nothing_and_go_alone() {
 async fn reaping_takes_the_abandoned_and_the_unexplained_and_nothing_else() {
     let lab = lab();
     let owner = Owner::current("run-1").unwrap();
-    let dead = Owner {
-        start_time: owner.start_time + 1,
-        ..owner.clone()
-    };
-    let spec = |name: &str| {
-        ClusterSpec::new(name)
-            .workers(0)
-            .engine(EngineKind::Simulated)
-            .check()
-            .unwrap()
-    };
-    for (name, owner) in [
-        ("operators", None),
-        ("running", Some(owner)),
-        ("abandoned", Some(dead)),
-    ] {
+    let dead = Owner { start_time: owner.start_time + 1, ..owner.clone() };
+    let spec = |name: &str| ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
+    for (name, owner) in [("operators", None), ("running", Some(owner)), ("abandoned", Some(dead))] {
         lab.provisioner.create(&spec(name), owner).await.unwrap();
     }
-    lab.engine
-        .create(&crate::given::planned("unexplained", &lab.house.home))
-        .await
-        .unwrap();
+    lab.engine.create(&crate::given::planned("unexplained", &lab.house.home)).await.unwrap();
     let reaped = lab.provisioner.reap().await.unwrap();
-    let reaped: Vec<(String, bool)> = reaped
-        .into_iter()
-        .map(|reaped| (reaped.instance, reaped.outcome.is_ok()))
-        .collect();
-    assert_eq!(
-        reaped,
-        [("abandoned".to_owned(), true), ("unexplained".to_owned(), true)]
-    );
-    let left: Vec<String> = lab
-        .provisioner
-        .registry()
-        .instances()
-        .unwrap()
-        .into_iter()
-        .map(|instance| instance.name)
-        .collect();
+    let reaped: Vec<(String, bool)> =
+        reaped.into_iter().map(|reaped| (reaped.instance, reaped.outcome.is_ok())).collect();
+    assert_eq!(reaped, [("abandoned".to_owned(), true), ("unexplained".to_owned(), true)]);
+    let left: Vec<String> =
+        lab.provisioner.registry().instances().unwrap().into_iter().map(|instance| instance.name).collect();
     assert_eq!(left, ["operators", "running"]);
     assert_eq!(lab.engine.sightings().await.unwrap().len(), 2);
 }

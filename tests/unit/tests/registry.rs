@@ -14,10 +14,7 @@ use crate::given::{House, checked, instance, now, wide_pools};
 
 fn claim(registry: &Registry, name: &str) -> Result<Instance, RegistryError> {
     registry.claim(|there| {
-        let taken = Taken {
-            instances: there.to_vec(),
-            host: Vec::new(),
-        };
+        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
         plan::claim(&checked(name), &taken, &wide_pools(), None, now())
     })
 }
@@ -69,29 +66,15 @@ fn the_file_has_the_documented_format_and_is_for_its_owner_alone() {
     registry
         .update("globex", |globex| {
             globex.state = State::Running;
-            globex.owner = Some(Owner {
-                pid: 7,
-                start_time: 8,
-                boot_id: "b".to_owned(),
-                run_id: "r".to_owned(),
-            });
+            globex.owner =
+                Some(Owner { pid: 7, start_time: 8, boot_id: "b".to_owned(), run_id: "r".to_owned() });
         })
         .unwrap();
     insta::assert_snapshot!(std::fs::read_to_string(house.home.registry()).unwrap());
-    for path in [
-        house.home.registry(),
-        format!("{}.lock", house.home.registry()).into(),
-    ] {
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600,
-            "{path}"
-        );
+    for path in [house.home.registry(), format!("{}.lock", house.home.registry()).into()] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path}");
     }
-    assert_eq!(
-        std::fs::metadata(house.home.root()).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(std::fs::metadata(house.home.root()).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
@@ -102,12 +85,7 @@ fn nothing_but_the_ledger_and_its_lock_is_left_in_the_folder() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(
-        names,
-        ["instances.json", "instances.json.lock"]
-            .map(str::to_owned)
-            .into()
-    );
+    assert_eq!(names, ["instances.json", "instances.json.lock"].map(str::to_owned).into());
 }
 
 #[test]
@@ -124,10 +102,7 @@ fn a_refused_claim_records_nothing() {
 fn a_name_is_not_claimed_twice_even_if_the_decision_allows_it() {
     let (_house, registry) = two();
     let error = registry.claim(|there| Ok(there[0].clone())).unwrap_err();
-    assert!(
-        matches!(error, RegistryError::Plan(PlanError::InUse { what: "name", .. })),
-        "{error}"
-    );
+    assert!(matches!(error, RegistryError::Plan(PlanError::InUse { what: "name", .. })), "{error}");
 }
 
 #[test]
@@ -147,22 +122,15 @@ fn fields_of_newer_versions_survive_at_all_levels() {
     altered["instances"][0]["owner"] =
         json!({ "pid": 7, "startTime": 8, "bootId": "b", "runId": "r", "colour": "of the owner" });
     write(&house, &altered);
-    registry
-        .update("acme", |acme| acme.state = State::Running)
-        .unwrap();
+    registry.update("acme", |acme| acme.state = State::Running).unwrap();
     claim(&registry, "initech").unwrap();
     registry.release("globex").unwrap();
     let after = file(&house);
     altered["instances"][0]["state"] = json!("running");
     assert_eq!(after["colour"], altered["colour"]);
     assert_eq!(after["instances"][0], altered["instances"][0]);
-    registry
-        .update("acme", |acme| acme.k8s.version = "v9".to_owned())
-        .unwrap();
-    assert_eq!(
-        file(&house)["instances"][0]["k8s"]["colour"],
-        json!(["of", 1, "part"])
-    );
+    registry.update("acme", |acme| acme.k8s.version = "v9".to_owned()).unwrap();
+    assert_eq!(file(&house)["instances"][0]["k8s"]["colour"], json!(["of", 1, "part"]));
 }
 
 #[test]
@@ -188,9 +156,7 @@ fn claims_from_many_threads_never_share_anything_and_none_is_lost() {
                 for i in 0..CLAIMS {
                     let name = format!("t{thread}-{i}");
                     claim(&registry, &name).unwrap();
-                    registry
-                        .update(&name, |instance| instance.state = State::Running)
-                        .unwrap();
+                    registry.update(&name, |instance| instance.state = State::Running).unwrap();
                     assert!(registry.find(&name).unwrap().is_some());
                     if i % 3 == 0 {
                         registry.release(&name).unwrap().unwrap();
@@ -205,11 +171,7 @@ fn claims_from_many_threads_never_share_anything_and_none_is_lost() {
         .iter()
         .flat_map(|instance| [instance.subnet, instance.k8s.pod_cidr, instance.k8s.service_cidr])
         .collect();
-    assert_eq!(
-        cidrs.len(),
-        3 * instances.len(),
-        "blocks of one size overlap only if they are equal"
-    );
+    assert_eq!(cidrs.len(), 3 * instances.len(), "blocks of one size overlap only if they are equal");
     assert!(instances.iter().all(|instance| instance.state == State::Running));
 }
 

@@ -20,55 +20,33 @@ fn a_wish_with_nothing_but_a_name_becomes_a_multi_node_cluster_with_three_worker
 fn every_problem_is_reported_at_once() {
     let spec = ClusterSpec {
         kubernetes: Some("v1.2.3".to_owned()),
-        ..ClusterSpec::new("Acme Inc")
-            .subnet("192.168.60.7/24")
-            .tld_prefix("-x")
-            .workers(200)
+        ..ClusterSpec::new("Acme Inc").subnet("192.168.60.7/24").tld_prefix("-x").workers(200)
     };
     let error = refused(&spec);
     let fields: Vec<&str> = error.problems.iter().map(|problem| problem.field).collect();
     assert_eq!(fields, ["name", "tldPrefix", "subnet", "workers", "version"]);
     let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        error.to_string(),
-        format!("the spec has 5 problems: {}", problems.join("; "))
-    );
+    assert_eq!(error.to_string(), format!("the spec has 5 problems: {}", problems.join("; ")));
     insta::assert_snapshot!(problems.join("\n"));
 }
 
 #[test]
 fn one_problem_is_said_in_the_singular() {
     let error = refused(&ClusterSpec::new("acme").topology(Topology::Single).workers(1));
-    insta::assert_snapshot!(error, @"the spec has a problem: workers '1' k8s-single has no workers; ask for k8s-multi");
+    insta::assert_snapshot!(error, @"the spec has a problem: workers '1' cannot be: k8s-single has no workers; ask for k8s-multi");
 }
 
 #[test]
 fn names_that_are_no_dns_labels_are_refused_with_the_reason() {
-    let reasons = [
-        "",
-        "Acme",
-        "acme.lab",
-        "-acme",
-        "acme-",
-        "ac me",
-        "äcme",
-        &"a".repeat(41),
-        &"a".repeat(64),
-    ]
-    .map(|name| refused(&ClusterSpec::new(name)).to_string());
+    let reasons =
+        ["", "Acme", "acme.lab", "-acme", "acme-", "ac me", "äcme", &"a".repeat(41), &"a".repeat(64)]
+            .map(|name| refused(&ClusterSpec::new(name)).to_string());
     insta::assert_snapshot!(reasons.join("\n"));
 }
 
 #[test]
 fn subnets_that_cannot_be_are_refused_with_the_reason() {
-    let subnets = [
-        "192.168.60",
-        "192.168.60.1/24",
-        "192.168.48.0/20",
-        "8.8.8.0/24",
-        "fd00::/64",
-        "",
-    ];
+    let subnets = ["192.168.60", "192.168.60.1/24", "192.168.48.0/20", "8.8.8.0/24", "fd00::/64", ""];
     let reasons = subnets.map(|subnet| refused(&ClusterSpec::new("acme").subnet(subnet)).to_string());
     insta::assert_snapshot!(reasons.join("\n"));
 }

@@ -49,8 +49,7 @@ impl Build {
             }
         };
         progress.finish().await;
-        app.printer
-            .done(&format!("the node image is at {}", words::own_path(&built?.root)));
+        app.printer.done(&format!("the node image is at {}", words::own_path(&built?.root)));
         Ok(Exit::Ok)
     }
 }

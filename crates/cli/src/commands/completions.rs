@@ -20,12 +20,7 @@ pub(crate) struct Completions {
 impl Completions {
     pub(crate) fn run(self, app: &App) -> Exit {
         let mut script = Vec::new();
-        clap_complete::generate(
-            self.shell,
-            &mut crate::args::Args::command(),
-            "homelab",
-            &mut script,
-        );
+        clap_complete::generate(self.shell, &mut crate::args::Args::command(), "homelab", &mut script);
         app.printer.result(&String::from_utf8_lossy(&script));
         Exit::Ok
     }

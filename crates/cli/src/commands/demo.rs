@@ -49,11 +49,7 @@ pub(crate) enum DemoError {
     Control { client: &'static str, output: PodOutput },
     /// What must not answer did.
     #[error("LEAK: a pod in {client} reached {other}\n{output}")]
-    Leak {
-        client: &'static str,
-        other: &'static str,
-        output: PodOutput,
-    },
+    Leak { client: &'static str, other: &'static str, output: PodOutput },
     /// The host has something left of it.
     #[error("left on this host: {0}")]
     Left(String),
@@ -69,10 +65,8 @@ impl Demo {
         let (to, events) = unbounded_channel();
         let progress = tokio::spawn(follow(events, printer.clone()));
         let client = |name| ClusterSpec::new(name).topology(self.topology);
-        let fixture = MultiClusterFixture::builder()
-            .cluster(client("acme"))
-            .cluster(client("globex"))
-            .events(to);
+        let fixture =
+            MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex")).events(to);
         let toured = fixture.run(async |fx| tour(fx, printer).await).await;
         if let Ok(Some(progress)) = progress.await {
             progress.finish().await;
@@ -80,10 +74,7 @@ impl Demo {
         match toured {
             Ok(names) => nothing_is_left(app, &names).await,
             Err(DemoError::Fixture(FixtureError::Interrupted(signal))) => {
-                printer.line(
-                    Mark::Bad,
-                    &format!("{signal}: the tour is over, and its clusters are gone"),
-                );
+                printer.line(Mark::Bad, &format!("{signal}: the tour is over, and its clusters are gone"));
                 Ok(Exit::Interrupted)
             }
             Err(error) => Err(error.into()),
@@ -114,28 +105,18 @@ async fn tour(fx: &MultiClusterFixture, printer: &Printer) -> Result<Vec<String>
     let (acme, globex) = (Client::of(fx, "acme"), Client::of(fx, "globex"));
     for (client, other) in [(&acme, &globex), (&globex, &acme)] {
         let (name, neighbour) = (client.name, other.name);
-        printer.result(&format!(
-            "\nA pod in {name} pings {name}'s first node, {}:\n",
-            client.node
-        ));
+        printer.result(&format!("\nA pod in {name} pings {name}'s first node, {}:\n", client.node));
         let output = client.ping(client.node).await?;
         printer.result(&quoted(&output.stdout));
         if output.exit_code != 0 || !output.stdout.contains(" 0% packet loss") {
             return Err(DemoError::Control { client: name, output });
         }
         printer.done("it answers: pods run, and ping works");
-        printer.result(&format!(
-            "A pod in {name} pings {neighbour}'s first node, {}:\n",
-            other.node
-        ));
+        printer.result(&format!("A pod in {name} pings {neighbour}'s first node, {}:\n", other.node));
         let output = client.ping(other.node).await?;
         printer.result(&quoted(&output.stdout));
         if !output.stdout.contains("UNREACHABLE") {
-            return Err(DemoError::Leak {
-                client: name,
-                other: neighbour,
-                output,
-            });
+            return Err(DemoError::Leak { client: name, other: neighbour, output });
         }
         printer.done(&format!("it does not answer: {name} cannot reach {neighbour}"));
     }
@@ -153,47 +134,33 @@ struct Client<'a> {
 impl<'a> Client<'a> {
     fn of(fx: &'a MultiClusterFixture, name: &'static str) -> Self {
         let cluster = fx.cluster(name);
-        Self {
-            name,
-            cluster,
-            node: cluster.nodes()[0].ip(),
-        } // a cluster has at least one node
+        Self { name, cluster, node: cluster.nodes()[0].ip() } // a cluster has at least one node
     }
 
     async fn ping(&self, address: Ipv4Addr) -> Result<PodOutput, DemoError> {
         let ran = self.cluster.run_pod(ping(address)).await;
-        ran.map_err(|source| DemoError::Pod {
-            client: self.name,
-            source,
-        })
+        ran.map_err(|source| DemoError::Pod { client: self.name, source })
     }
 }
 
 /// The lines of a ping that say something, indented.
 fn quoted(stdout: &str) -> String {
-    let lines = stdout
-        .lines()
-        .filter(|line| line.contains("packet loss") || line.contains("UNREACHABLE"));
+    let lines = stdout.lines().filter(|line| line.contains("packet loss") || line.contains("UNREACHABLE"));
     lines.map(|line| format!("    {line}\n")).collect()
 }
 
 async fn nothing_is_left(app: &App, names: &[String]) -> Result<Exit, CliError> {
     let sightings = app.provisioner.engine().sightings().await?;
-    let left = sightings
-        .iter()
-        .filter(|one| names.contains(&one.instance))
-        .map(ToString::to_string);
+    let left = sightings.iter().filter(|one| names.contains(&one.instance)).map(ToString::to_string);
     let entries = app.provisioner.registry().list()?;
     let entries = entries.iter().filter_map(|entry| entry.name());
-    let entries = entries
-        .filter(|name| names.iter().any(|ours| ours == name))
-        .map(|name| format!("entry {name}"));
+    let entries =
+        entries.filter(|name| names.iter().any(|ours| ours == name)).map(|name| format!("entry {name}"));
     let left: Vec<String> = left.chain(entries).collect();
     if !left.is_empty() {
         return Err(DemoError::Left(words::list(&left)).into());
     }
-    app.printer
-        .done("gone: no container, network namespace, link or registry entry of theirs is left");
+    app.printer.done("gone: no container, network namespace, link or registry entry of theirs is left");
     Ok(Exit::Ok)
 }
 

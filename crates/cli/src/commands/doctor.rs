@@ -30,11 +30,7 @@ impl Doctor {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let checks = checks(&facts(app).await);
         for check in &checks {
-            let remedy = check
-                .remedy
-                .as_ref()
-                .map(|remedy| format!(": {remedy}"))
-                .unwrap_or_default();
+            let remedy = check.remedy.as_ref().map(|remedy| format!(": {remedy}")).unwrap_or_default();
             let mark = match check.grade {
                 Grade::Good => "✓",
                 Grade::Note => "·",
@@ -47,8 +43,7 @@ impl Doctor {
             app.printer.line(Mark::Good, "this host can run clusters");
             return Ok(Exit::Ok);
         }
-        app.printer
-            .line(Mark::Bad, &format!("{} to put right", words::count(bad, "thing")));
+        app.printer.line(Mark::Bad, &format!("{} to put right", words::count(bad, "thing")));
         Ok(Exit::CouldNotRun)
     }
 }
@@ -57,14 +52,9 @@ async fn facts(app: &App) -> Facts {
     let (home, assets) = (app.home(), app.provisioner.assets());
     let to_run = app.provisioner.preflight().await;
     let missing = tools::missing_to_build(app.provisioner.runner().as_ref()).await;
-    let to_build = missing.iter().map(|tool| Lack {
-        what: tool.name.to_owned(),
-        remedy: tool.remedy(),
-    });
+    let to_build = missing.iter().map(|tool| Lack { what: tool.name.to_owned(), remedy: tool.remedy() });
     // What is needed for both is said once.
-    let to_build = to_build
-        .filter(|lack| !to_run.iter().any(|other| other.what == lack.what))
-        .collect();
+    let to_build = to_build.filter(|lack| !to_run.iter().any(|other| other.what == lack.what)).collect();
     Facts {
         to_build,
         to_run,
@@ -103,11 +93,6 @@ fn available_memory() -> Option<u64> {
 
 /// The space below the nearest folder that exists.
 fn free(folder: &Utf8Path) -> Option<(String, u64)> {
-    let stat = folder
-        .ancestors()
-        .find_map(|folder| rustix::fs::statvfs(folder.as_str()).ok())?;
-    Some((
-        words::own_path(folder),
-        stat.f_bavail * stat.f_frsize / (1024 * 1024),
-    ))
+    let stat = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder.as_str()).ok())?;
+    Some((words::own_path(folder), stat.f_bavail * stat.f_frsize / (1024 * 1024)))
 }

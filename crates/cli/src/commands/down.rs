@@ -48,11 +48,8 @@ async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
     app.must_be_root()?;
     let before = app.provisioner.registry().find(name)?;
     let sightings = app.provisioner.engine().sightings().await?;
-    let sightings: Vec<String> = sightings
-        .iter()
-        .filter(|one| one.instance == name)
-        .map(ToString::to_string)
-        .collect();
+    let sightings: Vec<String> =
+        sightings.iter().filter(|one| one.instance == name).map(ToString::to_string).collect();
     if before.is_none() && sightings.is_empty() && !app.home().instance(name).exists() {
         return Err(app.unknown(name));
     }
@@ -69,18 +66,12 @@ async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
     progress.finish().await;
     destroyed?;
     let mut removed = sightings;
-    removed.extend(before.map(|instance| {
-        format!(
-            "context {}, subnet {}",
-            instance.k8s.kubeconfig_context, instance.subnet
-        )
-    }));
-    app.printer.done(&format!("{name} is down; removed:"));
-    app.printer.result(
-        &removed
-            .iter()
-            .map(|what| format!("  {what}\n"))
-            .collect::<String>(),
+    removed.extend(
+        before.map(|instance| {
+            format!("context {}, subnet {}", instance.k8s.kubeconfig_context, instance.subnet)
+        }),
     );
+    app.printer.done(&format!("{name} is down; removed:"));
+    app.printer.result(&removed.iter().map(|what| format!("  {what}\n")).collect::<String>());
     Ok(Exit::Ok)
 }

@@ -48,8 +48,7 @@ impl List {
             Format::Text => {
                 app.printer.result(&text(&entries, now));
                 if entries.is_empty() {
-                    app.printer
-                        .hint("there are no instances yet: `homelab up NAME` makes one");
+                    app.printer.hint("there are no instances yet: `homelab up NAME` makes one");
                 }
             }
             Format::Json => app.printer.result(&super::json(&ListView::of(&entries, now))),
@@ -59,9 +58,7 @@ impl List {
 }
 
 fn text(entries: &[Entry], now: Timestamp) -> String {
-    let header = ["NAME", "TOPOLOGY", "SUBNET", "STATUS", "UPTIME"]
-        .map(str::to_owned)
-        .to_vec();
+    let header = ["NAME", "TOPOLOGY", "SUBNET", "STATUS", "UPTIME"].map(str::to_owned).to_vec();
     let rows = entries.iter().map(|entry| match entry {
         Entry::Sound(instance) => vec![
             instance.name.clone(),
@@ -95,11 +92,7 @@ struct ListView {
 #[serde(untagged)]
 enum EntryView {
     Sound(Box<InstanceView>),
-    Broken {
-        name: Option<String>,
-        status: &'static str,
-        error: String,
-    },
+    Broken { name: Option<String>, status: &'static str, error: String },
 }
 
 /// An instance for programs.
@@ -149,16 +142,11 @@ impl ListView {
     fn of(entries: &[Entry], now: Timestamp) -> Self {
         let view = |entry: &Entry| match entry {
             Entry::Sound(instance) => EntryView::Sound(Box::new(InstanceView::of(instance, now))),
-            Entry::Broken { name, error } => EntryView::Broken {
-                name: name.clone(),
-                status: "broken",
-                error: error.clone(),
-            },
+            Entry::Broken { name, error } => {
+                EntryView::Broken { name: name.clone(), status: "broken", error: error.clone() }
+            }
         };
-        Self {
-            version: 1,
-            instances: entries.iter().map(view).collect(),
-        }
+        Self { version: 1, instances: entries.iter().map(view).collect() }
     }
 }
 
@@ -183,10 +171,7 @@ mod tests {
     fn some() -> Vec<Entry> {
         vec![
             instance("acme", "k8s-multi", 60, "running"),
-            Entry::Broken {
-                name: Some("globex".to_owned()),
-                error: "missing field `subnet`".to_owned(),
-            },
+            Entry::Broken { name: Some("globex".to_owned()), error: "missing field `subnet`".to_owned() },
             instance("personal", "k8s-single", 62, "creating"),
         ]
     }

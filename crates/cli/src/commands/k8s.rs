@@ -1,6 +1,7 @@
 //! `homelab k8s …`: contexts and kubeconfigs, and the long spelling of `up`.
 
 use clap::{Args, Subcommand};
+use provisioner::events::Event;
 use provisioner::kubeconfig;
 
 use super::{name, up::Up};
@@ -46,16 +47,12 @@ impl UseContext {
         let instance = app.find(&self.name)?;
         let home = app.home();
         if !home.isolated_kubeconfig(&self.name).exists() {
-            return Err(CliError::NoKubeconfig {
-                name: self.name,
-                state: instance.state.to_string(),
-            });
+            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
         }
         let contexts = kubeconfig::use_context(home, &self.name)?;
-        let (active, merged) = (
-            words::own_path(&home.active_context()),
-            words::own_path(home.merged_kubeconfig()),
-        );
+        app.provisioner.events().publish(Event::KubeconfigContextSwitched { instance: self.name.clone() });
+        let (active, merged) =
+            (words::own_path(&home.active_context()), words::own_path(home.merged_kubeconfig()));
         for line in switched(&self.name, &active, &merged, &contexts) {
             app.printer.done(&line);
         }
@@ -95,13 +92,9 @@ impl Kubeconfig {
         let instance = app.find(&self.name)?;
         let path = app.home().isolated_kubeconfig(&self.name);
         let Ok(text) = std::fs::read_to_string(&path) else {
-            return Err(CliError::NoKubeconfig {
-                name: self.name,
-                state: instance.state.to_string(),
-            });
+            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
         };
-        app.printer
-            .result(&if self.path { format!("{path}\n") } else { text });
+        app.printer.result(&if self.path { format!("{path}\n") } else { text });
         Ok(Exit::Ok)
     }
 }

@@ -23,11 +23,7 @@ pub(crate) struct Kubectl {
     #[arg(value_parser = name)]
     name: String,
     /// What kubectl is told
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "KUBECTL ARGUMENTS"
-    )]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "KUBECTL ARGUMENTS")]
     pub(crate) arguments: Vec<String>,
 }
 
@@ -36,10 +32,7 @@ impl Kubectl {
         let instance = app.find(&self.name)?;
         let kubeconfig = app.home().isolated_kubeconfig(&self.name);
         if !kubeconfig.exists() {
-            return Err(CliError::NoKubeconfig {
-                name: self.name,
-                state: instance.state.to_string(),
-            });
+            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
         }
         let image = app.provisioner.assets().find().ok_or(CliError::NoNodeImage)?;
         let kubectl = Command::within(Duration::MAX, image.root.join("usr/local/bin/kubectl"))

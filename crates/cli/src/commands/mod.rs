@@ -17,9 +17,7 @@ use provisioner::spec::{CniKind, EngineKind, Label, Topology};
 
 /// An instance's name on the command line: a DNS label, so never a path.
 pub(crate) fn name(text: &str) -> Result<String, String> {
-    text.parse::<Label>()
-        .map(|label| label.to_string())
-        .map_err(|why| format!("the name {why}"))
+    text.parse::<Label>().map(|label| label.to_string()).map_err(|why| format!("the name {why}"))
 }
 
 /// A topology by its name; a wrong one is refused with all that exist.
@@ -43,9 +41,7 @@ where
 {
     PossibleValuesParser::new(all.map(|(name, _)| name)).try_map(move |text| {
         let found = all.iter().find(|(name, _)| *name == text);
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| format!("unknown: {text}"))
+        found.map(|(_, value)| *value).ok_or_else(|| format!("unknown: {text}"))
     })
 }
 

@@ -26,25 +26,15 @@ impl Reap {
             app.printer.line(Mark::Good, "nothing to reap");
         }
         let mut left = Vec::new();
-        for Reaped {
-            instance,
-            why,
-            outcome,
-        } in reaped
-        {
+        for Reaped { instance, why, outcome } in reaped {
             match outcome {
                 Ok(()) => app.printer.done(&format!("{instance} reaped: {why}")),
                 Err(error) => {
-                    app.printer
-                        .line(Mark::Bad, &format!("{instance}, {why}: {}", chain(&error)));
+                    app.printer.line(Mark::Bad, &format!("{instance}, {why}: {}", chain(&error)));
                     left.push(instance);
                 }
             }
         }
-        if left.is_empty() {
-            Ok(Exit::Ok)
-        } else {
-            Err(CliError::Left { instances: left })
-        }
+        if left.is_empty() { Ok(Exit::Ok) } else { Err(CliError::Left { instances: left }) }
     }
 }

@@ -55,11 +55,9 @@ impl Status {
             HashMap::new()
         });
         let sightings = match app.provisioner.engine().sightings().await {
-            Ok(sightings) => sightings
-                .iter()
-                .filter(|one| one.instance == self.name)
-                .map(ToString::to_string)
-                .collect(),
+            Ok(sightings) => {
+                sightings.iter().filter(|one| one.instance == self.name).map(ToString::to_string).collect()
+            }
             Err(error) => {
                 problems.push(chain(&error));
                 Vec::new()
@@ -127,12 +125,7 @@ fn nodes(plan: &ClusterPlan, ready: &HashMap<String, bool>) -> Vec<NodeView> {
 async fn readiness(first: &Node) -> Result<HashMap<String, bool>, String> {
     let columns = "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status";
     let kubectl = Command::within(Duration::from_secs(10), "kubectl")
-        .args([
-            "--kubeconfig=/etc/kubernetes/admin.conf",
-            "--request-timeout=5s",
-            "get",
-            "nodes",
-        ])
+        .args(["--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s", "get", "nodes"])
         .args(["--no-headers", "--output", columns]);
     let output = first.run(&kubectl).await.map_err(|error| chain(&error))?;
     Ok(parse_readiness(&output.text()))
@@ -149,16 +142,11 @@ fn parse_readiness(text: &str) -> HashMap<String, bool> {
 fn text(view: &StatusView, uptime: Option<i64>) -> String {
     let pair = |key: &str, value: &str| vec![key.to_owned(), value.to_owned()];
     let instance = &view.instance;
-    let since = uptime
-        .map(|seconds| format!(" for {}", words::uptime(seconds)))
-        .unwrap_or_default();
+    let since = uptime.map(|seconds| format!(" for {}", words::uptime(seconds))).unwrap_or_default();
     let mut text = table(&[
         pair("instance", &instance.name),
         pair("status", &format!("{}{since}", instance.status)),
-        pair(
-            "kubernetes",
-            &format!("{}, {}", instance.kubernetes, instance.topology),
-        ),
+        pair("kubernetes", &format!("{}, {}", instance.kubernetes, instance.topology)),
         pair("subnet", &instance.subnet),
         pair("pods", &instance.pod_cidr),
         pair("services", &instance.service_cidr),
@@ -166,9 +154,7 @@ fn text(view: &StatusView, uptime: Option<i64>) -> String {
         pair("context", &instance.context),
         pair("kubeconfig", view.kubeconfig.as_deref().unwrap_or("-")),
     ]);
-    let header = ["NODE", "ROLE", "ADDRESS", "PODS", "READY"]
-        .map(str::to_owned)
-        .to_vec();
+    let header = ["NODE", "ROLE", "ADDRESS", "PODS", "READY"].map(str::to_owned).to_vec();
     let rows = view.nodes.iter().map(|node| {
         let ready = match node.ready {
             Some(true) => "yes",
@@ -183,11 +169,7 @@ fn text(view: &StatusView, uptime: Option<i64>) -> String {
     for (title, lines) in [("on this host", &view.on_this_host), ("problems", &view.problems)] {
         if !lines.is_empty() {
             text.push_str(&format!("\n{title}\n"));
-            text.extend(
-                lines
-                    .iter()
-                    .map(|line| format!("  {}\n", line.replace('\n', "\n  "))),
-            );
+            text.extend(lines.iter().map(|line| format!("  {}\n", line.replace('\n', "\n  "))));
         }
     }
     text
@@ -200,10 +182,7 @@ mod tests {
     #[test]
     fn readiness_is_read_from_two_columns() {
         let ready = parse_readiness("acme-cp-1   True\nacme-w-1    Unknown\n");
-        assert_eq!(
-            ready,
-            HashMap::from([("acme-cp-1".to_owned(), true), ("acme-w-1".to_owned(), false)])
-        );
+        assert_eq!(ready, HashMap::from([("acme-cp-1".to_owned(), true), ("acme-w-1".to_owned(), false)]));
     }
 
     #[test]

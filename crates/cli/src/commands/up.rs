@@ -75,11 +75,7 @@ impl Up {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let spec = self.spec().check()?;
         app.must_be_root()?;
-        let attempt = Attempt {
-            app,
-            spec,
-            owner: Owner::current(run_id()).map_err(CliError::Owner)?,
-        };
+        let attempt = Attempt { app, spec, owner: Owner::current(run_id()).map_err(CliError::Owner)? };
         let mut signals = Signals::listen()?;
         let progress = Progress::of(app.provisioner.events(), &app.printer);
         let created = tokio::select! {
@@ -143,11 +139,7 @@ impl Attempt<'_> {
         }
         let undone = self.undo(signals).await?;
         match undone {
-            Undone::Entirely => Err(Box::new(ProvisionError {
-                residue: Residue::Nothing,
-                ..error
-            })
-            .into()),
+            Undone::Entirely => Err(Box::new(ProvisionError { residue: Residue::Nothing, ..error }).into()),
             Undone::Not => Ok(Exit::Interrupted),
         }
     }
@@ -191,20 +183,12 @@ fn run_id() -> String {
 }
 
 fn evidence(app: &App, name: &str, now: Timestamp) -> Utf8PathBuf {
-    app.home()
-        .root()
-        .join("evidence")
-        .join(format!("{name}-{}", now.strftime("%Y%m%dT%H%M%SZ")))
+    app.home().root().join("evidence").join(format!("{name}-{}", now.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 fn summary(cluster: &Cluster, now: Timestamp) -> String {
     let instance = &cluster.instance;
     let nodes = words::count(cluster.nodes.len(), "node");
     let took = now.duration_since(instance.created_at).unsigned_abs();
-    format!(
-        "{} is up: {nodes} on {}, {} after the claim",
-        instance.name,
-        instance.subnet,
-        words::took(took)
-    )
+    format!("{} is up: {nodes} on {}, {} after the claim", instance.name, instance.subnet, words::took(took))
 }

@@ -20,8 +20,13 @@ pub(super) fn path(cache: &Cache, component: &Component) -> Utf8PathBuf {
 }
 
 /// Builds a component's binaries; says whether they were there.
-pub(super) async fn build(cache: &Cache, component: &Component, runner: &dyn Runner) -> Result<bool, AssetsError> {
-    let (_, cached) = cache.artefact(KIND, &component.digest(), async |part| make(component, part, runner).await).await?;
+pub(super) async fn build(
+    cache: &Cache,
+    component: &Component,
+    runner: &dyn Runner,
+) -> Result<bool, AssetsError> {
+    let (_, cached) =
+        cache.artefact(KIND, &component.digest(), async |part| make(component, part, runner).await).await?;
     Ok(cached)
 }
 

@@ -11,7 +11,11 @@ use super::pins::{COMPONENTS, KUBERNETES_VERSION};
 use super::{AssetsError, NodeImage, binaries, images, root, store};
 
 /// Builds what is missing.
-pub(super) async fn all(cache: &Cache, runner: &dyn Runner, events: &Events) -> Result<NodeImage, AssetsError> {
+pub(super) async fn all(
+    cache: &Cache,
+    runner: &dyn Runner,
+    events: &Events,
+) -> Result<NodeImage, AssetsError> {
     let mut progress = Progress { events, step: 0, of: COMPONENTS.len() + 4 };
     let (debian, _) = progress.step("root file system", root::debian(cache, runner), |made| made.1).await?;
     for component in &COMPONENTS {
@@ -20,8 +24,7 @@ pub(super) async fn all(cache: &Cache, runner: &dyn Runner, events: &Events) -> 
     }
     let name = format!("node {KUBERNETES_VERSION}");
     progress.step(&name, root::build(cache, &debian, runner), |cached| *cached).await?;
-    let (archives, _) =
-        progress.step("images", images::build(cache, &debian, runner), |made| made.1).await?;
+    let (archives, _) = progress.step("images", images::build(cache, &debian, runner), |made| made.1).await?;
     progress.step("container store", store::build(cache, &archives, runner), |cached| *cached).await?;
     Ok(NodeImage {
         root: cache.path(root::KIND, &root::digest()),

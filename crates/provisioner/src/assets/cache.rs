@@ -39,7 +39,8 @@ impl Cache {
     fn sweep_unlocked(&self) -> io::Result<()> {
         for shelf in self.folder.read_dir_utf8()?.flatten().filter(|entry| entry.path().is_dir()) {
             for part in shelf.path().read_dir_utf8()?.flatten() {
-                let Some((key, _)) = part.file_name().strip_prefix('.').and_then(|name| name.split_once('.')) else {
+                let Some((key, _)) = part.file_name().strip_prefix('.').and_then(|name| name.split_once('.'))
+                else {
                     continue;
                 };
                 let lock = open(&self.lock_file(shelf.file_name(), key))?;
@@ -85,7 +86,8 @@ impl Cache {
         }
         let prefix = format!(".{}.", &digest[..16]);
         remove_leftovers(&shelf, &prefix).map_err(failed("clear", &shelf))?;
-        let part = tempfile::Builder::new().prefix(&prefix).tempdir_in(&shelf).map_err(failed("make in", &shelf))?;
+        let part =
+            tempfile::Builder::new().prefix(&prefix).tempdir_in(&shelf).map_err(failed("make in", &shelf))?;
         let path = Utf8PathBuf::from_path_buf(part.path().to_owned()).unwrap_or_default();
         make(&path).await?;
         // A node's root is entered by whoever runs in it.
@@ -181,7 +183,8 @@ mod tests {
     #[tokio::test]
     async fn a_failed_build_leaves_nothing_and_the_next_one_succeeds() {
         let (_folder, cache) = cache();
-        let broken = cache.artefact("kind", DIGEST, async |_: &Utf8Path| Err(AssetsError::Tools(Vec::new()))).await;
+        let broken =
+            cache.artefact("kind", DIGEST, async |_: &Utf8Path| Err(AssetsError::Tools(Vec::new()))).await;
         assert!(broken.is_err());
         assert_eq!(fs::read_dir(cache.folder().join("kind")).unwrap().count(), 0);
         let (_, cached) = cache.artefact("kind", DIGEST, async |_: &Utf8Path| Ok(())).await.unwrap();

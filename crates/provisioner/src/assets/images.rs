@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::digest::digest_of;
 use crate::exec::{Command, Runner};
-use crate::plan::digest_of;
 
 use super::AssetsError;
 use super::binaries;
 use super::cache::{Cache, failed};
 use super::pins::{
-    COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE, PROBE_SOURCES,
-    TOOLBOX_IMAGE,
+    COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE,
+    PROBE_SOURCES, TOOLBOX_IMAGE,
 };
 use super::sandbox::contained_with_own_run;
 
@@ -199,7 +199,14 @@ fn libraries(answer: &str) -> impl Iterator<Item = &str> {
 async fn applets(debian: &Utf8Path, bin: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
     let ask = Command::within(Duration::from_secs(30), "chroot").args([debian.as_str(), "busybox", "--list"]);
     let step = |source| AssetsError::Step { artefact: "the applets of busybox".to_owned(), source };
-    for applet in runner.run(&ask).await.map_err(step)?.text().lines().filter(|name| !["busybox", "wget"].contains(name)) {
+    for applet in runner
+        .run(&ask)
+        .await
+        .map_err(step)?
+        .text()
+        .lines()
+        .filter(|name| !["busybox", "wget"].contains(name))
+    {
         let link = bin.join(applet);
         std::os::unix::fs::symlink("busybox", &link).map_err(failed("link", &link))?;
     }

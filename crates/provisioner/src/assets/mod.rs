@@ -90,9 +90,7 @@ impl AssetsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Tools(missing) => Some(tools::remedy(missing)),
-            Self::Disk { .. } => {
-                Some("make room, or move the cache with HOMELAB_CACHE=<folder>".to_owned())
-            }
+            Self::Disk { .. } => Some("make room, or move the cache with HOMELAB_CACHE=<folder>".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room and build again: finished parts are kept".to_owned())
             }

@@ -1,6 +1,6 @@
 //! What a node is made of, and in which version: the embedded Go modules and recipes.
 
-use crate::plan::digest_of;
+use crate::digest::digest_of;
 
 /// The Kubernetes version.
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
@@ -135,7 +135,10 @@ pub(super) const COMPONENTS: [Component; 6] = [
 impl Component {
     /// The component with this name.
     pub(super) fn named(name: &str) -> &'static Self {
-        COMPONENTS.iter().find(|component| component.name == name).expect("only names of the table are asked for")
+        COMPONENTS
+            .iter()
+            .find(|component| component.name == name)
+            .expect("only names of the table are asked for")
     }
 
     /// The files of its module folder.
@@ -147,7 +150,9 @@ impl Component {
     pub(super) fn version(&self) -> &'static str {
         let line = self.go_mod.lines().map(|line| line.trim().trim_start_matches("require "));
         let mut versions = line.filter_map(|line| line.strip_prefix(self.module)?.strip_prefix(' '));
-        versions.find_map(|rest| rest.split_whitespace().next().filter(|word| word.starts_with('v'))).unwrap_or("v0")
+        versions
+            .find_map(|rest| rest.split_whitespace().next().filter(|word| word.starts_with('v')))
+            .unwrap_or("v0")
     }
 
     /// The oldest Go that builds it, as its go.mod says.
@@ -174,7 +179,8 @@ impl Component {
 
     /// What decides its binaries.
     pub(super) fn digest(&self) -> String {
-        let tools: String = self.tools.iter().map(|(package, binary)| format!("{package}={binary}\n")).collect();
+        let tools: String =
+            self.tools.iter().map(|(package, binary)| format!("{package}={binary}\n")).collect();
         digest_of([self.go_mod, self.go_sum, &tools, self.tags, &self.linker_flags()])
     }
 }
@@ -194,9 +200,8 @@ mod tests {
     fn every_tool_is_declared_in_its_module() {
         for component in &COMPONENTS {
             for (package, _) in component.tools {
-                let declared = component.go_mod.lines().any(|line| {
-                    line.trim().trim_start_matches("tool ") == *package
-                });
+                let declared =
+                    component.go_mod.lines().any(|line| line.trim().trim_start_matches("tool ") == *package);
                 assert!(declared, "{package} is no tool of assets/{}/go.mod", component.name);
             }
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::digest::digest_of;
 use crate::exec::{Command, Runner};
-use crate::plan::digest_of;
 
 use super::AssetsError;
 use super::binaries;
@@ -62,8 +62,12 @@ pub(super) async fn debian(cache: &Cache, runner: &dyn Runner) -> Result<(Utf8Pa
 /// `mmdebstrap`. Pure but for the sources it is given.
 fn mmdebstrap(into: &Utf8Path, sources: &[String]) -> Command {
     let packages = PACKAGES.lines().collect::<Vec<_>>().join(",");
-    let command = Command::within(Duration::from_secs(1200), "mmdebstrap")
-        .args(["--variant=minbase", &format!("--include={packages}"), SUITE, into.as_str()]);
+    let command = Command::within(Duration::from_secs(1200), "mmdebstrap").args([
+        "--variant=minbase",
+        &format!("--include={packages}"),
+        SUITE,
+        into.as_str(),
+    ]);
     contained(&command.args(sources))
 }
 
@@ -92,7 +96,11 @@ fn offers_suite(text: &str) -> bool {
 }
 
 /// Puts everything together; says whether it was there.
-pub(super) async fn build(cache: &Cache, debian: &Utf8Path, runner: &dyn Runner) -> Result<bool, AssetsError> {
+pub(super) async fn build(
+    cache: &Cache,
+    debian: &Utf8Path,
+    runner: &dyn Runner,
+) -> Result<bool, AssetsError> {
     let make = async |part: &Utf8Path| {
         let step = |source| AssetsError::Step { artefact: "the node's root".to_owned(), source };
         // Hard links: both trees are only ever read. What is written below replaces its link first.
@@ -127,7 +135,9 @@ fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("replace", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed("replace", path)(error));
+        }
         _ => {}
     }
     fs::write(path, text).map_err(failed("write", path))?;

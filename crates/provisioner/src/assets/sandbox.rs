@@ -9,7 +9,16 @@ use crate::exec::Command;
 
 /// Ends with the thread that starts it; all below it ends with it.
 const CONTAINED: [&str; 10] = [
-    "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--", "sh",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child=KILL",
+    "--mount-proc",
+    "--",
+    "sh",
 ];
 
 /// The command, with its processes and mounts contained. Pure.
@@ -39,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_contained_command_keeps_its_folder_and_its_environment() {
-        let command = Command::within(Duration::from_secs(1), "go").arg("build").env("A", "b").in_directory("/m");
+        let command =
+            Command::within(Duration::from_secs(1), "go").arg("build").env("A", "b").in_directory("/m");
         insta::assert_snapshot!(contained(&command).to_string(), @r#"cd /m && A=b setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc -- sh -c 'exec "$@"' sh go build"#);
     }
 }

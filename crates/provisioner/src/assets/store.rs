@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::digest::digest_of;
 use crate::exec::{Command, Runner};
-use crate::plan::digest_of;
 
 use super::AssetsError;
 use super::binaries;
@@ -24,7 +24,11 @@ pub(super) fn digest() -> String {
 }
 
 /// Prepares the store; says whether it was there.
-pub(super) async fn build(cache: &Cache, archives: &Utf8Path, runner: &dyn Runner) -> Result<bool, AssetsError> {
+pub(super) async fn build(
+    cache: &Cache,
+    archives: &Utf8Path,
+    runner: &dyn Runner,
+) -> Result<bool, AssetsError> {
     let make = async |part: &Utf8Path| {
         let bin = binaries::path(cache, Component::named("containerd"));
         let step = |source| AssetsError::Step { artefact: "the container store".to_owned(), source };

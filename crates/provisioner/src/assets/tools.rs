@@ -8,7 +8,6 @@ use crate::exec::{Command, Runner};
 
 use super::pins::COMPONENTS;
 
-
 /// A program that is not there, or too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingTool {
@@ -106,7 +105,8 @@ fn go_version(answer: &str) -> Option<(u32, u32, u32)> {
 
 /// `1.26.8` as numbers; a release candidate counts as its release.
 fn numbers(version: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = version.split('.').map(|part| part.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+    let mut parts =
+        version.split('.').map(|part| part.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
     Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
 
@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn the_oldest_go_is_the_one_that_the_most_demanding_module_names() {
-        assert!(COMPONENTS.iter().all(|component| numbers(component.go()).is_some_and(|go| go <= oldest_go())));
+        assert!(
+            COMPONENTS.iter().all(|component| numbers(component.go()).is_some_and(|go| go <= oldest_go()))
+        );
     }
 
     #[test]

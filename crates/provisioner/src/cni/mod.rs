@@ -22,7 +22,8 @@ pub trait Cni: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`CniError`] with the node that refused.
-    fn install<'a>(&'a self, nodes: &'a [Node], plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>>;
+    fn install<'a>(&'a self, nodes: &'a [Node], plan: &'a ClusterPlan)
+    -> BoxFuture<'a, Result<(), CniError>>;
 }
 
 /// The pod network that a plan asks for.

@@ -18,7 +18,11 @@ use super::{Cni, CniError};
 pub struct Routed;
 
 impl Cni for Routed {
-    fn install<'a>(&'a self, nodes: &'a [Node], plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+    fn install<'a>(
+        &'a self,
+        nodes: &'a [Node],
+        plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
             try_join_all(nodes.iter().map(|node| async move {
                 let refused = |source| CniError { node: node.name().to_owned(), source };

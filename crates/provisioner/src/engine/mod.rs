@@ -47,7 +47,11 @@ pub trait Engine: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`EngineError::Left`] with everything that could not be removed; each step is tried on its own.
-    fn destroy<'a>(&'a self, id: &'a InstanceId, folder: &'a Utf8Path) -> BoxFuture<'a, Result<(), EngineError>>;
+    fn destroy<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// What the host really has of this home's instances, whatever the registry says.
     ///

@@ -68,19 +68,13 @@ impl Host {
 impl SimulatedEngine {
     /// An engine for the instances of one home.
     pub fn new(home: impl Into<String>) -> Self {
-        Self {
-            home: home.into(),
-            host: Host::default(),
-        }
+        Self { home: home.into(), host: Host::default() }
     }
 
     /// Another home's engine on the same host.
     #[must_use]
     pub fn for_home(&self, home: impl Into<String>) -> Self {
-        Self {
-            home: home.into(),
-            host: self.host.clone(),
-        }
+        Self { home: home.into(), host: self.host.clone() }
     }
 
     /// Makes something go wrong from now on, on all clones.
@@ -110,19 +104,11 @@ impl SimulatedEngine {
     fn node(&self, plan: &ClusterPlan, place: usize) -> Node {
         let node = plan.nodes[place].clone();
         let key = (plan.id.clone(), node.name.clone());
-        Node::new(
-            node,
-            Arc::new(node::Inside {
-                host: self.host.clone(),
-                key,
-            }),
-        )
+        Node::new(node, Arc::new(node::Inside { host: self.host.clone(), key }))
     }
 
     fn nodes(&self, plan: &ClusterPlan) -> Vec<Node> {
-        (0..plan.nodes.len())
-            .map(|place| self.node(plan, place))
-            .collect()
+        (0..plan.nodes.len()).map(|place| self.node(plan, place)).collect()
     }
 
     fn make(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
@@ -133,31 +119,25 @@ impl SimulatedEngine {
         });
         for (made, node) in plan.nodes.iter().enumerate() {
             if limit == Some(made) {
-                return Err(EngineError::Injected(format!(
-                    "create, when {made} nodes were made"
-                )));
+                return Err(EngineError::Injected(format!("create, when {made} nodes were made")));
             }
             let key = (plan.id.clone(), node.name.clone());
             state.nodes.entry(key).or_insert_with(|| SimulatedNode::new(plan));
         }
         match limit {
-            Some(limit) if limit >= plan.nodes.len() => Err(EngineError::Injected(
-                "create, when all nodes were made".to_owned(),
-            )),
+            Some(limit) if limit >= plan.nodes.len() => {
+                Err(EngineError::Injected("create, when all nodes were made".to_owned()))
+            }
             _ => Ok(self.nodes(plan)),
         }
     }
 
     fn find(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let state = self.host.state();
-        let absent = plan
-            .nodes
-            .iter()
-            .find(|node| !state.nodes.contains_key(&(plan.id.clone(), node.name.clone())));
+        let absent =
+            plan.nodes.iter().find(|node| !state.nodes.contains_key(&(plan.id.clone(), node.name.clone())));
         match absent {
-            Some(node) => Err(EngineError::Absent {
-                node: node.name.clone(),
-            }),
+            Some(node) => Err(EngineError::Absent { node: node.name.clone() }),
             None => Ok(self.nodes(plan)),
         }
     }
@@ -226,11 +206,7 @@ impl Engine for SimulatedEngine {
                 let own = commands.iter().filter(|(name, _)| *name == node.name);
                 let log: String = own.map(|(_, command)| format!("{command}\n")).collect();
                 let path = into.join(&node.name).join("commands.log");
-                let failed = |source| EngineError::File {
-                    attempt: "write",
-                    path: path.clone(),
-                    source,
-                };
+                let failed = |source| EngineError::File { attempt: "write", path: path.clone(), source };
                 std::fs::create_dir_all(into.join(&node.name)).map_err(failed)?;
                 std::fs::write(&path, log).map_err(failed)?;
             }

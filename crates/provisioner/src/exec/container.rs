@@ -26,7 +26,8 @@ impl InContainer {
     /// The command as it runs on the host.
     fn on_host(&self, command: &Command) -> Command {
         let pid = self.pid.to_string();
-        let flags = ["--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"];
+        let flags =
+            ["--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"];
         let entered = flags.iter().map(|flag| (*flag).to_owned());
         let clean = ["--", "env", "-i"].map(str::to_owned);
         let environment = [

@@ -31,7 +31,11 @@ pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
 }
 
 /// Lays the cable from the host to the switch; the host's end gets the gateway's address.
-pub(super) async fn plug_host(switch: &str, link: &str, (address, prefix): Interface) -> Result<(), FabricError> {
+pub(super) async fn plug_host(
+    switch: &str,
+    link: &str,
+    (address, prefix): Interface,
+) -> Result<(), FabricError> {
     let host = Namespace::host()?;
     if host.find(link).await?.is_none() {
         let ns = Namespace::open(switch).await?;
@@ -58,7 +62,7 @@ pub(super) async fn plug_host(switch: &str, link: &str, (address, prefix): Inter
     host.address(link, address, prefix).await?;
     host.up(link).await?;
     let ns = Namespace::open(switch).await?;
-    ns.into_bridge(UPLINK).await
+    ns.plug_into_bridge(UPLINK).await
 }
 
 /// Lays the cable from a node to its switch; the node's end is its `eth0`.
@@ -87,7 +91,7 @@ pub(super) async fn plug_node(
     inside.up("lo").await?;
     inside.address(NODE_LINK, address, prefix).await?;
     inside.up(NODE_LINK).await?;
-    ns.into_bridge(&port).await
+    ns.plug_into_bridge(&port).await
 }
 
 /// Removes the host's end of a cable, and with it the other one.
@@ -179,7 +183,7 @@ impl Namespace {
     }
 
     /// `ip link set <link> master br0 up`
-    async fn into_bridge(&self, link: &str) -> Result<(), FabricError> {
+    async fn plug_into_bridge(&self, link: &str) -> Result<(), FabricError> {
         let bridge = self.index(BRIDGE).await?;
         self.change("plug link", link, |change| change.controller(bridge).up()).await
     }

@@ -17,8 +17,8 @@ use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, Ro
 
 use crate::exec::{Command, Runner};
 
-use super::cable::{self, Namespace, is};
 use super::FabricError;
+use super::cable::{self, Namespace, is};
 
 /// How the names of our links on the host begin.
 pub(super) const LINK_PREFIX: &str = "hl-";

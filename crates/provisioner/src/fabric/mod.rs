@@ -19,7 +19,7 @@ use crate::engine::{Sighting, SightingKind};
 use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId};
 
-pub use guard::{ruleset, ROUTE_PROTOCOL};
+pub use guard::{ROUTE_PROTOCOL, ruleset};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 

@@ -86,7 +86,9 @@ fn is_pinned(pin: &str) -> bool {
         && rustix::fs::statfs(pin).is_ok_and(|answer| answer.f_type.cast_unsigned() == NSFS_MAGIC)
 }
 
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let (sender, receiver) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new().name("netns".to_owned()).spawn(move || {

@@ -61,12 +61,7 @@ fn phase(part: &str) -> Command {
     command.args(["--config", CONFIG])
 }
 
-async fn put(
-    first: &Node,
-    plan: &ClusterPlan,
-    bundle: &Bundle,
-    ticket: &Ticket,
-) -> Result<(), KubeadmError> {
+async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket) -> Result<(), KubeadmError> {
     let mut files = bundle.on_node();
     files.push(File::private(CONFIG, config::cluster(plan, ticket)));
     files.push(File::public(format!("{PATCHES}/corednsdeployment.yaml"), config::coredns_patch(plan)));
@@ -85,7 +80,8 @@ async fn dns(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
 /// kubeadm is done a little earlier.
 pub(super) async fn give_pod_cidr(first: &Node, node: &Node) -> Result<(), KubeadmError> {
     let object = format!("node/{}", node.name());
-    let wait = kubectl(Duration::from_secs(65)).args(["wait", "--for", "create", "--timeout", "60s", &object]);
+    let wait =
+        kubectl(Duration::from_secs(65)).args(["wait", "--for", "create", "--timeout", "60s", &object]);
     waited(node, "the kubelet to register", first, &wait).await?;
     let cidr = node.plan().pod_cidr;
     let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });
@@ -122,7 +118,7 @@ pub(super) async fn waited(
     let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
     let state = match node.run(&look).await {
         Ok(seen) => seen.text(),
-        Err(error) => format!("its logs cannot be read: {error}"),
+        Err(_) => "the node does not answer any more".to_owned(),
     };
     Err(KubeadmError::NotReady { what, node: node.name().to_owned(), state, source })
 }

@@ -54,6 +54,7 @@ async fn join(node: &Node, plan: &ClusterPlan, control_plane: &ControlPlane) -> 
         File::public("/etc/hosts", config::hosts(plan)),
     ];
     node.put(&files).await.map_err(failed(node))?;
-    run(node, Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG])).await?;
+    run(node, Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG]))
+        .await?;
     give_pod_cidr(&control_plane.node, node).await
 }

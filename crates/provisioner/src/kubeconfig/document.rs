@@ -66,16 +66,9 @@ impl Document {
         if text.trim().is_empty() {
             return Ok(Self::empty(file));
         }
-        let source = |error| KubeconfigError::Unparsable {
-            file: file.to_owned(),
-            source: Box::new(error),
-        };
+        let source = |error| KubeconfigError::Unparsable { file: file.to_owned(), source: Box::new(error) };
         match parsed(text).map_err(source)? {
-            Value::Object(values) => Ok(Self {
-                file: file.to_owned(),
-                text: text.to_owned(),
-                values,
-            }),
+            Value::Object(values) => Ok(Self { file: file.to_owned(), text: text.to_owned(), values }),
             _ => Err(shape(file, "it is no mapping")),
         }
     }
@@ -96,10 +89,7 @@ impl Document {
 
     /// The entry of this name.
     pub(super) fn find(&self, kind: Kind, wanted: &str) -> Result<Option<&Value>, KubeconfigError> {
-        Ok(self
-            .entries(kind)?
-            .iter()
-            .find(|entry| name(entry) == Some(wanted)))
+        Ok(self.entries(kind)?.iter().find(|entry| name(entry) == Some(wanted)))
     }
 
     /// The body of the only entry of a kind.
@@ -108,10 +98,9 @@ impl Document {
             [entry] if entry.get(kind.one()).is_some_and(Value::is_object) => {
                 Ok(entry[kind.one()].as_object().cloned().unwrap_or_default())
             }
-            entries => Err(shape(
-                &self.file,
-                &format!("{} entries in {}, not one", entries.len(), kind.all()),
-            )),
+            entries => {
+                Err(shape(&self.file, &format!("{} entries in {}, not one", entries.len(), kind.all())))
+            }
         }
     }
 
@@ -120,9 +109,7 @@ impl Document {
         let cluster = match kind {
             Kind::User => return None,
             Kind::Cluster => entry,
-            Kind::Context => self
-                .find(Kind::Cluster, entry["context"]["cluster"].as_str()?)
-                .ok()??,
+            Kind::Context => self.find(Kind::Cluster, entry["context"]["cluster"].as_str()?).ok()??,
         };
         cluster["cluster"]["server"].as_str().map(str::to_owned)
     }
@@ -176,19 +163,13 @@ impl Document {
             || Some(rendered(&wanted)).filter(|text| faithful(text) && spelled_alike(&self.text, &wanted));
         let why =
             "it is not in block style, and a value in it would be spelled differently when written again";
-        self.text = text
-            .filter(faithful)
-            .or_else(anew)
-            .ok_or_else(|| shape(&self.file, why))?;
+        self.text = text.filter(faithful).or_else(anew).ok_or_else(|| shape(&self.file, why))?;
         Ok(())
     }
 }
 
 fn shape(file: &str, why: &str) -> KubeconfigError {
-    KubeconfigError::Shape {
-        file: file.to_owned(),
-        why: why.to_owned(),
-    }
+    KubeconfigError::Shape { file: file.to_owned(), why: why.to_owned() }
 }
 
 /// `yes` and `off` stay words, as in YAML 1.2; and errors must not quote lines, which hold private keys.

@@ -66,10 +66,7 @@ pub enum KubeconfigError {
 }
 
 fn leading_to(server: &Option<String>) -> String {
-    server
-        .as_ref()
-        .map(|server| format!(" (it leads to {server})"))
-        .unwrap_or_default()
+    server.as_ref().map(|server| format!(" (it leads to {server})")).unwrap_or_default()
 }
 
 impl KubeconfigError {

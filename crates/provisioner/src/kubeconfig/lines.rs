@@ -82,26 +82,16 @@ impl List {
     fn find(lines: &[String], wanted: &str) -> Option<Self> {
         let (key, comment) = lines.iter().enumerate().find_map(|(place, line)| {
             let rest = line.strip_prefix(wanted)?.strip_prefix(':')?;
-            let end = rest
-                .find(" #")
-                .or_else(|| rest.find("\t#"))
-                .unwrap_or(rest.trim_end().len());
+            let end = rest.find(" #").or_else(|| rest.find("\t#")).unwrap_or(rest.trim_end().len());
             let comment = &rest[rest[..end].trim_end().len()..];
             matches!(rest[..end].trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
         })?;
         let top_level =
             |line: &String| line.starts_with(|c: char| !c.is_whitespace() && c != '-' && c != '#');
-        let end = (key + 1..lines.len())
-            .find(|&i| top_level(&lines[i]))
-            .unwrap_or(lines.len());
+        let end = (key + 1..lines.len()).find(|&i| top_level(&lines[i])).unwrap_or(lines.len());
         let says_nothing = |i: usize| lines[i].trim().is_empty() || lines[i].trim_start().starts_with('#');
         let Some(first) = (key + 1..end).find(|&i| !says_nothing(i)) else {
-            return Some(Self {
-                key,
-                comment,
-                items: Vec::new(),
-                indent: 0,
-            });
+            return Some(Self { key, comment, items: Vec::new(), indent: 0 });
         };
         let indent = lines[first].len() - lines[first].trim_start_matches(' ').len();
         let starts: Vec<usize> = (first..end)
@@ -119,20 +109,12 @@ impl List {
             }
             start..stop
         });
-        Some(Self {
-            key,
-            comment,
-            items: items.collect(),
-            indent,
-        })
+        Some(Self { key, comment, items: items.collect(), indent })
     }
 }
 
 /// An item of a block list, as many columns to the right as the others.
 fn indented(item: &Value, indent: usize) -> String {
     let margin = " ".repeat(indent);
-    rendered(&[item])
-        .lines()
-        .map(|line| format!("{margin}{line}\n"))
-        .collect()
+    rendered(&[item]).lines().map(|line| format!("{margin}{line}\n")).collect()
 }

@@ -39,10 +39,7 @@ impl Lock {
                 return Ok(Self { path, _file: file });
             }
             if started.elapsed() > PATIENCE {
-                return Err(KubeconfigError::Locked {
-                    lock: path,
-                    waited: PATIENCE,
-                });
+                return Err(KubeconfigError::Locked { lock: path, waited: PATIENCE });
             }
             if !sweep(&path).map_err(failed("lock", &path))? {
                 // A lock that is a file's mere existence tells nobody when it goes.
@@ -61,10 +58,7 @@ impl Drop for Lock {
 
 /// Makes the lock file, locked and filled before it appears; nothing when there is one already.
 fn take(path: &Utf8Path) -> io::Result<Option<File>> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_str().is_empty())
-        .unwrap_or(Utf8Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
     new.write_all(OURS.as_bytes())?;
     new.as_file().lock()?;

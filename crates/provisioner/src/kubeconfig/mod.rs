@@ -36,10 +36,7 @@ pub fn isolated(admin_conf: &str, plan: &ClusterPlan) -> Result<String, Kubeconf
     let admin = Document::parse("the cluster's admin.conf", admin_conf)?;
     let mark = json!([mark(&plan.id)]);
     let mut cluster = admin.only(Kind::Cluster)?;
-    cluster.insert(
-        "server".to_owned(),
-        format!("https://{}:{API_PORT}", plan.api_address).into(),
-    );
+    cluster.insert("server".to_owned(), format!("https://{}:{API_PORT}", plan.api_address).into());
     cluster.insert("extensions".to_owned(), mark.clone());
     let mut user = admin.only(Kind::User)?;
     user.insert("extensions".to_owned(), mark.clone());
@@ -118,10 +115,8 @@ pub fn unmerge(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
 /// # Errors
 /// When there is no context of that name, or it is somebody else's; or a file cannot be written.
 pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigError> {
-    let missing = || KubeconfigError::NoContext {
-        path: home.merged_kubeconfig().to_owned(),
-        name: name.to_owned(),
-    };
+    let missing =
+        || KubeconfigError::NoContext { path: home.merged_kubeconfig().to_owned(), name: name.to_owned() };
     if !home.merged_kubeconfig().exists() {
         return Err(missing());
     }
@@ -129,16 +124,10 @@ pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigErr
         refuse_foreign(merged, Kind::Context, name, &home.id(), path)?;
         merged.find(Kind::Context, name)?.ok_or_else(missing)?;
         merged.set_current(name)?;
-        Ok(merged
-            .entries(Kind::Context)?
-            .iter()
-            .filter_map(document::name)
-            .map(str::to_owned)
-            .collect())
+        Ok(merged.entries(Kind::Context)?.iter().filter_map(document::name).map(str::to_owned).collect())
     })?;
     let active = home.active_context();
-    home.create_dir(home.root())
-        .map_err(failed("make folder", home.root()))?;
+    home.create_dir(home.root()).map_err(failed("make folder", home.root()))?;
     replace(home, &active, name.as_bytes()).map_err(failed("write", &active))?;
     Ok(names)
 }
@@ -193,12 +182,7 @@ fn target(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
         match path.read_link_utf8() {
             Ok(next) => path = path.parent().unwrap_or(Utf8Path::new("")).join(next),
             // EINVAL: it is no link (readlink(2)).
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::InvalidInput | io::ErrorKind::NotFound
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
                 return Ok(path);
             }
             Err(error) => return Err(error),
@@ -232,22 +216,12 @@ fn mark(id: &InstanceId) -> Value {
 
 /// Whether an entry carries the mark of this instance of this home.
 fn is_ours(kind: Kind, entry: &Value, name: &str, home: &str) -> bool {
-    let mark = mark(&InstanceId {
-        home: home.to_owned(),
-        name: name.to_owned(),
-    });
-    let marks = entry
-        .get(kind.one())
-        .and_then(|body| body.get("extensions"))
-        .and_then(Value::as_array);
+    let mark = mark(&InstanceId { home: home.to_owned(), name: name.to_owned() });
+    let marks = entry.get(kind.one()).and_then(|body| body.get("extensions")).and_then(Value::as_array);
     document::name(entry) == Some(name) && marks.is_some_and(|marks| marks.contains(&mark))
 }
 
 fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> KubeconfigError {
     let path = path.to_owned();
-    move |source| KubeconfigError::File {
-        attempt,
-        path,
-        source,
-    }
+    move |source| KubeconfigError::File { attempt, path, source }
 }

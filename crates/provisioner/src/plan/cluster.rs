@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use camino::Utf8PathBuf;
 use ipnet::Ipv4Net;
-use sha2::{Digest, Sha256};
 
+use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::Instance;
 use crate::spec::{CniKind, Durability, Topology};
@@ -48,21 +48,6 @@ impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
-}
-
-/// SHA-256 of a text, in hex.
-pub(crate) fn digest(text: &str) -> String {
-    digest_of([text])
-}
-
-/// SHA-256 of several parts, in hex; where one ends and the next begins counts.
-pub(crate) fn digest_of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.as_ref().len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Everything that is decided about a cluster before it exists.

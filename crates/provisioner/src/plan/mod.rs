@@ -16,7 +16,6 @@ use crate::registry::{Instance, K8s, Owner, State};
 use crate::spec::CheckedSpec;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role};
-pub(crate) use cluster::{digest, digest_of};
 pub use subnets::{Pool, Pools};
 
 /// Everything a new instance must keep clear of.
@@ -173,7 +172,8 @@ pub(crate) mod tests {
     pub(crate) fn acme() -> ClusterPlan {
         let spec = ClusterSpec::new("acme").workers(2).check().expect("a sound spec");
         let now = Timestamp::UNIX_EPOCH;
-        let instance = claim(&spec, &Taken::default(), &Pools::default(), None, now).expect("nothing is taken");
+        let instance =
+            claim(&spec, &Taken::default(), &Pools::default(), None, now).expect("nothing is taken");
         ClusterPlan::of(&instance, &Home::at("/home/ada/.homelab"))
     }
 }

@@ -27,7 +27,8 @@ impl<'a> Stages<'a> {
         residue: Residue,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ProvisionError> {
-        let span = tracing::info_span!("stage", %stage, cluster = self.instance, status = tracing::field::Empty);
+        let span =
+            tracing::info_span!("stage", %stage, cluster = self.instance, status = tracing::field::Empty);
         let instance = self.instance.to_owned();
         self.events.publish(Event::StageStarted { instance: instance.clone(), stage, node: None });
         let started = Instant::now();

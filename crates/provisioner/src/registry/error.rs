@@ -67,13 +67,13 @@ impl RegistryError {
                  which removes what no instance explains"
             )),
             Self::Newer { .. } => Some("use the newer homelab that wrote it".to_owned()),
-            Self::Broken { path, .. } => Some(format!(
-                "what they occupy is unknown: correct them in {path}, or remove them there"
-            )),
+            Self::Broken { path, .. } => {
+                Some(format!("what they occupy is unknown: correct them in {path}, or remove them there"))
+            }
             Self::Unknown { .. } => Some("`homelab instance list` shows the names".to_owned()),
-            Self::Plan(PlanError::InUse {
-                what: "name", value, ..
-            }) => Some(format!("`homelab down {value}` frees it; or choose another name")),
+            Self::Plan(PlanError::InUse { what: "name", value, .. }) => {
+                Some(format!("`homelab down {value}` frees it; or choose another name"))
+            }
             Self::Plan(PlanError::Exhausted { .. }) => {
                 Some("`homelab down NAME` frees what an instance has".to_owned())
             }

@@ -13,10 +13,7 @@ pub(super) const VERSION: u32 = 1;
 
 /// An entry as far as it can be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all entries are sound, and there are dozens at most"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries are sound, and there are dozens at most")]
 pub enum Entry {
     /// An instance.
     Sound(Instance),
@@ -63,11 +60,7 @@ pub(super) struct Header {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self {
-            version: VERSION,
-            instances: Vec::new(),
-            other: Map::new(),
-        }
+        Self { version: VERSION, instances: Vec::new(), other: Map::new() }
     }
 }
 
@@ -80,18 +73,12 @@ impl Ledger {
             .map(|value| {
                 let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
                 if name.is_some() && names.contains(&name) {
-                    return Entry::Broken {
-                        name,
-                        error: "another entry has the same name".to_owned(),
-                    };
+                    return Entry::Broken { name, error: "another entry has the same name".to_owned() };
                 }
                 names.push(name.clone());
                 match Instance::deserialize(value) {
                     Ok(instance) => Entry::Sound(instance),
-                    Err(error) => Entry::Broken {
-                        name,
-                        error: error.to_string(),
-                    },
+                    Err(error) => Entry::Broken { name, error: error.to_string() },
                 }
             })
             .collect()

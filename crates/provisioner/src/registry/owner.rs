@@ -14,12 +14,7 @@ impl Owner {
         let unreadable = || io::Error::other(format!("/proc/{pid}/stat is not as proc_pid_stat(5) says"));
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let start_time = Stat::parse(&stat).ok_or_else(unreadable)?.start_time;
-        Ok(Self {
-            pid,
-            start_time,
-            boot_id: boot_id()?,
-            run_id: run_id.into(),
-        })
+        Ok(Self { pid, start_time, boot_id: boot_id()?, run_id: run_id.into() })
     }
 
     /// Whether that very process still runs. A zombie does not: it will never need anything again.
@@ -42,9 +37,7 @@ impl Owner {
 }
 
 fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// The part of `/proc/<pid>/stat` that matters here (proc_pid_stat(5)).
@@ -73,12 +66,6 @@ mod tests {
     fn a_command_name_with_blanks_and_parentheses_does_not_shift_the_fields() {
         let numbers: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
         let text = format!("7 (a) R (b c) S {}", numbers.join(" "));
-        assert_eq!(
-            Stat::parse(&text),
-            Some(Stat {
-                state: 'S',
-                start_time: 22
-            })
-        );
+        assert_eq!(Stat::parse(&text), Some(Stat { state: 'S', start_time: 22 }));
     }
 }

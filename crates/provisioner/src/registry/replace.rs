@@ -14,10 +14,7 @@ use crate::home::Home;
 /// user to whom the home belongs. The folder must exist; the path must not be a symbolic link that
 /// is meant to stay one.
 pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_str().is_empty())
-        .unwrap_or(Utf8Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
     new.write_all(contents)?;
     match std::fs::metadata(path) {

@@ -21,10 +21,7 @@ pub struct Registry {
 impl Registry {
     /// The registry of a home. Nothing is read or made yet.
     pub fn in_home(home: &Home) -> Self {
-        Self {
-            path: home.registry(),
-            home: home.clone(),
-        }
+        Self { path: home.registry(), home: home.clone() }
     }
 
     /// All entries in the order in which they were claimed, broken ones with what is wrong with them.
@@ -65,12 +62,7 @@ impl Registry {
             let instance = decide(&taken)?;
             if let Some(other) = taken.iter().find(|other| other.name == instance.name) {
                 let holder = Holder::Instance(other.name.clone());
-                return Err(PlanError::InUse {
-                    what: "name",
-                    value: instance.name,
-                    holder,
-                }
-                .into());
+                return Err(PlanError::InUse { what: "name", value: instance.name, holder }.into());
             }
             ledger.push(&instance);
             Ok(instance)
@@ -83,9 +75,7 @@ impl Registry {
     /// [`RegistryError::Unknown`] when there is none; or the ledger cannot be changed.
     pub fn update(&self, name: &str, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
         self.change(|ledger| {
-            let unknown = || RegistryError::Unknown {
-                name: name.to_owned(),
-            };
+            let unknown = || RegistryError::Unknown { name: name.to_owned() };
             let (place, before) = self.place(ledger, name)?.ok_or_else(unknown)?;
             let mut after = before.clone();
             change(&mut after);
@@ -116,17 +106,11 @@ impl Registry {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ledger::default()),
             Err(source) => return Err(self.failed("read", &self.path)(source)),
         };
-        let damaged = |source| RegistryError::Damaged {
-            path: self.path.clone(),
-            source,
-        };
+        let damaged = |source| RegistryError::Damaged { path: self.path.clone(), source };
         // The version first: a newer file may differ in everything else.
         let Header { version } = serde_json::from_slice(&text).map_err(damaged)?;
         if version > VERSION {
-            return Err(RegistryError::Newer {
-                path: self.path.clone(),
-                version,
-            });
+            return Err(RegistryError::Newer { path: self.path.clone(), version });
         }
         serde_json::from_slice(&text).map_err(damaged)
     }
@@ -136,9 +120,7 @@ impl Registry {
         change: impl FnOnce(&mut Ledger) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         let root = self.home.root();
-        self.home
-            .create_dir(root)
-            .map_err(self.failed("make folder", root))?;
+        self.home.create_dir(root).map_err(self.failed("make folder", root))?;
         let lock = Utf8PathBuf::from(format!("{}.lock", self.path));
         let _held = Lock::exclusive(&self.home, &lock).map_err(self.failed("lock", &lock))?;
         let mut ledger = self.read()?;
@@ -159,10 +141,7 @@ impl Registry {
             .filter(|(_, entry)| entry.name() == Some(name))
             .collect();
         let sound = self.sound(named.iter().map(|(_, entry)| entry.clone()).collect())?;
-        Ok(named
-            .first()
-            .map(|(place, _)| *place)
-            .zip(sound.into_iter().next()))
+        Ok(named.first().map(|(place, _)| *place).zip(sound.into_iter().next()))
     }
 
     /// The entries' instances, or an error that names those that are none.
@@ -171,20 +150,14 @@ impl Registry {
         for entry in entries {
             match entry {
                 Entry::Sound(instance) => sound.push(instance),
-                Entry::Broken {
-                    name: Some(name),
-                    error,
-                } => broken.push(format!("'{name}': {error}")),
+                Entry::Broken { name: Some(name), error } => broken.push(format!("'{name}': {error}")),
                 Entry::Broken { name: None, error } => broken.push(format!("one without a name: {error}")),
             }
         }
         if broken.is_empty() {
             Ok(sound)
         } else {
-            Err(RegistryError::Broken {
-                path: self.path.clone(),
-                entries: broken,
-            })
+            Err(RegistryError::Broken { path: self.path.clone(), entries: broken })
         }
     }
 
@@ -194,10 +167,6 @@ impl Registry {
         path: &camino::Utf8Path,
     ) -> impl FnOnce(io::Error) -> RegistryError {
         let path = path.to_owned();
-        move |source| RegistryError::File {
-            attempt,
-            path,
-            source,
-        }
+        move |source| RegistryError::File { attempt, path, source }
     }
 }

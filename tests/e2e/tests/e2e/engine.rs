@@ -16,7 +16,8 @@ async fn the_container_engine_keeps_every_promise() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let home = Home::at(Utf8PathBuf::try_from(folder.path().to_owned())?);
     let assets = Assets::in_cache(Home::from_env()?.cache().to_owned());
-    let engine = ContainerEngine::new(home.id(), Pools::default().ranges().to_vec(), assets, Events::default());
+    let engine =
+        ContainerEngine::new(home.id(), Pools::default().ranges().to_vec(), assets, Events::default());
     let taken = Taken { instances: Vec::new(), host: fabric::host_networks(|_| false).await? };
     contract::engine_suite(Arc::new(engine), home, taken).await
 }

@@ -27,7 +27,8 @@ async fn acme_and_globex_reach_themselves_and_not_each_other_from_inside_a_pod()
 }
 
 #[tokio::test]
-async fn a_node_that_routes_through_its_gateway_reaches_neither_the_host_nor_the_other_client() -> anyhow::Result<()> {
+async fn a_node_that_routes_through_its_gateway_reaches_neither_the_host_nor_the_other_client()
+-> anyhow::Result<()> {
     let single = |name: &str| ClusterSpec::new(name).topology(Topology::Multi).workers(1);
     MultiClusterFixture::builder()
         .cluster(single("acme"))
@@ -39,7 +40,10 @@ async fn a_node_that_routes_through_its_gateway_reaches_neither_the_host_nor_the
             let script = format!("ip route replace default via {gateway}");
             attacker.run(&shell(&script)).await?;
             // The control: the same probe, where it must answer.
-            ensure!(reaches(attacker, acme.node("acme-cp-1").ip(), 6443).await, "the probe itself does not work");
+            ensure!(
+                reaches(attacker, acme.node("acme-cp-1").ip(), 6443).await,
+                "the probe itself does not work"
+            );
             let denied = [
                 (globex.node("globex-cp-1").ip(), 6443),
                 (globex.node("globex-cp-1").ip(), 10250),

@@ -21,7 +21,10 @@ async fn a_fixture_leaves_the_host_as_it_was(one_client: FixtureBuilder) -> anyh
     one_client
         .run(async |fx| {
             let during = Inventory::take(fx.provisioner()).await?;
-            ensure!(during.since(&before).is_some(), "an inventory that does not see a cluster proves nothing");
+            ensure!(
+                during.since(&before).is_some(),
+                "an inventory that does not see a cluster proves nothing"
+            );
             fx.cluster("acme").run_pod(PodRun::shell("true")).await?.assert_success();
             Ok(())
         })
@@ -38,14 +41,16 @@ async fn three_clusters_come_up_at_once_with_networks_of_their_own() -> anyhow::
     let builder = names.iter().fold(MultiClusterFixture::builder(), |all, name| all.cluster(single(name)));
     builder
         .run(async |fx| {
-            let mut subnets: Vec<_> = fx.clusters().iter().map(|cluster| cluster.inner().plan.subnet).collect();
+            let mut subnets: Vec<_> =
+                fx.clusters().iter().map(|cluster| cluster.inner().plan.subnet).collect();
             subnets.sort();
             subnets.dedup();
             ensure!(subnets.len() == names.len(), "two clusters share a network: {subnets:?}");
             for here in fx.clusters() {
                 for there in fx.clusters() {
                     let target = there.node(&format!("{}-main", there.name())).ip();
-                    let expected = if here.name() == there.name() { " 0% packet loss" } else { "UNREACHABLE" };
+                    let expected =
+                        if here.name() == there.name() { " 0% packet loss" } else { "UNREACHABLE" };
                     here.run_pod(ping(target)).await?.assert_output_contains(expected);
                 }
             }
@@ -63,16 +68,21 @@ async fn taking_one_cluster_down_leaves_the_others_pods_untouched() -> anyhow::R
         .run(async |fx| {
             let (acme, neighbour) = (fx.cluster("acme"), fx.cluster("acme-2"));
             neighbour.apply(STEADY).await?;
-            let running = |pod: &Pod| pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running");
+            let running =
+                |pod: &Pod| pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running");
             let before: Pod = neighbour.wait_for("steady", Duration::from_secs(60), running).await?;
             fx.provisioner().destroy(&acme.inner().instance.name).await?;
             let after: Pod = Api::default_namespaced(neighbour.client()).get("steady").await?;
             ensure!(before.metadata.uid == after.metadata.uid, "the pod was replaced");
-            let restarts = after.status.context("a status")?.container_statuses.context("containers")?[0].restart_count;
+            let restarts =
+                after.status.context("a status")?.container_statuses.context("containers")?[0].restart_count;
             ensure!(restarts == 0, "the pod was restarted {restarts} times");
             let echo = neighbour.exec("steady", &["echo", "still here"]).await?;
             echo.assert_output_contains("still here");
-            neighbour.run_pod(ping(neighbour.node("acme-2-main").ip())).await?.assert_output_contains(" 0% packet loss");
+            neighbour
+                .run_pod(ping(neighbour.node("acme-2-main").ip()))
+                .await?
+                .assert_output_contains(" 0% packet loss");
             Ok(())
         })
         .await

@@ -24,7 +24,8 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
             let fetch = PodRun::shell("wget -q -O - -T 10 http://web.default.svc.cluster.local");
             acme.run_pod(fetch).await?.assert_output_contains("hello from web");
             let short = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
-            let first_service_address = acme.inner().plan.service_cidr.hosts().next().context("a service CIDR")?;
+            let first_service_address =
+                acme.inner().plan.service_cidr.hosts().next().context("a service CIDR")?;
             acme.run_pod(short).await?.assert_output_contains(&first_service_address.to_string());
             let foreign = PodRun::shell("nslookup api.globex.lab");
             acme.run_pod(foreign).await?.assert_output_contains("NXDOMAIN");
@@ -41,7 +42,10 @@ async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_er
             let acme = fx.cluster("acme");
             let wanted = || PodRun::new("e2e.invalid/loaded:1", ["echo", "it runs"]);
             let missing = acme.run_pod(wanted()).await;
-            ensure!(matches!(missing, Err(PodError::NeverRan { .. })), "it has run without an image: {missing:?}");
+            ensure!(
+                matches!(missing, Err(PodError::NeverRan { .. })),
+                "it has run without an image: {missing:?}"
+            );
 
             let folder = tempfile::tempdir()?;
             let archive = Utf8PathBuf::try_from(folder.path().join("image.tar"))?;

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use anyhow::ensure;
+use camino::Utf8PathBuf;
 use futures::FutureExt;
 use harness::fixtures::one_client;
 use harness::inventory::Inventory;
@@ -15,12 +16,29 @@ use provisioner::registry::{RegistryError, State};
 use provisioner::spec::{ClusterSpec, Topology};
 
 #[tokio::test]
-async fn a_test_that_panics_goes_on_panicking_after_its_clusters_are_gone() -> anyhow::Result<()> {
+async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panicking() -> anyhow::Result<()> {
     let provisioner = Provisioner::new(Home::from_env()?);
     let before = Inventory::take(&provisioner).await?;
-    let test = one_client().run(async |_| -> anyhow::Result<()> { panic!("an assertion fails") });
+    let folder = tempfile::tempdir()?;
+    let evidence = Utf8PathBuf::try_from(folder.path().to_owned())?;
+    let test = one_client()
+        .evidence_in(&evidence)
+        .run(async |_| -> anyhow::Result<()> { panic!("an assertion fails") });
     let panic = AssertUnwindSafe(test).catch_unwind().await.expect_err("the panic must not be swallowed");
     ensure!(panic.downcast_ref::<&str>() == Some(&"an assertion fails"), "it is another panic");
+    let holds = |file: &str, text: &str| {
+        let found = std::fs::read_to_string(evidence.join(file));
+        ensure!(found.as_ref().is_ok_and(|found| found.contains(text)), "{file} without {text:?}: {found:?}");
+        Ok(())
+    };
+    holds("failure.txt", "an assertion fails")?;
+    holds("events.jsonl", "ClusterUp")?;
+    holds("commands.log", "kubeadm init phase certs all")?;
+    let cluster = evidence.read_dir_utf8()?.flatten().find(|entry| entry.path().is_dir());
+    let cluster = cluster.map(|entry| entry.file_name().to_owned()).unwrap_or_default();
+    holds(&format!("{cluster}/plan.txt"), "192.168.")?;
+    holds(&format!("{cluster}/overview.txt"), "coredns")?;
+    holds(&format!("{cluster}/{cluster}-main/kubelet.log"), "kubelet")?;
     left_nothing(&provisioner, &before).await
 }
 
@@ -28,7 +46,7 @@ async fn a_test_that_panics_goes_on_panicking_after_its_clusters_are_gone() -> a
 async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
     let provisioner = Provisioner::new(Home::from_env()?);
     let before = Inventory::take(&provisioner).await?;
-    let spec = ClusterSpec::new("operators").topology(Topology::Single).throw_away().check()?;
+    let spec = ClusterSpec::new("operators").topology(Topology::Single).check()?;
     provisioner.create(&spec, None).await?;
     let with_the_operators = Inventory::take(&provisioner).await?;
     let outcome = kill_a_fixture(&provisioner, &with_the_operators).await;

@@ -17,11 +17,7 @@ fn using_a_context_switches_kubectl_and_records_the_active_instance() {
     kubeconfig::clear_active(&house.home, "globex").unwrap();
     assert_eq!(active().as_deref(), Some("acme"));
     kubeconfig::unmerge(&house.home, "acme").unwrap();
-    assert!(
-        house.merged().contains("\ncurrent-context: \"\"\n"),
-        "{}",
-        house.merged()
-    );
+    assert!(house.merged().contains("\ncurrent-context: \"\"\n"), "{}", house.merged());
     kubeconfig::clear_active(&house.home, "acme").unwrap();
     kubeconfig::clear_active(&house.home, "acme").unwrap();
     assert_eq!(active(), None);
@@ -30,10 +26,7 @@ fn using_a_context_switches_kubectl_and_records_the_active_instance() {
 #[test]
 fn a_context_that_is_not_there_cannot_be_used() {
     let house = House::new();
-    assert!(matches!(
-        kubeconfig::use_context(&house.home, "acme"),
-        Err(KubeconfigError::NoContext { .. })
-    ));
+    assert!(matches!(kubeconfig::use_context(&house.home, "acme"), Err(KubeconfigError::NoContext { .. })));
     assert!(!house.home.root().exists());
     house.kubeconfig(FOREIGN);
     let error = kubeconfig::use_context(&house.home, "acme").unwrap_err();

@@ -12,10 +12,7 @@ fn an_empty_file_is_an_empty_kubeconfig_and_keeps_its_mode() {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o640)).unwrap();
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
     assert_eq!(names(&house.merged()), ["acme"]);
-    assert_eq!(
-        std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
-        0o640
-    );
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]
@@ -37,10 +34,7 @@ fn the_isolated_file_is_for_its_owner_alone() {
     kubeconfig::write_isolated(&house.home, "acme", "two\n").unwrap();
     assert_eq!(path, house.home.isolated_kubeconfig("acme"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -63,9 +57,8 @@ fn concurrent_merges_and_unmerges_lose_nothing() {
     });
     let mut left = names(&house.merged());
     left.sort();
-    let wanted: Vec<String> = (0..8)
-        .flat_map(|i| [1, 3].map(|round| format!("client-{i}-{round}")))
-        .collect();
+    let wanted: Vec<String> =
+        (0..8).flat_map(|i| [1, 3].map(|round| format!("client-{i}-{round}"))).collect();
     assert_eq!(left[..16], wanted);
     assert_eq!(left[16], "work");
 }
@@ -101,10 +94,7 @@ fn a_lock_that_never_goes_is_an_error_that_names_it() {
         error.to_string(),
         format!("{lock} exists since 5s: somebody else is changing the kubeconfig")
     );
-    assert_eq!(
-        error.hint().unwrap(),
-        format!("if no kubectl is running, remove {lock}")
-    );
+    assert_eq!(error.hint().unwrap(), format!("if no kubectl is running, remove {lock}"));
     assert_eq!(house.merged(), FOREIGN);
     assert!(std::path::Path::new(&lock).exists());
 }

@@ -26,11 +26,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn host() -> impl Strategy<Value = Vec<HostNetwork>> {
-    let net = (
-        prop_oneof![Just([192, 168]), Just([10, 244]), Just([10, 96])],
-        any::<u8>(),
-        8..=32_u8,
-    );
+    let net = (prop_oneof![Just([192, 168]), Just([10, 244]), Just([10, 96])], any::<u8>(), 8..=32_u8);
     let net = net.prop_map(|([a, b], c, size)| HostNetwork {
         net: Ipv4Net::new_assert([a, b, c, 1].into(), size.max(20)).trunc(),
         interface: "eth0".to_owned(),

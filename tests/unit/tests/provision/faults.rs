@@ -27,22 +27,11 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
     let lab = lab();
     let engine = lab.engine.clone().with_fault(fault);
     let error = lab.up("acme").await.unwrap_err();
-    assert_eq!(
-        (error.stage, error.residue),
-        (stage, Residue::Recorded),
-        "{error:?}"
-    );
-    assert_eq!(
-        error.hint().as_deref(),
-        Some("`homelab down acme` removes what was made")
-    );
+    assert_eq!((error.stage, error.residue), (stage, Residue::Recorded), "{error:?}");
+    assert_eq!(error.hint().as_deref(), Some("`homelab down acme` removes what was made"));
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Failed);
-    assert_eq!(
-        lab.house.merged(),
-        FOREIGN,
-        "a cluster that did not come up has no context"
-    );
+    assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has no context");
     assert!(lab.provisioner.destroy("acme").await.unwrap());
     lab.assert_empty().await;
     engine.heal();
@@ -52,17 +41,11 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
 #[tokio::test]
 async fn a_lacking_host_is_told_before_anything_is_done() {
     let lab = lab();
-    let lack = Lack {
-        what: "podman".to_owned(),
-        remedy: "apt-get install podman".to_owned(),
-    };
+    let lack = Lack { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
     let _faulty = lab.engine.clone().with_fault(Fault::Preflight(lack));
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing));
-    assert_eq!(
-        error.source.to_string(),
-        "this host lacks: podman: apt-get install podman"
-    );
+    assert_eq!(error.source.to_string(), "this host lacks: podman: apt-get install podman");
     lab.assert_empty().await;
 }
 
@@ -73,11 +56,7 @@ async fn authorities_that_cannot_be_written_fail_their_own_stage() {
     lab.house.home.create_dir(&folder).unwrap();
     std::fs::write(folder.join("pki"), "a file where a folder should be").unwrap();
     let error = lab.up("acme").await.unwrap_err();
-    assert_eq!(
-        (error.stage, error.residue),
-        (Stage::Authorities, Residue::Recorded),
-        "{error:?}"
-    );
+    assert_eq!((error.stage, error.residue), (Stage::Authorities, Residue::Recorded), "{error:?}");
     assert!(lab.provisioner.destroy("acme").await.unwrap());
     lab.assert_empty().await;
 }
@@ -88,11 +67,7 @@ async fn somebody_elses_context_of_that_name_fails_the_last_stage_and_is_left() 
     let theirs = "contexts:\n- name: acme\n  context: {cluster: other}\n";
     lab.house.kubeconfig(theirs);
     let error = lab.up("acme").await.unwrap_err();
-    assert_eq!(
-        (error.stage, error.residue),
-        (Stage::Kubeconfig, Residue::Recorded),
-        "{error:?}"
-    );
+    assert_eq!((error.stage, error.residue), (Stage::Kubeconfig, Residue::Recorded), "{error:?}");
     assert!(lab.provisioner.destroy("acme").await.unwrap());
     assert_eq!(lab.house.merged(), theirs);
     assert_eq!(lab.provisioner.registry().list().unwrap(), []);
@@ -106,16 +81,9 @@ async fn a_damaged_registry_stops_everything_and_destroys_nothing() {
     std::fs::write(lab.house.home.registry(), "{").unwrap();
     let error = lab.up("globex").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing));
-    assert!(
-        error.hint().unwrap().starts_with("restore "),
-        "{:?}",
-        error.hint()
-    );
+    assert!(error.hint().unwrap().starts_with("restore "), "{:?}", error.hint());
     lab.provisioner.destroy("acme").await.unwrap_err();
     lab.provisioner.reap().await.unwrap_err();
-    assert!(matches!(
-        lab.provisioner.registry().list(),
-        Err(RegistryError::Damaged { .. })
-    ));
+    assert!(matches!(lab.provisioner.registry().list(), Err(RegistryError::Damaged { .. })));
     assert_eq!(lab.engine.sightings().await.unwrap().len(), 3);
 }

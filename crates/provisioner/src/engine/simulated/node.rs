@@ -19,16 +19,9 @@ pub(super) struct SimulatedNode {
 impl SimulatedNode {
     /// A node with the kubeconfigs that kubeadm leaves on a control plane.
     pub(super) fn new(plan: &ClusterPlan) -> Self {
-        let files = [
-            ("admin.conf", "kubernetes-admin"),
-            ("super-admin.conf", "kubernetes-super-admin"),
-        ];
-        let files = files.map(|(file, user)| {
-            (
-                format!("/etc/kubernetes/{file}"),
-                kubeconfig(plan, user).into_bytes(),
-            )
-        });
+        let files = [("admin.conf", "kubernetes-admin"), ("super-admin.conf", "kubernetes-super-admin")];
+        let files = files
+            .map(|(file, user)| (format!("/etc/kubernetes/{file}"), kubeconfig(plan, user).into_bytes()));
         Self { files: files.into() }
     }
 
@@ -116,28 +109,16 @@ impl Inside {
                 }
                 Fault::Hang(text) if meant(text, command) => {
                     let (stdout, stderr) = (String::new(), String::new());
-                    return Err(Failure::Deadline {
-                        within: command.deadline(),
-                        stdout,
-                        stderr,
-                    });
+                    return Err(Failure::Deadline { within: command.deadline(), stdout, stderr });
                 }
                 _ => {}
             }
         }
         // A canned answer replaces the output, not the deed.
-        let stdout = node
-            .answer(command)
-            .map_err(|(code, stderr)| status(code, stderr));
+        let stdout = node.answer(command).map_err(|(code, stderr)| status(code, stderr));
         match state.answers.iter().rev().find(|(text, _)| meant(text, command)) {
-            Some((_, canned)) => Ok(Output {
-                stdout: canned.clone().into_bytes(),
-                stderr: Vec::new(),
-            }),
-            None => Ok(Output {
-                stdout: stdout?,
-                stderr: Vec::new(),
-            }),
+            Some((_, canned)) => Ok(Output { stdout: canned.clone().into_bytes(), stderr: Vec::new() }),
+            None => Ok(Output { stdout: stdout?, stderr: Vec::new() }),
         }
     }
 }

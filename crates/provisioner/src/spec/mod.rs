@@ -3,13 +3,15 @@
 //! [`ClusterSpec`] holds what a person or a test wrote, right or wrong. [`ClusterSpec::check`] parses it and
 //! reports every problem at once; nothing behind it re-checks. Next in the flow: `plan` decides the rest.
 
-use std::fmt;
-use std::str::FromStr;
+mod kinds;
+mod label;
 
 use ipnet::Ipv4Net;
-use serde::{Deserialize, Serialize};
 
 use crate::assets::KUBERNETES_VERSION;
+
+pub use kinds::{CniKind, Durability, EngineKind, Topology};
+pub use label::Label;
 
 /// The longest instance name, in characters: node names (`<name>-cp-1`) must stay below the 63 of a DNS
 /// label (RFC 1035, section 2.3.4), and fixtures append a suffix that makes names unique.
@@ -117,11 +119,11 @@ impl ClusterSpec {
         }
         let workers = self.workers.unwrap_or(self.topology.usual_workers());
         if self.topology == Topology::Single && workers > 0 {
-            let why = "k8s-single has no workers; ask for k8s-multi";
+            let why = "cannot be: k8s-single has no workers; ask for k8s-multi";
             keep(Some(Problem::new("workers", &workers.to_string(), why)));
         }
         if workers > MOST_WORKERS {
-            let why = format!("{MOST_WORKERS} is the most");
+            let why = format!("are too many; {MOST_WORKERS} is the most");
             keep(Some(Problem::new("workers", &workers.to_string(), &why)));
         }
         let version = self.kubernetes.as_deref().unwrap_or(KUBERNETES_VERSION);
@@ -203,43 +205,6 @@ fn listed(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A lower-case DNS label (RFC 1123, section 2.1): letters, digits and hyphens, 63 at most.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Label(String);
-
-impl Label {
-    fn parse(text: &str) -> Result<Self, String> {
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let why = match text {
-            "" => "is empty",
-            _ if !text.chars().all(inner) => "is no DNS label: only a-z, 0-9 and - are allowed",
-            _ if text.starts_with('-') || text.ends_with('-') => "is no DNS label: it starts or ends with -",
-            _ if text.len() > 63 => "is no DNS label: it has more than 63 characters",
-            _ => return Ok(Self(text.to_owned())),
-        };
-        Err(why.to_owned())
-    }
-
-    /// The label.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl FromStr for Label {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::parse(text)
-    }
-}
-
 fn parse_subnet(text: &str) -> Result<Ipv4Net, String> {
     let net: Ipv4Net = text.parse().map_err(|_| "is no IPv4 network such as 192.168.60.0/24".to_owned())?;
     match net {
@@ -249,100 +214,4 @@ fn parse_subnet(text: &str) -> Result<Ipv4Net, String> {
         _ if !net.addr().is_private() => Err("is not in a private range (RFC 1918)".to_owned()),
         _ => Ok(net),
     }
-}
-
-/// Which nodes a cluster has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Topology {
-    /// One node that does everything.
-    #[serde(rename = "k8s-single")]
-    Single,
-    /// One control plane and workers.
-    #[serde(rename = "k8s-multi")]
-    Multi,
-}
-
-impl Topology {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Single, Self::Multi];
-
-    /// The name in files, flags and listings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Single => "k8s-single",
-            Self::Multi => "k8s-multi",
-        }
-    }
-
-    /// How many workers it has unless told otherwise.
-    pub fn usual_workers(self) -> u8 {
-        match self {
-            Self::Single => 0,
-            Self::Multi => 3,
-        }
-    }
-}
-
-impl fmt::Display for Topology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Topology {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|topology| topology.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            format!("unknown topology '{text}'; known: {known}")
-        })
-    }
-}
-
-/// The pod network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CniKind {
-    /// ptp and host-local with static routes between the nodes: the light one.
-    Routed,
-}
-
-impl fmt::Display for CniKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Routed => f.pad("routed"),
-        }
-    }
-}
-
-/// What makes the nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EngineKind {
-    /// podman containers on networks of our own. They share the host's kernel.
-    Container,
-    /// In memory, for unit tests.
-    #[cfg(feature = "simulated")]
-    Simulated,
-}
-
-impl fmt::Display for EngineKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Container => f.pad("container"),
-            #[cfg(feature = "simulated")]
-            Self::Simulated => f.pad("simulated"),
-        }
-    }
-}
-
-/// Whether a cluster's data survives a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Durability {
-    /// etcd waits for the disk: an operator's cluster.
-    Durable,
-    /// etcd does not: a fixture's cluster, which nobody will miss.
-    ThrowAway,
 }

@@ -1,0 +1,18 @@
+//! SHA-256 in hex: what names things that have no name of their own.
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of a text, in hex.
+pub(crate) fn digest(text: &str) -> String {
+    digest_of([text])
+}
+
+/// SHA-256 of several parts, in hex; where one ends and the next begins counts.
+pub(crate) fn digest_of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.as_ref().len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
