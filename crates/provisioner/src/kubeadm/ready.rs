@@ -17,12 +17,11 @@ pub async fn ready(control_plane: &ControlPlane) -> Result<(), KubeadmError> {
     // Not `wait --selector`: that fails at once while the pods do not exist yet.
     let dns = ["rollout", "status", "deployment/coredns", "--namespace", "kube-system", "--timeout", "180s"];
     let dns = kubectl().args(dns);
-    // Without it no pod is admitted, and the controller-manager makes it some time after its start.
-    let account = kubectl().args(["wait", "--for", "create", "serviceaccount/default", "--timeout", "180s"]);
     tokio::try_join!(
         waited(first, "all nodes to be Ready", first, &nodes),
         waited(first, "CoreDNS to be ready", first, &dns),
-        waited(first, "the default service account", first, &account),
     )?;
-    Ok(())
+    // Without it no pod is admitted, and the controller-manager makes it some time after its start.
+    let account = kubectl().args(["wait", "--for", "create", "serviceaccount/default", "--timeout", "180s"]);
+    waited(first, "the default service account", first, &account).await
 }
