@@ -5,6 +5,7 @@
 //! takes an engine with virtual machines.
 
 mod folder;
+mod monitor;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,9 +110,11 @@ impl ContainerEngine {
             return Ok(());
         }
         // No grace: etcd's log is on the disk or, in a throw-away cluster, of no use to anybody.
-        let remove = podman(60).args(["rm", "--force", "--time", "0", "--ignore"]).args(ids);
+        let remove = podman(60).args(["rm", "--force", "--time", "0", "--ignore"]).args(&ids);
         let what = "the removal of containers";
-        self.host.run(&remove).await.map(drop).map_err(|source| EngineError::Ask { what, source })
+        self.host.run(&remove).await.map_err(|source| EngineError::Ask { what, source })?;
+        monitor::ended(&ids).await;
+        Ok(())
     }
 }
 

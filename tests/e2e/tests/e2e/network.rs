@@ -21,7 +21,7 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
             let acme = fx.cluster("acme");
             let server = serve(acme).await?;
             ping_from_the_other_node(acme, server).await?;
-            let fetch = PodRun::shell("wget -q -O - -T 10 http://web.default.svc.cluster.local");
+            let fetch = PodRun::shell("wget -q -O - -T 5 --tries 20 --retry-connrefused --waitretry 1 http://web.default.svc.cluster.local");
             acme.run_pod(fetch).await?.assert_output_contains("hello from web");
             let short = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
             let first_service_address =
