@@ -2,7 +2,7 @@
 //!
 //! The order is what makes it quick; all steps are kubeadm's own. The files of etcd and the API server are in
 //! place before the kubelet looks for the first time. Scheduler and controller-manager come when the API
-//! server answers: started earlier they fight it for the processor, are told "forbidden" while its roles are
+//! server is ready: started earlier they fight it for the processor, are told "forbidden" while its roles are
 //! still being made, and back off for seconds. What is left runs side by side.
 
 use std::time::Duration;
@@ -39,14 +39,14 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
     for part in ["certs all", "kubeconfig all", "etcd local", "control-plane apiserver", "kubelet-start"] {
         run(first, phase(part)).await?;
     }
-    answers(first, plan).await?;
+    serves(first, plan).await?;
+    // First what pods wait for: who schedules them, and the proxy that leads CoreDNS to the API server.
     tokio::try_join!(
         run(first, phase("control-plane controller-manager")),
         run(first, phase("control-plane scheduler")),
-        serves(first, plan),
+        run(first, phase("addon kube-proxy")),
+        dns(first, plan),
     )?;
-    // First what pods wait for: CoreDNS is ready when the proxy has led it to the API server.
-    tokio::try_join!(run(first, phase("addon kube-proxy")), dns(first, plan))?;
     tokio::try_join!(
         run(first, phase("upload-config all")),
         run(first, phase("mark-control-plane")),
@@ -91,14 +91,6 @@ pub(super) async fn give_pod_cidr(first: &Node, node: &Node) -> Result<(), Kubea
     let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });
     let command = kubectl(Duration::from_secs(60)).args(["patch", "node", node.name(), "--patch"]);
     run(first, command.arg(patch.to_string())).await
-}
-
-/// Waits until the API server's port is open: bash asks the kernel, which costs next to nothing.
-async fn answers(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
-    let port = format!("/dev/tcp/{}/{API_PORT}", plan.api_address);
-    let wait = format!("until (exec 3<>{port}) 2>/dev/null; do sleep 0.05; done");
-    let wait = Command::within(Duration::from_secs(180), "bash").args(["-c", &wait]);
-    waited(first, "the API server to answer", first, &wait).await
 }
 
 /// Waits until the API server has made its roles and reports ready: before, it tells strangers nothing. wget
