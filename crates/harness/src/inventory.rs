@@ -90,14 +90,15 @@ fn settings() -> BTreeSet<String> {
 }
 
 /// Processes in other pid namespaces than ours, and those that watch over them: a workstation's own processes
-/// come and go as they like.
+/// come and go as they like. The dead count no more: when they are buried is up to the host's first process.
 fn processes() -> BTreeSet<String> {
     let ours = fs::read_link("/proc/self/ns/pid").ok();
     let pids = names("/proc").into_iter().filter(|name| name.chars().all(|c| c.is_ascii_digit()));
     pids.filter_map(|pid| {
+        let lives = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
         let program = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned();
         let foreign = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()? != *ours.as_ref()?;
-        (foreign || program == "conmon").then(|| format!("{pid} {program}"))
+        (lives && (foreign || program == "conmon")).then(|| format!("{pid} {program}"))
     })
     .collect()
 }

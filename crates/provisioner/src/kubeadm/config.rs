@@ -60,34 +60,41 @@ pub fn discovery(plan: &ClusterPlan, authority: &str) -> String {
 /// kubeadm's own Corefile forwards all else to the node's resolvers; a node has none, because nothing leads out
 /// of an instance. kubeadm keeps a ConfigMap that is there before its addon.
 pub fn corefile(plan: &ClusterPlan) -> String {
+    // A block for each suffix: within one block CoreDNS asks its plugins in an order of its own, and `template`
+    // would answer before `kubernetes` is asked.
     let corefile = format!(
         "\
+cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
+    errors
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        pods insecure
+        ttl 30
+    }}
+    prometheus :9153
+    cache 30
+    loadbalance
+}}
+{suffix}:53 {{
+    errors
+    hosts {{
+        {address} {name}
+    }}
+}}
 .:53 {{
     errors
     health {{
         lameduck 5s
     }}
-    ready
-    hosts {{
-        {} {}
-        fallthrough
-    }}
-    kubernetes cluster.local in-addr.arpa ip6.arpa {{
-        pods insecure
-        fallthrough in-addr.arpa ip6.arpa
-        ttl 30
-    }}
     template ANY ANY {{
         rcode NXDOMAIN
     }}
-    prometheus :9153
-    cache 30
-    loop
     reload
-    loadbalance
 }}
 ",
-        plan.api_address, plan.api_name
+        suffix = plan.dns_suffix(),
+        address = plan.api_address,
+        name = plan.api_name,
     );
     documents(&[json!({
         "apiVersion": "v1",

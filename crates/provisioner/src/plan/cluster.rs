@@ -159,9 +159,9 @@ impl ClusterPlan {
         &self.nodes[1..]
     }
 
-    /// The cluster's DNS service: the tenth address of the service CIDR, as kubeadm has it.
-    pub fn dns_address(&self) -> Ipv4Addr {
-        address(self.service_cidr, 10)
+    /// The suffix of all names of this instance outside the cluster, `<tldPrefix>.lab`.
+    pub fn dns_suffix(&self) -> String {
+        format!("{}.lab", self.tld_prefix)
     }
 
     /// Pods may run on control planes when there is nothing else to run them.

@@ -14,7 +14,6 @@ use super::*;
 #[case::pod_network(Fault::Command("ip -batch".to_owned()), Stage::Network)]
 #[case::certificates(Fault::Command("kubeadm init phase certs".to_owned()), Stage::Init)]
 #[case::kubelet(Fault::Command("kubeadm init phase kubelet-start".to_owned()), Stage::Init)]
-#[case::silent_api_server(Fault::Hang("/dev/tcp/".to_owned()), Stage::Init)]
 #[case::unready_api_server(Fault::Hang("/readyz".to_owned()), Stage::Init)]
 #[case::dns(Fault::Command("kubeadm init phase addon coredns".to_owned()), Stage::Init)]
 #[case::join(Fault::Command("kubeadm join".to_owned()), Stage::Join)]
