@@ -22,9 +22,11 @@ async fn main() -> anyhow::Result<()> {
     let json = std::env::args().nth(1);
     let multi = |name: &str| ClusterSpec::new(name).topology(Topology::Multi);
     let two = || MultiClusterFixture::builder().cluster(multi("acme")).cluster(multi("globex"));
+    let one_worker = || MultiClusterFixture::builder().cluster(multi("acme").workers(1));
     let cases = [
         measure("one k8s-single, cold page cache", Temperature::Cold, 1, one_client).await?,
         measure("one k8s-single", Temperature::Warm, ROUNDS, one_client).await?,
+        measure("one k8s-multi with one worker", Temperature::Warm, ROUNDS, one_worker).await?,
         measure("two k8s-multi side by side, 8 nodes", Temperature::Warm, ROUNDS, two).await?,
     ];
     if let Some(path) = json {
