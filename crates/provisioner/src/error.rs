@@ -38,21 +38,6 @@ pub enum Stage {
     Destroy,
 }
 
-impl Stage {
-    /// All stages of `create`, in order.
-    pub const CREATE: [Self; 9] = [
-        Self::Claim,
-        Self::Assets,
-        Self::Nodes,
-        Self::Network,
-        Self::Authorities,
-        Self::Init,
-        Self::Join,
-        Self::Ready,
-        Self::Kubeconfig,
-    ];
-}
-
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

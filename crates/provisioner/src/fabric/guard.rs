@@ -23,13 +23,13 @@ use super::cable::{self, Namespace, is};
 /// How the names of our links on the host begin.
 pub(super) const LINK_PREFIX: &str = "hl-";
 /// The mark of our routes: a protocol number that nobody else uses (rtnetlink(7): above 4 is up to users).
-pub const ROUTE_PROTOCOL: u8 = 104;
+pub(super) const ROUTE_PROTOCOL: u8 = 104;
 /// Behind every other route for the same range.
 const METRIC: u32 = 4_000_000_000;
 const LOCK: &str = "/run/homelab/guard.lock";
 
 /// The guard's rules as `nft -f` takes them, replacing the table in one transaction. Pure.
-pub fn ruleset() -> String {
+fn ruleset() -> String {
     format!(
         r#"table inet homelab
 delete table inet homelab

@@ -12,8 +12,9 @@ use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage,
 
 use crate::plan::HostNetwork;
 
+use super::FabricError;
 use super::cable::Namespace;
-use super::{FabricError, ROUTE_PROTOCOL};
+use super::guard::ROUTE_PROTOCOL;
 
 /// All IPv4 networks that the host's routes and addresses name, our own pool routes and the default route left
 /// out. `explained` says of a link whether an instance in the registry explains it; its networks are counted

@@ -19,7 +19,6 @@ use crate::engine::{Sighting, SightingKind};
 use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId};
 
-pub use guard::{ROUTE_PROTOCOL, ruleset};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 

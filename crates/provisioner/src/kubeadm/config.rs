@@ -22,12 +22,12 @@ const IGNORED: [&str; 3] =
     ["SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"];
 
 /// The configuration of a cluster and its first node, four YAML documents.
-pub fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
+pub(super) fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
     documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(), kube_proxy(plan)])
 }
 
 /// The configuration of a node that joins.
-pub fn join(node: &NodePlan, ticket: &Ticket) -> String {
+pub(super) fn join(node: &NodePlan, ticket: &Ticket) -> String {
     documents(&[json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
@@ -40,7 +40,7 @@ pub fn join(node: &NodePlan, ticket: &Ticket) -> String {
 }
 
 /// The kubeconfig for discovery: the API server's address and the authority, no credentials.
-pub fn discovery(plan: &ClusterPlan, authority: &str) -> String {
+pub(super) fn discovery(plan: &ClusterPlan, authority: &str) -> String {
     use k8s_openapi::ByteString;
     documents(&[json!({
         "apiVersion": "v1",
@@ -59,7 +59,7 @@ pub fn discovery(plan: &ClusterPlan, authority: &str) -> String {
 ///
 /// kubeadm's own Corefile forwards all else to the node's resolvers; a node has none, because nothing leads out
 /// of an instance. kubeadm keeps a ConfigMap that is there before its addon.
-pub fn corefile(plan: &ClusterPlan) -> String {
+pub(super) fn corefile(plan: &ClusterPlan) -> String {
     // A block for each suffix: within one block CoreDNS asks its plugins in an order of its own, and `template`
     // would answer before `kubernetes` is asked.
     let corefile = format!(

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use crate::exec::{Command, CommandError};
 
-pub use config::{cluster, corefile, discovery, join as join_config};
 pub use init::{ControlPlane, admin_conf, init};
 pub use join::join_all;
 pub use ready::ready;
