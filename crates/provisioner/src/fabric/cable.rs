@@ -9,7 +9,7 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
 use super::guard::LINK_PREFIX;
-use super::{FabricError, Interface, netns};
+use super::{FabricError, netns};
 
 /// The bridge in a switch's namespace.
 const BRIDGE: &str = "br0";
@@ -34,7 +34,8 @@ pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
 pub(super) async fn plug_host(
     switch: &str,
     link: &str,
-    (address, prefix): Interface,
+    address: Ipv4Addr,
+    prefix: u8,
 ) -> Result<(), FabricError> {
     let host = Namespace::host()?;
     if host.find(link).await?.is_none() {

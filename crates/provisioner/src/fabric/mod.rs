@@ -11,7 +11,6 @@ mod guard;
 mod host;
 
 use std::io;
-use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
@@ -91,8 +90,7 @@ pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> 
     {
         let _lock = guard::lock().await?;
         guard::raise(pools, runner).await?;
-        let gateway = (plan.gateway, plan.subnet.prefix_len());
-        cable::plug_host(&switch, &plan.id.link(), gateway).await?;
+        cable::plug_host(&switch, &plan.id.link(), plan.gateway, plan.subnet.prefix_len()).await?;
     }
     for node in &plan.nodes {
         let scope = plan.id.node_scope(&node.name);
@@ -149,6 +147,3 @@ pub async fn sightings(home: &str) -> Result<Vec<Sighting>, FabricError> {
     });
     Ok(namespaces.chain(links).collect())
 }
-
-/// An address with its network's prefix length.
-type Interface = (Ipv4Addr, u8);
