@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::app::App;
 use crate::commands::{
     assets::Assets, completions::Completions, demo::Demo, doctor::Doctor, down::Destroy, down::Down,
-    instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status, up::Up,
+    events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status,
+    up::Up,
 };
 use crate::exit::{CliError, Exit};
 
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Instance(InstanceCommand),
     Status(Status),
+    Events(Events),
     /// Contexts and kubeconfigs
     #[command(subcommand)]
     K8s(K8s),
@@ -67,6 +69,7 @@ impl Command {
             Self::Destroy(verb) => verb.run(app).await,
             Self::Instance(verb) => verb.run(app),
             Self::Status(verb) => verb.run(app).await,
+            Self::Events(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app),
             Self::Reap(verb) => verb.run(app).await,
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 14] = [
+        let paths: [&[&str]; 15] = [
             &[],
             &["doctor"],
             &["up"],
@@ -118,6 +121,7 @@ mod tests {
             &["destroy"],
             &["instance", "list"],
             &["status"],
+            &["events"],
             &["k8s"],
             &["k8s", "use-context"],
             &["k8s", "kubeconfig"],

@@ -6,6 +6,7 @@ use harness::FixtureError;
 use provisioner::assets::AssetsError;
 use provisioner::engine::EngineError;
 use provisioner::error::{DestroyError, ProvisionError, Residue, Stage, StageError};
+use provisioner::events::EventLogError;
 use provisioner::exec::CommandError;
 use provisioner::home::HomeError;
 use provisioner::kubeconfig::KubeconfigError;
@@ -50,6 +51,7 @@ impl Exit {
             | CliError::Assets(_)
             | CliError::Engine(_)
             | CliError::Kubeconfig(_)
+            | CliError::EventLog(_)
             | CliError::Owner(_)
             | CliError::Signals(_)
             | CliError::Command(_)
@@ -134,6 +136,8 @@ pub(crate) enum CliError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error("find out who owns what is made")]

@@ -18,10 +18,11 @@ mod words;
 use std::process::ExitCode;
 
 use clap::Parser;
+use provisioner::error::chain;
 
 use crate::app::App;
 use crate::args::Args;
-use crate::printer::Printer;
+use crate::printer::{Mark, Printer};
 
 fn main() -> ExitCode {
     let args = Args::parse(); // says what is wrong and exits with 2
@@ -36,7 +37,11 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let app = App::new(printer.clone())?;
-        args.command.run(&app).await
+        let outcome = args.command.run(&app).await;
+        if let Some(error) = app.provisioner.events().lost() {
+            printer.line(Mark::Bad, &format!("events are not kept: {}", chain(&error)));
+        }
+        outcome
     });
     // What still runs on blocking threads must not hold up the end.
     runtime.shutdown_background();

@@ -41,13 +41,17 @@ impl Printer {
         Self { spinners: MultiProgress::with_draw_target(target), terminal }
     }
 
-    /// A result: text that ends with its own line break.
+    /// A result: text that ends with its own line break. A reader that has seen enough (`| head`) is no error.
     pub(crate) fn result(&self, text: &str) {
-        // A reader that has seen enough (`| head`) is no error.
+        let _ = self.goes_on(text);
+    }
+
+    /// A result that has no end of its own; says whether there still is a reader.
+    pub(crate) fn goes_on(&self, text: &str) -> bool {
         self.spinners.suspend(|| {
             let mut stdout = anstream::stdout().lock();
-            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        });
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+        })
     }
 
     /// A result that is a success.

@@ -112,8 +112,8 @@ fn line(event: &Event) -> Option<(Mark, String)> {
         Event::InstanceClaimed { instance, subnet } => {
             Some((Mark::Busy, format!("{instance}  gets {subnet}")))
         }
-        Event::StageCompleted { instance, stage, node, took, ok } => {
-            let mark = if *ok { Mark::Good } else { Mark::Bad };
+        Event::StageCompleted { instance, stage, node, took, error } => {
+            let mark = if error.is_none() { Mark::Good } else { Mark::Bad };
             let node = node.as_deref().map(|node| format!("  {node}")).unwrap_or_default();
             Some((mark, format!("{instance}  {stage:<11}  {:>6}{node}", words::took(*took))))
         }
@@ -139,19 +139,19 @@ mod tests {
     fn stages_nodes_and_assets_have_a_line_each() {
         let acme = || "acme".to_owned();
         let took = Duration::from_millis(1640);
-        let completed = |stage, node: Option<&str>, ok| Event::StageCompleted {
+        let completed = |stage, node: Option<&str>, error: Option<&str>| Event::StageCompleted {
             instance: acme(),
             stage,
             node: node.map(str::to_owned),
             took,
-            ok,
+            error: error.map(str::to_owned),
         };
         let events = [
             Event::InstanceClaimed { instance: acme(), subnet: "192.168.60.0/24".to_owned() },
             Event::StageStarted { instance: acme(), stage: Stage::Nodes, node: None },
-            completed(Stage::Nodes, None, true),
-            completed(Stage::Join, Some("acme-w-1"), true),
-            completed(Stage::Ready, None, false),
+            completed(Stage::Nodes, None, None),
+            completed(Stage::Join, Some("acme-w-1"), None),
+            completed(Stage::Ready, None, Some("not yet")),
             Event::AssetStarted { asset: "kubernetes v1.36.3".to_owned(), step: 2, of: 9 },
             Event::AssetCompleted { asset: "etcd v3.7.3".to_owned(), step: 3, of: 9, took, cached: true },
             Event::ClusterDown { instance: acme() },

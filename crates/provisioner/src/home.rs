@@ -98,6 +98,11 @@ impl Home {
         self.root.join("instances.json")
     }
 
+    /// Every event, one a line.
+    pub fn events(&self) -> Utf8PathBuf {
+        self.root.join("events.jsonl")
+    }
+
     /// What belongs to one instance.
     pub fn instance(&self, name: &str) -> Utf8PathBuf {
         self.root.join("instances").join(name)

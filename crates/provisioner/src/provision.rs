@@ -15,7 +15,7 @@ use crate::assets::Assets;
 use crate::cni;
 use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
-use crate::events::{Event, Events};
+use crate::events::{Event, EventLog, Events};
 use crate::exec::{Local, Runner};
 use crate::fabric;
 use crate::home::Home;
@@ -89,7 +89,7 @@ pub enum AttachError {
 impl Provisioner {
     /// A provisioner that makes nodes as containers on this host.
     pub fn new(home: Home) -> Self {
-        let events = Events::default();
+        let events = Events::kept_in(EventLog::in_home(&home));
         let pools = Pools::default();
         let assets = Assets::in_cache(home.cache().to_owned());
         let ranges = pools.ranges().to_vec();

@@ -8,6 +8,7 @@ mod spec;
 mod plan;
 mod registry;
 mod owner;
+mod events;
 mod engine;
 mod kubeconfig;
 mod provision;

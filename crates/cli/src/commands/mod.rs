@@ -5,6 +5,7 @@ pub(crate) mod up;
 pub(crate) mod down;
 pub(crate) mod instance;
 pub(crate) mod status;
+pub(crate) mod events;
 pub(crate) mod k8s;
 pub(crate) mod kubectl;
 pub(crate) mod reap;

@@ -66,7 +66,7 @@ impl ContainerEngine {
             stage: Stage::Nodes,
             node: Some(node.name.clone()),
             took: started.elapsed(),
-            ok: true,
+            error: None,
         });
         Ok(())
     }

@@ -35,7 +35,7 @@ pub async fn join_all(
             stage: Stage::Join,
             node: Some(node.name().to_owned()),
             took: started.elapsed(),
-            ok: true,
+            error: None,
         });
         Ok::<_, KubeadmError>(())
     }))

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tracing::Instrument;
 
-use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::error::{ProvisionError, Residue, Stage, StageError, chain};
 use crate::events::{Event, Events};
 
 /// Runs the stages of one instance.
@@ -34,13 +34,10 @@ impl<'a> Stages<'a> {
         let started = Instant::now();
         let outcome = work.instrument(span.clone()).await;
         span.record("status", if outcome.is_ok() { "ok" } else { "failed" });
-        let (took, ok) = (started.elapsed(), outcome.is_ok());
-        self.events.publish(Event::StageCompleted { instance, stage, node: None, took, ok });
-        outcome.map_err(|source| ProvisionError {
-            cluster: self.instance.to_owned(),
-            stage,
-            residue,
-            source: source.into(),
-        })
+        let outcome = outcome.map_err(Into::into);
+        let (took, error) =
+            (started.elapsed(), outcome.as_ref().err().map(|error: &StageError| chain(error)));
+        self.events.publish(Event::StageCompleted { instance, stage, node: None, took, error });
+        outcome.map_err(|source| ProvisionError { cluster: self.instance.to_owned(), stage, residue, source })
     }
 }

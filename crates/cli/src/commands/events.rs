@@ -1,0 +1,157 @@
+//! `homelab events`: what happened on this host, and what happens.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::{Span, Timestamp, Zoned};
+use provisioner::events::{EventLog, Line, Record};
+use serde_json::Value;
+
+use super::name;
+use crate::app::App;
+use crate::args::Format;
+use crate::exit::{CliError, Exit};
+use crate::printer::Mark;
+
+/// How often a follower looks. inotify would tell at once, but its instances are scarce where kubelets run.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Show what happened, and what happens
+///
+/// Every claim, stage, switch and release of every homelab process of this user is an event with its time, its
+/// outcome and who caused it. They are kept in ~/.homelab/events.jsonl, one JSON object a line; times are UTC.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homelab events --since 2h
+  homelab events --instance acme --follow
+  homelab events --format json | jq -r 'select(.outcome == \"failed\") | .error'")]
+pub(crate) struct Events {
+    /// Go on until interrupted
+    #[arg(long, short)]
+    follow: bool,
+    /// Only events about this instance
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    instance: Option<String>,
+    /// Only events since then: a time such as 2026-01-31T08:00:00Z, or how long ago, such as 30m, 2h, 7d
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Timestamp>,
+    /// How to write them; json is an object a line, as they are kept
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Events {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        let mut reader = EventLog::in_home(app.home()).reader();
+        let mut pause = tokio::time::interval(PAUSE);
+        loop {
+            pause.tick().await;
+            let batch = reader.next()?;
+            let mut text = String::new();
+            for line in &batch.lines {
+                match line {
+                    Line::Record(record) if self.wants(record) => text.push_str(&self.shown(record)),
+                    Line::Record(_) => {}
+                    Line::Damaged { number, error } => warn(app, *number, error),
+                }
+            }
+            if !app.printer.goes_on(&text) {
+                return Ok(Exit::Ok);
+            }
+            if !self.follow {
+                if let Some(number) = batch.unfinished {
+                    warn(app, number, "it has no end; a crash may have torn it");
+                }
+                return Ok(Exit::Ok);
+            }
+        }
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        self.instance.as_ref().is_none_or(|name| record.is_about(name))
+            && self.since.is_none_or(|since| record.at >= since)
+    }
+
+    fn shown(&self, record: &Record) -> String {
+        match self.format {
+            Format::Text => text(record),
+            Format::Json => format!("{}\n", serde_json::to_string(record).unwrap_or_default()),
+        }
+    }
+}
+
+fn warn(app: &App, number: u64, why: &str) {
+    let log = crate::words::own_path(&app.home().events());
+    app.printer.line(Mark::Bad, &format!("{log}:{number} is no event: {why}"));
+}
+
+/// An event as a line: when, what about whom, how it ended, whatever else it says, and who did it.
+fn text(record: &Record) -> String {
+    let Record { at, event, instances, outcome, actor, .. } = record;
+    let mut line = format!("{at:.0}  {:<12}  {event:<25}  {outcome:<6}", instances.join(","));
+    for (key, value) in &record.details {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let _ = match key.as_str() {
+            "error" => write!(line, "  {key}={}", Value::from(value)), // on one line, whatever is in it
+            _ => write!(line, "  {key}={value}"),
+        };
+    }
+    let _ = writeln!(line, "  ({}, pid {}: {})", actor.user, actor.pid, actor.command);
+    line
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    since_when(text, &Zoned::now())
+}
+
+fn since_when(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let ago = text.parse::<Span>().ok().and_then(|span| now.checked_sub(span).ok());
+    ago.map(|time| time.timestamp()).ok_or_else(|| {
+        "it is neither a time such as 2026-01-31T08:00:00Z nor how long ago, such as 30m, 2h, 7d".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(json: Value) -> Record {
+        serde_json::from_value(json).expect("a record as the log has it")
+    }
+
+    #[test]
+    fn an_event_is_a_line_with_its_time_outcome_and_actor() {
+        let actor = serde_json::json!({ "user": "ada", "pid": 4711, "command": "homelab up acme" });
+        let lines = [
+            serde_json::json!({
+                "version": 1, "at": "2026-11-20T14:00:00.123456Z", "event": "InstanceClaimed",
+                "instances": ["acme"], "outcome": "ok", "actor": actor, "subnet": "192.168.60.0/24",
+            }),
+            serde_json::json!({
+                "version": 1, "at": "2026-11-20T14:00:07Z", "event": "StageCompleted", "instances": ["acme"],
+                "outcome": "failed", "actor": actor, "stage": "init", "tookMs": 6800, "error": "two\nlines",
+            }),
+            serde_json::json!({
+                "version": 1, "at": "2026-11-20T14:00:08Z", "event": "FederationOpened",
+                "instances": ["acme", "globex"], "outcome": "ok", "actor": actor,
+            }),
+        ];
+        insta::assert_snapshot!(lines.map(|line| text(&record(line))).concat());
+    }
+
+    #[test]
+    fn since_takes_a_time_or_how_long_ago() {
+        let now: Zoned = "2026-11-20T14:00:00+00:00[UTC]".parse().expect("a time");
+        let said = ["2026-11-20T13:30:00Z", "30m", "2h", "7d", "1d 2h", "yesterday", ""];
+        let said = said.map(|text| match since_when(text, &now) {
+            Ok(time) => format!("{text} -> {time}"),
+            Err(why) => format!("{text} -> {why}"),
+        });
+        insta::assert_snapshot!(said.join("\n"));
+    }
+}

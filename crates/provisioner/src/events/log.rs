@@ -1,0 +1,172 @@
+//! `events.jsonl`: one event a line, appended and never changed.
+//!
+//! A writer holds the kernel's lock on the file itself, writes its line at once and waits for the disk, so lines
+//! of several processes never mix. A crash can tear the last line: the next writer ends it, and readers report
+//! it and go on. Readers take no lock.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::home::Home;
+
+use super::Record;
+
+/// The log of one home. A value of this type holds no file open; a clone is as good.
+#[derive(Debug, Clone)]
+pub struct EventLog {
+    home: Home,
+    path: Utf8PathBuf,
+}
+
+/// Why events cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempt} {path}")]
+pub struct EventLogError {
+    /// `open`, `lock`, `append to`, `read`.
+    pub attempt: &'static str,
+    /// The log.
+    pub path: Utf8PathBuf,
+    /// The system's answer.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A line of the log, as far as it can be understood.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    /// An event.
+    Record(Box<Record>),
+    /// Something that is none: torn by a crash, or somebody else's.
+    Damaged {
+        /// Its number, from 1.
+        number: u64,
+        /// What is wrong with it.
+        error: String,
+    },
+}
+
+/// What a reader found since it last looked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Batch {
+    /// Whole lines.
+    pub lines: Vec<Line>,
+    /// The number of a last line without an end: it is just being written, or a crash tore it.
+    pub unfinished: Option<u64>,
+}
+
+impl EventLog {
+    /// The log of a home. Nothing is read or made yet.
+    pub fn in_home(home: &Home) -> Self {
+        Self { path: home.events(), home: home.clone() }
+    }
+
+    /// Appends an event; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When the file cannot be written. It is as it was then.
+    pub(super) fn append(&self, record: &Record) -> Result<(), EventLogError> {
+        let mut line = serde_json::to_vec(record).expect("keys of a record are strings");
+        line.push(b'\n');
+        let mut file = self.open().map_err(self.failed("open"))?;
+        file.lock().map_err(self.failed("lock"))?;
+        append(&mut file, line).map_err(self.failed("append to"))
+    }
+
+    /// A reader that begins with the first event there is.
+    pub fn reader(&self) -> Reader {
+        Reader { path: self.path.clone(), offset: 0, number: 0 }
+    }
+
+    fn open(&self) -> io::Result<File> {
+        let open = |options: &mut OpenOptions| options.read(true).append(true).mode(0o600).open(&self.path);
+        match open(&mut OpenOptions::new()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        self.home.create_dir(self.home.root())?;
+        let file = open(OpenOptions::new().create(true))?;
+        self.home.adopt(&self.path)?;
+        File::open(self.home.root())?.sync_all()?;
+        Ok(file)
+    }
+
+    fn failed(&self, attempt: &'static str) -> impl FnOnce(io::Error) -> EventLogError {
+        failed(attempt, &self.path)
+    }
+}
+
+/// Appends a line under the lock, or leaves the file as it was.
+fn append(file: &mut File, mut line: Vec<u8>) -> io::Result<()> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let mut last = [b'\n'];
+    if end > 0 {
+        file.read_exact_at(&mut last, end - 1)?;
+    }
+    if last != [b'\n'] {
+        line.insert(0, b'\n'); // what a crash tore stays a line of its own
+    }
+    let written = file.write_all(&line).and_then(|()| file.sync_data());
+    if written.is_err() {
+        let _ = file.set_len(end); // a full disk must not leave half a line
+    }
+    written
+}
+
+/// Reads a log from where it left off.
+#[derive(Debug)]
+pub struct Reader {
+    path: Utf8PathBuf,
+    offset: u64,
+    number: u64,
+}
+
+impl Reader {
+    /// Everything since the last look; a log that is not there yet is empty, and one that became shorter has been
+    /// replaced and is read from its beginning.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn next(&mut self) -> Result<Batch, EventLogError> {
+        let failed = failed("read", &self.path);
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Batch::default()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        let read = file.metadata().and_then(|metadata| {
+            if metadata.len() < self.offset {
+                (self.offset, self.number) = (0, 0);
+            }
+            file.seek(SeekFrom::Start(self.offset))?;
+            file.read_to_end(&mut bytes)
+        });
+        read.map_err(failed)?;
+        Ok(self.understand(&bytes))
+    }
+
+    fn understand(&mut self, bytes: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !line.ends_with(b"\n") {
+                batch.unfinished = Some(self.number + 1);
+                break;
+            }
+            self.offset += line.len() as u64;
+            self.number += 1;
+            batch.lines.push(match serde_json::from_slice(line) {
+                Ok(record) => Line::Record(Box::new(record)),
+                Err(error) => Line::Damaged { number: self.number, error: error.to_string() },
+            });
+        }
+        batch
+    }
+}
+
+fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> EventLogError + use<> {
+    let path = path.to_owned();
+    move |source| EventLogError { attempt, path, source }
+}

@@ -1,0 +1,176 @@
+//! What happened, as typed facts: heard by whoever waits for them, and kept in `events.jsonl`.
+//!
+//! [`Events::publish`] appends the fact to the [`EventLog`] of the home as a [`Record`], which says as well when it
+//! happened, who did it and how it ended, and then tells all subscribers in this process.
+
+mod log;
+mod record;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use tokio::sync::broadcast;
+
+use crate::error::Stage;
+
+pub use log::{Batch, EventLog, EventLogError, Line, Reader};
+pub use record::{Actor, Outcome, Record};
+
+/// A fact, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A name, a subnet and its CIDRs are ours, on disk.
+    InstanceClaimed {
+        /// The instance's name.
+        instance: String,
+        /// Its subnet.
+        subnet: String,
+    },
+    /// A stage has begun.
+    StageStarted {
+        /// The instance's name.
+        instance: String,
+        /// The stage.
+        stage: Stage,
+        /// The node it works on, where it is one node's own step.
+        node: Option<String>,
+    },
+    /// A stage has ended.
+    StageCompleted {
+        /// The instance's name.
+        instance: String,
+        /// The stage.
+        stage: Stage,
+        /// The node it worked on, where it was one node's own step.
+        node: Option<String>,
+        /// How long it took.
+        #[serde(rename = "tookMs", serialize_with = "milliseconds")]
+        took: Duration,
+        /// Why it failed, if it did.
+        error: Option<String>,
+    },
+    /// The cluster works and its kubeconfig is merged.
+    ClusterUp {
+        /// The instance's name.
+        instance: String,
+        /// From the claim on.
+        #[serde(rename = "tookMs", serialize_with = "milliseconds")]
+        took: Duration,
+    },
+    /// kubectl's current context is another one now.
+    KubeconfigContextSwitched {
+        /// The instance that it leads to.
+        instance: String,
+    },
+    /// Nothing of the cluster is left.
+    ClusterDown {
+        /// The instance's name.
+        instance: String,
+    },
+    /// The name, the subnet and the CIDRs are free again.
+    InstanceReleased {
+        /// The instance's name.
+        instance: String,
+    },
+    /// An asset is being built.
+    AssetStarted {
+        /// `kubernetes v1.36.3`, `root file system`.
+        asset: String,
+        /// Which of `of`, from 1.
+        step: usize,
+        /// How many there are in all.
+        of: usize,
+    },
+    /// An asset is there.
+    AssetCompleted {
+        /// Its name, as in `AssetStarted`.
+        asset: String,
+        /// Which of `of`, from 1.
+        step: usize,
+        /// How many there are in all.
+        of: usize,
+        /// How long it took.
+        #[serde(rename = "tookMs", serialize_with = "milliseconds")]
+        took: Duration,
+        /// It was in the cache already.
+        cached: bool,
+    },
+}
+
+fn milliseconds<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Event {
+    /// The instance it is about; none for the building of assets, which is progress and changes no state.
+    pub fn instance(&self) -> Option<&str> {
+        match self {
+            Self::InstanceClaimed { instance, .. }
+            | Self::StageStarted { instance, .. }
+            | Self::StageCompleted { instance, .. }
+            | Self::ClusterUp { instance, .. }
+            | Self::KubeconfigContextSwitched { instance }
+            | Self::ClusterDown { instance }
+            | Self::InstanceReleased { instance } => Some(instance),
+            Self::AssetStarted { .. } | Self::AssetCompleted { .. } => None,
+        }
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::StageStarted { .. } => Outcome::Begun,
+            Self::StageCompleted { error: Some(_), .. } => Outcome::Failed,
+            _ => Outcome::Ok,
+        }
+    }
+}
+
+/// Where events are published; a clone publishes to the same subscribers and the same log.
+#[derive(Debug, Clone)]
+pub struct Events {
+    sender: broadcast::Sender<Event>,
+    log: Option<EventLog>,
+    lost: Arc<Mutex<Option<EventLogError>>>,
+}
+
+impl Default for Events {
+    /// Events that are heard and not kept.
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(1024), log: None, lost: Arc::default() }
+    }
+}
+
+impl Events {
+    /// Events that are kept in a log as well.
+    pub fn kept_in(log: EventLog) -> Self {
+        Self { log: Some(log), ..Self::default() }
+    }
+
+    /// Keeps an event and tells all subscribers; that nobody listens is fine.
+    ///
+    /// What happened has happened: a log that cannot be written stops nothing, and is told by [`Events::lost`].
+    pub fn publish(&self, event: Event) {
+        tracing::debug!(?event, "event");
+        if let (Some(log), Some(record)) = (&self.log, Record::of(&event, Timestamp::now()))
+            && let Err(error) = log.append(&record)
+        {
+            tracing::warn!(%error, ?event, "event is not kept");
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+        let _ = self.sender.send(event);
+    }
+
+    /// A receiver of all events from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+
+    /// Why events were not kept, the first time that it happened since the last question.
+    pub fn lost(&self) -> Option<EventLogError> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
