@@ -71,7 +71,7 @@ impl Command {
             Self::Status(verb) => verb.run(app).await,
             Self::Events(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
-            Self::Kubectl(verb) => verb.run(app),
+            Self::Kubectl(verb) => verb.run(app).await,
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 15] = [
+        let paths: [&[&str]; 16] = [
             &[],
             &["doctor"],
             &["up"],
@@ -124,6 +124,7 @@ mod tests {
             &["events"],
             &["k8s"],
             &["k8s", "use-context"],
+            &["k8s", "current"],
             &["k8s", "kubeconfig"],
             &["kubectl"],
             &["reap"],

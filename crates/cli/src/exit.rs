@@ -9,10 +9,11 @@ use provisioner::error::{DestroyError, ProvisionError, Residue, Stage, StageErro
 use provisioner::events::EventLogError;
 use provisioner::exec::CommandError;
 use provisioner::home::HomeError;
+use provisioner::identity::IdentityError;
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
 use provisioner::spec::SpecError;
-use provisioner::{AttachError, ReapError};
+use provisioner::{AttachError, ReapError, RenewError};
 
 use crate::commands::demo::DemoError;
 use crate::words;
@@ -52,6 +53,8 @@ impl Exit {
             | CliError::Engine(_)
             | CliError::Kubeconfig(_)
             | CliError::EventLog(_)
+            | CliError::Identity(_)
+            | CliError::Renew(_)
             | CliError::Owner(_)
             | CliError::Signals(_)
             | CliError::Command(_)
@@ -137,6 +140,10 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Renew(#[from] RenewError),
+    #[error(transparent)]
     EventLog(#[from] EventLogError),
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -177,10 +184,8 @@ impl CliError {
                 Some("`homelab reap` tries again".to_owned())
             }
             Self::Kubeconfig(error) => error.hint(),
-            Self::Destroy(error) => Some(format!(
-                "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
-                error.cluster
-            )),
+            Self::Identity(error) | Self::Renew(RenewError::Identity(error)) => error.hint(),
+            Self::Destroy(error) => Some(error.hint()),
             Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
             Self::Attach(AttachError::Registry(error)) | Self::Reap(ReapError::Registry(error)) => {
                 error.hint()

@@ -13,6 +13,7 @@ use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client, Config};
 use provisioner::Cluster;
 use provisioner::exec::{Command, CommandError, Output};
+use provisioner::identity::{self, IdentityError};
 use provisioner::node::Node;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt;
@@ -66,6 +67,9 @@ pub enum ClusterError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// It is another cluster than the one that came up under this name.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A manifest is none.
     #[error("read the manifest: {why}")]
     Manifest {
@@ -179,11 +183,22 @@ impl TestCluster {
         found.unwrap_or_else(|| panic!("'{}' has a pod on '{real}', which is no node of its plan", self.name))
     }
 
+    /// Checks that this is the cluster that came up under this name: context, server, authority, UID. Every action
+    /// begins with it.
+    ///
+    /// # Errors
+    /// [`IdentityError`] with both values.
+    pub async fn identify(&self) -> Result<(), IdentityError> {
+        identity::check_isolated(&self.cluster.instance, &self.cluster.kubeconfig)?;
+        identity::check_cluster(&self.cluster.instance, self.client()).await
+    }
+
     /// Runs a pod to its end. A pod that never ran is an error, never output.
     ///
     /// # Errors
     /// [`PodError`].
     pub async fn run_pod(&self, wanted: PodRun) -> Result<PodOutput, PodError> {
+        self.identify().await?;
         pod::run(self, &wanted).await
     }
 
@@ -192,6 +207,7 @@ impl TestCluster {
     /// # Errors
     /// [`ClusterError::Api`] when it could not be run at all; the command's own exit code is in the output.
     pub async fn exec(&self, pod: &str, command: &[&str]) -> Result<PodOutput, ClusterError> {
+        self.identify().await?;
         let failed = self.failed(format!("run {command:?} in pod {pod}"));
         let pods: Api<Pod> = Api::default_namespaced(self.client());
         let streams = AttachParams::default().stdin(false).stdout(true).stderr(true);
@@ -241,6 +257,7 @@ impl TestCluster {
     /// # Errors
     /// [`ClusterError`] with the object that was refused.
     pub async fn apply(&self, manifests: &str) -> Result<(), ClusterError> {
+        self.identify().await?;
         let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifests)
             .map_err(|error| ClusterError::Manifest { why: error.to_string() })?;
         for document in documents.into_iter().filter(|document| !document.is_null()) {
@@ -302,6 +319,7 @@ impl TestCluster {
     /// # Errors
     /// [`ClusterError`] with the node that refused.
     pub async fn load_image(&self, archive: &Utf8Path) -> Result<(), ClusterError> {
+        self.identify().await?;
         let failed = |source| ClusterError::File { path: archive.to_owned(), source };
         let bytes = tokio::fs::read(archive).await.map_err(failed)?;
         for node in &self.nodes {

@@ -35,7 +35,13 @@ impl Inventory {
         let kinds = [
             ("cgroup", cgroups()),
             ("container", ask("podman", &["ps", "--all", "--format", "{{.Names}}"]).await?),
-            ("context", file_lines(home.merged_kubeconfig().as_str(), |line| line.contains("name: "))),
+            (
+                "context",
+                home.kubeconfigs()
+                    .iter()
+                    .flat_map(|file| file_lines(file.as_str(), |line| line.contains("name: ")))
+                    .collect(),
+            ),
             ("host setting", settings()),
             ("instance", file_lines(home.registry().as_str(), |line| line.contains("\"name\""))),
             ("instance folder", names(home.root().join("instances").as_str())),

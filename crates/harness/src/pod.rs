@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use provisioner::assets::TOOLBOX_IMAGE;
 use provisioner::exec::CommandError;
+use provisioner::identity::IdentityError;
 
 use crate::cluster::TestCluster;
 use crate::wait::WaitError;
@@ -138,6 +139,9 @@ impl Display for PodOutput {
 /// Why there is no output of a pod: it never ran, or nobody knows what it said.
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
+    /// The cluster is another one than the test means.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The API server refused.
     #[error("{attempt} a pod of {image} in {cluster}")]
     Api {

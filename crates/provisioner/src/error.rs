@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::assets::AssetsError;
 use crate::cni::CniError;
 use crate::engine::EngineError;
+use crate::identity::IdentityError;
 use crate::kubeadm::KubeadmError;
 use crate::kubeconfig::KubeconfigError;
 use crate::pki::PkiError;
@@ -105,6 +106,9 @@ pub enum StageError {
     /// Credentials on the workstation.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    /// It is another cluster than the one that is meant.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 impl ProvisionError {
@@ -114,6 +118,7 @@ impl ProvisionError {
             StageError::Registry(error) => error.hint(),
             StageError::Assets(error) => error.hint(),
             StageError::Kubeconfig(error) => error.hint(),
+            StageError::Identity(error) => error.hint(),
             StageError::Engine(error) => error.hint(),
             StageError::Pki(_) | StageError::Kubeadm(_) | StageError::Cni(_) => None,
         };
@@ -133,6 +138,22 @@ pub struct DestroyError {
     pub cluster: String,
     /// Every step that failed.
     pub failures: Vec<StageError>,
+}
+
+impl DestroyError {
+    /// What to type next.
+    pub fn hint(&self) -> String {
+        let mismatch = self.failures.iter().find_map(|failure| match failure {
+            StageError::Identity(error) => error.hint(),
+            _ => None,
+        });
+        mismatch.unwrap_or_else(|| {
+            format!(
+                "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
+                self.cluster
+            )
+        })
+    }
 }
 
 fn chained(failures: &[StageError]) -> String {

@@ -10,7 +10,8 @@ use crate::digest::digest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     root: Utf8PathBuf,
-    kubeconfig: Utf8PathBuf,
+    /// At least one, none twice.
+    kubeconfigs: Vec<Utf8PathBuf>,
     cache: Utf8PathBuf,
     user: Option<User>,
 }
@@ -69,18 +70,31 @@ impl Home {
             // sudo hands over the invoking user's XDG_CACHE_HOME or none at all.
             None => path_in("XDG_CACHE_HOME")?.map_or_else(|| below(".cache"), Ok)?.join("homelab"),
         };
-        // kubectl reads a list there and writes into the first file (kubectl config --help).
-        let kubeconfig = std::env::var("KUBECONFIG")
-            .ok()
-            .and_then(|list| list.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from));
-        let kubeconfig = kubeconfig.map_or_else(|| below(".kube/config"), Ok)?;
-        Ok(Self { root, kubeconfig, cache, user })
+        // A list, as in PATH; kubectl ignores what is empty or there twice (client-go,
+        // tools/clientcmd/loader.go, `NewDefaultClientConfigLoadingRules`).
+        let list = std::env::var("KUBECONFIG").unwrap_or_default();
+        let mut kubeconfigs: Vec<Utf8PathBuf> = Vec::new();
+        for path in list.split(':').filter(|path| !path.is_empty()) {
+            if !kubeconfigs.iter().any(|known| known == path) {
+                kubeconfigs.push(path.into());
+            }
+        }
+        if kubeconfigs.is_empty() {
+            kubeconfigs.push(below(".kube/config")?);
+        }
+        Ok(Self { root, kubeconfigs, cache, user })
     }
 
     /// A home in a folder of its own with a kubeconfig and a cache beside it, for tests.
     pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
         let root = root.into();
-        Self { kubeconfig: root.join("kubeconfig"), cache: root.join("cache"), user: None, root }
+        Self { kubeconfigs: vec![root.join("kubeconfig")], cache: root.join("cache"), user: None, root }
+    }
+
+    /// The same home with other kubeconfigs of the user, at least one; for tests.
+    #[must_use]
+    pub fn with_kubeconfigs(self, kubeconfigs: Vec<Utf8PathBuf>) -> Self {
+        Self { kubeconfigs, ..self }
     }
 
     /// Six hex digits that tell this home from all others on the host.
@@ -118,9 +132,16 @@ impl Home {
         self.root.join("active-context")
     }
 
-    /// The merged kubeconfig: the first file of `KUBECONFIG`, or `~/.kube/config`.
+    /// The files that are the user's kubeconfig together: those in `KUBECONFIG`, or `~/.kube/config`.
+    pub fn kubeconfigs(&self) -> &[Utf8PathBuf] {
+        &self.kubeconfigs
+    }
+
+    /// The one of them that takes new entries and the current context: the first that exists, or else the last
+    /// (client-go, tools/clientcmd/loader.go, `GetDefaultFilename`).
     pub fn merged_kubeconfig(&self) -> &Utf8Path {
-        &self.kubeconfig
+        let first = self.kubeconfigs.iter().find(|path| path.exists());
+        first.or(self.kubeconfigs.last()).map_or(Utf8Path::new(""), |path| path)
     }
 
     /// Where built assets are kept.

@@ -8,7 +8,7 @@
 //! 4. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
 //! 5. [`cni`]: pods get a network.
 //! 6. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
-//! 7. [`kubeconfig`]: the cluster can be reached.
+//! 7. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
 //!
 //! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
 //! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
@@ -26,10 +26,11 @@ pub mod cni;
 pub mod pki;
 pub mod kubeadm;
 pub mod kubeconfig;
+pub mod identity;
 pub mod provision;
 pub mod error;
 pub mod events;
 pub mod exec;
 mod digest;
 
-pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped};
+pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped, RenewError};

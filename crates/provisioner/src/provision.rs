@@ -3,6 +3,7 @@
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
 mod destroy;
+mod identify;
 mod stages;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::spec::{CheckedSpec, Durability};
 use stages::Stages;
 
 pub use destroy::{ReapError, Reaped};
+pub use identify::RenewError;
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]
@@ -240,7 +242,11 @@ impl Provisioner {
         if plan.durability == Durability::Durable {
             kubeconfig::merge(&self.home, &isolated)?;
         }
-        let running = self.registry.update(&plan.id.name, |instance| instance.state = State::Running);
+        let identity = self.identity_of(&nodes[0], &plan).await?;
+        let running = self.registry.update(&plan.id.name, |instance| {
+            instance.state = State::Running;
+            instance.k8s.identity = Some(identity);
+        });
         Ok(Cluster { instance: running?, plan, nodes, kubeconfig })
     }
 

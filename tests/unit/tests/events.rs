@@ -21,7 +21,7 @@ fn text(house: &House) -> String {
 }
 
 fn records(house: &House) -> Vec<Record> {
-    let batch = EventLog::in_home(&house.home).reader().next().unwrap();
+    let batch = EventLog::in_home(&house.home).reader().more().unwrap();
     let whole = batch.lines.into_iter().map(|line| match line {
         Line::Record(record) => *record,
         Line::Damaged { number, error } => panic!("line {number}: {error}"),
@@ -116,11 +116,11 @@ fn a_line_torn_anywhere_is_reported_and_hurts_no_other() {
     for length in 1..first.len() {
         let torn = [first.as_slice(), &first[..length]].concat();
         std::fs::write(house.home.events(), &torn).unwrap();
-        let batch = EventLog::in_home(&house.home).reader().next().unwrap();
+        let batch = EventLog::in_home(&house.home).reader().more().unwrap();
         assert_eq!((batch.lines.len(), batch.unfinished), (1, Some(2)), "torn at {length}");
 
         events(&house).publish(down("globex"));
-        let batch = EventLog::in_home(&house.home).reader().next().unwrap();
+        let batch = EventLog::in_home(&house.home).reader().more().unwrap();
         assert!(text(&house).as_bytes().starts_with(&torn), "what is written is never changed");
         assert_eq!(batch.unfinished, None);
         match &batch.lines[..] {
@@ -140,17 +140,17 @@ fn a_line_torn_anywhere_is_reported_and_hurts_no_other() {
 fn a_reader_goes_on_where_it_left_off_and_begins_again_in_a_new_file() {
     let house = House::new();
     let mut reader = EventLog::in_home(&house.home).reader();
-    assert_eq!(reader.next().unwrap(), Default::default());
+    assert_eq!(reader.more().unwrap(), Default::default());
     let events = events(&house);
     events.publish(down("acme"));
-    assert_eq!(reader.next().unwrap().lines.len(), 1);
-    assert_eq!(reader.next().unwrap().lines.len(), 0);
+    assert_eq!(reader.more().unwrap().lines.len(), 1);
+    assert_eq!(reader.more().unwrap().lines.len(), 0);
     events.publish(down("globex"));
     events.publish(down("initech"));
-    assert_eq!(reader.next().unwrap().lines.len(), 2);
+    assert_eq!(reader.more().unwrap().lines.len(), 2);
     std::fs::remove_file(house.home.events()).unwrap();
     events.publish(down("hooli"));
-    let batch = reader.next().unwrap();
+    let batch = reader.more().unwrap();
     assert!(matches!(&batch.lines[..], [Line::Record(record)] if record.is_about("hooli")), "{batch:?}");
 }
 

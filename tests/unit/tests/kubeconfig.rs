@@ -2,6 +2,7 @@
 
 mod active;
 mod file;
+mod several;
 
 use std::os::unix::fs::PermissionsExt;
 

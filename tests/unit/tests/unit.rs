@@ -9,6 +9,7 @@ mod plan;
 mod registry;
 mod owner;
 mod events;
+mod identity;
 mod engine;
 mod kubeconfig;
 mod provision;

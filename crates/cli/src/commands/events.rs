@@ -48,7 +48,7 @@ impl Events {
         let mut pause = tokio::time::interval(PAUSE);
         loop {
             pause.tick().await;
-            let batch = reader.next()?;
+            let batch = reader.more()?;
             let mut text = String::new();
             for line in &batch.lines {
                 match line {

@@ -151,8 +151,16 @@ impl ListView {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// An instance as the registry has it.
+    pub(crate) fn running(name: &str) -> Instance {
+        match instance(name, "k8s-single", 60, "running") {
+            Entry::Sound(instance) => instance,
+            broken @ Entry::Broken { .. } => panic!("{broken:?}"),
+        }
+    }
 
     fn instance(name: &str, topology: &str, third: u8, state: &str) -> Entry {
         let json = serde_json::json!({

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use provisioner::exec::{Command, replace};
+use provisioner::identity::IdentityError;
 
 use super::name;
 use crate::app::App;
@@ -12,7 +13,8 @@ use crate::exit::{CliError, Exit};
 /// Run kubectl against one instance
 ///
 /// Uses the kubectl that the nodes have and a kubeconfig that knows this instance only: no context can be
-/// mixed up, and nothing need be installed. Streams and exit code are kubectl's own.
+/// mixed up, and nothing need be installed. First it is checked that the cluster which answers is the one that came
+/// up under this name. Streams and exit code are kubectl's own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,11 +30,15 @@ pub(crate) struct Kubectl {
 }
 
 impl Kubectl {
-    pub(crate) fn run(self, app: &App) -> Result<Exit, CliError> {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let instance = app.find(&self.name)?;
         let kubeconfig = app.home().isolated_kubeconfig(&self.name);
         if !kubeconfig.exists() {
             return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
+        }
+        match app.provisioner.identify(&self.name).await {
+            Err(IdentityError::Unanswered { .. }) | Ok(()) => {} // kubectl tells better why nobody answers
+            Err(error) => return Err(error.into()),
         }
         let image = app.provisioner.assets().find().ok_or(CliError::NoNodeImage)?;
         let kubectl = Command::within(Duration::MAX, image.root.join("usr/local/bin/kubectl"))

@@ -129,7 +129,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next(&mut self) -> Result<Batch, EventLogError> {
+    pub fn more(&mut self) -> Result<Batch, EventLogError> {
         let failed = failed("read", &self.path);
         let mut file = match File::open(&self.path) {
             Ok(file) => file,

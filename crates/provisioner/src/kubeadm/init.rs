@@ -140,3 +140,13 @@ pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
     const PATH: &str = "/etc/kubernetes/admin.conf";
     first.read(PATH).await.map_err(failed(first))
 }
+
+/// The UID of namespace `kube-system`, which stands for the whole cluster.
+///
+/// # Errors
+/// [`KubeadmError::Step`] when the API server does not tell.
+pub async fn uid(first: &Node) -> Result<String, KubeadmError> {
+    let get = ["get", "namespace", crate::identity::NAMESPACE, "--output", "jsonpath={.metadata.uid}"];
+    let command = kubectl(Duration::from_secs(60)).args(get);
+    Ok(first.run(&command).await.map_err(failed(first))?.text().trim().to_owned())
+}

@@ -1,7 +1,7 @@
 //! The cluster can be reached: a kubeconfig of its own, and a context in the user's.
 //!
 //! Each instance has an *isolated* kubeconfig that knows this cluster and no other. The *merged* one is the
-//! user's own file and mostly other people's contents: only entries that carry our mark (an extension
+//! user's own, one file or several, and mostly other people's contents: only entries that carry our mark (an extension
 //! `homelab` with the instance and its scope) are ever replaced or removed, a file that cannot be parsed is never
 //! written, and neither is one in which nothing changes. See `document` for how foreign text is kept.
 
@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod lines;
 mod lock;
+mod merged;
 
 use std::io;
 
@@ -20,7 +21,7 @@ use crate::plan::{API_PORT, ClusterPlan, InstanceId};
 use crate::registry::replace;
 
 use document::{Document, Kind};
-use lock::Lock;
+use merged::Merged;
 
 pub use error::KubeconfigError;
 
@@ -63,20 +64,19 @@ pub fn write_isolated(home: &Home, name: &str, text: &str) -> Result<Utf8PathBuf
 /// Puts the one cluster of an isolated kubeconfig into the user's. The current context stays as it is.
 ///
 /// # Errors
-/// [`KubeconfigError::Foreign`] when somebody else has an entry of that name; or the file cannot be read,
+/// [`KubeconfigError::Foreign`] when somebody else has an entry of that name; or a file cannot be read,
 /// understood or written. It is left as it is then.
 pub fn merge(home: &Home, isolated: &str) -> Result<(), KubeconfigError> {
     let isolated = Document::parse("the isolated kubeconfig", isolated)?;
-    edit(home, |merged, path| {
+    Merged::edit(home, |merged| {
         for kind in Kind::ALL {
             for entry in isolated.entries(kind)? {
-                let name = document::name(entry).unwrap_or_default();
-                refuse_foreign(merged, kind, name, &home.id(), path)?;
+                merged.refuse_foreign(kind, document::name(entry).unwrap_or_default(), &home.id())?;
             }
         }
         for kind in Kind::ALL {
             for entry in isolated.entries(kind)? {
-                merged.put(kind, entry.clone())?;
+                merged.put(kind, entry)?;
             }
         }
         Ok(())
@@ -87,26 +87,12 @@ pub fn merge(home: &Home, isolated: &str) -> Result<(), KubeconfigError> {
 /// there were any.
 ///
 /// # Errors
-/// When the file cannot be read, understood or written.
+/// When a file cannot be read, understood or written.
 pub fn unmerge(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
     if !home.merged_kubeconfig().exists() {
         return Ok(false); // and make no folder for it
     }
-    edit(home, |merged, _| {
-        let mut found = false;
-        for kind in Kind::ALL {
-            let ours = |entry: &Value| is_ours(kind, entry, name, &home.id());
-            let Some(place) = merged.entries(kind)?.iter().position(ours) else {
-                continue;
-            };
-            merged.remove(kind, place)?;
-            found = true;
-            if kind == Kind::Context && merged.current() == Some(name) {
-                merged.set_current("")?;
-            }
-        }
-        Ok(found)
-    })
+    Merged::edit(home, |merged| merged.remove(name, &home.id()))
 }
 
 /// Makes an instance's context the current one, records it as the active instance, and returns the names of
@@ -120,11 +106,11 @@ pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigErr
     if !home.merged_kubeconfig().exists() {
         return Err(missing());
     }
-    let names = edit(home, |merged, path| {
-        refuse_foreign(merged, Kind::Context, name, &home.id(), path)?;
+    let names = Merged::edit(home, |merged| {
+        merged.refuse_foreign(Kind::Context, name, &home.id())?;
         merged.find(Kind::Context, name)?.ok_or_else(missing)?;
         merged.set_current(name)?;
-        Ok(merged.entries(Kind::Context)?.iter().filter_map(document::name).map(str::to_owned).collect())
+        merged.names(Kind::Context)
     })?;
     let active = home.active_context();
     home.create_dir(home.root()).map_err(failed("make folder", home.root()))?;
@@ -132,79 +118,71 @@ pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigErr
     Ok(names)
 }
 
+/// Where a context leads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The API server.
+    pub server: String,
+    /// SHA-256 of the certificate that vouches for it, where the kubeconfig has one.
+    pub authority: Option<String>,
+}
+
+/// Where a context of the user's kubeconfig leads; none when there is no such context.
+///
+/// # Errors
+/// When a file cannot be read or understood.
+pub fn endpoint(home: &Home, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
+    Merged::read(home)?.endpoint(context)
+}
+
+/// The same for one file alone.
+///
+/// # Errors
+/// When the file cannot be read or understood.
+pub fn endpoint_in(path: &Utf8Path, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
+    Merged::of_file(path)?.endpoint(context)
+}
+
+/// The current context of one file.
+///
+/// # Errors
+/// When the file cannot be read or understood.
+pub fn current_in(path: &Utf8Path) -> Result<Option<String>, KubeconfigError> {
+    Ok(Merged::of_file(path)?.current().map(str::to_owned))
+}
+
+/// The current context of the user's kubeconfig.
+///
+/// # Errors
+/// When a file cannot be read or understood.
+pub fn current(home: &Home) -> Result<Option<String>, KubeconfigError> {
+    Ok(Merged::read(home)?.current().map(str::to_owned))
+}
+
+/// The active instance, as the marker that shell prompts read has it.
+///
+/// # Errors
+/// When the marker cannot be read.
+pub fn active(home: &Home) -> Result<Option<String>, KubeconfigError> {
+    let path = home.active_context();
+    match std::fs::read_to_string(&path) {
+        Ok(name) => Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", &path)(error)),
+    }
+}
+
 /// Forgets which instance is active, if it is this one.
 ///
 /// # Errors
 /// When the file that says so can be neither read nor removed.
 pub fn clear_active(home: &Home, name: &str) -> Result<(), KubeconfigError> {
+    if active(home)?.as_deref() != Some(name) {
+        return Ok(());
+    }
     let path = home.active_context();
-    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    match std::fs::read_to_string(&path) {
-        Ok(active) if active.trim() == name => match std::fs::remove_file(&path) {
-            Err(error) if !gone(&error) => Err(failed("remove", &path)(error)),
-            _ => Ok(()),
-        },
-        Ok(_) => Ok(()),
-        Err(error) if gone(&error) => Ok(()),
-        Err(error) => Err(failed("read", &path)(error)),
-    }
-}
-
-/// Changes the merged kubeconfig under kubectl's own lock; nothing is written when nothing changes.
-fn edit<T>(
-    home: &Home,
-    change: impl FnOnce(&mut Document, &Utf8Path) -> Result<T, KubeconfigError>,
-) -> Result<T, KubeconfigError> {
-    let link = home.merged_kubeconfig();
-    let path = target(link).map_err(failed("read", link))?;
-    for folder in [&*path, link].into_iter().filter_map(Utf8Path::parent) {
-        home.create_dir(folder).map_err(failed("make folder", folder))?;
-    }
-    let _held = Lock::of(link)?;
-    let before = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed("read", &path)(error)),
-    };
-    let mut document = Document::parse(path.as_str(), &before)?;
-    let result = change(&mut document, &path)?;
-    let after = document.into_text();
-    if after != before {
-        replace(home, &path, after.as_bytes()).map_err(failed("write", &path))?;
-    }
-    Ok(result)
-}
-
-/// Where a path really leads: people keep their kubeconfig as a link into their dotfiles.
-fn target(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..40 {
-        match path.read_link_utf8() {
-            Ok(next) => path = path.parent().unwrap_or(Utf8Path::new("")).join(next),
-            // EINVAL: it is no link (readlink(2)).
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
-                return Ok(path);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::from(rustix::io::Errno::LOOP))
-}
-
-fn refuse_foreign(
-    merged: &Document,
-    kind: Kind,
-    name: &str,
-    home: &str,
-    path: &Utf8Path,
-) -> Result<(), KubeconfigError> {
-    match merged.find(kind, name)? {
-        Some(entry) if !is_ours(kind, entry, name, home) => Err(KubeconfigError::Foreign {
-            path: path.to_owned(),
-            kind: kind.one(),
-            name: name.to_owned(),
-            server: merged.server(kind, entry),
-        }),
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
         _ => Ok(()),
     }
 }

@@ -125,6 +125,7 @@ pub fn claim(
             kubeconfig_context: name.clone(),
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,
+            identity: None,
             other: serde_json::Map::new(),
         },
         state: State::Creating,

@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::engine::EngineError;
 use crate::error::{DestroyError, StageError};
 use crate::events::Event;
+use crate::identity::IdentityError;
 use crate::kubeconfig;
 use crate::plan::{ClusterPlan, InstanceId};
 use crate::registry::{RegistryError, State};
@@ -44,7 +45,15 @@ impl Provisioner {
     pub async fn destroy(&self, name: &str) -> Result<bool, DestroyError> {
         let mut failures: Vec<StageError> = Vec::new();
         let known = match self.registry.find(name) {
-            Ok(Some(_)) => self.registry.update(name, |instance| instance.state = State::Destroying).is_ok(),
+            Ok(Some(instance)) => {
+                // Only certainty stops a destruction: a cluster that cannot answer must be removable.
+                if let Err(mismatch @ IdentityError::Mismatch { .. }) =
+                    self.identify_instance(&instance).await
+                {
+                    return Err(DestroyError { cluster: name.to_owned(), failures: vec![mismatch.into()] });
+                }
+                self.registry.update(name, |instance| instance.state = State::Destroying).is_ok()
+            }
             Ok(None) => false,
             Err(error) => {
                 return Err(DestroyError { cluster: name.to_owned(), failures: vec![error.into()] });

@@ -4,6 +4,7 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Identity;
 use crate::spec::{CniKind, Durability, EngineKind, Topology};
 
 /// One instance: one cluster with its network, names and owner. The registry's file is a list of these;
@@ -59,6 +60,9 @@ pub struct K8s {
     pub ca_name: String,
     /// The pod network.
     pub cni: CniKind,
+    /// Who the cluster is, since it came up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,

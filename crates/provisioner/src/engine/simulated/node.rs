@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use futures::future::BoxFuture;
+use k8s_openapi::ByteString;
 
 use crate::exec::{Command, CommandError, Failure, Output, Runner};
 use crate::plan::{API_PORT, ClusterPlan, InstanceId};
@@ -13,16 +14,25 @@ use super::{Fault, Host, State, meant};
 /// What is on a node: files by their absolute path.
 #[derive(Debug)]
 pub(super) struct SimulatedNode {
+    api: String,
     files: BTreeMap<String, Vec<u8>>,
 }
 
 impl SimulatedNode {
-    /// A node with the kubeconfigs that kubeadm leaves on a control plane.
+    /// A node as the engine leaves it: without anything of Kubernetes.
     pub(super) fn new(plan: &ClusterPlan) -> Self {
-        let files = [("admin.conf", "kubernetes-admin"), ("super-admin.conf", "kubernetes-super-admin")];
-        let files = files
-            .map(|(file, user)| (format!("/etc/kubernetes/{file}"), kubeconfig(plan, user).into_bytes()));
-        Self { files: files.into() }
+        Self { api: plan.api_name.clone(), files: BTreeMap::new() }
+    }
+
+    /// What `kubeadm init phase kubeconfig` leaves on a control plane.
+    fn make_kubeconfigs(&mut self) {
+        let authority = self.files.get("/etc/kubernetes/pki/ca.crt").cloned().unwrap_or_default();
+        for (file, user) in
+            [("admin.conf", "kubernetes-admin"), ("super-admin.conf", "kubernetes-super-admin")]
+        {
+            let text = kubeconfig(&self.api, &authority, user);
+            self.files.insert(format!("/etc/kubernetes/{file}"), text.into_bytes());
+        }
     }
 
     /// `tar --extract --directory=/`.
@@ -50,6 +60,11 @@ impl SimulatedNode {
                 all.extend(self.files.get(*path).ok_or_else(missing)?);
                 Ok(all)
             }),
+            ("kubeadm", ["init", "phase", "kubeconfig", ..]) => {
+                self.make_kubeconfigs();
+                Ok(Vec::new())
+            }
+            ("kubectl", [.., "--output", "jsonpath={.metadata.uid}"]) => Ok(b"simulated-uid".to_vec()),
             ("false", _) => Err((1, String::new())),
             _ => Ok(Vec::new()),
         }
@@ -57,14 +72,14 @@ impl SimulatedNode {
 }
 
 /// A kubeconfig in the shape of kubeadm's.
-fn kubeconfig(plan: &ClusterPlan, user: &str) -> String {
-    let (server, port) = (&plan.api_name, API_PORT);
+fn kubeconfig(server: &str, authority: &[u8], user: &str) -> String {
+    let authority = serde_json::json!(ByteString(authority.to_vec()));
     format!(
         "apiVersion: v1
 clusters:
 - cluster:
-    certificate-authority-data: c2ltdWxhdGVkIGF1dGhvcml0eQ==
-    server: https://{server}:{port}
+    certificate-authority-data: {authority}
+    server: https://{server}:{API_PORT}
   name: kubernetes
 contexts:
 - context:

@@ -1,32 +1,14 @@
-//! `homelab k8s …`: contexts and kubeconfigs, and the long spelling of `up`.
+//! `homelab k8s use-context`: chooses whom plain kubectl talks to.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use provisioner::events::Event;
+use provisioner::identity;
 use provisioner::kubeconfig;
 
-use super::{name, up::Up};
 use crate::app::App;
+use crate::commands::name;
 use crate::exit::{CliError, Exit};
 use crate::words;
-
-/// Verbs of the long spelling.
-#[derive(Debug, Subcommand)]
-pub(crate) enum K8s {
-    /// Bring a cluster up: the same as `homelab up`
-    Create(Box<Up>),
-    UseContext(UseContext),
-    Kubeconfig(Kubeconfig),
-}
-
-impl K8s {
-    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
-        match self {
-            Self::Create(verb) => verb.run(app).await,
-            Self::UseContext(verb) => verb.run(app),
-            Self::Kubeconfig(verb) => verb.run(app),
-        }
-    }
-}
 
 /// Make an instance the one that plain kubectl talks to
 ///
@@ -43,12 +25,13 @@ pub(crate) struct UseContext {
 }
 
 impl UseContext {
-    fn run(self, app: &App) -> Result<Exit, CliError> {
+    pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
         let instance = app.find(&self.name)?;
         let home = app.home();
         if !home.isolated_kubeconfig(&self.name).exists() {
             return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
         }
+        identity::check_merged(home, &instance)?;
         let contexts = kubeconfig::use_context(home, &self.name)?;
         app.provisioner.events().publish(Event::KubeconfigContextSwitched { instance: self.name.clone() });
         let (active, merged) =
@@ -67,36 +50,6 @@ fn switched(name: &str, active: &str, merged: &str, contexts: &[String]) -> [Str
         format!("active context written to {active}"),
         format!("kubeconfig at {merged} now has {count} ({names})"),
     ]
-}
-
-/// Print the kubeconfig that knows this instance and no other
-///
-/// Prints its contents, or with --path where it is. Nothing else is in it, so a tool that gets it cannot
-/// reach the wrong client.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  export KUBECONFIG=$(homelab k8s kubeconfig acme --path)
-  homelab k8s kubeconfig acme > acme.yaml")]
-pub(crate) struct Kubeconfig {
-    /// The instance
-    #[arg(value_parser = name)]
-    name: String,
-    /// Print the path instead of the contents
-    #[arg(long)]
-    path: bool,
-}
-
-impl Kubeconfig {
-    fn run(self, app: &App) -> Result<Exit, CliError> {
-        let instance = app.find(&self.name)?;
-        let path = app.home().isolated_kubeconfig(&self.name);
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
-        };
-        app.printer.result(&if self.path { format!("{path}\n") } else { text });
-        Ok(Exit::Ok)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,98 @@
+//! Is this the cluster that is meant? Asked before anything destructive, and before a command is handed to it.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::identity::{self, Identity, IdentityError};
+use crate::kubeadm;
+use crate::kubeconfig::{self, Endpoint};
+use crate::node::Node;
+use crate::plan::ClusterPlan;
+use crate::registry::{Instance, RegistryError};
+use crate::spec::Durability;
+
+use super::{AttachError, Host, Provisioner, StageError};
+
+/// How long an API server may take to say who it is. A dead one must not hold up its own destruction.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Provisioner {
+    /// Checks the whole chain from an instance's isolated kubeconfig to the cluster that answers.
+    ///
+    /// # Errors
+    /// [`IdentityError::Mismatch`] when it is another cluster; any other error when that cannot be found out.
+    pub async fn identify(&self, name: &str) -> Result<(), IdentityError> {
+        let unknown = || RegistryError::Unknown { name: name.to_owned() };
+        let instance = self.registry.find(name)?.ok_or_else(unknown)?;
+        self.identify_instance(&instance).await
+    }
+
+    pub(super) async fn identify_instance(&self, instance: &Instance) -> Result<(), IdentityError> {
+        let path = self.home.isolated_kubeconfig(&instance.name);
+        identity::check_isolated(instance, &path)?;
+        match (&self.host, &instance.k8s.identity) {
+            (Host::Real, Some(recorded)) => {
+                let client = client(&path, &instance.k8s.kubeconfig_context).await;
+                let unusable = |source| IdentityError::Unanswered { server: recorded.server.clone(), source };
+                identity::check_cluster(instance, client.map_err(unusable)?).await
+            }
+            _ => Ok(()), // nothing recorded, or nobody who could answer
+        }
+    }
+
+    /// What tells a cluster that has just come up from all others.
+    pub(super) async fn identity_of(&self, first: &Node, plan: &ClusterPlan) -> Result<Identity, StageError> {
+        let uid = kubeadm::uid(first).await?;
+        let path = self.home.isolated_kubeconfig(&plan.id.name);
+        let endpoint = kubeconfig::endpoint_in(&path, &plan.kubeconfig_context)?;
+        let Endpoint { server, authority } = endpoint.unwrap_or_default();
+        Ok(Identity { server, authority: authority.unwrap_or_default(), uid })
+    }
+
+    /// Writes an instance's kubeconfigs anew from what its first node has, and checks the cluster behind them.
+    ///
+    /// # Errors
+    /// [`RenewError`]; also when the nodes themselves are not those of the instance.
+    pub async fn renew_kubeconfig(&self, name: &str) -> Result<(), RenewError> {
+        let cluster = self.attach(name).await?;
+        let isolated = kubeconfig::isolated(&kubeadm::admin_conf(&cluster.nodes[0]).await?, &cluster.plan)?;
+        kubeconfig::write_isolated(&self.home, name, &isolated)?;
+        self.identify_instance(&cluster.instance).await?;
+        if cluster.plan.durability == Durability::Durable {
+            kubeconfig::merge(&self.home, &isolated)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a kubeconfig cannot be written anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewError {
+    /// The cluster is not there.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Its first node does not tell.
+    #[error(transparent)]
+    Kubeadm(#[from] kubeadm::KubeadmError),
+    /// A kubeconfig cannot be written.
+    #[error(transparent)]
+    Kubeconfig(#[from] kubeconfig::KubeconfigError),
+    /// The cluster is another one.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+/// A client that gives up soon.
+async fn client(
+    kubeconfig: &Utf8Path,
+    context: &str,
+) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &options).await?;
+    config.connect_timeout = Some(PATIENCE);
+    config.read_timeout = Some(PATIENCE);
+    Ok(Client::try_from(config)?)
+}

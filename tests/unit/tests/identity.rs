@@ -1,0 +1,128 @@
+//! A cluster is told from all others by the whole chain, and each link that differs stops what was about to be done.
+
+use std::sync::Arc;
+
+use provisioner::Provisioner;
+use provisioner::engine::{Engine, SimulatedEngine};
+use provisioner::error::StageError;
+use provisioner::identity::{self, IdentityError};
+use provisioner::registry::{Instance, State};
+use provisioner::spec::{ClusterSpec, EngineKind};
+
+use crate::given::House;
+
+struct Lab {
+    house: House,
+    engine: SimulatedEngine,
+    provisioner: Provisioner,
+}
+
+/// acme and globex are up.
+async fn lab() -> Lab {
+    let house = House::new();
+    let engine = SimulatedEngine::new(house.home.id());
+    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
+    for name in ["acme", "globex"] {
+        let spec = ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
+        provisioner.create(&spec, None).await.unwrap();
+    }
+    Lab { house, engine, provisioner }
+}
+
+impl Lab {
+    fn instance(&self, name: &str) -> Instance {
+        self.provisioner.registry().find(name).unwrap().unwrap()
+    }
+
+    /// Puts a text in the place of an instance's isolated kubeconfig.
+    fn swap(&self, name: &str, text: &str) {
+        std::fs::write(self.house.home.isolated_kubeconfig(name), text).unwrap();
+    }
+
+    fn isolated(&self, name: &str) -> String {
+        std::fs::read_to_string(self.house.home.isolated_kubeconfig(name)).unwrap()
+    }
+
+    /// The mismatch that stops everything done to acme, without what differs from run to run.
+    async fn mismatch(&self) -> String {
+        let error = self.provisioner.identify("acme").await.unwrap_err();
+        let destroyed = self.provisioner.destroy("acme").await.unwrap_err();
+        assert!(matches!(destroyed.failures[..], [StageError::Identity(IdentityError::Mismatch { .. })]));
+        assert_eq!(self.instance("acme").state, State::Running, "nothing has begun");
+        assert_eq!(self.engine.sightings().await.unwrap().len(), 2);
+        assert!(destroyed.hint().contains("--renew"), "{}", destroyed.hint());
+        let authority = |name: &str| self.instance(name).k8s.identity.unwrap().authority;
+        let text = error.to_string().replace(self.house.home.root().as_str(), "~/.homelab");
+        text.replace(&authority("acme"), "[acme's]").replace(&authority("globex"), "[globex's]")
+    }
+}
+
+#[tokio::test]
+async fn what_is_recorded_differs_between_clusters_and_leads_to_the_right_one() {
+    let lab = lab().await;
+    let of = |name: &str| lab.instance(name).k8s.identity.unwrap();
+    assert_eq!(of("acme").server, "https://192.168.60.10:6443");
+    assert_ne!(of("acme").server, of("globex").server);
+    assert_ne!(of("acme").authority, of("globex").authority);
+    assert_eq!(of("acme").authority.len(), 64);
+    assert_eq!(of("acme").uid, "simulated-uid");
+    for name in ["acme", "globex"] {
+        lab.provisioner.identify(name).await.unwrap();
+        identity::check_merged(&lab.house.home, &lab.instance(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn swapped_files_stop_at_the_first_link_that_differs_with_both_values() {
+    let lab = lab().await;
+    let (acme, globex) = (lab.isolated("acme"), lab.isolated("globex"));
+    let renamed = globex.replace("globex", "acme");
+    let only_authority = renamed.replace("192.168.61", "192.168.60");
+    let no_authority: String = acme
+        .lines()
+        .filter(|line| !line.contains("certificate-authority"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let mut said = Vec::new();
+    for text in [&globex, &renamed, &only_authority, &no_authority] {
+        lab.swap("acme", text);
+        said.push(lab.mismatch().await);
+    }
+    insta::assert_snapshot!(said.join("\n"));
+    lab.swap("acme", &acme);
+    lab.provisioner.identify("acme").await.unwrap();
+    assert!(lab.provisioner.destroy("acme").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_context_of_the_merged_kubeconfig_that_was_bent_is_found() {
+    let lab = lab().await;
+    let merged = lab.house.merged();
+    lab.house.kubeconfig(&merged.replace("https://192.168.60.10", "https://192.168.61.10"));
+    let error = identity::check_merged(&lab.house.home, &lab.instance("acme")).unwrap_err();
+    let text = error.to_string().replace(lab.house.home.root().as_str(), "~/.homelab");
+    insta::assert_snapshot!(text);
+    identity::check_merged(&lab.house.home, &lab.instance("globex")).unwrap();
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_is_lost_or_swapped_is_written_anew_from_the_nodes() {
+    let lab = lab().await;
+    let (acme, merged) = (lab.isolated("acme"), lab.house.merged());
+    lab.swap("acme", &lab.isolated("globex"));
+    lab.house.kubeconfig(&merged.replace("https://192.168.60.10", "https://192.168.61.10"));
+    lab.provisioner.renew_kubeconfig("acme").await.unwrap();
+    assert_eq!(lab.isolated("acme"), acme);
+    assert_eq!(lab.house.merged(), merged);
+    std::fs::remove_file(lab.house.home.isolated_kubeconfig("acme")).unwrap();
+    lab.provisioner.renew_kubeconfig("acme").await.unwrap();
+    assert_eq!(lab.isolated("acme"), acme);
+}
+
+#[tokio::test]
+async fn a_cluster_without_a_kubeconfig_can_be_destroyed() {
+    let lab = lab().await;
+    std::fs::remove_file(lab.house.home.isolated_kubeconfig("acme")).unwrap();
+    assert!(matches!(lab.provisioner.identify("acme").await, Err(IdentityError::NoFile { .. })));
+    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    lab.provisioner.identify("globex").await.unwrap();
+}
