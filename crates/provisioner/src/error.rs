@@ -11,6 +11,7 @@ use crate::identity::IdentityError;
 use crate::kubeadm::KubeadmError;
 use crate::kubeconfig::KubeconfigError;
 use crate::pki::PkiError;
+use crate::provision::Removed;
 use crate::registry::RegistryError;
 
 /// A stage of the flow, in its order.
@@ -136,6 +137,8 @@ impl ProvisionError {
 pub struct DestroyError {
     /// The instance's name.
     pub cluster: String,
+    /// What is gone all the same.
+    pub removed: Vec<Removed>,
     /// Every step that failed.
     pub failures: Vec<StageError>,
 }

@@ -33,4 +33,4 @@ pub mod events;
 pub mod exec;
 mod digest;
 
-pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped, RenewError};
+pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped, Removed, RenewError};

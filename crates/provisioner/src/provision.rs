@@ -3,7 +3,9 @@
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
 mod destroy;
+mod evidence;
 mod identify;
+mod reap;
 mod stages;
 
 use std::sync::Arc;
@@ -30,8 +32,9 @@ use crate::spec::{CheckedSpec, Durability};
 
 use stages::Stages;
 
-pub use destroy::{ReapError, Reaped};
+pub use destroy::Removed;
 pub use identify::RenewError;
+pub use reap::{ReapError, Reaped};
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]

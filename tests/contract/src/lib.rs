@@ -59,7 +59,7 @@ impl Trial {
         plans.try_into().map_err(|_| anyhow::anyhow!("one plan for each wish"))
     }
 
-    async fn destroy(&self, plan: &ClusterPlan) -> anyhow::Result<()> {
+    async fn destroy(&self, plan: &ClusterPlan) -> anyhow::Result<bool> {
         Ok(self.engine.destroy(&plan.id, &plan.folder).await?)
     }
 

@@ -99,12 +99,19 @@ impl Trial {
     pub(super) async fn destroy_may_come_at_any_time(&self) -> anyhow::Result<()> {
         // Never created, and not even planned.
         let never = self.id("never");
-        self.engine.destroy(&never, &self.home.instance("never")).await.context("destroy what never was")?;
+        let was = self.engine.destroy(&never, &self.home.instance("never")).await;
+        ensure!(
+            !was.context("destroy what never was")?,
+            "something that never was is said to have been there"
+        );
         let plans = self.plans([("gone", 1)])?;
         let outcome = async {
             let nodes = self.engine.create(&plans[0]).await?;
-            self.destroy(&plans[0]).await?;
-            self.destroy(&plans[0]).await.context("destroy twice")?;
+            ensure!(self.destroy(&plans[0]).await?, "nothing is said to have been there");
+            ensure!(
+                !self.destroy(&plans[0]).await.context("destroy twice")?,
+                "something was left for a second time"
+            );
             ensure!(nodes[0].read("/etc/hostname").await.is_err(), "a destroyed node still answers");
             ensure!(self.engine.attach(&plans[0]).await.is_err(), "a destroyed cluster can be attached to");
             self.engine.create(&plans[0]).await.context("create again after destroy").map(drop)

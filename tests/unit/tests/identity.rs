@@ -90,7 +90,7 @@ async fn swapped_files_stop_at_the_first_link_that_differs_with_both_values() {
     insta::assert_snapshot!(said.join("\n"));
     lab.swap("acme", &acme);
     lab.provisioner.identify("acme").await.unwrap();
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -123,6 +123,6 @@ async fn a_cluster_without_a_kubeconfig_can_be_destroyed() {
     let lab = lab().await;
     std::fs::remove_file(lab.house.home.isolated_kubeconfig("acme")).unwrap();
     assert!(matches!(lab.provisioner.identify("acme").await, Err(IdentityError::NoFile { .. })));
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.provisioner.identify("globex").await.unwrap();
 }

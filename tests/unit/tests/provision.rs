@@ -64,9 +64,9 @@ async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
 
     let elsewhere = Provisioner::with_engine(lab.house.home.clone(), Arc::new(lab.engine.clone()));
     assert_eq!(elsewhere.attach("acme").await.unwrap().plan, cluster.plan);
-    assert!(elsewhere.destroy("acme").await.unwrap());
+    assert_ne!(elsewhere.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
-    assert!(!elsewhere.destroy("acme").await.unwrap(), "there is nothing left to destroy");
+    assert_eq!(elsewhere.destroy("acme").await.unwrap(), [], "there is nothing left to destroy");
 
     let mut stages = Vec::new();
     while let Ok(event) = events.try_recv() {
@@ -119,7 +119,7 @@ async fn a_destroy_that_fails_keeps_the_entry_and_can_be_repeated() {
     assert_eq!(error.to_string(), "take down acme: injected failure: destroy, once");
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Destroying);
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
 }
 
@@ -128,11 +128,11 @@ async fn clusters_side_by_side_share_nothing_and_go_alone() {
     let lab = lab();
     let (acme, globex) = tokio::try_join!(lab.up("acme"), lab.up("acme-1")).unwrap();
     assert_ne!(acme.plan.subnet, globex.plan.subnet);
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     let left = lab.provisioner.attach("acme-1").await.unwrap();
     assert_eq!(left.nodes.len(), 3);
     assert!(lab.house.merged().contains("name: acme-1"));
-    assert!(lab.provisioner.destroy("acme-1").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme-1").await.unwrap(), []);
     lab.assert_empty().await;
 }
 

@@ -1,6 +1,8 @@
 //! `homelab down NAME`, also spelled `homelab destroy --instance NAME`: takes a cluster down.
 
 use clap::Args;
+use provisioner::Removed;
+use provisioner::registry::{Entry, Instance};
 
 use super::name;
 use crate::app::App;
@@ -8,11 +10,13 @@ use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::words;
 
 /// Take a cluster down
 ///
 /// Removes its nodes, networks, certificates, kubeconfig context and, last, its registry entry; its data is
-/// lost. Steps that fail are reported, the others are done all the same, and the command may be repeated.
+/// lost. Steps that fail are reported, the others are done all the same, and the command may be repeated: nothing
+/// being left is a success. A kubeconfig that leads to another cluster than the one that came up stops it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,9 +54,6 @@ async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
     let sightings = app.provisioner.engine().sightings().await?;
     let sightings: Vec<String> =
         sightings.iter().filter(|one| one.instance == name).map(ToString::to_string).collect();
-    if before.is_none() && sightings.is_empty() && !app.home().instance(name).exists() {
-        return Err(app.unknown(name));
-    }
     let mut signals = Signals::listen()?;
     let progress = Progress::of(app.provisioner.events(), &app.printer);
     let destroyed = tokio::select! {
@@ -64,14 +65,49 @@ async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
         }
     };
     progress.finish().await;
-    destroyed?;
-    let mut removed = sightings;
-    removed.extend(
-        before.map(|instance| {
-            format!("context {}, subnet {}", instance.k8s.kubeconfig_context, instance.subnet)
-        }),
-    );
+    let removed = match destroyed {
+        Ok(removed) => removed,
+        Err(error) => {
+            app.printer.result(&listed(&error.removed, before.as_ref(), &[]));
+            return Err(error.into());
+        }
+    };
+    if removed.is_empty() {
+        app.printer.done(&format!("there is no '{name}': nothing to remove"));
+        let known = app.provisioner.registry().list()?;
+        let known: Vec<String> = known.iter().filter_map(Entry::name).map(str::to_owned).collect();
+        app.printer.hint(&words::there_are(&known));
+        return Ok(Exit::Ok);
+    }
     app.printer.done(&format!("{name} is down; removed:"));
-    app.printer.result(&removed.iter().map(|what| format!("  {what}\n")).collect::<String>());
+    app.printer.result(&listed(&removed, before.as_ref(), &sightings));
     Ok(Exit::Ok)
+}
+
+/// What was removed, a line each, with the names that people know it by.
+fn listed(removed: &[Removed], instance: Option<&Instance>, sightings: &[String]) -> String {
+    let line = |removed: &Removed| match (removed, instance) {
+        (Removed::Machines, _) if !sightings.is_empty() => sightings.join("\n  "),
+        (Removed::Context, Some(instance)) => format!("{removed}: {}", instance.k8s.kubeconfig_context),
+        (Removed::Entry, Some(instance)) => {
+            let (subnet, k8s) = (instance.subnet, &instance.k8s);
+            format!("{removed}: subnet {subnet}, pods {}, services {}", k8s.pod_cidr, k8s.service_cidr)
+        }
+        _ => removed.to_string(),
+    };
+    removed.iter().map(|removed| format!("  {}\n", line(removed))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::instance::tests::running;
+
+    #[test]
+    fn everything_that_was_removed_is_listed_layer_by_layer() {
+        let sightings = ["container homelab-0f.acme.acme-main", "link hl-0123456789"].map(str::to_owned);
+        let all = [Removed::Marker, Removed::Context, Removed::Machines, Removed::Folder, Removed::Entry];
+        let known = listed(&all, Some(&running("acme")), &sightings);
+        insta::assert_snapshot!(format!("{known}without an entry:\n{}", listed(&all, None, &[])));
+    }
 }

@@ -101,20 +101,21 @@ impl ContainerEngine {
         plan.nodes.iter().map(handle).collect()
     }
 
-    async fn remove_containers(&self, id: &InstanceId) -> Result<(), EngineError> {
+    /// Removes an instance's containers and says whether there were any.
+    async fn remove_containers(&self, id: &InstanceId) -> Result<bool, EngineError> {
         let ours = self.containers().await?.into_iter().filter(|container| {
             container.labels.get(INSTANCE_LABEL).is_some_and(|instance| *instance == id.name)
         });
         let ids: Vec<String> = ours.map(|container| container.id).collect();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         // No grace: etcd's log is on the disk or, in a throw-away cluster, of no use to anybody.
         let remove = podman(60).args(["rm", "--force", "--time", "0", "--ignore"]).args(&ids);
         let what = "the removal of containers";
         self.host.run(&remove).await.map_err(|source| EngineError::Ask { what, source })?;
         monitor::ended(&ids).await;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -151,19 +152,26 @@ impl Engine for ContainerEngine {
         &'a self,
         id: &'a InstanceId,
         folder: &'a Utf8Path,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
         Box::pin(async move {
-            let mut left = Vec::new();
-            if let Err(error) = self.remove_containers(id).await {
+            let nodes = folder.join("nodes");
+            let (mut found, mut left) = (nodes.exists(), Vec::new());
+            match self.remove_containers(id).await {
+                Ok(there) => found |= there,
+                Err(error) => left.push(crate::error::chain(&error)),
+            }
+            match fabric::cut(id, &self.pools, self.host.as_ref()).await {
+                Ok(there) => found |= there,
+                Err(failures) => left.extend(failures.iter().map(|failure| crate::error::chain(failure))),
+            }
+            if let Err(error) = folder::remove(&nodes).await {
                 left.push(crate::error::chain(&error));
             }
-            if let Err(failures) = fabric::cut(id, &self.pools, self.host.as_ref()).await {
-                left.extend(failures.iter().map(|failure| crate::error::chain(failure)));
+            if left.is_empty() {
+                Ok(found)
+            } else {
+                Err(EngineError::Left { instance: id.name.clone(), left })
             }
-            if let Err(error) = folder::remove(&folder.join("nodes")).await {
-                left.push(crate::error::chain(&error));
-            }
-            if left.is_empty() { Ok(()) } else { Err(EngineError::Left { instance: id.name.clone(), left }) }
         })
     }
 

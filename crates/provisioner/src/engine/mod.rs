@@ -43,7 +43,8 @@ pub trait Engine: Debug + Send + Sync {
     /// [`EngineError::Absent`] when one of them is not there or does not run.
     fn attach<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>>;
 
-    /// Takes away everything that the host has of an instance, its `folder`'s node files included.
+    /// Takes away everything that the host has of an instance, its `folder`'s node files included, and says whether
+    /// there was anything.
     ///
     /// # Errors
     /// [`EngineError::Left`] with everything that could not be removed; each step is tried on its own.
@@ -51,7 +52,7 @@ pub trait Engine: Debug + Send + Sync {
         &'a self,
         id: &'a InstanceId,
         folder: &'a Utf8Path,
-    ) -> BoxFuture<'a, Result<(), EngineError>>;
+    ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
     /// What the host really has of this home's instances, whatever the registry says.
     ///

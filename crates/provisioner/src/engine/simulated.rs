@@ -142,14 +142,15 @@ impl SimulatedEngine {
         }
     }
 
-    fn remove(&self, id: &InstanceId) -> Result<(), EngineError> {
+    fn remove(&self, id: &InstanceId) -> Result<bool, EngineError> {
         let mut state = self.host.state();
         if let Some(place) = state.faults.iter().position(|fault| *fault == Fault::Destroy) {
             state.faults.remove(place);
             return Err(EngineError::Injected("destroy, once".to_owned()));
         }
+        let before = state.nodes.len();
         state.nodes.retain(|(of, _), _| of != id);
-        Ok(())
+        Ok(state.nodes.len() < before)
     }
 }
 
@@ -177,7 +178,7 @@ impl Engine for SimulatedEngine {
         &'a self,
         id: &'a InstanceId,
         _folder: &'a Utf8Path,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
         Box::pin(async { self.remove(id) })
     }
 

@@ -100,15 +100,17 @@ pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> 
     Ok(())
 }
 
-/// Cuts all wires of an instance, whatever is left of them, and lowers the guard behind the last one.
+/// Cuts all wires of an instance, whatever is left of them, and lowers the guard behind the last one. Says whether
+/// there were any.
 ///
 /// # Errors
 /// Every step that failed; the others were done.
-pub async fn cut(id: &InstanceId, pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), Vec<FabricError>> {
-    let mut failures = Vec::new();
+pub async fn cut(id: &InstanceId, pools: &[Ipv4Net], runner: &dyn Runner) -> Result<bool, Vec<FabricError>> {
+    let (mut found, mut failures) = (false, Vec::new());
     let switch = id.scope();
     let nodes = format!("{switch}.");
     for name in netns::list().unwrap_or_default() {
+        found |= name == switch || name.starts_with(&nodes);
         if name.starts_with(&nodes) {
             failures.extend(netns::remove(&name).await.err());
         }
@@ -121,7 +123,7 @@ pub async fn cut(id: &InstanceId, pools: &[Ipv4Net], runner: &dyn Runner) -> Res
         Err(error) => failures.push(error),
     }
     failures.extend(netns::remove(&switch).await.err());
-    if failures.is_empty() { Ok(()) } else { Err(failures) }
+    if failures.is_empty() { Ok(found) } else { Err(failures) }
 }
 
 /// The namespaces and host links of a home's instances that really exist.

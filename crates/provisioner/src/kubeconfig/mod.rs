@@ -172,18 +172,18 @@ pub fn active(home: &Home) -> Result<Option<String>, KubeconfigError> {
     }
 }
 
-/// Forgets which instance is active, if it is this one.
+/// Forgets which instance is active, if it is this one. Says whether it was.
 ///
 /// # Errors
 /// When the file that says so can be neither read nor removed.
-pub fn clear_active(home: &Home, name: &str) -> Result<(), KubeconfigError> {
+pub fn clear_active(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
     if active(home)?.as_deref() != Some(name) {
-        return Ok(());
+        return Ok(false);
     }
     let path = home.active_context();
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 

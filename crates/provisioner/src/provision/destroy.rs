@@ -1,133 +1,138 @@
-//! The way back: destroy, reap, and the evidence that is kept before.
+//! The way back: every layer of an instance is taken away, in the reverse order of its creation.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use std::fmt;
+use std::time::Instant;
+
+use camino::Utf8PathBuf;
 
 use crate::engine::EngineError;
-use crate::error::{DestroyError, StageError};
+use crate::error::{DestroyError, Stage, StageError};
 use crate::events::Event;
 use crate::identity::IdentityError;
 use crate::kubeconfig;
-use crate::plan::{ClusterPlan, InstanceId};
-use crate::registry::{RegistryError, State};
+use crate::plan::InstanceId;
+use crate::registry::State;
 
 use super::Provisioner;
 
-/// An instance that nobody needed any more, and how its end went.
-#[derive(Debug)]
-pub struct Reaped {
-    /// Its name.
-    pub instance: String,
-    /// Why it was taken down.
-    pub why: String,
-    /// How that went.
-    pub outcome: Result<(), DestroyError>,
+/// Something of an instance that was there and is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It was the active instance.
+    Marker,
+    /// Context, cluster and user in the user's kubeconfig.
+    Context,
+    /// Machines, networks and whatever else the engine made.
+    Machines,
+    /// Its folder: certificates, isolated kubeconfig, logs.
+    Folder,
+    /// Its claim on name, subnet and CIDRs.
+    Entry,
 }
 
-/// Why it is unknown what to reap.
-#[derive(Debug, thiserror::Error)]
-pub enum ReapError {
-    /// The registry cannot be read.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The host cannot be asked.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Marker => "active-context marker",
+            Self::Context => "context, cluster and user in the kubeconfig",
+            Self::Machines => "machines and networks",
+            Self::Folder => "folder with certificates and kubeconfig",
+            Self::Entry => "registry entry",
+        })
+    }
+}
+
+/// Steps that are taken whatever became of the ones before.
+#[derive(Debug, Default)]
+struct Steps {
+    removed: Vec<Removed>,
+    failures: Vec<StageError>,
+}
+
+impl Steps {
+    /// Notes how a step went: whether there was something to remove, or why it could not be.
+    fn note(&mut self, what: Removed, outcome: Result<bool, impl Into<StageError>>) {
+        match outcome {
+            Ok(true) => self.removed.push(what),
+            Ok(false) => {}
+            Err(error) => self.failures.push(error.into()),
+        }
+    }
 }
 
 impl Provisioner {
-    /// Takes a cluster down, whatever is left of it: says whether there was anything of that name.
+    /// Takes a cluster down, whatever is left of it, and says what was removed. Nothing being left is fine, so it may
+    /// be repeated.
     ///
     /// Steps run in reverse order of creation, each on its own; the registry entry goes last and only when
-    /// nothing is left. May be repeated.
+    /// nothing is left.
     ///
     /// # Errors
-    /// [`DestroyError`] with every step that failed.
-    pub async fn destroy(&self, name: &str) -> Result<bool, DestroyError> {
-        let mut failures: Vec<StageError> = Vec::new();
-        let known = match self.registry.find(name) {
-            Ok(Some(instance)) => {
-                // Only certainty stops a destruction: a cluster that cannot answer must be removable.
-                if let Err(mismatch @ IdentityError::Mismatch { .. }) =
-                    self.identify_instance(&instance).await
-                {
-                    return Err(DestroyError { cluster: name.to_owned(), failures: vec![mismatch.into()] });
-                }
-                self.registry.update(name, |instance| instance.state = State::Destroying).is_ok()
-            }
-            Ok(None) => false,
-            Err(error) => {
-                return Err(DestroyError { cluster: name.to_owned(), failures: vec![error.into()] });
-            }
+    /// [`DestroyError`] with every step that failed. When the cluster that answers is another one than the one
+    /// recorded, nothing is done.
+    pub async fn destroy(&self, name: &str) -> Result<Vec<Removed>, DestroyError> {
+        let started = Instant::now();
+        let instance = name.to_owned();
+        self.events.publish(Event::StageStarted { instance, stage: Stage::Destroy, node: None });
+        let steps = self.take_apart(name).await;
+        let outcome = if steps.failures.is_empty() {
+            Ok(steps.removed)
+        } else {
+            let Steps { removed, failures } = steps;
+            Err(DestroyError { cluster: name.to_owned(), removed, failures })
         };
+        self.events.publish(Event::StageCompleted {
+            instance: name.to_owned(),
+            stage: Stage::Destroy,
+            node: None,
+            took: started.elapsed(),
+            error: outcome.as_ref().err().map(ToString::to_string),
+        });
+        if outcome.as_ref().is_ok_and(|removed| !removed.is_empty()) {
+            self.events.publish(Event::ClusterDown { instance: name.to_owned() });
+            self.events.publish(Event::InstanceReleased { instance: name.to_owned() });
+        }
+        outcome
+    }
+
+    async fn take_apart(&self, name: &str) -> Steps {
+        let mut steps = Steps::default();
+        if let Err(error) = self.begin(name).await {
+            steps.failures.push(error);
+            return steps;
+        }
         let id = InstanceId { home: self.home.id(), name: name.to_owned() };
         let folder = self.home.instance(name);
-        let known = known || folder.exists();
-        failures.extend(kubeconfig::clear_active(&self.home, name).err().map(StageError::from));
-        failures.extend(kubeconfig::unmerge(&self.home, name).err().map(StageError::from));
-        failures.extend(self.engine.destroy(&id, &folder).await.err().map(StageError::from));
-        failures.extend(remove_folder(folder).await.err().map(StageError::from));
-        if failures.is_empty() {
-            failures.extend(self.registry.release(name).err().map(StageError::from));
+        steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
+        steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
+        steps.note(Removed::Machines, self.engine.destroy(&id, &folder).await);
+        steps.note(Removed::Folder, remove_folder(folder).await);
+        if steps.failures.is_empty() {
+            steps.note(Removed::Entry, self.registry.release(name).map(|released| released.is_some()));
         }
-        if !failures.is_empty() {
-            return Err(DestroyError { cluster: name.to_owned(), failures });
-        }
-        self.events.publish(Event::ClusterDown { instance: name.to_owned() });
-        self.events.publish(Event::InstanceReleased { instance: name.to_owned() });
-        Ok(known)
+        steps
     }
 
-    /// Destroys what has no living owner, and what the host has of instances that no entry explains. An
-    /// operator's instance has no owner and is never touched.
-    ///
-    /// # Errors
-    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list.
-    pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
-        // The host first: what is made after this look has its entry before the next one.
-        let sightings = self.engine.sightings().await?;
-        let instances = self.registry.instances()?;
-        let mut doomed: Vec<(String, String)> = Vec::new();
-        for instance in &instances {
-            if let Some(owner) = instance.owner.as_ref().filter(|owner| !owner.is_alive()) {
-                doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
-            }
+    /// Records that the instance goes, if it is there and nothing speaks against it.
+    async fn begin(&self, name: &str) -> Result<(), StageError> {
+        let Some(instance) = self.registry.find(name)? else { return Ok(()) };
+        // Only certainty stops a destruction: a cluster that cannot answer must be removable.
+        if let Err(mismatch @ IdentityError::Mismatch { .. }) = self.identify_instance(&instance).await {
+            return Err(mismatch.into());
         }
-        for sighting in sightings {
-            let explained = instances.iter().any(|instance| instance.name == sighting.instance);
-            if !explained && !doomed.iter().any(|(name, _)| *name == sighting.instance) {
-                doomed.push((sighting.instance.clone(), format!("no instance explains {sighting}")));
-            }
-        }
-        let mut reaped = Vec::new();
-        for (instance, why) in doomed {
-            let outcome = self.destroy(&instance).await.map(drop);
-            reaped.push(Reaped { instance, why, outcome });
-        }
-        Ok(reaped)
-    }
-
-    /// Copies plan, node logs and whatever else explains a failure into a folder.
-    ///
-    /// # Errors
-    /// [`EngineError`] when the folder cannot be written.
-    pub async fn collect_evidence(&self, name: &str, into: &Utf8Path) -> Result<(), EngineError> {
-        let Ok(Some(instance)) = self.registry.find(name) else { return Ok(()) };
-        let plan = ClusterPlan::of(&instance, &self.home);
-        let failed = |source| EngineError::File { attempt: "write", path: into.to_owned(), source };
-        self.home.create_dir(into).map_err(failed)?;
-        std::fs::write(into.join("plan.txt"), format!("{plan:#?}\n")).map_err(failed)?;
-        self.engine.collect_logs(&plan, into).await?;
-        self.home.adopt_all(into).map_err(failed)
+        // A registry that cannot be written now fails the last step, and is told there.
+        let _ = self.registry.update(name, |instance| instance.state = State::Destroying);
+        Ok(())
     }
 }
 
-async fn remove_folder(folder: Utf8PathBuf) -> Result<(), EngineError> {
+/// Removes a folder with everything in it; says whether it was there.
+async fn remove_folder(folder: Utf8PathBuf) -> Result<bool, EngineError> {
     let target = folder.clone();
     let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&target)).await;
     match removed.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(EngineError::File { attempt: "remove", path: folder, source })
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(EngineError::File { attempt: "remove", path: folder, source }),
     }
 }

@@ -31,7 +31,7 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Failed);
     assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has no context");
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
     engine.heal();
     lab.up("acme").await.unwrap();
@@ -56,7 +56,7 @@ async fn authorities_that_cannot_be_written_fail_their_own_stage() {
     std::fs::write(folder.join("pki"), "a file where a folder should be").unwrap();
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Authorities, Residue::Recorded), "{error:?}");
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
 }
 
@@ -67,7 +67,7 @@ async fn somebody_elses_context_of_that_name_fails_the_last_stage_and_is_left() 
     lab.house.kubeconfig(theirs);
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Kubeconfig, Residue::Recorded), "{error:?}");
-    assert!(lab.provisioner.destroy("acme").await.unwrap());
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     assert_eq!(lab.house.merged(), theirs);
     assert_eq!(lab.provisioner.registry().list().unwrap(), []);
     assert_eq!(lab.engine.sightings().await.unwrap(), []);

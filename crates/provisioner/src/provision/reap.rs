@@ -1,0 +1,60 @@
+//! What nobody needs any more: instances without a living owner, and sightings that no entry explains.
+
+use crate::engine::EngineError;
+use crate::error::DestroyError;
+use crate::registry::RegistryError;
+
+use super::Provisioner;
+
+/// An instance that nobody needed any more, and how its end went.
+#[derive(Debug)]
+pub struct Reaped {
+    /// Its name.
+    pub instance: String,
+    /// Why it was taken down.
+    pub why: String,
+    /// How that went.
+    pub outcome: Result<(), DestroyError>,
+}
+
+/// Why it is unknown what to reap.
+#[derive(Debug, thiserror::Error)]
+pub enum ReapError {
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The host cannot be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Provisioner {
+    /// Destroys what has no living owner, and what the host has of instances that no entry explains. An
+    /// operator's instance has no owner and is never touched.
+    ///
+    /// # Errors
+    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list.
+    pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
+        // The host first: what is made after this look has its entry before the next one.
+        let sightings = self.engine.sightings().await?;
+        let instances = self.registry.instances()?;
+        let mut doomed: Vec<(String, String)> = Vec::new();
+        for instance in &instances {
+            if let Some(owner) = instance.owner.as_ref().filter(|owner| !owner.is_alive()) {
+                doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
+            }
+        }
+        for sighting in sightings {
+            let explained = instances.iter().any(|instance| instance.name == sighting.instance);
+            if !explained && !doomed.iter().any(|(name, _)| *name == sighting.instance) {
+                doomed.push((sighting.instance.clone(), format!("no instance explains {sighting}")));
+            }
+        }
+        let mut reaped = Vec::new();
+        for (instance, why) in doomed {
+            let outcome = self.destroy(&instance).await.map(drop);
+            reaped.push(Reaped { instance, why, outcome });
+        }
+        Ok(reaped)
+    }
+}
