@@ -1,0 +1,123 @@
+//! An operator's desk: a home of its own with instances in it, and the program.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use provisioner::exec::{Command, Failure, Local, Runner};
+use provisioner::home::Home;
+use provisioner::identity::Identity;
+use provisioner::kubeconfig;
+use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::registry::{Instance, Registry, State};
+use provisioner::spec::{ClusterSpec, Topology};
+
+/// A home in a temporary folder that goes with it.
+pub(crate) struct Desk {
+    folder: tempfile::TempDir,
+    pub(crate) home: Home,
+}
+
+/// As kubeadm writes it, certificates shortened.
+const ADMIN: &str = "apiVersion: v1
+clusters:
+- cluster: {certificate-authority-data: Q0E=, server: 'https://api.lab:6443'}
+  name: kubernetes
+contexts:
+- context: {cluster: kubernetes, user: kubernetes-admin}
+  name: kubernetes-admin@kubernetes
+current-context: kubernetes-admin@kubernetes
+kind: Config
+users:
+- name: kubernetes-admin
+  user: {client-certificate-data: Q0VSVA==, client-key-data: U0VDUkVU}
+";
+
+impl Desk {
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(Utf8Path::from_path(folder.path()).unwrap().join("lab"));
+        Self { folder, home }
+    }
+
+    /// acme, globex and personal, as they are when they run.
+    pub(crate) fn with_three() -> Self {
+        let desk = Self::empty();
+        for (name, topology) in
+            [("acme", Topology::Multi), ("globex", Topology::Multi), ("personal", Topology::Single)]
+        {
+            desk.add(&ClusterSpec::new(name).topology(topology));
+        }
+        desk
+    }
+
+    fn add(&self, spec: &ClusterSpec) {
+        let registry = Registry::in_home(&self.home);
+        let checked = spec.check().unwrap();
+        let decide = |instances: &[Instance]| {
+            let taken = Taken { instances: instances.to_vec(), host: Vec::new() };
+            plan::claim(&checked, &taken, &Pools::default(), None, Timestamp::now())
+        };
+        let instance = registry.claim(decide).unwrap();
+        let plan = ClusterPlan::of(&instance, &self.home);
+        let isolated = kubeconfig::isolated(ADMIN, &plan).unwrap();
+        kubeconfig::write_isolated(&self.home, &instance.name, &isolated).unwrap();
+        kubeconfig::merge(&self.home, &isolated).unwrap();
+        let identity = Identity {
+            server: format!("https://{}:6443", plan.api_address),
+            authority: "missing".to_owned(), // it is no certificate
+            uid: "00000000-0000-0000-0000-000000000000".to_owned(),
+        };
+        let up = |instance: &mut Instance| {
+            instance.state = State::Running;
+            instance.k8s.identity = Some(identity);
+        };
+        registry.update(&instance.name, up).unwrap();
+    }
+
+    /// A path beside the home.
+    pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
+        Utf8Path::from_path(self.folder.path()).unwrap().join(name)
+    }
+
+    /// What a command line prints and how it ends, as in a terminal's scrollback.
+    pub(crate) async fn homelab(&self, line: &str) -> String {
+        let command = Command::within(Duration::from_secs(60), env!("CARGO_BIN_EXE_homelab"))
+            .args(line.split_whitespace())
+            .env("HOMELAB_HOME", self.home.root().as_str())
+            .env("KUBECONFIG", self.home.merged_kubeconfig().as_str())
+            .env("HOME", self.folder.path().to_str().unwrap())
+            .env("NO_COLOR", "1");
+        let (code, stdout, stderr) = match Local.run(&command).await {
+            Ok(output) => (0, output.text(), String::from_utf8(output.stderr).unwrap()),
+            Err(error) => match error.failure {
+                Failure::Status { code: Some(code), stdout, stderr, .. } => (code, stdout, stderr),
+                failure => panic!("{failure}"),
+            },
+        };
+        let mut text = format!("$ homelab {line}\n{stdout}");
+        if !stderr.is_empty() {
+            text.push_str(&format!("(stderr)\n{stderr}"));
+        }
+        text.push_str(&format!("(exit {code})\n"));
+        text.replace(self.folder.path().to_str().unwrap(), "~")
+    }
+
+    /// Several command lines, one after the other.
+    pub(crate) async fn session(&self, lines: &[&str]) -> String {
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&self.homelab(line).await);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// What differs from run to run, as data.
+pub(crate) const FILTERS: [(&str, &str); 4] = [
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
+    (r"\b\d+s\n", "[uptime]\n"),
+    (r"\(\w+, pid \d+: \S*/homelab ", "(ada, pid 4711: homelab "),
+    (r#""uptimeSeconds": \d+"#, r#""uptimeSeconds": "[uptime]""#),
+];

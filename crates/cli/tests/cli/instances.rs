@@ -1,0 +1,14 @@
+//! Instances, as the registry has them.
+
+use crate::desk::{Desk, FILTERS};
+
+#[tokio::test]
+async fn instances_are_listed_for_people_and_for_programs() {
+    let session = Desk::with_three().session(&["instance list", "instance list --format json"]).await;
+    insta::with_settings!({ filters => FILTERS }, { insta::assert_snapshot!(session) });
+}
+
+#[tokio::test]
+async fn a_host_without_instances_says_how_to_make_one() {
+    insta::assert_snapshot!(Desk::empty().session(&["instance list", "k8s current"]).await);
+}

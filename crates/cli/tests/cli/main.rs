@@ -1,0 +1,10 @@
+//! The program as users see it: every output of the verbs that need neither root nor a cluster.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers included")]
+
+mod desk;
+
+mod contexts;
+mod events;
+mod instances;
+mod refusals;

@@ -1,0 +1,34 @@
+//! What is refused before anything is done, and what to do about it.
+
+use crate::desk::Desk;
+
+#[tokio::test]
+async fn wrong_specs_and_unknown_names_are_refused_with_everything_that_is_wrong() {
+    let desk = Desk::with_three();
+    let session = desk
+        .session(&[
+            "up Acme --subnet 192.168.60.7/24 --topology k8s-single --workers 2 --kubernetes v1.2.3",
+            "up acme --topology k8s-huge",
+            "status initech",
+            "k8s use-context initech",
+            "k8s kubeconfig initech",
+            "kubectl initech -- get nodes",
+            "events --since yesterday",
+            "frobnicate",
+        ])
+        .await;
+    insta::assert_snapshot!(session);
+}
+
+#[tokio::test]
+async fn damaged_files_are_refused_with_their_path_and_left_alone() {
+    let desk = Desk::with_three();
+    std::fs::write(desk.home.merged_kubeconfig(), "contexts: [").unwrap();
+    let contexts = desk.session(&["k8s use-context acme", "k8s current"]).await;
+    std::fs::write(desk.home.registry(), "{\"instances\": [").unwrap();
+    let registry = desk.session(&["instance list", "k8s use-context acme"]).await;
+    std::fs::write(desk.home.registry(), r#"{"version": 99, "instances": []}"#).unwrap();
+    let newer = desk.homelab("instance list").await;
+    insta::assert_snapshot!(contexts + &registry + &newer);
+    assert_eq!(std::fs::read_to_string(desk.home.merged_kubeconfig()).unwrap(), "contexts: [");
+}
