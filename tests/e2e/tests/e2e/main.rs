@@ -4,4 +4,5 @@ mod engine;
 mod isolation;
 mod lifecycle;
 mod network;
+mod operator;
 mod resilience;

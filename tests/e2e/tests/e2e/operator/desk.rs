@@ -1,0 +1,128 @@
+//! An operator's desk: the program, a home and a kubeconfig of its own, and no client left on it at the end.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use provisioner::assets::Assets;
+use provisioner::exec::{Command, Failure, Local, Runner};
+use provisioner::home::Home;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Somebody else's kubeconfig, which the operator had before.
+const FOREIGN: &str = "# the one at work
+apiVersion: v1
+kind: Config
+clusters:
+- name: work
+  cluster: {server: 'https://work.invalid:6443'}
+contexts:
+- name: work
+  context: {cluster: work, user: work}
+users:
+- name: work
+  user: {token: '0123'}
+current-context: work
+";
+
+/// Where an operator works.
+pub(crate) struct Desk {
+    folder: Utf8PathBuf,
+    homelab: Utf8PathBuf,
+    kubectl: Utf8PathBuf,
+}
+
+impl Desk {
+    /// Works with two clients and clears the desk, whatever came of the work.
+    pub(crate) async fn with(work: impl AsyncFnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let desk = Self::laid_out().await?;
+        let mut terminated = signal(SignalKind::terminate())?;
+        let outcome = tokio::select! {
+            outcome = work(&desk) => outcome,
+            _ = terminated.recv() => Err(anyhow::anyhow!("terminated")),
+        };
+        let cleared = desk.clear().await;
+        outcome.and(cleared)
+    }
+
+    /// The folder has a name of its own each time the tests are built, not each time they run: what a killed run left
+    /// is cleared by the next.
+    async fn laid_out() -> anyhow::Result<Self> {
+        let program = Utf8PathBuf::try_from(std::env::current_exe()?)?;
+        let built = program.parent().and_then(Utf8Path::parent).context("a folder of built programs")?;
+        let image = Assets::in_cache(Home::from_env()?.cache().to_owned()).find();
+        let desk = Self {
+            folder: built.join("operator"),
+            homelab: built.join("homelab"),
+            kubectl: image.context("the node image is built")?.root.join("usr/local/bin/kubectl"),
+        };
+        ensure!(desk.homelab.exists(), "{} is not built: `cargo build`", desk.homelab);
+        desk.clear().await?;
+        std::fs::create_dir_all(desk.home())?;
+        std::fs::write(desk.merged(), FOREIGN)?;
+        std::fs::write(desk.hosts(), "127.0.0.1 localhost\n")?;
+        let settings = format!("dns:\n  provider: hosts\n  hostsFile: {}\n", desk.hosts());
+        std::fs::write(desk.home().join("config.yaml"), settings)?;
+        Ok(desk)
+    }
+
+    async fn clear(&self) -> anyhow::Result<()> {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        for name in ["acme", "globex"] {
+            self.homelab(&["down", name]).await?;
+        }
+        Ok(std::fs::remove_dir_all(&self.folder)?)
+    }
+
+    pub(crate) fn home(&self) -> Utf8PathBuf {
+        self.folder.join("home")
+    }
+
+    /// What belongs to one instance.
+    pub(crate) fn instance(&self, name: &str) -> Utf8PathBuf {
+        self.home().join("instances").join(name)
+    }
+
+    pub(crate) fn merged(&self) -> Utf8PathBuf {
+        self.folder.join("kubeconfig")
+    }
+
+    pub(crate) fn hosts(&self) -> Utf8PathBuf {
+        self.folder.join("hosts")
+    }
+
+    /// The program, which must succeed.
+    pub(crate) async fn homelab(&self, args: &[&str]) -> anyhow::Result<String> {
+        Ok(Local.run(&self.command(&self.homelab, args)).await?.text())
+    }
+
+    /// The program with an input.
+    pub(crate) async fn homelab_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
+        Ok(Local.run(&self.command(&self.homelab, args).input(input)).await?.text())
+    }
+
+    /// The program, which must refuse with this code; what it says.
+    pub(crate) async fn refusal(&self, code: i32, args: &[&str]) -> anyhow::Result<String> {
+        let Err(error) = Local.run(&self.command(&self.homelab, args)).await else {
+            bail!("homelab {args:?} is not refused")
+        };
+        match error.failure {
+            Failure::Status { code: Some(found), stderr, .. } if found == code => Ok(stderr),
+            failure => bail!("homelab {args:?} ends otherwise: {failure}"),
+        }
+    }
+
+    /// Plain kubectl, which talks to whomever the merged kubeconfig says.
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
+        Ok(Local.run(&self.command(&self.kubectl, args)).await?.text())
+    }
+
+    fn command(&self, program: &Utf8Path, args: &[&str]) -> Command {
+        Command::within(Duration::from_secs(300), program.as_str())
+            .args(args.iter().copied())
+            .env("HOMELAB_HOME", self.home())
+            .env("KUBECONFIG", self.merged())
+    }
+}
