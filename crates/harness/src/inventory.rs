@@ -42,6 +42,7 @@ impl Inventory {
                     .flat_map(|file| file_lines(file.as_str(), |line| line.contains("name: ")))
                     .collect(),
             ),
+            ("host name", file_lines("/etc/hosts", |_| true)),
             ("host setting", settings()),
             ("instance", file_lines(home.registry().as_str(), |line| line.contains("\"name\""))),
             ("instance folder", names(home.root().join("instances").as_str())),
@@ -51,6 +52,7 @@ impl Inventory {
             ("nft rule", ask("nft", &["--stateless", "list", "ruleset"]).await?),
             ("process", processes()),
             ("route", ask("ip", &["route", "show", "table", "all"]).await?),
+            ("trust anchor", names("/usr/local/share/ca-certificates")),
             ("route, IPv6", ask("ip", &["-6", "route", "show", "table", "all"]).await?),
         ];
         Ok(Self { kinds: kinds.into_iter().collect() })
