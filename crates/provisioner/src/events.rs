@@ -52,6 +52,20 @@ pub enum Event {
         /// The instance that it leads to.
         instance: String,
     },
+    /// The host accepts certificates of the instance's authority.
+    CaTrusted {
+        /// The instance's name.
+        instance: String,
+        /// SHA-256 of the authority's certificate.
+        fingerprint: String,
+    },
+    /// The host accepts them no longer.
+    CaRevoked {
+        /// The instance's name.
+        instance: String,
+        /// SHA-256 of the authority's certificate.
+        fingerprint: String,
+    },
     /// Nothing of the cluster is left.
     ClusterDown {
         /// The instance's name.

@@ -8,6 +8,7 @@ use crate::events::Event;
 use crate::kubeconfig;
 use crate::plan::{ClusterPlan, InstanceId};
 use crate::registry::{RegistryError, State};
+use crate::trust::TrustError;
 
 use super::Provisioner;
 
@@ -31,6 +32,9 @@ pub enum ReapError {
     /// The host cannot be asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Its trust store cannot be read.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 impl Provisioner {
@@ -56,6 +60,7 @@ impl Provisioner {
         failures.extend(kubeconfig::clear_active(&self.home, name).err().map(StageError::from));
         failures.extend(kubeconfig::unmerge(&self.home, name).err().map(StageError::from));
         failures.extend(self.engine.destroy(&id, &folder).await.err().map(StageError::from));
+        failures.extend(self.refuse(name).await.err().map(StageError::from));
         failures.extend(remove_folder(folder).await.err().map(StageError::from));
         if failures.is_empty() {
             failures.extend(self.registry.release(name).err().map(StageError::from));
@@ -76,6 +81,7 @@ impl Provisioner {
     pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
         // The host first: what is made after this look has its entry before the next one.
         let sightings = self.engine.sightings().await?;
+        let anchors = self.trust.anchors(&self.home.id())?;
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
         for instance in &instances {
@@ -83,10 +89,12 @@ impl Provisioner {
                 doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
             }
         }
-        for sighting in sightings {
-            let explained = instances.iter().any(|instance| instance.name == sighting.instance);
-            if !explained && !doomed.iter().any(|(name, _)| *name == sighting.instance) {
-                doomed.push((sighting.instance.clone(), format!("no instance explains {sighting}")));
+        let sighted = sightings.iter().map(|sighting| (&sighting.instance, sighting.to_string()));
+        let trusted = anchors.iter().map(|anchor| (&anchor.name, "trust in its authority".to_owned()));
+        for (name, what) in sighted.chain(trusted) {
+            let explained = instances.iter().any(|instance| instance.name == *name);
+            if !explained && !doomed.iter().any(|(doomed, _)| doomed == name) {
+                doomed.push((name.clone(), format!("no instance explains {what}")));
             }
         }
         let mut reaped = Vec::new();
