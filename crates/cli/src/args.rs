@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::app::App;
 use crate::commands::{
     assets::Assets, completions::Completions, demo::Demo, doctor::Doctor, down::Destroy, down::Down,
-    instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status, up::Up,
+    instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status, tls::Tls, up::Up,
 };
 use crate::exit::{CliError, Exit};
 
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     K8s(K8s),
     Kubectl(Kubectl),
+    /// Certificates below an instance's DNS suffix
+    #[command(subcommand)]
+    Tls(Tls),
     Reap(Reap),
     /// What nodes are made of
     #[command(subcommand)]
@@ -69,6 +72,7 @@ impl Command {
             Self::Status(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app),
+            Self::Tls(verb) => verb.run(app).await,
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 14] = [
+        let paths: [&[&str]; 21] = [
             &[],
             &["doctor"],
             &["up"],
@@ -122,6 +126,13 @@ mod tests {
             &["k8s", "use-context"],
             &["k8s", "kubeconfig"],
             &["kubectl"],
+            &["tls"],
+            &["tls", "init"],
+            &["tls", "issue"],
+            &["tls", "list"],
+            &["tls", "trust"],
+            &["tls", "untrust"],
+            &["tls", "rotate"],
             &["reap"],
             &["assets", "build"],
             &["demo"],
@@ -135,11 +146,12 @@ mod tests {
     #[test]
     fn values_that_nobody_knows_are_refused_with_the_known_ones() {
         let refuse = |line: &[&str]| Args::try_parse_from(line).expect_err("nonsense is refused").to_string();
-        let lines: [&[&str]; 4] = [
+        let lines: [&[&str]; 5] = [
             &["homelab", "up", "acme", "--topology", "k8s-huge"],
             &["homelab", "up", "acme", "--cni", "weave"],
             &["homelab", "down", "../etc"],
             &["homelab", "instance", "list", "--format", "yaml"],
+            &["homelab", "tls", "issue", "--instance", "acme", "app.acme.lab", "--days", "398"],
         ];
         let said: Vec<String> =
             lines.iter().map(|line| format!("$ {}\n{}", line.join(" "), refuse(line))).collect();

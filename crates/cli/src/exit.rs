@@ -11,7 +11,8 @@ use provisioner::home::HomeError;
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
 use provisioner::spec::SpecError;
-use provisioner::{AttachError, ReapError};
+use provisioner::tls::TlsError;
+use provisioner::{AttachError, CertificatesError, ReapError};
 
 use crate::commands::demo::DemoError;
 use crate::words;
@@ -41,7 +42,9 @@ impl Exit {
     /// The one place where errors become codes.
     pub(crate) fn of(error: &CliError) -> Self {
         match error {
-            CliError::Spec(_) | CliError::Unknown { .. } => Self::Usage,
+            CliError::Spec(_)
+            | CliError::Unknown { .. }
+            | CliError::Certificates(CertificatesError::Tls(TlsError::Refused { .. })) => Self::Usage,
             CliError::Home(_)
             | CliError::NotRoot { .. }
             | CliError::Registry(_)
@@ -50,6 +53,7 @@ impl Exit {
             | CliError::Assets(_)
             | CliError::Engine(_)
             | CliError::Kubeconfig(_)
+            | CliError::Certificates(_)
             | CliError::Owner(_)
             | CliError::Signals(_)
             | CliError::Command(_)
@@ -110,7 +114,7 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CliError {
     #[error(transparent)]
     Home(#[from] HomeError),
-    #[error("this needs root: it makes network namespaces, links and mounts")]
+    #[error("this needs root: it changes this host's network, mounts or trust store")]
     NotRoot { command: String },
     #[error("this cannot be made as asked:{}", problems(.0))]
     Spec(SpecError),
@@ -134,6 +138,8 @@ pub(crate) enum CliError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error("find out who owns what is made")]
@@ -181,6 +187,8 @@ impl CliError {
             Self::Attach(AttachError::Registry(error)) | Self::Reap(ReapError::Registry(error)) => {
                 error.hint()
             }
+            Self::Reap(ReapError::Trust(error)) => error.hint(),
+            Self::Certificates(error) => error.hint(),
             Self::Assets(error) => error.hint(),
             Self::NoNodeImage => Some("`sudo homelab assets build`".to_owned()),
             Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
