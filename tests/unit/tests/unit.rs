@@ -9,6 +9,8 @@ mod plan;
 mod registry;
 mod owner;
 mod engine;
+mod tls;
+mod trust;
 mod kubeconfig;
 mod provision;
 mod exec;

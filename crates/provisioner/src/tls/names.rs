@@ -72,11 +72,11 @@ fn objection(suffix: &str, name: &str) -> Option<String> {
     }
     for label in host.split('.') {
         if let Err(why) = label.parse::<Label>() {
-            return Some(format!("is no DNS name: the label '{label}' {why}"));
+            return Some(format!("has the label '{label}', which {why}"));
         }
     }
     if name.len() > LONGEST {
-        return Some(format!("is no DNS name: it has more than {LONGEST} characters"));
+        return Some(format!("has more than {LONGEST} characters"));
     }
     let below = host == suffix || host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
     (!below).then(|| format!("is neither {suffix} nor below it"))
