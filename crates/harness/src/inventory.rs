@@ -46,6 +46,7 @@ impl Inventory {
             ("process", processes()),
             ("route", ask("ip", &["route", "show", "table", "all"]).await?),
             ("route, IPv6", ask("ip", &["-6", "route", "show", "table", "all"]).await?),
+            ("trust anchor", names("/usr/local/share/ca-certificates")), // Debian's folder
         ];
         Ok(Self { kinds: kinds.into_iter().collect() })
     }

@@ -67,7 +67,7 @@ pub enum TlsError {
     /// A file or folder.
     #[error("{attempt} {path}")]
     File {
-        /// `read`, `write`, `remove`, `make folder`.
+        /// `read`, `write`, `remove`, `lock`, `make folder`.
         attempt: &'static str,
         /// Which.
         path: Utf8PathBuf,

@@ -1,9 +1,10 @@
 //! Where an instance's authority and its leaves are kept: `instances/<name>/tls`, for the user alone.
 //!
 //! A key is written before its certificate, so a crash leaves a key too many but never a certificate whose
-//! key is missing; a certificate that is replaced goes first. Files are replaced as a whole.
+//! key is missing; a certificate that is replaced goes first. Files are replaced as a whole, by one process at
+//! a time.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -96,6 +97,7 @@ impl Folder {
     /// # Errors
     /// [`TlsError`], also when what is there is not this instance's authority.
     pub fn init(&self, now: Timestamp) -> Result<Init, TlsError> {
+        let _held = self.lock()?;
         match self.authority() {
             Ok(authority) => Ok(Init { authority, made: false }),
             Err(TlsError::NoAuthority { .. }) => {
@@ -133,6 +135,7 @@ impl Folder {
     /// [`TlsError`]; [`TlsError::Refused`] for names outside of the suffix. Nothing is written then.
     pub fn issue<T: AsRef<str>>(&self, names: &[T], days: u16, now: Timestamp) -> Result<Issued, TlsError> {
         let names = HostNames::parse(&self.suffix, names)?;
+        let _held = self.lock()?;
         let authority = self.authority()?;
         if authority.about.not_after <= now {
             let since = authority.about.not_after;
@@ -168,6 +171,7 @@ impl Folder {
     /// # Errors
     /// [`TlsError`]; a leaf that cannot be read stops it before anything is changed.
     pub fn rotate(&self, now: Timestamp) -> Result<Rotated, TlsError> {
+        let _held = self.lock()?;
         let old = match read(&self.authority_path()) {
             Ok((_, about)) => Some(about.fingerprint),
             Err(TlsError::Unreadable { .. }) => None,
@@ -188,6 +192,13 @@ impl Folder {
         Ok(Rotated { old, authority, leaves: leaves.collect::<Result<_, _>>()? })
     }
 
+    /// Locks the folder itself, for as long as the file lives: nobody issues with an authority that is going.
+    fn lock(&self) -> Result<File, TlsError> {
+        self.home.create_dir(&self.path).map_err(failed("make folder", &self.path))?;
+        let folder = File::open(&self.path).and_then(|folder| folder.lock().map(|()| folder));
+        folder.map_err(failed("lock", &self.path))
+    }
+
     fn keep(&self, names: &HostNames, leaf: Leaf) -> Result<Issued, TlsError> {
         // A host's name has no underscore, so no other leaf has this file.
         let stem = names.first().replacen('*', "_wildcard", 1);
@@ -196,7 +207,6 @@ impl Folder {
     }
 
     fn write(&self, stem: &str, key: &Secret, certificate: &str) -> Result<(), TlsError> {
-        self.home.create_dir(&self.path).map_err(failed("make folder", &self.path))?;
         let (certificate_path, key_path) = (self.file(stem, "crt"), self.file(stem, "key"));
         match fs::remove_file(&certificate_path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

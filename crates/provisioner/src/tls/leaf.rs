@@ -31,7 +31,8 @@ pub struct Leaf {
 impl Authority {
     /// Issues a leaf that begins now and lives for so many days, [`LONGEST_DAYS`] at most and never longer
     /// than its authority. The names are in the subject alternative name (RFC 5280, section 4.2.1.6); the
-    /// common name repeats the first one for people, if it is short enough.
+    /// common name repeats the first one for people, if it is short enough. After its authority's end nothing
+    /// is valid any more; [`Folder::issue`](super::Folder::issue) refuses to make that.
     ///
     /// # Errors
     /// [`TlsError::Make`], [`TlsError::Serial`].

@@ -44,6 +44,19 @@ fn an_authority_is_made_once() {
 }
 
 #[test]
+fn of_many_that_want_to_make_it_at_once_one_does() {
+    let house = House::new();
+    let folder = folder(&house.home, "acme");
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| folder.init(now()).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(all.iter().filter(|init| init.made).count(), 1);
+    let kept = folder.authority().unwrap();
+    assert!(all.iter().all(|init| init.authority == kept));
+}
+
+#[test]
 fn keys_and_their_folder_are_for_the_user_alone_and_are_never_shown() {
     let house = House::new();
     let folder = folder(&house.home, "acme");
