@@ -227,4 +227,12 @@ mod tests {
             assert_eq!(exit.code(), code);
         }
     }
+    #[test]
+    fn names_that_are_not_issued_are_a_matter_of_usage_and_a_missing_authority_is_not() {
+        let of = |error| Exit::of(&CliError::Certificates(CertificatesError::Tls(error)));
+        let refused = TlsError::Refused { suffix: "acme.lab".to_owned(), names: Vec::new() };
+        assert_eq!(of(refused), Exit::Usage);
+        let missing = TlsError::NoAuthority { instance: "acme".to_owned(), path: "ca.crt".into() };
+        assert_eq!(of(missing), Exit::CouldNotRun);
+    }
 }

@@ -62,14 +62,19 @@ impl Authority {
         subject: &str,
         suffix: &str,
     ) -> Result<Self, String> {
+        // A trust store takes a file as a whole, so nothing may ride along with the certificate that is checked.
+        if certificate.matches("-----BEGIN").count() > 1 {
+            return Err("there is more than one certificate in it".to_owned());
+        }
         let block = block(&certificate)?;
         let parsed = parsed(&block)?;
         let found = common_name(&parsed).unwrap_or_default();
         if found != subject {
             return Err(format!("its subject is '{found}', not '{subject}'"));
         }
-        if !parsed.is_ca() {
-            return Err("it is no authority".to_owned());
+        let basic = parsed.basic_constraints().ok().flatten().map(|basic| basic.value);
+        if !basic.is_some_and(|basic| basic.ca && basic.path_len_constraint == Some(0)) {
+            return Err("it is no authority for leaves alone".to_owned());
         }
         if let Some(objection) = constraint::objection(&parsed, suffix) {
             return Err(objection);

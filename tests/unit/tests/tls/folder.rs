@@ -150,8 +150,18 @@ fn what_is_not_the_instances_authority_is_not_used() {
         write("ca.key", "no key"),
         confused(|_, tls| {
             let house = House::new();
+            let other = folder(&house.home, "globex").init(now()).unwrap().authority;
+            let both = std::fs::read_to_string(tls.join("ca.crt")).unwrap() + &other.certificate;
+            std::fs::write(tls.join("ca.crt"), both).unwrap();
+        }),
+        confused(|_, tls| {
+            let house = House::new();
             folder(&house.home, "acme").init(now()).unwrap();
             std::fs::copy(house.home.tls("acme").join("ca.key"), tls.join("ca.key")).unwrap();
+        }),
+        confused(|house, tls| {
+            let authority = folder(&house.home, "acme").authority().unwrap();
+            std::fs::write(tls.join("ca.crt"), super::unconstrained(&authority).certificate).unwrap();
         }),
         confused(|house, tls| {
             let leaf = folder(&house.home, "acme").issue(&["app.acme.lab"], 30, now()).unwrap();
