@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::commands::{
     assets::Assets, completions::Completions, demo::Demo, doctor::Doctor, down::Destroy, down::Down,
     events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status,
-    up::Up,
+    tls::Tls, up::Up,
 };
 use crate::exit::{CliError, Exit};
 
@@ -52,6 +52,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     K8s(K8s),
     Kubectl(Kubectl),
+    /// Certificates below an instance's DNS suffix
+    #[command(subcommand)]
+    Tls(Tls),
     Reap(Reap),
     /// What nodes are made of
     #[command(subcommand)]
@@ -72,6 +75,7 @@ impl Command {
             Self::Events(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app).await,
+            Self::Tls(verb) => verb.run(app).await,
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 16] = [
+        let paths: [&[&str]; 23] = [
             &[],
             &["doctor"],
             &["up"],
@@ -127,6 +131,13 @@ mod tests {
             &["k8s", "current"],
             &["k8s", "kubeconfig"],
             &["kubectl"],
+            &["tls"],
+            &["tls", "init"],
+            &["tls", "issue"],
+            &["tls", "list"],
+            &["tls", "trust"],
+            &["tls", "untrust"],
+            &["tls", "rotate"],
             &["reap"],
             &["assets", "build"],
             &["demo"],
@@ -140,11 +151,12 @@ mod tests {
     #[test]
     fn values_that_nobody_knows_are_refused_with_the_known_ones() {
         let refuse = |line: &[&str]| Args::try_parse_from(line).expect_err("nonsense is refused").to_string();
-        let lines: [&[&str]; 4] = [
+        let lines: [&[&str]; 5] = [
             &["homelab", "up", "acme", "--topology", "k8s-huge"],
             &["homelab", "up", "acme", "--cni", "weave"],
             &["homelab", "down", "../etc"],
             &["homelab", "instance", "list", "--format", "yaml"],
+            &["homelab", "tls", "issue", "--instance", "acme", "app.acme.lab", "--days", "398"],
         ];
         let said: Vec<String> =
             lines.iter().map(|line| format!("$ {}\n{}", line.join(" "), refuse(line))).collect();

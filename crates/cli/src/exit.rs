@@ -13,7 +13,8 @@ use provisioner::identity::IdentityError;
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
 use provisioner::spec::SpecError;
-use provisioner::{AttachError, ReapError, RenewError};
+use provisioner::tls::TlsError;
+use provisioner::{AttachError, CertificatesError, ReapError, RenewError};
 
 use crate::commands::demo::DemoError;
 use crate::words;
@@ -43,7 +44,9 @@ impl Exit {
     /// The one place where errors become codes.
     pub(crate) fn of(error: &CliError) -> Self {
         match error {
-            CliError::Spec(_) | CliError::Unknown { .. } => Self::Usage,
+            CliError::Spec(_)
+            | CliError::Unknown { .. }
+            | CliError::Certificates(CertificatesError::Tls(TlsError::Refused { .. })) => Self::Usage,
             CliError::Home(_)
             | CliError::NotRoot { .. }
             | CliError::Registry(_)
@@ -55,6 +58,7 @@ impl Exit {
             | CliError::EventLog(_)
             | CliError::Identity(_)
             | CliError::Renew(_)
+            | CliError::Certificates(_)
             | CliError::Owner(_)
             | CliError::Signals(_)
             | CliError::Command(_)
@@ -115,7 +119,7 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CliError {
     #[error(transparent)]
     Home(#[from] HomeError),
-    #[error("this needs root: it makes network namespaces, links and mounts")]
+    #[error("this needs root: it changes this host's network, mounts or trust store")]
     NotRoot { command: String },
     #[error("this cannot be made as asked:{}", problems(.0))]
     Spec(SpecError),
@@ -145,6 +149,8 @@ pub(crate) enum CliError {
     Renew(#[from] RenewError),
     #[error(transparent)]
     EventLog(#[from] EventLogError),
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     #[error(transparent)]
     Command(#[from] CommandError),
     #[error("find out who owns what is made")]
@@ -190,6 +196,8 @@ impl CliError {
             Self::Attach(AttachError::Registry(error)) | Self::Reap(ReapError::Registry(error)) => {
                 error.hint()
             }
+            Self::Reap(ReapError::Trust(error)) => error.hint(),
+            Self::Certificates(error) => error.hint(),
             Self::Assets(error) => error.hint(),
             Self::NoNodeImage => Some("`sudo homelab assets build`".to_owned()),
             Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
@@ -227,5 +235,13 @@ mod tests {
         for (exit, code) in all {
             assert_eq!(exit.code(), code);
         }
+    }
+    #[test]
+    fn names_that_are_not_issued_are_a_matter_of_usage_and_a_missing_authority_is_not() {
+        let of = |error| Exit::of(&CliError::Certificates(CertificatesError::Tls(error)));
+        let refused = TlsError::Refused { suffix: "acme.lab".to_owned(), names: Vec::new() };
+        assert_eq!(of(refused), Exit::Usage);
+        let missing = TlsError::NoAuthority { instance: "acme".to_owned(), path: "ca.crt".into() };
+        assert_eq!(of(missing), Exit::CouldNotRun);
     }
 }

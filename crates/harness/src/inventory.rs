@@ -52,8 +52,8 @@ impl Inventory {
             ("nft rule", ask("nft", &["--stateless", "list", "ruleset"]).await?),
             ("process", processes()),
             ("route", ask("ip", &["route", "show", "table", "all"]).await?),
-            ("trust anchor", names("/usr/local/share/ca-certificates")),
             ("route, IPv6", ask("ip", &["-6", "route", "show", "table", "all"]).await?),
+            ("trust anchor", names("/usr/local/share/ca-certificates")), // Debian's folder
         ];
         Ok(Self { kinds: kinds.into_iter().collect() })
     }

@@ -13,6 +13,8 @@ use crate::kubeconfig::KubeconfigError;
 use crate::pki::PkiError;
 use crate::provision::Removed;
 use crate::registry::RegistryError;
+use crate::tls::TlsError;
+use crate::trust::TrustError;
 
 /// A stage of the flow, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -98,6 +100,12 @@ pub enum StageError {
     /// The certificate authorities.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The instance's own authority.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The host's trust in it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// kubeadm's own steps, and waiting for what they start.
     #[error(transparent)]
     Kubeadm(#[from] KubeadmError),
@@ -121,6 +129,8 @@ impl ProvisionError {
             StageError::Kubeconfig(error) => error.hint(),
             StageError::Identity(error) => error.hint(),
             StageError::Engine(error) => error.hint(),
+            StageError::Tls(error) => error.hint(),
+            StageError::Trust(error) => error.hint(),
             StageError::Pki(_) | StageError::Kubeadm(_) | StageError::Cni(_) => None,
         };
         cause.or_else(|| match self.residue {

@@ -127,6 +127,11 @@ impl Home {
         self.instance(name).join("kubeconfig")
     }
 
+    /// The certificate authority of one instance and the certificates that it issued.
+    pub fn tls(&self, name: &str) -> Utf8PathBuf {
+        self.instance(name).join("tls")
+    }
+
     /// The file that names the active instance, and holds nothing else.
     pub fn active_context(&self) -> Utf8PathBuf {
         self.root.join("active-context")

@@ -8,7 +8,8 @@
 //! 4. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
 //! 5. [`cni`]: pods get a network.
 //! 6. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
-//! 7. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
+//! 7. [`tls`]: the instance's own authority, for servers below its DNS suffix; [`trust`]: the host accepts it.
+//! 8. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
 //!
 //! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
 //! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
@@ -25,6 +26,8 @@ pub mod node;
 pub mod cni;
 pub mod pki;
 pub mod kubeadm;
+pub mod tls;
+pub mod trust;
 pub mod kubeconfig;
 pub mod identity;
 pub mod provision;
@@ -33,4 +36,7 @@ pub mod events;
 pub mod exec;
 mod digest;
 
-pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped, Removed, RenewError};
+pub use provision::{
+    AttachError, Certificates, CertificatesError, Cluster, Provisioner, ReapError, Reaped, Removed,
+    RenewError,
+};

@@ -2,6 +2,7 @@
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
+mod certificates;
 mod destroy;
 mod evidence;
 mod identify;
@@ -29,9 +30,12 @@ use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Pools, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
 use crate::spec::{CheckedSpec, Durability};
+use crate::tls::Folder;
+use crate::trust::Store;
 
 use stages::Stages;
 
+pub use certificates::{Certificates, CertificatesError};
 pub use destroy::Removed;
 pub use identify::RenewError;
 pub use reap::{ReapError, Reaped};
@@ -47,6 +51,7 @@ pub struct Provisioner {
     assets: Assets,
     events: Events,
     runner: Arc<dyn Runner>,
+    trust: Store,
 }
 
 /// Where the host's own networks are asked for.
@@ -104,6 +109,7 @@ impl Provisioner {
             engine: Arc::new(engine),
             host: Host::Real,
             runner: Arc::new(Local),
+            trust: Store::of_host(),
             home,
             pools,
             assets,
@@ -115,6 +121,12 @@ impl Provisioner {
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
         Self { engine, host: Host::None, ..Self::new(home) }
+    }
+
+    /// The same with another trust store than this host's.
+    #[must_use]
+    pub fn with_trust_store(self, trust: Store) -> Self {
+        Self { trust, ..self }
     }
 
     /// Whose clusters these are.
@@ -176,7 +188,7 @@ impl Provisioner {
         stages.run(Stage::Assets, left, self.node_image()).await?;
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;
-        let bundle = stages.run(Stage::Authorities, left, self.bundle(&plan)).await?;
+        let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
         let plane = stages.run(Stage::Init, left, kubeadm::init(&nodes[0], &plan, &bundle)).await?;
         let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
         stages.run(Stage::Join, left, join).await?;
@@ -233,8 +245,10 @@ impl Provisioner {
         }
     }
 
-    async fn bundle(&self, plan: &ClusterPlan) -> Result<Bundle, StageError> {
-        Ok(Bundle::in_folder(&self.home, &plan.id.name)?)
+    /// Those of Kubernetes, and the instance's own.
+    async fn authorities(&self, instance: &Instance) -> Result<Bundle, StageError> {
+        Folder::of(&self.home, instance).init(Timestamp::now())?;
+        Ok(Bundle::in_folder(&self.home, &instance.name)?)
     }
 
     /// Writes the isolated kubeconfig; an operator's is merged into the user's, a fixture's is nobody's business.

@@ -11,6 +11,8 @@ mod owner;
 mod events;
 mod identity;
 mod engine;
+mod tls;
+mod trust;
 mod kubeconfig;
 mod provision;
 mod exec;

@@ -8,6 +8,7 @@ pub(crate) mod status;
 pub(crate) mod events;
 pub(crate) mod k8s;
 pub(crate) mod kubectl;
+pub(crate) mod tls;
 pub(crate) mod reap;
 pub(crate) mod assets;
 pub(crate) mod demo;

@@ -65,6 +65,20 @@ pub enum Event {
         /// The instance that it leads to.
         instance: String,
     },
+    /// The host accepts certificates of the instance's authority.
+    CaTrusted {
+        /// The instance's name.
+        instance: String,
+        /// SHA-256 of the authority's certificate.
+        fingerprint: String,
+    },
+    /// The host accepts them no longer.
+    CaRevoked {
+        /// The instance's name.
+        instance: String,
+        /// SHA-256 of the authority's certificate.
+        fingerprint: String,
+    },
     /// Nothing of the cluster is left.
     ClusterDown {
         /// The instance's name.
@@ -113,6 +127,8 @@ impl Event {
             | Self::StageCompleted { instance, .. }
             | Self::ClusterUp { instance, .. }
             | Self::KubeconfigContextSwitched { instance }
+            | Self::CaTrusted { instance, .. }
+            | Self::CaRevoked { instance, .. }
             | Self::ClusterDown { instance }
             | Self::InstanceReleased { instance } => Some(instance),
             Self::AssetStarted { .. } | Self::AssetCompleted { .. } => None,

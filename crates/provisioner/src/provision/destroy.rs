@@ -24,6 +24,8 @@ pub enum Removed {
     Context,
     /// Machines, networks and whatever else the engine made.
     Machines,
+    /// The host's trust in its authority.
+    Trust,
     /// Its folder: certificates, isolated kubeconfig, logs.
     Folder,
     /// Its claim on name, subnet and CIDRs.
@@ -36,6 +38,7 @@ impl fmt::Display for Removed {
             Self::Marker => "active-context marker",
             Self::Context => "context, cluster and user in the kubeconfig",
             Self::Machines => "machines and networks",
+            Self::Trust => "trust anchor",
             Self::Folder => "folder with certificates and kubeconfig",
             Self::Entry => "registry entry",
         })
@@ -105,6 +108,7 @@ impl Provisioner {
         let folder = self.home.instance(name);
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
         steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
+        steps.note(Removed::Trust, self.refuse(name).await);
         steps.note(Removed::Machines, self.engine.destroy(&id, &folder).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
         if steps.failures.is_empty() {

@@ -3,6 +3,7 @@
 use crate::engine::EngineError;
 use crate::error::DestroyError;
 use crate::registry::RegistryError;
+use crate::trust::TrustError;
 
 use super::Provisioner;
 
@@ -26,6 +27,9 @@ pub enum ReapError {
     /// The host cannot be asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Its trust store cannot be read.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 impl Provisioner {
@@ -37,6 +41,7 @@ impl Provisioner {
     pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
         // The host first: what is made after this look has its entry before the next one.
         let sightings = self.engine.sightings().await?;
+        let anchors = self.trust.anchors(&self.home.id())?;
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
         for instance in &instances {
@@ -44,10 +49,12 @@ impl Provisioner {
                 doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
             }
         }
-        for sighting in sightings {
-            let explained = instances.iter().any(|instance| instance.name == sighting.instance);
-            if !explained && !doomed.iter().any(|(name, _)| *name == sighting.instance) {
-                doomed.push((sighting.instance.clone(), format!("no instance explains {sighting}")));
+        let sighted = sightings.iter().map(|sighting| (&sighting.instance, sighting.to_string()));
+        let trusted = anchors.iter().map(|anchor| (&anchor.name, "trust in its authority".to_owned()));
+        for (name, what) in sighted.chain(trusted) {
+            let explained = instances.iter().any(|instance| instance.name == *name);
+            if !explained && !doomed.iter().any(|(doomed, _)| doomed == name) {
+                doomed.push((name.clone(), format!("no instance explains {what}")));
             }
         }
         let mut reaped = Vec::new();

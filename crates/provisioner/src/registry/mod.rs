@@ -15,5 +15,5 @@ mod store;
 pub use error::RegistryError;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
-pub(crate) use replace::replace;
+pub(crate) use replace::{replace, replace_public};
 pub use store::Registry;

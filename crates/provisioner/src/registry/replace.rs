@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
 use camino::Utf8Path;
+use tempfile::NamedTempFile;
 
 use crate::home::Home;
 
@@ -14,7 +15,7 @@ use crate::home::Home;
 /// user to whom the home belongs. The folder must exist; the path must not be a symbolic link that
 /// is meant to stay one.
 pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let folder = folder_of(path);
     let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
     new.write_all(contents)?;
     match std::fs::metadata(path) {
@@ -26,6 +27,24 @@ pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Resu
         }
         Err(error) => return Err(error),
     }
+    persist(new, path, folder)
+}
+
+/// The same for a file that everybody may read and that belongs to whoever runs this: an existing one is
+/// replaced together with its permissions.
+pub(crate) fn replace_public(path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
+    new.write_all(contents)?;
+    new.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    persist(new, path, folder)
+}
+
+fn folder_of(path: &Utf8Path) -> &Utf8Path {
+    path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."))
+}
+
+fn persist(new: NamedTempFile, path: &Utf8Path, folder: &Utf8Path) -> io::Result<()> {
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()

@@ -48,12 +48,15 @@ async fn a_lacking_host_is_told_before_anything_is_done() {
     lab.assert_empty().await;
 }
 
+#[rstest]
+#[case::of_kubernetes("pki")]
+#[case::of_the_instance("tls")]
 #[tokio::test]
-async fn authorities_that_cannot_be_written_fail_their_own_stage() {
+async fn authorities_that_cannot_be_written_fail_their_own_stage(#[case] name: &str) {
     let lab = lab();
     let folder = lab.house.home.instance("acme");
     lab.house.home.create_dir(&folder).unwrap();
-    std::fs::write(folder.join("pki"), "a file where a folder should be").unwrap();
+    std::fs::write(folder.join(name), "a file where a folder should be").unwrap();
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Authorities, Residue::Recorded), "{error:?}");
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);

@@ -1,0 +1,132 @@
+//! `homelab tls init` and `homelab tls rotate`: the authority itself.
+
+use clap::Args;
+use provisioner::tls::{Certificate, Rotated};
+
+use super::{Of, facts, validity};
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+use crate::words;
+
+/// Make an instance's certificate authority, unless it is there
+///
+/// `homelab up` makes one for each new instance, so this is for instances that are older. It vouches for the
+/// instance's DNS suffix and the names below it; clients refuse whatever else is signed with its key.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  homelab tls init --instance acme")]
+pub(crate) struct Init {
+    #[command(flatten)]
+    of: Of,
+}
+
+impl Init {
+    pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
+        let name = self.of.instance;
+        let instance = app.find(&name)?;
+        let init = app.provisioner.tls_init(&name)?;
+        let about = init.authority.about;
+        app.printer.done(&if init.made {
+            format!("{name} has a certificate authority now: {}", about.subject)
+        } else {
+            format!("{name} has its certificate authority already: {}; nothing was changed", about.subject)
+        });
+        let path = words::own_path(&app.home().tls(&name).join("ca.crt"));
+        app.printer.result(&described(&about, &format!("{}.lab", instance.tld_prefix), path));
+        app.printer.hint(&format!(
+            "`homelab tls issue --instance {name} app.{}.lab` issues a certificate",
+            instance.tld_prefix
+        ));
+        Ok(Exit::Ok)
+    }
+}
+
+fn described(about: &Certificate, suffix: &str, path: String) -> String {
+    facts(&[
+        ("vouches for", format!("{suffix} and names below it, nothing else")),
+        ("certificate", path),
+        ("valid", validity(about)),
+        ("fingerprint", about.fingerprint.clone()),
+    ])
+}
+
+/// Replace an instance's certificate authority and everything that it issued
+///
+/// Every certificate is issued anew, with the same names and in the same files. Where this host trusts the old
+/// authority, it trusts the new one in its place; that needs root. Servers and other clients go on with what
+/// they have until they are given the new files.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homelab tls rotate --instance acme
+  sudo homelab tls rotate --instance acme      when this host trusts it")]
+pub(crate) struct Rotate {
+    #[command(flatten)]
+    of: Of,
+}
+
+impl Rotate {
+    pub(super) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        let name = self.of.instance;
+        app.find(&name)?;
+        let trusted = app.provisioner.is_trusted(&name)?;
+        if trusted {
+            app.must_be_root()?;
+        }
+        let rotated = app.provisioner.rotate(&name).await?;
+        app.printer.done(&format!("{} is a new one", rotated.authority.about.subject));
+        app.printer.result(&renewed(&rotated, trusted));
+        app.printer.hint("servers need their new files, and other clients the new authority");
+        Ok(Exit::Ok)
+    }
+}
+
+fn renewed(rotated: &Rotated, trusted: bool) -> String {
+    let mut rows = vec![
+        ("before", rotated.old.clone().unwrap_or_else(|| "unreadable".to_owned())),
+        ("now", rotated.authority.about.fingerprint.clone()),
+        ("valid", validity(&rotated.authority.about)),
+        (
+            "trusted",
+            if trusted { "by this host, in place of the one before" } else { "not by this host" }.into(),
+        ),
+    ];
+    let leaf = |leaf: &provisioner::tls::Issued| ("issued anew", words::own_path(&leaf.certificate));
+    rows.extend(rotated.leaves.iter().map(leaf));
+    facts(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioner::pki::Secret;
+    use provisioner::tls::{Authority, Issued};
+
+    use super::super::tests::certificate;
+    use super::*;
+
+    #[test]
+    fn an_authority_is_described_by_what_it_vouches_for() {
+        let about = certificate("HomeLab CA - acme", &[], 0xAB);
+        let text = described(&about, "acme.lab", "~/.homelab/instances/acme/tls/ca.crt".to_owned());
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_rotation_shows_what_was_and_what_is() {
+        let leaf = |name: &str| Issued {
+            certificate: format!("/srv/acme/tls/{name}.crt").into(),
+            key: format!("/srv/acme/tls/{name}.key").into(),
+            about: certificate(name, &[name], 0x22),
+        };
+        let authority = Authority {
+            certificate: String::new(),
+            key: Secret::new(""),
+            about: certificate("HomeLab CA - acme", &[], 0xCD),
+        };
+        let leaves = vec![leaf("_wildcard.acme.lab"), leaf("app.acme.lab")];
+        let rotated = Rotated { old: Some("AB:AB".to_owned()), authority, leaves };
+        insta::assert_snapshot!(renewed(&rotated, true));
+        insta::assert_snapshot!(renewed(&Rotated { old: None, leaves: Vec::new(), ..rotated }, false));
+    }
+}

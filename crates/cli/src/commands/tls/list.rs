@@ -1,0 +1,191 @@
+//! `homelab tls list`: authorities and what they issued, with how long they are good for.
+
+use clap::Args;
+use jiff::Timestamp;
+use provisioner::Certificates;
+use provisioner::registry::Entry;
+use provisioner::tls::{Certificate, Standing};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::args::Format;
+use crate::commands::{json, name};
+use crate::exit::{CliError, Exit};
+use crate::printer::{ErrorChain, told};
+use crate::table::table;
+
+/// List certificates and how long they are good for
+///
+/// An orphaned certificate was issued by an earlier authority; `tls rotate` issues it anew. What cannot be read
+/// is shown with its error.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homelab tls list
+  homelab tls list --instance acme --format json | jq -r '.certificates[].notAfter'")]
+pub(crate) struct List {
+    /// Only this instance
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    instance: Option<String>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl List {
+    pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
+        let names = match &self.instance {
+            Some(name) => vec![app.find(name)?.name],
+            None => {
+                let entries = app.provisioner.registry().list()?;
+                entries.iter().filter_map(Entry::name).map(str::to_owned).collect()
+            }
+        };
+        let now = Timestamp::now();
+        let lines: Vec<Line> = names
+            .iter()
+            .flat_map(|name| match app.provisioner.certificates(name) {
+                Ok(certificates) => of(name, &certificates, now),
+                Err(error) => vec![Line::broken(name, told(&error.messages()))],
+            })
+            .collect();
+        match self.format {
+            Format::Text => {
+                app.printer.result(&text(&lines));
+                if lines.is_empty() {
+                    app.printer.hint("there are no instances yet: `homelab up NAME` makes one");
+                }
+            }
+            Format::Json => app.printer.result(&json(&View { version: 1, certificates: lines })),
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// What `--format json` prints.
+#[derive(Debug, Serialize)]
+struct View {
+    version: u32,
+    certificates: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Line {
+    Sound(Box<Sound>),
+    Broken { instance: String, status: &'static str, error: String },
+}
+
+/// A certificate for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sound {
+    instance: String,
+    kind: &'static str,
+    subject: String,
+    names: Vec<String>,
+    status: String,
+    /// Only the authority itself is trusted or not.
+    trusted: Option<bool>,
+    serial: String,
+    not_before: String,
+    not_after: String,
+    fingerprint: String,
+}
+
+impl Line {
+    fn sound(instance: &str, about: &Certificate, standing: Standing, trusted: Option<bool>) -> Self {
+        Self::Sound(Box::new(Sound {
+            instance: instance.to_owned(),
+            kind: if trusted.is_some() { "authority" } else { "leaf" },
+            subject: about.subject.clone(),
+            names: about.names.clone(),
+            status: standing.to_string(),
+            trusted,
+            serial: about.serial.clone(),
+            not_before: about.not_before.to_string(),
+            not_after: about.not_after.to_string(),
+            fingerprint: about.fingerprint.clone(),
+        }))
+    }
+
+    fn broken(instance: &str, error: String) -> Self {
+        Self::Broken { instance: instance.to_owned(), status: "broken", error }
+    }
+}
+
+/// An instance's lines, its authority first.
+fn of(instance: &str, certificates: &Certificates, now: Timestamp) -> Vec<Line> {
+    let authority = &certificates.authority.about;
+    let first = Line::sound(instance, authority, authority.standing(now), Some(certificates.trusted));
+    let leaves = certificates.leaves.iter().map(|found| match &found.certificate {
+        Ok((about, standing)) => Line::sound(instance, about, *standing, None),
+        Err(error) => Line::broken(instance, told(&error.messages())),
+    });
+    std::iter::once(first).chain(leaves).collect()
+}
+
+fn text(lines: &[Line]) -> String {
+    let header = ["INSTANCE", "CERTIFICATE", "ENDS", "STATUS", "FINGERPRINT"].map(str::to_owned).to_vec();
+    let rows = lines.iter().map(|line| match line {
+        Line::Sound(sound) => vec![
+            sound.instance.clone(),
+            if sound.names.is_empty() { sound.subject.clone() } else { sound.names.join(", ") },
+            sound.not_after[..10].to_owned(), // the day
+            if sound.trusted == Some(true) {
+                format!("{}, trusted", sound.status)
+            } else {
+                sound.status.clone()
+            },
+            // Enough to tell two apart; all of it is in the JSON.
+            format!("{}…", &sound.fingerprint[..23]),
+        ],
+        Line::Broken { instance, status, error } => {
+            let dash = || "-".to_owned();
+            vec![instance.clone(), dash(), dash(), (*status).to_owned(), dash(), error.replace("\n", " ")]
+        }
+    });
+    table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioner::pki::Secret;
+    use provisioner::tls::{Authority, Found, TlsError};
+
+    use super::super::tests::certificate;
+    use super::*;
+
+    fn some() -> Vec<Line> {
+        let leaf = |name: &str, standing| Found {
+            path: format!("/srv/acme/tls/{name}.crt").into(),
+            certificate: Ok((certificate(name, &[name, "www.acme.lab"], 0x22), standing)),
+        };
+        let unreadable =
+            TlsError::Unreadable { path: "/srv/acme/tls/old.crt".into(), why: "it is not PEM".to_owned() };
+        let certificates = Certificates {
+            authority: Authority {
+                certificate: String::new(),
+                key: Secret::new(""),
+                about: certificate("HomeLab CA - acme", &[], 0xAB),
+            },
+            trusted: true,
+            leaves: vec![
+                leaf("app.acme.lab", Standing::Valid),
+                leaf("db.acme.lab", Standing::Orphaned),
+                Found { path: "/srv/acme/tls/old.crt".into(), certificate: Err(unreadable) },
+            ],
+        };
+        of("acme", &certificates, "2027-01-20T00:00:00Z".parse().expect("a time"))
+    }
+
+    #[test]
+    fn the_authority_comes_first_and_what_cannot_be_read_is_shown_with_its_error() {
+        insta::assert_snapshot!(text(&some()));
+    }
+
+    #[test]
+    fn programs_get_every_field_by_name() {
+        insta::assert_json_snapshot!(View { version: 1, certificates: some() });
+    }
+}

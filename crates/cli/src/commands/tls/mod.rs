@@ -1,0 +1,77 @@
+//! `homelab tls …`: an instance's own certificate authority, what it issues, and whether this host accepts it.
+
+mod authority;
+mod issue;
+mod list;
+mod trust;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use provisioner::tls::Certificate;
+
+use super::name;
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+use crate::table::table;
+
+/// Verbs over certificates, in the order in which they are needed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tls {
+    Init(authority::Init),
+    Issue(issue::Issue),
+    List(list::List),
+    Trust(trust::Trust),
+    Untrust(trust::Untrust),
+    Rotate(authority::Rotate),
+}
+
+impl Tls {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        match self {
+            Self::Init(verb) => verb.run(app),
+            Self::Issue(verb) => verb.run(app),
+            Self::List(verb) => verb.run(app),
+            Self::Trust(verb) => verb.run(app).await,
+            Self::Untrust(verb) => verb.run(app).await,
+            Self::Rotate(verb) => verb.run(app).await,
+        }
+    }
+}
+
+/// Whose certificates.
+#[derive(Debug, Args)]
+struct Of {
+    /// The instance
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    instance: String,
+}
+
+/// Facts below a line, a name and a value each.
+fn facts(rows: &[(&str, String)]) -> String {
+    let row = |(name, value): &(&str, String)| vec![format!("  {name}"), value.clone()];
+    table(&rows.iter().map(row).collect::<Vec<_>>())
+}
+
+/// `2026-01-02 to 2027-02-03`, in UTC.
+fn validity(certificate: &Certificate) -> String {
+    let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+    format!("{} to {}", day(certificate.not_before), day(certificate.not_after))
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioner::tls::Certificate;
+
+    /// A certificate as it is read back, the same each time.
+    pub(super) fn certificate(subject: &str, names: &[&str], byte: u8) -> Certificate {
+        let time = |text: &str| text.parse().expect("a time");
+        Certificate {
+            subject: subject.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            serial: format!("4{byte:X}").repeat(8),
+            not_before: time("2026-01-02T02:59:05Z"),
+            not_after: time("2027-02-03T03:04:05Z"),
+            fingerprint: vec![format!("{byte:02X}"); 32].join(":"),
+        }
+    }
+}

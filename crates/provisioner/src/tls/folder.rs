@@ -1,0 +1,248 @@
+//! Where an instance's authority and its leaves are kept: `instances/<name>/tls`, for the user alone.
+//!
+//! A key is written before its certificate, so a crash leaves a key too many but never a certificate whose
+//! key is missing; a certificate that is replaced goes first. Files are replaced as a whole, by one process at
+//! a time.
+
+use std::fs::{self, File};
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use crate::home::Home;
+use crate::pki::Secret;
+use crate::plan::ClusterPlan;
+use crate::registry::{Instance, replace};
+
+use super::{Authority, Certificate, HostNames, LONGEST_DAYS, Leaf, Standing, TlsError};
+
+/// The stem of the authority's files. A leaf's has a dot in it, so none is ever called that.
+const AUTHORITY: &str = "ca";
+
+/// The certificates of one instance.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    home: Home,
+    path: Utf8PathBuf,
+    instance: String,
+    subject: String,
+    suffix: String,
+}
+
+/// The authority after `init`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Init {
+    /// It.
+    pub authority: Authority,
+    /// Whether it was made just now.
+    pub made: bool,
+}
+
+/// A leaf that was issued, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate's file.
+    pub certificate: Utf8PathBuf,
+    /// The key's file.
+    pub key: Utf8PathBuf,
+    /// What the certificate says.
+    pub about: Certificate,
+}
+
+/// What a rotation made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// The fingerprint of the authority before, if it could be read.
+    pub old: Option<String>,
+    /// The authority now.
+    pub authority: Authority,
+    /// Every leaf, issued anew.
+    pub leaves: Vec<Issued>,
+}
+
+/// A leaf's certificate in the folder.
+#[derive(Debug)]
+pub struct Found {
+    /// Its file.
+    pub path: Utf8PathBuf,
+    /// What it says and what it is worth, or why it cannot be read.
+    pub certificate: Result<(Certificate, Standing), TlsError>,
+}
+
+impl Folder {
+    /// The folder of an instance. Nothing is read or made yet.
+    pub fn of(home: &Home, instance: &Instance) -> Self {
+        Self {
+            path: home.tls(&instance.name),
+            home: home.clone(),
+            instance: instance.name.clone(),
+            subject: instance.k8s.ca_name.clone(),
+            suffix: ClusterPlan::of(instance, home).dns_suffix(),
+        }
+    }
+
+    /// What its authority vouches for, `acme.lab` and names below it.
+    pub fn suffix(&self) -> &str {
+        &self.suffix
+    }
+
+    /// The authority's certificate.
+    pub fn authority_path(&self) -> Utf8PathBuf {
+        self.file(AUTHORITY, "crt")
+    }
+
+    /// Makes the authority unless it is there.
+    ///
+    /// # Errors
+    /// [`TlsError`], also when what is there is not this instance's authority.
+    pub fn init(&self, now: Timestamp) -> Result<Init, TlsError> {
+        let _held = self.lock()?;
+        match self.authority() {
+            Ok(authority) => Ok(Init { authority, made: false }),
+            Err(TlsError::NoAuthority { .. }) => {
+                let authority = Authority::make(&self.subject, &self.suffix, now)?;
+                self.write(AUTHORITY, &authority.key, &authority.certificate)?;
+                Ok(Init { authority, made: true })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The authority, checked: its subject, its constraint and its key are this instance's.
+    ///
+    /// # Errors
+    /// [`TlsError::NoAuthority`], [`TlsError::NotOurs`], or a file cannot be read.
+    pub fn authority(&self) -> Result<Authority, TlsError> {
+        let (path, key) = (self.authority_path(), self.file(AUTHORITY, "key"));
+        let certificate = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(TlsError::NoAuthority { instance: self.instance.clone(), path });
+            }
+            read => read.map_err(failed("read", &path))?,
+        };
+        let key = Secret::new(fs::read_to_string(&key).map_err(failed("read", &key))?);
+        Authority::read(certificate, key, &self.subject, &self.suffix).map_err(|why| TlsError::NotOurs {
+            instance: self.instance.clone(),
+            path,
+            why,
+        })
+    }
+
+    /// Issues a leaf; one of the same first name is replaced.
+    ///
+    /// # Errors
+    /// [`TlsError`]; [`TlsError::Refused`] for names outside of the suffix. Nothing is written then.
+    pub fn issue<T: AsRef<str>>(&self, names: &[T], days: u16, now: Timestamp) -> Result<Issued, TlsError> {
+        let names = HostNames::parse(&self.suffix, names)?;
+        let _held = self.lock()?;
+        let authority = self.authority()?;
+        if authority.about.not_after <= now {
+            let since = authority.about.not_after;
+            return Err(TlsError::Ended { instance: self.instance.clone(), since });
+        }
+        self.keep(&names, authority.issue(&names, days, now)?)
+    }
+
+    /// All leaves, by their files' names. One that cannot be read is in the list with the reason.
+    ///
+    /// # Errors
+    /// When the folder or the authority cannot be read.
+    pub fn leaves(&self, now: Timestamp) -> Result<Vec<Found>, TlsError> {
+        let authority = self.authority()?;
+        let found = self.certificates()?.into_iter().map(|path| {
+            let certificate = read(&path).map(|(pem, about)| {
+                let standing = match about.standing(now) {
+                    Standing::Valid | Standing::Expiring if !authority.vouches_for(&pem) => {
+                        Standing::Orphaned
+                    }
+                    standing => standing,
+                };
+                (about, standing)
+            });
+            Found { path, certificate }
+        });
+        Ok(found.collect())
+    }
+
+    /// Makes a new authority and issues every leaf anew, with its names and for [`LONGEST_DAYS`]. Everything is
+    /// made before the first file is written; a rotation that was cut short can be repeated.
+    ///
+    /// # Errors
+    /// [`TlsError`]; a leaf that cannot be read stops it before anything is changed.
+    pub fn rotate(&self, now: Timestamp) -> Result<Rotated, TlsError> {
+        let _held = self.lock()?;
+        let old = match read(&self.authority_path()) {
+            Ok((_, about)) => Some(about.fingerprint),
+            Err(TlsError::Unreadable { .. }) => None,
+            Err(TlsError::File { source, path, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(TlsError::NoAuthority { instance: self.instance.clone(), path });
+            }
+            Err(error) => return Err(error),
+        };
+        let authority = Authority::make(&self.subject, &self.suffix, now)?;
+        let mut leaves = Vec::new();
+        for path in self.certificates()? {
+            let names = HostNames::parse(&self.suffix, &read(&path)?.1.names)?;
+            let leaf = authority.issue(&names, LONGEST_DAYS, now)?;
+            leaves.push((names, leaf));
+        }
+        self.write(AUTHORITY, &authority.key, &authority.certificate)?;
+        let leaves = leaves.into_iter().map(|(names, leaf)| self.keep(&names, leaf));
+        Ok(Rotated { old, authority, leaves: leaves.collect::<Result<_, _>>()? })
+    }
+
+    /// Locks the folder itself, for as long as the file lives: nobody issues with an authority that is going.
+    fn lock(&self) -> Result<File, TlsError> {
+        self.home.create_dir(&self.path).map_err(failed("make folder", &self.path))?;
+        let folder = File::open(&self.path).and_then(|folder| folder.lock().map(|()| folder));
+        folder.map_err(failed("lock", &self.path))
+    }
+
+    fn keep(&self, names: &HostNames, leaf: Leaf) -> Result<Issued, TlsError> {
+        // A host's name has no underscore, so no other leaf has this file.
+        let stem = names.first().replacen('*', "_wildcard", 1);
+        self.write(&stem, &leaf.key, &leaf.certificate)?;
+        Ok(Issued { certificate: self.file(&stem, "crt"), key: self.file(&stem, "key"), about: leaf.about })
+    }
+
+    fn write(&self, stem: &str, key: &Secret, certificate: &str) -> Result<(), TlsError> {
+        let (certificate_path, key_path) = (self.file(stem, "crt"), self.file(stem, "key"));
+        match fs::remove_file(&certificate_path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(failed("remove", &certificate_path))?,
+        }
+        for (path, text) in [(&key_path, key.reveal()), (&certificate_path, certificate)] {
+            replace(&self.home, path, text.as_bytes()).map_err(failed("write", path))?;
+        }
+        Ok(())
+    }
+
+    /// The files of all leaves' certificates.
+    fn certificates(&self) -> Result<Vec<Utf8PathBuf>, TlsError> {
+        let mut paths = Vec::new();
+        for entry in self.path.read_dir_utf8().map_err(failed("read", &self.path))? {
+            let path = entry.map_err(failed("read", &self.path))?.into_path();
+            if path.extension() == Some("crt") && path.file_stem() != Some(AUTHORITY) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn file(&self, stem: &str, extension: &str) -> Utf8PathBuf {
+        self.path.join(format!("{stem}.{extension}"))
+    }
+}
+
+fn read(path: &Utf8Path) -> Result<(String, Certificate), TlsError> {
+    let pem = fs::read_to_string(path).map_err(failed("read", path))?;
+    let about = Certificate::read(&pem).map_err(|why| TlsError::Unreadable { path: path.to_owned(), why })?;
+    Ok((pem, about))
+}
+
+fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> TlsError {
+    let path = path.to_owned();
+    move |source| TlsError::File { attempt, path, source }
+}
