@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
-use crate::digest::sha256;
+use crate::digest;
 use crate::home::Home;
 use crate::registry::replace;
 
@@ -190,7 +190,7 @@ fn fingerprint(data: &str) -> Option<String> {
     // Kubernetes' own type for bytes in JSON.
     let ByteString(pem) = serde_json::from_value(data.into()).ok()?;
     let certificate = CertificateDer::from_pem_slice(&pem).ok()?;
-    Some(sha256(&certificate))
+    Some(digest::fingerprint(&certificate))
 }
 
 /// Where a path really leads: people keep their kubeconfig as a link into their dotfiles.

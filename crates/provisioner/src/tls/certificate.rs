@@ -1,10 +1,11 @@
 //! What a certificate says, read back from its PEM. Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
+
+use crate::digest::fingerprint;
 
 use super::DAY;
 
@@ -74,7 +75,7 @@ impl Certificate {
             serial: hex(certificate.raw_serial()).concat(),
             not_before: time(certificate.validity().not_before)?,
             not_after: time(certificate.validity().not_after)?,
-            fingerprint: hex(&Sha256::digest(&block.contents)).join(":"),
+            fingerprint: fingerprint(&block.contents),
         })
     }
 
