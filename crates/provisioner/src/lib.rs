@@ -4,11 +4,12 @@
 //!
 //! 1. [`spec`]: what is asked for, every problem reported at once.
 //! 2. [`registry`]: recorded on disk before anything exists; [`plan`] decides what the new entry gets.
-//! 3. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
-//! 4. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
-//! 5. [`cni`]: pods get a network.
-//! 6. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
-//! 7. [`kubeconfig`]: the cluster can be reached.
+//! 3. [`dns`]: its names resolve on the workstation, or it ends here.
+//! 4. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
+//! 5. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
+//! 6. [`cni`]: pods get a network.
+//! 7. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
+//! 8. [`kubeconfig`]: the cluster can be reached.
 //!
 //! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
 //! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
@@ -18,6 +19,7 @@ pub mod home;
 pub mod spec;
 pub mod registry;
 pub mod plan;
+pub mod dns;
 pub mod assets;
 pub mod fabric;
 pub mod engine;
@@ -32,4 +34,6 @@ pub mod events;
 pub mod exec;
 mod digest;
 
-pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped};
+pub use provision::{
+    AttachError, Change, Cluster, Names, NamesChange, NamesError, Provisioner, ReapError, Reaped, Synced,
+};

@@ -3,6 +3,7 @@
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
 mod destroy;
+mod names;
 mod stages;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::cni;
+use crate::dns::Dns;
 use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, Events};
@@ -30,6 +32,7 @@ use crate::spec::{CheckedSpec, Durability};
 use stages::Stages;
 
 pub use destroy::{ReapError, Reaped};
+pub use names::{Change, Names, NamesChange, NamesError, Synced};
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]
@@ -39,6 +42,7 @@ pub struct Provisioner {
     engine: Arc<dyn Engine>,
     host: Host,
     pools: Pools,
+    dns: Dns,
     assets: Assets,
     events: Events,
     runner: Arc<dyn Runner>,
@@ -101,6 +105,7 @@ impl Provisioner {
             runner: Arc::new(Local),
             home,
             pools,
+            dns: Dns::etc_hosts(),
             assets,
             events,
         }
@@ -109,7 +114,7 @@ impl Provisioner {
     /// A provisioner on an engine that touches no host.
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
-        Self { engine, host: Host::None, ..Self::new(home) }
+        Self { engine, host: Host::None, dns: Dns::None, ..Self::new(home) }
     }
 
     /// Whose clusters these are.
@@ -168,6 +173,9 @@ impl Provisioner {
     async fn build(&self, instance: &Instance, stages: &Stages<'_>) -> Result<Cluster, ProvisionError> {
         let plan = ClusterPlan::of(instance, &self.home);
         let left = Residue::Recorded; // on disk since the claim
+        if self.has_names(instance) {
+            stages.run(Stage::Names, left, self.record_names(&plan)).await?;
+        }
         stages.run(Stage::Assets, left, self.node_image()).await?;
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;

@@ -57,6 +57,7 @@ impl Provisioner {
         failures.extend(kubeconfig::unmerge(&self.home, name).err().map(StageError::from));
         failures.extend(self.engine.destroy(&id, &folder).await.err().map(StageError::from));
         failures.extend(remove_folder(folder).await.err().map(StageError::from));
+        failures.extend(self.dns_remove(name).await.err().map(StageError::from));
         if failures.is_empty() {
             failures.extend(self.registry.release(name).err().map(StageError::from));
         }
