@@ -9,6 +9,7 @@ mod plan;
 mod registry;
 mod owner;
 mod engine;
+mod dns;
 mod kubeconfig;
 mod provision;
 mod exec;
