@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::App;
 use crate::commands::{
-    assets::Assets, completions::Completions, demo::Demo, doctor::Doctor, down::Destroy, down::Down,
-    instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status, up::Up,
+    assets::Assets, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor, down::Destroy,
+    down::Down, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status, up::Up,
 };
 use crate::exit::{CliError, Exit};
 
@@ -50,6 +50,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     K8s(K8s),
     Kubectl(Kubectl),
+    /// The names of instances on this host
+    ///
+    /// api.acme.lab leads to the API server of acme, acme.lab and every other name below it to its workloads.
+    /// `up` records them and `down` removes them, in /etc/hosts or, chosen in ~/.homelab/config.yaml, as a drop-in
+    /// for dnsmasq, which answers for every name below a suffix. Inside a cluster its own suffix resolves always,
+    /// and no other one.
+    #[command(subcommand)]
+    Dns(DnsCommand),
     Reap(Reap),
     /// What nodes are made of
     #[command(subcommand)]
@@ -69,6 +77,7 @@ impl Command {
             Self::Status(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app),
+            Self::Dns(verb) => verb.run(app).await,
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
@@ -110,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 14] = [
+        let paths: [&[&str]; 18] = [
             &[],
             &["doctor"],
             &["up"],
@@ -122,6 +131,10 @@ mod tests {
             &["k8s", "use-context"],
             &["k8s", "kubeconfig"],
             &["kubectl"],
+            &["dns"],
+            &["dns", "list"],
+            &["dns", "sync"],
+            &["dns", "remove"],
             &["reap"],
             &["assets", "build"],
             &["demo"],

@@ -35,5 +35,6 @@ pub mod exec;
 mod digest;
 
 pub use provision::{
-    AttachError, Change, Cluster, Names, NamesChange, NamesError, Provisioner, ReapError, Reaped, Synced,
+    AttachError, Change, Cluster, Names, NamesChange, NamesError, NamesState, Provisioner, ReapError, Reaped,
+    Synced,
 };

@@ -32,7 +32,7 @@ use crate::spec::{CheckedSpec, Durability};
 use stages::Stages;
 
 pub use destroy::{ReapError, Reaped};
-pub use names::{Change, Names, NamesChange, NamesError, Synced};
+pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ pub(crate) mod instance;
 pub(crate) mod status;
 pub(crate) mod k8s;
 pub(crate) mod kubectl;
+pub(crate) mod dns;
 pub(crate) mod reap;
 pub(crate) mod assets;
 pub(crate) mod demo;

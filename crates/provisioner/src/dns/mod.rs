@@ -125,10 +125,14 @@ impl Dns {
         }
     }
 
-    /// Whether this process may change it. That it does not exist is for another day to say.
+    /// Whether this process may change it: a file is replaced, so its folder counts as well.
     pub fn is_writable(&self) -> bool {
-        self.place()
-            .is_none_or(|place| access(place.as_std_path(), Access::WRITE_OK).is_ok() || !place.exists())
+        let may = |path: &Utf8Path| !path.exists() || access(path.as_std_path(), Access::WRITE_OK).is_ok();
+        match self {
+            Self::Hosts { file, .. } => may(file) && file.parent().is_none_or(may),
+            Self::Dnsmasq { folder, .. } => may(folder),
+            Self::None => true,
+        }
     }
 }
 

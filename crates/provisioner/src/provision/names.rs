@@ -2,6 +2,8 @@
 //!
 //! Only an operator's instances have any. A fixture's are reached by address, and many of them may run at once.
 
+use std::fmt;
+
 use crate::dns::{Dns, DnsError, Effect, Recorded, Records};
 use crate::plan::ClusterPlan;
 use crate::registry::{Entry, Instance, RegistryError, State};
@@ -29,6 +31,48 @@ pub struct Names {
     pub wanted: Option<Records>,
     /// What is recorded.
     pub recorded: Option<Recorded>,
+}
+
+/// How the names of an instance are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamesState {
+    /// As they should be.
+    Recorded,
+    /// Not there.
+    Missing,
+    /// There, with other addresses or another suffix.
+    Outdated,
+    /// There, but no instance explains them.
+    Stale,
+    /// Not as homelab left them.
+    Damaged,
+}
+
+impl fmt::Display for NamesState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Recorded => "recorded",
+            Self::Missing => "missing",
+            Self::Outdated => "outdated",
+            Self::Stale => "stale",
+            Self::Damaged => "damaged",
+        })
+    }
+}
+
+impl Names {
+    /// How they are.
+    pub fn state(&self) -> NamesState {
+        match (&self.recorded, &self.wanted) {
+            (Some(Recorded::Damaged { .. }), _) => NamesState::Damaged,
+            (Some(Recorded::Sound { .. }), None) => NamesState::Stale,
+            (Some(Recorded::Sound { records, .. }), Some(wanted)) if records == wanted => {
+                NamesState::Recorded
+            }
+            (Some(Recorded::Sound { .. }), Some(_)) => NamesState::Outdated,
+            (None, _) => NamesState::Missing,
+        }
+    }
 }
 
 /// What was done about an instance's names.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use provisioner::dns::{Effect, Recorded};
+use provisioner::dns::Effect;
 use provisioner::engine::SimulatedEngine;
 use provisioner::error::{Residue, Stage};
 use provisioner::registry::State;
 use provisioner::spec::{ClusterSpec, EngineKind};
-use provisioner::{Change, Provisioner, Synced};
+use provisioner::{Change, NamesState, Provisioner, Synced};
 
 use super::*;
 
@@ -141,15 +141,9 @@ async fn the_list_shows_what_should_be_and_what_is() {
     assert_eq!(lab.provisioner.dns_remove("acme").await.unwrap(), None);
     lab.host.dns.add(lab.host.home(), &records("stale", lab.host.home())).unwrap();
     let listed = lab.provisioner.dns_list().unwrap();
-    let shown: Vec<(&str, bool, bool)> = listed
-        .iter()
-        .map(|names| {
-            let as_wanted = matches!(
-                (&names.recorded, &names.wanted),
-                (Some(Recorded::Sound { records, .. }), Some(wanted)) if records == wanted
-            );
-            (names.instance.as_str(), names.wanted.is_some(), as_wanted)
-        })
-        .collect();
-    assert_eq!(shown, [("acme", true, false), ("acme-1", true, true), ("stale", false, false)]);
+    let shown: Vec<(&str, NamesState)> =
+        listed.iter().map(|names| (names.instance.as_str(), names.state())).collect();
+    let expected =
+        [("acme", NamesState::Missing), ("acme-1", NamesState::Recorded), ("stale", NamesState::Stale)];
+    assert_eq!(shown, expected);
 }
