@@ -77,7 +77,7 @@ impl List {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sudo homelab dns sync      after /etc/hosts was restored from a backup, or another provider was chosen
+  sudo homelab dns sync      after a backup of /etc/hosts was restored
   homelab dns list           what it would do")]
 pub(crate) struct Sync {}
 

@@ -3,5 +3,6 @@
 mod engine;
 mod isolation;
 mod lifecycle;
+mod names;
 mod network;
 mod resilience;
