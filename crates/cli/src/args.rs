@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::App;
 use crate::commands::{
-    assets::Assets, completions::Completions, demo::Demo, doctor::Doctor, down::Destroy, down::Down,
-    events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap, status::Status,
-    tls::Tls, up::Up,
+    assets::Assets, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor, down::Destroy,
+    down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap,
+    status::Status, tls::Tls, up::Up,
 };
 use crate::exit::{CliError, Exit};
 
@@ -55,6 +55,14 @@ pub(crate) enum Command {
     /// Certificates below an instance's DNS suffix
     #[command(subcommand)]
     Tls(Tls),
+    /// The names of instances on this host
+    ///
+    /// api.acme.lab leads to the API server of acme, acme.lab and every other name below it to its workloads.
+    /// `up` records them and `down` removes them, in /etc/hosts or, chosen in ~/.homelab/config.yaml, as a drop-in
+    /// for dnsmasq, which answers for every name below a suffix. Inside a cluster its own suffix resolves always,
+    /// and no other one.
+    #[command(subcommand)]
+    Dns(DnsCommand),
     Reap(Reap),
     /// What nodes are made of
     #[command(subcommand)]
@@ -76,6 +84,7 @@ impl Command {
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app).await,
             Self::Tls(verb) => verb.run(app).await,
+            Self::Dns(verb) => verb.run(app).await,
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
@@ -117,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 23] = [
+        let paths: [&[&str]; 27] = [
             &[],
             &["doctor"],
             &["up"],
@@ -138,6 +147,10 @@ mod tests {
             &["tls", "trust"],
             &["tls", "untrust"],
             &["tls", "rotate"],
+            &["dns"],
+            &["dns", "list"],
+            &["dns", "sync"],
+            &["dns", "remove"],
             &["reap"],
             &["assets", "build"],
             &["demo"],

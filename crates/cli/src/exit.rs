@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use camino::Utf8PathBuf;
 use harness::FixtureError;
 use provisioner::assets::AssetsError;
+use provisioner::dns::DnsError;
 use provisioner::engine::EngineError;
 use provisioner::error::{DestroyError, ProvisionError, Residue, Stage, StageError};
 use provisioner::events::EventLogError;
@@ -14,9 +16,10 @@ use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
 use provisioner::spec::SpecError;
 use provisioner::tls::TlsError;
-use provisioner::{AttachError, CertificatesError, ReapError, RenewError};
+use provisioner::{AttachError, CertificatesError, NamesError, ReapError, RenewError};
 
 use crate::commands::demo::DemoError;
+use crate::commands::dns;
 use crate::words;
 
 /// An end, as scripts see it.
@@ -49,6 +52,8 @@ impl Exit {
             | CliError::Certificates(CertificatesError::Tls(TlsError::Refused { .. })) => Self::Usage,
             CliError::Home(_)
             | CliError::NotRoot { .. }
+            | CliError::NotWritable { .. }
+            | CliError::Unrecorded { .. }
             | CliError::Registry(_)
             | CliError::Attach(_)
             | CliError::Reap(_)
@@ -64,6 +69,7 @@ impl Exit {
             | CliError::Command(_)
             | CliError::NoNodeImage
             | CliError::NoKubeconfig { .. } => Self::CouldNotRun,
+            CliError::Dns(error) => dns::exit(error),
             CliError::Provision(error) => Self::of_provision(error),
             CliError::Demo(error) => match error {
                 DemoError::Leak { .. } => Self::Leak,
@@ -88,6 +94,7 @@ impl Exit {
     fn of_provision(error: &ProvisionError) -> Self {
         match (&error.source, error.residue) {
             (StageError::Registry(RegistryError::Plan(_)), _) => Self::Usage,
+            (StageError::Dns(error), _) => dns::exit(error),
             (_, Residue::Nothing) if error.stage == Stage::Claim => Self::CouldNotRun,
             _ => Self::ProvisionFailed,
         }
@@ -121,6 +128,12 @@ pub(crate) enum CliError {
     Home(#[from] HomeError),
     #[error("this needs root: it changes this host's network, mounts or trust store")]
     NotRoot { command: String },
+    #[error("this needs root: it changes {path}")]
+    NotWritable { path: Utf8PathBuf, command: String },
+    #[error("{}: names could not be recorded or removed", words::list(.instances))]
+    Unrecorded { instances: Vec<String> },
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     #[error("this cannot be made as asked:{}", problems(.0))]
     Spec(SpecError),
     #[error("no instance '{name}'; {}", words::there_are(.known))]
@@ -171,6 +184,15 @@ impl From<SpecError> for CliError {
     }
 }
 
+impl From<NamesError> for CliError {
+    fn from(error: NamesError) -> Self {
+        match error {
+            NamesError::Registry(error) => Self::Registry(error),
+            NamesError::Dns(error) => Self::Dns(error),
+        }
+    }
+}
+
 fn problems(error: &SpecError) -> String {
     error.problems.iter().map(|problem| format!("\n{problem}")).collect()
 }
@@ -179,9 +201,10 @@ impl CliError {
     /// What to type next.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::NotRoot { command } => Some(format!("`{command}`")),
+            Self::NotRoot { command } | Self::NotWritable { command, .. } => Some(format!("`{command}`")),
             Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
+            Self::Dns(error) => error.hint(),
             Self::Registry(error) => error.hint(),
             Self::Provision(error) | Self::Demo(DemoError::Fixture(FixtureError::Provision(error))) => {
                 provision_hint(error)

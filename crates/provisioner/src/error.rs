@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::assets::AssetsError;
 use crate::cni::CniError;
+use crate::dns::DnsError;
 use crate::engine::EngineError;
 use crate::identity::IdentityError;
 use crate::kubeadm::KubeadmError;
@@ -22,6 +23,8 @@ use crate::trust::TrustError;
 pub enum Stage {
     /// Name, subnet and CIDRs are recorded.
     Claim,
+    /// Its names resolve on this host.
+    Names,
     /// The node image is there.
     Assets,
     /// Machines and their network exist.
@@ -46,6 +49,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Claim => "claim",
+            Self::Names => "names",
             Self::Assets => "assets",
             Self::Nodes => "nodes",
             Self::Authorities => "authorities",
@@ -91,6 +95,9 @@ pub enum StageError {
     /// The plan.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The names on this host.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     /// The node image.
     #[error(transparent)]
     Assets(#[from] AssetsError),
@@ -125,6 +132,7 @@ impl ProvisionError {
     pub fn hint(&self) -> Option<String> {
         let cause = match &self.source {
             StageError::Registry(error) => error.hint(),
+            StageError::Dns(error) => error.hint(),
             StageError::Assets(error) => error.hint(),
             StageError::Kubeconfig(error) => error.hint(),
             StageError::Identity(error) => error.hint(),

@@ -4,12 +4,13 @@
 //!
 //! 1. [`spec`]: what is asked for, every problem reported at once.
 //! 2. [`registry`]: recorded on disk before anything exists; [`plan`] decides what the new entry gets.
-//! 3. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
-//! 4. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
-//! 5. [`cni`]: pods get a network.
-//! 6. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
-//! 7. [`tls`]: the instance's own authority, for servers below its DNS suffix; [`trust`]: the host accepts it.
-//! 8. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
+//! 3. [`dns`]: its names resolve on the workstation, or it ends here.
+//! 4. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
+//! 5. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
+//! 6. [`cni`]: pods get a network.
+//! 7. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
+//! 8. [`tls`]: the instance's own authority, for servers below its DNS suffix; [`trust`]: the host accepts it.
+//! 9. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
 //!
 //! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
 //! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
@@ -19,6 +20,7 @@ pub mod home;
 pub mod spec;
 pub mod registry;
 pub mod plan;
+pub mod dns;
 pub mod assets;
 pub mod fabric;
 pub mod engine;
@@ -37,6 +39,6 @@ pub mod exec;
 mod digest;
 
 pub use provision::{
-    AttachError, Certificates, CertificatesError, Cluster, Provisioner, ReapError, Reaped, Removed,
-    RenewError,
+    AttachError, Certificates, CertificatesError, Change, Cluster, Names, NamesChange, NamesError,
+    NamesState, Provisioner, ReapError, Reaped, Removed, RenewError, Synced,
 };

@@ -6,6 +6,7 @@ mod certificates;
 mod destroy;
 mod evidence;
 mod identify;
+mod names;
 mod reap;
 mod stages;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::cni;
+use crate::dns::Dns;
 use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, EventLog, Events};
@@ -38,6 +40,7 @@ use stages::Stages;
 pub use certificates::{Certificates, CertificatesError};
 pub use destroy::Removed;
 pub use identify::RenewError;
+pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 pub use reap::{ReapError, Reaped};
 
 /// Brings clusters up and down, with everything that this needs.
@@ -48,6 +51,7 @@ pub struct Provisioner {
     engine: Arc<dyn Engine>,
     host: Host,
     pools: Pools,
+    dns: Dns,
     assets: Assets,
     events: Events,
     runner: Arc<dyn Runner>,
@@ -112,6 +116,7 @@ impl Provisioner {
             trust: Store::of_host(),
             home,
             pools,
+            dns: Dns::etc_hosts(),
             assets,
             events,
         }
@@ -120,7 +125,7 @@ impl Provisioner {
     /// A provisioner on an engine that touches no host.
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
-        Self { engine, host: Host::None, ..Self::new(home) }
+        Self { engine, host: Host::None, dns: Dns::None, ..Self::new(home) }
     }
 
     /// The same with another trust store than this host's.
@@ -185,6 +190,9 @@ impl Provisioner {
     async fn build(&self, instance: &Instance, stages: &Stages<'_>) -> Result<Cluster, ProvisionError> {
         let plan = ClusterPlan::of(instance, &self.home);
         let left = Residue::Recorded; // on disk since the claim
+        if self.has_names(instance) {
+            stages.run(Stage::Names, left, self.record_names(&plan)).await?;
+        }
         stages.run(Stage::Assets, left, self.node_image()).await?;
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;

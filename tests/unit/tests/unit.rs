@@ -13,6 +13,7 @@ mod identity;
 mod engine;
 mod tls;
 mod trust;
+mod dns;
 mod kubeconfig;
 mod provision;
 mod exec;

@@ -106,8 +106,8 @@ mod tests {
     #[test]
     fn everything_that_was_removed_is_listed_layer_by_layer() {
         let sightings = ["container homelab-0f.acme.acme-main", "link hl-0123456789"].map(str::to_owned);
-        use Removed::{Context, Entry, Folder, Machines, Marker, Trust};
-        let all = [Marker, Context, Trust, Machines, Folder, Entry];
+        use Removed::{Context, Entry, Folder, Machines, Marker, Names, Trust};
+        let all = [Marker, Context, Trust, Machines, Folder, Names, Entry];
         let known = listed(&all, Some(&running("acme")), &sightings);
         insta::assert_snapshot!(format!("{known}without an entry:\n{}", listed(&all, None, &[])));
     }

@@ -73,7 +73,7 @@ fn mmdebstrap(into: &Utf8Path, sources: &[String]) -> Command {
 
 /// The host's own sources where the host is of the same release, so that its mirrors and proxies are used;
 /// mmdebstrap's defaults elsewhere.
-fn apt_sources() -> Vec<String> {
+pub fn apt_sources() -> Vec<String> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let same = release.lines().any(|line| line == format!("VERSION_CODENAME={SUITE}"));
     let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();

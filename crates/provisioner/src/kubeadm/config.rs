@@ -55,13 +55,14 @@ pub(super) fn discovery(plan: &ClusterPlan, authority: &str) -> String {
     })])
 }
 
-/// What the cluster's DNS serves: the cluster's own names, and nothing beyond.
+/// What the cluster's DNS serves: the cluster's own names, the instance's own suffix, and nothing beyond.
 ///
 /// kubeadm's own Corefile forwards all else to the node's resolvers; a node has none, because nothing leads out
 /// of an instance. kubeadm keeps a ConfigMap that is there before its addon.
 pub(super) fn corefile(plan: &ClusterPlan) -> String {
     // A block for each suffix: within one block CoreDNS asks its plugins in an order of its own, and `template`
-    // would answer before `kubernetes` is asked.
+    // would answer before `kubernetes` is asked. Templates among themselves are tried in the order written; the
+    // last one of the suffix says that a name is there but has no record of the type, AAAA above all.
     let corefile = format!(
         "\
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
@@ -77,8 +78,16 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
 }}
 {suffix}:53 {{
     errors
-    hosts {{
-        {address} {name}
+    template IN A {suffix} {{
+        match ^api[.]{prefix}[.]lab[.]$
+        answer \"{{{{ .Name }}}} 30 IN A {api}\"
+        fallthrough
+    }}
+    template IN A {suffix} {{
+        answer \"{{{{ .Name }}}} 30 IN A {workload}\"
+    }}
+    template IN ANY {suffix} {{
+        rcode NOERROR
     }}
 }}
 .:53 {{
@@ -93,8 +102,9 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
 }}
 ",
         suffix = plan.dns_suffix(),
-        address = plan.api_address,
-        name = plan.api_name,
+        prefix = plan.tld_prefix,
+        api = plan.api_address,
+        workload = plan.workload_address,
     );
     documents(&[json!({
         "apiVersion": "v1",

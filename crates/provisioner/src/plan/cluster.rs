@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::Instance;
-use crate::spec::{CniKind, Durability, Topology};
+use crate::spec::{CniKind, Durability, Label, Topology};
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +30,14 @@ impl InstanceId {
     /// How all names of a home's objects begin.
     pub fn prefix(home: &str) -> String {
         format!("homelab-{home}.")
+    }
+
+    /// The instance behind a [`scope`](Self::scope); nothing for any other text.
+    pub fn of_scope(scope: &str) -> Option<Self> {
+        let (home, name) = scope.strip_prefix("homelab-")?.split_once('.')?;
+        let is_id = home.len() == 6 && home.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_name = name.parse::<Label>().is_ok();
+        (is_id && is_name).then(|| Self { home: home.to_owned(), name: name.to_owned() })
     }
 
     /// `<scope>.<node>`: a node's container and its network namespace.
@@ -71,6 +79,9 @@ pub struct ClusterPlan {
     pub api_address: Ipv4Addr,
     /// The control plane's name, `api.<tldPrefix>.lab`.
     pub api_name: String,
+    /// The gateway to what runs in the cluster, for every other name of the DNS suffix: NodePorts answer there.
+    /// The first worker's address, or the only node's where there is none.
+    pub workload_address: Ipv4Addr,
     /// The first label of the DNS suffix.
     pub tld_prefix: String,
     /// The Kubernetes version with its `v`.
@@ -120,7 +131,7 @@ impl ClusterPlan {
         let workers = (1..=instance.workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
         // A /24 of the pod CIDR for each node, in their order, as kube-controller-manager would cut it.
         let pod_cidrs = instance.k8s.pod_cidr.subnets(24.max(instance.k8s.pod_cidr.prefix_len()));
-        let nodes = planes
+        let nodes: Vec<NodePlan> = planes
             .into_iter()
             .chain(workers)
             .zip(pod_cidrs.into_iter().flatten())
@@ -131,7 +142,9 @@ impl ClusterPlan {
                 pod_cidr,
             })
             .collect();
+        let workload = nodes.iter().find(|node| node.role == Role::Worker);
         Self {
+            workload_address: workload.unwrap_or(&nodes[0]).address, // there is always a control plane
             id: InstanceId { home: home.id(), name: instance.name.clone() },
             folder: home.instance(&instance.name),
             subnet: instance.subnet,

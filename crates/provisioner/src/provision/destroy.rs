@@ -28,6 +28,8 @@ pub enum Removed {
     Trust,
     /// Its folder: certificates, isolated kubeconfig, logs.
     Folder,
+    /// Its names on the host.
+    Names,
     /// Its claim on name, subnet and CIDRs.
     Entry,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Removed {
             Self::Machines => "machines and networks",
             Self::Trust => "trust anchor",
             Self::Folder => "folder with certificates and kubeconfig",
+            Self::Names => "names on this host",
             Self::Entry => "registry entry",
         })
     }
@@ -111,6 +114,7 @@ impl Provisioner {
         steps.note(Removed::Trust, self.refuse(name).await);
         steps.note(Removed::Machines, self.engine.destroy(&id, &folder).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
+        steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
         if steps.failures.is_empty() {
             steps.note(Removed::Entry, self.registry.release(name).map(|released| released.is_some()));
         }

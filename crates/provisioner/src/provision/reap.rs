@@ -1,5 +1,6 @@
 //! What nobody needs any more: instances without a living owner, and sightings that no entry explains.
 
+use crate::dns::DnsError;
 use crate::engine::EngineError;
 use crate::error::DestroyError;
 use crate::registry::RegistryError;
@@ -30,6 +31,9 @@ pub enum ReapError {
     /// Its trust store cannot be read.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Its names cannot be read.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
 }
 
 impl Provisioner {
@@ -42,6 +46,7 @@ impl Provisioner {
         // The host first: what is made after this look has its entry before the next one.
         let sightings = self.engine.sightings().await?;
         let anchors = self.trust.anchors(&self.home.id())?;
+        let names = self.dns.list(&self.home)?;
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
         for instance in &instances {
@@ -49,12 +54,14 @@ impl Provisioner {
                 doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
             }
         }
-        let sighted = sightings.iter().map(|sighting| (&sighting.instance, sighting.to_string()));
-        let trusted = anchors.iter().map(|anchor| (&anchor.name, "trust in its authority".to_owned()));
-        for (name, what) in sighted.chain(trusted) {
-            let explained = instances.iter().any(|instance| instance.name == *name);
+        let sighted = sightings.iter().map(|sighting| (sighting.instance.as_str(), sighting.to_string()));
+        let trusted =
+            anchors.iter().map(|anchor| (anchor.name.as_str(), "trust in its authority".to_owned()));
+        let named = names.iter().map(|one| (one.instance(), "its names on this host".to_owned()));
+        for (name, what) in sighted.chain(trusted).chain(named) {
+            let explained = instances.iter().any(|instance| instance.name == name);
             if !explained && !doomed.iter().any(|(doomed, _)| doomed == name) {
-                doomed.push((name.clone(), format!("no instance explains {what}")));
+                doomed.push((name.to_owned(), format!("no instance explains {what}")));
             }
         }
         let mut reaped = Vec::new();

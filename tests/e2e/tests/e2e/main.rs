@@ -3,6 +3,7 @@
 mod engine;
 mod isolation;
 mod lifecycle;
+mod names;
 mod network;
 mod operator;
 mod resilience;

@@ -1,0 +1,86 @@
+//! Why names cannot be recorded or removed, and what to do about it.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+
+use crate::exec::CommandError;
+use crate::plan::InstanceId;
+
+/// Why names cannot be recorded or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum DnsError {
+    /// A file or folder.
+    #[error("{attempt} {path}")]
+    File {
+        /// `read`, `write`, `remove`, `lock`.
+        attempt: &'static str,
+        /// Which.
+        path: Utf8PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody's own line leads one of the names elsewhere. There is no override.
+    #[error("{name} already in use: {path}:{line} leads it to {address}")]
+    Taken {
+        /// The name.
+        name: String,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Where it leads.
+        address: String,
+    },
+    /// The whole suffix is somebody else's. There is no override.
+    #[error("suffix {suffix} already in use by {}: {path}:{line}", who(.holder))]
+    Claimed {
+        /// `<tldPrefix>.lab`.
+        suffix: String,
+        /// The instance that has it, unless it is none of any homelab.
+        holder: Option<InstanceId>,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// It is unclear what is ours.
+    #[error("{path}:{line}: {why}; the file is left as it is")]
+    Damaged {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Recorded or removed, but dnsmasq does not know it yet.
+    #[error("restart dnsmasq, which reads its drop-ins only then")]
+    Restart(#[source] CommandError),
+}
+
+fn who(holder: &Option<InstanceId>) -> String {
+    holder.as_ref().map_or_else(|| "somebody else".to_owned(), InstanceId::scope)
+}
+
+impl DnsError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Taken { path, line, .. } | Self::Claimed { path, line, holder: None, .. } => {
+                Some(format!("remove line {line} of {path}, or choose another suffix with --tld"))
+            }
+            Self::Claimed { holder: Some(_), .. } => Some(
+                "`homelab dns sync` removes records that no instance explains; another user's instance keeps its \
+                 suffix: choose another one with --tld"
+                    .to_owned(),
+            ),
+            Self::Damaged { path, .. } => Some(format!("repair or remove the block in {path} by hand")),
+            Self::File { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("{path} is where names are recorded: make it, or choose another DNS provider"))
+            }
+            Self::File { .. } | Self::Restart(_) => None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A real dnsmasq, asked by a real resolver, answers as the drop-ins say. Starts no cluster.
+
+mod image;
+mod podman;
+mod resolver;
+mod witness;
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use harness::wait::{Wait, until};
+use provisioner::dns::{Dns, Records};
+use provisioner::exec::{Command, Local, Runner};
+use provisioner::home::Home;
+use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::registry::Instance;
+use provisioner::spec::ClusterSpec;
+use testcontainers::bollard::models::HostConfig;
+use testcontainers::core::{AccessMode, Mount, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::signal::unix::{SignalKind, signal};
+
+use podman::Podman;
+use resolver::{NO_DATA, REFUSED, ask};
+use witness::Witness;
+
+/// Set in the process that has podman's API to talk to.
+const INSIDE: &str = "HOMELAB_E2E_INSIDE";
+
+/// testcontainers finds its engine by the environment alone, and nobody changes the environment of a process that
+/// runs. So this test starts podman's API, runs itself again with the address of it, and takes everything away.
+#[tokio::test]
+async fn a_real_dnsmasq_answers_for_each_clients_names_and_asks_nobody_about_them() -> anyhow::Result<()> {
+    if std::env::var_os(INSIDE).is_some() {
+        return dnsmasq_answers().await;
+    }
+    let folder = tempfile::tempdir()?;
+    let archive = image::archive(Home::from_env()?.cache()).await?;
+    let podman = Podman::serve(Utf8Path::from_path(folder.path()).context("a path that is text")?).await?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let outcome = tokio::select! {
+        outcome = inside(&podman, &archive) => outcome,
+        _ = terminated.recv() => Err(anyhow::anyhow!("stopped by SIGTERM")),
+    };
+    let ended = podman.end().await;
+    outcome?; // explains what the end may complain about
+    ended
+}
+
+/// Runs this test once more, as a process with podman's API.
+async fn inside(podman: &Podman, archive: &Utf8Path) -> anyhow::Result<()> {
+    podman.import(archive, image::NAME).await?;
+    let name = "names::a_real_dnsmasq_answers_for_each_clients_names_and_asks_nobody_about_them";
+    let program = std::env::current_exe()?;
+    let again = Command::within(Duration::from_secs(90), program.to_string_lossy())
+        .args([name, "--exact", "--nocapture"])
+        .env(INSIDE, "1")
+        .env("DOCKER_HOST", podman.address());
+    let output = Local.run(&again).await?;
+    ensure!(output.text().contains("1 passed"), "the test did not find itself: {}", output.text());
+    Ok(())
+}
+
+async fn dnsmasq_answers() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let drop_ins = Utf8PathBuf::try_from(folder.path().to_owned())?;
+    let home = Home::at("/nowhere/homelab");
+    let dns = Dns::Dnsmasq { folder: drop_ins.clone(), restart: None };
+    let (acme, globex) = clients(&home)?;
+    let witness = Witness::listen().await?;
+    dns.add(&home, &acme)?;
+    let server = Dnsmasq::start(&drop_ins, &witness).await?;
+
+    let (api, workloads) = (acme.api_address.to_string(), acme.workload_address.to_string());
+    let expected = [
+        ("api.acme.lab.", "A", api.as_str()),
+        ("acme.lab.", "A", &workloads),
+        ("app.acme.lab.", "A", &workloads),
+        ("deep.app.acme.lab.", "A", &workloads),
+        ("deep.api.acme.lab.", "A", &workloads),
+        ("api.acme.lab.", "AAAA", NO_DATA),
+        ("app.acme.lab.", "AAAA", NO_DATA),
+        ("app.acme.lab.", "TXT", NO_DATA),
+    ];
+    server.answers(&expected).await?;
+    ensure!(witness.asked().is_empty(), "names of acme were asked for elsewhere: {:?}", witness.asked());
+    // The control: what dnsmasq does not know does go there, so silence about acme means something.
+    server.answers(&[("x.globex.lab.", "A", REFUSED), ("example.org.", "A", REFUSED)]).await?;
+    let asked = witness.asked();
+    ensure!(
+        asked.contains(&"x.globex.lab".to_owned()) && asked.contains(&"example.org".to_owned()),
+        "{asked:?}"
+    );
+
+    dns.add(&home, &globex)?;
+    server.answers(&[("x.globex.lab.", "A", REFUSED)]).await?; // drop-ins are only read at the start
+    server.restart().await?;
+    let theirs = globex.workload_address.to_string();
+    server.answers(&[("x.globex.lab.", "A", &theirs), ("app.acme.lab.", "A", &workloads)]).await?;
+
+    ensure!(dns.remove(&home, "acme")?, "there was no drop-in to remove");
+    server.restart().await?;
+    server.answers(&[("app.acme.lab.", "A", REFUSED), ("x.globex.lab.", "A", &theirs)]).await?;
+    Ok(server.container.rm().await?)
+}
+
+/// The names of two clients, side by side.
+fn clients(home: &Home) -> anyhow::Result<(Records, Records)> {
+    let claim = |name: &str, instances: Vec<Instance>| {
+        let taken = Taken { instances, host: Vec::new() };
+        let now = "2026-01-02T03:04:05Z".parse()?;
+        anyhow::Ok(plan::claim(&ClusterSpec::new(name).check()?, &taken, &Pools::default(), None, now)?)
+    };
+    let acme = claim("acme", Vec::new())?;
+    let globex = claim("globex", vec![acme.clone()])?;
+    let records = |instance: &Instance| Records::of(&ClusterPlan::of(instance, home));
+    Ok((records(&acme), records(&globex)))
+}
+
+/// A dnsmasq on a port of 127.0.0.1.
+struct Dnsmasq {
+    container: ContainerAsync<GenericImage>,
+    port: u16,
+}
+
+impl Dnsmasq {
+    /// On the host's own network: a network of podman's would switch on the host's forwarding.
+    async fn start(drop_ins: &Utf8Path, upstream: &Witness) -> anyhow::Result<Self> {
+        let port = resolver::free_port().await?;
+        let (port_option, server) =
+            (format!("--port={port}"), format!("--server=127.0.0.1#{}", upstream.port()));
+        let (name, tag) = image::NAME.split_once(':').context("a name with a tag")?;
+        let drop_ins =
+            Mount::bind_mount(drop_ins.as_str(), "/drop-ins").with_access_mode(AccessMode::ReadOnly);
+        let image =
+            GenericImage::new(name, tag).with_wait_for(WaitFor::message_on_stderr("started, version"));
+        let command = [
+            // Ends by itself when everybody is dead who could end it.
+            "/usr/bin/timeout",
+            "120",
+            "/usr/sbin/dnsmasq",
+            "--no-daemon",
+            "--user=",
+            "--pid-file=",
+            "--conf-file=/dev/null",
+            "--conf-dir=/drop-ins",
+            "--no-hosts",
+            "--no-resolv",
+            &server,
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            &port_option,
+        ];
+        let on_the_host = |host: &mut HostConfig| {
+            // `with_network` would make a network of this name.
+            (host.network_mode, host.publish_all_ports) = (Some("host".to_owned()), None);
+        };
+        let container = image.with_mount(drop_ins).with_cmd(command).with_host_config_modifier(on_the_host);
+        let container = container.start().await?;
+        Ok(Self { container, port })
+    }
+
+    async fn restart(&self) -> anyhow::Result<()> {
+        self.container.stop_with_timeout(Some(5)).await?;
+        self.container.start().await?;
+        let ready = until("dnsmasq to answer again", Duration::from_secs(20), async || {
+            let answer = ask(self.port, "example.org.", "A").await;
+            Ok::<_, std::io::Error>(if answer == REFUSED { Wait::Done(()) } else { Wait::NotYet(answer) })
+        });
+        Ok(ready.await?)
+    }
+
+    async fn answers(&self, expected: &[(&str, &str, &str)]) -> anyhow::Result<()> {
+        for (name, kind, answer) in expected {
+            let found = ask(self.port, name, kind).await;
+            ensure!(found == *answer, "{name} {kind}: {found} instead of {answer}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! The image of the name server: Debian's dnsmasq with what it links to, from Debian's own mirrors.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use camino::{Utf8Path, Utf8PathBuf};
+use provisioner::assets::apt_sources;
+use provisioner::exec::{Command, Local, Runner};
+use sha2::{Digest, Sha256};
+
+/// What podman calls it.
+pub(super) const NAME: &str = "localhost/homelab-dnsmasq:1";
+
+/// What decides its contents. Nothing is configured: only two programs are run.
+const RECIPE: [&str; 4] =
+    ["--format=tar", "--variant=extract", "--include=dnsmasq-base,coreutils", "bookworm"];
+
+/// Its root file system as an archive, made once and kept beside the other assets, as they are kept: by the
+/// digest of what decides it, and under its name only when it is complete.
+pub(super) async fn archive(cache: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
+    const FILE: &str = "root.tar";
+    let digest = Sha256::digest(RECIPE.join("\n"));
+    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let shelf = cache.join("dnsmasq");
+    let finished = shelf.join(&digest);
+    if !finished.exists() {
+        std::fs::create_dir_all(&shelf)?;
+        let part = tempfile::Builder::new().prefix(&format!(".{digest}.")).tempdir_in(&shelf)?;
+        let path = Utf8Path::from_path(part.path()).context("a path that is text")?;
+        let make = Command::within(Duration::from_secs(300), "mmdebstrap").args(RECIPE);
+        Local.run(&make.arg(path.join(FILE)).args(apt_sources())).await?;
+        std::fs::rename(path, &finished)?;
+    }
+    Ok(finished.join(FILE))
+}
