@@ -10,6 +10,7 @@ use provisioner::exec::CommandError;
 use provisioner::home::HomeError;
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
+use provisioner::settings::SettingsError;
 use provisioner::spec::SpecError;
 use provisioner::{AttachError, ReapError};
 
@@ -43,6 +44,7 @@ impl Exit {
         match error {
             CliError::Spec(_) | CliError::Unknown { .. } => Self::Usage,
             CliError::Home(_)
+            | CliError::Settings(_)
             | CliError::NotRoot { .. }
             | CliError::Registry(_)
             | CliError::Attach(_)
@@ -65,6 +67,7 @@ impl Exit {
                 DemoError::Fixture(FixtureError::Cluster(_)) => Self::ProvisionFailed,
                 DemoError::Fixture(
                     FixtureError::Home(_)
+                    | FixtureError::Settings(_)
                     | FixtureError::Empty
                     | FixtureError::Spec { .. }
                     | FixtureError::Owner(_)
@@ -110,6 +113,8 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CliError {
     #[error(transparent)]
     Home(#[from] HomeError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error("this needs root: it makes network namespaces, links and mounts")]
     NotRoot { command: String },
     #[error("this cannot be made as asked:{}", problems(.0))]
@@ -165,6 +170,9 @@ impl CliError {
             Self::NotRoot { command } => Some(format!("`{command}`")),
             Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
+            Self::Settings(error) | Self::Demo(DemoError::Fixture(FixtureError::Settings(error))) => {
+                error.hint()
+            }
             Self::Registry(error) => error.hint(),
             Self::Provision(error) | Self::Demo(DemoError::Fixture(FixtureError::Provision(error))) => {
                 provision_hint(error)

@@ -23,8 +23,9 @@ use crate::kubeadm;
 use crate::kubeconfig;
 use crate::node::Node;
 use crate::pki::Bundle;
-use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Pools, Taken};
+use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
+use crate::settings::{Settings, SettingsError};
 use crate::spec::{CheckedSpec, Durability};
 
 use stages::Stages;
@@ -38,7 +39,7 @@ pub struct Provisioner {
     registry: Registry,
     engine: Arc<dyn Engine>,
     host: Host,
-    pools: Pools,
+    settings: Settings,
     assets: Assets,
     events: Events,
     runner: Arc<dyn Runner>,
@@ -87,12 +88,20 @@ pub enum AttachError {
 }
 
 impl Provisioner {
-    /// A provisioner that makes nodes as containers on this host.
-    pub fn new(home: Home) -> Self {
+    /// A provisioner for a home, with the settings that its user has made. Nodes are containers on this host.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the settings cannot be read or used: nobody guesses what was meant.
+    pub fn new(home: Home) -> Result<Self, SettingsError> {
+        let settings = Settings::of(&home)?;
+        Ok(Self::with_settings(home, settings))
+    }
+
+    /// A provisioner with these settings, whatever the home's file says.
+    pub fn with_settings(home: Home, settings: Settings) -> Self {
         let events = Events::default();
-        let pools = Pools::default();
         let assets = Assets::in_cache(home.cache().to_owned());
-        let ranges = pools.ranges().to_vec();
+        let ranges = settings.pools.ranges().to_vec();
         let engine = ContainerEngine::new(home.id(), ranges, assets.clone(), events.clone());
         Self {
             registry: Registry::in_home(&home),
@@ -100,21 +109,26 @@ impl Provisioner {
             host: Host::Real,
             runner: Arc::new(Local),
             home,
-            pools,
+            settings,
             assets,
             events,
         }
     }
 
-    /// A provisioner on an engine that touches no host.
+    /// A provisioner on an engine that touches no host, with the default settings.
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
-        Self { engine, host: Host::None, ..Self::new(home) }
+        Self { engine, host: Host::None, ..Self::with_settings(home, Settings::default()) }
     }
 
     /// Whose clusters these are.
     pub fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// What its user has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// What this host already runs.
@@ -188,7 +202,7 @@ impl Provisioner {
         let host = self.host_networks().await?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };
-            plan::claim(spec, &taken, &self.pools, owner, Timestamp::now())
+            plan::claim(spec, &taken, &self.settings.pools, owner, Timestamp::now())
         })?;
         let (name, subnet) = (instance.name.clone(), instance.subnet.to_string());
         self.events.publish(Event::InstanceClaimed { instance: name, subnet });
