@@ -14,7 +14,7 @@ pub enum RegistryError {
     /// A file or folder.
     #[error("{attempt} {path}")]
     File {
-        /// `read`, `lock`, `write`, `make folder`.
+        /// `read`, `lock`, `tidy up beside`, `keep`, `write`, `make folder`.
         attempt: &'static str,
         /// Which.
         path: Utf8PathBuf,

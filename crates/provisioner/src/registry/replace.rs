@@ -14,8 +14,8 @@ use crate::home::Home;
 /// user to whom the home belongs. The folder must exist; the path must not be a symbolic link that
 /// is meant to stay one.
 pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
+    let folder = folder_of(path);
+    let mut new = tempfile::Builder::new().prefix(&unfinished(path)).tempfile_in(folder)?;
     new.write_all(contents)?;
     match std::fs::metadata(path) {
         Ok(old) => take_over(new.as_file(), &old)?,
@@ -29,6 +29,28 @@ pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Resu
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Removes what is left of writers that were killed while they replaced this file. Only for whoever keeps all
+/// other writers of it out: anybody else would take away what is being written.
+pub(crate) fn sweep(path: &Utf8Path) -> io::Result<()> {
+    let unfinished = unfinished(path);
+    for entry in folder_of(path).read_dir_utf8()? {
+        let entry = entry?;
+        if entry.file_name().starts_with(&unfinished) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the names of new contents of a file begin, until they are complete.
+fn unfinished(path: &Utf8Path) -> String {
+    format!(".{}.homelab-", path.file_name().unwrap_or_default())
+}
+
+fn folder_of(path: &Utf8Path) -> &Utf8Path {
+    path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."))
 }
 
 fn take_over(new: &File, old: &Metadata) -> io::Result<()> {
