@@ -3,6 +3,7 @@
 mod contract;
 mod damage;
 mod migration;
+mod torture;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

@@ -49,7 +49,7 @@ fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_in_force_and_is_swept_by
         let torn = unfinished(&house, &new[..length]);
         assert_eq!(registry.list().unwrap(), before[..2], "cut at {length}");
         assert!(torn.exists(), "readers sweep nothing");
-        // A change in memory and on disk; the same one each time, so that the bytes can be compared.
+        // The same claim each time, so that the bytes can be compared.
         let again = claim(&registry, "initech").unwrap();
         assert_eq!(Entry::Sound(again), before[2], "cut at {length}");
         assert!(!torn.exists(), "cut at {length}");
