@@ -65,7 +65,7 @@ impl Command {
             Self::Up(verb) => verb.run(app).await,
             Self::Down(verb) => verb.run(app).await,
             Self::Destroy(verb) => verb.run(app).await,
-            Self::Instance(verb) => verb.run(app),
+            Self::Instance(verb) => verb.run(app).await,
             Self::Status(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app),
@@ -110,13 +110,15 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 14] = [
+        let paths: [&[&str]; 16] = [
             &[],
             &["doctor"],
             &["up"],
             &["down"],
             &["destroy"],
             &["instance", "list"],
+            &["instance", "show"],
+            &["instance", "release"],
             &["status"],
             &["k8s"],
             &["k8s", "use-context"],

@@ -12,7 +12,7 @@ use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
 use provisioner::settings::SettingsError;
 use provisioner::spec::SpecError;
-use provisioner::{AttachError, ReapError};
+use provisioner::{AttachError, ReapError, ReleaseError};
 
 use crate::commands::demo::DemoError;
 use crate::words;
@@ -58,6 +58,11 @@ impl Exit {
             | CliError::NoNodeImage
             | CliError::NoKubeconfig { .. } => Self::CouldNotRun,
             CliError::Provision(error) => Self::of_provision(error),
+            CliError::Release(error) => match error {
+                ReleaseError::There { .. } | ReleaseError::Needed { .. } => Self::Usage,
+                ReleaseError::Registry(_) | ReleaseError::Engine(_) => Self::CouldNotRun,
+                ReleaseError::Destroy(_) => Self::TeardownFailed,
+            },
             CliError::Demo(error) => match error {
                 DemoError::Leak { .. } => Self::Leak,
                 DemoError::Control { .. } | DemoError::Pod { .. } => Self::Inconclusive,
@@ -127,6 +132,8 @@ pub(crate) enum CliError {
     Provision(#[from] Box<ProvisionError>),
     #[error(transparent)]
     Destroy(#[from] DestroyError),
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     #[error("{}: not everything could be removed", words::list(.instances))]
     Left { instances: Vec<String> },
     #[error(transparent)]
@@ -185,6 +192,7 @@ impl CliError {
                 "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
                 error.cluster
             )),
+            Self::Release(error) => error.hint(),
             Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
             Self::Attach(AttachError::Registry(error)) | Self::Reap(ReapError::Registry(error)) => {
                 error.hint()

@@ -33,4 +33,4 @@ pub mod events;
 pub mod exec;
 mod digest;
 
-pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped};
+pub use provision::{AttachError, Cluster, Provisioner, ReapError, Reaped, ReleaseError};

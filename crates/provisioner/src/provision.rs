@@ -1,4 +1,4 @@
-//! The flow itself: create, attach, destroy, reap.
+//! The flow itself: create, attach, destroy, release, reap.
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
@@ -30,7 +30,7 @@ use crate::spec::{CheckedSpec, Durability};
 
 use stages::Stages;
 
-pub use destroy::{ReapError, Reaped};
+pub use destroy::{ReapError, Reaped, ReleaseError};
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The way back: destroy, reap, and the evidence that is kept before.
+//! The way back: destroy, release, reap, and the evidence that is kept before.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -7,7 +7,7 @@ use crate::error::{DestroyError, StageError};
 use crate::events::Event;
 use crate::kubeconfig;
 use crate::plan::{ClusterPlan, InstanceId};
-use crate::registry::{RegistryError, State};
+use crate::registry::{Owner, RegistryError, State};
 
 use super::Provisioner;
 
@@ -33,7 +33,68 @@ pub enum ReapError {
     Engine(#[from] EngineError),
 }
 
+/// Why the claim of an instance is not given back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// Something of it exists.
+    #[error("{instance} is not gone: this host has {}", .sightings.join(", "))]
+    There {
+        /// The instance.
+        instance: String,
+        /// Everything that was seen.
+        sightings: Vec<String>,
+    },
+    /// Somebody may be making it at this moment.
+    #[error("{instance} is needed by process {pid}, which runs")]
+    Needed {
+        /// The instance.
+        instance: String,
+        /// Its owner.
+        pid: u32,
+    },
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The host cannot be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What is left beside machines could not be removed.
+    #[error(transparent)]
+    Destroy(#[from] DestroyError),
+}
+
+impl ReleaseError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::There { instance, .. } => Some(format!("`homelab down {instance}` takes it down")),
+            Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
+            Self::Registry(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Destroy(error) => Some(format!("`homelab down {}` tries again", error.cluster)),
+        }
+    }
+}
+
 impl Provisioner {
+    /// Gives back the claim of an instance whose machines are gone: takes away what else there is of it, its entry
+    /// last. Says whether there was anything of that name.
+    ///
+    /// # Errors
+    /// [`ReleaseError`], above all when the host has anything of it; nothing was done then.
+    pub async fn release(&self, name: &str) -> Result<bool, ReleaseError> {
+        let seen = self.engine.sightings().await?.into_iter().filter(|sighting| sighting.instance == name);
+        let sightings: Vec<String> = seen.map(|sighting| sighting.to_string()).collect();
+        if !sightings.is_empty() {
+            return Err(ReleaseError::There { instance: name.to_owned(), sightings });
+        }
+        let instance = self.registry.find(name)?;
+        if let Some(owner) = instance.and_then(|instance| instance.owner).filter(Owner::is_alive) {
+            return Err(ReleaseError::Needed { instance: name.to_owned(), pid: owner.pid });
+        }
+        Ok(self.destroy(name).await?)
+    }
+
     /// Takes a cluster down, whatever is left of it: says whether there was anything of that name.
     ///
     /// Steps run in reverse order of creation, each on its own; the registry entry goes last and only when
@@ -79,7 +140,7 @@ impl Provisioner {
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
         for instance in &instances {
-            if let Some(owner) = instance.owner.as_ref().filter(|owner| !owner.is_alive()) {
+            if let Some(owner) = instance.owner.as_ref().filter(|_| instance.is_abandoned()) {
                 doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
             }
         }

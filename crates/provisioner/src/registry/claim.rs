@@ -93,8 +93,8 @@ impl Registry {
     /// # Errors
     /// When the ledger cannot be changed, or the entry is broken: nobody knows what it stands for.
     pub fn release(&self, name: &str) -> Result<Option<Instance>, RegistryError> {
-        if self.find(name)?.is_none() {
-            return Ok(None); // and make no folder for it
+        if self.store.is_new() {
+            return Ok(None);
         }
         self.change(|ledger| {
             Ok(self.place(ledger, name)?.map(|(place, instance)| {

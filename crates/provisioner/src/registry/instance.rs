@@ -42,6 +42,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// The suffix of all its names outside the cluster, `<tldPrefix>.lab`.
+    pub fn dns_suffix(&self) -> String {
+        format!("{}.lab", self.tld_prefix)
+    }
+
     /// Every network that is its own, of all kinds.
     pub fn networks(&self) -> [Ipv4Net; 3] {
         [self.subnet, self.k8s.pod_cidr, self.k8s.service_cidr]

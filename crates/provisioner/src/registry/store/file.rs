@@ -55,6 +55,11 @@ impl Store for FileStore {
         &self.path
     }
 
+    fn is_new(&self) -> bool {
+        // What cannot be looked at is for `change` to complain of.
+        matches!(self.path.try_exists(), Ok(false))
+    }
+
     fn read(&self) -> Result<Ledger, RegistryError> {
         self.load().map(|(ledger, _)| ledger)
     }

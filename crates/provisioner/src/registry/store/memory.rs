@@ -27,6 +27,10 @@ impl Store for MemoryStore {
         Utf8Path::new("the registry in memory")
     }
 
+    fn is_new(&self) -> bool {
+        false // looking into it makes nothing
+    }
+
     fn read(&self) -> Result<Ledger, RegistryError> {
         Ok(self.ledger().clone())
     }

@@ -24,6 +24,9 @@ pub(super) trait Store: Debug + Send + Sync {
     /// What error messages call it.
     fn path(&self) -> &Utf8Path;
 
+    /// Whether nothing was ever kept: then there is nothing to find, and nothing has to be made for the search.
+    fn is_new(&self) -> bool;
+
     /// The ledger as the last change left it, an empty one before the first. It waits for nobody and makes nothing.
     ///
     /// # Errors
