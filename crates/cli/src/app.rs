@@ -16,10 +16,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Reads the environment, and nothing else: no file, no process.
+    /// Reads the environment and the settings, and starts nothing.
     pub(crate) fn new(printer: Printer) -> Result<Self, CliError> {
         let home = Home::from_env()?;
-        Ok(Self { provisioner: Provisioner::new(home), printer })
+        Ok(Self { provisioner: Provisioner::new(home)?, printer })
     }
 
     pub(crate) fn home(&self) -> &Home {

@@ -78,7 +78,7 @@ impl Command {
             Self::Up(verb) => verb.run(app).await,
             Self::Down(verb) => verb.run(app).await,
             Self::Destroy(verb) => verb.run(app).await,
-            Self::Instance(verb) => verb.run(app),
+            Self::Instance(verb) => verb.run(app).await,
             Self::Status(verb) => verb.run(app).await,
             Self::Events(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
@@ -126,13 +126,15 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 27] = [
+        let paths: [&[&str]; 29] = [
             &[],
             &["doctor"],
             &["up"],
             &["down"],
             &["destroy"],
             &["instance", "list"],
+            &["instance", "show"],
+            &["instance", "release"],
             &["status"],
             &["events"],
             &["k8s"],

@@ -14,9 +14,10 @@ use provisioner::home::HomeError;
 use provisioner::identity::IdentityError;
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::registry::RegistryError;
+use provisioner::settings::SettingsError;
 use provisioner::spec::SpecError;
 use provisioner::tls::TlsError;
-use provisioner::{AttachError, CertificatesError, NamesError, ReapError, RenewError};
+use provisioner::{AttachError, CertificatesError, NamesError, ReapError, ReleaseError, RenewError};
 
 use crate::commands::demo::DemoError;
 use crate::commands::dns;
@@ -51,6 +52,7 @@ impl Exit {
             | CliError::Unknown { .. }
             | CliError::Certificates(CertificatesError::Tls(TlsError::Refused { .. })) => Self::Usage,
             CliError::Home(_)
+            | CliError::Settings(_)
             | CliError::NotRoot { .. }
             | CliError::NotWritable { .. }
             | CliError::Unrecorded { .. }
@@ -71,6 +73,11 @@ impl Exit {
             | CliError::NoKubeconfig { .. } => Self::CouldNotRun,
             CliError::Dns(error) => dns::exit(error),
             CliError::Provision(error) => Self::of_provision(error),
+            CliError::Release(error) => match error {
+                ReleaseError::There { .. } | ReleaseError::Needed { .. } => Self::Usage,
+                ReleaseError::Registry(_) | ReleaseError::Engine(_) => Self::CouldNotRun,
+                ReleaseError::Destroy(_) => Self::TeardownFailed,
+            },
             CliError::Demo(error) => match error {
                 DemoError::Leak { .. } => Self::Leak,
                 DemoError::Control { .. } | DemoError::Pod { .. } => Self::Inconclusive,
@@ -80,6 +87,7 @@ impl Exit {
                 DemoError::Fixture(FixtureError::Cluster(_)) => Self::ProvisionFailed,
                 DemoError::Fixture(
                     FixtureError::Home(_)
+                    | FixtureError::Settings(_)
                     | FixtureError::Empty
                     | FixtureError::Spec { .. }
                     | FixtureError::Owner(_)
@@ -126,6 +134,8 @@ impl From<Exit> for ExitCode {
 pub(crate) enum CliError {
     #[error(transparent)]
     Home(#[from] HomeError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error("this needs root: it changes this host's network, mounts or trust store")]
     NotRoot { command: String },
     #[error("this needs root: it changes {path}")]
@@ -144,6 +154,8 @@ pub(crate) enum CliError {
     Provision(#[from] Box<ProvisionError>),
     #[error(transparent)]
     Destroy(#[from] DestroyError),
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     #[error("{}: not everything could be removed", words::list(.instances))]
     Left { instances: Vec<String> },
     #[error(transparent)]
@@ -205,6 +217,9 @@ impl CliError {
             Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
             Self::Dns(error) => error.hint(),
+            Self::Settings(error) | Self::Demo(DemoError::Fixture(FixtureError::Settings(error))) => {
+                error.hint()
+            }
             Self::Registry(error) => error.hint(),
             Self::Provision(error) | Self::Demo(DemoError::Fixture(FixtureError::Provision(error))) => {
                 provision_hint(error)
@@ -215,6 +230,7 @@ impl CliError {
             Self::Kubeconfig(error) => error.hint(),
             Self::Identity(error) | Self::Renew(RenewError::Identity(error)) => error.hint(),
             Self::Destroy(error) => Some(error.hint()),
+            Self::Release(error) => error.hint(),
             Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
             Self::Attach(AttachError::Registry(error)) | Self::Reap(ReapError::Registry(error)) => {
                 error.hint()

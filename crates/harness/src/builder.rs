@@ -9,6 +9,7 @@ use provisioner::error::{DestroyError, ProvisionError};
 use provisioner::events::Events;
 use provisioner::home::{Home, HomeError};
 use provisioner::registry::Owner;
+use provisioner::settings::SettingsError;
 use provisioner::spec::{ClusterSpec, SpecError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
@@ -58,6 +59,9 @@ pub enum FixtureError {
         #[source]
         source: SpecError,
     },
+    /// The user's settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// This process cannot be told from others.
     #[error("find out who owns the clusters")]
     Owner(#[source] std::io::Error),
@@ -118,7 +122,8 @@ impl FixtureBuilder {
     where
         E: From<FixtureError> + std::fmt::Display,
     {
-        let provisioner = Provisioner::new(Home::from_env().map_err(FixtureError::from)?);
+        let home = Home::from_env().map_err(FixtureError::from)?;
+        let provisioner = Provisioner::new(home).map_err(FixtureError::from)?;
         if let Some(to) = &self.events {
             let _ = to.send(provisioner.events().clone()); // nobody may want to see progress any more
         }

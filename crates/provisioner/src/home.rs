@@ -117,6 +117,11 @@ impl Home {
         self.root.join("events.jsonl")
     }
 
+    /// The user's settings.
+    pub fn settings(&self) -> Utf8PathBuf {
+        self.root.join("config.yaml")
+    }
+
     /// What belongs to one instance.
     pub fn instance(&self, name: &str) -> Utf8PathBuf {
         self.root.join("instances").join(name)

@@ -14,9 +14,10 @@
 //!
 //! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
 //! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
-//! things are.
+//! things are, and [`settings`] what its user has set.
 
 pub mod home;
+pub mod settings;
 pub mod spec;
 pub mod registry;
 pub mod plan;
@@ -40,5 +41,5 @@ mod digest;
 
 pub use provision::{
     AttachError, Certificates, CertificatesError, Change, Cluster, Names, NamesChange, NamesError,
-    NamesState, Provisioner, ReapError, Reaped, Removed, RenewError, Synced,
+    NamesState, Provisioner, ReapError, Reaped, ReleaseError, Removed, RenewError, Synced,
 };

@@ -1,4 +1,4 @@
-//! The flow itself: create, attach, destroy, reap.
+//! The flow itself: create, attach, destroy, release, reap.
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
@@ -8,6 +8,7 @@ mod evidence;
 mod identify;
 mod names;
 mod reap;
+mod release;
 mod stages;
 
 use std::sync::Arc;
@@ -29,8 +30,9 @@ use crate::kubeadm;
 use crate::kubeconfig;
 use crate::node::Node;
 use crate::pki::Bundle;
-use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Pools, Taken};
+use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
+use crate::settings::{Settings, SettingsError};
 use crate::spec::{CheckedSpec, Durability};
 use crate::tls::Folder;
 use crate::trust::Store;
@@ -42,6 +44,7 @@ pub use destroy::Removed;
 pub use identify::RenewError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 pub use reap::{ReapError, Reaped};
+pub use release::ReleaseError;
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]
@@ -50,8 +53,7 @@ pub struct Provisioner {
     registry: Registry,
     engine: Arc<dyn Engine>,
     host: Host,
-    pools: Pools,
-    dns: Dns,
+    settings: Settings,
     assets: Assets,
     events: Events,
     runner: Arc<dyn Runner>,
@@ -101,12 +103,20 @@ pub enum AttachError {
 }
 
 impl Provisioner {
-    /// A provisioner that makes nodes as containers on this host.
-    pub fn new(home: Home) -> Self {
+    /// A provisioner for a home, with the settings that its user has made. Nodes are containers on this host.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the settings cannot be read or used: nobody guesses what was meant.
+    pub fn new(home: Home) -> Result<Self, SettingsError> {
+        let settings = Settings::of(&home)?;
+        Ok(Self::with_settings(home, settings))
+    }
+
+    /// A provisioner with these settings, whatever the home's file says.
+    pub fn with_settings(home: Home, settings: Settings) -> Self {
         let events = Events::kept_in(EventLog::in_home(&home));
-        let pools = Pools::default();
         let assets = Assets::in_cache(home.cache().to_owned());
-        let ranges = pools.ranges().to_vec();
+        let ranges = settings.pools.ranges().to_vec();
         let engine = ContainerEngine::new(home.id(), ranges, assets.clone(), events.clone());
         Self {
             registry: Registry::in_home(&home),
@@ -115,17 +125,17 @@ impl Provisioner {
             runner: Arc::new(Local),
             trust: Store::of_host(),
             home,
-            pools,
-            dns: Dns::etc_hosts(),
+            settings,
             assets,
             events,
         }
     }
 
-    /// A provisioner on an engine that touches no host.
+    /// A provisioner on an engine that touches no host, with the default settings.
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
-        Self { engine, host: Host::None, dns: Dns::None, ..Self::new(home) }
+        let settings = Settings { dns: Dns::None, ..Settings::default() };
+        Self { engine, host: Host::None, ..Self::with_settings(home, settings) }
     }
 
     /// The same with another trust store than this host's.
@@ -137,6 +147,11 @@ impl Provisioner {
     /// Whose clusters these are.
     pub fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// What its user has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// What this host already runs.
@@ -213,7 +228,7 @@ impl Provisioner {
         let host = self.host_networks().await?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };
-            plan::claim(spec, &taken, &self.pools, owner, Timestamp::now())
+            plan::claim(spec, &taken, &self.settings.pools, owner, Timestamp::now())
         })?;
         let (name, subnet) = (instance.name.clone(), instance.subnet.to_string());
         self.events.publish(Event::InstanceClaimed { instance: name, subnet });

@@ -1,38 +1,55 @@
-//! How long real clusters take, stage by stage, and what they weigh.
+//! How long things take and what they weigh, beside the budgets.
 //!
-//! `bench` prints Markdown on standard output and writes the same as JSON into the file that its argument names.
-//! Nothing here passes or fails: the budgets stand beside the figures, and people judge.
+//! `bench [quick] [FILE]` prints Markdown on standard output and writes the same as JSON into FILE. `quick` measures
+//! what needs neither root nor a cluster. Nothing here passes or fails: people judge.
 
+mod claims;
+mod latency;
 mod measure;
 mod memory;
 mod report;
 
 use anyhow::Context;
+use harness::MultiClusterFixture;
 use harness::fixtures::one_client;
 use provisioner::spec::{ClusterSpec, Topology};
 
-use harness::MultiClusterFixture;
-use measure::{Temperature, measure};
+use measure::{Case, Temperature, measure};
+use report::Report;
 
 /// Warm rounds of each case; the median is reported.
 const ROUNDS: usize = 3;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let json = std::env::args().nth(1);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (quick, json) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["claimant", home, number, claims] => return claims::claimant(home, number, claims.parse()?),
+        ["quick", ref rest @ ..] => (true, rest.first().copied()),
+        ref rest => (false, rest.first().copied()),
+    };
+    let mut figures = latency::measure().await?;
+    figures.push(claims::measure().await?);
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let clusters = if quick { Vec::new() } else { clusters().await? };
+    let report = Report { build, quick: figures, clusters };
+    if let Some(path) = json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text).with_context(|| format!("write {path}"))?;
+    }
+    report::print(&report);
+    Ok(())
+}
+
+/// What real clusters take.
+async fn clusters() -> anyhow::Result<Vec<Case>> {
     let multi = |name: &str| ClusterSpec::new(name).topology(Topology::Multi);
     let two = || MultiClusterFixture::builder().cluster(multi("acme")).cluster(multi("globex"));
     let one_worker = || MultiClusterFixture::builder().cluster(multi("acme").workers(1));
-    let cases = [
+    Ok(vec![
         measure("one k8s-single, cold page cache", Temperature::Cold, 1, one_client).await?,
         measure("one k8s-single", Temperature::Warm, ROUNDS, one_client).await?,
         measure("one k8s-multi with one worker", Temperature::Warm, ROUNDS, one_worker).await?,
         measure("two k8s-multi side by side, 8 nodes", Temperature::Warm, ROUNDS, two).await?,
-    ];
-    if let Some(path) = json {
-        let text = serde_json::to_string_pretty(&cases)?;
-        std::fs::write(&path, text).with_context(|| format!("write {path}"))?;
-    }
-    report::print(&cases);
-    Ok(())
+    ])
 }

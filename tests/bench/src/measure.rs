@@ -142,7 +142,8 @@ fn read(mut events: Receiver<Event>, round: &mut Round) {
     round.workers = workers.into_values().collect();
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }

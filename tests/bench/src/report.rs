@@ -1,12 +1,48 @@
-//! The figures as Markdown.
+//! The figures, as JSON and as Markdown.
 
 use comfy_table::{Table, presets};
+use serde::Serialize;
 
 use crate::measure::{Case, Temperature};
 
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// The build: debug or release.
+    pub(crate) build: &'static str,
+    /// What needs no cluster.
+    pub(crate) quick: Vec<Figure>,
+    /// What does.
+    pub(crate) clusters: Vec<Case>,
+}
+
+/// A time beside its budget, both in seconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) rounds: usize,
+    pub(crate) budget: f64,
+    pub(crate) median: f64,
+    pub(crate) worst: f64,
+}
+
+/// Prints everything.
+#[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
+pub(crate) fn print(report: &Report) {
+    let mut figures = table(&["what", "budget", "median", "worst", "rounds"]);
+    for figure in &report.quick {
+        let [budget, median, worst] = [figure.budget, figure.median, figure.worst].map(short);
+        figures.add_row([figure.name.clone(), budget, median, worst, figure.rounds.to_string()]);
+    }
+    println!("{} build:\n\n{figures}\n", report.build);
+    if !report.clusters.is_empty() {
+        clusters(&report.clusters);
+    }
+}
+
 /// Prints the figures of all cases, and each case's stages.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
-pub(crate) fn print(cases: &[Case]) {
+fn clusters(cases: &[Case]) {
     let mut figures = table(&["case", "up", "a pod resolves a name", "down", "a worker", "memory a cluster"]);
     for case in cases {
         figures.add_row([
@@ -33,6 +69,11 @@ fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(columns.to_vec());
     table
+}
+
+/// Milliseconds where seconds would be zeroes.
+fn short(time: f64) -> String {
+    if time < 1.0 { format!("{:.1} ms", 1000.0 * time) } else { seconds(time) }
 }
 
 fn seconds(seconds: f64) -> String {

@@ -144,6 +144,54 @@ fn nodes_have_the_names_and_addresses_that_the_documentation_names() {
 }
 
 #[test]
+fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
+    let pools = |subnet: u8, pod: u8| {
+        let mut pools = crate::given::wide_pools();
+        (pools.subnet.block, pools.pod.block) = (subnet, pod);
+        pools
+    };
+    let claimed = |pools: &Pools, workers: u8, subnet: Option<&str>| {
+        let spec = ClusterSpec { subnet: subnet.map(str::to_owned), ..ClusterSpec::new("acme") };
+        plan::claim(&spec.workers(workers).check().unwrap(), &Taken::default(), pools, None, now())
+    };
+    let home = Home::at("/h");
+    for (size, workers) in [(24, 179), (25, 106), (26, 42), (27, 10)] {
+        let most = claimed(&pools(size, 16), workers, None).unwrap();
+        let plan = ClusterPlan::of(&most, &home);
+        assert_eq!(plan.nodes.len(), usize::from(workers) + 1);
+        for node in &plan.nodes {
+            assert!(plan.subnet.hosts().any(|host| host == node.address), "{} {}", plan.subnet, node.address);
+            assert!(plan.pod_cidr.contains(&node.pod_cidr));
+        }
+        if size > 24 {
+            let error = claimed(&pools(size, 16), workers + 1, None).unwrap_err();
+            let what = PlanError::DoesNotFit {
+                what: "subnet",
+                size,
+                room: usize::from(workers) + 1,
+                asked: usize::from(workers) + 2,
+            };
+            assert_eq!(error, what);
+        }
+    }
+    let errors = [
+        claimed(&pools(24, 22), 4, None).unwrap_err(),
+        claimed(&pools(24, 24), 1, None).unwrap_err(),
+        claimed(&pools(24, 16), 11, Some("192.168.60.32/27")).unwrap_err(),
+    ];
+    let said = errors.map(|error| format!("{error}\n  hint: {}", error.hint().unwrap()));
+    insta::assert_snapshot!(said.join("\n"), @r"
+    a pod CIDR of /22 has room for 4 nodes, and 5 are asked for
+      hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
+    a pod CIDR of /24 has room for 1 node, and 2 are asked for
+      hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
+    a subnet of /27 has room for 11 nodes, and 12 are asked for
+      hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
+    ");
+    assert_eq!(claimed(&pools(24, 22), 3, None).unwrap().k8s.pod_cidr.prefix_len(), 22);
+}
+
+#[test]
 fn the_most_workers_all_have_addresses_of_their_own() {
     let spec = ClusterSpec::new("acme").workers(179).check().unwrap();
     let plan = ClusterPlan::of(&claim(&spec, &Taken::default()).unwrap(), &Home::at("/h"));

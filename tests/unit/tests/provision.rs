@@ -2,6 +2,7 @@
 //! `destroy` leaves nothing.
 
 mod faults;
+mod release;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 
 mod given;
 
+mod settings;
 mod spec;
 mod plan;
 mod registry;

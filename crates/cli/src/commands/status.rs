@@ -66,7 +66,7 @@ impl Status {
         let kubeconfig = app.home().isolated_kubeconfig(&self.name);
         let view = StatusView {
             version: 1,
-            instance: InstanceView::of(&instance, now),
+            instance: InstanceView::of(&instance, instance.is_abandoned(), now),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: kubeconfig.exists().then(|| words::own_path(&kubeconfig)),
@@ -201,7 +201,7 @@ mod tests {
         let plan = ClusterPlan::of(&instance, &provisioner::home::Home::at("/root/.homelab"));
         let view = StatusView {
             version: 1,
-            instance: InstanceView::of(&instance, "2026-11-18T03:22:00Z".parse().expect("a time")),
+            instance: InstanceView::of(&instance, false, "2026-11-18T03:22:00Z".parse().expect("a time")),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: Some("~/.homelab/instances/acme/kubeconfig".to_owned()),

@@ -57,6 +57,12 @@ pub enum Effect {
     AfterRestart,
 }
 
+impl Default for Dns {
+    fn default() -> Self {
+        Self::etc_hosts()
+    }
+}
+
 impl Dns {
     /// `/etc/hosts`, which every Linux host has.
     pub fn etc_hosts() -> Self {

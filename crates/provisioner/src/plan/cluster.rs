@@ -119,21 +119,43 @@ pub enum Role {
 /// The port of the API server, by convention.
 pub const API_PORT: u16 = 6443;
 
+/// The prefix length of a node's part of the pod CIDR, the one that kube-controller-manager would choose.
+const NODE_PODS: u8 = 24;
+
+/// A node of a topology: what its name ends with, what it does, and its number in the host network.
+pub(super) type Member = (String, Role, u8);
+
+/// All nodes of a cluster, the first control plane first.
+pub(super) fn members(topology: Topology, workers: u8) -> Vec<Member> {
+    let first = match topology {
+        Topology::Single => "main",
+        Topology::Multi => "cp-1",
+    };
+    let plane = (first.to_owned(), Role::ControlPlane, 10);
+    let workers = (1..=workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
+    std::iter::once(plane).chain(workers).collect()
+}
+
+/// How many of these nodes have an address in a subnet of this size; its last address is for broadcasts.
+pub(super) fn room_in_subnet(members: &[Member], size: u8) -> usize {
+    let broadcast = u32::MAX.checked_shr(size.into()).unwrap_or(0);
+    members.iter().filter(|(_, _, number)| u32::from(*number) < broadcast).count()
+}
+
+/// How many nodes can have a part of a pod CIDR of this size.
+pub(super) fn room_in_pod_cidr(size: u8) -> usize {
+    NODE_PODS.checked_sub(size).map_or(0, |bits| 1 << bits.min(16))
+}
+
 impl ClusterPlan {
     /// The plan behind a registry entry: the same entry always gives the same plan.
     pub fn of(instance: &Instance, home: &Home) -> Self {
         let host = |number: u8| address(instance.subnet, number);
-        let first = match instance.topology {
-            Topology::Single => "main",
-            Topology::Multi => "cp-1",
-        };
-        let planes = [(first.to_owned(), Role::ControlPlane, 10)];
-        let workers = (1..=instance.workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
-        // A /24 of the pod CIDR for each node, in their order, as kube-controller-manager would cut it.
-        let pod_cidrs = instance.k8s.pod_cidr.subnets(24.max(instance.k8s.pod_cidr.prefix_len()));
-        let nodes: Vec<NodePlan> = planes
+        // In the order of the nodes, as kube-controller-manager would cut it. `claim` saw to it that it suffices.
+        let pod_cidr = instance.k8s.pod_cidr;
+        let pod_cidrs = pod_cidr.subnets(NODE_PODS.max(pod_cidr.prefix_len()));
+        let nodes: Vec<NodePlan> = members(instance.topology, instance.workers)
             .into_iter()
-            .chain(workers)
             .zip(pod_cidrs.into_iter().flatten())
             .map(|((suffix, role, number), pod_cidr)| NodePlan {
                 name: format!("{}-{suffix}", instance.name),
@@ -150,7 +172,7 @@ impl ClusterPlan {
             subnet: instance.subnet,
             gateway: host(1),
             nodes,
-            pod_cidr: instance.k8s.pod_cidr,
+            pod_cidr,
             service_cidr: instance.k8s.service_cidr,
             api_address: host(10),
             api_name: format!("api.{}.lab", instance.tld_prefix),

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use crate::registry::{Instance, K8s, Owner, State};
 use crate::spec::CheckedSpec;
 
+use subnets::Occupied;
+
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role};
 pub use subnets::{Pool, Pools};
 
@@ -57,10 +59,43 @@ pub enum PlanError {
         /// The pool.
         pool: Ipv4Net,
         /// How many blocks it has.
-        blocks: usize,
+        blocks: u64,
         /// Their prefix length.
         size: u8,
     },
+    /// A network is too small for the nodes.
+    #[error("a {what} of /{size} has room for {room} node{}, and {asked} are asked for", if *.room == 1 { "" } else { "s" })]
+    DoesNotFit {
+        /// `subnet` or `pod CIDR`.
+        what: &'static str,
+        /// The network's prefix length.
+        size: u8,
+        /// How many of the nodes have a place in it.
+        room: usize,
+        /// How many there are.
+        asked: usize,
+    },
+}
+
+impl PlanError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InUse { what: "name", value, .. } => {
+                Some(format!("`homelab down {value}` frees it; or choose another name"))
+            }
+            Self::InUse { .. } => None,
+            Self::Exhausted { .. } => Some(
+                "`homelab down NAME` frees what an instance has; a larger pool or smaller blocks can be set in \
+                 config.yaml"
+                    .to_owned(),
+            ),
+            Self::DoesNotFit { what, .. } => {
+                let key = if *what == "subnet" { "subnet" } else { "pod" };
+                Some(format!("ask for fewer workers or a larger network: pools.{key}.block in config.yaml"))
+            }
+        }
+    }
 }
 
 /// Who has what a new instance asks for.
@@ -84,7 +119,7 @@ impl fmt::Display for Holder {
 /// Decides what a new instance gets: what it asks for, or the next free block of each pool.
 ///
 /// # Errors
-/// [`PlanError`] when a name or a network is taken, or a pool is exhausted.
+/// [`PlanError`] when a name or a network is taken, a pool is exhausted, or its blocks are too small.
 pub fn claim(
     spec: &CheckedSpec,
     taken: &Taken,
@@ -103,13 +138,17 @@ pub fn claim(
             return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: holder() });
         }
     }
+    let members = cluster::members(spec.topology, spec.workers);
+    let subnet_size = spec.subnet.map_or(pools.subnet.block, |subnet| subnet.prefix_len());
+    room("subnet", subnet_size, cluster::room_in_subnet(&members, subnet_size), members.len())?;
+    let pod_size = pools.pod.block;
+    room("pod CIDR", pod_size, cluster::room_in_pod_cidr(pod_size), members.len())?;
     let subnet = match spec.subnet {
         Some(subnet) => taken.refuse("subnet", subnet)?,
-        None => pools.subnet.next_free("subnet", taken)?,
+        None => draw("subnet", &pools.subnet, &Occupied::of(taken.networks()))?,
     };
     // A subnet that was asked for may lie in a pool of the other kinds.
-    let mut taken = taken.clone();
-    taken.host.push(HostNetwork { net: subnet, interface: format!("instance '{name}'") });
+    let occupied = Occupied::of(taken.networks().chain([subnet]));
     Ok(Instance {
         subnet,
         created_at: now,
@@ -120,8 +159,8 @@ pub fn claim(
         k8s: K8s {
             distribution: "kubeadm".to_owned(),
             version: spec.kubernetes.clone(),
-            pod_cidr: pools.pod.next_free("pod CIDR", &taken)?,
-            service_cidr: pools.service.next_free("service CIDR", &taken)?,
+            pod_cidr: draw("pod CIDR", &pools.pod, &occupied)?,
+            service_cidr: draw("service CIDR", &pools.service, &occupied)?,
             kubeconfig_context: name.clone(),
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,
@@ -137,7 +176,28 @@ pub fn claim(
     })
 }
 
+/// The next free block of a pool.
+fn draw(what: &'static str, pool: &Pool, occupied: &Occupied) -> Result<Ipv4Net, PlanError> {
+    pool.next_free(occupied).ok_or_else(|| PlanError::Exhausted {
+        what,
+        pool: pool.range,
+        blocks: pool.blocks(),
+        size: pool.block,
+    })
+}
+
+/// Refuses a network that is too small, before one is drawn.
+fn room(what: &'static str, size: u8, room: usize, asked: usize) -> Result<(), PlanError> {
+    if room < asked { Err(PlanError::DoesNotFit { what, size, room, asked }) } else { Ok(()) }
+}
+
 impl Taken {
+    /// Every network that somebody uses: each kind of CIDR counts against each.
+    fn networks(&self) -> impl Iterator<Item = Ipv4Net> {
+        let instances = self.instances.iter().flat_map(Instance::networks);
+        instances.chain(self.host.iter().map(|host| host.net))
+    }
+
     /// The network itself if nobody uses any address of it, whatever for.
     fn refuse(&self, what: &'static str, net: Ipv4Net) -> Result<Ipv4Net, PlanError> {
         match self.holder(net) {
@@ -146,11 +206,11 @@ impl Taken {
         }
     }
 
-    /// Who uses an address of this network: every kind of CIDR counts against every kind.
+    /// Who uses an address of this network.
     fn holder(&self, net: Ipv4Net) -> Option<Holder> {
         let of_an_instance = self.instances.iter().find_map(|other| {
-            let theirs = [other.subnet, other.k8s.pod_cidr, other.k8s.service_cidr];
-            theirs.iter().any(|their| overlap(their, &net)).then(|| Holder::Instance(other.name.clone()))
+            let overlaps = other.networks().iter().any(|their| overlap(their, &net));
+            overlaps.then(|| Holder::Instance(other.name.clone()))
         });
         of_an_instance.or_else(|| {
             let host = self.host.iter().find(|host| overlap(&host.net, &net))?;

@@ -1,8 +1,8 @@
 //! Pools of networks, and how the next free block is drawn.
 
-use ipnet::Ipv4Net;
+use std::ops::Range;
 
-use super::{PlanError, Taken};
+use ipnet::Ipv4Net;
 
 /// A range that is handed out in blocks of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,22 +45,126 @@ impl Pools {
     }
 }
 
-impl Pool {
-    /// All blocks, in the order in which they are drawn.
-    fn blocks(&self) -> impl Iterator<Item = Ipv4Net> {
-        let blocks: Vec<Ipv4Net> = self.range.subnets(self.block).into_iter().flatten().collect();
-        let start = blocks.iter().position(|block| *block == self.first).unwrap_or(0);
-        let len = blocks.len();
-        (0..len).map(move |i| blocks[(start + i) % len])
+/// Addresses that somebody uses: intervals with both ends, ascending, none of them overlapping.
+#[derive(Debug, Default)]
+pub(super) struct Occupied(Vec<(u64, u64)>);
+
+impl Occupied {
+    pub(super) fn of(networks: impl IntoIterator<Item = Ipv4Net>) -> Self {
+        let mut all: Vec<_> = networks.into_iter().map(ends).collect();
+        all.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(all.len());
+        for (begin, end) in all {
+            match merged.last_mut() {
+                Some((_, last)) if begin <= *last => *last = end.max(*last),
+                _ => merged.push((begin, end)),
+            }
+        }
+        Self(merged)
     }
 
-    /// The first block of which nobody uses any address.
-    pub(super) fn next_free(&self, what: &'static str, taken: &Taken) -> Result<Ipv4Net, PlanError> {
-        self.blocks().find(|block| taken.holder(*block).is_none()).ok_or_else(|| PlanError::Exhausted {
-            what,
-            pool: self.range,
-            blocks: self.blocks().count(),
-            size: self.block,
-        })
+    /// Where the use of this network's addresses ends that begins first, or nothing if nobody uses any.
+    fn end_in(&self, net: Ipv4Net) -> Option<u64> {
+        let (first, last) = ends(net);
+        let place = self.0.partition_point(|(_, end)| *end < first);
+        self.0.get(place).filter(|(begin, _)| *begin <= last).map(|(_, end)| *end)
+    }
+}
+
+impl Pool {
+    /// How many blocks there are.
+    pub(super) fn blocks(&self) -> u64 {
+        self.block.checked_sub(self.range.prefix_len()).map_or(0, |bits| 1 << bits)
+    }
+
+    /// The first block, in the order in which they are drawn, of which nobody uses any address. It takes a binary
+    /// search for each run of used ones, however many blocks these are.
+    pub(super) fn next_free(&self, occupied: &Occupied) -> Option<Ipv4Net> {
+        let first = if self.range.contains(&self.first) { self.place(ends(self.first).0) } else { 0 };
+        self.free_in(first..self.blocks(), occupied).or_else(|| self.free_in(0..first, occupied))
+    }
+
+    fn free_in(&self, places: Range<u64>, occupied: &Occupied) -> Option<Ipv4Net> {
+        let mut place = places.start;
+        while place < places.end {
+            let begin = u32::try_from(ends(self.range).0 + place * self.size()).ok()?;
+            let block = Ipv4Net::new(begin.into(), self.block).ok()?;
+            match occupied.end_in(block) {
+                None => return Some(block),
+                Some(end) if end > ends(self.range).1 => return None,
+                Some(end) => place = self.place(end) + 1,
+            }
+        }
+        None
+    }
+
+    /// Which block an address of the range is in.
+    fn place(&self, address: u64) -> u64 {
+        (address - ends(self.range).0) / self.size()
+    }
+
+    fn size(&self) -> u64 {
+        1 << (32 - u32::from(self.block.min(32)))
+    }
+}
+
+/// The first and the last address. 64 bits, so that nothing overflows behind the last one.
+fn ends(net: Ipv4Net) -> (u64, u64) {
+    (u32::from(net.network()).into(), u32::from(net.broadcast()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The definition: all blocks from the first one on and round the end, the first that overlaps nothing.
+    fn naive(pool: &Pool, used: &[Ipv4Net]) -> Option<Ipv4Net> {
+        let blocks: Vec<Ipv4Net> = pool.range.subnets(pool.block).into_iter().flatten().collect();
+        let start = blocks.iter().position(|block| *block == pool.first).unwrap_or(0);
+        let mut drawn = blocks[start..].iter().chain(&blocks[..start]);
+        drawn.find(|block| !used.iter().any(|net| net.contains(*block) || block.contains(net))).copied()
+    }
+
+    fn networks(within: Ipv4Net, most: usize) -> impl Strategy<Value = Vec<Ipv4Net>> {
+        let net = (any::<u32>(), 0..=32_u8).prop_map(move |(bits, size)| {
+            // Mostly in and around the range, so that they matter.
+            let near = u32::from(within.network()) ^ (bits & (u32::from(within.hostmask()) * 4 + 3));
+            Ipv4Net::new_assert(near.into(), size.max(within.prefix_len().saturating_sub(1))).trunc()
+        });
+        prop::collection::vec(net, 0..most)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn the_next_free_block_is_the_one_that_the_definition_says(
+            (pool, used) in (16..=24_u8, 0..=7_u8, any::<u32>()).prop_flat_map(|(size, more, first)| {
+                let range = Ipv4Net::new_assert([10, 96, 0, 0].into(), size);
+                let block = size + more;
+                let first = u32::from(range.network()) | (first & u32::from(range.hostmask()));
+                let first = Ipv4Net::new_assert(first.into(), block).trunc();
+                (Just(Pool { range, block, first }), networks(range, 40))
+            })
+        ) {
+            let occupied = Occupied::of(used.iter().copied());
+            prop_assert_eq!(pool.next_free(&occupied), naive(&pool, &used));
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_address_space_are_blocks_like_all_others() {
+        let all = Pool {
+            range: Ipv4Net::new_assert([0, 0, 0, 0].into(), 0),
+            block: 1,
+            first: Ipv4Net::new_assert([128, 0, 0, 0].into(), 1),
+        };
+        let occupied = |nets: &[Ipv4Net]| Occupied::of(nets.iter().copied());
+        let halves: Vec<Ipv4Net> = all.range.subnets(1).expect("a /0 has halves").collect();
+        assert_eq!(all.next_free(&occupied(&[])), Some(halves[1]));
+        assert_eq!(all.next_free(&occupied(&halves[1..])), Some(halves[0]));
+        assert_eq!(all.next_free(&occupied(&halves)), None);
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use crate::dns::{Dns, DnsError, Effect, Recorded, Records};
 use crate::plan::ClusterPlan;
 use crate::registry::{Entry, Instance, RegistryError, State};
+use crate::settings::Settings;
 use crate::spec::Durability;
 
 use super::Provisioner;
@@ -108,12 +109,12 @@ impl Provisioner {
     /// Records names elsewhere.
     #[must_use]
     pub fn with_dns(self, dns: Dns) -> Self {
-        Self { dns, ..self }
+        Self { settings: Settings { dns, ..self.settings }, ..self }
     }
 
     /// Where names are recorded.
     pub fn dns(&self) -> &Dns {
-        &self.dns
+        &self.settings.dns
     }
 
     /// Every instance that has names or should have some: first what the registry knows, then what it does not.
@@ -121,7 +122,7 @@ impl Provisioner {
     /// # Errors
     /// [`NamesError`] when the registry or the records cannot be read.
     pub fn dns_list(&self) -> Result<Vec<Names>, NamesError> {
-        let mut recorded = self.dns.list(&self.home)?;
+        let mut recorded = self.dns().list(&self.home)?;
         let mut all = Vec::new();
         for instance in self.named()? {
             let place = recorded.iter().position(|one| one.instance() == instance.name);
@@ -143,7 +144,7 @@ impl Provisioner {
     /// [`NamesError`] when the registry or the records cannot be read; what fails for one instance is in the list.
     pub async fn dns_sync(&self) -> Result<Synced, NamesError> {
         // The records first: what is recorded after this look has its entry before the next one.
-        let recorded = self.dns.list(&self.home)?;
+        let recorded = self.dns().list(&self.home)?;
         let entries = self.registry.list()?;
         let named = self.named()?;
         // A broken entry may be an instance that needs its names, and so may one whose very name is illegible.
@@ -157,17 +158,17 @@ impl Provisioner {
             if changes.iter().any(|change: &NamesChange| change.instance == instance) {
                 continue;
             }
-            let removed = self.dns.remove(&self.home, &instance);
+            let removed = self.dns().remove(&self.home, &instance);
             changes.push(NamesChange { outcome: removed.map(|_| Change::Removed), instance });
         }
         for instance in named {
-            let added = self.dns.add(&self.home, &self.records(&instance));
+            let added = self.dns().add(&self.home, &self.records(&instance));
             let outcome = added.map(|changed| if changed { Change::Recorded } else { Change::Unchanged });
             changes.push(NamesChange { instance: instance.name, outcome });
         }
         let changed = |change: &NamesChange| matches!(change.outcome, Ok(Change::Recorded | Change::Removed));
         let effect = match changes.iter().any(changed) {
-            true => Some(self.dns.settle(self.runner.as_ref()).await),
+            true => Some(self.dns().settle(self.runner.as_ref()).await),
             false => None,
         };
         Ok(Synced { changes, effect })
@@ -179,23 +180,23 @@ impl Provisioner {
     /// # Errors
     /// [`DnsError`] when they cannot be removed, or dnsmasq cannot be told.
     pub async fn dns_remove(&self, name: &str) -> Result<Option<Effect>, DnsError> {
-        match self.dns.remove(&self.home, name)? {
-            true => self.dns.settle(self.runner.as_ref()).await.map(Some),
+        match self.dns().remove(&self.home, name)? {
+            true => self.dns().settle(self.runner.as_ref()).await.map(Some),
             false => Ok(None),
         }
     }
 
     /// Records the names of an instance that is being made.
     pub(super) async fn record_names(&self, plan: &ClusterPlan) -> Result<(), DnsError> {
-        if self.dns.add(&self.home, &Records::of(plan))? {
-            self.dns.settle(self.runner.as_ref()).await?;
+        if self.dns().add(&self.home, &Records::of(plan))? {
+            self.dns().settle(self.runner.as_ref()).await?;
         }
         Ok(())
     }
 
     /// Whether names are recorded for this instance.
     pub(super) fn has_names(&self, instance: &Instance) -> bool {
-        instance.durability == Durability::Durable && self.dns != Dns::None
+        instance.durability == Durability::Durable && *self.dns() != Dns::None
     }
 
     /// The instances whose names shall be recorded, in the order in which they were claimed. One that is being taken

@@ -46,7 +46,7 @@ impl Provisioner {
         // The host first: what is made after this look has its entry before the next one.
         let sightings = self.engine.sightings().await?;
         let anchors = self.trust.anchors(&self.home.id())?;
-        let names = self.dns.list(&self.home)?;
+        let names = self.dns().list(&self.home)?;
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
         for instance in &instances {

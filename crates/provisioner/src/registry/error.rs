@@ -14,7 +14,7 @@ pub enum RegistryError {
     /// A file or folder.
     #[error("{attempt} {path}")]
     File {
-        /// `read`, `lock`, `write`, `make folder`.
+        /// `read`, `lock`, `tidy up beside`, `keep`, `write`, `make folder`.
         attempt: &'static str,
         /// Which.
         path: Utf8PathBuf,
@@ -71,13 +71,8 @@ impl RegistryError {
                 Some(format!("what they occupy is unknown: correct them in {path}, or remove them there"))
             }
             Self::Unknown { .. } => Some("`homelab instance list` shows the names".to_owned()),
-            Self::Plan(PlanError::InUse { what: "name", value, .. }) => {
-                Some(format!("`homelab down {value}` frees it; or choose another name"))
-            }
-            Self::Plan(PlanError::Exhausted { .. }) => {
-                Some("`homelab down NAME` frees what an instance has".to_owned())
-            }
-            Self::File { .. } | Self::Plan(_) => None,
+            Self::Plan(error) => error.hint(),
+            Self::File { .. } => None,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::spec::{CniKind, Durability, EngineKind, Topology};
 pub struct Instance {
     /// Its name, a DNS label, unique on this host.
     pub name: String,
-    /// Its host network, a /24.
+    /// Its host network, a /24 unless the settings say otherwise.
     pub subnet: Ipv4Net,
     /// The first label of its DNS suffix `<tldPrefix>.lab`.
     pub tld_prefix: String,
@@ -40,6 +40,18 @@ pub struct Instance {
     /// Fields of newer versions.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Instance {
+    /// The suffix of all its names outside the cluster, `<tldPrefix>.lab`.
+    pub fn dns_suffix(&self) -> String {
+        format!("{}.lab", self.tld_prefix)
+    }
+
+    /// Every network that is its own, of all kinds.
+    pub fn networks(&self) -> [Ipv4Net; 3] {
+        [self.subnet, self.k8s.pod_cidr, self.k8s.service_cidr]
+    }
 }
 
 /// The Kubernetes part of an entry.

@@ -3,13 +3,16 @@
 //! Entries stay the JSON they were read as unless they are changed, so what this version does not
 //! understand, from a single field to a whole entry, survives every rewrite.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Instance;
+use super::migrate;
 
 /// The format that this version writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = migrate::PRESENT;
 
 /// An entry as far as it can be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,56 +40,72 @@ impl Entry {
 }
 
 /// The whole file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Ledger {
-    #[serde(default = "first_version")]
-    pub(super) version: u32,
+    /// A file without a version is one of format 0.
+    #[serde(default)]
+    version: u32,
     instances: Vec<Value>,
     #[serde(flatten)]
     other: Map<String, Value>,
+    /// Whether it is another one than was read.
+    #[serde(skip)]
+    changed: bool,
 }
 
-/// What a file without a version is.
-fn first_version() -> u32 {
-    1
-}
-
-/// Just enough to tell a newer file from a torn one.
-#[derive(Deserialize)]
-pub(super) struct Header {
-    #[serde(default = "first_version")]
-    pub(super) version: u32,
+/// Why a text is no ledger that this version may use.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// It is torn, or something else altogether.
+    Damaged(serde_json::Error),
+    /// It has this format, and a newer version of us wrote it.
+    Newer(u32),
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { version: VERSION, instances: Vec::new(), other: Map::new() }
+        Self { version: VERSION, instances: Vec::new(), other: Map::new(), changed: false }
     }
 }
 
 impl Ledger {
+    /// The ledger in a text, brought to the present format, and the format that the text has.
+    pub(super) fn parse(text: &[u8]) -> Result<(Self, u32), Unreadable> {
+        let ledger: Self = serde_json::from_slice(text).map_err(|error| damaged_or_newer(text, error))?;
+        match ledger.version {
+            VERSION => Ok((ledger, VERSION)),
+            newer if newer > VERSION => Err(Unreadable::Newer(newer)),
+            old => {
+                let value = serde_json::from_slice(text).map_err(Unreadable::Damaged)?;
+                let migrated = serde_json::from_value(migrate::migrate(value, old));
+                Ok((migrated.map_err(Unreadable::Damaged)?, old))
+            }
+        }
+    }
+
     /// All entries in the order in which they were claimed.
     pub(super) fn entries(&self) -> Vec<Entry> {
-        let mut names = Vec::new();
-        self.instances
-            .iter()
-            .map(|value| {
-                let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
-                if name.is_some() && names.contains(&name) {
-                    return Entry::Broken { name, error: "another entry has the same name".to_owned() };
-                }
-                names.push(name.clone());
-                match Instance::deserialize(value) {
-                    Ok(instance) => Entry::Sound(instance),
-                    Err(error) => Entry::Broken { name, error: error.to_string() },
-                }
-            })
-            .collect()
+        let mut names = HashSet::new();
+        let first = |value: &Value| name(value).is_none_or(|name| names.insert(name.to_owned()));
+        let first: Vec<bool> = self.instances.iter().map(first).collect();
+        self.instances.iter().zip(first).map(|(value, first)| entry(value, first)).collect()
+    }
+
+    /// The entries of this name with their places: all but the first are broken.
+    pub(super) fn named(&self, wanted: &str) -> Vec<(usize, Entry)> {
+        let named = self.instances.iter().enumerate().filter(|(_, value)| name(value) == Some(wanted));
+        named.enumerate().map(|(i, (place, value))| (place, entry(value, i == 0))).collect()
+    }
+
+    /// Whether it has to be written.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed
     }
 
     /// Adds an instance.
     pub(super) fn push(&mut self, instance: &Instance) {
         self.instances.push(rendered(instance));
+        self.changed = true;
     }
 
     /// Replaces the entry at this place; fields that did not change stay exactly as they are written.
@@ -98,6 +117,7 @@ impl Ledger {
         for (key, value) in new {
             if before.get(&key) != Some(&value) {
                 old.insert(key, value);
+                self.changed = true;
             }
         }
     }
@@ -105,6 +125,7 @@ impl Ledger {
     /// Removes the entry at this place.
     pub(super) fn remove(&mut self, place: usize) {
         self.instances.remove(place);
+        self.changed = true;
     }
 
     /// The file's text, for people to read, too.
@@ -112,6 +133,35 @@ impl Ledger {
         let mut text = serde_json::to_string_pretty(self).expect("keys of a ledger are strings");
         text.push('\n');
         text
+    }
+}
+
+/// An entry's name, if that much is legible.
+fn name(value: &Value) -> Option<&str> {
+    value.get("name").and_then(Value::as_str)
+}
+
+/// What an entry is, if it is the first of its name.
+fn entry(value: &Value, first: bool) -> Entry {
+    let name = name(value).map(str::to_owned);
+    if !first {
+        return Entry::Broken { name, error: "another entry has the same name".to_owned() };
+    }
+    match Instance::deserialize(value) {
+        Ok(instance) => Entry::Sound(instance),
+        Err(error) => Entry::Broken { name, error: error.to_string() },
+    }
+}
+
+/// What makes no sense may be of a newer version, which may differ in everything but this field.
+fn damaged_or_newer(text: &[u8], error: serde_json::Error) -> Unreadable {
+    #[derive(Deserialize)]
+    struct Header {
+        version: u32,
+    }
+    match serde_json::from_slice(text) {
+        Ok(Header { version }) if version > VERSION => Unreadable::Newer(version),
+        _ => Unreadable::Damaged(error),
     }
 }
 

@@ -7,13 +7,15 @@
 mod error;
 mod instance;
 mod owner;
-mod lock;
+mod migrate;
 mod ledger;
+mod lock;
 mod replace;
 mod store;
+mod claim;
 
+pub use claim::Registry;
 pub use error::RegistryError;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
 pub(crate) use replace::{replace, replace_public};
-pub use store::Registry;

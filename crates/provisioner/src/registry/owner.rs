@@ -2,7 +2,15 @@
 
 use std::io;
 
-use super::Owner;
+use super::{Instance, Owner};
+
+impl Instance {
+    /// Whether its owner is dead: nobody will finish it or take it down, except `reap`. An operator's instance
+    /// has no owner and is never abandoned.
+    pub fn is_abandoned(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| !owner.is_alive())
+    }
+}
 
 impl Owner {
     /// This process.

@@ -16,7 +16,7 @@ use crate::home::Home;
 /// is meant to stay one.
 pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
+    let mut new = tempfile::Builder::new().prefix(&unfinished(path)).tempfile_in(folder)?;
     new.write_all(contents)?;
     match std::fs::metadata(path) {
         Ok(old) => take_over(new.as_file(), &old)?,
@@ -34,7 +34,7 @@ pub(crate) fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> io::Resu
 /// replaced together with its permissions.
 pub(crate) fn replace_public(path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
+    let mut new = tempfile::Builder::new().prefix(&unfinished(path)).tempfile_in(folder)?;
     new.write_all(contents)?;
     new.as_file().set_permissions(Permissions::from_mode(0o644))?;
     persist(new, path, folder)
@@ -42,6 +42,24 @@ pub(crate) fn replace_public(path: &Utf8Path, contents: &[u8]) -> io::Result<()>
 
 fn folder_of(path: &Utf8Path) -> &Utf8Path {
     path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."))
+}
+
+/// Removes what is left of writers that were killed while they replaced this file. Only for whoever keeps all
+/// other writers of it out: anybody else would take away what is being written.
+pub(crate) fn sweep(path: &Utf8Path) -> io::Result<()> {
+    let unfinished = unfinished(path);
+    for entry in folder_of(path).read_dir_utf8()? {
+        let entry = entry?;
+        if entry.file_name().starts_with(&unfinished) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the names of new contents of a file begin, until they are complete.
+fn unfinished(path: &Utf8Path) -> String {
+    format!(".{}.homelab-", path.file_name().unwrap_or_default())
 }
 
 fn persist(new: NamedTempFile, path: &Utf8Path, folder: &Utf8Path) -> io::Result<()> {

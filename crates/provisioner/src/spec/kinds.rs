@@ -100,3 +100,12 @@ pub enum Durability {
     /// Neither: a fixture's cluster, which nobody will miss.
     ThrowAway,
 }
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Durable => "durable",
+            Self::ThrowAway => "throw-away",
+        })
+    }
+}

@@ -209,8 +209,10 @@ fn parse_subnet(text: &str) -> Result<Ipv4Net, String> {
     let net: Ipv4Net = text.parse().map_err(|_| "is no IPv4 network such as 192.168.60.0/24".to_owned())?;
     match net {
         _ if net.trunc() != net => Err(format!("has host bits set; did you mean {}?", net.trunc())),
-        // Nodes are numbered up to .199 within it.
-        _ if net.prefix_len() != 24 => Err("must be a /24".to_owned()),
+        // The sizes that a pool's blocks may have; whether all nodes fit is seen when it is claimed.
+        _ if !(24..=27).contains(&net.prefix_len()) => {
+            Err("must be a /24, or smaller down to a /27".to_owned())
+        }
         _ if !net.addr().is_private() => Err("is not in a private range (RFC 1918)".to_owned()),
         _ => Ok(net),
     }

@@ -16,7 +16,7 @@ use rstest::rstest;
 #[rstest]
 #[tokio::test]
 async fn a_fixture_leaves_the_host_as_it_was(one_client: FixtureBuilder) -> anyhow::Result<()> {
-    let provisioner = Provisioner::new(Home::from_env()?);
+    let provisioner = Provisioner::new(Home::from_env()?)?;
     let before = Inventory::take(&provisioner).await?;
     one_client
         .run(async |fx| {

@@ -16,7 +16,7 @@ use desk::Desk;
 
 #[tokio::test]
 async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyhow::Result<()> {
-    let provisioner = Provisioner::new(Home::from_env()?);
+    let provisioner = Provisioner::new(Home::from_env()?)?;
     let before = Inventory::take(&provisioner).await?;
     Desk::with(async |desk| {
         desk.homelab(&["up", "globex", "--topology", "k8s-single"]).await?;

@@ -17,7 +17,7 @@ use provisioner::spec::{ClusterSpec, Topology};
 
 #[tokio::test]
 async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panicking() -> anyhow::Result<()> {
-    let provisioner = Provisioner::new(Home::from_env()?);
+    let provisioner = Provisioner::new(Home::from_env()?)?;
     let before = Inventory::take(&provisioner).await?;
     let folder = tempfile::tempdir()?;
     let evidence = Utf8PathBuf::try_from(folder.path().to_owned())?;
@@ -44,7 +44,7 @@ async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panickin
 
 #[tokio::test]
 async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
-    let provisioner = Provisioner::new(Home::from_env()?);
+    let provisioner = Provisioner::new(Home::from_env()?)?;
     let before = Inventory::take(&provisioner).await?;
     let spec = ClusterSpec::new("operators").topology(Topology::Single).check()?;
     provisioner.create(&spec, None).await?;

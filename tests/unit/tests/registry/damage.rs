@@ -24,6 +24,60 @@ fn a_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
     }
 }
 
+/// What a writer that was killed before its rename leaves behind.
+fn unfinished(house: &House, contents: &[u8]) -> camino::Utf8PathBuf {
+    let path = house.home.root().join(".instances.json.homelab-a1b2c3");
+    std::fs::write(&path, contents).unwrap();
+    path
+}
+
+fn in_folder(house: &House) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(house.home.root()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_in_force_and_is_swept_by_the_next_change() {
+    let (house, registry) = two();
+    let old = std::fs::read(house.home.registry()).unwrap();
+    claim(&registry, "initech").unwrap();
+    let new = std::fs::read(house.home.registry()).unwrap();
+    let before = registry.list().unwrap();
+    for length in 0..=new.len() {
+        // The ledger as the last write found it, and as much of that write as there was.
+        std::fs::write(house.home.registry(), &old).unwrap();
+        let torn = unfinished(&house, &new[..length]);
+        assert_eq!(registry.list().unwrap(), before[..2], "cut at {length}");
+        assert!(torn.exists(), "readers sweep nothing");
+        // The same claim each time, so that the bytes can be compared.
+        let again = claim(&registry, "initech").unwrap();
+        assert_eq!(Entry::Sound(again), before[2], "cut at {length}");
+        assert!(!torn.exists(), "cut at {length}");
+        assert_eq!(std::fs::read(house.home.registry()).unwrap(), new, "cut at {length}");
+    }
+    assert_eq!(in_folder(&house), ["instances.json", "instances.json.lock"].map(str::to_owned).into());
+}
+
+#[test]
+fn only_what_writers_of_the_ledger_left_is_swept_and_only_by_those_who_may_write() {
+    let (house, registry) = two();
+    let others =
+        [".active-context.homelab-a1b2c3", ".instances.json.swp", ".homelab-a1b2c3", "instances.json.bak"];
+    for name in others {
+        std::fs::write(house.home.root().join(name), "somebody's").unwrap();
+    }
+    let torn = unfinished(&house, b"{");
+    registry.list().unwrap();
+    registry.find("acme").unwrap();
+    assert!(torn.exists());
+    registry.release("acme").unwrap();
+    assert!(!torn.exists());
+    let left = in_folder(&house);
+    for name in others {
+        assert!(left.contains(name), "{name} is gone");
+    }
+}
+
 #[test]
 fn foreign_and_newer_files_are_refused_with_what_to_do() {
     let (house, registry) = two();

@@ -1,27 +1,31 @@
-//! The ledger on disk: read whole, changed under the lock, replaced atomically, never repaired by guessing.
+//! The verbs of the registry: list, find, claim, update, release. Next in the flow: `ledger` is what they work on,
+//! `store` where it is kept.
 
-use std::io;
-
-use camino::Utf8PathBuf;
+use std::sync::Arc;
 
 use crate::home::Home;
 use crate::plan::{Holder, PlanError};
 
-use super::ledger::{Entry, Header, Ledger, VERSION};
-use super::lock::Lock;
-use super::{Instance, RegistryError, replace};
+use super::ledger::{Entry, Ledger};
+use super::store::{FileStore, MemoryStore, Store};
+use super::{Instance, RegistryError};
 
 /// The instances of one home. A value of this type holds no lock and caches nothing; a clone is as good.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    home: Home,
-    path: Utf8PathBuf,
+    store: Arc<dyn Store>,
 }
 
 impl Registry {
-    /// The registry of a home. Nothing is read or made yet.
+    /// The registry of a home, shared by all processes. Nothing is read or made yet.
     pub fn in_home(home: &Home) -> Self {
-        Self { path: home.registry(), home: home.clone() }
+        Self { store: Arc::new(FileStore::in_home(home)) }
+    }
+
+    /// A registry of this value and its clones alone, empty at first. It keeps every promise but the one that
+    /// instances outlive the process.
+    pub fn in_memory() -> Self {
+        Self { store: Arc::new(MemoryStore::default()) }
     }
 
     /// All entries in the order in which they were claimed, broken ones with what is wrong with them.
@@ -29,7 +33,7 @@ impl Registry {
     /// # Errors
     /// When the file cannot be read or understood as a whole.
     pub fn list(&self) -> Result<Vec<Entry>, RegistryError> {
-        Ok(self.read()?.entries())
+        Ok(self.store.read()?.entries())
     }
 
     /// All instances, for whoever must know *everything* that is taken.
@@ -45,7 +49,7 @@ impl Registry {
     /// # Errors
     /// When the file cannot be read, or the entry of this name is broken; other broken entries do no harm.
     pub fn find(&self, name: &str) -> Result<Option<Instance>, RegistryError> {
-        Ok(self.place(&self.read()?, name)?.map(|(_, instance)| instance))
+        Ok(self.place(&self.store.read()?, name)?.map(|(_, instance)| instance))
     }
 
     /// Records what `decide` makes of all instances there are. The lock is held for that decision: it must
@@ -89,8 +93,8 @@ impl Registry {
     /// # Errors
     /// When the ledger cannot be changed, or the entry is broken: nobody knows what it stands for.
     pub fn release(&self, name: &str) -> Result<Option<Instance>, RegistryError> {
-        if self.find(name)?.is_none() {
-            return Ok(None); // and make no folder for it
+        if self.store.is_new() {
+            return Ok(None);
         }
         self.change(|ledger| {
             Ok(self.place(ledger, name)?.map(|(place, instance)| {
@@ -100,48 +104,24 @@ impl Registry {
         })
     }
 
-    fn read(&self) -> Result<Ledger, RegistryError> {
-        let text = match std::fs::read(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ledger::default()),
-            Err(source) => return Err(self.failed("read", &self.path)(source)),
-        };
-        let damaged = |source| RegistryError::Damaged { path: self.path.clone(), source };
-        // The version first: a newer file may differ in everything else.
-        let Header { version } = serde_json::from_slice(&text).map_err(damaged)?;
-        if version > VERSION {
-            return Err(RegistryError::Newer { path: self.path.clone(), version });
-        }
-        serde_json::from_slice(&text).map_err(damaged)
-    }
-
+    /// Hands out what `change` returns, once the store has kept what it did.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Ledger) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let root = self.home.root();
-        self.home.create_dir(root).map_err(self.failed("make folder", root))?;
-        let lock = Utf8PathBuf::from(format!("{}.lock", self.path));
-        let _held = Lock::exclusive(&self.home, &lock).map_err(self.failed("lock", &lock))?;
-        let mut ledger = self.read()?;
-        let before = ledger.clone();
-        let result = change(&mut ledger)?;
-        if ledger != before {
-            let text = ledger.text();
-            replace(&self.home, &self.path, text.as_bytes()).map_err(self.failed("write", &self.path))?;
-        }
-        Ok(result)
+        let (mut change, mut result) = (Some(change), None);
+        self.store.change(&mut |ledger| {
+            let change = change.take().expect("a store calls a change once");
+            result = Some(change(ledger)?);
+            Ok(())
+        })?;
+        Ok(result.expect("a store that succeeds has called the change"))
     }
 
     fn place(&self, ledger: &Ledger, name: &str) -> Result<Option<(usize, Instance)>, RegistryError> {
-        let named: Vec<_> = ledger
-            .entries()
-            .into_iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.name() == Some(name))
-            .collect();
-        let sound = self.sound(named.iter().map(|(_, entry)| entry.clone()).collect())?;
-        Ok(named.first().map(|(place, _)| *place).zip(sound.into_iter().next()))
+        let (places, entries): (Vec<usize>, Vec<Entry>) = ledger.named(name).into_iter().unzip();
+        let sound = self.sound(entries)?;
+        Ok(places.into_iter().zip(sound).next())
     }
 
     /// The entries' instances, or an error that names those that are none.
@@ -157,16 +137,7 @@ impl Registry {
         if broken.is_empty() {
             Ok(sound)
         } else {
-            Err(RegistryError::Broken { path: self.path.clone(), entries: broken })
+            Err(RegistryError::Broken { path: self.store.path().to_owned(), entries: broken })
         }
-    }
-
-    fn failed(
-        &self,
-        attempt: &'static str,
-        path: &camino::Utf8Path,
-    ) -> impl FnOnce(io::Error) -> RegistryError {
-        let path = path.to_owned();
-        move |source| RegistryError::File { attempt, path, source }
     }
 }

@@ -1,0 +1,34 @@
+//! `homelab instance …`: what the registry knows. Each verb has a file; `view` is what programs get.
+
+mod list;
+mod show;
+mod release;
+mod view;
+
+use clap::Subcommand;
+
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+
+pub(crate) use view::{InstanceView, uptime};
+
+/// Verbs over instances.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InstanceCommand {
+    List(list::List),
+    Show(show::Show),
+    Release(release::Release),
+}
+
+impl InstanceCommand {
+    pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        match self {
+            Self::List(verb) => verb.run(app),
+            Self::Show(verb) => verb.run(app),
+            Self::Release(verb) => verb.run(app).await,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

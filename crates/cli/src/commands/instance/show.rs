@@ -1,0 +1,76 @@
+//! `homelab instance show NAME`: everything that the registry knows of one instance.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::view::ShowView;
+use crate::app::App;
+use crate::args::Format;
+use crate::commands::{json, name};
+use crate::exit::{CliError, Exit};
+use crate::table::table;
+use crate::words;
+
+/// Show what is recorded of one instance
+///
+/// Reads the registry and asks nobody else, so it takes milliseconds and needs no root: networks, names, and the
+/// process that may still need it. `homelab status NAME` looks at the cluster itself.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  homelab instance show acme
+  homelab instance show acme --format json | jq -r .instance.podCidr")]
+pub(crate) struct Show {
+    /// The instance
+    #[arg(value_parser = name)]
+    name: String,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Show {
+    pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
+        let instance = app.find(&self.name)?;
+        let view = ShowView::of(&instance, instance.is_abandoned(), Timestamp::now());
+        app.printer.result(&match self.format {
+            Format::Text => text(&view),
+            Format::Json => json(&view),
+        });
+        Ok(Exit::Ok)
+    }
+}
+
+/// Pure.
+pub(super) fn text(view: &ShowView) -> String {
+    let instance = &view.instance;
+    let since = instance.uptime_seconds.map(|seconds| format!(" for {}", words::uptime(seconds)));
+    let status = match instance.status == view.state {
+        true => format!("{}{}", view.state, since.unwrap_or_default()),
+        false => format!("{}, recorded as {}", instance.status, view.state),
+    };
+    let owner = view.owner.as_ref().map_or_else(
+        || "none: it outlives its command".to_owned(),
+        |owner| {
+            format!("process {}, {}", owner.pid, if owner.alive { "which runs" } else { "which is gone" })
+        },
+    );
+    let federated = if view.federated.is_empty() { "-".to_owned() } else { words::list(&view.federated) };
+    let rows = [
+        ("instance", &instance.name),
+        ("status", &status),
+        ("owner", &owner),
+        ("claimed", &instance.created_at),
+        ("topology", &format!("{}, {}", instance.topology, words::count(instance.workers.into(), "worker"))),
+        ("kubernetes", &format!("{}, {}, {}", instance.kubernetes, view.distribution, instance.cni)),
+        ("engine", &format!("{}, {}", instance.engine, view.durability)),
+        ("subnet", &instance.subnet),
+        ("pods", &instance.pod_cidr),
+        ("services", &instance.service_cidr),
+        ("names", &format!("*.{}", view.dns_suffix)),
+        ("authority", &view.ca_name),
+        ("context", &instance.context),
+        ("federated", &federated),
+    ];
+    table(&rows.map(|(key, value)| vec![key.to_owned(), value.clone()]))
+}

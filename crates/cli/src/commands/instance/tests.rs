@@ -1,0 +1,134 @@
+//! What people and programs read of the registry, and that it is as published.
+
+use jiff::Timestamp;
+use provisioner::registry::{Entry, Instance};
+use schemars::{JsonSchema, schema_for};
+use serde_json::{Value, json};
+
+use super::list;
+use super::show;
+use super::view::{ListView, ShowView};
+
+fn instance(name: &str, topology: &str, third: u8, state: &str, owner: &Value) -> Instance {
+    let entry = json!({
+        "name": name, "subnet": format!("192.168.{third}.0/24"), "tldPrefix": name,
+        "createdAt": "2026-11-18T00:00:00Z", "topology": topology, "workers": 3,
+        "engine": "container", "durability": "durable", "state": state, "owner": owner,
+        "k8s": {
+            "distribution": "kubeadm", "version": "v1.36.3", "podCidr": format!("10.{third}.0.0/16"),
+            "serviceCidr": format!("10.1{third}.0.0/16"), "kubeconfigContext": name,
+            "caName": format!("HomeLab CA - {name}"), "cni": "routed",
+        },
+    });
+    serde_json::from_value(entry).expect("an entry as the registry writes it")
+}
+
+/// An instance that runs.
+pub(crate) fn running(name: &str) -> Instance {
+    instance(name, "k8s-single", 60, "running", &Value::Null)
+}
+
+fn owner() -> Value {
+    json!({ "pid": 4711, "startTime": 12345, "bootId": "6f3c", "runId": "run-1" })
+}
+
+fn acme() -> Instance {
+    instance("acme", "k8s-multi", 60, "running", &Value::Null)
+}
+
+/// An instance whose owner died.
+fn orphan() -> Instance {
+    instance("orphan", "k8s-single", 63, "creating", &owner())
+}
+
+fn some() -> Vec<Entry> {
+    vec![
+        Entry::Sound(acme()),
+        Entry::Broken { name: Some("globex".to_owned()), error: "missing field `subnet`".to_owned() },
+        Entry::Sound(instance("personal", "k8s-single", 62, "creating", &Value::Null)),
+        Entry::Sound(orphan()),
+    ]
+}
+
+fn dead(instance: &Instance) -> bool {
+    instance.owner.is_some()
+}
+
+fn now() -> Timestamp {
+    "2026-11-20T14:00:00Z".parse().expect("a time")
+}
+
+#[test]
+fn the_list_is_as_documented_and_shows_a_broken_entry_with_its_error() {
+    insta::assert_snapshot!(list::text(&some(), dead, now()));
+}
+
+#[test]
+fn programs_get_every_field_by_name() {
+    insta::assert_json_snapshot!(ListView::of(&some(), dead, now()));
+}
+
+#[test]
+fn an_instance_is_shown_with_everything_that_is_recorded() {
+    let joined = Instance { federated: vec!["globex".to_owned()], ..acme() };
+    let views = [ShowView::of(&joined, false, now()), ShowView::of(&orphan(), true, now())];
+    insta::assert_snapshot!(views.map(|view| show::text(&view)).join("\n"));
+    insta::assert_json_snapshot!(ShowView::of(&orphan(), true, now()));
+}
+
+/// The schema of a view is the published one, and what is really printed is as it says.
+fn published<V: JsonSchema + serde::Serialize>(published: &str, file: &str, views: &[V]) {
+    let schema = serde_json::to_value(schema_for!(V)).expect("keys of a schema are strings");
+    let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("keys of a schema are strings"));
+    assert!(text == published, "docs/schemas/{file} is not the schema of the code, which is:\n{text}");
+    for view in views {
+        let printed: Value = serde_json::from_str(&crate::commands::json(view)).expect("it prints JSON");
+        assert!(conforms(&printed, &schema, &schema), "{printed:#}");
+        let mut lacking = printed.clone();
+        lacking.as_object_mut().expect("a view is an object").remove("version");
+        assert!(!conforms(&lacking, &schema, &schema), "the schema does not ask for a version");
+    }
+}
+
+/// JSON Schema as far as ours go: references, alternatives, types, fields and items. What else a schema says does
+/// not count, but a field that it does not have is refused.
+fn conforms(value: &Value, schema: &Value, root: &Value) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(reference.trim_start_matches('#')).expect("the reference leads somewhere");
+        return conforms(value, target, root);
+    }
+    if let Some(alternatives) = schema["anyOf"].as_array() {
+        return alternatives.iter().any(|alternative| conforms(value, alternative, root));
+    }
+    let is = |kind: &Value| match kind.as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
+        other => panic!("no type of ours: {other:?}"),
+    };
+    let of_its_type =
+        schema["type"].as_array().map_or_else(|| is(&schema["type"]), |types| types.iter().any(is));
+    let required = schema["required"].as_array().into_iter().flatten();
+    of_its_type
+        && required.filter_map(Value::as_str).all(|key| value.get(key).is_some())
+        && value.as_object().into_iter().flatten().all(|(key, value)| {
+            schema["properties"].get(key).is_some_and(|schema| conforms(value, schema, root))
+        })
+        && value.as_array().into_iter().flatten().all(|item| conforms(item, &schema["items"], root))
+}
+
+#[test]
+fn the_list_is_as_published() {
+    let text = include_str!("../../../../../docs/schemas/instance-list.json");
+    published(text, "instance-list.json", &[ListView::of(&some(), dead, now())]);
+}
+
+#[test]
+fn an_instance_is_as_published() {
+    let text = include_str!("../../../../../docs/schemas/instance-show.json");
+    let views = [ShowView::of(&acme(), false, now()), ShowView::of(&orphan(), true, now())];
+    published(text, "instance-show.json", &views);
+}

@@ -1,0 +1,187 @@
+//! What programs get of the registry: fields are only ever added. The schemas are in `docs/schemas`.
+
+use jiff::Timestamp;
+use provisioner::registry::{Entry, Instance, Owner, State};
+use serde::Serialize;
+
+/// `homelab instance list --format json`
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct ListView {
+    /// The version of this format.
+    version: u32,
+    /// All entries of the registry, in the order in which they were claimed.
+    instances: Vec<EntryView>,
+}
+
+/// An entry of the registry.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
+enum EntryView {
+    /// An instance.
+    Sound(Box<InstanceView>),
+    /// An entry that cannot be understood.
+    Broken(BrokenView),
+}
+
+/// An entry that cannot be understood.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct BrokenView {
+    /// Its name, if that much is legible.
+    name: Option<String>,
+    /// Always `broken`.
+    status: &'static str,
+    /// What is wrong with it.
+    error: String,
+}
+
+/// An instance for programs.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InstanceView {
+    /// Its name.
+    pub(crate) name: String,
+    /// `k8s-single`, `k8s-multi`.
+    pub(crate) topology: String,
+    /// How many workers.
+    pub(crate) workers: u8,
+    /// The host network.
+    pub(crate) subnet: String,
+    /// `creating`, `running`, `failed`, `destroying`; `abandoned` if its owner died.
+    pub(crate) status: String,
+    /// Seconds since the claim, while it runs.
+    pub(crate) uptime_seconds: Option<i64>,
+    /// When it was claimed (RFC 3339).
+    pub(crate) created_at: String,
+    /// The first label of its DNS suffix.
+    pub(crate) tld_prefix: String,
+    /// The Kubernetes version.
+    pub(crate) kubernetes: String,
+    /// Where pods get their addresses.
+    pub(crate) pod_cidr: String,
+    /// Where services get theirs.
+    pub(crate) service_cidr: String,
+    /// The context in the merged kubeconfig.
+    pub(crate) context: String,
+    /// The pod network.
+    pub(crate) cni: String,
+    /// What makes its nodes.
+    pub(crate) engine: String,
+    /// The process that may still need it.
+    pub(crate) owner_pid: Option<u32>,
+}
+
+/// `homelab instance show NAME --format json`
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShowView {
+    /// The version of this format.
+    pub(super) version: u32,
+    /// What the list has of it, too.
+    pub(super) instance: InstanceView,
+    /// What the registry records: `creating`, `running`, `failed`, `destroying`, whether abandoned or not.
+    pub(super) state: String,
+    /// How its names end outside the cluster.
+    pub(super) dns_suffix: String,
+    /// The subject of its own certificate authority.
+    pub(super) ca_name: String,
+    /// What makes nodes a cluster.
+    pub(super) distribution: String,
+    /// `durable`: its data survives a power cut; `throw-away`: a fixture's.
+    pub(super) durability: String,
+    /// The process that may still need it; null for an operator's instance, which outlives its command.
+    pub(super) owner: Option<OwnerView>,
+    /// The instances it is joined with on purpose.
+    pub(super) federated: Vec<String>,
+}
+
+/// A process, told from all others that ever had its pid.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OwnerView {
+    /// Its process id.
+    pub(super) pid: u32,
+    /// Its start time in clock ticks since boot.
+    start_time: u64,
+    /// The boot it belongs to.
+    boot_id: String,
+    /// The run it belongs to.
+    run_id: String,
+    /// Whether it still runs.
+    pub(super) alive: bool,
+}
+
+impl ListView {
+    /// `abandoned` says whose owner is dead.
+    pub(super) fn of(entries: &[Entry], abandoned: impl Fn(&Instance) -> bool, now: Timestamp) -> Self {
+        let view = |entry: &Entry| match entry {
+            Entry::Sound(instance) => {
+                EntryView::Sound(Box::new(InstanceView::of(instance, abandoned(instance), now)))
+            }
+            Entry::Broken { name, error } => {
+                EntryView::Broken(BrokenView { name: name.clone(), status: "broken", error: error.clone() })
+            }
+        };
+        Self { version: 1, instances: entries.iter().map(view).collect() }
+    }
+}
+
+impl InstanceView {
+    pub(crate) fn of(instance: &Instance, abandoned: bool, now: Timestamp) -> Self {
+        Self {
+            name: instance.name.clone(),
+            topology: instance.topology.to_string(),
+            workers: instance.workers,
+            subnet: instance.subnet.to_string(),
+            status: status(instance, abandoned),
+            uptime_seconds: uptime(instance, now),
+            created_at: instance.created_at.to_string(),
+            tld_prefix: instance.tld_prefix.clone(),
+            kubernetes: instance.k8s.version.clone(),
+            pod_cidr: instance.k8s.pod_cidr.to_string(),
+            service_cidr: instance.k8s.service_cidr.to_string(),
+            context: instance.k8s.kubeconfig_context.clone(),
+            cni: instance.k8s.cni.to_string(),
+            engine: instance.engine.to_string(),
+            owner_pid: instance.owner.as_ref().map(|owner| owner.pid),
+        }
+    }
+}
+
+impl ShowView {
+    pub(super) fn of(instance: &Instance, abandoned: bool, now: Timestamp) -> Self {
+        let owner = |owner: &Owner| OwnerView {
+            pid: owner.pid,
+            start_time: owner.start_time,
+            boot_id: owner.boot_id.clone(),
+            run_id: owner.run_id.clone(),
+            alive: !abandoned,
+        };
+        Self {
+            version: 1,
+            instance: InstanceView::of(instance, abandoned, now),
+            state: instance.state.to_string(),
+            dns_suffix: instance.dns_suffix(),
+            ca_name: instance.k8s.ca_name.clone(),
+            distribution: instance.k8s.distribution.clone(),
+            durability: instance.durability.to_string(),
+            owner: instance.owner.as_ref().map(owner),
+            federated: instance.federated.clone(),
+        }
+    }
+}
+
+/// How far it is, unless nobody will ever take it further.
+pub(super) fn status(instance: &Instance, abandoned: bool) -> String {
+    if abandoned { "abandoned".to_owned() } else { instance.state.to_string() }
+}
+
+/// Seconds since it was claimed, while it runs.
+pub(crate) fn uptime(instance: &Instance, now: Timestamp) -> Option<i64> {
+    (instance.state == State::Running).then(|| now.duration_since(instance.created_at).as_secs())
+}

@@ -1,0 +1,70 @@
+//! The claim of an instance whose machines are gone is given back.
+
+use crate::engine::EngineError;
+use crate::error::DestroyError;
+use crate::registry::{Owner, RegistryError};
+
+use super::{Provisioner, Removed};
+
+/// Why the claim of an instance is not given back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// Something of it exists.
+    #[error("{instance} is not gone: this host has {}", .sightings.join(", "))]
+    There {
+        /// The instance.
+        instance: String,
+        /// Everything that was seen.
+        sightings: Vec<String>,
+    },
+    /// Somebody may be making it at this moment.
+    #[error("{instance} is needed by process {pid}, which runs")]
+    Needed {
+        /// The instance.
+        instance: String,
+        /// Its owner.
+        pid: u32,
+    },
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The host cannot be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What is left beside machines could not be removed.
+    #[error(transparent)]
+    Destroy(#[from] DestroyError),
+}
+
+impl ReleaseError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::There { instance, .. } => Some(format!("`homelab down {instance}` takes it down")),
+            Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
+            Self::Registry(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Destroy(error) => Some(error.hint()),
+        }
+    }
+}
+
+impl Provisioner {
+    /// Gives back the claim of an instance whose machines are gone: takes away what else there is of it, its entry
+    /// last, and says what that was.
+    ///
+    /// # Errors
+    /// [`ReleaseError`], above all when the host has anything of it; nothing was done then.
+    pub async fn release(&self, name: &str) -> Result<Vec<Removed>, ReleaseError> {
+        let seen = self.engine.sightings().await?.into_iter().filter(|sighting| sighting.instance == name);
+        let sightings: Vec<String> = seen.map(|sighting| sighting.to_string()).collect();
+        if !sightings.is_empty() {
+            return Err(ReleaseError::There { instance: name.to_owned(), sightings });
+        }
+        let instance = self.registry.find(name)?;
+        if let Some(owner) = instance.and_then(|instance| instance.owner).filter(Owner::is_alive) {
+            return Err(ReleaseError::Needed { instance: name.to_owned(), pid: owner.pid });
+        }
+        Ok(self.destroy(name).await?)
+    }
+}

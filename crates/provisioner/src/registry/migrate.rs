@@ -1,0 +1,79 @@
+//! Older formats become the present one, a step at a time. Pure.
+//!
+//! A step knows the two formats it stands between and nothing of later ones, so it never has to change. It keeps
+//! what it does not understand: an entry that makes no sense before makes none behind it, and is shown as broken.
+
+use serde_json::{Value, json};
+
+/// The steps in their order; `STEPS[n]` makes format `n + 1` from format `n`.
+const STEPS: [fn(&mut Value); 1] = [to_1];
+
+/// The format behind the last step.
+pub(super) const PRESENT: u32 = STEPS.len() as u32;
+
+/// A file of an old format, as the present one has it.
+pub(super) fn migrate(mut file: Value, format: u32) -> Value {
+    for step in &STEPS[format as usize..] {
+        step(&mut file);
+    }
+    file
+}
+
+/// Format 0 has no `version`. Its entries may write a subnet as three octets, and know neither how many workers
+/// they have, nor their durability, nor their pod network: each was an operator's instance with the usual
+/// workers of its topology and the only pod network that there was.
+fn to_1(file: &mut Value) {
+    file["version"] = json!(1);
+    let entries = file.get_mut("instances").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(subnet) = entry.get_mut("subnet") {
+            let octets = subnet.as_str().map_or(0, |text| text.split('.').count());
+            if let (3, Some(text)) = (octets, subnet.as_str()) {
+                *subnet = json!(format!("{text}.0/24"));
+            }
+        }
+        let workers = match entry.get("topology").and_then(Value::as_str) {
+            Some("k8s-single") => Some(0),
+            Some("k8s-multi" | "k8s-ha") => Some(3),
+            _ => None,
+        };
+        if let Some(workers) = workers {
+            entry.entry("workers").or_insert(json!(workers));
+        }
+        entry.entry("durability").or_insert(json!("durable"));
+        if let Some(k8s) = entry.get_mut("k8s").and_then(Value::as_object_mut) {
+            k8s.entry("cni").or_insert(json!("routed"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_keeps_what_it_does_not_understand_and_what_is_there_already() {
+        let file = json!({
+            "colour": "of the file",
+            "instances": [
+                7,
+                { "name": "a", "topology": "k8s-huge", "subnet": ["?"], "k8s": 1 },
+                {
+                    "name": "b", "topology": "k8s-multi", "workers": 5, "subnet": "10.0.0.0/25",
+                    "durability": "throw-away", "colour": "of the entry",
+                    "k8s": { "cni": "cilium", "colour": "of the part" },
+                },
+            ],
+        });
+        let mut expected = file.clone();
+        expected["version"] = json!(1);
+        expected["instances"][1]["durability"] = json!("durable");
+        assert_eq!(migrate(file, 0), expected);
+    }
+
+    #[test]
+    fn the_present_format_is_left_as_it_is() {
+        let file = json!({ "version": PRESENT, "instances": [{ "name": "a" }] });
+        assert_eq!(migrate(file.clone(), PRESENT), file);
+    }
+}

@@ -1,0 +1,88 @@
+//! The ledger on disk: read whole, changed under the lock, replaced atomically, never repaired by guessing.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::home::Home;
+
+use super::super::ledger::{Ledger, Unreadable, VERSION};
+use super::super::lock::Lock;
+use super::super::replace::{replace, sweep};
+use super::{Change, RegistryError, Store};
+
+/// A file in a home.
+#[derive(Debug)]
+pub(in crate::registry) struct FileStore {
+    home: Home,
+    path: Utf8PathBuf,
+}
+
+impl FileStore {
+    /// The ledger of a home. Nothing is read or made yet.
+    pub(in crate::registry) fn in_home(home: &Home) -> Self {
+        Self { path: home.registry(), home: home.clone() }
+    }
+
+    /// The ledger and the format that its file has; none if there is no file.
+    fn load(&self) -> Result<(Ledger, Option<u32>), RegistryError> {
+        let text = match std::fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), None)),
+            Err(source) => return Err(failed("read", &self.path)(source)),
+        };
+        let path = self.path.clone();
+        match Ledger::parse(&text) {
+            Ok((ledger, format)) => Ok((ledger, Some(format))),
+            Err(Unreadable::Damaged(source)) => Err(RegistryError::Damaged { path, source }),
+            Err(Unreadable::Newer(version)) => Err(RegistryError::Newer { path, version }),
+        }
+    }
+
+    /// Keeps the file of an old format under a second name, unless one was kept before: the rename that follows
+    /// takes away the first name only.
+    fn keep(&self, format: u32) -> Result<(), RegistryError> {
+        let kept = Utf8PathBuf::from(format!("{}.v{format}", self.path));
+        match std::fs::hard_link(&self.path, &kept) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("keep", &kept)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Store for FileStore {
+    fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    fn is_new(&self) -> bool {
+        // What cannot be looked at is for `change` to complain of.
+        matches!(self.path.try_exists(), Ok(false))
+    }
+
+    fn read(&self) -> Result<Ledger, RegistryError> {
+        self.load().map(|(ledger, _)| ledger)
+    }
+
+    fn change(&self, change: &mut Change<'_>) -> Result<(), RegistryError> {
+        let root = self.home.root();
+        self.home.create_dir(root).map_err(failed("make folder", root))?;
+        let lock = Utf8PathBuf::from(format!("{}.lock", self.path));
+        let _held = Lock::exclusive(&self.home, &lock).map_err(failed("lock", &lock))?;
+        sweep(&self.path).map_err(failed("tidy up beside", &self.path))?;
+        let (mut ledger, format) = self.load()?;
+        change(&mut ledger)?;
+        if !ledger.is_changed() {
+            return Ok(());
+        }
+        if let Some(old) = format.filter(|format| *format < VERSION) {
+            self.keep(old)?;
+        }
+        replace(&self.home, &self.path, ledger.text().as_bytes()).map_err(failed("write", &self.path))
+    }
+}
+
+fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> RegistryError {
+    let path = path.to_owned();
+    move |source| RegistryError::File { attempt, path, source }
+}

@@ -1,0 +1,37 @@
+//! `dns`: where names of instances are recorded. Pure.
+
+use serde_json::Value;
+
+use crate::dns::Dns;
+use crate::spec::Label;
+
+use super::fields::{Fields, path, words};
+
+/// The names of the providers, as they are set.
+const PROVIDERS: [&str; 3] = ["hosts", "dnsmasq", "none"];
+
+/// What the file says, with the defaults for the rest: the hosts file, where every Linux has it; dnsmasq's places are
+/// those of Debian. Keys of a provider that is not chosen are checked all the same.
+pub(super) fn read(mut fields: Fields<'_>) -> Dns {
+    let provider = fields.take("provider", provider).unwrap_or_else(|| "hosts".to_owned());
+    let file = fields.take("hostsFile", path).unwrap_or_else(|| "/etc/hosts".into());
+    let labels = fields.take("labels", labels).unwrap_or_default();
+    let folder = fields.take("dnsmasqFolder", path).unwrap_or_else(|| "/etc/dnsmasq.d".into());
+    let restart = fields.take("restart", words);
+    let restart = restart.unwrap_or_else(|| ["systemctl", "restart", "dnsmasq"].map(str::to_owned).to_vec());
+    fields.end();
+    match provider.as_str() {
+        "dnsmasq" => Dns::Dnsmasq { folder, restart: Some(restart).filter(|words| !words.is_empty()) },
+        "none" => Dns::None,
+        _ => Dns::Hosts { file, labels },
+    }
+}
+
+fn labels(value: &Value) -> Result<Vec<Label>, String> {
+    words(value)?.iter().map(|word| word.parse().map_err(|why| format!("'{word}' {why}"))).collect()
+}
+
+fn provider(value: &Value) -> Result<String, String> {
+    let found = PROVIDERS.into_iter().find(|provider| value.as_str() == Some(provider));
+    found.map(str::to_owned).ok_or_else(|| format!("is unknown; known: {}", PROVIDERS.join(", ")))
+}

@@ -1,0 +1,73 @@
+//! How long a person waits for what only reads or switches: the built `homelab`, its start included, on a home with
+//! three instances.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use camino::Utf8Path;
+use provisioner::exec::{Command, Local, Runner};
+use provisioner::home::Home;
+use provisioner::kubeconfig;
+use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::registry::{Registry, State};
+use provisioner::spec::ClusterSpec;
+
+use crate::measure::median;
+use crate::report::Figure;
+
+const ROUNDS: usize = 50;
+
+/// What kubeadm writes on a first node, as far as it matters.
+const ADMIN_CONF: &str = "\
+apiVersion: v1
+kind: Config
+clusters: [{name: kubernetes, cluster: {server: 'https://api.acme.lab:6443', certificate-authority-data: Q0E=}}]
+users: [{name: kubernetes-admin, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]
+contexts: [{name: admin@kubernetes, context: {cluster: kubernetes, user: kubernetes-admin}}]
+current-context: admin@kubernetes
+";
+
+/// Each verb, the median of many runs.
+pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
+    let folder = tempfile::tempdir()?;
+    let root = Utf8Path::from_path(folder.path()).context("a path of UTF-8")?.join("home");
+    let home = Home::at(root);
+    for name in ["acme", "globex", "personal"] {
+        furnish(&home, name)?;
+    }
+    let program = std::env::current_exe()?.with_file_name("homelab");
+    let program = program.into_os_string().into_string().ok().context("a path of UTF-8")?;
+    let verbs =
+        ["instance list", "instance list --format json", "instance show acme", "k8s use-context acme"];
+    let mut figures = Vec::new();
+    for verb in verbs {
+        let command = Command::within(Duration::from_secs(10), &program)
+            .args(verb.split(' '))
+            .env("HOMELAB_HOME", home.root().as_str())
+            .env("KUBECONFIG", home.merged_kubeconfig().as_str());
+        let mut took = Vec::new();
+        for _ in 0..ROUNDS {
+            let started = Instant::now();
+            Local.run(&command).await?;
+            took.push(started.elapsed().as_secs_f64());
+        }
+        let worst = took.iter().copied().fold(0.0, f64::max);
+        let name = format!("homelab {verb}");
+        figures.push(Figure { name, rounds: ROUNDS, budget: 0.010, median: median(took), worst });
+    }
+    Ok(figures)
+}
+
+/// Everything that a running instance has on the workstation, without a cluster behind it.
+fn furnish(home: &Home, name: &str) -> anyhow::Result<()> {
+    let (spec, registry) = (ClusterSpec::new(name).check()?, Registry::in_home(home));
+    let instance = registry.claim(|there| {
+        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        plan::claim(&spec, &taken, &Pools::default(), None, jiff::Timestamp::now())
+    })?;
+    let isolated = kubeconfig::isolated(ADMIN_CONF, &ClusterPlan::of(&instance, home))?;
+    kubeconfig::write_isolated(home, name, &isolated)?;
+    kubeconfig::merge(home, &isolated)?;
+    registry.update(name, |instance| instance.state = State::Running)?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! One of many processes that claim and release in the same home, for tests that kill some of them.
+//!
+//! `claimant HOME NUMBER SEED OPERATIONS` begins when its standard input ends. Each operation has a line on
+//! standard output before it begins and one when it is done, and a claim has one while it holds the lock:
+//!
+//! ```text
+//! claim NAME · decide NAME · claimed NAME SUBNET PODS SERVICES
+//! release NAME · released NAME
+//! ```
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use provisioner::home::Home;
+use provisioner::plan::{self, Taken};
+use provisioner::registry::Registry;
+use provisioner::spec::ClusterSpec;
+use unit::{Choices, vast_pools};
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, home, number, seed, operations] = &arguments[..] else {
+        anyhow::bail!("claimant HOME NUMBER SEED OPERATIONS");
+    };
+    let registry = Registry::in_home(&Home::at(home.as_str()));
+    let mut choices = Choices::of(seed.parse().context("SEED")?);
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    let mut mine: Vec<String> = Vec::new();
+    for i in 0..operations.parse().context("OPERATIONS")? {
+        if mine.is_empty() || choices.below(5) < 3 {
+            let name = format!("c{number}-{i}");
+            claim(&registry, &name)?;
+            mine.push(name);
+        } else {
+            let name = mine.swap_remove(choices.below(mine.len()));
+            say(&format!("release {name}"))?;
+            registry.release(&name)?.with_context(|| format!("{name} is lost"))?;
+            say(&format!("released {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn claim(registry: &Registry, name: &str) -> anyhow::Result<()> {
+    let (spec, pools) = (ClusterSpec::new(name).check()?, vast_pools());
+    say(&format!("claim {name}"))?;
+    let claimed = registry.claim(|there| {
+        let said = say(&format!("decide {name}"));
+        said.expect("whoever reads this reads to the end");
+        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        plan::claim(&spec, &taken, &pools, None, jiff::Timestamp::now())
+    })?;
+    let [subnet, pods, services] = claimed.networks();
+    Ok(say(&format!("claimed {name} {subnet} {pods} {services}"))?)
+}
+
+/// A line that is out before anything else happens.
+fn say(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}

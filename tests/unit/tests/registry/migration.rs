@@ -1,0 +1,143 @@
+//! A ledger of format 0, which has no `version`, is read as it is and written anew by the first change.
+
+use std::net::Ipv4Addr;
+
+use provisioner::home::Home;
+use provisioner::plan::ClusterPlan;
+use provisioner::spec::{CniKind, Durability};
+
+use super::*;
+
+/// A file of format 0 with these entries' changes: acme, globex, and fields that nobody knows.
+fn old() -> Value {
+    let entry = |name: &str, subnet: &str, topology: &str, second: u8| {
+        json!({
+            "name": name, "subnet": subnet, "tldPrefix": name, "createdAt": "2025-06-01T08:00:00Z",
+            "topology": topology, "engine": "container", "colour": { "of": "the entry" },
+            "k8s": {
+                "distribution": "kubeadm", "version": "v1.31.4", "podCidr": format!("10.{second}.0.0/16"),
+                "serviceCidr": format!("10.{}.0.0/16", second - 148), "kubeconfigContext": name,
+                "caName": format!("HomeLab CA - {name}"), "colour": ["of", 1, "part"],
+            },
+            "state": "running", "owner": null, "federated": [],
+        })
+    };
+    json!({
+        "colour": "of the file",
+        "instances": [
+            entry("acme", "192.168.60", "k8s-multi", 244),
+            entry("globex", "192.168.61.0/24", "k8s-single", 245),
+        ],
+    })
+}
+
+fn written(file: &Value) -> (House, Registry) {
+    let house = House::new();
+    house.home.create_dir(house.home.root()).unwrap();
+    write(&house, file);
+    let registry = Registry::in_home(&house.home);
+    (house, registry)
+}
+
+fn kept(house: &House) -> camino::Utf8PathBuf {
+    format!("{}.v0", house.home.registry()).into()
+}
+
+#[test]
+fn an_old_file_is_read_with_what_it_leaves_out_filled_in_and_is_not_touched() {
+    let (house, registry) = written(&old());
+    let before = std::fs::read(house.home.registry()).unwrap();
+    let instances = registry.instances().unwrap();
+    let read: Vec<_> = instances
+        .iter()
+        .map(|one| (one.name.as_str(), one.subnet.to_string(), one.workers, one.durability, one.k8s.cni))
+        .collect();
+    let (durable, routed) = (Durability::Durable, CniKind::Routed);
+    assert_eq!(
+        read,
+        [
+            ("acme", "192.168.60.0/24".to_owned(), 3, durable, routed),
+            ("globex", "192.168.61.0/24".to_owned(), 0, durable, routed),
+        ]
+    );
+    let plan = ClusterPlan::of(&instances[0], &Home::at("/h"));
+    assert_eq!((plan.nodes.len(), plan.nodes[3].address), (4, Ipv4Addr::new(192, 168, 60, 23)));
+    assert_eq!(std::fs::read(house.home.registry()).unwrap(), before);
+    assert!(!kept(&house).exists());
+}
+
+#[test]
+fn the_first_change_writes_the_present_format_and_keeps_the_old_bytes_beside_it() {
+    let (house, registry) = written(&old());
+    let before = std::fs::read(house.home.registry()).unwrap();
+    registry.update("acme", |_| ()).unwrap();
+    assert_eq!(std::fs::read(house.home.registry()).unwrap(), before, "nothing changed");
+    let initech = claim(&registry, "initech").unwrap();
+    assert!(
+        initech.networks().iter().all(|net| !registry
+            .find("acme")
+            .unwrap()
+            .unwrap()
+            .networks()
+            .contains(net))
+    );
+
+    let after = file(&house);
+    let mut expected = old();
+    expected["version"] = json!(1);
+    expected["instances"][0]["subnet"] = json!("192.168.60.0/24");
+    for (i, workers) in [3, 0].into_iter().enumerate() {
+        expected["instances"][i]["workers"] = json!(workers);
+        expected["instances"][i]["durability"] = json!("durable");
+        expected["instances"][i]["k8s"]["cni"] = json!("routed");
+    }
+    expected["instances"].as_array_mut().unwrap().push(after["instances"][2].clone());
+    assert_eq!(after, expected, "unknown fields survive at all levels");
+    assert_eq!(std::fs::read(kept(&house)).unwrap(), before);
+
+    registry.release("initech").unwrap();
+    assert_eq!(std::fs::read(kept(&house)).unwrap(), before, "later changes keep nothing more");
+}
+
+#[test]
+fn what_was_kept_before_is_never_overwritten() {
+    let (house, registry) = written(&old());
+    std::fs::write(kept(&house), "older still").unwrap();
+    registry.release("acme").unwrap().unwrap();
+    assert_eq!(std::fs::read_to_string(kept(&house)).unwrap(), "older still");
+    assert_eq!(file(&house)["version"], 1);
+}
+
+#[test]
+fn an_entry_that_cannot_be_migrated_stays_a_broken_one() {
+    let mut altered = old();
+    altered["instances"][1]["engine"] = json!("hyperscaler");
+    altered["instances"].as_array_mut().unwrap().push(json!({ "name": "initech", "subnet": "192.168" }));
+    let (house, registry) = written(&altered);
+    let list = registry.list().unwrap();
+    let sound: Vec<bool> = list.iter().map(|entry| matches!(entry, Entry::Sound(_))).collect();
+    assert_eq!(sound, [true, false, false]);
+    assert!(matches!(claim(&registry, "hooli"), Err(RegistryError::Broken { .. })));
+    assert!(!kept(&house).exists());
+
+    registry.release("acme").unwrap().unwrap();
+    let after = file(&house);
+    assert_eq!(after["instances"][0]["engine"], "hyperscaler");
+    assert_eq!(after["instances"][0]["colour"], altered["instances"][1]["colour"]);
+    assert_eq!(after["instances"][1]["subnet"], "192.168");
+    assert_eq!(registry.list().unwrap().len(), 2);
+}
+
+#[test]
+fn an_old_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
+    let (house, registry) = written(&old());
+    let whole = std::fs::read(house.home.registry()).unwrap();
+    for length in 0..whole.len() {
+        std::fs::write(house.home.registry(), &whole[..length]).unwrap();
+        for outcome in [registry.list().map(drop), claim(&registry, "initech").map(drop)] {
+            assert!(matches!(outcome, Err(RegistryError::Damaged { .. })), "cut at {length}: {outcome:?}");
+        }
+        assert_eq!(std::fs::read(house.home.registry()).unwrap(), whole[..length], "cut at {length}");
+    }
+    assert!(!kept(&house).exists());
+}
