@@ -1,10 +1,11 @@
 //! `homelab dns …`: the names of instances on this host.
 
+mod view;
+
 use clap::{Args, Subcommand};
-use provisioner::dns::{Dns, DnsError, Effect, Recorded};
+use provisioner::dns::{DnsError, Effect};
 use provisioner::error::chain;
-use provisioner::{Change, Names, NamesChange, NamesState};
-use serde::Serialize;
+use provisioner::{Change, NamesChange};
 
 use super::name;
 use crate::app::App;
@@ -12,8 +13,6 @@ use crate::args::Format;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::sudo;
-use crate::table::table;
-use crate::words;
 
 /// Verbs over names.
 #[derive(Debug, Subcommand)]
@@ -59,12 +58,12 @@ impl List {
         let dns = app.provisioner.dns();
         match self.format {
             Format::Text => {
-                app.printer.result(&text(&names));
-                for hint in hints(&names, dns) {
+                app.printer.result(&view::text(&names));
+                for hint in view::hints(&names, dns) {
                     app.printer.hint(&hint);
                 }
             }
-            Format::Json => app.printer.result(&super::json(&ListView::of(&names, dns))),
+            Format::Json => app.printer.result(&super::json(&view::ListView::of(&names, dns))),
         }
         Ok(Exit::Ok)
     }
@@ -163,147 +162,10 @@ fn changed(instance: &str, change: Change) -> String {
     format!("{instance}  {what}")
 }
 
-fn text(names: &[Names]) -> String {
-    let header = ["NAME", "SUFFIX", "API", "WORKLOADS", "RECORDS"].map(str::to_owned).to_vec();
-    let rows = names.iter().map(|one| {
-        let dash = || "-".to_owned();
-        let view = NameView::of(one);
-        let cells = [Some(view.instance), view.suffix, view.api, view.workloads, Some(view.state)];
-        let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(dash));
-        cells.chain(view.problem).collect()
-    });
-    table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
-}
-
-/// What to do about what the list shows.
-fn hints(names: &[Names], dns: &Dns) -> Vec<String> {
-    let mut hints = Vec::new();
-    if names.iter().any(|one| !matches!(one.state(), NamesState::Recorded | NamesState::Damaged)) {
-        hints.push("`sudo homelab dns sync` makes the records what they should be".to_owned());
-    }
-    match dns {
-        Dns::None => {
-            hints.push("no DNS provider is chosen: names resolve inside the clusters only".to_owned())
-        }
-        Dns::Hosts { file, .. } if !names.is_empty() => hints.push(format!(
-            "{} knows no wildcards: choose dnsmasq for every name below a suffix (`homelab dns --help`)",
-            words::own_path(file)
-        )),
-        Dns::Hosts { .. } | Dns::Dnsmasq { .. } => {}
-    }
-    hints
-}
-
-/// What `--format json` prints.
-#[derive(Debug, Serialize)]
-struct ListView {
-    version: u32,
-    provider: &'static str,
-    place: Option<String>,
-    names: Vec<NameView>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct NameView {
-    instance: String,
-    suffix: Option<String>,
-    api: Option<String>,
-    workloads: Option<String>,
-    state: String,
-    recorded_in: Option<String>,
-    problem: Option<String>,
-}
-
-impl ListView {
-    fn of(names: &[Names], dns: &Dns) -> Self {
-        let provider = match dns {
-            Dns::Hosts { .. } => "hosts",
-            Dns::Dnsmasq { .. } => "dnsmasq",
-            Dns::None => "none",
-        };
-        let place = dns.place().map(ToString::to_string);
-        Self { version: 1, provider, place, names: names.iter().map(NameView::of).collect() }
-    }
-}
-
-impl NameView {
-    fn of(names: &Names) -> Self {
-        let (found, place, why) = match &names.recorded {
-            Some(Recorded::Sound { records, place }) => (Some(records), Some(place), None),
-            Some(Recorded::Damaged { place, why, .. }) => (None, Some(place), Some(why)),
-            None => (None, None, None),
-        };
-        let records = names.wanted.as_ref().or(found);
-        Self {
-            instance: names.instance.clone(),
-            suffix: records.map(|records| records.suffix.clone()),
-            api: records.map(|records| records.api_address.to_string()),
-            workloads: records.map(|records| records.workload_address.to_string()),
-            state: names.state().to_string(),
-            recorded_in: place.cloned(),
-            problem: why.zip(place).map(|(why, place)| format!("{place}: {why}")),
-        }
-    }
-}
-
 /// Names that somebody else has are a wrong wish; all else is the host.
 pub(crate) fn exit(error: &DnsError) -> Exit {
     match error {
         DnsError::Taken { .. } | DnsError::Claimed { .. } => Exit::Usage,
         DnsError::File { .. } | DnsError::Damaged { .. } | DnsError::Restart(_) => Exit::CouldNotRun,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use provisioner::dns::Records;
-    use provisioner::plan::InstanceId;
-
-    use super::*;
-
-    fn records(name: &str, third: u8) -> Records {
-        Records {
-            id: InstanceId { home: "012345".to_owned(), name: name.to_owned() },
-            suffix: format!("{name}.lab"),
-            api_address: [192, 168, third, 10].into(),
-            workload_address: [192, 168, third, 21].into(),
-        }
-    }
-
-    fn some() -> Vec<Names> {
-        let place = |line: u8| format!("/etc/hosts:{line}");
-        let sound = |records, line| Some(Recorded::Sound { records, place: place(line) });
-        let damaged =
-            Recorded::Damaged { instance: "torn".to_owned(), place: place(9), why: "it has no end" };
-        let names = |name: &str, wanted, recorded| Names { instance: name.to_owned(), wanted, recorded };
-        vec![
-            names("acme", Some(records("acme", 60)), sound(records("acme", 60), 6)),
-            names("globex", Some(records("globex", 61)), sound(records("globex", 99), 12)),
-            names("personal", Some(records("personal", 62)), None),
-            names("gone", None, sound(records("gone", 63), 18)),
-            names("torn", None, Some(damaged)),
-        ]
-    }
-
-    #[test]
-    fn the_list_shows_what_should_be_and_what_is_wrong_and_what_to_do() {
-        let names = some();
-        let hints = hints(&names, &Dns::etc_hosts()).join("\n");
-        insta::assert_snapshot!(format!("{}{hints}", text(&names)));
-    }
-
-    #[test]
-    fn programs_get_every_field_by_name() {
-        insta::assert_json_snapshot!(ListView::of(&some(), &Dns::etc_hosts()));
-    }
-
-    #[test]
-    fn where_all_is_well_only_the_limits_of_the_provider_are_told() {
-        let names = &some()[..1];
-        let dnsmasq = Dns::Dnsmasq { folder: "/etc/dnsmasq.d".into(), restart: None };
-        assert_eq!(hints(names, &dnsmasq), [""; 0]);
-        assert_eq!(hints(names, &Dns::etc_hosts()).len(), 1);
-        assert_eq!(hints(&[], &Dns::etc_hosts()), [""; 0]);
     }
 }

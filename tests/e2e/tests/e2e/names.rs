@@ -8,7 +8,7 @@ mod witness;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use harness::wait::{Wait, until};
 use provisioner::dns::{Dns, Records};
 use provisioner::exec::{Command, Local, Runner};
@@ -26,15 +26,15 @@ use podman::Podman;
 use resolver::{NO_DATA, REFUSED, ask};
 use witness::Witness;
 
-/// Set in the process that has podman's API to talk to.
+/// Set in the process that has podman's API to talk to: the folder for its files.
 const INSIDE: &str = "HOMELAB_E2E_INSIDE";
 
 /// testcontainers finds its engine by the environment alone, and nobody changes the environment of a process that
 /// runs. So this test starts podman's API, runs itself again with the address of it, and takes everything away.
 #[tokio::test]
 async fn a_real_dnsmasq_answers_for_each_clients_names_and_asks_nobody_about_them() -> anyhow::Result<()> {
-    if std::env::var_os(INSIDE).is_some() {
-        return dnsmasq_answers().await;
+    if let Ok(folder) = std::env::var(INSIDE) {
+        return dnsmasq_answers(&Utf8Path::new(&folder).join("drop-ins")).await;
     }
     let folder = tempfile::tempdir()?;
     let archive = image::archive(Home::from_env()?.cache()).await?;
@@ -56,22 +56,21 @@ async fn inside(podman: &Podman, archive: &Utf8Path) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
     let again = Command::within(Duration::from_secs(90), program.to_string_lossy())
         .args([name, "--exact", "--nocapture"])
-        .env(INSIDE, "1")
+        .env(INSIDE, podman.folder())
         .env("DOCKER_HOST", podman.address());
     let output = Local.run(&again).await?;
     ensure!(output.text().contains("1 passed"), "the test did not find itself: {}", output.text());
     Ok(())
 }
 
-async fn dnsmasq_answers() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let drop_ins = Utf8PathBuf::try_from(folder.path().to_owned())?;
+async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
+    std::fs::create_dir(drop_ins)?;
     let home = Home::at("/nowhere/homelab");
-    let dns = Dns::Dnsmasq { folder: drop_ins.clone(), restart: None };
+    let dns = Dns::Dnsmasq { folder: drop_ins.to_owned(), restart: None };
     let (acme, globex) = clients(&home)?;
     let witness = Witness::listen().await?;
     dns.add(&home, &acme)?;
-    let server = Dnsmasq::start(&drop_ins, &witness).await?;
+    let server = Dnsmasq::start(drop_ins, &witness).await?;
 
     let (api, workloads) = (acme.api_address.to_string(), acme.workload_address.to_string());
     let expected = [

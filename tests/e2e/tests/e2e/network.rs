@@ -30,6 +30,8 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
             let plan = &acme.inner().plan;
             let own = PodRun::shell(format!("nslookup {}", plan.api_name));
             acme.run_pod(own).await?.assert_output_contains(&plan.api_address.to_string());
+            let workloads = PodRun::shell(format!("nslookup deep.app.{}", plan.dns_suffix()));
+            acme.run_pod(workloads).await?.assert_output_contains(&plan.workload_address.to_string());
             let foreign = PodRun::shell("nslookup api.globex.lab");
             acme.run_pod(foreign).await?.assert_output_contains("NXDOMAIN");
             node_port_answers(acme).await

@@ -10,6 +10,7 @@ use harness::fixtures::one_client;
 use harness::inventory::Inventory;
 use harness::wait::{Wait, until};
 use provisioner::Provisioner;
+use provisioner::dns::Dns;
 use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
 use provisioner::registry::{RegistryError, State};
@@ -44,7 +45,8 @@ async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panickin
 
 #[tokio::test]
 async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
-    let provisioner = Provisioner::new(Home::from_env()?)?;
+    // An operator's instance has names; this host's are nobody's to play with.
+    let provisioner = Provisioner::new(Home::from_env()?)?.with_dns(Dns::None);
     let before = Inventory::take(&provisioner).await?;
     let spec = ClusterSpec::new("operators").topology(Topology::Single).check()?;
     provisioner.create(&spec, None).await?;

@@ -49,6 +49,11 @@ impl Podman {
         Ok(Self { folder: folder.to_owned(), service })
     }
 
+    /// Where everything of it is, and goes with it.
+    pub(super) fn folder(&self) -> &str {
+        self.folder.as_str()
+    }
+
     /// Where it serves, as `DOCKER_HOST` says it.
     pub(super) fn address(&self) -> String {
         address(&self.folder)
