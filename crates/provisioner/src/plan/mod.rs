@@ -164,12 +164,10 @@ pub fn claim(
             kubeconfig_context: name.clone(),
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,
-            other: serde_json::Map::new(),
         },
         state: State::Creating,
         owner,
         federated: Vec::new(),
-        other: serde_json::Map::new(),
         tld_prefix,
         name,
     })
