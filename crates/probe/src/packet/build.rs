@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use etherparse::{
-    ArpEthIpv4Packet, ArpOperation, ArpPacket, EtherType, Ethernet2Header, Icmpv4Header, Icmpv4Type,
-    IcmpEchoHeader, PacketBuilder, TcpHeader,
+    ArpEthIpv4Packet, ArpOperation, ArpPacket, EtherType, Ethernet2Header, IcmpEchoHeader, Icmpv4Header,
+    Icmpv4Type, PacketBuilder, TcpHeader,
 };
 use probe::{Nonce, Overlay};
 
@@ -42,8 +42,7 @@ pub(crate) fn echo6(sequence: u16, data: &[u8]) -> Vec<u8> {
 /// A frame that asks everybody for the owner of an address (RFC 826), the nonce as its trailer. An `own` address of
 /// 0.0.0.0 claims none (RFC 5227, section 1.1).
 pub(crate) fn arp_request(nonce: &Nonce, mac: [u8; 6], own: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
-    let ether =
-        Ethernet2Header { source: mac, destination: [0xff; 6], ether_type: EtherType::ARP };
+    let ether = Ethernet2Header { source: mac, destination: [0xff; 6], ether_type: EtherType::ARP };
     let question = ArpEthIpv4Packet {
         operation: ArpOperation::REQUEST,
         sender_mac: mac,
@@ -170,7 +169,13 @@ mod tests {
         assert!(header.syn && !header.ack && header.sequence_number == 7);
         assert_eq!((header.source_port, header.destination_port), (4000, 22));
         assert_eq!(Nonce::parse(data), Some(nonce()));
-        let ip = etherparse::Ipv4Header::new(0, 64, etherparse::IpNumber::TCP, [192, 168, 48, 1], [192, 168, 48, 2]);
+        let ip = etherparse::Ipv4Header::new(
+            0,
+            64,
+            etherparse::IpNumber::TCP,
+            [192, 168, 48, 1],
+            [192, 168, 48, 2],
+        );
         assert_eq!(header.checksum, header.calc_checksum_ipv4(&ip.unwrap(), data).unwrap());
     }
 

@@ -122,7 +122,11 @@ mod tests {
     fn packets_are_named_by_their_ends() {
         let (one, two) = ([192, 168, 48, 1], [192, 168, 48, 2]);
         let mut frame = Vec::new();
-        PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(one, two, 64).udp(1, 2).write(&mut frame, b"x").unwrap();
+        PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4(one, two, 64)
+            .udp(1, 2)
+            .write(&mut frame, b"x")
+            .unwrap();
         assert_eq!(text(&seen(&frame, 1)), ("udp", "192.168.48.1:1", "192.168.48.2:2"));
         assert_eq!(text(&seen(&frame[14..], 65534)), ("udp", "192.168.48.1:1", "192.168.48.2:2"));
 

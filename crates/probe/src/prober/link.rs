@@ -23,9 +23,12 @@ pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>)
     let links = ethernets(link, |link| link.ipv4().is_some())?;
     let wire = Wire::open(Domain::PACKET, Type::RAW, Some(ARP))?;
     for (place, (link, mac)) in links.iter().enumerate() {
-        let frame =
-            arp_request(&attempt.nonce, *mac, link.ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED), target);
-        if place == 0 { attempt.sent() } else { attempt.turn().await }
+        let frame = arp_request(&attempt.nonce, *mac, link.ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED), target);
+        if place == 0 {
+            attempt.sent()
+        } else {
+            attempt.turn().await
+        }
         if let Some(hardware) = &link.hardware {
             wire.send_frame(&frame, hardware).await?;
         }
@@ -50,7 +53,11 @@ pub(super) async fn neighbour(
     wire.socket().set_multicast_hops_v6(NEIGHBOURS)?;
     wire.socket().set_multicast_loop_v6(false)?;
     for (place, (link, mac)) in links.iter().enumerate() {
-        if place == 0 { attempt.sent() } else { attempt.turn().await }
+        if place == 0 {
+            attempt.sent()
+        } else {
+            attempt.turn().await
+        }
         let to = SocketAddrV6::new(solicited_node(target), 0, 0, link.index());
         wire.send_to(&neighbour_solicitation(&attempt.nonce, *mac, target), to.into()).await?;
     }
@@ -100,7 +107,8 @@ mod tests {
     #[test]
     fn an_advertisement_is_of_its_target_alone() {
         let target: Ipv6Addr = "fe80::2".parse().unwrap();
-        let packet = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets(), &[2, 1, 2, 4, 6, 8, 10, 12]].concat();
+        let packet =
+            [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets(), &[2, 1, 2, 4, 6, 8, 10, 12]].concat();
         assert_eq!(advertised(&packet, target), Some("02:04:06:08:0a:0c".to_owned()));
         assert_eq!(advertised(&packet[..24], target), Some("its own address".to_owned()));
         assert_eq!(advertised(&packet, Ipv6Addr::LOCALHOST), None);

@@ -234,7 +234,8 @@ mod tests {
     use super::*;
 
     fn batch(numbers: &[u32]) -> Batch {
-        let probe = |number: &u32| Probe { nonce: Nonce::new(1, *number), ask: Ask::Look { at: Sight::Links } };
+        let probe =
+            |number: &u32| Probe { nonce: Nonce::new(1, *number), ask: Ask::Look { at: Sight::Links } };
         Batch { version: VERSION, deadline_ms: 1000, rate: 10, probes: numbers.iter().map(probe).collect() }
     }
 

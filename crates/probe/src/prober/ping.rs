@@ -44,8 +44,13 @@ pub(super) async fn ask(
     let data = filled(&attempt.nonce, size);
     let packet = if to.is_ipv4() { echo4(1, &data) } else { echo6(1, &data) };
     for (place, scope) in scopes.iter().enumerate() {
-        if place == 0 { attempt.sent() } else { attempt.turn().await }
-        let sent = if scopes.len() == 1 { wire.send(&packet).await } else { wire.send_to(&packet, *scope).await };
+        if place == 0 {
+            attempt.sent()
+        } else {
+            attempt.turn().await
+        }
+        let sent =
+            if scopes.len() == 1 { wire.send(&packet).await } else { wire.send_to(&packet, *scope).await };
         if let Err(error) = sent {
             return Ok(wire.outcome(&error));
         }

@@ -65,7 +65,8 @@ mod tests {
         let mut bucket = Bucket { pause: Duration::from_millis(1), next: start };
         let turns: Vec<_> = (0..3000).map(|_| bucket.turn(start)).collect();
         let within = |from: u64| {
-            let (from, to) = (start + Duration::from_millis(from), start + Duration::from_millis(from + 1000));
+            let (from, to) =
+                (start + Duration::from_millis(from), start + Duration::from_millis(from + 1000));
             turns.iter().filter(|turn| (from..to).contains(turn)).count()
         };
         assert_eq!((within(0), within(1000), within(2000)), (1000, 1000, 1000));

@@ -37,7 +37,9 @@ mod tests {
     fn only_the_answer_to_this_nonce_has_an_identity() {
         let nonce = Nonce::new(1, 2);
         assert_eq!(identity(&nonce, b"acme hl1-00000001-000002\n"), Some("acme".to_owned()));
-        for other in ["acme hl1-00000001-000003\n", "acme hl1-00000001-000002", " hl1-00000001-000002\n", "\n", ""] {
+        for other in
+            ["acme hl1-00000001-000003\n", "acme hl1-00000001-000002", " hl1-00000001-000002\n", "\n", ""]
+        {
             assert_eq!(identity(&nonce, other.as_bytes()), None, "{other:?}");
         }
         let stranger = said(&nonce, None, b"HTTP/1.1 400\r\n\xff");

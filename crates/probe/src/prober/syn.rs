@@ -24,7 +24,11 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
 
     let sending = async {
         for (place, &port) in ports.iter().enumerate() {
-            if place == 0 { attempt.sent() } else { attempt.turn().await }
+            if place == 0 {
+                attempt.sent()
+            } else {
+                attempt.turn().await
+            }
             let ends = Ends { from, to: SocketAddrV4::new(to, port) };
             wire.send(&syn(&attempt.nonce, ends, sequence)).await?;
         }
@@ -37,7 +41,8 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
             match wire.receive(&mut buffer).await {
                 Ok((length, _)) => {
                     let packet = without_ip_header(&buffer[..length]);
-                    let Some((port, state)) = packet.and_then(|(_, it)| reply(it, from.port(), sequence)) else {
+                    let Some((port, state)) = packet.and_then(|(_, it)| reply(it, from.port(), sequence))
+                    else {
                         continue;
                     };
                     match state {

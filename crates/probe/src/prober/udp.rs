@@ -38,8 +38,7 @@ pub(super) async fn overlay(
 ) -> io::Result<Outcome> {
     let wire = Wire::towards(to, Type::DGRAM, None)?;
     let own = wire.socket().local_addr()?.as_socket_ipv4().map_or(Ipv4Addr::UNSPECIFIED, |own| *own.ip());
-    let ends =
-        Ends { from: SocketAddrV4::new(own, INNER_PORT), to: SocketAddrV4::new(inner, INNER_PORT) };
+    let ends = Ends { from: SocketAddrV4::new(own, INNER_PORT), to: SocketAddrV4::new(inner, INNER_PORT) };
     exchange(attempt, &wire, to, &packet::overlay(&attempt.nonce, overlay, ends)).await
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{
-    ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, recvfrom,
-    recvmsg, sendto, setsockopt, sockopt,
+    ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
+    recvfrom, recvmsg, sendto, setsockopt, sockopt,
 };
 use probe::Outcome;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -23,7 +23,10 @@ pub(super) struct Wire(AsyncFd<Socket>);
 impl Wire {
     pub(super) fn open(domain: Domain, kind: Type, protocol: Option<i32>) -> io::Result<Self> {
         let socket = Socket::new(domain, kind.nonblocking(), protocol.map(Protocol::from))?;
-        #[expect(deprecated, reason = "its successor is unsafe: a Socket owns its descriptor and never changes it")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe: a Socket owns its descriptor and never changes it"
+        )]
         let driven = AsyncFd::new(socket)?;
         Ok(Self(driven))
     }
@@ -69,7 +72,8 @@ impl Wire {
     /// The next packet, and from whom it is.
     pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {
         let receive = |socket: &Socket| Ok(recvfrom::<SockaddrStorage>(socket.as_raw_fd(), buffer)?);
-        let (length, from) = self.0.async_io(Interest::READABLE, receive).await?;
+        // Errors alone do not make a socket readable (epoll_ctl(2), EPOLLERR).
+        let (length, from) = self.0.async_io(Interest::READABLE | Interest::ERROR, receive).await?;
         Ok((length, from.as_ref().and_then(links::ip)))
     }
 

@@ -81,10 +81,9 @@ struct Frame {
     dropped: Option<u32>,
 }
 
-fn next(socket: &Socket, buffer: &mut [u8], control: &mut Vec<u8>) -> io::Result<Frame> {
+fn next(socket: &Socket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Frame> {
     let mut parts = [IoSliceMut::new(buffer)];
-    let got =
-        recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
+    let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
     let dropped = got.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::RxqOvfl(total) => Some(total),
         _ => None,

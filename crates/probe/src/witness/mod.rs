@@ -19,8 +19,8 @@ use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::links;
 use crate::lines::Lines;
+use crate::links;
 use report::Reporter;
 
 /// Lines that may wait for the reader before arrivals are lost.
@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn orders_are_taken_literally_and_refused_when_they_make_no_sense() {
-        let orders = parse("--identity acme --tcp 127.0.0.1:1 --tcp [::1]:2 --udp 127.0.0.1:3 --join ff02::fb --capture");
+        let orders = parse(
+            "--identity acme --tcp 127.0.0.1:1 --tcp [::1]:2 --udp 127.0.0.1:3 --join ff02::fb --capture",
+        );
         let expected = Orders {
             identity: "acme".to_owned(),
             tcp: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
@@ -182,7 +184,9 @@ mod tests {
             capture: true,
         };
         assert_eq!(orders, Ok(expected));
-        for wrong in ["--tcp 127.0.0.1:1", "--identity a\u{a0}b", "--identity a --tcp 1", "--identity a --loud"] {
+        for wrong in
+            ["--tcp 127.0.0.1:1", "--identity a\u{a0}b", "--identity a --tcp 1", "--identity a --loud"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(parse("--identity a --join 10.0.0.1"), Err("10.0.0.1 is no multicast group".to_owned()));

@@ -138,7 +138,9 @@ mod tests {
     fn a_request_cannot_be_broken_out_of() {
         let token = |token: &str| Credentials::Token { token: token.to_owned() };
         let text = written(&request("/version", token("abc"))).unwrap();
-        assert!(text.starts_with("GET /version HTTP/1.1\r\nHost: api.acme.lab\r\nAuthorization: Bearer abc\r\n"));
+        assert!(
+            text.starts_with("GET /version HTTP/1.1\r\nHost: api.acme.lab\r\nAuthorization: Bearer abc\r\n")
+        );
         for (path, credentials) in
             [("/ HTTP/1.0\r\n\r\n", Credentials::None), ("no-slash", Credentials::None), ("/", token("a\nb"))]
         {

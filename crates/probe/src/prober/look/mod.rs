@@ -57,9 +57,8 @@ fn mounts() -> io::Result<Vec<String>> {
 fn seen_links() -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
     for link in links::all()? {
-        let mac = link.mac().map_or_else(|| "-".to_owned(), |mac| {
-            mac.map(|byte| format!("{byte:02x}")).join(":")
-        });
+        let mac =
+            link.mac().map_or_else(|| "-".to_owned(), |mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
         lines.push(format!("{} {mac} {}", link.name, if link.up { "up" } else { "down" }));
         let address = |(address, bits): &(std::net::IpAddr, u32)| format!("{} {address}/{bits}", link.name);
         lines.extend(link.addresses.iter().map(address));

@@ -51,7 +51,8 @@ fn unescaped(text: &str) -> String {
 
 /// `default via 10.0.0.1 dev eth0`, from /proc/net/route.
 pub(super) fn routes(text: &str) -> Vec<String> {
-    let address = |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
+    let address =
+        |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
     let read = |line: &str| {
         let [link, to, via, _, _, _, _, mask] = first(line)?;
         let bits = address(mask)?.to_bits().count_ones();
