@@ -35,6 +35,7 @@ mod evidence;
 mod journal;
 mod teardown;
 pub mod fixtures;
+pub mod audit;
 pub mod inventory;
 pub mod wait;
 

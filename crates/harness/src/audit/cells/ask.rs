@@ -1,0 +1,140 @@
+//! Probes are planned once: who is asked the same twice is asked once, and both cells share the nonce.
+
+use std::collections::BTreeMap;
+
+use probe::{Ask, Nonce, Probe, Sight};
+
+use super::{Barrier, CellWay, places};
+use crate::audit::class::{Asked, Class, ClassId, Lack, Proof, Scene, Towards, Way};
+use crate::audit::subject::{Host, Subject, UDP_PORT};
+use crate::audit::viewpoint::Viewpoint;
+
+/// By protocol: what is proven how, and by which probes.
+type Planned = BTreeMap<&'static str, (Proof, Vec<Nonce>)>;
+/// Where, on whose behalf, of whom (`None`: the workstation), for which class.
+type Key = (Viewpoint, String, Option<String>, ClassId);
+
+pub(super) struct Asks<'a> {
+    run: u32,
+    next: u32,
+    subjects: &'a [Subject],
+    host: &'a Host,
+    planned: BTreeMap<Key, Planned>,
+    looks: BTreeMap<(Viewpoint, String), Nonce>,
+    batches: BTreeMap<Viewpoint, Vec<Probe>>,
+}
+
+impl<'a> Asks<'a> {
+    pub(super) fn new(run: u32, subjects: &'a [Subject], host: &'a Host) -> Self {
+        let (planned, looks, batches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { run, next: 0, subjects, host, planned, looks, batches }
+    }
+
+    /// The ways of all cells of a class from a viewpoint to an instance, or to the workstation; by protocol.
+    pub(super) fn probes(
+        &mut self,
+        class: &Class,
+        viewpoint: &Viewpoint,
+        source: &Subject,
+        other: Option<&Subject>,
+    ) -> Result<Vec<(&'static str, CellWay)>, Lack> {
+        let cross = self.ask(class, viewpoint, source, other)?;
+        if cross.is_empty() {
+            return Ok(Vec::new());
+        }
+        let control = self.ask(class, viewpoint, source, Some(source))?;
+        let own = match (class.towards, other) {
+            (Towards::Instances, Some(other)) => {
+                // The last of its kind: a worker, where there is one, asks a control plane over the wire.
+                let inside = places(viewpoint.stand(), other).pop();
+                let inside = inside.ok_or_else(|| Lack(format!("'{}' has no node", other.name)))?;
+                Some(self.ask(class, &inside, other, Some(other))?)
+            }
+            (Towards::Nobody, _) => None,
+            _ => Some(self.ask(class, &Viewpoint::Workstation, source, None)?),
+        };
+        let nonces = |planned: &Planned, protocol| {
+            planned.get(protocol).map(|(_, nonces)| nonces.clone()).unwrap_or_default()
+        };
+        let ways = cross.into_iter().map(|(protocol, (proof, cross))| {
+            let control = nonces(&control, protocol);
+            let own = own.as_ref().map(|own| nonces(own, protocol));
+            (protocol, CellWay::Probes { proof, cross, control, own })
+        });
+        Ok(ways.collect())
+    }
+
+    fn ask(
+        &mut self,
+        class: &Class,
+        viewpoint: &Viewpoint,
+        source: &Subject,
+        other: Option<&Subject>,
+    ) -> Result<Planned, Lack> {
+        let target = other.map(|other| other.name.clone());
+        let key = (viewpoint.clone(), source.name.clone(), target, class.id);
+        if let Some(planned) = self.planned.get(&key) {
+            return Ok(planned.clone());
+        }
+        let Way::Probes(questions) = class.way else { return Ok(Planned::new()) };
+        let target = other.map_or(Asked::Workstation, Asked::Instance);
+        let mut planned = Planned::new();
+        for question in questions(&Scene { viewpoint, source, target, host: self.host })? {
+            if viewpoint.can(&question.ask) {
+                let nonce = self.add(viewpoint, question.ask);
+                let entry = planned.entry(question.protocol).or_insert((question.proof, Vec::new()));
+                entry.1.push(nonce);
+            }
+        }
+        self.planned.insert(key, planned.clone());
+        Ok(planned)
+    }
+
+    pub(super) fn look(&mut self, viewpoint: &Viewpoint, at: Sight) -> Nonce {
+        let key = (viewpoint.clone(), format!("{at:?}"));
+        if let Some(nonce) = self.looks.get(&key) {
+            return nonce.clone();
+        }
+        let nonce = self.add(viewpoint, Ask::Look { at });
+        self.looks.insert(key, nonce.clone());
+        nonce
+    }
+
+    /// A last datagram for each witness: from another node of its instance where there is one.
+    pub(super) fn barriers(&mut self) -> Vec<Barrier> {
+        let mut barriers = Vec::new();
+        for subject in self.subjects {
+            let nodes = subject.nodes.iter().map(|node| (&node.witness, node.address, node.name.as_str()));
+            let pod = [(&subject.pod.witness, subject.pod.address, subject.pod.node.as_str())];
+            for (witness, address, here) in nodes.chain(pod) {
+                let other = subject.nodes.iter().rev().find(|node| node.name != here);
+                let node = other.map_or(here, |node| node.name.as_str()).to_owned();
+                let from = Viewpoint::Node { instance: subject.name.clone(), node, routed: false };
+                barriers.push((witness.clone(), from, address.into()));
+            }
+        }
+        let own = self.host.addresses.iter().map(|(_, address)| *address).find(std::net::IpAddr::is_ipv4);
+        barriers.extend(own.map(|address| (self.host.witness.clone(), Viewpoint::Workstation, address)));
+        let barriers = barriers.into_iter().map(|(witness, from, to)| {
+            let ask = Ask::Udp { to: (to, UDP_PORT).into(), size: 64 };
+            Barrier { witness, from, probe: Probe { nonce: self.nonce(), ask } }
+        });
+        barriers.collect()
+    }
+
+    fn add(&mut self, viewpoint: &Viewpoint, ask: Ask) -> Nonce {
+        let nonce = self.nonce();
+        let probe = Probe { nonce: nonce.clone(), ask };
+        self.batches.entry(viewpoint.clone()).or_default().push(probe);
+        nonce
+    }
+
+    fn nonce(&mut self) -> Nonce {
+        self.next += 1;
+        Nonce::new(self.run, self.next)
+    }
+
+    pub(super) fn into_batches(self) -> BTreeMap<Viewpoint, Vec<Probe>> {
+        self.batches
+    }
+}

@@ -1,0 +1,206 @@
+//! C: control planes, and what opens them.
+//!
+//! Whether a door is *closed for the other's key* can only be asked where the door can be reached: from the
+//! workstation. That it cannot be reached from the other instance is C1, and all of N.
+
+use std::net::IpAddr;
+
+use probe::{Ask, Credentials};
+use provisioner::plan::{API_PORT, Role};
+
+use crate::audit::subject::{AuthorityRole, NodeSubject, Subject};
+use crate::audit::viewpoint::Stand;
+
+use super::questions::{answered, certificate, https, lack, token};
+use super::{
+    Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards, Way,
+};
+
+const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
+const WORKSTATION: &[Stand] = &[Stand::Workstation];
+
+const ETCD_PORT: u16 = 2379;
+const KUBELET_PORT: u16 = 10250;
+/// Everybody whom the API server knows may read it, and nobody else: 403 for the anonymous, 401 for a credential that
+/// it does not accept (Kubernetes, `system:discovery`).
+const KNOWN_ONLY: &str = "/api";
+
+const fn class(
+    id: ClassId,
+    title: &'static str,
+    means: &'static str,
+    from: &'static [Stand],
+    way: Way,
+    injection: Injection,
+) -> Class {
+    let (towards, container) = (Towards::Instances, Coverage::Covered);
+    Class { id, title, means, from, towards, way, container, injection: Some(injection) }
+}
+
+pub(super) const CLASSES: &[Class] = &[
+    class(
+        ClassId::C1,
+        "API server reachable",
+        "one can knock at the other's API server: any hole in it, any stolen key is enough",
+        BOTH,
+        Way::Probes(api),
+        Injection::ForwardApi,
+    ),
+    class(
+        ClassId::C2,
+        "client certificate of the other",
+        "an administrator of one is somebody at the other's API server",
+        WORKSTATION,
+        Way::Probes(client_certificate),
+        Injection::ForeignClients,
+    ),
+    class(
+        ClassId::C3,
+        "service-account token of the other",
+        "a workload of one is somebody at the other's API server",
+        WORKSTATION,
+        Way::Probes(service_account),
+        Injection::ForeignTokens,
+    ),
+    class(
+        ClassId::C4,
+        "bootstrap token of the other",
+        "a machine of one can join the other",
+        WORKSTATION,
+        Way::Probes(bootstrap),
+        Injection::ForeignBootstrap,
+    ),
+    class(
+        ClassId::C5,
+        "authority of the other",
+        "one can make certificates that the other's clients believe",
+        WORKSTATION,
+        Way::Probes(authority),
+        Injection::ForeignServer,
+    ),
+    class(
+        ClassId::C6,
+        "identity of the kubeconfig",
+        "a command that is meant for one is done to the other",
+        WORKSTATION,
+        Way::Fact(Fact::Identity),
+        Injection::SwappedContext,
+    ),
+    class(
+        ClassId::C7,
+        "etcd and kubelets",
+        "one reads or writes what is behind the other's API server: all secrets, every pod",
+        WORKSTATION,
+        Way::Probes(backends as Questions),
+        Injection::AnonymousKubelet,
+    ),
+    Class {
+        id: ClassId::C8,
+        title: "SSH keys",
+        means: "a key of one opens a machine of the other",
+        from: WORKSTATION,
+        towards: Towards::Instances,
+        way: Way::Probes(|_| Ok(Vec::new())),
+        container: Coverage::NotCovered(
+            "container nodes run no SSH server and nobody has a key for one (N11 asks at port 22)",
+        ),
+        injection: None,
+    },
+    class(
+        ClassId::C9,
+        "shared image store",
+        "root on a node of one changes the programs that run in the other",
+        WORKSTATION,
+        Way::Fact(Fact::Stores),
+        Injection::SharedStore,
+    ),
+    class(
+        ClassId::C10,
+        "secrets in files and logs",
+        "whoever gets the files of one has a key to the other",
+        WORKSTATION,
+        Way::Fact(Fact::Secrets),
+        Injection::LeakedSecret,
+    ),
+];
+
+fn api(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    Ok(vec![answered("https", at_api(scene.instance(), "/version", Credentials::None))])
+}
+
+fn at_api(target: &Subject, path: &str, credentials: Credentials) -> Ask {
+    https((target.api.into(), API_PORT), &target.api_name, path, credentials)
+}
+
+fn login(scene: &Scene<'_>, credentials: Credentials) -> Vec<Question> {
+    let ask = at_api(scene.instance(), KNOWN_ONLY, credentials);
+    vec![Question { protocol: "https", ask, proof: Proof::Login }]
+}
+
+fn client_certificate(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let own = scene.source;
+    Ok(login(scene, certificate(own, own.credentials.administrator.as_ref())?))
+}
+
+fn service_account(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let own = scene.source;
+    Ok(login(scene, token(own, own.credentials.service_account.as_ref(), "a service-account token to show")?))
+}
+
+fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let own = scene.source;
+    Ok(login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?))
+}
+
+/// Whether the source's authorities vouch for the target's servers. etcd wants to see a certificate of its own first.
+/// The other authorities have no server that could be asked: S2 compares their fingerprints.
+fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let (source, target) = (scene.source, scene.instance());
+    let only = |ask: Ask, pem: String| match ask {
+        Ask::Https { to, name, path, credentials, .. } => {
+            Ask::Https { to, name, path, credentials, authority: Some(pem) }
+        }
+        other => other,
+    };
+    let question = |protocol, ask| Question { protocol, ask, proof: Proof::Handshake };
+    let api = only(at_api(target, "/version", Credentials::None), pem(source, AuthorityRole::Cluster)?);
+    let mut questions = vec![question("API server", api)];
+    for node in control_planes(target) {
+        let shown = certificate(target, target.credentials.etcd.as_ref())?;
+        let etcd = https((node.address.into(), ETCD_PORT), &node.name, "/version", shown);
+        questions.push(question("etcd", only(etcd, pem(source, AuthorityRole::Etcd)?)));
+    }
+    Ok(questions)
+}
+
+fn pem(of: &Subject, role: AuthorityRole) -> Result<String, Lack> {
+    let found = of.authorities.iter().flatten().find(|authority| authority.role == role);
+    found.and_then(|authority| authority.pem.clone()).ok_or_else(|| lack(of, role.name()))
+}
+
+fn control_planes(of: &Subject) -> impl Iterator<Item = &NodeSubject> {
+    of.nodes.iter().filter(|node| node.role == Role::ControlPlane)
+}
+
+/// With the source's credentials and with none. The control of the latter shows the right ones: that nobody gets in
+/// without any says nothing of a path that is closed. Scheduler and controller manager listen on loopback (kubeadm);
+/// N11 asks at their ports.
+fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let (source, target) = (scene.source, scene.instance());
+    let etcd = certificate(source, source.credentials.etcd.as_ref())?;
+    let kubelet = certificate(source, source.credentials.administrator.as_ref())?;
+    let nobody = |shown: &Credentials| if scene.is_control() { shown.clone() } else { Credentials::None };
+    let ask = |protocol, node: &NodeSubject, port, path, shown: Credentials, proof| {
+        let ask = https((IpAddr::from(node.address), port), &node.name, path, shown);
+        Question { protocol, ask, proof }
+    };
+    let at_etcd = control_planes(target).flat_map(|node| {
+        [("etcd", etcd.clone()), ("etcd, anonymous", nobody(&etcd))]
+            .map(|(protocol, shown)| ask(protocol, node, ETCD_PORT, "/version", shown, Proof::Handshake))
+    });
+    let at_kubelet = target.nodes.iter().flat_map(|node| {
+        [("kubelet", kubelet.clone()), ("kubelet, anonymous", nobody(&kubelet))]
+            .map(|(protocol, shown)| ask(protocol, node, KUBELET_PORT, "/pods", shown, Proof::Login))
+    });
+    Ok(at_etcd.chain(at_kubelet).collect())
+}

@@ -1,0 +1,195 @@
+//! H: the workstation, and what both share of it, as a bridge.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use probe::{Ask, Sight};
+
+use crate::audit::subject::{TCP_PORT, UDP_PORT};
+use crate::audit::viewpoint::Stand;
+
+use super::questions::{SMALL, answered, ping, tcp, udp, witnessed};
+use super::{Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Scene, Towards, Way};
+
+const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
+const NODE: &[Stand] = &[Stand::Node];
+const WORKSTATION: &[Stand] = &[Stand::Workstation];
+
+const fn class(
+    id: ClassId,
+    title: &'static str,
+    means: &'static str,
+    (from, towards): (&'static [Stand], Towards),
+    way: Way,
+    injection: Injection,
+) -> Class {
+    Class { id, title, means, from, towards, way, container: Coverage::Covered, injection: Some(injection) }
+}
+
+const fn not_covered(id: ClassId, title: &'static str, means: &'static str, why: &'static str) -> Class {
+    Class {
+        id,
+        title,
+        means,
+        from: WORKSTATION,
+        towards: Towards::Instances,
+        way: Way::Probes(|_| Ok(Vec::new())),
+        container: Coverage::NotCovered(why),
+        injection: None,
+    }
+}
+
+pub(super) const CLASSES: &[Class] = &[
+    class(
+        ClassId::H1,
+        "weak host model",
+        "every address of the workstation answers on every link, the other clients' gateways included (RFC 1122, 3.3.4.2)",
+        (BOTH, Towards::Workstation),
+        Way::Probes(other_addresses),
+        Injection::WeakHost,
+    ),
+    class(
+        ClassId::H2,
+        "listeners of the workstation",
+        "a program that listens on 0.0.0.0 serves all clients, and is what two of them share",
+        (BOTH, Towards::Workstation),
+        Way::Probes(listeners),
+        Injection::OpenInput,
+    ),
+    class(
+        ClassId::H3,
+        "forwarded ports",
+        "a port of the workstation leads into the other, for whoever reaches the workstation",
+        (WORKSTATION, Towards::Instances),
+        Way::Fact(Fact::Forwards),
+        Injection::PublishPort,
+    ),
+    not_covered(
+        ClassId::H4,
+        "pivot by NAT",
+        "the network interface that a hypervisor adds for NAT leads to the workstation's own services",
+        "container nodes have no such interface; it comes with engines of virtual machines",
+    ),
+    class(
+        ClassId::H5,
+        "route_localnet",
+        "services that listen on 127.0.0.1 of the workstation can be reached from a client's link",
+        (WORKSTATION, Towards::Workstation),
+        Way::Fact(Fact::RouteLocalnet),
+        Injection::RouteLocalnet,
+    ),
+    class(
+        ClassId::H6,
+        "metadata addresses",
+        "a service with credentials of the machine answers at 169.254.169.254 (RFC 3927 addresses stay on a link)",
+        (BOTH, Towards::Nobody),
+        Way::Probes(metadata),
+        Injection::Metadata,
+    ),
+    class(
+        ClassId::H7,
+        "names of the other",
+        "one learns from name servers what the other has, and where",
+        (BOTH, Towards::Instances),
+        Way::Probes(names),
+        Injection::ForeignNames,
+    ),
+    class(
+        ClassId::H8,
+        "shared files and mounts",
+        "both see one folder: what one writes, the other reads",
+        (NODE, Towards::Instances),
+        Way::Look(Sight::Mounts),
+        Injection::SharedMount,
+    ),
+    class(
+        ClassId::H9,
+        "shared sockets",
+        "one holds the socket of a service that obeys for the other: a container engine, a runtime, libvirt",
+        (NODE, Towards::Instances),
+        Way::Look(Sight::Sockets),
+        Injection::SharedSocket,
+    ),
+    class(
+        ClassId::H10,
+        "visible processes",
+        "one sees the other's processes, with their arguments and environments, and can signal them",
+        (NODE, Towards::Instances),
+        Way::Look(Sight::Processes),
+        Injection::SharedProcess,
+    ),
+    not_covered(
+        ClassId::H11,
+        "exhausted resources",
+        "one fills memory, processors or disk, and the other's API server no longer answers",
+        "container nodes share the workstation's memory, processors and disk; the audit does not fill up a \
+         workstation in use to see who starves first",
+    ),
+    class(
+        ClassId::H12,
+        "duplicated identity",
+        "two machines count as one: for DHCP, for logs, for whoever trusts a host key",
+        (WORKSTATION, Towards::Instances),
+        Way::Fact(Fact::Machines),
+        Injection::SameMachineId,
+    ),
+];
+
+/// What to try at an address of the workstation, and at the own instance for the control.
+fn three(to: IpAddr) -> [Question; 3] {
+    [
+        witnessed("tcp", tcp(to, TCP_PORT)),
+        witnessed("udp", udp(to, UDP_PORT, SMALL)),
+        answered("icmp", ping(to)),
+    ]
+}
+
+/// Every address of the workstation but the gateway of the asking instance, which is H2's.
+fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let addresses: Vec<IpAddr> = match scene.target {
+        Asked::Instance(_) => scene.everywhere(),
+        Asked::Workstation => {
+            let all = scene.host.addresses.iter().map(|(_, address)| *address);
+            all.filter(|address| *address != scene.source.gateway && routable(address)).collect()
+        }
+    };
+    Ok(addresses.into_iter().flat_map(three).collect())
+}
+
+/// Link-local IPv6 has no meaning on another link, and loopback never leaves the asking system.
+fn routable(address: &IpAddr) -> bool {
+    let on_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    !on_link && !address.is_loopback()
+}
+
+/// The witness of the workstation, and every other program that listens on all addresses.
+fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    if let Asked::Instance(_) = scene.target {
+        let control = scene.everywhere().into_iter().flat_map(three);
+        let listener = scene.everywhere().into_iter().map(|to| answered("listeners", tcp(to, TCP_PORT)));
+        return Ok(control.chain(listener).collect());
+    }
+    let gateway = scene.source.gateway.into();
+    let others = scene.host.listeners.iter().map(|port| answered("listeners", tcp(gateway, *port)));
+    Ok(three(gateway).into_iter().chain(others).collect())
+}
+
+fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    if let Asked::Instance(_) = scene.target {
+        return Ok(scene.everywhere().into_iter().map(|to| witnessed("tcp", tcp(to, TCP_PORT))).collect());
+    }
+    let v4 = IpAddr::from(Ipv4Addr::new(169, 254, 169, 254));
+    let v6 = IpAddr::from(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
+    Ok([(v4, 80), (v4, TCP_PORT), (v6, 80)].map(|(to, port)| witnessed("tcp", tcp(to, port))).to_vec())
+}
+
+/// The other's name, asked of the own name server and of the other's. The name has no nonce: what exists only there
+/// is one name.
+fn names(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let (own, other) = (&scene.source.dns, &scene.instance().dns);
+    let ask =
+        |server: Ipv4Addr| Ask::Dns { server: SocketAddr::from((server, 53)), name: other.only_here.clone() };
+    Ok(vec![
+        Question { protocol: "own name server", ask: ask(own.server), proof: Proof::Address },
+        answered("the other's name server", ask(other.server)),
+    ])
+}

@@ -1,0 +1,122 @@
+//! L: what is on the same wire reaches each other without any route.
+//!
+//! Asked by root on the host network of each node, on the links as they are.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use probe::{Ask, Sight};
+
+use crate::audit::subject::UDP_PORT;
+use crate::audit::viewpoint::Stand;
+
+use super::questions::witnessed;
+use super::{Class, ClassId, Coverage, Injection, Lack, Proof, Question, Scene, Towards, Way};
+
+const NODE: &[Stand] = &[Stand::Node];
+
+const fn class(
+    id: ClassId,
+    title: &'static str,
+    means: &'static str,
+    way: Way,
+    injection: Injection,
+) -> Class {
+    let (from, towards, container) = (NODE, Towards::Instances, Coverage::Covered);
+    Class { id, title, means, from, towards, way, container, injection: Some(injection) }
+}
+
+pub(super) const CLASSES: &[Class] = &[
+    class(
+        ClassId::L1,
+        "shared link, ARP",
+        "both are on one Ethernet: each can speak to the other, and in its name",
+        Way::Probes(arp),
+        Injection::SharedBridge,
+    ),
+    class(
+        ClassId::L2,
+        "IPv6 neighbours and link-local addresses",
+        "both are on one link for IPv6, which is there even where nobody configured it (RFC 4862)",
+        Way::Probes(neighbours),
+        Injection::SharedIpv6,
+    ),
+    class(
+        ClassId::L3,
+        "multicast, mDNS, broadcast",
+        "one hears what the other announces to everybody",
+        Way::Probes(groups),
+        Injection::SharedGroups,
+    ),
+    class(
+        ClassId::L4,
+        "proxy ARP",
+        "somebody on the link answers for the other's addresses, and takes its traffic (RFC 1027)",
+        Way::Probes(proxy_arp),
+        Injection::ProxyArp,
+    ),
+    class(
+        ClassId::L5,
+        "an extra network interface",
+        "a node has a foot in the other's network",
+        Way::Look(Sight::Links),
+        Injection::ExtraLink,
+    ),
+    class(
+        ClassId::L6,
+        "rogue DHCP",
+        "one hears what the other asks of its DHCP server, and can answer first",
+        Way::Probes(dhcp),
+        Injection::SharedDhcp,
+    ),
+    class(
+        ClassId::L7,
+        "duplicate MAC address",
+        "as soon as the two meet on a link, one gets the other's frames",
+        Way::Look(Sight::Links),
+        Injection::SameMac,
+    ),
+];
+
+/// The asked nodes. Where there is no other, the gateway: its ARP answer comes over the link too.
+fn on_link(scene: &Scene<'_>) -> Vec<Ipv4Addr> {
+    let nodes: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
+    if nodes.is_empty() { vec![scene.instance().gateway] } else { nodes }
+}
+
+fn arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let ask = |target| witnessed("arp", Ask::Arp { target, link: None });
+    Ok(on_link(scene).into_iter().map(ask).collect())
+}
+
+fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let ask =
+        |target| Question { protocol: "arp", ask: Ask::Arp { target, link: None }, proof: Proof::AnyAnswer };
+    Ok(on_link(scene).into_iter().map(ask).collect())
+}
+
+fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let known = scene.nodes().filter_map(|node| node.link_local);
+    let solicit = |target| witnessed("neighbour", Ask::Neighbour { target, link: None });
+    let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1); // RFC 4291, section 2.7.1
+    Ok(known.map(solicit).chain([group("all nodes", everybody, UDP_PORT)]).collect())
+}
+
+fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    Ok(vec![
+        group("multicast", Ipv4Addr::new(224, 0, 0, 1), UDP_PORT), // RFC 1112: all systems
+        group("mdns", Ipv4Addr::new(224, 0, 0, 251), 5353),        // RFC 6762
+        group("broadcast", Ipv4Addr::BROADCAST, UDP_PORT),
+        group("directed broadcast", scene.instance().subnet.broadcast(), UDP_PORT),
+    ])
+}
+
+/// Datagrams where DHCP servers listen (RFC 2131, RFC 8415). A router advertisement takes the same way as
+/// [`neighbours`].
+fn dhcp(_: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+    Ok(vec![group("dhcp", Ipv4Addr::BROADCAST, 67), group("dhcpv6", servers, 547)])
+}
+
+fn group(protocol: &'static str, to: impl Into<std::net::IpAddr>, port: u16) -> Question {
+    witnessed(protocol, Ask::Group { to: SocketAddr::new(to.into(), port), link: None })
+}

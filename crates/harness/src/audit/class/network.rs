@@ -1,0 +1,241 @@
+//! N: what is routed, forwarded, translated or tunnelled from one to the other.
+//!
+//! Asked from the pod network as a workload would, and from each node by root with routes through the host.
+
+use std::net::{IpAddr, SocketAddr};
+
+use probe::{Ask, Overlay};
+
+use crate::audit::subject::{CLOSED_PORT, TCP_PORT, UDP_PORT};
+use crate::audit::viewpoint::Stand;
+
+use super::questions::{SMALL, ping, syn, tcp, udp, witnessed};
+use super::{Class, ClassId, Coverage, Injection, Lack, Question, Questions, Scene, Towards, Way};
+
+const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
+const ROUTED: &[Stand] = &[Stand::Routed];
+
+/// What the sweep of N11 tries: services of nodes, etcd, Cilium, kubelet and NodePorts.
+const SWEEP: &[(u16, u16)] = &[
+    (22, 22),
+    (53, 53),
+    (111, 111),
+    (179, 179),
+    (2379, 2380),
+    (4240, 4240),
+    (4244, 4244),
+    (6443, 6443),
+    (8472, 8472),
+    (9100, 9100),
+    (10250, 10250),
+    (10256, 10259),
+    (30000, 32767),
+];
+
+const fn class(
+    id: ClassId,
+    title: &'static str,
+    means: &'static str,
+    from: &'static [Stand],
+    ask: Questions,
+    injection: Injection,
+) -> Class {
+    let (towards, container) = (Towards::Instances, Coverage::Covered);
+    Class { id, title, means, from, towards, way: Way::Probes(ask), container, injection: Some(injection) }
+}
+
+pub(super) const CLASSES: &[Class] = &[
+    class(
+        ClassId::N1,
+        "ICMP",
+        "packets are forwarded between the two",
+        BOTH,
+        |scene| every(scene, |to| vec![("icmp", ping(to))]),
+        Injection::ForwardIcmp,
+    ),
+    Class {
+        id: ClassId::N2,
+        title: "routed IPv6",
+        means: "what is closed for IPv4 is open for IPv6",
+        from: ROUTED,
+        towards: Towards::Instances,
+        way: Way::Probes(|_| Ok(Vec::new())),
+        container: Coverage::NotCovered(
+            "container nodes have no IPv6 address but their link-local one, which no router forwards (L2 asks there)",
+        ),
+        injection: None,
+    },
+    class(
+        ClassId::N3,
+        "TCP, open port",
+        "a service of one can be used by the other",
+        BOTH,
+        |scene| every(scene, |to| vec![("tcp", tcp(to, TCP_PORT))]),
+        Injection::ForwardTcp,
+    ),
+    class(
+        ClassId::N4,
+        "TCP, closed port",
+        "packets arrive: only a missing listener stands between the two",
+        ROUTED,
+        |scene| every(scene, |to| syn(to, &[(CLOSED_PORT, CLOSED_PORT)]).map(|ask| ("tcp", ask))),
+        Injection::ForwardClosed,
+    ),
+    class(
+        ClassId::N5,
+        "UDP",
+        "datagrams are forwarded between the two",
+        BOTH,
+        |scene| every(scene, |to| vec![("udp", udp(to, UDP_PORT, SMALL))]),
+        Injection::ForwardUdp,
+    ),
+    class(
+        ClassId::N6,
+        "one way only",
+        "one can send to the other, which its own time-outs hide from the sender",
+        BOTH,
+        one_way,
+        Injection::ForwardOneWay,
+    ),
+    class(
+        ClassId::N7,
+        "other IP protocols",
+        "a filter that knows TCP, UDP and ICMP lets the rest through, tunnels included",
+        ROUTED,
+        raw,
+        Injection::ForwardRaw,
+    ),
+    class(
+        ClassId::N8,
+        "a flow opened before the rule",
+        "what was once open stays open for flows that exist",
+        BOTH,
+        |scene| every(scene, |to| vec![("tcp", held(to))]),
+        Injection::ForwardEstablished,
+    ),
+    class(
+        ClassId::N9,
+        "size-dependent paths",
+        "a filter that looks at small packets lets large ones or fragments through",
+        BOTH,
+        sizes,
+        Injection::ForwardLarge,
+    ),
+    class(
+        ClassId::N10,
+        "masqueraded source",
+        "the host speaks to one in its own name for the other",
+        BOTH,
+        |scene| every(scene, |to| vec![("udp", udp(to, UDP_PORT, SMALL)), ("tcp", tcp(to, TCP_PORT))]),
+        Injection::Masquerade,
+    ),
+    class(
+        ClassId::N11,
+        "port sweep",
+        "some port of a node can be reached: SSH, etcd, kubelet, an exporter, a NodePort",
+        ROUTED,
+        sweep,
+        Injection::ForwardPort,
+    ),
+    class(
+        ClassId::N12,
+        "overlay injection",
+        "a hand-made tunnel packet puts traffic straight into the other's pod network",
+        ROUTED,
+        overlay,
+        Injection::ForwardOverlay,
+    ),
+    class(
+        ClassId::N13,
+        "pod and service networks",
+        "the other's pods and services answer through its nodes or the host",
+        BOTH,
+        pods,
+        Injection::ForwardPods,
+    ),
+    class(
+        ClassId::N14,
+        "NodePorts",
+        "what the other publishes on its nodes is published to this one too",
+        BOTH,
+        node_ports,
+        Injection::ForwardNodePorts,
+    ),
+];
+
+/// The same at every node and at the witness's pod; nobody sees what is not witnessed there.
+fn every<A>(scene: &Scene<'_>, ask: impl Fn(IpAddr) -> A) -> Result<Vec<Question>, Lack>
+where
+    A: IntoIterator<Item = (&'static str, Ask)>,
+{
+    let asks = scene.everywhere().into_iter().flat_map(ask);
+    Ok(asks.map(|(protocol, ask)| witnessed(protocol, ask)).collect())
+}
+
+/// A SYN and a datagram, each with the nonce in its first packet: no answer is needed for the witness to see it.
+fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let ask = |to| syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| ("tcp", ask));
+    every(scene, |to| ask(to).into_iter().chain([("udp", udp(to, UDP_PORT, SMALL))]))
+}
+
+fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    const PROTOCOLS: [(&str, u8); 5] =
+        [("ipip", 4), ("gre", 47), ("esp", 50), ("sctp", 132), ("protocol 253", 253)]; // 253: RFC 3692
+    every(scene, |to| {
+        PROTOCOLS.into_iter().filter_map(move |(name, protocol)| match to {
+            IpAddr::V4(to) => Some((name, Ask::Raw { to, protocol })),
+            IpAddr::V6(_) => None,
+        })
+    })
+}
+
+fn held(to: IpAddr) -> Ask {
+    Ask::HeldTcp { to: SocketAddr::new(to, TCP_PORT), hold_ms: 1500 }
+}
+
+fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    every(scene, |to| {
+        vec![
+            ("small", udp(to, UDP_PORT, SMALL)),
+            ("1300 bytes", Ask::Ping { to, size: 1300, dont_fragment: true }),
+            ("fragments", udp(to, UDP_PORT, 4000)),
+        ]
+    })
+}
+
+fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let asks = scene.machines().into_iter().filter_map(|to| syn(to, SWEEP));
+    Ok(asks.map(|ask| witnessed("tcp", ask)).collect())
+}
+
+fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    const KINDS: [(&str, Overlay, u16); 3] = [
+        ("vxlan", Overlay::Vxlan, 4789),
+        ("vxlan 8472", Overlay::Vxlan, 8472),
+        ("geneve", Overlay::Geneve, 6081),
+    ];
+    let inner = scene.instance().pod.address;
+    let asks = scene.machines().into_iter().flat_map(|to| {
+        KINDS.map(|(name, overlay, port)| {
+            witnessed(name, Ask::Overlay { to: SocketAddr::new(to, port), overlay, inner })
+        })
+    });
+    Ok(asks.collect())
+}
+
+fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let pod = &scene.instance().pod;
+    Ok(vec![
+        witnessed("pod, tcp", tcp(pod.address.into(), TCP_PORT)),
+        witnessed("pod, udp", udp(pod.address.into(), UDP_PORT, SMALL)),
+        witnessed("service, tcp", tcp(pod.service.into(), TCP_PORT)),
+        witnessed("service, udp", udp(pod.service.into(), UDP_PORT, SMALL)),
+    ])
+}
+
+/// At every node, the asking one included: a NodePort leads to the pod wherever it is asked.
+fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let subject = scene.instance();
+    let ask = |address| witnessed("tcp", tcp(address, subject.pod.node_port));
+    Ok(subject.nodes.iter().map(|node| ask(node.address.into())).collect())
+}

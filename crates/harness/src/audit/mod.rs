@@ -1,0 +1,20 @@
+//! The isolation audit: proves, by traffic, that no instance reaches another.
+mod subject;
+mod viewpoint;
+mod verdict;
+mod class;
+mod cells;
+mod observed;
+
+pub use cells::{Barrier, Cell, CellWay, Plan, PlanError, Selection};
+pub use class::{
+    Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards,
+    UnknownClass, Way,
+};
+pub use observed::{Observed, Watch};
+pub use subject::{
+    After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
+    Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,
+};
+pub use verdict::{Judgement, Outcome, Verdict};
+pub use viewpoint::{Stand, Target, Viewpoint, WORKSTATION};

@@ -1,0 +1,122 @@
+//! What the audit knows of each instance and of the workstation: plain data, made by whoever runs it.
+//!
+//! A field that could not be found out is `None`, never empty: the judges take `None` for *inconclusive*, and
+//! nothing else. The next step is [`Plan`](super::Plan).
+
+mod credentials;
+mod host;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::Ipv4Net;
+use provisioner::plan::Role;
+use provisioner::spec::EngineKind;
+
+pub use credentials::{Authority, AuthorityRole, ClientCertificate, CredentialSet, Link, Secret};
+pub use host::{After, Destroyed, Host, Search};
+
+/// The port on which every witness answers TCP.
+pub const TCP_PORT: u16 = 7001;
+/// The port on which every witness answers UDP.
+pub const UDP_PORT: u16 = 7002;
+/// A TCP port on which nothing listens, on any node or pod.
+pub const CLOSED_PORT: u16 = 7009;
+
+/// One instance, as the audit sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Its name.
+    pub name: String,
+    /// What made its nodes.
+    pub engine: EngineKind,
+    /// The host network.
+    pub subnet: Ipv4Net,
+    /// The host's own address in it.
+    pub gateway: Ipv4Addr,
+    /// Where its pods get their addresses.
+    pub pod_cidr: Ipv4Net,
+    /// Where its services get theirs.
+    pub service_cidr: Ipv4Net,
+    /// Its nodes, the first control plane first. Each has a witness on its own network.
+    pub nodes: Vec<NodeSubject>,
+    /// Its witness on the pod network. Probers on the pod network run on the same node.
+    pub pod: PodWitness,
+    /// Its name server.
+    pub dns: DnsSubject,
+    /// The address of its API server.
+    pub api: Ipv4Addr,
+    /// The name of its API server, `api.acme.lab`.
+    pub api_name: String,
+    /// What opens its doors.
+    pub credentials: CredentialSet,
+    /// Who vouches for it.
+    pub authorities: Option<Vec<Authority>>,
+    /// Its identity, link for link: what was recorded when it came up, and what was found now.
+    pub identity: Option<Vec<Link>>,
+    /// Files of its image stores, of all its nodes: `<device>:<inode> <path>`, writable ones only.
+    pub store: Option<Vec<String>>,
+    /// What was found of *other* instances' secrets in its files, logs and snapshots.
+    pub search: Option<Search>,
+}
+
+/// A node, and the witness on its own network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSubject {
+    /// Its name, `acme-cp-1`.
+    pub name: String,
+    /// What it does in the cluster.
+    pub role: Role,
+    /// Its address in the host network.
+    pub address: Ipv4Addr,
+    /// Its IPv6 link-local address, if it has one.
+    pub link_local: Option<Ipv6Addr>,
+    /// The identity of its witness, unique among all witnesses of a run.
+    pub witness: String,
+    /// What must be its own; nothing when it could not be read.
+    pub machine: Option<Machine>,
+}
+
+/// What tells a machine from all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// `/etc/machine-id`.
+    pub machine_id: String,
+    /// The UID that Kubernetes gave to the node.
+    pub node_uid: String,
+    /// Fingerprints of its SSH host keys; a machine without an SSH server has none.
+    pub host_keys: Vec<String>,
+}
+
+/// The witness on the pod network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodWitness {
+    /// Its identity, unique among all witnesses of a run.
+    pub witness: String,
+    /// The node on which it runs.
+    pub node: String,
+    /// Its pod's address.
+    pub address: Ipv4Addr,
+    /// The cluster IP of its service, on [`TCP_PORT`] and [`UDP_PORT`].
+    pub service: Ipv4Addr,
+    /// The NodePort of its service, TCP.
+    pub node_port: u16,
+}
+
+/// An instance's name server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSubject {
+    /// Its address in the cluster.
+    pub server: Ipv4Addr,
+    /// The suffix outside of the cluster, `acme.lab`.
+    pub suffix: String,
+    /// A name that exists in this instance's name server and nowhere else.
+    pub only_here: String,
+}
+
+impl Subject {
+    /// The identities of all its witnesses.
+    pub fn witnesses(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.nodes.iter().map(|node| node.witness.as_str());
+        nodes.chain([self.pod.witness.as_str()])
+    }
+}
