@@ -5,6 +5,7 @@ mod verdict;
 mod class;
 mod cells;
 mod observed;
+mod run;
 
 pub use cells::{Barrier, Cell, CellWay, Plan, PlanError, Selection};
 pub use class::{
@@ -12,6 +13,7 @@ pub use class::{
     UnknownClass, Way,
 };
 pub use observed::{Observed, Watch};
+pub use run::{Stage, StageError};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
     Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,
