@@ -5,12 +5,16 @@ mod verdict;
 mod class;
 mod cells;
 mod observed;
+mod judge;
+#[cfg(test)]
+mod sample;
 
 pub use cells::{Barrier, Cell, CellWay, Plan, PlanError, Selection};
 pub use class::{
     Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards,
     UnknownClass, Way,
 };
+pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Watch};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
