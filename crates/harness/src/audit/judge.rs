@@ -24,6 +24,7 @@ use super::viewpoint::{Target, Viewpoint};
 
 pub use evidence::{Evidence, Party, Sent, WitnessState};
 pub use probes::judge;
+pub(super) use probes::words;
 
 /// What was planned and what came of it, with indices.
 pub(super) struct Run<'a> {

@@ -6,6 +6,7 @@ mod class;
 mod cells;
 mod observed;
 mod judge;
+mod report;
 #[cfg(test)]
 mod sample;
 
@@ -16,6 +17,10 @@ pub use class::{
 };
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Watch};
+pub use report::{
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, ProbeReport,
+    Report, VERSION, WitnessReport, accepted_on,
+};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
     Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,

@@ -11,6 +11,7 @@ use super::evidence::Sent;
 use crate::audit::class::Proof;
 use crate::audit::verdict::Judgement;
 
+pub(in crate::audit) use sender::words;
 use sender::{Heard, heard};
 
 /// The verdict of a cell that was asked by probes.
