@@ -6,13 +6,22 @@ mod class;
 mod cells;
 mod observed;
 mod run;
+mod judge;
+mod report;
+#[cfg(test)]
+mod sample;
 
 pub use cells::{Barrier, Cell, CellWay, Plan, PlanError, Selection};
 pub use class::{
     Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards,
     UnknownClass, Way,
 };
+pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Watch};
+pub use report::{
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, ProbeReport,
+    Report, VERSION, WitnessReport, accepted_on,
+};
 pub use run::{Stage, StageError};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,

@@ -7,7 +7,7 @@ use probe::{Ask, Nonce, Probe, Sight};
 use super::{Barrier, CellWay, places};
 use crate::audit::class::{Asked, Class, ClassId, Lack, Proof, Scene, Towards, Way};
 use crate::audit::subject::{Host, Subject, UDP_PORT};
-use crate::audit::viewpoint::Viewpoint;
+use crate::audit::viewpoint::{Viewpoint, WORKSTATION};
 
 /// By protocol: what is proven how, and by which probes.
 type Planned = BTreeMap<&'static str, (Proof, Vec<Nonce>)>;
@@ -59,7 +59,16 @@ impl<'a> Asks<'a> {
         let ways = cross.into_iter().map(|(protocol, (proof, cross))| {
             let control = nonces(&control, protocol);
             let own = own.as_ref().map(|own| nonces(own, protocol));
-            (protocol, CellWay::Probes { proof, cross, control, own })
+            let lacking = match (&control, &own) {
+                (control, _) if control.is_empty() => Some(source.name.as_str()),
+                (_, Some(own)) if own.is_empty() => Some(other.map_or(WORKSTATION, |other| &other.name)),
+                _ => None,
+            };
+            let way = match lacking {
+                Some(name) => CellWay::NotCovered(format!("'{name}' has nothing that could be its control")),
+                None => CellWay::Probes { proof, cross, control, own },
+            };
+            (protocol, way)
         });
         Ok(ways.collect())
     }

@@ -95,7 +95,12 @@ fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 }
 
 fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    let known = scene.nodes().filter_map(|node| node.link_local);
+    // Where there is no other node, the witness sees the question itself on the link.
+    let mut nodes: Vec<_> = scene.nodes().collect();
+    if nodes.is_empty() {
+        nodes.extend(&scene.instance().nodes);
+    }
+    let known = nodes.into_iter().filter_map(|node| node.link_local);
     let solicit = |target| witnessed("neighbour", Ask::Neighbour { target, link: None });
     let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1); // RFC 4291, section 2.7.1
     Ok(known.map(solicit).chain([group("all nodes", everybody, UDP_PORT)]).collect())

@@ -21,7 +21,7 @@ pub struct Host {
     pub forwards: Option<Vec<(SocketAddr, SocketAddr)>>,
     /// Kernel settings by key, `net.ipv4.conf.all.route_localnet`.
     pub settings: BTreeMap<String, String>,
-    /// The host's own routes and networks, with what has them: `eth0`.
+    /// The host's networks and routes for something else than instances, with what has them: `eth0`.
     pub networks: Option<Vec<(String, Ipv4Net)>>,
     /// What the registry and the engine disagree about, in words.
     pub disagreements: Option<Vec<String>>,

@@ -1,0 +1,193 @@
+//! From what a run brought back to a verdict for each cell.
+//!
+//! A pass cannot be an accident: *isolated* is what is left when every condition was seen to hold, one by one, and
+//! whatever is missing ends as *inconclusive*. Four kinds of judges, each pure and small: [`probes`] weighs answers
+//! against witnesses, [`look`] compares what two sides see, [`facts`] and [`structure`] compare what is known.
+//! Next: [`report`](super::report).
+
+mod evidence;
+mod probes;
+mod look;
+mod facts;
+mod structure;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use probe::{Answer, Nonce, Probe};
+
+use super::cells::{Cell, CellWay, Plan};
+use super::observed::Observed;
+use super::subject::Subject;
+use super::verdict::Judgement;
+use super::viewpoint::{Target, Viewpoint};
+
+pub use evidence::{Evidence, Party, Sent, WitnessState};
+pub use probes::judge;
+pub(super) use probes::words;
+
+/// What was planned and what came of it, with indices.
+pub(super) struct Run<'a> {
+    plan: &'a Plan,
+    observed: &'a Observed,
+    probes: BTreeMap<&'a Nonce, (&'a Viewpoint, &'a Probe)>,
+    arrivals: BTreeMap<&'a Nonce, Vec<(&'a str, &'a probe::Arrival)>>,
+    owners: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(plan: &'a Plan, observed: &'a Observed) -> Self {
+        let sent = plan.batches.iter().flat_map(|(viewpoint, batch)| {
+            batch.probes.iter().map(move |probe| (&probe.nonce, (viewpoint, probe)))
+        });
+        let mut arrivals: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (witness, watch) in &observed.watches {
+            for arrival in &watch.arrivals {
+                arrivals.entry(&arrival.nonce).or_default().push((witness.as_str(), arrival));
+            }
+        }
+        let owners = plan
+            .subjects
+            .iter()
+            .flat_map(|subject| subject.witnesses().map(move |witness| (witness, subject.name.as_str())));
+        let host = (plan.host.witness.as_str(), Target::Workstation);
+        Self {
+            probes: sent.collect(),
+            owners: owners.chain([(host.0, super::WORKSTATION)]).collect(),
+            arrivals,
+            plan,
+            observed,
+        }
+    }
+
+    /// The verdict of a cell, with all that it rests on where it was a matter of probes.
+    pub(super) fn judge(&self, cell: &Cell) -> (Judgement, Option<Evidence>) {
+        match &cell.way {
+            CellWay::NotCovered(why) => (Judgement::not_covered(why), None),
+            CellWay::Fact(fact) => {
+                let source = self.plan.subject(&cell.source);
+                let target = self.plan.subject(cell.target.name());
+                let Some(source) = source else {
+                    return (Judgement::inconclusive("the asking instance is unknown"), None);
+                };
+                let known = facts::Known { source, target, plan: self.plan, after: &self.observed.after };
+                (facts::judge(*fact, &known), None)
+            }
+            CellWay::Look { here, there, .. } => {
+                let judgement = look::judge(&look::Looks {
+                    class: cell.class,
+                    here: self.observed.answers.get(here),
+                    there: there.iter().map(|nonce| self.observed.answers.get(nonce)).collect(),
+                    networks: self.plan.subject(cell.target.name()).map(networks).unwrap_or_default(),
+                });
+                let sides = [here].into_iter().chain(there);
+                (judgement, Some(self.evidence(cell, None, sides, &[], None)))
+            }
+            CellWay::Probes { proof, cross, control, own } => {
+                let evidence = self.evidence(cell, Some(*proof), cross, control, own.as_deref());
+                (judge(&evidence), Some(evidence))
+            }
+        }
+    }
+
+    fn evidence<'n>(
+        &self,
+        cell: &Cell,
+        proof: Option<super::Proof>,
+        cross: impl IntoIterator<Item = &'n Nonce>,
+        control: &[Nonce],
+        own: Option<&[Nonce]>,
+    ) -> Evidence {
+        let all = |nonces: &[Nonce]| nonces.iter().map(|nonce| self.sent(nonce)).collect::<Vec<_>>();
+        Evidence {
+            proof: proof.unwrap_or(super::Proof::Answer),
+            source: self.party(&cell.source),
+            target: self.party(cell.target.name()),
+            cross: cross.into_iter().map(|nonce| self.sent(nonce)).collect(),
+            control: all(control),
+            own: own.map(all),
+            witnesses: self.states(cell.target.name()),
+        }
+    }
+
+    /// A planned probe, what came of it, and where it arrived. One that is not in the plan was never sent.
+    fn sent(&self, nonce: &Nonce) -> Sent {
+        let planned = self.probes.get(nonce);
+        let from = planned.map(|(viewpoint, _)| (*viewpoint).clone());
+        let broken = from.as_ref().and_then(|viewpoint| self.observed.broken.get(viewpoint));
+        let arrivals = self.arrivals.get(nonce).into_iter().flatten().map(|(witness, arrival)| {
+            let owner = self.owners.get(witness).copied().unwrap_or("nobody");
+            (owner.to_owned(), (*witness).to_owned(), (*arrival).clone())
+        });
+        Sent {
+            nonce: nonce.clone(),
+            ask: planned.map(|(_, probe)| probe.ask.clone()),
+            beside: from.as_ref().and_then(|viewpoint| self.beside(viewpoint)),
+            command: from.as_ref().and_then(|viewpoint| self.observed.commands.get(viewpoint)).cloned(),
+            from,
+            answer: self.observed.answers.get(nonce).cloned(),
+            broken: broken.cloned(),
+            arrivals: arrivals.collect(),
+        }
+    }
+
+    /// The witness of the node that asks, if there are others.
+    fn beside(&self, viewpoint: &Viewpoint) -> Option<String> {
+        let Viewpoint::Node { instance, node, .. } = viewpoint else { return None };
+        let subject = self.plan.subject(instance).filter(|subject| subject.nodes.len() > 1)?;
+        let here = subject.nodes.iter().find(|here| here.name == *node)?;
+        Some(here.witness.clone())
+    }
+
+    fn party(&self, name: &str) -> Party {
+        let (addresses, witnesses): (Vec<IpAddr>, Vec<String>) = match self.plan.subject(name) {
+            Some(subject) => (addresses(subject), subject.witnesses().map(str::to_owned).collect()),
+            None => {
+                let all = self.plan.host.addresses.iter().map(|(_, address)| *address);
+                (all.collect(), vec![self.plan.host.witness.clone()])
+            }
+        };
+        Party { name: name.to_owned(), addresses, witnesses }
+    }
+
+    fn states(&self, name: &str) -> Vec<WitnessState> {
+        let expected = self.party(name).witnesses.into_iter();
+        expected
+            .map(|witness| {
+                let doubt = match self.observed.watches.get(&witness) {
+                    None => Some("nothing was read from it".to_owned()),
+                    Some(watch) => watch.doubt(&self.barrier_of(&witness)),
+                };
+                WitnessState { witness, doubt }
+            })
+            .collect()
+    }
+
+    fn barrier_of(&self, witness: &str) -> BTreeSet<Nonce> {
+        let own = self.plan.barriers.iter().filter(|barrier| barrier.witness == witness);
+        own.map(|barrier| barrier.probe.nonce.clone()).collect()
+    }
+}
+
+/// What answers for an instance: nodes, pods, services. The gateway is the workstation's.
+fn addresses(of: &Subject) -> Vec<IpAddr> {
+    let nodes = of.nodes.iter().flat_map(|node| {
+        let link_local = node.link_local.map(IpAddr::from);
+        [Some(IpAddr::from(node.address)), link_local].into_iter().flatten()
+    });
+    let others = [of.pod.address, of.pod.service, of.dns.server, of.api].map(IpAddr::from);
+    nodes.chain(others).collect()
+}
+
+fn networks(of: &Subject) -> Vec<ipnet::Ipv4Net> {
+    vec![of.subnet, of.pod_cidr, of.service_cidr]
+}
+
+/// The answer's outcome, if it is one that a prober really sent.
+fn outcome(answer: Option<&Answer>) -> Result<&probe::Outcome, String> {
+    match answer.map(|answer| &answer.outcome) {
+        None => Err("the prober gave no answer for it".to_owned()),
+        Some(probe::Outcome::NotRun { why }) => Err(format!("it could not be tried: {why}")),
+        Some(outcome) => Ok(outcome),
+    }
+}

@@ -1,0 +1,193 @@
+//! Judges what needs no probe: what the host and the instances say about themselves.
+
+use std::collections::BTreeSet;
+
+use super::structure;
+use crate::audit::cells::Plan;
+use crate::audit::class::Fact;
+use crate::audit::subject::{After, Host, Link, Machine, Subject};
+use crate::audit::verdict::Judgement;
+
+/// All that a fact may be judged by.
+pub(super) struct Known<'a> {
+    pub(super) source: &'a Subject,
+    /// Nothing where the workstation is the target.
+    pub(super) target: Option<&'a Subject>,
+    pub(super) plan: &'a Plan,
+    pub(super) after: &'a After,
+}
+
+pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
+    let Known { source, plan, after, .. } = *known;
+    match (fact, known.target) {
+        (Fact::RouteLocalnet, _) => route_localnet(&plan.host),
+        (Fact::Left, _) => none_of(after.left.as_deref(), "left behind"),
+        (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "not as recorded"),
+        (_, None) => Judgement::inconclusive("the target is unknown"),
+        (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
+        (Fact::Machines, Some(target)) => machines(source, target),
+        (Fact::Identity, Some(target)) => identity(source, target),
+        (Fact::Stores, Some(target)) => stores(source, target),
+        (Fact::Secrets, Some(target)) => secrets(source, target),
+        (Fact::Inherited, Some(_)) => inherited(source, after),
+        (Fact::Destroyed, Some(target)) => destroyed(source, target, after),
+        (Fact::Networks, Some(target)) => structure::networks(source, target, &plan.host),
+        (Fact::Authorities, Some(target)) => structure::authorities(source, target),
+    }
+}
+
+/// A list that must be empty, and must have been read.
+fn none_of(list: Option<&[String]>, what: &str) -> Judgement {
+    match list {
+        None => Judgement::inconclusive(format!("nobody looked for what is {what}")),
+        Some([]) => Judgement::isolated(format!("nothing is {what}")),
+        Some(found) => Judgement::leak(format!("{what}: {}", found.join("; "))),
+    }
+}
+
+/// The setting of the host as a whole and of each of its links counts: the kernel takes the larger of both
+/// (ip-sysctl).
+fn route_localnet(host: &Host) -> Judgement {
+    let all = "net.ipv4.conf.all.route_localnet";
+    let mut links: BTreeSet<&str> = host.addresses.iter().map(|(link, _)| link.as_str()).collect();
+    links.remove("lo");
+    if links.is_empty() {
+        return Judgement::inconclusive("the workstation's links are unknown");
+    }
+    let keys = links.iter().map(|link| format!("net.ipv4.conf.{link}.route_localnet"));
+    for key in keys.chain([all.to_owned()]) {
+        match host.settings.get(&key).map(String::as_str) {
+            Some("0") => {}
+            Some(value) => return Judgement::leak(format!("{key} is {value}")),
+            None => return Judgement::inconclusive(format!("{key} was not read")),
+        }
+    }
+    Judgement::isolated(format!("route_localnet is 0 on all {} links", links.len()))
+}
+
+fn forwards(host: &Host, target: &Subject) -> Judgement {
+    let Some(forwards) = &host.forwards else {
+        return Judgement::inconclusive("the workstation's forwarded ports could not be read");
+    };
+    let inside = |address: &std::net::IpAddr| match address {
+        std::net::IpAddr::V4(address) => super::networks(target).iter().any(|net| net.contains(address)),
+        std::net::IpAddr::V6(_) => super::addresses(target).contains(address),
+    };
+    match forwards.iter().find(|(_, to)| inside(&to.ip())) {
+        Some((listen, to)) => Judgement::leak(format!("{listen} of the workstation leads to {to}")),
+        None => Judgement::isolated(format!("none of {} forwarded ports leads there", forwards.len())),
+    }
+}
+
+fn machines(source: &Subject, target: &Subject) -> Judgement {
+    let of = |subject: &Subject| -> Option<Vec<(String, Machine)>> {
+        let all = subject.nodes.iter().map(|node| Some((node.name.clone(), node.machine.clone()?)));
+        all.collect()
+    };
+    let (Some(ours), Some(theirs)) = (of(source), of(target)) else {
+        return Judgement::inconclusive("a node's machine id, UID or host keys could not be read");
+    };
+    for (node, machine) in &ours {
+        if machine.machine_id.is_empty() || machine.node_uid.is_empty() {
+            return Judgement::inconclusive(format!("{node} has no machine id or no UID"));
+        }
+        for (other, theirs) in &theirs {
+            let same = [
+                ("machine id", machine.machine_id == theirs.machine_id),
+                ("UID", machine.node_uid == theirs.node_uid),
+                ("host key", machine.host_keys.iter().any(|key| theirs.host_keys.contains(key))),
+            ];
+            if let Some((what, _)) = same.iter().find(|(_, same)| *same) {
+                return Judgement::leak(format!("{node} and {other} have the same {what}"));
+            }
+        }
+    }
+    Judgement::isolated(format!("{} and {} machines, all different", ours.len(), theirs.len()))
+}
+
+fn identity(source: &Subject, target: &Subject) -> Judgement {
+    let (Some(ours), Some(theirs)) = (&source.identity, &target.identity) else {
+        return Judgement::inconclusive("an identity was not recorded, or could not be read");
+    };
+    for what in ["context", "server", "authority", "UID"] {
+        let of = |links: &[Link]| links.iter().find(|link| link.what == what).cloned();
+        let (Some(own), Some(other)) = (of(ours), of(theirs)) else {
+            return Judgement::inconclusive(format!("the {what} was not recorded, or could not be read"));
+        };
+        if own.recorded.is_empty() || own.found.is_empty() || other.recorded.is_empty() {
+            return Judgement::inconclusive(format!("the {what} is empty"));
+        }
+        if own.found == other.recorded || own.recorded == other.recorded {
+            return Judgement::leak(format!(
+                "the {what} of '{}' is that of '{}': {}",
+                source.name, target.name, own.found
+            ));
+        }
+        if own.found != own.recorded {
+            let Link { found, recorded, .. } = own;
+            return Judgement::inconclusive(format!("the {what} is {found}, and {recorded} was recorded"));
+        }
+    }
+    Judgement::isolated("context, server, authority and UID are as recorded, and the other's are others")
+}
+
+fn stores(source: &Subject, target: &Subject) -> Judgement {
+    let (Some(ours), Some(theirs)) = (&source.store, &target.store) else {
+        return Judgement::inconclusive("an image store could not be read");
+    };
+    if ours.is_empty() || theirs.is_empty() {
+        return Judgement::inconclusive("an image store is empty: nothing could be compared");
+    }
+    let key = |line: &String| line.split_whitespace().next().map(str::to_owned);
+    let others: BTreeSet<String> = theirs.iter().filter_map(key).collect();
+    let mut shared = ours.iter().filter(|line| key(line).is_some_and(|key| others.contains(&key)));
+    match shared.next() {
+        Some(first) => Judgement::leak(format!("{} writable files are shared, {first}", shared.count() + 1)),
+        None => Judgement::isolated("no writable file of an image store is shared"),
+    }
+}
+
+fn secrets(source: &Subject, target: &Subject) -> Judgement {
+    match &source.search {
+        None => Judgement::inconclusive("nobody searched"),
+        Some(search) if !search.control_found => {
+            Judgement::inconclusive("the control failed: the search did not find a secret where it lies")
+        }
+        Some(search) => match search.found.iter().find(|(whose, _)| *whose == target.name) {
+            Some((_, place)) => Judgement::leak(format!("a secret of '{}' is in {place}", target.name)),
+            None => Judgement::isolated("the search found its control, and nothing of the other"),
+        },
+    }
+}
+
+fn inherited(source: &Subject, after: &After) -> Judgement {
+    match &after.destroyed {
+        Some(destroyed) if destroyed.instance == source.name => {
+            none_of(destroyed.inherited.as_deref(), "inherited from an instance that was destroyed")
+        }
+        _ => {
+            Judgement::not_covered(format!("'{}' was not destroyed and made again in this run", source.name))
+        }
+    }
+}
+
+fn destroyed(source: &Subject, target: &Subject, after: &After) -> Judgement {
+    let Some(destroyed) = after.destroyed.as_ref().filter(|destroyed| destroyed.instance == source.name)
+    else {
+        return Judgement::not_covered(format!("'{}' was not destroyed in this run", source.name));
+    };
+    match destroyed.others.get(&target.name).map(Vec::as_slice) {
+        None | Some([]) => {
+            Judgement::inconclusive(format!("nobody looked at '{}' before and after", target.name))
+        }
+        Some(links) => match links.iter().find(|link| link.recorded != link.found) {
+            Some(Link { what, recorded, found }) => {
+                Judgement::leak(format!("the {what} was {recorded} before, and is {found}"))
+            }
+            None => Judgement::isolated(format!("{} things compared, all as before", links.len())),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

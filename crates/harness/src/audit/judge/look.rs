@@ -1,0 +1,114 @@
+//! Compares what a node sees with what the nodes of the target see: what both see is shared.
+//!
+//! The first word of a line is what must not be on both sides: `<device>:<inode>` of a mount's root or of a socket,
+//! `pid:[<inode>]` of a process's namespace. Of a link, any MAC address and any address in it counts.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use probe::{Answer, Outcome};
+
+use super::outcome;
+use crate::audit::class::ClassId;
+use crate::audit::verdict::Judgement;
+
+/// What both sides saw.
+pub(super) struct Looks<'a> {
+    pub(super) class: ClassId,
+    pub(super) here: Option<&'a Answer>,
+    pub(super) there: Vec<Option<&'a Answer>>,
+    /// The target's networks.
+    pub(super) networks: Vec<Ipv4Net>,
+}
+
+/// How the names of links begin that a node of ours has: its own, those of pods, and the kernel's for tunnels that
+/// nobody uses.
+const LINKS: [&str; 14] = [
+    "lo", "eth0", "veth", "cni", "cilium", "lxc", "kube", "tunl0", "sit0", "gre", "erspan", "ip_vti", "ip6",
+    "dummy",
+];
+
+pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
+    let here = match lines(looks.here) {
+        Ok(lines) => lines,
+        Err(why) => return Judgement::inconclusive(format!("the look from the source failed: {why}")),
+    };
+    let there: Result<Vec<_>, _> = looks.there.iter().map(|answer| lines(*answer)).collect();
+    let there = match there {
+        Ok(sides) if !sides.is_empty() => sides.concat(),
+        Ok(_) => return Judgement::inconclusive("nobody looked from the target"),
+        Err(why) => return Judgement::inconclusive(format!("the look from the target failed: {why}")),
+    };
+    match looks.class {
+        ClassId::L5 => links(&here, &looks.networks),
+        ClassId::L7 => shared(&here, &there, macs),
+        _ => shared(&here, &there, first_word),
+    }
+}
+
+/// A side that sees nothing at all did not look: there is always a mount, a process, a link.
+fn lines(answer: Option<&Answer>) -> Result<Vec<String>, String> {
+    match outcome(answer)? {
+        Outcome::Seen { lines } if lines.is_empty() => Err("it saw nothing at all".to_owned()),
+        Outcome::Seen { lines } => Ok(lines.clone()),
+        _ => Err("the answer is none to this question".to_owned()),
+    }
+}
+
+fn shared(here: &[String], there: &[String], keys: fn(&str) -> Vec<String>) -> Judgement {
+    let of = |side: &[String]| side.iter().flat_map(|line| keys(line)).collect::<BTreeSet<_>>();
+    let (ours, theirs) = (of(here), of(there));
+    if ours.is_empty() || theirs.is_empty() {
+        return Judgement::inconclusive("nothing that could be compared was seen");
+    }
+    let both: Vec<&String> = ours.intersection(&theirs).collect();
+    let Some(first) = both.first() else {
+        return Judgement::isolated(format!(
+            "{} on one side, {} on the other, none on both",
+            ours.len(),
+            theirs.len()
+        ));
+    };
+    let shows = |line: &&String| keys(line).contains(first);
+    let line = here.iter().find(shows).map_or(first.as_str(), String::as_str);
+    Judgement::leak(format!("both see {line} ({} in common)", both.len()))
+}
+
+fn first_word(line: &str) -> Vec<String> {
+    let word = line.split_whitespace().next();
+    word.filter(|word| word.contains(':')).map(str::to_owned).into_iter().collect()
+}
+
+/// All MAC addresses of a line but that of loopback and that for everybody.
+fn macs(line: &str) -> Vec<String> {
+    let is_mac = |word: &&str| {
+        let parts: Vec<&str> = word.split(':').collect();
+        parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && u8::from_str_radix(part, 16).is_ok())
+    };
+    let words = line.split_whitespace().filter(is_mac).map(str::to_lowercase);
+    words.filter(|mac| !["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"].contains(&mac.as_str())).collect()
+}
+
+fn links(here: &[String], networks: &[Ipv4Net]) -> Judgement {
+    if networks.is_empty() {
+        return Judgement::inconclusive("the target's networks are unknown");
+    }
+    for line in here {
+        let words = line.split_whitespace();
+        let addresses = words.filter_map(|word| word.split('/').next()?.parse::<Ipv4Addr>().ok());
+        for address in addresses {
+            if let Some(network) = networks.iter().find(|network| network.contains(&address)) {
+                return Judgement::leak(format!("a link has {address}, which is in {network}: {line}"));
+            }
+        }
+    }
+    let unknown = here.iter().find(|line| !LINKS.iter().any(|name| line.starts_with(name)));
+    match unknown {
+        Some(line) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {line}")),
+        None => Judgement::isolated(format!("{} links, all of them its own", here.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Weighs what the sender says against what the target's witnesses saw.
+//!
+//! In this order: a nonce that arrived is a leak, whatever the sender says. An answer that only the target can give
+//! is a leak. Then the controls must have held, then the witnesses must have been there, then the sender must really
+//! have asked. Only what passes all of this is isolated.
+
+mod sender;
+
+use super::Evidence;
+use super::evidence::Sent;
+use crate::audit::class::Proof;
+use crate::audit::verdict::Judgement;
+
+pub(in crate::audit) use sender::words;
+use sender::{Heard, heard};
+
+/// The verdict of a cell that was asked by probes.
+pub fn judge(evidence: &Evidence) -> Judgement {
+    let Evidence { proof, source, target, cross, .. } = evidence;
+    if let Some(why) = cross.iter().find_map(|sent| arrived(sent, &source.name, &target.name)) {
+        return Judgement::leak(why);
+    }
+    let heard: Vec<Heard> = cross.iter().map(|sent| heard(*proof, sent, source, target)).collect();
+    if let Some(why) = heard.iter().find_map(Heard::reached) {
+        return Judgement::leak(why);
+    }
+    let doubt = control(evidence)
+        .or_else(|| own(evidence))
+        .or_else(|| witnesses(evidence))
+        .or_else(|| cross.is_empty().then(|| "nothing was asked".to_owned()))
+        .or_else(|| heard.iter().find_map(Heard::unknown).map(str::to_owned));
+    match doubt {
+        Some(why) => Judgement::inconclusive(why),
+        None => Judgement::isolated(match proof {
+            Proof::Witnessed => "the controls answered; no answer came, and no witness of the target saw it",
+            Proof::Answer | Proof::AnyAnswer => "the controls answered, and nobody answered this",
+            Proof::Address => "the control has an address, and this name has none",
+            Proof::Login => "the own credentials are accepted, and these are refused (HTTP 401)",
+            Proof::Handshake => "the own handshake succeeds, and this one is refused",
+        }),
+    }
+}
+
+/// Where a nonce arrived that must not: anywhere but at home, where packet witnesses also see what is sent.
+fn arrived(sent: &Sent, source: &str, target: &str) -> Option<String> {
+    let (owner, witness, arrival) = sent.arrivals.iter().find(|(owner, ..)| owner != source)?;
+    let from = arrival.from.as_deref().map_or(String::new(), |from| format!(" from {from}"));
+    let to = if owner == target { String::new() } else { format!(", which is a witness of '{owner}'") };
+    Some(format!("{} arrived as {}{from} at witness {witness}{to}", sent.nonce, arrival.protocol))
+}
+
+/// Why the control proves nothing.
+fn control(evidence: &Evidence) -> Option<String> {
+    let Evidence { proof, source, control, .. } = evidence;
+    let fails = |sent: &Sent| {
+        let seen = *proof == Proof::Witnessed && sent.is_at(&source.name);
+        // In a control the source is the target.
+        (!seen).then(|| lacking(heard(*proof, sent, source, source))).flatten()
+    };
+    match control.as_slice() {
+        [] => Some("the control failed: there is none".to_owned()),
+        asked => asked.iter().find_map(|sent| {
+            fails(sent).map(|why| format!("the control failed: {} at '{}': {why}", sent.nonce, source.name))
+        }),
+    }
+}
+
+/// Why the target's own control proves nothing.
+fn own(evidence: &Evidence) -> Option<String> {
+    let Evidence { proof, target, own, .. } = evidence;
+    let fails = |sent: &Sent| match proof {
+        Proof::Witnessed => (!sent.is_at(&target.name)).then(|| "no witness saw it".to_owned()),
+        _ => lacking(heard(*proof, sent, target, target)),
+    };
+    match own.as_deref() {
+        None => None,
+        Some([]) => Some(format!("the control of '{}' failed: there is none", target.name)),
+        Some(asked) => asked.iter().find_map(|sent| {
+            fails(sent).map(|why| format!("the control of '{}' failed: {}: {why}", target.name, sent.nonce))
+        }),
+    }
+}
+
+/// What a control lacks.
+fn lacking(heard: Heard) -> Option<String> {
+    match heard {
+        Heard::Reached(_) => None,
+        Heard::Unknown(why) => Some(why),
+        Heard::Nothing(what) => Some(what),
+    }
+}
+
+/// Why the silence of the target's witnesses proves nothing.
+fn witnesses(evidence: &Evidence) -> Option<String> {
+    if evidence.proof != Proof::Witnessed {
+        return None;
+    }
+    if evidence.witnesses.is_empty() {
+        return Some(format!("'{}' has no witness", evidence.target.name));
+    }
+    let doubts = evidence.witnesses.iter();
+    doubts.filter_map(|state| Some(format!("witness {}: {}", state.witness, state.doubt.as_ref()?))).next()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use probe::{Answer, Arrival, Ask, Nonce, Outcome};
+
+use super::*;
+use crate::audit::judge::{Party, WitnessState};
+use crate::audit::verdict::Verdict;
+
+const SOURCE: &str = "192.168.60.10";
+const TARGET: &str = "192.168.61.10";
+const ROUTER: &str = "10.0.0.1";
+
+fn party(name: &str, address: &str) -> Party {
+    Party {
+        name: name.to_owned(),
+        addresses: vec![address.parse().expect("an address")],
+        witnesses: vec![format!("{name}-w")],
+    }
+}
+
+fn sent(number: u32, to: &str, outcome: Option<Outcome>, at: &[&str]) -> Sent {
+    let (nonce, to): (_, IpAddr) = (Nonce::new(1, number), to.parse().expect("an address"));
+    let arrival = |owner: &&str| {
+        let arrival = Arrival {
+            nonce: nonce.clone(),
+            at_us: 1,
+            link: None,
+            protocol: "tcp".to_owned(),
+            from: Some("a".to_owned()),
+            to: None,
+        };
+        ((*owner).to_owned(), format!("{owner}-w"), arrival)
+    };
+    Sent {
+        answer: outcome.map(|outcome| Answer { nonce: nonce.clone(), sent: 1, at_us: 1, outcome }),
+        ask: Some(Ask::Tcp { to: (to, 7001).into() }),
+        arrivals: at.iter().map(arrival).collect(),
+        from: None,
+        command: None,
+        broken: None,
+        beside: None,
+        nonce,
+    }
+}
+
+fn answered(identity: Option<&str>, from: Option<&str>, what: &str) -> Outcome {
+    let from = from.map(|from| from.parse().expect("an address"));
+    Outcome::Answered { identity: identity.map(str::to_owned), from, what: vec![what.to_owned()] }
+}
+
+fn refused(from: Option<&str>) -> Outcome {
+    Outcome::Refused {
+        from: from.map(|from| from.parse().expect("an address")),
+        what: vec!["RST".to_owned()],
+    }
+}
+
+fn hello(name: &str, address: &str) -> Outcome {
+    answered(Some(&format!("{name}-w")), Some(address), "hello")
+}
+
+/// What the sender says, and whether it leaves a way to *isolated*.
+fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
+    let why = || "no route".to_owned();
+    vec![
+        ("answered by the target's witness", Some(hello("b", TARGET)), false),
+        ("answered by one's own witness", Some(hello("a", SOURCE)), false),
+        ("answered by a third one's witness", Some(hello("c", ROUTER)), false),
+        ("answered from the target's address", Some(answered(None, Some(TARGET), "SYN-ACK")), false),
+        ("answered, from nobody knows where", Some(answered(None, None, "open")), false),
+        ("answered from another address", Some(answered(None, Some(ROUTER), "hm")), false),
+        ("refused by the target", Some(refused(Some(TARGET))), false),
+        ("refused by a router", Some(refused(Some(ROUTER))), true),
+        ("refused, nobody knows by whom", Some(refused(None)), false),
+        ("unreachable", Some(Outcome::Unreachable { why: why() }), true),
+        ("silent", Some(Outcome::Silent), true),
+        ("not run", Some(Outcome::NotRun { why: why() }), false),
+        ("seen, which answers nothing", Some(Outcome::Seen { lines: vec![why()] }), false),
+        ("no answer was read", None, false),
+    ]
+}
+
+/// The states of the witness, and whether its silence means something.
+const WITNESS: [(&str, bool, bool); 4] = [
+    ("saw nothing", false, true),
+    ("saw the nonce", true, true),
+    ("in doubt", false, false),
+    ("saw the nonce, in doubt", true, false),
+];
+
+/// Controls: the source's own, and the target's.
+const CONTROLS: [(&str, bool, bool); 4] = [
+    ("both controls hold", true, true),
+    ("the control fails", false, true),
+    ("the target's own control fails", true, false),
+    ("both controls fail", false, false),
+];
+
+fn evidence(control: bool, own: bool, outcome: Option<Outcome>, seen: bool, healthy: bool) -> Evidence {
+    let control = control.then(|| hello("a", SOURCE)).unwrap_or(Outcome::Silent);
+    let doubt = (!healthy).then(|| "it lost 3 packets".to_owned());
+    Evidence {
+        proof: Proof::Witnessed,
+        source: party("a", SOURCE),
+        target: party("b", TARGET),
+        cross: vec![sent(1, TARGET, outcome, if seen { &["b"] } else { &[] })],
+        control: vec![sent(2, SOURCE, Some(control), &[])],
+        own: Some(vec![sent(3, TARGET, Some(hello("b", TARGET)), if own { &["b"] } else { &[] })]),
+        witnesses: vec![WitnessState { witness: "b-w".to_owned(), doubt }],
+    }
+}
+
+/// Every combination there is, as a table; and *isolated* nowhere but where everything holds.
+#[test]
+fn isolated_is_only_what_every_condition_allows() {
+    let mut table = String::new();
+    for (controls, control, own) in CONTROLS {
+        writeln!(table, "\n{controls}").expect("a string");
+        write!(table, "  {:<36}", "").expect("a string");
+        let head: String = WITNESS.iter().map(|(name, ..)| format!("{name:<25}")).collect();
+        writeln!(table, "{}", head.trim_end()).expect("a string");
+        for (said, outcome, quiet) in outcomes() {
+            let mut row = format!("  {said:<36}");
+            for (_, seen, healthy) in WITNESS {
+                let verdict = judge(&evidence(control, own, outcome.clone(), seen, healthy)).verdict;
+                let all_hold = control && own && healthy && !seen && quiet;
+                assert_eq!(
+                    verdict == Verdict::Isolated,
+                    all_hold,
+                    "{controls}, {said}, seen {seen}, healthy {healthy}"
+                );
+                assert!(!seen || verdict == Verdict::Leak, "what arrived is a leak, whatever else: {said}");
+                write!(row, "{verdict:<25}").expect("a string");
+            }
+            writeln!(table, "{}", row.trim_end()).expect("a string");
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// Where no witness can see the nonce, its state changes nothing, and the answer alone decides.
+#[test]
+fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
+    let mut table = String::new();
+    let proofs = [Proof::Answer, Proof::AnyAnswer, Proof::Address, Proof::Login, Proof::Handshake];
+    let answers = [
+        ("an address", answered(None, Some(TARGET), "192.168.61.10")),
+        ("NXDOMAIN", answered(None, Some(TARGET), "NXDOMAIN")),
+        ("HTTP 200", answered(None, Some(TARGET), "HTTP 200")),
+        ("HTTP 401", answered(None, Some(TARGET), "HTTP 401")),
+        ("HTTP 403", answered(None, Some(TARGET), "HTTP 403")),
+        ("HTTP 500", answered(None, Some(TARGET), "HTTP 500")),
+        ("refused by it", refused(Some(TARGET))),
+        ("refused by a router", refused(Some(ROUTER))),
+        ("refused, by whom?", refused(None)),
+        ("silent", Outcome::Silent),
+        ("unreachable", Outcome::Unreachable { why: "no route".to_owned() }),
+        ("not run", Outcome::NotRun { why: "no program".to_owned() }),
+    ];
+    for proof in proofs {
+        writeln!(table, "{proof:?}").expect("a string");
+        for (said, outcome) in &answers {
+            let good = match proof {
+                Proof::Address => "192.168.60.10",
+                _ => "HTTP 200",
+            };
+            let good = |address| Some(answered(None, Some(address), good));
+            let mut cell = evidence(true, true, Some(outcome.clone()), false, false);
+            cell.proof = proof;
+            cell.control = vec![sent(2, SOURCE, good(SOURCE), &[])];
+            cell.own = Some(vec![sent(3, TARGET, good(TARGET), &[])]);
+            writeln!(table, "  {said:<22}{}", judge(&cell).verdict).expect("a string");
+            cell.control = Vec::new();
+            assert_ne!(judge(&cell).verdict, Verdict::Isolated, "without a control: {proof:?}, {said}");
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
+    let mut cell = evidence(true, true, Some(Outcome::Silent), false, true);
+    assert_eq!(judge(&cell).verdict, Verdict::Isolated);
+    cell.control.push(sent(4, SOURCE, None, &[]));
+    insta::assert_snapshot!(judge(&cell).why, @"");
+}
+
+#[test]
+fn what_the_witness_next_to_the_prober_sees_is_no_control() {
+    let mut cell = evidence(false, true, Some(Outcome::Silent), false, true);
+    cell.control =
+        vec![Sent { beside: Some("a-w".to_owned()), ..sent(2, SOURCE, Some(Outcome::Silent), &["a"]) }];
+    assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
+    cell.control[0].beside = None;
+    assert_eq!(judge(&cell).verdict, Verdict::Isolated);
+}
+
+#[test]
+fn nothing_asked_no_witness_nothing_sent_are_never_isolated() {
+    let whole = || evidence(true, true, Some(Outcome::Silent), false, true);
+    let empty = [
+        Evidence { cross: Vec::new(), ..whole() },
+        Evidence { control: Vec::new(), ..whole() },
+        Evidence { own: Some(Vec::new()), ..whole() },
+        Evidence { witnesses: Vec::new(), ..whole() },
+    ];
+    for cell in empty {
+        assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
+    }
+    let mut unsent = whole();
+    unsent.cross[0].answer.as_mut().expect("an answer").sent = 0;
+    assert_eq!(judge(&unsent).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_neighbour_may_answer_a_multicast_and_the_witness_decides() {
+    let mut cell = evidence(true, true, Some(hello("a", SOURCE)), false, true);
+    let to = "224.0.0.1:7002".parse().expect("an address");
+    cell.cross[0].ask = Some(Ask::Group { to, link: None });
+    assert_eq!(judge(&cell).verdict, Verdict::Isolated);
+    cell.cross[0] = sent(1, TARGET, Some(Outcome::Silent), &["c"]);
+    insta::assert_snapshot!(judge(&cell).why, @"");
+}

@@ -1,0 +1,68 @@
+//! What must hold before a single packet is sent.
+
+use ipnet::Ipv4Net;
+
+use crate::audit::subject::{AuthorityRole, Host, Subject};
+use crate::audit::verdict::Judgement;
+
+/// Every kind of network against every kind, and against what the host has for something else.
+pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judgement {
+    let kinds = |of: &Subject| {
+        let named = |kind: &str, net| (format!("{kind} of '{}'", of.name), net);
+        vec![
+            named("subnet", of.subnet),
+            named("pod CIDR", of.pod_cidr),
+            named("service CIDR", of.service_cidr),
+        ]
+    };
+    let Some(host) = &host.networks else {
+        return Judgement::inconclusive("the workstation's own networks could not be read");
+    };
+    let host = host.iter().map(|(name, net)| (format!("{name} of the workstation"), *net));
+    let others: Vec<_> = kinds(target).into_iter().chain(host).collect();
+    let ours = kinds(source);
+    for (place, (what, net)) in ours.iter().enumerate() {
+        let own = ours.iter().skip(place + 1);
+        if let Some((other, found)) = others.iter().chain(own).find(|(_, found)| overlap(*net, *found)) {
+            return Judgement::leak(format!("{what} ({net}) overlaps {other} ({found})"));
+        }
+    }
+    Judgement::isolated(format!("3 networks against {}, no overlap", others.len()))
+}
+
+fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
+    one.contains(&other.network()) || other.contains(&one.network())
+}
+
+/// Every certificate and key against every certificate and key: one that vouches for two things of two instances is
+/// as bad as one for the same thing.
+pub(super) fn authorities(source: &Subject, target: &Subject) -> Judgement {
+    let (Some(ours), Some(theirs)) = (&source.authorities, &target.authorities) else {
+        return Judgement::inconclusive("the authorities of an instance could not be read");
+    };
+    for (name, known) in [(&source.name, ours), (&target.name, theirs)] {
+        for role in AuthorityRole::ALL {
+            let found = known.iter().find(|authority| authority.role == role);
+            let whole = found.is_some_and(|authority| {
+                let certified = authority.certificate.as_ref().is_some_and(|print| !print.is_empty());
+                !authority.key.is_empty() && (certified || role == AuthorityRole::ServiceAccounts)
+            });
+            if !whole {
+                return Judgement::inconclusive(format!("the {} of '{name}' was not read", role.name()));
+            }
+        }
+    }
+    for own in ours {
+        for other in theirs {
+            let certificate = own.certificate.is_some() && own.certificate == other.certificate;
+            if certificate || own.key == other.key {
+                let (one, two) = (own.role.name(), other.role.name());
+                return Judgement::leak(format!("{one} of '{}' is {two} of '{}'", source.name, target.name));
+            }
+        }
+    }
+    Judgement::isolated(format!("{} and {} authorities, all distinct", ours.len(), theirs.len()))
+}
+
+#[cfg(test)]
+mod tests;

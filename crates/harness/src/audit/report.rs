@@ -1,0 +1,162 @@
+//! What a run means, for people and for programs: one value, many renderings.
+//!
+//! [`Report`] holds everything; the renderings are pure functions of it and decide nothing. Secrets never get this
+//! far: a probe is told in words, and credentials have none.
+
+mod model;
+mod tell;
+mod console;
+mod json;
+mod junit;
+mod tap;
+mod markdown;
+mod html;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use provisioner::spec::EngineKind;
+
+use super::cells::Plan;
+use super::class::{Class, ClassId};
+use super::judge::Run;
+use super::observed::Observed;
+use super::verdict::{Outcome, Verdict};
+use super::viewpoint::{Target, WORKSTATION};
+
+pub use model::{
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, PairReport, ProbeReport, Report,
+    VERSION, WitnessReport,
+};
+
+/// What every report says first: what no audit of packets can change.
+pub const KERNEL: &str = "The nodes of all instances are containers and share this workstation's kernel: a hole in \
+                          the kernel is a hole between all clients, whatever this report says. Only virtual \
+                          machines separate kernels.";
+
+/// Classes of which there is nothing to be had on an engine, with the reason: what a run accepts as not covered unless
+/// its caller wants otherwise. What there is, and is only not tried (H11), is not among them.
+pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
+    let of = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
+    if engine != EngineKind::Container {
+        return Vec::new();
+    }
+    vec![
+        of(ClassId::N2, "there is no routed IPv6 on container nodes"),
+        of(ClassId::H4, "there is no NAT interface on container nodes"),
+        of(ClassId::C8, "there are no SSH servers and no SSH keys on container nodes"),
+        of(ClassId::T2, "nothing was destroyed in this run"),
+        of(ClassId::T3, "nothing was destroyed in this run"),
+    ]
+}
+
+impl Report {
+    /// Judges every cell of a run.
+    pub fn of(
+        plan: &Plan,
+        observed: &Observed,
+        accepted: &[Acceptance],
+        (started, ended): (Timestamp, Timestamp),
+    ) -> Self {
+        let run = Run::new(plan, observed);
+        let cells: Vec<CellReport> = plan
+            .cells
+            .iter()
+            .map(|cell| {
+                let (judgement, evidence) = run.judge(cell);
+                let reason = accepted.iter().find(|acceptance| acceptance.class == cell.class);
+                let reason = reason.filter(|_| judgement.verdict == Verdict::NotCovered);
+                CellReport {
+                    class: cell.class,
+                    source: cell.source.clone(),
+                    target: cell.target.name().to_owned(),
+                    viewpoint: cell.viewpoint.to_string(),
+                    protocol: cell.protocol.clone(),
+                    verdict: judgement.verdict,
+                    why: judgement.why,
+                    accepted: reason.map(|acceptance| acceptance.reason.clone()),
+                    evidence: evidence.as_ref().map(tell::evidence),
+                }
+            })
+            .collect();
+        let outcome = Outcome::of(cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
+        let instances: Vec<String> = plan.subjects.iter().map(|subject| subject.name.clone()).collect();
+        let asked = Class::all().filter(|class| cells.iter().any(|cell| cell.class == class.id));
+        Self {
+            version: VERSION,
+            run: format!("{:08x}", plan.run),
+            started: started.to_string(),
+            ended: ended.to_string(),
+            outcome,
+            kernel: KERNEL.to_owned(),
+            pairs: pairs(&instances, &cells),
+            counts: Counts::of(&cells),
+            classes: asked.map(ClassReport::of).collect(),
+            accepted: accepted.to_vec(),
+            instances,
+            cells,
+        }
+    }
+
+    /// The cells of each class and pair, in the order of the classes.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<(ClassId, &str, &str), Vec<&CellReport>> = BTreeMap::new();
+        for cell in &self.cells {
+            groups.entry((cell.class, &cell.source, &cell.target)).or_default().push(cell);
+        }
+        groups
+            .into_iter()
+            .map(|((class, source, target), cells)| Group { class, source, target, cells })
+            .collect()
+    }
+
+    /// Demands that every instance is isolated from every other.
+    ///
+    /// # Panics
+    /// When one is not, or when nobody knows: with the matrix and the evidence of the worst cells.
+    #[track_caller]
+    pub fn assert_isolated(&self) {
+        if self.outcome == Outcome::Isolated {
+            return;
+        }
+        let worst = self.cells.iter().filter(|cell| cell.fails()).map(|cell| cell.verdict).max();
+        let cells = self.cells.iter().filter(|cell| cell.fails() && Some(cell.verdict) == worst);
+        let evidence: String = cells.take(WORST).map(|cell| format!("\n{}", tell::cell(cell))).collect();
+        panic!("the audit says {}:\n{}{evidence}", self.outcome, self.console(false));
+    }
+}
+
+/// How many cells an assertion shows with their evidence.
+const WORST: usize = 5;
+
+/// The worst verdict of each pair, and how many cells it has; a pair that was never asked has none.
+fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
+    let workstation = Target::Workstation;
+    let columns = instances.iter().map(String::as_str).chain([workstation.name()]);
+    let columns: Vec<&str> = columns.collect();
+    let pair = |source: &String, target: &str| {
+        let of = cells.iter().filter(|cell| cell.source == *source && cell.target == target);
+        let of: Vec<&CellReport> = of.collect();
+        let accepted = |cell: &&&CellReport| cell.accepted.is_none();
+        let verdict = of.iter().filter(accepted).map(|cell| cell.verdict).max();
+        PairReport {
+            source: source.clone(),
+            target: target.to_owned(),
+            verdict: verdict.or_else(|| of.first().map(|_| Verdict::NotCovered)),
+            counts: Counts::of(of),
+        }
+    };
+    let others =
+        |source: &String| columns.iter().filter(|target| *target != source).copied().collect::<Vec<_>>();
+    instances
+        .iter()
+        .flat_map(|source| others(source).into_iter().map(|target| pair(source, target)))
+        .collect()
+}
+
+/// The targets of a matrix, in its order.
+fn columns(report: &Report) -> Vec<&str> {
+    report.instances.iter().map(String::as_str).chain([WORKSTATION]).collect()
+}

@@ -1,0 +1,105 @@
+//! One HTML page with nothing around it: no script, no font, no picture, no network.
+
+use askama::Template;
+
+use super::model::{CellReport, Group, PairReport};
+use super::{Report, columns, tell};
+use crate::audit::class::Class;
+use crate::audit::verdict::{Outcome, Verdict};
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Page<'a> {
+    report: &'a Report,
+    columns: Vec<&'a str>,
+    pairs: Vec<Pair<'a>>,
+}
+
+/// A place of the matrix with what is behind it.
+struct Pair<'a> {
+    pair: &'a PairReport,
+    groups: Vec<Group<'a>>,
+}
+
+impl Report {
+    /// As one self-contained page.
+    ///
+    /// # Errors
+    /// None in practice: writing to memory does not fail.
+    pub fn html(&self) -> Result<String, askama::Error> {
+        let groups = self.groups();
+        let of = |pair: &PairReport| {
+            let own =
+                groups.iter().filter(|group| group.source == pair.source && group.target == pair.target);
+            let mut own: Vec<_> = own.cloned().collect();
+            // The worst first, in the order of the classes.
+            own.sort_by_key(|group| (!group.fails(), std::cmp::Reverse(group.verdict()), group.class));
+            own
+        };
+        let pairs = self.pairs.iter().filter(|pair| pair.verdict.is_some());
+        let pairs = pairs.map(|pair| Pair { pair, groups: of(pair) }).collect();
+        Page { report: self, columns: columns(self), pairs }.render()
+    }
+}
+
+impl Page<'_> {
+    fn pair(&self, source: &str, target: &str) -> Option<&PairReport> {
+        self.report.pairs.iter().find(|pair| pair.source == source && pair.target == target)
+    }
+
+    fn headline(&self) -> &'static str {
+        match self.report.outcome {
+            Outcome::Isolated => "No instance reaches another",
+            Outcome::Leak => "One instance reaches another",
+            Outcome::Inconclusive => "Isolation is not proven",
+        }
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self.report.outcome {
+            Outcome::Isolated => Verdict::Isolated.style(),
+            Outcome::Leak => Verdict::Leak.style(),
+            Outcome::Inconclusive => Verdict::Inconclusive.style(),
+        }
+    }
+
+    /// The worst first, each with the number of its cells.
+    fn verdicts(&self) -> impl Iterator<Item = (Verdict, usize)> {
+        Verdict::ALL.into_iter().rev().map(|verdict| (verdict, self.report.counts.with(verdict)))
+    }
+}
+
+fn class(group: &Group<'_>) -> &'static Class {
+    Class::of(group.class)
+}
+
+impl Verdict {
+    /// Its name in the style sheet.
+    fn style(self) -> &'static str {
+        match self {
+            Self::Isolated => "isolated",
+            Self::Leak => "leak",
+            Self::Inconclusive => "inconclusive",
+            Self::NotCovered => "not-covered",
+        }
+    }
+
+    /// A sign besides the colour, for those who do not see it.
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Isolated => "✓",
+            Self::Leak => "✗",
+            Self::Inconclusive => "?",
+            Self::NotCovered => "–",
+        }
+    }
+}
+
+fn sections(cell: &CellReport) -> Vec<(&'static str, &[super::ProbeReport])> {
+    cell.evidence.as_ref().map(tell::sections).unwrap_or_default()
+}
+
+/// The name of a pair as an anchor; names of instances are DNS labels.
+fn anchor(pair: &PairReport) -> String {
+    format!("{}.{}", pair.source, pair.target)
+}

@@ -1,0 +1,50 @@
+//! JUnit: a suite for each pair, a case for each class in it, the evidence in the failure's body.
+
+use quick_junit::{NonSuccessKind, ReportUuid, TestCase, TestCaseStatus, TestSuite};
+
+use super::model::Group;
+use super::{Report, tell};
+use crate::audit::class::Class;
+
+impl Report {
+    /// As JUnit XML. The class name is the class's id; what is not isolated and not accepted is a failure, so that
+    /// no reader takes it for a pass.
+    ///
+    /// # Errors
+    /// As of the writer.
+    pub fn junit(&self) -> Result<String, quick_junit::SerializeError> {
+        let mut report = quick_junit::Report::new(format!("isolation audit {}", self.run));
+        report.uuid = None::<ReportUuid>;
+        let groups = self.groups();
+        for pair in &self.pairs {
+            let of = |group: &&Group<'_>| group.source == pair.source && group.target == pair.target;
+            let mut suite = TestSuite::new(format!("{} → {}", pair.source, pair.target));
+            suite.add_test_cases(groups.iter().filter(of).map(case));
+            report.add_test_suite(suite);
+        }
+        report.to_string()
+    }
+}
+
+fn case(group: &Group<'_>) -> TestCase {
+    let verdict = group.verdict().name();
+    let why = group.worst().next().map_or("", |cell| cell.why.as_str());
+    let status = if group.fails() {
+        let cells = group.cells.iter().filter(|cell| cell.fails());
+        let body: Vec<String> = cells.map(|cell| tell::cell(cell)).collect();
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type(verdict).set_message(format!("{verdict}: {why}")).set_description(body.join("\n"));
+        status
+    } else if let Some(reason) = group.cells.iter().find_map(|cell| cell.accepted.as_ref()) {
+        let mut status = TestCaseStatus::skipped();
+        status.set_type(verdict).set_message(format!("accepted: {reason}"));
+        status
+    } else {
+        TestCaseStatus::success()
+    };
+    let title = Class::of(group.class).title;
+    let mut case =
+        TestCase::new(format!("{}: {title}, {} → {}", group.class, group.source, group.target), status);
+    case.set_classname(group.class.to_string());
+    case
+}

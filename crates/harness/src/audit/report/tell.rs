@@ -1,0 +1,136 @@
+//! Evidence in words. Nothing in here says what was shown to a server, only what kind of thing it was.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use probe::{Arrival, Ask, Credentials};
+
+use super::model::{CellReport, EvidenceReport, ProbeReport, WitnessReport};
+use crate::audit::judge::{Evidence, Sent, words};
+
+pub(super) fn evidence(evidence: &Evidence) -> EvidenceReport {
+    let all = |sent: &[Sent]| sent.iter().map(probe).collect();
+    let witness = |state: &crate::audit::judge::WitnessState| WitnessReport {
+        witness: state.witness.clone(),
+        doubt: state.doubt.clone(),
+    };
+    EvidenceReport {
+        question: all(&evidence.cross),
+        control: all(&evidence.control),
+        own: evidence.own.as_deref().map(all).unwrap_or_default(),
+        witnesses: evidence.witnesses.iter().map(witness).collect(),
+    }
+}
+
+fn probe(sent: &Sent) -> ProbeReport {
+    let arrivals = sent.arrivals.iter().map(|(owner, witness, arrival)| arrived(owner, witness, arrival));
+    let silence = sent.broken.clone().unwrap_or_else(|| "no answer was read from the prober".to_owned());
+    ProbeReport {
+        nonce: sent.nonce.to_string(),
+        from: sent.from.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string),
+        command: sent.command.clone(),
+        sent: sent.ask.as_ref().map_or_else(|| "nothing".to_owned(), ask),
+        at: sent.answer.as_ref().map(|answer| time(answer.at_us)),
+        packets: sent.answer.as_ref().map_or(0, |answer| answer.sent),
+        answer: sent.answer.as_ref().map_or(silence, |answer| words(&answer.outcome)),
+        arrivals: arrivals.collect(),
+    }
+}
+
+fn arrived(owner: &str, witness: &str, arrival: &Arrival) -> String {
+    let mut text = format!("{} at {witness} of '{owner}': {}", time(arrival.at_us), arrival.protocol);
+    for (word, value) in [("by", &arrival.link), ("from", &arrival.from), ("to", &arrival.to)] {
+        if let Some(value) = value {
+            let _ = write!(text, " {word} {value}");
+        }
+    }
+    text
+}
+
+fn time(us: u64) -> String {
+    let time = i64::try_from(us).ok().and_then(|us| Timestamp::from_microsecond(us).ok());
+    time.map_or_else(|| format!("{us} µs"), |time| time.to_string())
+}
+
+/// What was sent.
+fn ask(ask: &Ask) -> String {
+    let link = |link: &Option<String>| link.as_ref().map_or(String::new(), |link| format!(" by {link}"));
+    match ask {
+        Ask::Tcp { to } => format!("TCP connection to {to}"),
+        Ask::HeldTcp { to, hold_ms } => format!("TCP connection to {to}, used after {hold_ms} ms"),
+        Ask::Syn { to, ports } => {
+            let range = |(first, last): &(u16, u16)| match first == last {
+                true => first.to_string(),
+                false => format!("{first}-{last}"),
+            };
+            format!("SYN to {to}, ports {}", ports.iter().map(range).collect::<Vec<_>>().join(" "))
+        }
+        Ask::Udp { to, size } => format!("UDP datagram of {size} bytes to {to}"),
+        Ask::Ping { to, size, dont_fragment } => {
+            format!(
+                "ICMP echo of {size} bytes to {to}{}",
+                if *dont_fragment { ", not to be fragmented" } else { "" }
+            )
+        }
+        Ask::Arp { target, link: by } => format!("ARP request for {target}{}", link(by)),
+        Ask::Neighbour { target, link: by } => format!("neighbour solicitation for {target}{}", link(by)),
+        Ask::Group { to, link: by } => format!("UDP datagram to everybody at {to}{}", link(by)),
+        Ask::Raw { to, protocol } => format!("IP packet of protocol {protocol} to {to}"),
+        Ask::Overlay { to, overlay, inner } => format!("{overlay:?} packet to {to}, for {inner} inside"),
+        Ask::Dns { server, name } => format!("DNS question for {name} at {server}"),
+        Ask::Https { to, name, path, credentials, authority } => {
+            let shown = match credentials {
+                Credentials::None => "showing nothing",
+                Credentials::Certificate { .. } => "showing a client certificate",
+                Credentials::Token { .. } => "showing a token",
+            };
+            let only = if authority.is_some() { ", believing one authority" } else { "" };
+            format!("GET https://{name}{path} at {to}, {shown}{only}")
+        }
+        Ask::Unix { path } => format!("connection to the socket {path}"),
+        Ask::Look { at } => format!("look at {}", format!("{at:?}").to_lowercase()),
+    }
+}
+
+/// The name of a cell, as one line says it.
+pub(super) fn name(cell: &CellReport) -> String {
+    format!("{} {}, {} → {}", cell.class, cell.protocol, cell.viewpoint, cell.target)
+}
+
+/// A cell with all that it rests on, as plain text.
+pub(super) fn cell(cell: &CellReport) -> String {
+    let mut text = format!("{} {}\n  {}\n", cell.verdict, name(cell), cell.why);
+    if let Some(reason) = &cell.accepted {
+        let _ = writeln!(text, "  accepted: {reason}");
+    }
+    let Some(evidence) = &cell.evidence else { return text };
+    for (title, probes) in sections(evidence) {
+        let _ = writeln!(text, "  {title}:");
+        for probe in probes {
+            let at = probe.at.as_deref().unwrap_or("never");
+            let _ = writeln!(text, "    {} from {} at {at}: {}", probe.nonce, probe.from, probe.sent);
+            if let Some(command) = &probe.command {
+                let _ = writeln!(text, "      $ {command}");
+            }
+            let _ = writeln!(text, "      {} packets; {}", probe.packets, probe.answer);
+            for arrival in &probe.arrivals {
+                let _ = writeln!(text, "      arrived {arrival}");
+            }
+        }
+    }
+    for witness in &evidence.witnesses {
+        let state = witness.doubt.as_deref().unwrap_or("was there all the time, and saw its last probe");
+        let _ = writeln!(text, "  witness {}: {state}", witness.witness);
+    }
+    text
+}
+
+/// The parts of evidence that there are, with their names.
+pub(super) fn sections(evidence: &EvidenceReport) -> Vec<(&'static str, &[ProbeReport])> {
+    let all = [
+        ("question", evidence.question.as_slice()),
+        ("control", &evidence.control),
+        ("the target's own control", &evidence.own),
+    ];
+    all.into_iter().filter(|(_, probes)| !probes.is_empty()).collect()
+}

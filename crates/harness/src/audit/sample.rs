@@ -1,0 +1,194 @@
+//! Instances and runs that tests begin with: two sound instances, and a run in which everything went well.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
+use provisioner::plan::Role;
+use provisioner::spec::EngineKind;
+
+use super::cells::{CellWay, Plan};
+use super::class::Proof;
+use super::observed::{Observed, Watch};
+use super::subject::*;
+
+/// A sound instance: `192.168.<third>.0/24`, with this many workers.
+pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
+    let address = |number| Ipv4Addr::new(192, 168, third, number);
+    let node = |suffix: &str, role, number: u8| NodeSubject {
+        name: format!("{name}-{suffix}"),
+        role,
+        address: address(number),
+        link_local: Some(format!("fe80::{third}:{number}").parse().expect("an address")),
+        witness: format!("{name}-{suffix}/witness"),
+        machine: Some(Machine {
+            machine_id: format!("m-{name}-{suffix}"),
+            node_uid: format!("u-{name}-{suffix}"),
+            host_keys: Vec::new(),
+        }),
+    };
+    let nodes = (1..=workers).map(|i| node(&format!("w-{i}"), Role::Worker, 20 + i));
+    let nodes: Vec<_> = std::iter::once(node("cp-1", Role::ControlPlane, 10)).chain(nodes).collect();
+    let authority = |role: AuthorityRole| Authority {
+        role,
+        certificate: (role != AuthorityRole::ServiceAccounts).then(|| format!("cert {name} {}", role.name())),
+        key: format!("key {name} {}", role.name()),
+        pem: Some(format!("PEM {name} {}", role.name())),
+    };
+    let link = |what: &str| {
+        let value = format!("{what} of {name}");
+        Link { what: what.to_owned(), recorded: value.clone(), found: value }
+    };
+    let shown = || ClientCertificate { certificate: format!("CERT {name}"), key: Secret::new("hunter2") };
+    let net = |text: String| text.parse().expect("a network");
+    Subject {
+        name: name.to_owned(),
+        engine: EngineKind::Container,
+        subnet: net(format!("192.168.{third}.0/24")),
+        gateway: address(1),
+        pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
+        service_cidr: net(format!("10.{}.0.0/16", 36 + u16::from(third))),
+        pod: PodWitness {
+            witness: format!("{name}/pod-witness"),
+            node: nodes.last().expect("a node").name.clone(),
+            address: Ipv4Addr::new(10, 184 + third, 1, 5),
+            service: Ipv4Addr::new(10, 36 + third, 0, 99),
+            node_port: 30701,
+        },
+        dns: DnsSubject {
+            server: Ipv4Addr::new(10, 36 + third, 0, 10),
+            suffix: format!("{name}.lab"),
+            only_here: format!("only-{name}.audit.svc.cluster.local"),
+        },
+        api: address(10),
+        api_name: format!("api.{name}.lab"),
+        credentials: CredentialSet {
+            administrator: Some(shown()),
+            etcd: Some(shown()),
+            service_account: Some(Secret::new("hunter2")),
+            bootstrap: Some(Secret::new("hunter2")),
+        },
+        authorities: Some(AuthorityRole::ALL.map(authority).to_vec()),
+        identity: Some(["context", "server", "authority", "UID"].map(link).to_vec()),
+        store: Some(vec![format!("8:1:{third} /var/lib/containerd/blob")]),
+        search: Some(Search { control_found: true, found: Vec::new() }),
+        nodes,
+    }
+}
+
+/// A sound workstation.
+pub(crate) fn host() -> Host {
+    let addresses = [("eth0", "10.0.0.7"), ("hl-acme", "192.168.60.1"), ("hl-globex", "192.168.61.1")];
+    let key = |link: &str| (format!("net.ipv4.conf.{link}.route_localnet"), "0".to_owned());
+    Host {
+        addresses: addresses.map(|(link, ip)| (link.to_owned(), ip.parse().expect("an address"))).to_vec(),
+        witness: "workstation/witness".to_owned(),
+        listeners: vec![22],
+        forwards: Some(Vec::new()),
+        settings: ["all", "eth0", "hl-acme", "hl-globex"].map(key).into_iter().collect(),
+        networks: Some(vec![("eth0".to_owned(), "10.0.0.0/24".parse().expect("a network"))]),
+        disagreements: Some(Vec::new()),
+    }
+}
+
+/// acme with a worker, and globex with none.
+pub(crate) fn two() -> Vec<Subject> {
+    vec![subject("acme", 60, 1), subject("globex", 61, 0)]
+}
+
+/// What a run brings back in which every control answered, every witness was there, and nothing leaked.
+pub(crate) fn quiet(plan: &Plan) -> Observed {
+    let mut observed = Observed::default();
+    observed.after.left = Some(Vec::new());
+    for subject in &plan.subjects {
+        for witness in subject.witnesses() {
+            observed.watches.insert(witness.to_owned(), watch());
+        }
+    }
+    observed.watches.insert(plan.host.witness.clone(), watch());
+    for barrier in &plan.barriers {
+        arrive(&mut observed, &barrier.witness, &barrier.probe.nonce);
+    }
+    let asks: BTreeMap<_, _> = plan
+        .batches
+        .iter()
+        .flat_map(|(viewpoint, batch)| {
+            batch.probes.iter().map(move |probe| (&probe.nonce, (viewpoint, probe)))
+        })
+        .collect();
+    for (viewpoint, batch) in &plan.batches {
+        observed.commands.insert(viewpoint.clone(), "homelab-probe prober".to_owned());
+        for probe in &batch.probes {
+            let outcome = match &probe.ask {
+                Ask::Look { at } => Outcome::Seen { lines: vec![seen(*at, &viewpoint.to_string())] },
+                _ => Outcome::Silent,
+            };
+            say(&mut observed, &probe.nonce, outcome);
+        }
+    }
+    for cell in &plan.cells {
+        let CellWay::Probes { proof, cross, control, own } = &cell.way else { continue };
+        let refusal = match proof {
+            Proof::Login => Some(answered(None, "HTTP 401")),
+            Proof::Handshake => {
+                Some(Outcome::Refused { from: None, what: vec!["unknown certificate authority".to_owned()] })
+            }
+            Proof::Address => Some(answered(None, "NXDOMAIN")),
+            Proof::Witnessed | Proof::Answer | Proof::AnyAnswer => None,
+        };
+        for nonce in cross {
+            if let Some(refusal) = &refusal {
+                say(&mut observed, nonce, refusal.clone());
+            }
+        }
+        let controls = control.iter().map(|nonce| (nonce, &cell.source));
+        let target = cell.target.name().to_owned();
+        let owns = own.iter().flatten().map(|nonce| (nonce, &target));
+        for (nonce, of) in controls.chain(owns).collect::<Vec<_>>() {
+            let witness = plan.subject(of).map_or(&plan.host.witness, |of| &of.pod.witness).clone();
+            let outcome = match (proof, &asks[nonce].1.ask) {
+                (Proof::Address, _) => answered(None, "10.96.0.5"),
+                (Proof::Login | Proof::Handshake, _) | (_, Ask::Https { .. }) => answered(None, "HTTP 200"),
+                _ => answered(Some(&witness), "hello"),
+            };
+            say(&mut observed, nonce, outcome);
+            arrive(&mut observed, &witness, nonce);
+        }
+    }
+    observed
+}
+
+fn watch() -> Watch {
+    Watch { ready: true, alive: true, ..Watch::default() }
+}
+
+fn seen(at: Sight, viewpoint: &str) -> String {
+    let number = viewpoint.bytes().fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    match at {
+        Sight::Links => format!("eth0 02:00:00:00:00:{number:02x} 172.16.0.{number}/24"),
+        _ => format!("8:1:{number} {viewpoint}"),
+    }
+}
+
+pub(crate) fn answered(identity: Option<&str>, what: &str) -> Outcome {
+    Outcome::Answered { identity: identity.map(str::to_owned), from: None, what: vec![what.to_owned()] }
+}
+
+/// Makes a prober say this of a probe.
+pub(crate) fn say(observed: &mut Observed, nonce: &Nonce, outcome: Outcome) {
+    let answer = Answer { nonce: nonce.clone(), sent: 1, at_us: 1_795_000_000_000_000, outcome };
+    observed.answers.insert(nonce.clone(), answer);
+}
+
+/// Makes a witness see a nonce.
+pub(crate) fn arrive(observed: &mut Observed, witness: &str, nonce: &Nonce) {
+    let watch = observed.watches.get_mut(witness).expect("a witness of the plan");
+    watch.arrivals.push(Arrival {
+        nonce: nonce.clone(),
+        at_us: 1_795_000_000_000_450,
+        link: Some("eth0".to_owned()),
+        protocol: "tcp".to_owned(),
+        from: Some("192.168.60.10:40312".to_owned()),
+        to: None,
+    });
+}
