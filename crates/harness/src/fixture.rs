@@ -2,6 +2,7 @@
 
 use provisioner::Provisioner;
 
+use crate::audit::{self, AuditError, Report, Selection};
 use crate::builder::FixtureBuilder;
 use crate::cluster::TestCluster;
 
@@ -37,6 +38,22 @@ impl MultiClusterFixture {
     /// All clusters, in the order of the builder.
     pub fn clusters(&self) -> &[TestCluster] {
         &self.clusters
+    }
+
+    /// Audits the clusters: each against each other, in both directions, for every class of leak.
+    ///
+    /// # Errors
+    /// [`AuditError`]; a question that could not be asked is no error but a verdict.
+    pub async fn audit(&self) -> Result<Report, AuditError> {
+        self.audit_only(&Selection::default()).await
+    }
+
+    /// Audits the clusters for some classes or pairs only.
+    ///
+    /// # Errors
+    /// As [`MultiClusterFixture::audit`]; or the selection names what there is not.
+    pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
+        audit::audit(&self.provisioner, &self.clusters, selection).await
     }
 
     /// What made them: for tests of lifecycles.

@@ -237,7 +237,10 @@ impl Provisioner {
     }
 
     /// The host's networks, without those of links that the registry explains.
-    async fn host_networks(&self) -> Result<Vec<HostNetwork>, StageError> {
+    ///
+    /// # Errors
+    /// [`StageError`] when the registry cannot be read or the kernel cannot be asked.
+    pub async fn host_networks(&self) -> Result<Vec<HostNetwork>, StageError> {
         match self.host {
             #[cfg(feature = "simulated")]
             Host::None => Ok(Vec::new()),

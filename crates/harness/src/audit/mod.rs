@@ -22,7 +22,7 @@ pub use report::{
     Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, ProbeReport,
     Report, VERSION, WitnessReport, accepted_on,
 };
-pub use run::{Stage, StageError};
+pub use run::{AuditError, Stage, StageError, WorkstationError, audit};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
     Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,

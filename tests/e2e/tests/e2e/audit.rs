@@ -1,7 +1,7 @@
 //! The audit on real clusters: what it puts there works, and nothing of it stays.
 
 use anyhow::{Context, ensure};
-use harness::audit::{Stage, TCP_PORT, UDP_PORT, Watch};
+use harness::audit::{Selection, Stage, TCP_PORT, UDP_PORT, Watch};
 use harness::{MultiClusterFixture, TestCluster};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -99,4 +99,21 @@ fn arrived(watches: &[(String, Watch)], nonce: &Nonce) -> bool {
 async fn namespaces(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
     let all = Api::<Namespace>::all(cluster.client()).list(&ListParams::default()).await?;
     Ok(all.into_iter().filter_map(|namespace| namespace.metadata.name).collect())
+}
+
+/// The classes that are asked by traffic between pods, nodes and services.
+const BY_TRAFFIC: [&str; 6] = ["L1", "N1", "N3", "N4", "N5", "C6"];
+
+#[tokio::test]
+async fn two_clients_are_isolated_by_traffic_in_both_directions() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Multi).workers(1))
+        .cluster(ClusterSpec::new("globex").topology(Topology::Multi).workers(1))
+        .run(async |fx| {
+            let classes = BY_TRAFFIC.map(str::to_owned).to_vec();
+            let report = fx.audit_only(&Selection { classes, ..Selection::default() }).await?;
+            report.assert_isolated();
+            Ok(())
+        })
+        .await
 }

@@ -248,7 +248,7 @@ fn is_running(pod: &Pod) -> bool {
 }
 
 /// What a witness has said; a last line without an end is still being said.
-fn reports(log: &str) -> Result<Vec<Report>, String> {
+pub(super) fn reports(log: &str) -> Result<Vec<Report>, String> {
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))).collect()
 }
