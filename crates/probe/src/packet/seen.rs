@@ -49,7 +49,7 @@ fn of(packet: &LaxSlicedPacket<'_>) -> Seen {
         }
         None => return unknown(packet),
     };
-    // Only the first fragment has ports.
+    // Ports are those of a whole packet; of a fragment the addresses are enough.
     let ports = match &packet.transport {
         Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
         Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),

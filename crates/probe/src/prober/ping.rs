@@ -28,11 +28,13 @@ pub(super) async fn ask(
 ) -> io::Result<Outcome> {
     let scopes = match to {
         IpAddr::V6(to) if to.is_unicast_link_local() || to.is_multicast() => scopes(to)?,
-        _ => vec![SocketAddr::new(to, 0)],
+        _ => Vec::new(),
     };
-    let (wire, is_raw) = match scopes[..] {
-        [only] => open(|kind, protocol| Wire::towards(only, kind, Some(protocol)), to)?,
-        _ => open(|kind, protocol| Wire::open(Domain::IPV6, kind, Some(protocol)), to)?,
+    // Whoever answers to a group does so with an address of their own, which a connected socket would not hear.
+    let (wire, is_raw) = if scopes.is_empty() {
+        open(|kind, protocol| Wire::towards(SocketAddr::new(to, 0), kind, Some(protocol)), to)?
+    } else {
+        open(|kind, protocol| Wire::open(Domain::IPV6, kind, Some(protocol)), to)?
     };
     match (to, dont_fragment) {
         // PROBE: marked DF, and no memory of a path's MTU keeps it back (ip(7)).
@@ -43,17 +45,8 @@ pub(super) async fn ask(
     }
     let data = filled(&attempt.nonce, size);
     let packet = if to.is_ipv4() { echo4(1, &data) } else { echo6(1, &data) };
-    for (place, scope) in scopes.iter().enumerate() {
-        if place == 0 {
-            attempt.sent()
-        } else {
-            attempt.turn().await
-        }
-        let sent =
-            if scopes.len() == 1 { wire.send(&packet).await } else { wire.send_to(&packet, *scope).await };
-        if let Err(error) = sent {
-            return Ok(wire.outcome(&error));
-        }
+    if let Err(error) = send(attempt, &wire, &packet, &scopes).await {
+        return Ok(wire.outcome(&error));
     }
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
@@ -69,6 +62,23 @@ pub(super) async fn ask(
             return Ok(answered(from, "echo reply"));
         }
     }
+}
+
+/// To the peer, or to everybody.
+async fn send(attempt: &Attempt, wire: &Wire, packet: &[u8], scopes: &[SocketAddr]) -> io::Result<()> {
+    if scopes.is_empty() {
+        attempt.sent();
+        return wire.send(packet).await;
+    }
+    for (place, scope) in scopes.iter().enumerate() {
+        if place == 0 {
+            attempt.sent()
+        } else {
+            attempt.turn().await
+        }
+        wire.send_to(packet, *scope).await?;
+    }
+    Ok(())
 }
 
 /// A ping socket where the kernel grants one (ping_group_range, icmp(7)), which hears of its own echoes alone; a raw

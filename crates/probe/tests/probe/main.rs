@@ -1,5 +1,7 @@
 //! The real binary on loopback: a witness and a prober as processes, as they run in a pod.
 
+#![expect(clippy::unwrap_used, reason = "in tests, its helpers included, a panic is the failure")]
+
 mod run;
 mod answers;
 mod bounds;

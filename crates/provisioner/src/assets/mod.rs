@@ -23,7 +23,7 @@ use crate::exec::{CommandError, Runner};
 use cache::Cache;
 use tools::MissingTool;
 
-pub use pins::{COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, TOOLBOX_IMAGE};
+pub use pins::{COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
 pub use root::apt_sources;
 
 /// The static program that runs inside clusters, for whoever runs it elsewhere.

@@ -17,8 +17,8 @@ pub const TOOLBOX_IMAGE: &str = "homelab.invalid/toolbox:1";
 pub(super) const PACKAGES: &str = include_str!("../../../../assets/node/packages");
 /// The Debian release of a node's root file system.
 pub(super) const SUITE: &str = "bookworm";
-/// The static program that runs inside clusters.
-pub(super) const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/homelab-probe"));
+/// The static program that runs inside clusters, as bytes: the workstation and tests need it outside of them.
+pub const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/homelab-probe"));
 /// Its sources: where it was built changes bytes of the program, but nothing of what it does.
 pub(super) const PROBE_SOURCES: &str = include_str!(concat!(env!("OUT_DIR"), "/homelab-probe.sources"));
 

@@ -7,4 +7,5 @@ mod lifecycle;
 mod names;
 mod network;
 mod operator;
+mod probe;
 mod resilience;
