@@ -99,6 +99,14 @@ fn sections(cell: &CellReport) -> Vec<(&'static str, &[super::ProbeReport])> {
     cell.evidence.as_ref().map(tell::sections).unwrap_or_default()
 }
 
+/// The commands of some probes, each once.
+fn commands(probes: &[super::ProbeReport]) -> Vec<&str> {
+    let mut commands: Vec<&str> = probes.iter().filter_map(|probe| probe.command.as_deref()).collect();
+    commands.sort_unstable();
+    commands.dedup();
+    commands
+}
+
 /// The name of a pair as an anchor; names of instances are DNS labels.
 fn anchor(pair: &PairReport) -> String {
     format!("{}.{}", pair.source, pair.target)
