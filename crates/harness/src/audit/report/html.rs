@@ -49,7 +49,7 @@ impl Page<'_> {
 
     fn headline(&self) -> &'static str {
         match self.report.outcome {
-            Outcome::Isolated => "No instance reaches another",
+            Outcome::Isolated => "Isolated in everything that was asked",
             Outcome::Leak => "One instance reaches another",
             Outcome::Inconclusive => "Isolation is not proven",
         }

@@ -30,11 +30,11 @@ fn one_shared_authority_of_any_two_kinds_is_a_leak_and_a_missing_one_a_question(
     assert_eq!(authorities(&acme, &globex).verdict, Verdict::Isolated);
     let known = globex.authorities.clone().expect("authorities");
     for place in 0..known.len() {
-        for from in 0..known.len() {
+        for other in &known {
             let mut bent = acme.clone();
             let own = bent.authorities.as_mut().expect("authorities");
-            own[place].key = known[from].key.clone();
-            assert_eq!(authorities(&bent, &globex).verdict, Verdict::Leak, "{place} {from}");
+            own[place].key = other.key.clone();
+            assert_eq!(authorities(&bent, &globex).verdict, Verdict::Leak, "{place} {other:?}");
         }
         let mut without = acme.clone();
         without.authorities.as_mut().expect("authorities").remove(place);
