@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, io};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
@@ -19,9 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Where the workspace lies changes a few bytes of the binary but nothing of what it does, so its sources, not
     // its bytes, tell one probe from another.
     let mut sources = vec![probe.join("Cargo.toml")];
-    for entry in fs::read_dir(probe.join("src"))? {
-        sources.push(entry?.path());
-    }
+    collect(&probe.join("src"), &mut sources)?;
     sources.sort();
     let mut text = String::new();
     for source in &sources {
@@ -32,6 +30,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workspace = manifest.join("../../Cargo.toml");
     for path in [&probe.join("src"), &probe.join("Cargo.toml"), &workspace, &manifest.join("build.rs")] {
         println!("cargo::rerun-if-changed={}", path.display());
+    }
+    Ok(())
+}
+
+/// Adds all files in a folder and those below it. Cargo looks below it too for `rerun-if-changed`.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
     }
     Ok(())
 }

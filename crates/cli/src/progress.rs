@@ -124,6 +124,9 @@ fn line(event: &Event) -> Option<(Mark, String)> {
             let how = if *cached { "cached".to_owned() } else { words::took(*took) };
             Some((Mark::Good, format!("{}  {how}", building(asset, *step, *of))))
         }
+        Event::CaRevoked { instance, .. } => {
+            Some((Mark::Good, format!("{instance}  is not trusted by this host any more")))
+        }
         Event::ClusterDown { instance } => Some((Mark::Good, format!("{instance}  is gone"))),
         _ => None,
     }
@@ -154,6 +157,7 @@ mod tests {
             completed(Stage::Ready, None, Some("not yet")),
             Event::AssetStarted { asset: "kubernetes v1.36.3".to_owned(), step: 2, of: 9 },
             Event::AssetCompleted { asset: "etcd v3.7.3".to_owned(), step: 3, of: 9, took, cached: true },
+            Event::CaRevoked { instance: acme(), fingerprint: "AB:CD".to_owned() },
             Event::ClusterDown { instance: acme() },
         ];
         let lines = events.iter().filter_map(line).map(|(mark, text)| format!("{mark:?} {text}"));

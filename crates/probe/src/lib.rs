@@ -30,6 +30,9 @@ impl Nonce {
 
     /// The nonce at the beginning of some bytes, if there is one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
+        if !bytes.starts_with(Self::PREFIX.as_bytes()) {
+            return None; // at once, for a witness tries it at each byte of all traffic
+        }
         let text = std::str::from_utf8(bytes.get(..Self::LENGTH)?).ok()?;
         let (run, number) = text.strip_prefix(Self::PREFIX)?.split_once('-')?;
         let hex = |part: &str, length| {

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::cni;
+#[cfg(feature = "simulated")]
 use crate::dns::Dns;
 use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};

@@ -183,3 +183,13 @@ fn a_log_that_cannot_be_written_stops_nothing_and_is_told() {
     assert_eq!(lost.to_string(), format!("open {}", house.home.events()));
     assert!(events.lost().is_none(), "told once");
 }
+
+#[test]
+fn the_format_of_a_line_is_published() {
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Record)).unwrap() + "\n";
+    let published = include_str!("../../../docs/schemas/event.json");
+    assert!(
+        schema == published,
+        "docs/schemas/event.json is not the schema of the code, which is:\n{schema}"
+    );
+}

@@ -75,6 +75,11 @@ impl Desk {
         registry.update(&instance.name, up).unwrap();
     }
 
+    /// Writes the user's settings.
+    pub(crate) fn settings(&self, text: &str) {
+        std::fs::write(self.home.settings(), text).unwrap();
+    }
+
     /// A path beside the home.
     pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
         Utf8Path::from_path(self.folder.path()).unwrap().join(name)
@@ -115,7 +120,13 @@ impl Desk {
 }
 
 /// What differs from run to run, as data.
-pub(crate) const FILTERS: [(&str, &str); 4] = [
+pub(crate) const FILTERS: [(&str, &str); 10] = [
+    (r"[0-9A-F]{2}(:[0-9A-F]{2}){31}", "[fingerprint]"),
+    (r"\b[0-9A-F]{32}\b", "[serial]"),
+    (r"\d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d", "[from] to [until]"),
+    (r"\b20\d\d-\d\d-\d\d\b", "[date]    "),
+    (r"\b[0-9A-F]{2}(:[0-9A-F]{2}){7}…", "[fingerprint]"),
+    (r"homelab-[0-9a-f]{6}\.", "homelab-[home]."),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
     (r"\b\d+s\n", "[uptime]\n"),
     (r"\(\w+, pid \d+: \S*/homelab ", "(ada, pid 4711: homelab "),

@@ -9,6 +9,15 @@ async fn instances_are_listed_for_people_and_for_programs() {
 }
 
 #[tokio::test]
+async fn an_instance_is_shown_with_all_that_the_registry_knows() {
+    let desk = Desk::with_three();
+    let session = desk
+        .session(&["instance show acme", "instance show acme --format json", "instance show nobody"])
+        .await;
+    insta::with_settings!({ filters => FILTERS }, { insta::assert_snapshot!(session) });
+}
+
+#[tokio::test]
 async fn a_host_without_instances_says_how_to_make_one() {
     insta::assert_snapshot!(Desk::empty().session(&["instance list", "k8s current"]).await);
 }

@@ -4,7 +4,9 @@
 
 mod desk;
 
+mod certificates;
 mod contexts;
 mod events;
 mod instances;
+mod names;
 mod refusals;

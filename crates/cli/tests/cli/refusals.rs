@@ -21,6 +21,15 @@ async fn wrong_specs_and_unknown_names_are_refused_with_everything_that_is_wrong
 }
 
 #[tokio::test]
+async fn settings_that_cannot_be_used_stop_every_verb_with_all_their_problems() {
+    let desk = Desk::with_three();
+    desk.settings("pools: { subnet: { block: 33 } }\ndns: { provider: bind }\ncolour: blue\n");
+    let problems = desk.session(&["instance list", "dns list"]).await;
+    desk.settings("pools: [");
+    insta::assert_snapshot!(problems + &desk.homelab("instance list").await);
+}
+
+#[tokio::test]
 async fn damaged_files_are_refused_with_their_path_and_left_alone() {
     let desk = Desk::with_three();
     std::fs::write(desk.home.merged_kubeconfig(), "contexts: [").unwrap();

@@ -38,6 +38,7 @@ mod verdict;
 mod class;
 mod cells;
 mod observed;
+mod run;
 mod judge;
 mod report;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use report::{
     Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, ProbeReport,
     Report, VERSION, WitnessReport, accepted_on,
 };
+pub use run::{Stage, StageError};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
     Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,

@@ -160,7 +160,7 @@ impl Engine for ContainerEngine {
                 Ok(there) => found |= there,
                 Err(error) => left.push(crate::error::chain(&error)),
             }
-            match fabric::cut(id, &self.pools, self.host.as_ref()).await {
+            match fabric::cut(id, self.host.as_ref()).await {
                 Ok(there) => found |= there,
                 Err(failures) => left.extend(failures.iter().map(|failure| crate::error::chain(failure))),
             }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,11 +13,12 @@ use super::Event;
 const VERSION: u32 = 1;
 
 /// A line of `events.jsonl`. What an event says beyond this, and what newer versions add, is in `details`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// The format of the line.
     pub version: u32,
-    /// When it happened.
+    /// When it happened, in UTC (RFC 3339).
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// Its name, `ClusterUp`.
     pub event: String,
@@ -32,7 +34,7 @@ pub struct Record {
 }
 
 /// How an event ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It goes on; another event tells its end.
@@ -54,7 +56,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// The process that caused an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
     /// The user; under sudo, the one who called it.
     pub user: String,

@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use ipnet::Ipv4Net;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
@@ -23,7 +24,7 @@ use super::cable::{self, Namespace, is};
 /// How the names of our links on the host begin.
 pub(super) const LINK_PREFIX: &str = "hl-";
 /// The mark of our routes: a protocol number that nobody else uses (rtnetlink(7): above 4 is up to users).
-pub(super) const ROUTE_PROTOCOL: u8 = 104;
+const ROUTE_PROTOCOL: u8 = 104;
 /// Behind every other route for the same range.
 const METRIC: u32 = 4_000_000_000;
 const LOCK: &str = "/run/homelab/guard.lock";
@@ -89,8 +90,9 @@ pub(super) async fn raise(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), 
     Ok(())
 }
 
-/// Takes rules and routes away when no link is left; the lock is held.
-pub(super) async fn lower_behind_the_last(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
+/// Takes rules and routes away when no link is left; the lock is held. Routes go by their mark: pools may have been
+/// other ones when they were set.
+pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), FabricError> {
     if !cable::host_links().await?.is_empty() {
         return Ok(());
     }
@@ -98,16 +100,24 @@ pub(super) async fn lower_behind_the_last(pools: &[Ipv4Net], runner: &dyn Runner
     let gone = "table inet homelab\ndelete table inet homelab\n";
     runner.run(&nft(gone)).await.map_err(FabricError::Guard)?;
     let host = Namespace::host()?;
-    for pool in pools {
-        match host.netlink.route().del(unreachable(*pool)).execute().await {
-            Err(error) if !is(&error, rustix::io::Errno::SRCH) => {
-                let object = format!("unreachable {pool}");
-                return Err(FabricError::Netlink { attempt: "remove route", object, source: error });
-            }
+    let failed = |attempt| {
+        move |source| FabricError::Netlink { attempt, object: "unreachable routes".to_owned(), source }
+    };
+    let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let routes: Vec<RouteMessage> =
+        host.netlink.route().get(every).execute().try_collect().await.map_err(failed("list"))?;
+    for route in routes.into_iter().filter(is_ours) {
+        match host.netlink.route().del(route).execute().await {
+            Err(error) if !is(&error, rustix::io::Errno::SRCH) => return Err(failed("remove")(error)),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether a route carries our mark.
+pub(super) fn is_ours(route: &RouteMessage) -> bool {
+    route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL)
 }
 
 /// `ip route add unreachable <pool> metric <last> protocol <ours>`

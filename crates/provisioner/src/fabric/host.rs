@@ -8,13 +8,13 @@ use ipnet::Ipv4Net;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::LinkAttribute;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 
 use crate::plan::HostNetwork;
 
 use super::FabricError;
 use super::cable::Namespace;
-use super::guard::ROUTE_PROTOCOL;
+use super::guard::is_ours;
 
 /// All IPv4 networks that the host's routes and addresses name, our own pool routes and the default route left
 /// out. `explained` says of a link whether an instance in the registry explains it; its networks are counted
@@ -55,7 +55,7 @@ pub async fn networks(explained: impl Fn(&str) -> bool) -> Result<Vec<HostNetwor
     let routes: Vec<RouteMessage> =
         host.netlink.route().get(every).execute().try_collect().await.map_err(failed("routes"))?;
     let routes = routes.into_iter().filter_map(|route| {
-        let ours = route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL);
+        let ours = is_ours(&route);
         let destination = route.attributes.iter().find_map(|attribute| match attribute {
             RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
             _ => None,

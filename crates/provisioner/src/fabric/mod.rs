@@ -105,7 +105,7 @@ pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> 
 ///
 /// # Errors
 /// Every step that failed; the others were done.
-pub async fn cut(id: &InstanceId, pools: &[Ipv4Net], runner: &dyn Runner) -> Result<bool, Vec<FabricError>> {
+pub async fn cut(id: &InstanceId, runner: &dyn Runner) -> Result<bool, Vec<FabricError>> {
     let (mut found, mut failures) = (false, Vec::new());
     let switch = id.scope();
     let nodes = format!("{switch}.");
@@ -118,7 +118,7 @@ pub async fn cut(id: &InstanceId, pools: &[Ipv4Net], runner: &dyn Runner) -> Res
     match guard::lock().await {
         Ok(_lock) => {
             failures.extend(cable::remove_host_link(&id.link()).await.err());
-            failures.extend(guard::lower_behind_the_last(pools, runner).await.err());
+            failures.extend(guard::lower_behind_the_last(runner).await.err());
         }
         Err(error) => failures.push(error),
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::digest;
 use crate::home::Home;
-use crate::registry::replace;
+use crate::registry::{replace, sweep};
 
 use super::document::{self, Document, Kind};
 use super::lock::Lock;
@@ -65,6 +65,7 @@ impl Merged {
         let mut merged = Self::read(home)?;
         let result = change(&mut merged)?;
         for Part { path, before, document } in merged.files {
+            sweep(&path).map_err(failed("tidy up beside", &path))?;
             let after = document.into_text();
             if after != before {
                 replace(home, &path, after.as_bytes()).map_err(failed("write", &path))?;

@@ -165,12 +165,10 @@ pub fn claim(
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,
             identity: None,
-            other: serde_json::Map::new(),
         },
         state: State::Creating,
         owner,
         federated: Vec::new(),
-        other: serde_json::Map::new(),
         tld_prefix,
         name,
     })

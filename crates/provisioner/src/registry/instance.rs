@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::identity::Identity;
 use crate::spec::{CniKind, Durability, EngineKind, Topology};
 
-/// One instance: one cluster with its network, names and owner. The registry's file is a list of these;
-/// fields that a newer version wrote are kept in `other`.
+/// One instance: one cluster with its network, names and owner. The registry's file is a list of these; fields
+/// that a newer version wrote stay there, untouched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
@@ -37,9 +37,6 @@ pub struct Instance {
     /// The instances it is joined with on purpose.
     #[serde(default)]
     pub federated: Vec<String>,
-    /// Fields of newer versions.
-    #[serde(flatten)]
-    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Instance {
@@ -75,9 +72,6 @@ pub struct K8s {
     /// Who the cluster is, since it came up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// Fields of newer versions.
-    #[serde(flatten)]
-    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How far an instance is.

@@ -86,9 +86,8 @@ impl Ledger {
     /// All entries in the order in which they were claimed.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let mut names = HashSet::new();
-        let first = |value: &Value| name(value).is_none_or(|name| names.insert(name.to_owned()));
-        let first: Vec<bool> = self.instances.iter().map(first).collect();
-        self.instances.iter().zip(first).map(|(value, first)| entry(value, first)).collect()
+        let mut first = |value| name(value).is_none_or(|name| names.insert(name));
+        self.instances.iter().map(|value| entry(value, first(value))).collect()
     }
 
     /// The entries of this name with their places: all but the first are broken.
@@ -110,16 +109,7 @@ impl Ledger {
 
     /// Replaces the entry at this place; fields that did not change stay exactly as they are written.
     pub(super) fn change(&mut self, place: usize, before: &Instance, after: &Instance) {
-        let (before, after) = (rendered(before), rendered(after));
-        let (Value::Object(old), Value::Object(new)) = (&mut self.instances[place], after) else {
-            return; // an instance is an object on both sides
-        };
-        for (key, value) in new {
-            if before.get(&key) != Some(&value) {
-                old.insert(key, value);
-                self.changed = true;
-            }
-        }
+        self.changed |= merge(&mut self.instances[place], &rendered(before), &rendered(after));
     }
 
     /// Removes the entry at this place.
@@ -134,6 +124,25 @@ impl Ledger {
         text.push('\n');
         text
     }
+}
+
+/// Writes the fields that differ between `before` and `after`, and no others; says whether there are any. The
+/// Kubernetes part is one of several fields, too, while an owner is replaced as a whole.
+fn merge(entry: &mut Value, before: &Value, after: &Value) -> bool {
+    let (Value::Object(entry), Value::Object(after)) = (entry, after) else {
+        return false; // an instance is an object on all sides
+    };
+    let mut changed = false;
+    for (key, value) in after.iter().filter(|(key, value)| before.get(key) != Some(value)) {
+        match (entry.get_mut(key), before.get(key)) {
+            (Some(part), Some(before)) if key == "k8s" => changed |= merge(part, before, value),
+            _ => {
+                entry.insert(key.clone(), value.clone());
+                changed = true;
+            }
+        }
+    }
+    changed
 }
 
 /// An entry's name, if that much is legible.

@@ -18,4 +18,4 @@ pub use claim::Registry;
 pub use error::RegistryError;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
-pub(crate) use replace::{replace, replace_public};
+pub(crate) use replace::{replace, replace_public, sweep};

@@ -1,5 +1,6 @@
 //! What only real clusters can show. Needs root, podman and the node image: `make e2e`.
 
+mod audit;
 mod engine;
 mod isolation;
 mod lifecycle;

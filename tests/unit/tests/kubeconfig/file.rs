@@ -28,6 +28,20 @@ fn a_linked_kubeconfig_is_written_where_the_link_leads() {
 }
 
 #[test]
+fn what_a_killed_writer_left_beside_the_file_is_swept_by_the_next() {
+    let house = House::new();
+    house.kubeconfig(FOREIGN);
+    let torn = house.home.root().join(".kubeconfig.homelab-torn");
+    let others = house.home.root().join(".config.homelab-torn");
+    for path in [&torn, &others] {
+        std::fs::write(path, "apiVers").unwrap();
+    }
+    kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
+    assert!(!torn.exists() && others.exists());
+    assert_eq!(names(&house.merged()), ["work", "acme"]);
+}
+
+#[test]
 fn the_isolated_file_is_for_its_owner_alone() {
     let house = House::new();
     let path = kubeconfig::write_isolated(&house.home, "acme", "one\n").unwrap();

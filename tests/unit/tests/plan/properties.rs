@@ -4,65 +4,187 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What happens to a registry: a claim, perhaps of a subnet of one's own, or a release.
+/// What happens to a registry: somebody asks for an instance, or one is released.
 #[derive(Debug, Clone)]
 enum Step {
-    Claim(Option<Ipv4Net>),
-    Release(usize),
+    Claim(Wish),
+    Release(prop::sample::Index),
+}
+
+/// What is asked for, where it is not left to the plan. Few names and prefixes, so that they meet.
+#[derive(Debug, Clone)]
+struct Wish {
+    name: u8,
+    prefix: Option<u8>,
+    subnet: Option<Ipv4Net>,
+    workers: u8,
+}
+
+impl Wish {
+    fn checked(&self) -> CheckedSpec {
+        let spec = ClusterSpec::new(format!("client-{}", self.name)).workers(self.workers);
+        let prefix = self.prefix.map(|prefix| format!("client-{prefix}"));
+        let subnet = self.subnet.map(|subnet| subnet.to_string());
+        ClusterSpec { tld_prefix: prefix, subnet, ..spec }.check().unwrap()
+    }
+}
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let wild = prop_oneof![
+        (48..64_u8).prop_map(|third| [192, 168, third]),
+        (96..=255_u8, any::<u8>()).prop_map(|(second, third)| [10, second, third]),
+    ];
+    let subnet =
+        (wild, 24..=27_u8).prop_map(|([a, b, c], size)| Ipv4Net::new_assert([a, b, c, 0].into(), size));
+    let workers = prop_oneof![8 => 0..=6_u8, 1 => 0..=179_u8];
+    (0..40_u8, prop::option::weighted(0.1, 0..40_u8), prop::option::weighted(0.3, subnet), workers)
+        .prop_map(|(name, prefix, subnet, workers)| Wish { name, prefix, subnet, workers })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let wild = prop_oneof![
-        (48..64_u8).prop_map(|third| [192, 168, third]),
-        (0..=255_u8, 0..=255_u8).prop_map(|(second, third)| [10, second, third]),
-    ];
-    let wild = wild.prop_map(|[a, b, c]| Ipv4Net::new_assert([a, b, c, 0].into(), 24));
     let step = prop_oneof![
-        4 => Just(Step::Claim(None)),
-        2 => wild.prop_map(|subnet| Step::Claim(Some(subnet))),
-        1 => any::<prop::sample::Index>().prop_map(|index| Step::Release(index.index(64))),
+        6 => wishes().prop_map(Step::Claim),
+        1 => any::<prop::sample::Index>().prop_map(Step::Release),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, 1..50)
 }
 
 fn host() -> impl Strategy<Value = Vec<HostNetwork>> {
-    let net = (prop_oneof![Just([192, 168]), Just([10, 244]), Just([10, 96])], any::<u8>(), 8..=32_u8);
-    let net = net.prop_map(|([a, b], c, size)| HostNetwork {
+    let net =
+        (prop_oneof![Just([192, 168]), Just([10, 244]), Just([10, 96])], any::<u8>(), 8..=32_u8, 0..3_u8);
+    let net = net.prop_map(|([a, b], c, size, link)| HostNetwork {
         net: Ipv4Net::new_assert([a, b, c, 1].into(), size.max(20)).trunc(),
-        interface: "eth0".to_owned(),
+        interface: format!("eth{link}"),
     });
     prop::collection::vec(net, 0..4)
 }
 
+/// Pools of all sizes that the settings allow, in the usual ranges; drawing begins anywhere.
+fn pools() -> impl Strategy<Value = Pools> {
+    let pool = |range: &'static str, blocks: std::ops::RangeInclusive<u8>| {
+        (blocks, any::<u32>()).prop_map(move |(block, first)| {
+            let range = net(range);
+            let first = u32::from(range.network()) | (first & u32::from(range.hostmask()));
+            Pool { range, block, first: Ipv4Net::new_assert(first.into(), block).trunc() }
+        })
+    };
+    (pool("192.168.48.0/20", 24..=27), pool("10.240.0.0/12", 16..=24), pool("10.96.0.0/12", 14..=24))
+        .prop_map(|(subnet, pod, service)| Pools { subnet, pod, service })
+}
+
+/// Claims and releases in turn; a refused claim must be right to refuse.
+fn play(steps: &[Step], host: &[HostNetwork], pools: &Pools) -> Result<Vec<Instance>, TestCaseError> {
+    let mut taken = Taken { instances: Vec::new(), host: host.to_vec() };
+    for step in steps {
+        let before = taken.instances.clone();
+        match step {
+            Step::Claim(wish) => match plan::claim(&wish.checked(), &taken, pools, None, now()) {
+                Ok(instance) => {
+                    taken.instances.push(instance);
+                    prop_assert_eq!(&taken.instances[..before.len()], &before[..]);
+                }
+                Err(refusal) => is_right(&refusal, &taken, pools, wish)?,
+            },
+            Step::Release(index) if !before.is_empty() => {
+                taken.instances.remove(index.index(before.len()));
+            }
+            Step::Release(_) => {}
+        }
+    }
+    Ok(taken.instances)
+}
+
+/// A refusal's holder really has what was asked for; a full pool is full; nodes that do not fit do not.
+fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> Result<(), TestCaseError> {
+    match refusal {
+        PlanError::InUse { what, value, holder: plan::Holder::Instance(name) } => {
+            let holder = taken.instances.iter().find(|instance| instance.name == *name);
+            let holder = holder.ok_or_else(|| TestCaseError::fail(format!("nobody is {name}")))?;
+            let has = match *what {
+                "name" => holder.name == *value,
+                "tldPrefix" => holder.tld_prefix == *value,
+                "subnet" => holder.networks().iter().any(|theirs| overlap(theirs, &net(value))),
+                other => return Err(TestCaseError::fail(format!("{other} cannot be asked for"))),
+            };
+            prop_assert!(has, "{refusal}: {holder:?}");
+        }
+        PlanError::InUse { value, holder: plan::Holder::Host(interface), .. } => {
+            let has = |host: &HostNetwork| host.interface == *interface && overlap(&host.net, &net(value));
+            prop_assert!(taken.host.iter().any(has), "{refusal}");
+        }
+        PlanError::Exhausted { what, .. } => {
+            let pool = match *what {
+                "subnet" => &pools.subnet,
+                "pod CIDR" => &pools.pod,
+                _ => &pools.service,
+            };
+            let own = wish.subnet.into_iter().filter(|_| *what != "subnet");
+            let used: Vec<Ipv4Net> = taken
+                .instances
+                .iter()
+                .flat_map(Instance::networks)
+                .chain(taken.host.iter().map(|host| host.net))
+                .chain(own)
+                .collect();
+            let mut blocks = pool.range.subnets(pool.block).unwrap();
+            prop_assert!(blocks.all(|block| used.iter().any(|net| overlap(net, &block))), "{refusal}");
+        }
+        PlanError::DoesNotFit { what, size, .. } => {
+            let nodes = u32::from(wish.workers) + 1;
+            let last = if wish.workers == 0 { 10 } else { 20 + u32::from(wish.workers) };
+            let room =
+                if *what == "subnet" { (1 << (32 - size)) - 2 >= last } else { 1 << (24 - size) >= nodes };
+            prop_assert!(!room, "{refusal}: {wish:?}");
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
-    fn no_two_networks_of_any_kind_ever_overlap(steps in steps(), host in host()) {
-        let mut taken = Taken { instances: Vec::new(), host };
-        for (i, step) in steps.iter().enumerate() {
-            match step {
-                Step::Claim(subnet) => {
-                    let mut spec = checked(&format!("client-{i}"));
-                    spec.subnet = *subnet;
-                    let claimed = claim(&spec, &taken);
-                    prop_assert_eq!(&claimed, &claim(&spec, &taken), "the same question, another answer");
-                    taken.instances.extend(claimed);
-                }
-                Step::Release(place) if *place < taken.instances.len() => {
-                    taken.instances.remove(*place);
-                }
-                Step::Release(_) => {}
-            }
-        }
-        let ours: Vec<(String, Ipv4Net)> = taken.instances.iter()
-            .flat_map(|instance| cidrs(instance).map(|cidr| (instance.name.clone(), cidr)))
+    fn no_two_networks_of_any_kind_ever_overlap_and_refusals_are_right(
+        steps in steps(), host in host(), pools in pools(),
+    ) {
+        let instances = play(&steps, &host, &pools)?;
+        prop_assert_eq!(&instances, &play(&steps, &host, &pools)?, "the same claims, other results");
+        let ours: Vec<(&str, Ipv4Net)> = instances.iter()
+            .flat_map(|instance| cidrs(instance).map(|cidr| (instance.name.as_str(), cidr)))
             .collect();
         for (place, (a, of_a)) in ours.iter().enumerate() {
             for (b, of_b) in &ours[place + 1..] {
                 prop_assert!(!overlap(of_a, of_b), "instance {a} ({of_a}) overlaps {b} ({of_b})");
             }
-            for theirs in &taken.host {
+            for theirs in &host {
                 prop_assert!(!overlap(of_a, &theirs.net), "instance {a} ({of_a}) overlaps the host's {}", theirs.net);
             }
+        }
+        for instance in &instances {
+            let plan = ClusterPlan::of(instance, &Home::at("/h"));
+            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers) + 1, "nodes are missing");
+            for (place, node) in plan.nodes.iter().enumerate() {
+                prop_assert!(instance.subnet.contains(&node.address) && instance.k8s.pod_cidr.contains(&node.pod_cidr));
+                prop_assert!(plan.nodes[..place].iter().all(|other| other.pod_cidr != node.pod_cidr));
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_and_the_same_claim_again_disturb_nobody(
+        steps in steps(), host in host(), pools in pools(), which in any::<prop::sample::Index>(),
+    ) {
+        let instances = play(&steps, &host, &pools)?;
+        prop_assume!(!instances.is_empty());
+        let mut taken = Taken { instances: instances.clone(), host };
+        let released = taken.instances.remove(which.index(instances.len()));
+        let others = taken.instances.clone();
+        let spec = ClusterSpec::new(&released.name).tld_prefix(&released.tld_prefix);
+        let spec = spec.subnet(released.subnet.to_string()).workers(released.workers).check().unwrap();
+        let again = plan::claim(&spec, &taken, &pools, None, now());
+        let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(again.subnet, released.subnet);
+        prop_assert_eq!(&taken.instances, &others);
+        for theirs in others.iter().flat_map(Instance::networks) {
+            prop_assert!(again.networks().iter().all(|ours| !overlap(ours, &theirs)));
         }
     }
 }

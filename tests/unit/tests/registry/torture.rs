@@ -51,8 +51,8 @@ fn torture(seed: u64) -> anyhow::Result<()> {
 
     let mut fates = BTreeMap::new();
     for log in &logs {
-        ensure!(log.doomed || log.status.success(), "{log:?}");
-        ensure!(!log.doomed || log.status.signal() == Some(9), "{log:?}");
+        // A doomed process may come to its end before the kill does.
+        ensure!(log.status.success() || (log.doomed && log.status.signal() == Some(9)), "{log:?}");
         read_fates(log, &mut fates)?;
     }
     for instance in &instances {

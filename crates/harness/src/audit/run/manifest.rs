@@ -1,0 +1,125 @@
+//! What a run puts into an instance, as Kubernetes reads it. Pure.
+
+use std::net::Ipv4Addr;
+
+use provisioner::assets::TOOLBOX_IMAGE;
+use serde_json::{Value, json};
+
+use crate::audit::{TCP_PORT, UDP_PORT};
+
+/// The container of every pod of the audit.
+pub(super) const CONTAINER: &str = "probe";
+/// The pod that witnesses on the pod network.
+pub(super) const WITNESS: &str = "witness";
+/// The pod that asks on the pod network.
+pub(super) const PROBER: &str = "prober";
+/// What multicast a witness hears beyond what every host joins: mDNS (RFC 6762).
+const MDNS: &str = "224.0.0.251";
+
+/// The namespace of a run.
+pub(super) fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": { "name": name, "labels": {
+            // Nodes are asked from by root, as whoever gets out of a container would be.
+            "pod-security.kubernetes.io/enforce": "privileged",
+        } },
+    })
+}
+
+/// The pod on a node's own network: it witnesses there, and a prober is run in it.
+pub(super) fn on_node(node: &str, address: Ipv4Addr, identity: &str) -> Value {
+    let mut pod = pod(&node_pod(node), &witness(identity, &address.to_string()));
+    pod["spec"]["nodeName"] = node.into();
+    pod["spec"]["hostNetwork"] = true.into();
+    pod["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
+    pod["spec"]["containers"][0]["securityContext"] = json!({ "privileged": true });
+    pod
+}
+
+/// The name of the pod on a node's own network.
+pub(super) fn node_pod(node: &str) -> String {
+    format!("node-{node}")
+}
+
+/// The witness on the pod network.
+pub(super) fn on_pod_network(node: &str, identity: &str) -> Value {
+    let mut pod = pod(WITNESS, &witness(identity, "$(POD_IP)"));
+    pod["metadata"]["labels"] = json!({ "app": WITNESS });
+    pod["spec"]["nodeName"] = node.into();
+    pod["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
+    let own = json!({ "name": "POD_IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } });
+    pod["spec"]["containers"][0]["env"] = json!([own]);
+    pod["spec"]["containers"][0]["securityContext"] = json!({ "capabilities": { "add": ["NET_RAW"] } });
+    pod
+}
+
+/// The prober on the pod network, beside the witness, with what a hardened workload has.
+pub(super) fn prober(node: &str) -> Value {
+    let mut pod = pod(PROBER, &["homelab-probe".to_owned(), "pause".to_owned()]);
+    pod["spec"]["nodeName"] = node.into();
+    pod["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
+    let hardened = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+    pod["spec"]["containers"][0]["securityContext"] = hardened;
+    pod
+}
+
+/// The service in front of the witness on the pod network; its name exists in this instance only.
+pub(super) fn service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": name },
+        "spec": {
+            "type": "NodePort",
+            "selector": { "app": WITNESS },
+            "ports": [
+                { "name": "tcp", "protocol": "TCP", "port": TCP_PORT },
+                { "name": "udp", "protocol": "UDP", "port": UDP_PORT },
+            ],
+        },
+    })
+}
+
+fn witness(identity: &str, address: &str) -> Vec<String> {
+    let (tcp, udp) = (format!("{address}:{TCP_PORT}"), format!("{address}:{UDP_PORT}"));
+    let words = ["homelab-probe", "witness", "--identity", identity, "--tcp", &tcp, "--udp", &udp];
+    words.into_iter().chain(["--join", MDNS, "--capture"]).map(str::to_owned).collect()
+}
+
+fn pod(name: &str, command: &[String]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name },
+        "spec": {
+            "restartPolicy": "Never", // a witness that was away has missed something
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": CONTAINER,
+                "image": TOOLBOX_IMAGE,
+                "imagePullPolicy": "IfNotPresent",
+                "command": command,
+            }],
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_puts_a_namespace_four_kinds_of_objects_and_nothing_else_into_an_instance() {
+        let address = Ipv4Addr::new(192, 168, 60, 10);
+        insta::assert_yaml_snapshot!([
+            namespace("homelab-audit-1a2b3c4d"),
+            on_node("acme-cp-1", address, "acme-cp-1"),
+            on_pod_network("acme-w-1", "acme/pod"),
+            prober("acme-w-1"),
+            service("witness-acme"),
+        ]);
+    }
+}

@@ -1,0 +1,254 @@
+//! Witnesses and probers in one instance: made in a namespace of their own, and gone with it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use kube::api::{DeleteParams, LogParams, PostParams};
+use kube::{Api, Client, Resource};
+use probe::{Batch, Report, Said};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::audit::{PodWitness, Watch};
+use crate::cluster::TestCluster;
+use crate::wait::{self, Wait, WaitError};
+
+use super::ask::{self, AskError};
+use super::manifest::{self, PROBER, WITNESS};
+
+/// How long the pods of a run may take to listen, or its namespace to go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a run has put into one instance.
+#[derive(Clone)]
+pub struct Stage {
+    instance: String,
+    namespace: String,
+    client: Client,
+    /// Node and identity of each witness on a node's own network, in the order of the nodes.
+    nodes: Vec<(String, String)>,
+    pod: PodWitness,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("instance", &self.instance).field("namespace", &self.namespace).finish()
+    }
+}
+
+/// Why an instance cannot be asked or listened to.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The API server refused.
+    #[error("{attempt} in {instance}")]
+    Api {
+        /// `make the namespace`, `read the log of witness`.
+        attempt: String,
+        /// Where.
+        instance: String,
+        /// What it says.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A pod does not come to be, or the namespace does not go.
+    #[error("set the stage in {instance}")]
+    Wait {
+        /// Where.
+        instance: String,
+        /// What was waited for, and its last state.
+        #[source]
+        source: Box<WaitError<kube::Error>>,
+    },
+    /// A prober was not heard to its end.
+    #[error(transparent)]
+    Ask(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<AskError> for StageError {
+    fn from(error: AskError) -> Self {
+        Self::Ask(Box::new(error))
+    }
+}
+
+impl Stage {
+    /// The namespace of a run, in every instance.
+    pub fn namespace_of(run: u32) -> String {
+        format!("homelab-audit-{run:08x}")
+    }
+
+    /// Puts witnesses and probers into an instance and waits until all of them listen. What a failure leaves is
+    /// removed by [`Stage::strike`], which needs no stage.
+    ///
+    /// # Errors
+    /// [`StageError`] with the last state of what did not come to be.
+    pub async fn set(cluster: &TestCluster, run: u32) -> Result<Self, StageError> {
+        let (client, instance) = (cluster.client(), cluster.name().to_owned());
+        let namespace = Self::namespace_of(run);
+        let on_nodes = cluster.nodes().iter().map(|node| (node.real_name().to_owned(), node.ip()));
+        let on_nodes: Vec<_> = on_nodes.collect();
+        // The last node is a worker where there is one.
+        let home = on_nodes.last().map(|(node, _)| node.clone()).unwrap_or_default();
+        let mut stage = Self {
+            pod: PodWitness {
+                witness: format!("{instance}/pod"),
+                node: home.clone(),
+                address: std::net::Ipv4Addr::UNSPECIFIED,
+                service: std::net::Ipv4Addr::UNSPECIFIED,
+                node_port: 0,
+            },
+            nodes: on_nodes.iter().map(|(node, _)| (node.clone(), node.clone())).collect(),
+            instance,
+            namespace,
+            client,
+        };
+        let namespaces: Api<Namespace> = Api::all(stage.client.clone());
+        stage.make(&namespaces, manifest::namespace(&stage.namespace)).await?;
+        let pods = stage.pods();
+        let node_pods = on_nodes.iter().map(|(node, address)| manifest::on_node(node, *address, node));
+        let own = [manifest::on_pod_network(&home, &stage.pod.witness), manifest::prober(&home)];
+        let all = node_pods.chain(own).map(|manifest| stage.make(&pods, manifest));
+        let services: Api<Service> = Api::namespaced(stage.client.clone(), &stage.namespace);
+        let service = stage.make(&services, manifest::service(&stage.service_name()));
+        let (service, _) = futures::try_join!(service, futures::future::try_join_all(all))?;
+        stage.pod.address = stage.listening(&pods).await?;
+        let spec = service.spec.unwrap_or_default();
+        let cluster_ip = spec.cluster_ip.and_then(|address| address.parse().ok());
+        stage.pod.service = cluster_ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+        let port = spec.ports.into_iter().flatten().find(|port| port.name.as_deref() == Some("tcp"));
+        stage.pod.node_port =
+            port.and_then(|port| port.node_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+        Ok(stage)
+    }
+
+    /// The witness on the pod network.
+    pub fn pod(&self) -> &PodWitness {
+        &self.pod
+    }
+
+    /// A name that this instance's name server knows, and no other's.
+    pub fn only_here(&self) -> String {
+        format!("{}.{}.svc.cluster.local", self.service_name(), self.namespace)
+    }
+
+    /// Has the prober on the pod network ask a batch.
+    ///
+    /// # Errors
+    /// [`StageError::Ask`].
+    pub async fn ask_from_pod(&self, batch: &Batch) -> Result<Vec<Said>, StageError> {
+        Ok(ask::ask(&self.pods(), PROBER, batch).await?)
+    }
+
+    /// Has a prober on a node's own network ask a batch.
+    ///
+    /// # Errors
+    /// [`StageError::Ask`].
+    pub async fn ask_from_node(&self, node: &str, batch: &Batch) -> Result<Vec<Said>, StageError> {
+        Ok(ask::ask(&self.pods(), &manifest::node_pod(node), batch).await?)
+    }
+
+    /// What all witnesses have seen so far, by their identity.
+    ///
+    /// # Errors
+    /// [`StageError::Api`] when a pod cannot be looked at; a log that cannot be read is said in its watch.
+    pub async fn watches(&self) -> Result<Vec<(String, Watch)>, StageError> {
+        let pods = self.pods();
+        let own = (WITNESS.to_owned(), self.pod.witness.clone());
+        let nodes = self.nodes.iter().map(|(node, identity)| (manifest::node_pod(node), identity.clone()));
+        let all = nodes.chain([own]).map(async |(pod, identity)| {
+            let found = pods.get(&pod).await.map_err(self.failed(&format!("look at pod {pod}")))?;
+            let log = pods.logs(&pod, &LogParams::default()).await;
+            let watch = match log.map_err(|error| error.to_string()).and_then(|log| reports(&log)) {
+                Ok(reports) => Watch::of(&identity, reports, is_running(&found)),
+                Err(why) => Watch { unreadable: Some(why), ..Watch::default() },
+            };
+            Ok::<_, StageError>((identity, watch))
+        });
+        futures::future::try_join_all(all).await
+    }
+
+    /// Removes everything that a run has put into an instance, and waits until it is gone. Nothing being there is fine.
+    ///
+    /// # Errors
+    /// [`StageError`] with what is left.
+    pub async fn strike(cluster: &TestCluster, run: u32) -> Result<(), StageError> {
+        let namespaces: Api<Namespace> = Api::all(cluster.client());
+        let (name, instance) = (Self::namespace_of(run), cluster.name().to_owned());
+        let refused = |source| StageError::Api {
+            attempt: format!("remove the namespace {name}"),
+            instance: instance.clone(),
+            source: Box::new(source),
+        };
+        match namespaces.delete(&name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+            deleted => drop(deleted.map_err(refused)?),
+        }
+        let gone = wait::until(format!("namespace {name} to go"), PATIENCE, async || {
+            Ok(match namespaces.get_opt(&name).await? {
+                None => Wait::Done(()),
+                Some(_) => Wait::NotYet("it is still there".to_owned()),
+            })
+        });
+        gone.await.map_err(|source| StageError::Wait { instance, source: Box::new(source) })
+    }
+
+    /// Waits until every witness has said that it listens, and the prober runs; returns the pod witness's address.
+    async fn listening(&self, pods: &Api<Pod>) -> Result<std::net::Ipv4Addr, StageError> {
+        let names = self.nodes.iter().map(|(node, _)| manifest::node_pod(node));
+        let names: Vec<String> = names.chain([WITNESS.to_owned(), PROBER.to_owned()]).collect();
+        let all = names.iter().map(async |name| {
+            let look = async || {
+                let pod = pods.get(name).await?;
+                if !is_running(&pod) {
+                    return Ok(Wait::NotYet(format!("{:?}", pod.status)));
+                }
+                if name == PROBER {
+                    return Ok(Wait::Done(pod));
+                }
+                let log = pods.logs(name, &LogParams::default()).await?;
+                let ready =
+                    reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
+                Ok(if ready { Wait::Done(pod) } else { Wait::NotYet(format!("it has said {log:?}")) })
+            };
+            wait::until(format!("pod {name} to listen"), PATIENCE, look).await
+        });
+        let instance = self.instance.clone();
+        let found = futures::future::try_join_all(all).await;
+        let found = found.map_err(|source| StageError::Wait { instance, source: Box::new(source) })?;
+        let witness = found.iter().find(|pod| pod.metadata.name.as_deref() == Some(WITNESS));
+        let address = witness.and_then(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
+        Ok(address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED))
+    }
+
+    async fn make<K>(&self, api: &Api<K>, manifest: Value) -> Result<K, StageError>
+    where
+        K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
+    {
+        let object: K = serde_json::from_value(manifest).expect("a manifest of ours is one");
+        let attempt = format!("make {}", object.meta().name.clone().unwrap_or_default());
+        api.create(&PostParams::default(), &object).await.map_err(self.failed(&attempt))
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn service_name(&self) -> String {
+        format!("witness-{}", self.instance)
+    }
+
+    fn failed(&self, attempt: &str) -> impl FnOnce(kube::Error) -> StageError {
+        let (attempt, instance) = (attempt.to_owned(), self.instance.clone());
+        move |source| StageError::Api { attempt, instance, source: Box::new(source) }
+    }
+}
+
+fn is_running(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+}
+
+/// What a witness has said; a last line without an end is still being said.
+fn reports(log: &str) -> Result<Vec<Report>, String> {
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))).collect()
+}

@@ -1,0 +1,10 @@
+//! Packets as bytes: made by hand, and read when they were captured. Nothing in here touches a socket.
+
+mod build;
+mod seen;
+
+pub(crate) use build::{
+    Ends, INITIATE_TAG, arp_request, echo4, echo6, filled, neighbour_solicitation, overlay, sctp_init,
+    solicited_node, syn,
+};
+pub(crate) use seen::{Seen, arp_reply, seen, without_ip_header};

@@ -1,0 +1,117 @@
+//! Questions to neighbours: ARP and IPv6 neighbour discovery.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
+
+use probe::Outcome;
+use socket2::{Domain, Type};
+
+use super::attempt::Attempt;
+use super::reply::answered;
+use super::wire::Wire;
+use crate::links::{self, Link};
+use crate::packet::{arp_reply, arp_request, neighbour_solicitation, solicited_node};
+
+/// ETH_P_ARP, in network order as packet(7) wants it.
+const ARP: i32 = 0x0806_u16.to_be() as i32;
+const ICMPV6: i32 = 58;
+/// How far a neighbour is: anything less came through a router (RFC 4861, section 7.1).
+const NEIGHBOURS: u32 = 255;
+
+/// Asks who has an address.
+pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>) -> io::Result<Outcome> {
+    let links = ethernets(link, |link| link.ipv4().is_some())?;
+    let wire = Wire::open(Domain::PACKET, Type::RAW, Some(ARP))?;
+    for (place, (link, mac)) in links.iter().enumerate() {
+        let frame = arp_request(&attempt.nonce, *mac, link.ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED), target);
+        if place == 0 {
+            attempt.sent()
+        } else {
+            attempt.turn().await
+        }
+        if let Some(hardware) = &link.hardware {
+            wire.send_frame(&frame, hardware).await?;
+        }
+    }
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, _) = wire.receive(&mut buffer).await?;
+        if let Some(mac) = arp_reply(&buffer[..length], target) {
+            return Ok(answered(Some(target.into()), format!("is at {mac}")));
+        }
+    }
+}
+
+/// Solicits a neighbour.
+pub(super) async fn neighbour(
+    attempt: &Attempt,
+    target: Ipv6Addr,
+    link: Option<&str>,
+) -> io::Result<Outcome> {
+    let links = ethernets(link, |link| link.ipv6().is_some())?;
+    let wire = Wire::open(Domain::IPV6, Type::RAW, Some(ICMPV6))?;
+    wire.socket().set_multicast_hops_v6(NEIGHBOURS)?;
+    wire.socket().set_multicast_loop_v6(false)?;
+    for (place, (link, mac)) in links.iter().enumerate() {
+        if place == 0 {
+            attempt.sent()
+        } else {
+            attempt.turn().await
+        }
+        let to = SocketAddrV6::new(solicited_node(target), 0, 0, link.index());
+        wire.send_to(&neighbour_solicitation(&attempt.nonce, *mac, target), to.into()).await?;
+    }
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, from) = wire.receive(&mut buffer).await?;
+        if let Some(mac) = advertised(&buffer[..length], target) {
+            return Ok(answered(from, format!("is at {mac}")));
+        }
+    }
+}
+
+/// The link-layer address in a neighbour advertisement for this target (RFC 4861, sections 4.4 and 4.6.1).
+fn advertised(packet: &[u8], target: Ipv6Addr) -> Option<String> {
+    const ADVERTISEMENT: u8 = 136;
+    const TARGET_ADDRESS: u8 = 2;
+    if packet.first() != Some(&ADVERTISEMENT) || packet.get(8..24)? != target.octets() {
+        return None;
+    }
+    let mac = packet.get(24..32).filter(|option| option[..2] == [TARGET_ADDRESS, 1]);
+    let text = |mac: &[u8]| mac.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
+    Some(mac.map_or_else(|| "its own address".to_owned(), |option| text(&option[2..])))
+}
+
+/// The link of this name, or all that have an address; of those, the ones where frames have hardware addresses.
+fn ethernets(name: Option<&str>, has_address: impl Fn(&Link) -> bool) -> io::Result<Vec<(Link, [u8; 6])>> {
+    let wanted = |link: &Link| match name {
+        Some(name) => link.name == name,
+        None => link.up && has_address(link),
+    };
+    let found: Vec<_> = links::all()?
+        .into_iter()
+        .filter(wanted)
+        .filter_map(|link| link.mac().map(|mac| (link, mac)))
+        .collect();
+    match name {
+        _ if !found.is_empty() => Ok(found),
+        Some(name) => Err(io::Error::other(format!("{name} is no Ethernet link here"))),
+        None => Err(io::Error::other("no Ethernet link has an address of this kind")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advertisement_is_of_its_target_alone() {
+        let target: Ipv6Addr = "fe80::2".parse().unwrap();
+        let packet =
+            [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets(), &[2, 1, 2, 4, 6, 8, 10, 12]].concat();
+        assert_eq!(advertised(&packet, target), Some("02:04:06:08:0a:0c".to_owned()));
+        assert_eq!(advertised(&packet[..24], target), Some("its own address".to_owned()));
+        assert_eq!(advertised(&packet, Ipv6Addr::LOCALHOST), None);
+        assert_eq!(advertised(&packet[..12], target), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! The kernel's tables, read from their text (proc(5)). Lines that are not understood are left out.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A line of mountinfo.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub(super) device: String,
+    pub(super) root: String,
+    pub(super) point: String,
+    pub(super) kind: String,
+    pub(super) source: String,
+}
+
+/// proc_pid_mountinfo(5).
+pub(super) fn mounts(text: &str) -> Vec<Mount> {
+    let read = |line: &str| {
+        let (place, kind) = line.split_once(" - ")?;
+        let [_, _, device, root, point] = first(place)?;
+        let [kind, source] = first(kind)?;
+        Some(Mount {
+            device: device.to_owned(),
+            root: unescaped(root),
+            point: unescaped(point),
+            kind: kind.to_owned(),
+            source: unescaped(source),
+        })
+    };
+    text.lines().filter_map(read).collect()
+}
+
+/// Blanks and the like are written as `\040`.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match (code, part.get(3..)) {
+            (Some(code), Some(rest)) => {
+                plain.push(char::from(code));
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push('\\');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+/// `default via 10.0.0.1 dev eth0`, from /proc/net/route.
+pub(super) fn routes(text: &str) -> Vec<String> {
+    let address =
+        |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
+    let read = |line: &str| {
+        let [link, to, via, _, _, _, _, mask] = first(line)?;
+        let bits = address(mask)?.to_bits().count_ones();
+        let (to, via) = (address(to)?, address(via)?);
+        let via = if via.is_unspecified() { String::new() } else { format!(" via {via}") };
+        Some(format!("{}{via} dev {link}", target(&to.to_string(), bits)))
+    };
+    text.lines().skip(1).filter_map(read).collect()
+}
+
+/// The same from /proc/net/ipv6_route.
+pub(super) fn routes6(text: &str) -> Vec<String> {
+    let address = |hex: &str| u128::from_str_radix(hex, 16).ok().map(Ipv6Addr::from_bits);
+    let read = |line: &str| {
+        let [to, bits, _, _, via, _, _, _, _, link] = first(line)?;
+        let (to, via) = (address(to)?, address(via)?);
+        let via = if via.is_unspecified() { String::new() } else { format!(" via {via}") };
+        let bits = u32::from_str_radix(bits, 16).ok()?;
+        Some(format!("{}{via} dev {link}", target(&to.to_string(), bits)))
+    };
+    text.lines().filter_map(read).collect()
+}
+
+fn target(address: &str, bits: u32) -> String {
+    match (address, bits) {
+        ("0.0.0.0" | "::", 0) => "default".to_owned(),
+        _ => format!("{address}/{bits}"),
+    }
+}
+
+/// `40 /run/dbus/system_bus_socket`, `41 @abstract`: inode and name of those that have one, from /proc/net/unix.
+pub(super) fn sockets(text: &str) -> Vec<String> {
+    let read = |line: &str| {
+        let [_, _, _, _, _, _, inode] = first(line)?;
+        let (_, name) = line.split_once(&format!(" {inode} "))?;
+        Some(format!("{inode} {name}"))
+    };
+    text.lines().skip(1).filter_map(read).collect()
+}
+
+/// `ssh-ed25519 AAAA…` of a public key's file, without its comment (sshd(8)).
+pub(super) fn host_key(text: &str) -> Option<String> {
+    let [kind, key] = first(text)?;
+    Some(format!("host-key {kind} {key}"))
+}
+
+/// The first words of a line.
+fn first<const N: usize>(line: &str) -> Option<[&str; N]> {
+    let words: Vec<&str> = line.split_whitespace().take(N).collect();
+    words.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_have_device_root_and_point() {
+        let text = r"36 35 98:0 /mnt1 /mnt2\040x rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+            no mount";
+        let expected = Mount {
+            device: "98:0".to_owned(),
+            root: "/mnt1".to_owned(),
+            point: "/mnt2 x".to_owned(),
+            kind: "ext3".to_owned(),
+            source: "/dev/root".to_owned(),
+        };
+        assert_eq!(mounts(text), [expected]);
+        assert_eq!(unescaped(r"a\\134b\0"), r"a\\b\0");
+    }
+
+    #[test]
+    fn routes_read_as_ip_route_shows_them() {
+        let text = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            eth0\t00000000\t0130A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            eth0\t0030A8C0\t00000000\t0001\t0\t0\t0\t00F0FFFF\t0\t0\t0\n";
+        assert_eq!(routes(text), ["default via 192.168.48.1 dev eth0", "192.168.48.0/20 dev eth0"]);
+        let six = "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 \
+            00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n";
+        assert_eq!(routes6(six), ["fe80::/64 dev eth0"]);
+    }
+
+    #[test]
+    fn sockets_without_a_name_are_left_out() {
+        let text = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 40 /run/a b.sock\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 41 @abstract\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 42\n";
+        assert_eq!(sockets(text), ["40 /run/a b.sock", "41 @abstract"]);
+        assert_eq!(host_key("ssh-ed25519 AAAA root@node\n"), Some("host-key ssh-ed25519 AAAA".to_owned()));
+    }
+}

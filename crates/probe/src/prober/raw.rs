@@ -1,0 +1,76 @@
+//! Bare IP packets of any protocol.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use probe::{Nonce, Outcome};
+use socket2::Type;
+
+use super::attempt::Attempt;
+use super::reply::answered;
+use super::wire::Wire;
+use crate::packet::{INITIATE_TAG, sctp_init, without_ip_header};
+
+/// IANA's number of SCTP.
+const SCTP: u8 = 132;
+/// Both ports of an INIT: nobody's, so that an answer is the stack's own.
+const PORT: u16 = 36412;
+
+/// Sends the nonce as the payload of a protocol; the kernel makes the IP header (raw(7)).
+pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Result<Outcome> {
+    let wire = Wire::towards(SocketAddr::from((to, 0)), Type::RAW, Some(protocol.into()))?;
+    let packet = match protocol {
+        SCTP => sctp_init(&attempt.nonce, PORT, PORT),
+        _ => attempt.nonce.as_str().as_bytes().to_vec(),
+    };
+    attempt.sent();
+    if let Err(error) = wire.send(&packet).await {
+        return Ok(wire.outcome(&error));
+    }
+    let mut buffer = [0; 2048];
+    loop {
+        let length = match wire.receive(&mut buffer).await {
+            Ok((length, _)) => length,
+            Err(error) => return Ok(wire.outcome(&error)),
+        };
+        let Some((_, payload)) = without_ip_header(&buffer[..length]) else { continue };
+        if let Some(what) = reply(protocol, payload, &attempt.nonce) {
+            return Ok(answered(Some(to.into()), what));
+        }
+    }
+}
+
+/// What a packet of the same protocol from the asked says to ours, if it does: other traffic between the two proves
+/// nothing.
+fn reply(protocol: u8, payload: &[u8], nonce: &Nonce) -> Option<String> {
+    const HEADER: usize = 12;
+    if protocol != SCTP {
+        return Nonce::find_all(payload).contains(nonce).then(|| "the nonce came back".to_owned());
+    }
+    let ours = payload.get(4..8)? == INITIATE_TAG.to_be_bytes();
+    match (ours, payload.get(HEADER)?) {
+        (true, 2) => Some("SCTP INIT ACK".to_owned()),
+        (true, 6) => Some("SCTP ABORT".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_answers_our_packet_is_a_reply() {
+        let nonce = Nonce::new(1, 1);
+        let mut chunk = sctp_init(&nonce, 1, 2);
+        assert_eq!(reply(SCTP, &chunk, &nonce), None, "an INIT of their own");
+        chunk[4..8].copy_from_slice(&INITIATE_TAG.to_be_bytes());
+        for (kind, expected) in [(2, Some("SCTP INIT ACK")), (6, Some("SCTP ABORT")), (4, None)] {
+            chunk[12] = kind;
+            assert_eq!(reply(SCTP, &chunk, &nonce).as_deref(), expected);
+        }
+        assert_eq!(reply(47, b"something else", &nonce), None);
+        assert_eq!(reply(47, nonce.as_str().as_bytes(), &nonce).as_deref(), Some("the nonce came back"));
+        assert_eq!(reply(SCTP, b"short", &nonce), None);
+    }
+}

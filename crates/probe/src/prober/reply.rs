@@ -1,0 +1,49 @@
+//! What a peer said, told apart: a witness's answer to this nonce, or something else.
+
+use std::net::IpAddr;
+
+use probe::{Nonce, Outcome};
+
+/// The longest part of a stranger's words that is repeated.
+const REPEATED: usize = 80;
+
+/// Somebody answered, in words.
+pub(super) fn answered(from: Option<IpAddr>, what: impl Into<String>) -> Outcome {
+    Outcome::Answered { identity: None, from, what: vec![what.into()] }
+}
+
+/// Somebody sent these bytes.
+pub(super) fn said(nonce: &Nonce, from: Option<IpAddr>, bytes: &[u8]) -> Outcome {
+    let identity = identity(nonce, bytes);
+    let what = match &identity {
+        Some(_) => "witness".to_owned(),
+        None => format!("said \"{}\"", bytes[..bytes.len().min(REPEATED)].escape_ascii()),
+    };
+    Outcome::Answered { identity, from, what: vec![what] }
+}
+
+/// Who a witness says to be, if these bytes are its answer to this very nonce.
+pub(super) fn identity(nonce: &Nonce, bytes: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let (identity, echoed) = line.split_once(' ')?;
+    (echoed == nonce.as_str() && !identity.is_empty()).then(|| identity.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_to_this_nonce_has_an_identity() {
+        let nonce = Nonce::new(1, 2);
+        assert_eq!(identity(&nonce, b"acme hl1-00000001-000002\n"), Some("acme".to_owned()));
+        for other in
+            ["acme hl1-00000001-000003\n", "acme hl1-00000001-000002", " hl1-00000001-000002\n", "\n", ""]
+        {
+            assert_eq!(identity(&nonce, other.as_bytes()), None, "{other:?}");
+        }
+        let stranger = said(&nonce, None, b"HTTP/1.1 400\r\n\xff");
+        let expected = answered(None, r#"said "HTTP/1.1 400\r\n\xff""#);
+        assert_eq!(stranger, expected);
+    }
+}

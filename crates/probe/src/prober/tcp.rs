@@ -1,0 +1,57 @@
+//! TCP connections: at once, or opened now and used later.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use probe::Outcome;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::attempt::Attempt;
+use super::reply::{answered, said};
+
+/// The longest answer that is read.
+const ANSWER: usize = 1024;
+
+/// Connects, says the nonce and reads a line. A connection is an answer already, whoever is behind it.
+pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome> {
+    attempt.sent();
+    let mut stream = TcpStream::connect(to).await?;
+    let connected = answered(Some(to.ip()), "connected");
+    attempt.so_far(connected.clone());
+    Ok(match converse(attempt, &mut stream).await {
+        Ok(answer) if !answer.is_empty() => said(&attempt.nonce, Some(to.ip()), &answer),
+        _ => connected,
+    })
+}
+
+/// Connects, waits, and only then says the nonce: that the connection was opened is no answer.
+pub(super) async fn hold(attempt: &Attempt, to: SocketAddr, hold: Duration) -> io::Result<Outcome> {
+    attempt.sent();
+    let mut stream = TcpStream::connect(to).await?;
+    attempt.so_far(Outcome::NotRun { why: "connected, and still held at the deadline".to_owned() });
+    sleep(hold).await;
+    attempt.so_far(Outcome::Silent);
+    let answer = converse(attempt, &mut stream).await?;
+    if answer.is_empty() {
+        let what = vec!["closed while it was held".to_owned()];
+        return Ok(Outcome::Refused { from: None, what });
+    }
+    Ok(said(&attempt.nonce, Some(to.ip()), &answer))
+}
+
+/// What the peer says to the nonce, up to a line feed or its end.
+async fn converse(attempt: &Attempt, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    stream.write_all(format!("{}\n", attempt.nonce).as_bytes()).await?;
+    let mut answer = Vec::new();
+    while answer.len() < ANSWER && !answer.contains(&b'\n') {
+        let mut part = [0; 256];
+        match stream.read(&mut part).await? {
+            0 => break,
+            length => answer.extend_from_slice(&part[..length]),
+        }
+    }
+    Ok(answer)
+}

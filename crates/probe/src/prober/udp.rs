@@ -1,0 +1,55 @@
+//! UDP datagrams, also those that hold another network's frames.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use probe::{Outcome, Overlay};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
+use socket2::Type;
+
+use super::attempt::Attempt;
+use super::reply::said;
+use super::wire::Wire;
+use crate::packet::{self, Ends, filled};
+
+/// The discard port (RFC 863): nobody inside has to answer for the witness to see it.
+const INNER_PORT: u16 = 9;
+
+/// Sends a datagram of nonces and waits for one.
+pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, size: usize) -> io::Result<Outcome> {
+    let wire = Wire::towards(to, Type::DGRAM, None)?;
+    // The link's MTU alone decides about fragments, not what some router once said (ip(7), IP_MTU_DISCOVER).
+    match to {
+        SocketAddr::V4(_) => set_ip_mtu_discover(wire.socket(), Ipv4PathMtuDiscovery::DONT)?,
+        SocketAddr::V6(_) => set_ipv6_mtu_discover(wire.socket(), Ipv6PathMtuDiscovery::DONT)?,
+    }
+    exchange(attempt, &wire, to, &filled(&attempt.nonce, size)).await
+}
+
+/// Sends a hand-made overlay packet. Its answer, if there is one, goes to the inner sender; a refusal of the outer
+/// datagram comes here.
+pub(super) async fn overlay(
+    attempt: &Attempt,
+    to: SocketAddr,
+    overlay: Overlay,
+    inner: Ipv4Addr,
+) -> io::Result<Outcome> {
+    let wire = Wire::towards(to, Type::DGRAM, None)?;
+    let own = wire.socket().local_addr()?.as_socket_ipv4().map_or(Ipv4Addr::UNSPECIFIED, |own| *own.ip());
+    let ends = Ends { from: SocketAddrV4::new(own, INNER_PORT), to: SocketAddrV4::new(inner, INNER_PORT) };
+    exchange(attempt, &wire, to, &packet::overlay(&attempt.nonce, overlay, ends)).await
+}
+
+async fn exchange(attempt: &Attempt, wire: &Wire, to: SocketAddr, packet: &[u8]) -> io::Result<Outcome> {
+    attempt.sent();
+    if let Err(error) = wire.send(packet).await {
+        return Ok(wire.outcome(&error));
+    }
+    let mut buffer = [0; 1024];
+    Ok(match wire.receive(&mut buffer).await {
+        Ok((length, _)) => said(&attempt.nonce, Some(to.ip()), &buffer[..length]),
+        Err(error) => wire.outcome(&error),
+    })
+}

@@ -1,0 +1,28 @@
+//! UNIX sockets, with a path or abstract.
+
+use std::io::{self, ErrorKind};
+
+use probe::Outcome;
+use tokio::net::UnixStream;
+
+use super::attempt::Attempt;
+
+/// Connects, and says who listens.
+pub(super) async fn ask(attempt: &Attempt, path: &str) -> io::Result<Outcome> {
+    attempt.sent();
+    // unix(7): an abstract name begins with a zero byte, written as `@` by convention.
+    let name = path.strip_prefix('@').map_or_else(|| path.to_owned(), |name| format!("\0{name}"));
+    match UnixStream::connect(name).await {
+        Ok(stream) => {
+            let peer = stream.peer_cred()?;
+            let pid = peer.pid().map_or_else(String::new, |pid| format!(" pid {pid}"));
+            let what = vec!["connected".to_owned(), format!("to uid {}{pid}", peer.uid())];
+            Ok(Outcome::Answered { identity: None, from: None, what })
+        }
+        // It is there, and its permissions keep us out.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Ok(Outcome::Refused { from: None, what: vec!["Permission denied".to_owned()] })
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,110 @@
+//! A socket for packets of any kind, driven by the runtime.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{
+    ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
+    recvfrom, recvmsg, sendto, setsockopt, sockopt,
+};
+use probe::Outcome;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::errno;
+use crate::links;
+
+/// An unconnected or connected socket that never blocks.
+#[derive(Debug)]
+pub(super) struct Wire(AsyncFd<Socket>);
+
+impl Wire {
+    pub(super) fn open(domain: Domain, kind: Type, protocol: Option<i32>) -> io::Result<Self> {
+        let socket = Socket::new(domain, kind.nonblocking(), protocol.map(Protocol::from))?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe: a Socket owns its descriptor and never changes it"
+        )]
+        let driven = AsyncFd::new(socket)?;
+        Ok(Self(driven))
+    }
+
+    /// A socket that hears of this peer only, errors that routers report included (IP_RECVERR, ip(7)).
+    pub(super) fn towards(peer: SocketAddr, kind: Type, protocol: Option<i32>) -> io::Result<Self> {
+        let wire = Self::open(Domain::for_address(peer), kind, protocol)?;
+        match peer {
+            SocketAddr::V4(_) => setsockopt(wire.socket(), sockopt::Ipv4RecvErr, &true)?,
+            SocketAddr::V6(_) => setsockopt(wire.socket(), sockopt::Ipv6RecvErr, &true)?,
+        }
+        wire.socket().connect(&SockAddr::from(peer))?;
+        Ok(wire)
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        self.0.get_ref()
+    }
+
+    /// To the peer.
+    pub(super) async fn send(&self, packet: &[u8]) -> io::Result<()> {
+        self.0.async_io(Interest::WRITABLE, |socket| socket.send(packet)).await.map(drop)
+    }
+
+    /// To an address.
+    pub(super) async fn send_to(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        match to {
+            SocketAddr::V4(to) => self.send_any(packet, &SockaddrIn::from(to)).await,
+            SocketAddr::V6(to) => self.send_any(packet, &SockaddrIn6::from(to)).await,
+        }
+    }
+
+    /// A whole frame, out of a link.
+    pub(super) async fn send_frame(&self, frame: &[u8], link: &LinkAddr) -> io::Result<()> {
+        self.send_any(frame, link).await
+    }
+
+    async fn send_any(&self, packet: &[u8], to: &(dyn SockaddrLike + Sync)) -> io::Result<()> {
+        let send = |socket: &Socket| Ok(sendto(socket.as_raw_fd(), packet, to, MsgFlags::empty())?);
+        self.0.async_io(Interest::WRITABLE, send).await.map(drop)
+    }
+
+    /// The next packet, and from whom it is.
+    pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {
+        let receive = |socket: &Socket| Ok(recvfrom::<SockaddrStorage>(socket.as_raw_fd(), buffer)?);
+        // Errors alone do not make a socket readable (epoll_ctl(2), EPOLLERR).
+        let (length, from) = self.0.async_io(Interest::READABLE | Interest::ERROR, receive).await?;
+        Ok((length, from.as_ref().and_then(links::ip)))
+    }
+
+    /// What an error of this socket stands for, and who reported it if that was not our own system.
+    pub(super) fn outcome(&self, error: &io::Error) -> Outcome {
+        match (errno::outcome(error), self.reporter()) {
+            (Outcome::Refused { what, .. }, from) => Outcome::Refused { from, what },
+            (Outcome::Unreachable { why }, Some(from)) => {
+                Outcome::Unreachable { why: format!("{why}, says {from}") }
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// The router or host in the socket's queue of errors.
+    fn reporter(&self) -> Option<IpAddr> {
+        let mut rest = [0; 1];
+        let mut parts = [IoSliceMut::new(&mut rest)];
+        let mut control = vec![0; 512];
+        let fd = self.socket().as_raw_fd();
+        let got = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_ERRQUEUE);
+        got.ok()?.cmsgs().ok()?.find_map(|message| match message {
+            ControlMessageOwned::Ipv4RecvErr(_, Some(by)) => {
+                let by = SockaddrIn::from(by).ip();
+                (!by.is_unspecified()).then_some(IpAddr::V4(by))
+            }
+            ControlMessageOwned::Ipv6RecvErr(_, Some(by)) => {
+                let by = SockaddrIn6::from(by).ip();
+                (!by.is_unspecified()).then_some(IpAddr::V6(by))
+            }
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! Sees every frame that comes in by any link, and finds nonces in it: also behind a closed port.
+//!
+//! A packet socket (packet(7)) is handed frames before the system's own filter and before any socket, so what it
+//! does not see did not arrive. What it could not keep up with is counted by the kernel and reported as lost.
+
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use nix::net::if_::if_indextoname;
+use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
+use probe::Nonce;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::report::Reporter;
+use crate::packet::seen;
+
+/// ETH_P_ALL, in network order as packet(7) wants it.
+const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
+/// PACKET_OUTGOING, linux/if_packet.h: a frame of our own on its way out.
+const OUTGOING: u8 = 4;
+/// Room for frames that wait for us.
+const WAITING: usize = 16 << 20;
+/// The largest frame that is read whole; receive offload makes them of 64 KiB.
+const FRAME: usize = 128 << 10;
+/// How often losses are looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// As many frames in a tick may have overrun the socket.
+const BUSY: u32 = 64;
+
+/// A socket that is handed every frame of every link, from now on.
+pub(super) fn open() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERYTHING)))?;
+    // Without CAP_NET_ADMIN net.core.rmem_max is the limit.
+    if setsockopt(&socket, sockopt::RcvBufForce, &WAITING).is_err() {
+        socket.set_recv_buffer_size(WAITING)?;
+    }
+    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    socket.set_read_timeout(Some(TICK))?;
+    Ok(socket)
+}
+
+/// Looks at frames for ever, on a thread of its own; ends with the process.
+pub(super) fn watch(socket: &Socket, reporter: &Reporter) -> io::Result<()> {
+    let mut buffer = vec![0; FRAME];
+    let mut control = nix::cmsg_space!(u32);
+    let (mut dropped, mut frames, mut ticked) = (0_u32, 0_u32, Instant::now());
+    loop {
+        match next(socket, &mut buffer, &mut control) {
+            Ok(frame) => {
+                frames = frames.saturating_add(1);
+                if let Some(total) = frame.dropped {
+                    reporter.lost(u64::from(total.wrapping_sub(dropped)));
+                    dropped = total;
+                }
+                if frame.truncated {
+                    reporter.lost(1);
+                }
+                look(&frame, &buffer[..frame.length.min(FRAME)], reporter);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            // A link that went down says so once (ENETDOWN); the others go on.
+            Err(error) if error.kind() == ErrorKind::NetworkDown => {}
+            Err(error) => return Err(error),
+        }
+        if ticked.elapsed() >= TICK {
+            if frames >= BUSY {
+                nudge();
+            }
+            (frames, ticked) = (0, Instant::now());
+            reporter.tell_lost();
+        }
+    }
+}
+
+struct Frame {
+    length: usize,
+    truncated: bool,
+    from: Option<LinkAddr>,
+    dropped: Option<u32>,
+}
+
+fn next(socket: &Socket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Frame> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
+    let dropped = got.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::RxqOvfl(total) => Some(total),
+        _ => None,
+    });
+    let truncated = got.flags.contains(MsgFlags::MSG_TRUNC);
+    Ok(Frame { length: got.bytes, truncated, from: got.address, dropped })
+}
+
+fn look(frame: &Frame, bytes: &[u8], reporter: &Reporter) {
+    // Loopback shows each packet twice, and what we send ourselves has not arrived anywhere.
+    let Some(from) = frame.from.filter(|from| from.pkttype() != OUTGOING) else { return };
+    let nonces = Nonce::find_all(bytes);
+    if nonces.is_empty() {
+        return;
+    }
+    let seen = seen(bytes, from.hatype());
+    for nonce in nonces {
+        let index = u32::try_from(from.ifindex()).unwrap_or(0);
+        reporter.arrived(nonce, &seen, || if_indextoname(index).ok()?.into_string().ok());
+    }
+}
+
+/// The kernel hands its count of drops over with the next frame that is kept (SO_RXQ_OVFL, socket(7)); after a
+/// storm there may be none, so we make one. Where loopback is down the count waits for a frame from outside.
+fn nudge() {
+    if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+        let _ = socket.send_to(b"", (Ipv4Addr::LOCALHOST, 9));
+    }
+}

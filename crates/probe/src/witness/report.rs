@@ -1,0 +1,87 @@
+//! What was reported already, and what could not be.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use probe::{Arrival, Nonce, Report};
+
+use crate::clock;
+use crate::lines::Lines;
+use crate::packet::Seen;
+
+/// The most arrivals that are remembered: with their hashes alone, 4 MB.
+const REMEMBERED: usize = 200_000;
+
+/// Reports each arrival once, from any thread.
+#[derive(Debug, Clone)]
+pub(super) struct Reporter(Arc<Mutex<Memory>>);
+
+#[derive(Debug)]
+struct Memory {
+    lines: Lines,
+    hasher: RandomState,
+    /// Hashes of what was reported: nonce, protocol, from, to. That two of 200 000 collide has a chance of 1 to 10^9.
+    known: HashSet<u64>,
+    lost: u64,
+}
+
+impl Reporter {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self(Arc::new(Mutex::new(Memory {
+            lines,
+            hasher: RandomState::new(),
+            known: HashSet::new(),
+            lost: 0,
+        })))
+    }
+
+    /// A nonce arrived.
+    pub(super) fn arrived(&self, nonce: Nonce, seen: &Seen, link: impl FnOnce() -> Option<String>) {
+        let mut memory = self.memory();
+        let key = memory.hasher.hash_one((&nonce, &seen.protocol, &seen.from, &seen.to));
+        if memory.known.contains(&key) {
+            return;
+        }
+        if memory.known.len() >= REMEMBERED {
+            memory.lost += 1;
+            return;
+        }
+        let arrival = Arrival {
+            nonce,
+            at_us: clock::now_us(),
+            link: link(),
+            protocol: seen.protocol.clone(),
+            from: seen.from.clone(),
+            to: seen.to.clone(),
+        };
+        if memory.tell_lost() && memory.lines.say(&Report::Arrived(arrival)) {
+            memory.known.insert(key);
+        } else {
+            memory.lost += 1;
+        }
+    }
+
+    /// Packets came that were not looked at.
+    pub(super) fn lost(&self, packets: u64) {
+        self.memory().lost += packets;
+    }
+
+    /// Reports what was lost, if anything was.
+    pub(super) fn tell_lost(&self) {
+        self.memory().tell_lost();
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn tell_lost(&mut self) -> bool {
+        if self.lost > 0 && self.lines.say(&Report::Lost { packets: self.lost }) {
+            self.lost = 0;
+        }
+        self.lost == 0
+    }
+}

@@ -1,0 +1,102 @@
+//! The audit on real clusters: what it puts there works, and nothing of it stays.
+
+use anyhow::{Context, ensure};
+use harness::audit::{Stage, TCP_PORT, UDP_PORT, Watch};
+use harness::{MultiClusterFixture, TestCluster};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::ListParams;
+use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
+use provisioner::spec::{ClusterSpec, Topology};
+
+const RUN: u32 = 0x0000_e2e0;
+
+#[tokio::test]
+async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_neither() -> anyhow::Result<()> {
+    let spec = |name: &str, topology| ClusterSpec::new(name).topology(topology);
+    MultiClusterFixture::builder()
+        .cluster(spec("acme", Topology::Multi).workers(1))
+        .cluster(spec("globex", Topology::Single))
+        .run(async |fx| {
+            let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
+            let before = namespaces(acme).await?;
+            let (here, there) = futures::try_join!(Stage::set(acme, RUN), Stage::set(globex, RUN))?;
+            let plane = acme.node("acme-cp-1");
+            let inside = plane.ip();
+            let outside = globex.node("globex-main").ip();
+            let batch = |first: u32, address: std::net::Ipv4Addr| {
+                let tcp = Ask::Tcp { to: (address, TCP_PORT).into() };
+                let udp = Ask::Udp { to: (address, UDP_PORT).into(), size: 64 };
+                [(first, tcp), (first + 1, udp)]
+                    .map(|(number, ask)| Probe { nonce: Nonce::new(RUN, number), ask })
+            };
+            let asked = |first: u32| Batch {
+                version: VERSION,
+                deadline_ms: 3000,
+                rate: 1000,
+                probes: [batch(first, inside), batch(first + 2, outside)].concat(),
+            };
+            let worker = acme.node("acme-w-1").real_name();
+            let (first, second) = (asked(0), asked(4));
+            let (from_pod, from_node) =
+                futures::try_join!(here.ask_from_pod(&first), here.ask_from_node(worker, &second))?;
+            for said in [from_pod, from_node] {
+                let outcomes = outcomes(&said)?;
+                let ensured = |place: usize| match &outcomes[place] {
+                    Outcome::Answered { identity, .. } => identity.as_deref() == Some(plane.real_name()),
+                    _ => false,
+                };
+                ensure!(ensured(0) && ensured(1), "the control is not answered by its witness: {outcomes:?}");
+                let denied =
+                    |place: usize| matches!(outcomes[place], Outcome::Silent | Outcome::Unreachable { .. });
+                ensure!(denied(2) && denied(3), "somebody answers across: {outcomes:?}");
+            }
+            let (seen_here, seen_there) = (here.watches().await?, there.watches().await?);
+            for (number, expected) in [(0, true), (1, true), (2, false), (4, true), (5, true), (6, false)] {
+                let nonce = Nonce::new(RUN, number);
+                ensure!(saw(&seen_here, &nonce, plane.real_name()) == expected, "{nonce} at {seen_here:?}");
+            }
+            for number in 0..8 {
+                let nonce = Nonce::new(RUN, number);
+                ensure!(!arrived(&seen_there, &nonce), "{nonce} has arrived in globex: {seen_there:?}");
+            }
+            for (identity, watch) in seen_here.iter().chain(&seen_there) {
+                let sound = watch.ready && watch.alive && watch.lost == 0 && watch.unreadable.is_none();
+                ensure!(sound, "{identity} cannot be relied on: {watch:?}");
+            }
+            futures::try_join!(Stage::strike(acme, RUN), Stage::strike(globex, RUN))?;
+            Stage::strike(acme, RUN).await.context("strike twice")?;
+            ensure!(namespaces(acme).await? == before, "the audit has left something");
+            Ok(())
+        })
+        .await
+}
+
+/// What became of each probe, in the order of their nonces.
+fn outcomes(said: &[Said]) -> anyhow::Result<Vec<Outcome>> {
+    let answers = said.iter().filter_map(|said| match said {
+        Said::Answer(answer) => Some((answer.nonce.clone(), answer.outcome.clone())),
+        Said::End { .. } => None,
+    });
+    let mut answers: Vec<_> = answers.collect();
+    answers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    ensure!(
+        matches!(said.last(), Some(Said::End { answers: 4 })),
+        "the prober did not come to its end: {said:?}"
+    );
+    Ok(answers.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+fn saw(watches: &[(String, Watch)], nonce: &Nonce, identity: &str) -> bool {
+    let watch = watches.iter().find(|(of, _)| of == identity);
+    watch.is_some_and(|(_, watch)| watch.arrivals.iter().any(|arrival| arrival.nonce == *nonce))
+}
+
+fn arrived(watches: &[(String, Watch)], nonce: &Nonce) -> bool {
+    watches.iter().any(|(identity, _)| saw(watches, nonce, identity))
+}
+
+async fn namespaces(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
+    let all = Api::<Namespace>::all(cluster.client()).list(&ListParams::default()).await?;
+    Ok(all.into_iter().filter_map(|namespace| namespace.metadata.name).collect())
+}
