@@ -21,7 +21,8 @@
 //! 1. [`FixtureBuilder`]: which clusters, and what happens to them after a failure.
 //! 2. [`MultiClusterFixture`]: the clusters while the test runs; [`TestCluster`] is one of them.
 //! 3. [`PodRun`] and [`PodOutput`]: a command in a pod, and what became of it.
-//! 4. [`wait`]: polls whose timeout repeats the last status.
+//! 4. [`audit`]: which questions prove that clusters are isolated, and what the answers mean.
+//! 5. [`wait`]: polls whose timeout repeats the last status.
 //!
 //! Teardown has three rings: `run` itself, the `Drop` of the undo stack, and `homelab reap` for what SIGKILL
 //! leaves.

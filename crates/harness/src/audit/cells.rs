@@ -6,6 +6,8 @@
 
 mod ask;
 mod select;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,8 @@ use probe::{Batch, Nonce, Probe, Sight, VERSION};
 
 use super::class::{Class, ClassId, Coverage, Fact, Proof, Towards, Way};
 use super::subject::{Host, Subject};
+#[cfg(test)]
+use super::viewpoint::WORKSTATION;
 use super::viewpoint::{Stand, Target, Viewpoint};
 
 use ask::Asks;

@@ -59,7 +59,9 @@ pub struct Subject {
     pub search: Option<Search>,
 }
 
-/// A node, and the witness on its own network.
+/// A node, and the witness on its own network. The witness listens on [`TCP_PORT`] and [`UDP_PORT`], and watches the
+/// packets of all links, those that the node sends included (packet(7), `PACKET_OUTGOING`): on an instance with one
+/// node, a question to the link can be seen nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSubject {
     /// Its name, `acme-cp-1`.

@@ -18,8 +18,8 @@ pub enum Viewpoint {
         instance: String,
         /// The node.
         node: String,
-        /// Whether the runner adds, for as long as the batch runs, routes to everything of the others through the
-        /// host: what root on a node would do.
+        /// Whether the runner adds, for as long as the batch runs, routes to everything of the others, and to
+        /// 169.254.169.254, through the host's address: what root on a node would do.
         routed: bool,
     },
     /// The workstation. It may reach every instance, so nothing is isolated from it: it asks what needs an open path

@@ -30,7 +30,8 @@ impl<'a> Scene<'a> {
     pub(super) fn nodes(&self) -> impl Iterator<Item = &'a NodeSubject> {
         let here = match self.viewpoint {
             Viewpoint::Node { node, .. } => Some(node.as_str()),
-            _ => None,
+            Viewpoint::Pod { .. } => Some(self.source.pod.node.as_str()),
+            Viewpoint::Workstation => None,
         };
         self.instance().nodes.iter().filter(move |node| Some(node.name.as_str()) != here)
     }

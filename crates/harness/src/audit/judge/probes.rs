@@ -55,12 +55,12 @@ fn control(evidence: &Evidence) -> Option<String> {
     let fails = |sent: &Sent| {
         let seen = *proof == Proof::Witnessed && sent.is_at(&source.name);
         // In a control the source is the target.
-        (!seen).then(|| lacking(heard(*proof, sent, source, source))).flatten()
+        if seen { None } else { lacking(sent, heard(*proof, sent, source, source)) }
     };
     match control.as_slice() {
         [] => Some("the control failed: there is none".to_owned()),
         asked => asked.iter().find_map(|sent| {
-            fails(sent).map(|why| format!("the control failed: {} at '{}': {why}", sent.nonce, source.name))
+            fails(sent).map(|why| format!("the control at '{}' failed: {why}", source.name))
         }),
     }
 }
@@ -69,24 +69,24 @@ fn control(evidence: &Evidence) -> Option<String> {
 fn own(evidence: &Evidence) -> Option<String> {
     let Evidence { proof, target, own, .. } = evidence;
     let fails = |sent: &Sent| match proof {
-        Proof::Witnessed => (!sent.is_at(&target.name)).then(|| "no witness saw it".to_owned()),
-        _ => lacking(heard(*proof, sent, target, target)),
+        Proof::Witnessed => (!sent.is_at(&target.name)).then(|| format!("{}: no witness saw it", sent.nonce)),
+        _ => lacking(sent, heard(*proof, sent, target, target)),
     };
     match own.as_deref() {
         None => None,
         Some([]) => Some(format!("the control of '{}' failed: there is none", target.name)),
         Some(asked) => asked.iter().find_map(|sent| {
-            fails(sent).map(|why| format!("the control of '{}' failed: {}: {why}", target.name, sent.nonce))
+            fails(sent).map(|why| format!("the control of '{}' failed: {why}", target.name))
         }),
     }
 }
 
 /// What a control lacks.
-fn lacking(heard: Heard) -> Option<String> {
+fn lacking(sent: &Sent, heard: Heard) -> Option<String> {
     match heard {
         Heard::Reached(_) => None,
         Heard::Unknown(why) => Some(why),
-        Heard::Nothing(what) => Some(what),
+        Heard::Nothing(what) => Some(format!("{}: {what}", sent.nonce)),
     }
 }
 

@@ -49,7 +49,7 @@ impl Page<'_> {
 
     fn headline(&self) -> &'static str {
         match self.report.outcome {
-            Outcome::Isolated => "No instance reaches another",
+            Outcome::Isolated => "Isolated in everything that was asked",
             Outcome::Leak => "One instance reaches another",
             Outcome::Inconclusive => "Isolation is not proven",
         }
@@ -97,6 +97,14 @@ impl Verdict {
 
 fn sections(cell: &CellReport) -> Vec<(&'static str, &[super::ProbeReport])> {
     cell.evidence.as_ref().map(tell::sections).unwrap_or_default()
+}
+
+/// The commands of some probes, each once.
+fn commands(probes: &[super::ProbeReport]) -> Vec<&str> {
+    let mut commands: Vec<&str> = probes.iter().filter_map(|probe| probe.command.as_deref()).collect();
+    commands.sort_unstable();
+    commands.dedup();
+    commands
 }
 
 /// The name of a pair as an anchor; names of instances are DNS labels.

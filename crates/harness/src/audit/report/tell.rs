@@ -112,7 +112,7 @@ pub(super) fn cell(cell: &CellReport) -> String {
             if let Some(command) = &probe.command {
                 let _ = writeln!(text, "      $ {command}");
             }
-            let _ = writeln!(text, "      {} packets; {}", probe.packets, probe.answer);
+            let _ = writeln!(text, "      sent {}; {}", packets(probe.packets), probe.answer);
             for arrival in &probe.arrivals {
                 let _ = writeln!(text, "      arrived {arrival}");
             }
@@ -123,6 +123,10 @@ pub(super) fn cell(cell: &CellReport) -> String {
         let _ = writeln!(text, "  witness {}: {state}", witness.witness);
     }
     text
+}
+
+fn packets(number: u32) -> String {
+    if number == 1 { "1 packet".to_owned() } else { format!("{number} packets") }
 }
 
 /// The parts of evidence that there are, with their names.

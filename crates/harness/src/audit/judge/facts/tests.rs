@@ -1,1 +1,126 @@
+use std::collections::BTreeMap;
 
+use super::*;
+use crate::audit::cells::Selection;
+use crate::audit::sample;
+use crate::audit::subject::Destroyed;
+use crate::audit::verdict::Verdict;
+
+/// What a fact becomes when the plan and what came after are bent like this.
+fn judged(fact: Fact, bend: impl Fn(&mut Plan, &mut After)) -> Verdict {
+    let plan = Plan::new(1, sample::two(), sample::host(), &Selection::default());
+    let (mut plan, mut after) = (plan.expect("a plan"), After { left: Some(Vec::new()), ..After::default() });
+    bend(&mut plan, &mut after);
+    let (source, target) = (&plan.subjects[0], Some(&plan.subjects[1]));
+    judge(fact, &Known { source, target, plan: &plan, after: &after }).verdict
+}
+
+fn some(text: &str) -> Option<Vec<String>> {
+    Some(vec![text.to_owned()])
+}
+
+type Bend = fn(&mut Plan, &mut After);
+
+fn destroyed(after: &mut After, inherited: Option<Vec<String>>, found: &str) {
+    let link = Link { what: "UID".to_owned(), recorded: "1".to_owned(), found: found.to_owned() };
+    let others = BTreeMap::from([("globex".to_owned(), vec![link])]);
+    after.destroyed = Some(Destroyed { instance: "acme".to_owned(), inherited, others });
+}
+
+#[test]
+fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
+    use Fact::*;
+    use Verdict::{Inconclusive, Isolated, Leak, NotCovered};
+    let table: [(Fact, Verdict, Bend); 41] = [
+        (Forwards, Isolated, |_, _| ()),
+        (Forwards, Isolated, |plan, _| forward(plan, "10.0.0.9:80")),
+        (Forwards, Leak, |plan, _| forward(plan, "192.168.61.10:6443")),
+        (Forwards, Leak, |plan, _| forward(plan, "10.245.7.7:80")),
+        (Forwards, Inconclusive, |plan, _| plan.host.forwards = None),
+        (RouteLocalnet, Isolated, |_, _| ()),
+        (RouteLocalnet, Leak, |plan, _| set(plan, "all", Some("1"))),
+        (RouteLocalnet, Leak, |plan, _| set(plan, "hl-acme", Some("1"))),
+        (RouteLocalnet, Inconclusive, |plan, _| set(plan, "hl-acme", None)),
+        (RouteLocalnet, Inconclusive, |plan, _| plan.host.addresses.clear()),
+        (Machines, Isolated, |_, _| ()),
+        (Machines, Leak, |plan, _| {
+            plan.subjects[0].nodes[1].machine = plan.subjects[1].nodes[0].machine.clone();
+        }),
+        (Machines, Leak, |plan, _| machines_with(plan, |machine| machine.machine_id = "same".to_owned())),
+        (Machines, Leak, |plan, _| machines_with(plan, |machine| machine.node_uid = "same".to_owned())),
+        (Machines, Leak, |plan, _| {
+            machines_with(plan, |machine| machine.host_keys = vec!["same".to_owned()])
+        }),
+        (Machines, Inconclusive, |plan, _| plan.subjects[0].nodes[0].machine = None),
+        (Machines, Inconclusive, |plan, _| plan.subjects[1].nodes[0].machine = None),
+        (Machines, Inconclusive, |plan, _| machines_with(plan, |machine| machine.machine_id.clear())),
+        (Identity, Isolated, |_, _| ()),
+        (Identity, Leak, |plan, _| links(plan)[3].found = "UID of globex".to_owned()),
+        (Identity, Leak, |plan, _| links(plan)[1].recorded = "server of globex".to_owned()),
+        (Identity, Inconclusive, |plan, _| links(plan)[2].found = "somebody".to_owned()),
+        (Identity, Inconclusive, |plan, _| links(plan)[2].found.clear()),
+        (Identity, Inconclusive, |plan, _| drop(links(plan).pop())),
+        (Identity, Inconclusive, |plan, _| plan.subjects[1].identity = None),
+        (Stores, Isolated, |_, _| ()),
+        (Stores, Leak, |plan, _| plan.subjects[0].store = some("8:1:61 /somewhere/else")),
+        (Stores, Inconclusive, |plan, _| plan.subjects[0].store = None),
+        (Stores, Inconclusive, |plan, _| plan.subjects[1].store = Some(Vec::new())),
+        (Secrets, Isolated, |_, _| ()),
+        (Secrets, Leak, |plan, _| search(plan, true, "globex")),
+        (Secrets, Isolated, |plan, _| search(plan, true, "initech")),
+        (Secrets, Inconclusive, |plan, _| search(plan, false, "globex")),
+        (Secrets, Inconclusive, |plan, _| plan.subjects[0].search = None),
+        (Left, Isolated, |_, _| ()),
+        (Left, Leak, |_, after| after.left = some("+ link: hl-x")),
+        (Left, Inconclusive, |_, after| after.left = None),
+        (Registry, Isolated, |_, _| ()),
+        (Registry, Leak, |plan, _| plan.host.disagreements = some("a container that nobody knows")),
+        (Registry, Inconclusive, |plan, _| plan.host.disagreements = None),
+        (Inherited, NotCovered, |_, _| ()),
+    ];
+    for (number, (fact, expected, bend)) in table.into_iter().enumerate() {
+        assert_eq!(judged(fact, bend), expected, "{fact:?}, case {number}");
+    }
+    let after: [(Fact, Verdict, Bend); 8] = [
+        (Inherited, Isolated, |_, after| destroyed(after, Some(Vec::new()), "1")),
+        (Inherited, Leak, |_, after| destroyed(after, some("an old secret"), "1")),
+        (Inherited, Inconclusive, |_, after| destroyed(after, None, "1")),
+        (Destroyed, NotCovered, |_, _| ()),
+        (Destroyed, Isolated, |_, after| destroyed(after, None, "1")),
+        (Destroyed, Leak, |_, after| destroyed(after, None, "2")),
+        (Destroyed, Inconclusive, |_, after| {
+            destroyed(after, None, "1");
+            after.destroyed.as_mut().expect("it").others.clear();
+        }),
+        (Networks, Isolated, |_, _| ()),
+    ];
+    for (number, (fact, expected, bend)) in after.into_iter().enumerate() {
+        assert_eq!(judged(fact, bend), expected, "{fact:?}, case {number} of what comes after");
+    }
+}
+
+fn forward(plan: &mut Plan, to: &str) {
+    let at = |text: &str| text.parse().expect("a socket address");
+    plan.host.forwards = Some(vec![(at("0.0.0.0:8443"), at(to))]);
+}
+
+fn set(plan: &mut Plan, link: &str, value: Option<&str>) {
+    let key = format!("net.ipv4.conf.{link}.route_localnet");
+    plan.host.settings.remove(&key);
+    plan.host.settings.extend(value.map(|value| (key, value.to_owned())));
+}
+
+fn machines_with(plan: &mut Plan, bend: impl Fn(&mut Machine)) {
+    for subject in &mut plan.subjects {
+        bend(subject.nodes[0].machine.as_mut().expect("a machine"));
+    }
+}
+
+fn links(plan: &mut Plan) -> &mut Vec<Link> {
+    plan.subjects[0].identity.as_mut().expect("an identity")
+}
+
+fn search(plan: &mut Plan, control_found: bool, whose: &str) {
+    let found = vec![(whose.to_owned(), "events.jsonl".to_owned())];
+    plan.subjects[0].search = Some(crate::audit::subject::Search { control_found, found });
+}

@@ -1,0 +1,189 @@
+use std::collections::BTreeSet;
+
+use probe::Ask;
+use proptest::prelude::*;
+
+use super::*;
+use crate::audit::class::Injection;
+use crate::audit::sample;
+use crate::audit::verdict::{Outcome, Verdict};
+
+fn instances() -> impl Strategy<Value = Vec<Subject>> {
+    let names = ["acme", "globex", "initech", "umbrella"];
+    proptest::collection::vec(0_u8..3, 1..=names.len()).prop_map(move |workers| {
+        let all = workers.into_iter().enumerate();
+        all.map(|(i, workers)| sample::subject(names[i], 60 + u8::try_from(i).expect("small"), workers))
+            .collect()
+    })
+}
+
+fn selection() -> impl Strategy<Value = Selection> {
+    let classes: Vec<String> = Class::all().map(|class| class.id.to_string()).collect();
+    let names = || vec!["acme".to_owned()];
+    let one = |of: Vec<String>| proptest::sample::subsequence(of.clone(), 0..=of.len().min(3));
+    (one(classes), one(names()), one(vec!["acme".to_owned(), WORKSTATION.to_owned()]))
+        .prop_map(|(classes, from, to)| Selection { classes, from, to })
+}
+
+fn all(plan: &Plan) -> Vec<&Probe> {
+    plan.batches.values().flat_map(|batch| &batch.probes).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_cell_has_its_controls_whatever_is_selected(subjects in instances(), selection in selection()) {
+        let Ok(plan) = Plan::new(7, subjects, sample::host(), &selection) else { return Ok(()) };
+        let known: BTreeSet<&Nonce> = all(&plan).iter().map(|probe| &probe.nonce).collect();
+        for cell in &plan.cells {
+            match &cell.way {
+                CellWay::Probes { cross, control, own, .. } => {
+                    prop_assert!(!cross.is_empty() && !control.is_empty(), "{cell:?}");
+                    prop_assert!(own.as_ref().is_none_or(|own| !own.is_empty()), "{cell:?}");
+                    let nonces = cross.iter().chain(control).chain(own.iter().flatten());
+                    prop_assert!(nonces.clone().all(|nonce| known.contains(nonce)));
+                    prop_assert!(cross.iter().all(|nonce| !control.contains(nonce)));
+                    // The prober that asks is the prober of the control.
+                    let batch = &plan.batches[&cell.viewpoint].probes;
+                    let own_batch = |nonce: &Nonce| batch.iter().any(|probe| probe.nonce == *nonce);
+                    prop_assert!(cross.iter().chain(control).all(own_batch));
+                }
+                CellWay::Look { here, there, .. } => {
+                    prop_assert!(known.contains(here) && !there.is_empty() && !there.contains(here));
+                }
+                CellWay::Fact(_) | CellWay::NotCovered(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn no_nonce_is_used_twice_and_no_viewpoint_asks_what_it_cannot(subjects in instances()) {
+        let Ok(plan) = Plan::new(7, subjects, sample::host(), &Selection::default()) else { return Ok(()) };
+        let barriers = plan.barriers.iter().map(|barrier| &barrier.probe.nonce);
+        let nonces: Vec<&Nonce> = all(&plan).iter().map(|probe| &probe.nonce).chain(barriers).collect();
+        prop_assert_eq!(nonces.iter().collect::<BTreeSet<_>>().len(), nonces.len());
+        for (viewpoint, batch) in &plan.batches {
+            prop_assert!(batch.probes.iter().all(|probe| viewpoint.can(&probe.ask)), "{}", viewpoint);
+        }
+    }
+
+    #[test]
+    fn both_directions_are_asked_the_same_classes(subjects in instances()) {
+        let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
+        let plan = Plan::new(7, subjects, sample::host(), &Selection::default()).expect("a plan");
+        let classes = |source: &str, target: &str| -> BTreeSet<ClassId> {
+            let cells = plan.cells.iter().filter(|cell| cell.source == source && cell.target.name() == target);
+            cells.map(|cell| cell.class).collect()
+        };
+        let every: BTreeSet<ClassId> = Class::all().map(|class| class.id).collect();
+        for a in &names {
+            for b in names.iter().filter(|b| *b != a) {
+                let asked: BTreeSet<_> = classes(a, b).union(&classes(a, WORKSTATION)).copied().collect();
+                prop_assert_eq!(&asked, &every, "{} → {}", a, b);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_or_a_witness_that_is_missing_never_isolates(lost in 0_usize..4000, subjects in instances()) {
+        let Ok(plan) = Plan::new(7, subjects, sample::host(), &Selection::default()) else { return Ok(()) };
+        let mut observed = sample::quiet(&plan);
+        let probes = all(&plan);
+        let Some(probe) = probes.get(lost % probes.len().max(1)) else { return Ok(()) };
+        observed.answers.remove(&probe.nonce);
+        for watch in observed.watches.values_mut() {
+            watch.arrivals.retain(|arrival| arrival.nonce != probe.nonce);
+        }
+        let run = crate::audit::judge::Run::new(&plan, &observed);
+        for cell in &plan.cells {
+            let uses = match &cell.way {
+                CellWay::Probes { cross, control, own, .. } => {
+                    cross.iter().chain(control).chain(own.iter().flatten()).any(|nonce| *nonce == probe.nonce)
+                }
+                CellWay::Look { here, there, .. } => *here == probe.nonce || there.contains(&probe.nonce),
+                CellWay::Fact(_) | CellWay::NotCovered(_) => false,
+            };
+            let verdict = run.judge(cell).0.verdict;
+            prop_assert!(!uses || verdict == Verdict::Inconclusive, "{:?} {cell:?}", verdict);
+        }
+    }
+}
+
+#[test]
+fn nothing_to_ask_and_unknown_names_are_errors_that_list_the_known() {
+    let of = |names: &[&str], selection: Selection| {
+        let subjects = names.iter().zip(60..).map(|(name, third)| sample::subject(name, third, 0)).collect();
+        Plan::new(1, subjects, sample::host(), &selection).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let only = |class: &str| Selection { classes: vec![class.to_owned()], ..Selection::default() };
+    let from = |name: &str| Selection { from: vec![name.to_owned()], ..Selection::default() };
+    let errors = [
+        of(&[], Selection::default()),
+        of(&["acme"], only("N3")),
+        of(&["acme", "globex"], only("H4")),
+        of(&["acme", "acme"], Selection::default()),
+        of(&["acme", "globex"], from("initech")),
+        of(&["acme", "globex"], only("X1")),
+    ];
+    let errors = errors.map(|error| error.expect_err("there is nothing to ask"));
+    insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn the_plan_for_two_is_this() {
+    let plan = Plan::new(1, sample::two(), sample::host(), &Selection::default()).expect("a plan");
+    let lines = plan.cells.iter().filter(|cell| cell.source == "acme").map(|cell| {
+        let how = match &cell.way {
+            CellWay::Probes { proof, cross, control, own } => {
+                let own = own.as_ref().map_or(0, Vec::len);
+                format!("{proof:?} {}/{}/{own}", cross.len(), control.len())
+            }
+            CellWay::Look { there, .. } => format!("1/{}", there.len()),
+            CellWay::Fact(fact) => format!("{fact:?}"),
+            CellWay::NotCovered(_) => "not covered".to_owned(),
+        };
+        format!("{:<4}{} → {}, {}: {how}", cell.class, cell.viewpoint, cell.target, cell.protocol)
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn every_class_has_a_place_in_the_lists_and_its_own_injection() {
+    let ids: Vec<ClassId> = Class::all().map(|class| class.id).collect();
+    assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len());
+    let injections: Vec<Injection> = Class::all().filter_map(|class| class.injection).collect();
+    assert_eq!(injections.len(), injections.iter().collect::<BTreeSet<_>>().len());
+    let unproven =
+        Class::all().filter(|class| class.container == Coverage::Covered && class.injection.is_none());
+    assert_eq!(unproven.count(), 0);
+    assert_eq!(
+        ids.iter().map(ToString::to_string).filter(|id| id.parse() != Ok(ids[0])).count(),
+        ids.len() - 1
+    );
+}
+
+#[test]
+fn a_sweep_asks_at_every_port_of_the_specification() {
+    let plan = Plan::new(
+        1,
+        sample::two(),
+        sample::host(),
+        &Selection { classes: vec!["N11".to_owned()], ..Selection::default() },
+    );
+    let plan = plan.expect("a plan");
+    let swept =
+        all(&plan).iter().all(|probe| matches!(&probe.ask, Ask::Syn { ports, .. } if ports.len() == 13));
+    assert!(swept);
+}
+
+#[test]
+fn a_run_is_isolated_only_without_leak_doubt_or_what_nobody_accepted() {
+    use Verdict::{Inconclusive, Isolated, Leak, NotCovered};
+    let of = |cells: &[(Verdict, bool)]| Outcome::of(cells.iter().copied());
+    assert_eq!(of(&[]), Outcome::Inconclusive);
+    assert_eq!(of(&[(Isolated, false), (NotCovered, true)]), Outcome::Isolated);
+    assert_eq!(of(&[(NotCovered, false), (Isolated, false)]), Outcome::Inconclusive);
+    assert_eq!(of(&[(Inconclusive, true), (Isolated, false)]), Outcome::Inconclusive);
+    assert_eq!(of(&[(Inconclusive, false), (Leak, true), (Isolated, false)]), Outcome::Leak);
+}
