@@ -99,6 +99,7 @@ pub enum Ask {
         to: SocketAddr,
     },
     /// A TCP connection that is opened at once and used only after a while: what is open when a rule comes may stay so.
+    /// Only what the peer says then is an answer.
     HeldTcp {
         /// Where to.
         to: SocketAddr,
@@ -287,7 +288,7 @@ pub enum Outcome {
         /// What, in words: `echo reply`, `SYN-ACK from 6443`, `HTTP 401`, `192.168.60.10`.
         what: Vec<String>,
     },
-    /// Somebody refused: RST, or ICMP port unreachable. It may be the asked, or a router that answers in its place.
+    /// Somebody refused: RST, or ICMP port or protocol unreachable. It may be the asked, or a router that answers in its place.
     Refused {
         /// From where, if that is known.
         from: Option<IpAddr>,
@@ -299,7 +300,8 @@ pub enum Outcome {
         /// In words: `No route to host`.
         why: String,
     },
-    /// Nobody said anything until the deadline.
+    /// Nobody said anything until the deadline; in a batch of more probes than a prober tries at once, in an equal share
+    /// of it.
     Silent,
     /// It could not be tried.
     NotRun {

@@ -53,6 +53,13 @@ impl Lines {
         Ok((Self(sender), Ended(ended)))
     }
 
+    /// Lines that a test reads itself.
+    #[cfg(test)]
+    pub(crate) fn to_test(capacity: usize) -> (Self, Receiver<Vec<u8>>) {
+        let (sender, receiver) = sync_channel(capacity);
+        (Self(sender), receiver)
+    }
+
     /// Hands a line over; says whether there was room for it.
     pub(crate) fn say(&self, line: &impl Serialize) -> bool {
         let Ok(mut text) = serde_json::to_vec(line) else { return false };

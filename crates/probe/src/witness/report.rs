@@ -85,3 +85,50 @@ impl Memory {
         self.lost == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+
+    fn seen(from: &str) -> Seen {
+        Seen { protocol: "udp".to_owned(), from: Some(from.to_owned()), to: None }
+    }
+
+    fn next(lines: &Receiver<Vec<u8>>) -> Option<Report> {
+        lines.try_recv().ok().map(|line| serde_json::from_slice(&line).unwrap())
+    }
+
+    #[test]
+    fn an_arrival_is_reported_once_for_each_way_and_what_the_reader_does_not_take_is_counted() {
+        let (lines, read) = Lines::to_test(2);
+        let reporter = Reporter::new(lines);
+        let nonce = Nonce::new(1, 1);
+        let arrive = |from: &str| reporter.arrived(nonce.clone(), &seen(from), || None);
+        for from in ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"] {
+            arrive(from);
+        }
+        for expected in ["10.0.0.1", "10.0.0.2"] {
+            let Some(Report::Arrived(arrival)) = next(&read) else { panic!("{expected} is missing") };
+            assert_eq!((arrival.nonce, arrival.from.as_deref()), (nonce.clone(), Some(expected)));
+        }
+        assert_eq!(next(&read), None);
+        reporter.tell_lost();
+        assert_eq!(next(&read), Some(Report::Lost { packets: 2 }));
+        arrive("10.0.0.3"); // again, and this time there is room
+        assert!(matches!(next(&read), Some(Report::Arrived(_))));
+        reporter.tell_lost();
+        assert_eq!(next(&read), None, "what was told is not told again");
+    }
+
+    #[test]
+    fn a_full_memory_loses_what_is_new_and_says_so() {
+        let (lines, read) = Lines::to_test(1);
+        let reporter = Reporter::new(lines);
+        reporter.memory().known.extend(0..REMEMBERED as u64);
+        reporter.arrived(Nonce::new(1, 1), &seen("10.0.0.1"), || None);
+        reporter.tell_lost();
+        assert_eq!(next(&read), Some(Report::Lost { packets: 1 }));
+    }
+}

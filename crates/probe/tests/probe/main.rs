@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests, its helpers included, a panic is the failure")]
 
 mod run;
+mod wire;
 mod answers;
 mod bounds;
 mod servers;

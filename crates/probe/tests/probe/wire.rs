@@ -1,0 +1,67 @@
+//! The wire types as JSON: what one version writes, another must read.
+
+use probe::{Answer, Arrival, Ask, Credentials, Nonce, Outcome, Overlay, Report, Said, Sight};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// The value is written as this text, and read from it.
+fn is<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, text: &str) {
+    assert_eq!(serde_json::to_string(value).unwrap(), text);
+    assert_eq!(&serde_json::from_str::<T>(text).unwrap(), value);
+}
+
+#[test]
+fn questions_are_written_as_they_always_were() {
+    is(&Ask::Tcp { to: "10.0.0.1:6443".parse().unwrap() }, r#"{"kind":"tcp","to":"10.0.0.1:6443"}"#);
+    let held = Ask::HeldTcp { to: "[fd00::1]:1".parse().unwrap(), hold_ms: 5 };
+    is(&held, r#"{"kind":"held-tcp","to":"[fd00::1]:1","holdMs":5}"#);
+    let syn = Ask::Syn { to: [10, 0, 0, 1].into(), ports: vec![(22, 22), (30000, 32767)] };
+    is(&syn, r#"{"kind":"syn","to":"10.0.0.1","ports":[[22,22],[30000,32767]]}"#);
+    let ping = Ask::Ping { to: "ff02::1".parse().unwrap(), size: 1300, dont_fragment: true };
+    is(&ping, r#"{"kind":"ping","to":"ff02::1","size":1300,"dontFragment":true}"#);
+    let arp = Ask::Arp { target: [10, 0, 0, 1].into(), link: None };
+    is(&arp, r#"{"kind":"arp","target":"10.0.0.1","link":null}"#);
+    let overlay = Ask::Overlay {
+        to: "10.0.0.1:8472".parse().unwrap(),
+        overlay: Overlay::Vxlan,
+        inner: [10, 244, 0, 5].into(),
+    };
+    is(&overlay, r#"{"kind":"overlay","to":"10.0.0.1:8472","overlay":"vxlan","inner":"10.244.0.5"}"#);
+    is(&Credentials::Token { token: "t".to_owned() }, r#"{"kind":"token","token":"t"}"#);
+    is(&Ask::Look { at: Sight::Processes }, r#"{"kind":"look","at":"processes"}"#);
+}
+
+#[test]
+fn answers_and_reports_are_written_as_they_always_were() {
+    let nonce = Nonce::new(1, 2);
+    let answer = |outcome| Said::Answer(Answer { nonce: nonce.clone(), sent: 1, at_us: 3, outcome });
+    is(
+        &answer(Outcome::Refused { from: Some([10, 0, 0, 1].into()), what: vec!["RST from 22".to_owned()] }),
+        concat!(
+            r#"{"said":"answer","nonce":"hl1-00000001-000002","sent":1,"atUs":3,"#,
+            r#""outcome":{"kind":"refused","from":"10.0.0.1","what":["RST from 22"]}}"#
+        ),
+    );
+    is(
+        &answer(Outcome::Silent),
+        r#"{"said":"answer","nonce":"hl1-00000001-000002","sent":1,"atUs":3,"outcome":{"kind":"silent"}}"#,
+    );
+    is(&Said::End { answers: 2 }, r#"{"said":"end","answers":2}"#);
+    let arrival = Arrival {
+        nonce,
+        at_us: 3,
+        link: Some("eth0".to_owned()),
+        protocol: "protocol 47".to_owned(),
+        from: Some("10.0.0.1".to_owned()),
+        to: None,
+    };
+    is(
+        &Report::Arrived(arrival),
+        concat!(
+            r#"{"said":"arrived","nonce":"hl1-00000001-000002","atUs":3,"link":"eth0","#,
+            r#""protocol":"protocol 47","from":"10.0.0.1","to":null}"#
+        ),
+    );
+    is(&Report::Lost { packets: 4 }, r#"{"said":"lost","packets":4}"#);
+}
