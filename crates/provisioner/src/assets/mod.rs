@@ -26,10 +26,6 @@ use tools::MissingTool;
 pub use pins::{COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
 pub use root::apt_sources;
 
-/// The static program that runs inside clusters, for whoever runs it elsewhere.
-pub fn probe() -> &'static [u8] {
-    pins::PROBE
-}
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
 const DISK_SPACE: u64 = 6 << 30;

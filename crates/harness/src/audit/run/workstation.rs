@@ -66,7 +66,7 @@ impl Workstation {
         let folder = folder.map_err(unwritable(Utf8Path::new("a temporary folder")))?;
         let path = Utf8Path::from_path(folder.path()).unwrap_or(Utf8Path::new("/"));
         let program = path.join("homelab-probe");
-        fs::write(&program, assets::probe())
+        fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
             .map_err(unwritable(path))?;
         let witness = format!(
