@@ -19,10 +19,12 @@ fn judged(class: ClassId, here: Option<&Answer>, there: &[Option<&Answer>]) -> (
 
 #[test]
 fn what_both_see_is_a_leak_and_what_nobody_looked_at_is_none() {
-    let (a, b, both) = (sees(&["8:1:2 /var"]), sees(&["8:1:3 /var"]), sees(&["8:1:3 /b", "8:1:2 /a"]));
+    let (a, b) = (sees(&["8:1 2 / /var ext4 x"]), sees(&["8:1 3 / /var ext4 x"]));
+    let both = sees(&["8:1 3 / /b ext4 x", "8:1 2 / /a ext4 x"]);
     let class = ClassId::H8;
     assert_eq!(judged(class, Some(&a), &[Some(&b)]).0, Verdict::Isolated, "the same path is no shared file");
-    assert_eq!(judged(class, Some(&a), &[Some(&b), Some(&both)]).1, "both see 8:1:2 /var (1 in common)");
+    let (verdict, why) = judged(class, Some(&a), &[Some(&b), Some(&both)]);
+    assert_eq!((verdict, why.as_str()), (Verdict::Leak, "both see 8:1 2 / /var ext4 x (1 in common)"));
     let (empty, silent) = (sees(&[]), answer(Outcome::Silent));
     let (failed, odd) = (answer(Outcome::NotRun { why: "no /proc".to_owned() }), sees(&["what is this"]));
     for bad in [None, Some(&empty), Some(&silent), Some(&failed), Some(&odd)] {
@@ -53,4 +55,27 @@ fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_quest
     assert_eq!(of(&["lo", "eth0 192.168.60.10/24", "vethab"]).0, Verdict::Isolated);
     assert_eq!(of(&["eth0 192.168.60.10/24", "eth1 192.168.61.77/24"]).0, Verdict::Leak);
     assert_eq!(of(&["eth0 192.168.60.10/24", "wg0"]).0, Verdict::Inconclusive);
+}
+
+#[test]
+fn one_file_system_of_the_kernel_is_no_shared_folder_and_an_unread_inode_no_comparison() {
+    let with = |line: &str| sees(&[line, &format!("8:1 {} / / ext4 x", line.len())]);
+    let of = |one: &str, other: &str| judged(ClassId::H8, Some(&with(one)), &[Some(&with(other))]).0;
+    let (debug, longer) = ("0:7 1 / /sys/kernel/debug debugfs x", "0:7 1 / /sys/kernel/debug2 debugfs x");
+    assert_eq!(of(debug, longer), Verdict::Isolated);
+    let unread = sees(&["8:1 - / /var ext4 x"]);
+    assert_eq!(judged(ClassId::H8, Some(&unread), &[Some(&unread)]).0, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_socket_is_the_others_or_everybodys_and_a_namespace_is_one_sides() {
+    let other = sees(&["8:1 9 /b.sock /run/b.sock ext4 x"]);
+    let of = |line: &str| judged(ClassId::H9, Some(&sees(&[line])), &[Some(&other)]).0;
+    assert_eq!(of("8:1 2 / /var ext4 x"), Verdict::Isolated);
+    assert_eq!(of("8:1 9 /b.sock /run/mine.sock ext4 x"), Verdict::Leak);
+    assert_eq!(of("0:9 4 /podman.sock /run/p.sock tmpfs x"), Verdict::Leak);
+    assert_eq!(of("nothing known"), Verdict::Inconclusive);
+    let (ours, theirs) = (sees(&["1 init pid:[1]", "2 x -"]), sees(&["1 init pid:[2]"]));
+    assert_eq!(judged(ClassId::H10, Some(&ours), &[Some(&theirs)]).0, Verdict::Isolated);
+    assert_eq!(judged(ClassId::H10, Some(&ours), &[Some(&ours)]).0, Verdict::Leak);
 }
