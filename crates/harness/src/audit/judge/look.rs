@@ -1,8 +1,10 @@
 //! Compares what a node sees with what the nodes of the target see: what both see is shared.
 //!
-//! What must not be on both sides depends on the sight: device and inode of a mount's root
+//! What must not be on both sides depends on the sight: a mount by device, inode and root
 //! (`8:1 2 / /mnt ext4 /dev/sda1`), the pid namespace of a process (`1 pause pid:[4026531836]`), any MAC address of a
 //! link.
+
+mod mounts;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -13,6 +15,7 @@ use probe::{Answer, Outcome};
 use super::outcome;
 use crate::audit::class::ClassId;
 use crate::audit::verdict::Judgement;
+use mounts::{folders, sockets};
 
 /// What both sides saw.
 pub(super) struct Looks<'a> {
@@ -46,7 +49,7 @@ pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
         ClassId::L7 => shared(&here, &there, macs),
         ClassId::H9 => sockets(&here, &there),
         ClassId::H10 => shared(&here, &there, namespaces),
-        _ => shared(&here, &there, files),
+        _ => folders(&here, &there),
     }
 }
 
@@ -78,41 +81,8 @@ fn shared(here: &[String], there: &[String], keys: fn(&str) -> Vec<String>) -> J
     Judgement::leak(format!("both see {line} ({} in common)", both.len()))
 }
 
-/// File systems of which the kernel has one for everybody. That they are shared is said in every report: they are the
-/// kernel.
-const KERNEL: [&str; 9] =
-    ["binfmt_misc", "bpf", "configfs", "debugfs", "efivarfs", "fusectl", "pstore", "securityfs", "tracefs"];
-
-/// Device and inode of a mount's root; nothing where the inode could not be read.
-fn files(line: &str) -> Vec<String> {
-    match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [device, inode, .., kind, _] if device.contains(':') && *inode != "-" && !KERNEL.contains(kind) => {
-            vec![format!("{device} {inode}")]
-        }
-        _ => Vec::new(),
-    }
-}
-
 fn namespaces(line: &str) -> Vec<String> {
     line.split_whitespace().filter(|word| word.starts_with("pid:[")).map(str::to_owned).collect()
-}
-
-/// Sockets that are mounted: of the other's, and of what obeys everybody who holds it. A socket in a folder that both
-/// have mounted is H8's; abstract ones belong to a network namespace (unix(7)), which is L's.
-fn sockets(here: &[String], there: &[String]) -> Judgement {
-    const MASTERS: [&str; 4] = ["docker.sock", "podman.sock", "libvirt-sock", "dbus/system_bus_socket"];
-    let mounted: Vec<&String> = here.iter().filter(|line| line.contains("sock")).collect();
-    if let Some(line) = mounted.iter().find(|line| MASTERS.iter().any(|name| line.contains(name))) {
-        return Judgement::leak(format!("who holds this socket commands the workstation: {line}"));
-    }
-    if here.iter().all(|line| files(line).is_empty()) || there.iter().all(|line| files(line).is_empty()) {
-        return Judgement::inconclusive("nothing that could be compared was seen");
-    }
-    let theirs: BTreeSet<String> = there.iter().flat_map(|line| files(line)).collect();
-    match mounted.iter().find(|line| files(line).iter().any(|key| theirs.contains(key))) {
-        Some(line) => Judgement::leak(format!("both have {line}")),
-        None => Judgement::isolated(format!("{} mounted sockets, none of them the other's", mounted.len())),
-    }
 }
 
 /// All MAC addresses of a line but that of loopback and that for everybody.
