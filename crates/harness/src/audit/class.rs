@@ -157,7 +157,7 @@ pub enum Proof {
     Address,
     /// HTTP 2xx; 401 is the refusal that is wanted. Everything else says neither.
     Login,
-    /// A finished TLS handshake; that it is refused is what is wanted.
+    /// Any HTTP status; that one side refuses the other's certificate is what is wanted.
     Handshake,
 }
 

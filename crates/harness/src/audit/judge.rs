@@ -131,10 +131,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The witness of the node that asks, if there are others.
+    /// The witness of the node that asks.
     fn beside(&self, viewpoint: &Viewpoint) -> Option<String> {
         let Viewpoint::Node { instance, node, .. } = viewpoint else { return None };
-        let subject = self.plan.subject(instance).filter(|subject| subject.nodes.len() > 1)?;
+        let subject = self.plan.subject(instance)?;
         let here = subject.nodes.iter().find(|here| here.name == *node)?;
         Some(here.witness.clone())
     }

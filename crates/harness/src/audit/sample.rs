@@ -45,6 +45,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         name: name.to_owned(),
         engine: EngineKind::Container,
         subnet: net(format!("192.168.{third}.0/24")),
+        link: format!("hl-{name}"),
         gateway: address(1),
         pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
         service_cidr: net(format!("10.{}.0.0/16", 36 + u16::from(third))),
@@ -130,9 +131,7 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
         let CellWay::Probes { proof, cross, control, own } = &cell.way else { continue };
         let refusal = match proof {
             Proof::Login => Some(answered(None, "HTTP 401")),
-            Proof::Handshake => {
-                Some(Outcome::Refused { from: None, what: vec!["unknown certificate authority".to_owned()] })
-            }
+            Proof::Handshake => Some(answered(None, "TLS alert UnknownCA")),
             Proof::Address => Some(answered(None, "NXDOMAIN")),
             Proof::Witnessed | Proof::Answer | Proof::AnyAnswer => None,
         };
@@ -166,7 +165,8 @@ fn seen(at: Sight, viewpoint: &str) -> String {
     let number = viewpoint.bytes().fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
     match at {
         Sight::Links => format!("eth0 02:00:00:00:00:{number:02x} 172.16.0.{number}/24"),
-        _ => format!("8:1:{number} {viewpoint}"),
+        Sight::Processes => format!("1 init pid:[{number}]"),
+        _ => format!("8:1 {number} /nodes/{number} /var ext4 /dev/sda1"),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Subject {
     pub engine: EngineKind,
     /// The host network.
     pub subnet: Ipv4Net,
+    /// The host's link into it, `hl-…`: its only other inhabitant where there is one node.
+    pub link: String,
     /// The host's own address in it.
     pub gateway: Ipv4Addr,
     /// Where its pods get their addresses.
@@ -60,8 +62,7 @@ pub struct Subject {
 }
 
 /// A node, and the witness on its own network. The witness listens on [`TCP_PORT`] and [`UDP_PORT`], and watches the
-/// packets of all links, those that the node sends included (packet(7), `PACKET_OUTGOING`): on an instance with one
-/// node, a question to the link can be seen nowhere else.
+/// packets that come in by all links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSubject {
     /// Its name, `acme-cp-1`.

@@ -7,7 +7,7 @@ use probe::{Ask, Nonce, Probe, Sight};
 use super::{Barrier, CellWay, places};
 use crate::audit::class::{Asked, Class, ClassId, Lack, Proof, Scene, Towards, Way};
 use crate::audit::subject::{Host, Subject, UDP_PORT};
-use crate::audit::viewpoint::{Viewpoint, WORKSTATION};
+use crate::audit::viewpoint::{Stand, Viewpoint, WORKSTATION};
 
 /// By protocol: what is proven how, and by which probes.
 type Planned = BTreeMap<&'static str, (Proof, Vec<Nonce>)>;
@@ -45,8 +45,11 @@ impl<'a> Asks<'a> {
         let control = self.ask(class, viewpoint, source, Some(source))?;
         let own = match (class.towards, other) {
             (Towards::Instances, Some(other)) => {
-                // The last of its kind: a worker, where there is one, asks a control plane over the wire.
-                let inside = places(viewpoint.stand(), other).pop();
+                // The last of its kind: a worker, where there is one, asks a control plane over the wire. On a link
+                // with one node the workstation is the only other one that can ask.
+                let alone = viewpoint.stand() == Stand::Node && other.nodes.len() == 1;
+                let stand = if alone { Stand::Workstation } else { viewpoint.stand() };
+                let inside = places(stand, other).pop();
                 let inside = inside.ok_or_else(|| Lack(format!("'{}' has no node", other.name)))?;
                 Some(self.ask(class, &inside, other, Some(other))?)
             }

@@ -2,14 +2,14 @@
 //!
 //! Asked by root on the host network of each node, on the links as they are.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe::{Ask, Sight};
 
 use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
-use super::questions::witnessed;
+use super::questions::{lack, witnessed};
 use super::{Class, ClassId, Coverage, Injection, Lack, Proof, Question, Scene, Towards, Way};
 
 const NODE: &[Stand] = &[Stand::Node];
@@ -77,51 +77,65 @@ pub(super) const CLASSES: &[Class] = &[
     ),
 ];
 
+/// The link that a question leaves by: the workstation is on many, a node asks on all that it has.
+fn link(scene: &Scene<'_>) -> Option<String> {
+    let elsewhere = scene.viewpoint.stand() == Stand::Workstation;
+    elsewhere.then(|| scene.instance().link.clone())
+}
+
 /// The asked nodes. Where there is no other, the gateway: its ARP answer comes over the link too.
-fn on_link(scene: &Scene<'_>) -> Vec<Ipv4Addr> {
-    let nodes: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
-    if nodes.is_empty() { vec![scene.instance().gateway] } else { nodes }
+fn arps(scene: &Scene<'_>) -> Vec<Ask> {
+    let mut targets: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
+    if targets.is_empty() {
+        targets.push(scene.instance().gateway);
+    }
+    targets.into_iter().map(|target| Ask::Arp { target, link: link(scene) }).collect()
 }
 
 fn arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    let ask = |target| witnessed("arp", Ask::Arp { target, link: None });
-    Ok(on_link(scene).into_iter().map(ask).collect())
+    Ok(arps(scene).into_iter().map(|ask| witnessed("arp", ask)).collect())
 }
 
 fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    let ask =
-        |target| Question { protocol: "arp", ask: Ask::Arp { target, link: None }, proof: Proof::AnyAnswer };
-    Ok(on_link(scene).into_iter().map(ask).collect())
+    let question = |ask| Question { protocol: "arp", ask, proof: Proof::AnyAnswer };
+    Ok(arps(scene).into_iter().map(question).collect())
+}
+
+/// Groups have a control only where a second node is on the link: the workstation, which is the only other one, drops
+/// all that comes in.
+fn company(scene: &Scene<'_>) -> Result<(), Lack> {
+    match scene.is_control() && scene.nodes().next().is_none() {
+        true => Err(lack(scene.instance(), "second node, so nobody on its link can be the control")),
+        false => Ok(()),
+    }
 }
 
 fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    // Where there is no other node, the witness sees the question itself on the link.
-    let mut nodes: Vec<_> = scene.nodes().collect();
-    if nodes.is_empty() {
-        nodes.extend(&scene.instance().nodes);
-    }
-    let known = nodes.into_iter().filter_map(|node| node.link_local);
-    let solicit = |target| witnessed("neighbour", Ask::Neighbour { target, link: None });
+    company(scene)?;
+    let known = scene.nodes().filter_map(|node| node.link_local);
+    let solicit = |target| witnessed("neighbour", Ask::Neighbour { target, link: link(scene) });
     let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1); // RFC 4291, section 2.7.1
-    Ok(known.map(solicit).chain([group("all nodes", everybody, UDP_PORT)]).collect())
+    Ok(known.map(solicit).chain([group(scene, "all nodes", everybody, UDP_PORT)]).collect())
 }
 
 fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    company(scene)?;
     Ok(vec![
-        group("multicast", Ipv4Addr::new(224, 0, 0, 1), UDP_PORT), // RFC 1112: all systems
-        group("mdns", Ipv4Addr::new(224, 0, 0, 251), 5353),        // RFC 6762
-        group("broadcast", Ipv4Addr::BROADCAST, UDP_PORT),
-        group("directed broadcast", scene.instance().subnet.broadcast(), UDP_PORT),
+        group(scene, "multicast", Ipv4Addr::new(224, 0, 0, 1), UDP_PORT), // RFC 1112: all systems
+        group(scene, "mdns", Ipv4Addr::new(224, 0, 0, 251), 5353),        // RFC 6762
+        group(scene, "broadcast", Ipv4Addr::BROADCAST, UDP_PORT),
+        group(scene, "directed broadcast", scene.instance().subnet.broadcast(), UDP_PORT),
     ])
 }
 
 /// Datagrams where DHCP servers listen (RFC 2131, RFC 8415). A router advertisement takes the same way as
 /// [`neighbours`].
-fn dhcp(_: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn dhcp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    company(scene)?;
     let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-    Ok(vec![group("dhcp", Ipv4Addr::BROADCAST, 67), group("dhcpv6", servers, 547)])
+    Ok(vec![group(scene, "dhcp", Ipv4Addr::BROADCAST, 67), group(scene, "dhcpv6", servers, 547)])
 }
 
-fn group(protocol: &'static str, to: impl Into<std::net::IpAddr>, port: u16) -> Question {
-    witnessed(protocol, Ask::Group { to: SocketAddr::new(to.into(), port), link: None })
+fn group(scene: &Scene<'_>, protocol: &'static str, to: impl Into<IpAddr>, port: u16) -> Question {
+    witnessed(protocol, Ask::Group { to: SocketAddr::new(to.into(), port), link: link(scene) })
 }

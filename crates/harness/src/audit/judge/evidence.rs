@@ -52,8 +52,7 @@ pub struct Sent {
     pub answer: Option<Answer>,
     /// Why its prober did not come to its end.
     pub broken: Option<String>,
-    /// The witness next to its prober, which sees what is sent, so that its sight proves no arrival. On an instance with
-    /// one node there is no other, and what the link carried is all that can be seen.
+    /// The witness next to its prober: what it sees may never have left the node, and proves no arrival.
     pub beside: Option<String>,
     /// Where it arrived: whose witness, which witness, what it saw.
     pub arrivals: Vec<(String, String, Arrival)>,

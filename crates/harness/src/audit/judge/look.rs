@@ -1,7 +1,10 @@
 //! Compares what a node sees with what the nodes of the target see: what both see is shared.
 //!
-//! The first word of a line is what must not be on both sides: `<device>:<inode>` of a mount's root or of a socket,
-//! `pid:[<inode>]` of a process's namespace. Of a link, any MAC address and any address in it counts.
+//! What must not be on both sides depends on the sight: a mount by device, inode and root
+//! (`8:1 2 / /mnt ext4 /dev/sda1`), the pid namespace of a process (`1 pause pid:[4026531836]`), any MAC address of a
+//! link.
+
+mod mounts;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -12,6 +15,7 @@ use probe::{Answer, Outcome};
 use super::outcome;
 use crate::audit::class::ClassId;
 use crate::audit::verdict::Judgement;
+use mounts::{folders, sockets};
 
 /// What both sides saw.
 pub(super) struct Looks<'a> {
@@ -43,7 +47,9 @@ pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
     match looks.class {
         ClassId::L5 => links(&here, &looks.networks),
         ClassId::L7 => shared(&here, &there, macs),
-        _ => shared(&here, &there, first_word),
+        ClassId::H9 => sockets(&here, &there),
+        ClassId::H10 => shared(&here, &there, namespaces),
+        _ => folders(&here, &there),
     }
 }
 
@@ -75,9 +81,8 @@ fn shared(here: &[String], there: &[String], keys: fn(&str) -> Vec<String>) -> J
     Judgement::leak(format!("both see {line} ({} in common)", both.len()))
 }
 
-fn first_word(line: &str) -> Vec<String> {
-    let word = line.split_whitespace().next();
-    word.filter(|word| word.contains(':')).map(str::to_owned).into_iter().collect()
+fn namespaces(line: &str) -> Vec<String> {
+    line.split_whitespace().filter(|word| word.starts_with("pid:[")).map(str::to_owned).collect()
 }
 
 /// All MAC addresses of a line but that of loopback and that for everybody.

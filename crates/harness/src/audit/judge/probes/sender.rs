@@ -68,7 +68,11 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
             Outcome::Answered { what, .. } if what.iter().any(|word| word.parse::<IpAddr>().is_ok()) => {
                 Heard::Reached(format!("the name has an address: {}", what.join(", ")))
             }
-            Outcome::Answered { what, .. } => Heard::Nothing(format!("no address: {}", what.join(", "))),
+            Outcome::Answered { what, .. }
+                if what.iter().any(|word| NO_SUCH_NAME.contains(&word.as_str())) =>
+            {
+                Heard::Nothing(format!("no address: {}", what.join(", ")))
+            }
             other => unknown(format!("the name server did not answer: {}", words(other))),
         },
         Proof::Login => match outcome {
@@ -80,10 +84,28 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
             other => unknown(format!("the server did not answer: {}", words(other))),
         },
         Proof::Handshake => match outcome {
-            Outcome::Answered { what, .. } => Heard::Reached(format!("handshake: {}", what.join(", "))),
-            Outcome::Refused { what, .. } => Heard::Nothing(format!("refused: {}", what.join(", "))),
-            other => unknown(format!("the server did not answer: {}", words(other))),
+            Outcome::Answered { what, .. } if status(what).is_some() => {
+                Heard::Reached(format!("handshake: {}", what.join(", ")))
+            }
+            Outcome::Answered { what, .. } if what.iter().any(|word| is_distrust(word)) => {
+                Heard::Nothing(format!("refused: {}", what.join(", ")))
+            }
+            other => unknown(format!("neither let in nor distrusted: {}", words(other))),
         },
+    }
+}
+
+/// What name servers say of a name that is not there. `SERVFAIL` says that they do not know.
+const NO_SUCH_NAME: [&str; 2] = ["NXDOMAIN", "NODATA"];
+
+/// Whether one side refused the other's certificate for who vouches for it. Refusals of names and dates come after
+/// that, and alerts of other kinds have other reasons (RFC 8446, section 6.2).
+fn is_distrust(word: &str) -> bool {
+    const ALERTS: [&str; 4] = ["BadCertificate", "UnknownCA", "CertificateUnknown", "CertificateRequired"];
+    match (word.strip_prefix("certificate refused: "), word.strip_prefix("TLS alert ")) {
+        (Some(why), _) => ["UnknownIssuer", "BadSignature"].contains(&why),
+        (_, Some(alert)) => ALERTS.contains(&alert),
+        _ => false,
     }
 }
 
@@ -94,6 +116,10 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
     // A connection is answered by whom it leads to, even where the prober cannot say from where.
     let asked = |from: &Option<IpAddr>| from.is_none() || *from == sent.to();
     match outcome {
+        // Of several who answered a group, only the first has its identity to itself.
+        Outcome::Answered { what, .. } if sent.is_to_a_group() && names(what, &target.witnesses) => {
+            Heard::Reached(format!("{}: answered by {}", sent.nonce, what.join(", ")))
+        }
         Outcome::Answered { identity: Some(who), .. } => {
             if target.witnesses.contains(who) {
                 return Heard::Reached(format!("{}: '{who}' answered", sent.nonce));
@@ -127,6 +153,12 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
         }
         other => Heard::Nothing(quiet_words(other)),
     }
+}
+
+/// Whether one of these witnesses is named among those who answered: `witness <identity> from <address>`.
+fn names(what: &[String], witnesses: &[String]) -> bool {
+    let named = what.iter().filter_map(|word| word.strip_prefix("witness ")?.split(' ').next());
+    named.into_iter().any(|name| witnesses.iter().any(|witness| witness == name))
 }
 
 /// The own instance answered what was asked of another. A group is asked on one's own link, where neighbours may

@@ -147,6 +147,12 @@ fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
     let answers = [
         ("an address", answered(None, Some(TARGET), "192.168.61.10")),
         ("NXDOMAIN", answered(None, Some(TARGET), "NXDOMAIN")),
+        ("SERVFAIL", answered(None, Some(TARGET), "SERVFAIL")),
+        ("TLS alert UnknownCA", answered(None, Some(TARGET), "TLS alert UnknownCA")),
+        ("TLS alert InternalError", answered(None, Some(TARGET), "TLS alert InternalError")),
+        ("UnknownIssuer", answered(None, Some(TARGET), "certificate refused: UnknownIssuer")),
+        ("Expired", answered(None, Some(TARGET), "certificate refused: Expired")),
+        ("connected, then silent", answered(None, Some(TARGET), "connected")),
         ("HTTP 200", answered(None, Some(TARGET), "HTTP 200")),
         ("HTTP 401", answered(None, Some(TARGET), "HTTP 401")),
         ("HTTP 403", answered(None, Some(TARGET), "HTTP 403")),
@@ -170,7 +176,7 @@ fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
             cell.proof = proof;
             cell.control = vec![sent(2, SOURCE, good(SOURCE), &[])];
             cell.own = Some(vec![sent(3, TARGET, good(TARGET), &[])]);
-            writeln!(table, "  {said:<22}{}", judge(&cell).verdict).expect("a string");
+            writeln!(table, "  {said:<26}{}", judge(&cell).verdict).expect("a string");
             cell.control = Vec::new();
             assert_ne!(judge(&cell).verdict, Verdict::Isolated, "without a control: {proof:?}, {said}");
         }
@@ -219,6 +225,10 @@ fn a_neighbour_may_answer_a_multicast_and_the_witness_decides() {
     let to = "224.0.0.1:7002".parse().expect("an address");
     cell.cross[0].ask = Some(Ask::Group { to, link: None });
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
+    let both = vec!["witness a-w from 192.168.60.10".to_owned(), "witness b-w from 192.168.61.10".to_owned()];
+    let both = Outcome::Answered { identity: Some("a-w".to_owned()), from: None, what: both };
+    cell.cross[0].answer.as_mut().expect("an answer").outcome = both;
+    assert_eq!(judge(&cell).verdict, Verdict::Leak, "the second who answered");
     cell.cross[0] = sent(1, TARGET, Some(Outcome::Silent), &["c"]);
     insta::assert_snapshot!(judge(&cell).why, @"hl1-00000001-000001 arrived as tcp from a at witness c-w, which is a witness of 'c'");
 }
