@@ -46,6 +46,7 @@ pub(super) async fn subject(cluster: &TestCluster, stage: &Stage) -> Subject {
         engine: cluster.inner().instance.engine,
         subnet: plan.subnet,
         gateway: plan.gateway,
+        link: plan.id.link(),
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
         nodes,
