@@ -26,7 +26,6 @@ use tools::MissingTool;
 pub use pins::{COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
 pub use root::apt_sources;
 
-
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
 const DISK_SPACE: u64 = 6 << 30;
 
