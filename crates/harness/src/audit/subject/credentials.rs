@@ -1,28 +1,6 @@
 //! What opens an instance's doors, who vouches for it, and who it is.
 
-use std::fmt;
-
-/// Text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes it in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Gives it out: into a batch that a prober reads on its standard input, and nowhere else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+pub use provisioner::pki::Secret;
 
 /// A client certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
