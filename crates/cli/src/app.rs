@@ -2,7 +2,7 @@
 
 use provisioner::Provisioner;
 use provisioner::home::Home;
-use provisioner::registry::{Entry, Instance};
+use provisioner::registry::{Entry, Instance, RegistryError};
 
 use crate::exit::CliError;
 use crate::printer::Printer;
@@ -42,10 +42,14 @@ impl App {
         }
     }
 
+    /// The names of all instances, as far as they are legible.
+    pub(crate) fn names(&self) -> Result<Vec<String>, RegistryError> {
+        let entries = self.provisioner.registry().list()?;
+        Ok(entries.iter().filter_map(Entry::name).map(str::to_owned).collect())
+    }
+
     /// The error for a name that nothing has, with the names that there are.
     pub(crate) fn unknown(&self, name: &str) -> CliError {
-        let entries = self.provisioner.registry().list().unwrap_or_default();
-        let known = entries.iter().filter_map(Entry::name).map(str::to_owned).collect();
-        CliError::Unknown { name: name.to_owned(), known }
+        CliError::Unknown { name: name.to_owned(), known: self.names().unwrap_or_default() }
     }
 }

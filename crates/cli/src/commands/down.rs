@@ -2,7 +2,7 @@
 
 use clap::Args;
 use provisioner::Removed;
-use provisioner::registry::{Entry, Instance};
+use provisioner::registry::Instance;
 
 use super::name;
 use crate::app::App;
@@ -74,9 +74,7 @@ async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
     };
     if removed.is_empty() {
         app.printer.done(&format!("there is no '{name}': nothing to remove"));
-        let known = app.provisioner.registry().list()?;
-        let known: Vec<String> = known.iter().filter_map(Entry::name).map(str::to_owned).collect();
-        app.printer.hint(&words::there_are(&known));
+        app.printer.hint(&words::there_are(&app.names()?));
         return Ok(Exit::Ok);
     }
     app.printer.done(&format!("{name} is down; removed:"));

@@ -3,7 +3,6 @@
 use clap::Args;
 use jiff::Timestamp;
 use provisioner::Certificates;
-use provisioner::registry::Entry;
 use provisioner::tls::{Certificate, Standing};
 use serde::Serialize;
 
@@ -36,10 +35,7 @@ impl List {
     pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
         let names = match &self.instance {
             Some(name) => vec![app.find(name)?.name],
-            None => {
-                let entries = app.provisioner.registry().list()?;
-                entries.iter().filter_map(Entry::name).map(str::to_owned).collect()
-            }
+            None => app.names()?,
         };
         let now = Timestamp::now();
         let lines: Vec<Line> = names
