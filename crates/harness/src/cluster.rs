@@ -127,12 +127,7 @@ impl TestNode {
 
 impl TestCluster {
     pub(crate) async fn of(name: String, cluster: Cluster) -> Result<Self, ClusterError> {
-        let path = cluster.kubeconfig.clone();
-        let unusable = |source| ClusterError::Kubeconfig { path: path.clone(), source };
-        let file = Kubeconfig::read_from(&path).map_err(|error| unusable(error.into()))?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        let config = config.map_err(|error| unusable(error.into()))?;
-        let client = Client::try_from(config).map_err(|error| unusable(error.into()))?;
+        let client = client(&cluster.kubeconfig).await?;
         let real = &cluster.instance.name;
         let nodes = cluster.nodes.iter().map(|node| {
             let role = node.name().strip_prefix(real.as_str()).unwrap_or_default();
@@ -154,6 +149,11 @@ impl TestCluster {
     /// A client with administrator's rights.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The same with connections of its own, for whoever outlives the runtime that drives the other one's.
+    pub(crate) async fn fresh_client(&self) -> Result<Client, ClusterError> {
+        client(&self.cluster.kubeconfig).await
     }
 
     /// The kubeconfig that knows this cluster and no other.
@@ -340,4 +340,12 @@ impl TestCluster {
             source: Box::new(source),
         }
     }
+}
+
+async fn client(kubeconfig: &Utf8Path) -> Result<Client, ClusterError> {
+    let unusable = |source| ClusterError::Kubeconfig { path: kubeconfig.to_owned(), source };
+    let file = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(error.into()))?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    let config = config.map_err(|error| unusable(error.into()))?;
+    Client::try_from(config).map_err(|error| unusable(error.into()))
 }

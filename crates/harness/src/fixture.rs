@@ -2,7 +2,7 @@
 
 use provisioner::Provisioner;
 
-use crate::audit::{self, AuditError, Report, Selection};
+use crate::audit::{self, AuditError, Progress, Report, Selection};
 use crate::builder::FixtureBuilder;
 use crate::cluster::TestCluster;
 
@@ -53,7 +53,7 @@ impl MultiClusterFixture {
     /// # Errors
     /// As [`MultiClusterFixture::audit`]; or the selection names what there is not.
     pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
-        audit::audit(&self.provisioner, &self.clusters, selection).await
+        audit::audit(&self.provisioner, &self.clusters, selection, &Progress::default()).await
     }
 
     /// What made them: for tests of lifecycles.

@@ -70,6 +70,13 @@ impl Inventory {
     }
 }
 
+impl Difference {
+    /// A line for each thing: `+ link: cable` is there now, `- link: cable` was there before.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.lines.join("\n"))

@@ -34,6 +34,8 @@ mod pod;
 mod name;
 mod evidence;
 mod journal;
+mod ring;
+mod undo;
 mod teardown;
 pub mod fixtures;
 pub mod audit;

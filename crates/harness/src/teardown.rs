@@ -1,7 +1,7 @@
 //! The undo stack: what has to be taken down, whatever happens to the test.
 //!
 //! An undo is pushed before the thing is made. `close` runs in the test's own runtime; `Drop` is for a fixture
-//! that was cancelled or is half-built, and uses a thread and a runtime of its own.
+//! that was cancelled or is half-built, and uses the second ring.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use provisioner::Provisioner;
 use provisioner::error::DestroyError;
 
 use crate::evidence::say;
+use crate::ring;
 
 /// How long the second ring may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -63,23 +64,14 @@ impl Drop for Teardown {
             return;
         }
         let provisioner = self.provisioner.clone();
-        // The test's runtime may be shutting down, and a panic in here would abort: nothing of it is used.
-        let ring = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| error.to_string())?;
-            runtime.block_on(async {
-                let all = doomed.iter().map(|name| provisioner.destroy(name));
-                let outcomes = tokio::time::timeout(DEADLINE, join_all(all)).await;
-                let outcomes = outcomes.map_err(|_| format!("not done after {}s", DEADLINE.as_secs()))?;
-                let failures: Vec<String> =
-                    outcomes.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
-                if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
-            })
+        let done = ring::finish(DEADLINE, move || async move {
+            let outcomes = join_all(doomed.iter().map(|name| provisioner.destroy(name))).await;
+            let failures: Vec<String> =
+                outcomes.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+            if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
         });
-        match ring.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => say(&format!("teardown is incomplete, `homelab reap` finishes it: {why}")),
-            Err(_) => say("teardown panicked, `homelab reap` finishes it"),
+        if let Err(why) = done {
+            say(&format!("teardown is incomplete, `homelab reap` finishes it: {why}"));
         }
     }
 }

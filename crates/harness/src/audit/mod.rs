@@ -15,8 +15,8 @@
 //!    the sender says. What is missing is [`Verdict::Inconclusive`], never a pass.
 //! 6. [`Report`]: what all of it means, as one value with many renderings; [`Report::assert_isolated`] for tests.
 //!
-//! [`audit()`] is all of it on running clusters. Only `run` touches anything: everything else is pure, and times and the
-//! run's number are arguments.
+//! [`audit()`] is all of it on running clusters. Only `run` and `inject` touch anything: everything else is pure, and times
+//! and the run's number are arguments.
 
 mod subject;
 mod viewpoint;
@@ -36,12 +36,12 @@ pub use class::{
     UnknownClass, Way,
 };
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
-pub use observed::{Observed, Watch};
+pub use observed::{Observed, Phase, Watch};
 pub use report::{
     Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, ProbeReport,
     Report, VERSION, WitnessReport, accepted_on,
 };
-pub use run::{AuditError, Stage, StageError, WorkstationError, audit};
+pub use run::{AskError, AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
     Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,

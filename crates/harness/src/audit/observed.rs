@@ -4,6 +4,7 @@
 //! here stands for *nothing happened* but an answer that says so, and a witness that was there all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use probe::{Answer, Arrival, Nonce, Report, Said, VERSION};
 
@@ -23,6 +24,24 @@ pub struct Observed {
     pub watches: BTreeMap<String, Watch>,
     /// What is known only now.
     pub after: After,
+    /// How long each part of the run took, in their order.
+    pub phases: Vec<Phase>,
+}
+
+/// A part of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phase {
+    /// Which: `set`, `learn`, `ask`, `ask, routed`, `hear`.
+    pub name: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Phase {
+    /// A part that began then and ends now.
+    pub(super) fn since(name: &'static str, begun: Instant) -> Self {
+        Self { name, took: begun.elapsed() }
+    }
 }
 
 impl Observed {
@@ -80,6 +99,11 @@ impl Watch {
             }
         }
         watch
+    }
+
+    /// Whether it saw this nonce.
+    pub(super) fn has_seen(&self, nonce: &Nonce) -> bool {
+        self.arrivals.iter().any(|arrival| arrival.nonce == *nonce)
     }
 
     /// Why its silence proves nothing; nothing when it does.

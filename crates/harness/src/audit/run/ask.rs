@@ -13,9 +13,12 @@ use super::manifest::CONTAINER;
 /// What an exec may take beyond the prober's own deadline.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// What runs a prober.
+pub(super) const PROBER: [&str; 2] = ["homelab-probe", "prober"];
+
 /// Why a prober was not heard to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
+pub enum AskError {
     /// The API server or the kubelet refused.
     #[error("run the prober in pod {pod}")]
     Exec {
@@ -74,7 +77,7 @@ async fn spoken(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<String, Ask
     let refused = |source| AskError::Exec { pod: pod.to_owned(), source: Box::new(source) };
     let broken = |source| AskError::Streams { pod: pod.to_owned(), source };
     let streams = AttachParams::default().stdin(true).stdout(true).stderr(false).container(CONTAINER);
-    let mut prober = pods.exec(pod, ["homelab-probe", "prober"], &streams).await.map_err(refused)?;
+    let mut prober = pods.exec(pod, PROBER, &streams).await.map_err(refused)?;
     let missing = || broken(std::io::Error::other("the connection has no such stream"));
     let mut stdin = prober.stdin().ok_or_else(missing)?;
     let mut stdout = prober.stdout().ok_or_else(missing)?;

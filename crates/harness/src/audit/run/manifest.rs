@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use provisioner::assets::TOOLBOX_IMAGE;
+use provisioner::registry::Owner;
 use serde_json::{Value, json};
 
 use crate::audit::{TCP_PORT, UDP_PORT};
@@ -16,15 +17,27 @@ pub(super) const PROBER: &str = "prober";
 /// What multicast a witness hears beyond what every host joins: mDNS (RFC 6762).
 const MDNS: &str = "224.0.0.251";
 
+/// The label of every namespace that a run makes.
+pub(super) const OWNED: &str = "homelab/audit";
+/// The annotation that says which process needs it: what a killed one left, the next run removes.
+pub(super) const OWNER: &str = "homelab/owner";
+/// What a pod may live, in seconds, if nobody comes to remove it.
+const LIFETIME: u32 = 3600;
+
 /// The namespace of a run.
-pub(super) fn namespace(name: &str) -> Value {
+pub(super) fn namespace(name: &str, owner: &Owner) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": { "name": name, "labels": {
-            // Nodes are asked from by root, as whoever gets out of a container would be.
-            "pod-security.kubernetes.io/enforce": "privileged",
-        } },
+        "metadata": {
+            "name": name,
+            "labels": {
+                OWNED: "",
+                // Nodes are asked from by root, as whoever gets out of a container would be.
+                "pod-security.kubernetes.io/enforce": "privileged",
+            },
+            "annotations": { OWNER: serde_json::to_string(owner).expect("an owner has no odd keys") },
+        },
     })
 }
 
@@ -95,6 +108,7 @@ fn pod(name: &str, command: &[String]) -> Value {
         "metadata": { "name": name },
         "spec": {
             "restartPolicy": "Never", // a witness that was away has missed something
+            "activeDeadlineSeconds": LIFETIME,
             "automountServiceAccountToken": false,
             "terminationGracePeriodSeconds": 0,
             "containers": [{
@@ -114,8 +128,10 @@ mod tests {
     #[test]
     fn a_run_puts_a_namespace_four_kinds_of_objects_and_nothing_else_into_an_instance() {
         let address = Ipv4Addr::new(192, 168, 60, 10);
+        let (boot_id, run_id) = ("b".to_owned(), "r".to_owned());
+        let owner = Owner { pid: 7, start_time: 22, boot_id, run_id };
         insta::assert_yaml_snapshot!([
-            namespace("homelab-audit-1a2b3c4d"),
+            namespace("homelab-audit-1a2b3c4d", &owner),
             on_node("acme-cp-1", address, "acme-cp-1"),
             on_pod_network("acme-w-1", "acme/pod"),
             prober("acme-w-1"),

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
-use kube::api::{DeleteParams, LogParams, PostParams};
+use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
 use kube::{Api, Client, Resource};
 use probe::{Batch, Report, Said};
+use provisioner::registry::Owner;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
-use crate::audit::{PodWitness, Watch};
-use crate::cluster::TestCluster;
+use crate::audit::{PodWitness, Viewpoint, Watch};
+use crate::cluster::{ClusterError, TestCluster};
 use crate::wait::{self, Wait, WaitError};
 
 use super::ask::{self, AskError};
@@ -19,6 +21,8 @@ use super::manifest::{self, PROBER, WITNESS};
 
 /// How long the pods of a run may take to listen, or its namespace to go.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a witness's log may take to be read.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// What a run has put into one instance.
 #[derive(Clone)]
@@ -60,15 +64,25 @@ pub enum StageError {
         #[source]
         source: Box<WaitError<kube::Error>>,
     },
+    /// It cannot be connected to.
+    #[error(transparent)]
+    Connect(#[from] ClusterError),
+    /// The process that runs the audit cannot be told from others.
+    #[error("find out who owns the stage")]
+    Owner(#[source] std::io::Error),
     /// A prober was not heard to its end.
     #[error(transparent)]
-    Ask(#[from] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<AskError> for StageError {
-    fn from(error: AskError) -> Self {
-        Self::Ask(Box::new(error))
-    }
+    Ask(#[from] AskError),
+    /// The API server hangs.
+    #[error("{attempt} in {instance}: no answer within {}s", .within.as_secs())]
+    Late {
+        /// `remove the namespace …`.
+        attempt: String,
+        /// Where.
+        instance: String,
+        /// How long was waited.
+        within: Duration,
+    },
 }
 
 impl Stage {
@@ -102,8 +116,10 @@ impl Stage {
             namespace,
             client,
         };
+        sweep(cluster).await?;
+        let owner = Owner::current(&stage.namespace).map_err(StageError::Owner)?;
         let namespaces: Api<Namespace> = Api::all(stage.client.clone());
-        stage.make(&namespaces, manifest::namespace(&stage.namespace)).await?;
+        stage.make(&namespaces, manifest::namespace(&stage.namespace, &owner)).await?;
         let pods = stage.pods();
         let node_pods = on_nodes.iter().map(|(node, address)| manifest::on_node(node, *address, node));
         let own = [manifest::on_pod_network(&home, &stage.pod.witness), manifest::prober(&home)];
@@ -131,6 +147,17 @@ impl Stage {
         format!("{}.{}.svc.cluster.local", self.service_name(), self.namespace)
     }
 
+    /// The command of the prober at a viewpoint of the instance, as one would type it, without its standard input.
+    pub(super) fn command(&self, context: &str, viewpoint: &Viewpoint) -> Option<String> {
+        let pod = match viewpoint {
+            Viewpoint::Pod { .. } => PROBER.to_owned(),
+            Viewpoint::Node { node, .. } => manifest::node_pod(node),
+            Viewpoint::Workstation => return None,
+        };
+        let namespace = &self.namespace;
+        Some(format!("kubectl --context {context} -n {namespace} exec -i {pod} -- {}", ask::PROBER.join(" ")))
+    }
+
     /// Has the prober on the pod network ask a batch.
     ///
     /// # Errors
@@ -147,49 +174,29 @@ impl Stage {
         Ok(ask::ask(&self.pods(), &manifest::node_pod(node), batch).await?)
     }
 
-    /// What all witnesses have seen so far, by their identity.
-    ///
-    /// # Errors
-    /// [`StageError::Api`] when a pod cannot be looked at; a log that cannot be read is said in its watch.
-    pub async fn watches(&self) -> Result<Vec<(String, Watch)>, StageError> {
+    /// What all witnesses have seen so far, by their identity; what cannot be read is said in the watch.
+    pub async fn watches(&self) -> Vec<(String, Watch)> {
         let pods = self.pods();
         let own = (WITNESS.to_owned(), self.pod.witness.clone());
         let nodes = self.nodes.iter().map(|(node, identity)| (manifest::node_pod(node), identity.clone()));
         let all = nodes.chain([own]).map(async |(pod, identity)| {
-            let found = pods.get(&pod).await.map_err(self.failed(&format!("look at pod {pod}")))?;
-            let log = pods.logs(&pod, &LogParams::default()).await;
-            let watch = match log.map_err(|error| error.to_string()).and_then(|log| reports(&log)) {
-                Ok(reports) => Watch::of(&identity, reports, is_running(&found)),
-                Err(why) => Watch { unreadable: Some(why), ..Watch::default() },
-            };
-            Ok::<_, StageError>((identity, watch))
+            let seen = timeout(HEARING, seen(&pods, &pod, &identity)).await;
+            let late = || Err(format!("no answer within {}s", HEARING.as_secs()));
+            let unreadable = |why| Watch { unreadable: Some(why), ..Watch::default() };
+            let watch = seen.unwrap_or_else(|_| late()).unwrap_or_else(unreadable);
+            (identity, watch)
         });
-        futures::future::try_join_all(all).await
+        futures::future::join_all(all).await
     }
 
     /// Removes everything that a run has put into an instance, and waits until it is gone. Nothing being there is fine.
+    /// May be called from another runtime than the one in which the stage was set.
     ///
     /// # Errors
     /// [`StageError`] with what is left.
     pub async fn strike(cluster: &TestCluster, run: u32) -> Result<(), StageError> {
-        let namespaces: Api<Namespace> = Api::all(cluster.client());
-        let (name, instance) = (Self::namespace_of(run), cluster.name().to_owned());
-        let refused = |source| StageError::Api {
-            attempt: format!("remove the namespace {name}"),
-            instance: instance.clone(),
-            source: Box::new(source),
-        };
-        match namespaces.delete(&name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-            deleted => drop(deleted.map_err(refused)?),
-        }
-        let gone = wait::until(format!("namespace {name} to go"), PATIENCE, async || {
-            Ok(match namespaces.get_opt(&name).await? {
-                None => Wait::Done(()),
-                Some(_) => Wait::NotYet("it is still there".to_owned()),
-            })
-        });
-        gone.await.map_err(|source| StageError::Wait { instance, source: Box::new(source) })
+        let namespaces: Api<Namespace> = Api::all(cluster.fresh_client().await?);
+        remove(&namespaces, cluster.name(), &Self::namespace_of(run)).await
     }
 
     /// Waits until every witness has said that it listens, and the prober runs; returns the pod witness's address.
@@ -241,6 +248,52 @@ impl Stage {
         let (attempt, instance) = (attempt.to_owned(), self.instance.clone());
         move |source| StageError::Api { attempt, instance, source: Box::new(source) }
     }
+}
+
+/// Removes what audits have left whose process was killed.
+async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
+    let (namespaces, instance) = (Api::<Namespace>::all(cluster.client()), cluster.name());
+    let refused = |source| StageError::Api {
+        attempt: "look for what a killed audit left".to_owned(),
+        instance: instance.to_owned(),
+        source: Box::new(source),
+    };
+    let found = namespaces.list(&ListParams::default().labels(manifest::OWNED)).await.map_err(refused)?;
+    let dead = found.into_iter().filter_map(|namespace| {
+        let owner = namespace.metadata.annotations?.remove(manifest::OWNER)?;
+        let owner: Owner = serde_json::from_str(&owner).ok()?;
+        namespace.metadata.name.filter(|_| !owner.is_alive())
+    });
+    let dead: Vec<String> = dead.collect();
+    let removed = dead.iter().map(|name| remove(&namespaces, instance, name));
+    futures::future::try_join_all(removed).await.map(drop)
+}
+
+async fn remove(namespaces: &Api<Namespace>, instance: &str, name: &str) -> Result<(), StageError> {
+    let (attempt, instance) = (format!("remove the namespace {name}"), instance.to_owned());
+    let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within: PATIENCE };
+    let deleted = timeout(PATIENCE, namespaces.delete(name, &DeleteParams::default())).await;
+    match deleted.map_err(|_| late())? {
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+        Err(source) => {
+            return Err(StageError::Api { attempt, instance, source: Box::new(source) });
+        }
+        Ok(_) => {}
+    }
+    let gone = wait::until(format!("namespace {name} to go"), PATIENCE, async || {
+        Ok(match namespaces.get_opt(name).await? {
+            None => Wait::Done(()),
+            Some(_) => Wait::NotYet("it is still there".to_owned()),
+        })
+    });
+    gone.await.map_err(|source| StageError::Wait { instance, source: Box::new(source) })
+}
+
+/// What one witness has seen, out of its pod's log.
+async fn seen(pods: &Api<Pod>, pod: &str, identity: &str) -> Result<Watch, String> {
+    let found = pods.get(pod).await.map_err(|error| error.to_string())?;
+    let log = pods.logs(pod, &LogParams::default()).await.map_err(|error| error.to_string())?;
+    Ok(Watch::of(identity, reports(&log)?, is_running(&found)))
 }
 
 fn is_running(pod: &Pod) -> bool {

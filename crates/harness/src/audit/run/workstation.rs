@@ -18,6 +18,7 @@ use provisioner::{Provisioner, assets};
 use crate::audit::{Host, TCP_PORT, UDP_PORT, WORKSTATION, Watch};
 use crate::wait::{self, Wait};
 
+use super::ask;
 use super::stage::reports;
 
 /// How long the witness may take to listen.
@@ -94,6 +95,11 @@ impl Workstation {
         text.lines()
             .map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}")))
             .collect()
+    }
+
+    /// The prober's command, as one would type it, without its standard input.
+    pub(super) fn command(&self) -> String {
+        ask::PROBER.join(" ")
     }
 
     /// What the witness has seen so far.

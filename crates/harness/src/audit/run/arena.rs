@@ -1,0 +1,214 @@
+//! Where an audit takes place: a stage in each cluster, the workstation's part, and everybody asks at once.
+//!
+//! An arena is set once and may be asked many times, each time with a number of its own in the nonces. Whatever it
+//! puts anywhere is gone when it is struck, and when it is dropped half-way.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::future::{join_all, try_join_all};
+use probe::{Batch, Said, VERSION};
+use provisioner::Provisioner;
+
+use crate::audit::{Observed, Phase, Plan, Selection, Stand, Viewpoint, WORKSTATION};
+use crate::cluster::TestCluster;
+use crate::undo::Undos;
+use crate::wait::{self, Wait};
+
+use super::progress::{Progress, Step};
+use super::workstation::{self, Workstation};
+use super::{AuditError, Stage, StageError, learn, routes};
+
+/// How long the last probes may take to be in the witnesses' logs.
+const SETTLE: Duration = Duration::from_secs(5);
+/// When a batch of last probes must be over, in milliseconds.
+const BARRIER_DEADLINE_MS: u64 = 2_000;
+
+/// Witnesses and probers in all clusters, and on the workstation.
+#[derive(Debug)]
+pub(in crate::audit) struct Arena<'a> {
+    provisioner: &'a Provisioner,
+    clusters: &'a [TestCluster],
+    stages: Vec<Stage>,
+    workstation: Workstation,
+    /// How many packets each witness had lost when it was last heard.
+    lost: BTreeMap<String, u64>,
+    phases: Vec<Phase>,
+    undos: Undos,
+}
+
+impl<'a> Arena<'a> {
+    /// Sets everything up, and waits until all witnesses listen. What a failure leaves is removed.
+    pub(in crate::audit) async fn set(
+        provisioner: &'a Provisioner,
+        clusters: &'a [TestCluster],
+        progress: &Progress,
+    ) -> Result<Self, AuditError> {
+        progress.say(Step::Set { clusters: clusters.len() });
+        let begun = Instant::now();
+        let run = draw()?;
+        let mut undos = Undos::default();
+        let doomed = clusters.to_vec();
+        undos.push("strike the stages", move || {
+            let doomed = doomed.clone();
+            async move {
+                let struck = join_all(doomed.iter().map(|cluster| Stage::strike(cluster, run))).await;
+                struck.into_iter().collect::<Result<(), StageError>>()
+            }
+        });
+        let set = async {
+            let workstation = Workstation::set().await?;
+            let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
+            Ok::<_, AuditError>((workstation, stages))
+        };
+        match set.await {
+            Ok((workstation, stages)) => {
+                let phases = vec![Phase::since("set", begun)];
+                let lost = BTreeMap::new();
+                Ok(Self { provisioner, clusters, stages, workstation, lost, phases, undos })
+            }
+            Err(error) => {
+                undos.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Learns what there is to be known now, and plans a run over it.
+    pub(in crate::audit) async fn plan(&mut self, selection: &Selection) -> Result<Plan, AuditError> {
+        let begun = Instant::now();
+        let subjects = self.clusters.iter().zip(&self.stages);
+        let subjects = subjects.map(|(cluster, stage)| learn::subject(cluster, stage));
+        let (subjects, host) = futures::join!(join_all(subjects), workstation::host(self.provisioner));
+        let plan = Plan::new(draw()?, subjects, host, selection)?;
+        self.phases.push(Phase::since("learn", begun));
+        Ok(plan)
+    }
+
+    /// Has everybody ask what was planned, and hears the witnesses.
+    pub(in crate::audit) async fn ask(
+        &mut self,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Observed, AuditError> {
+        let mut observed = Observed { phases: std::mem::take(&mut self.phases), ..Observed::default() };
+        // First everybody as they are, then root with routes of its own: a route must not help the others.
+        let begun = Instant::now();
+        progress.say(Step::Ask { cells: plan.cells.len() });
+        self.ask_all(plan, |stand| stand != Stand::Routed, &mut observed).await;
+        observed.phases.push(Phase::since("ask", begun));
+        if plan.batches.keys().any(|viewpoint| viewpoint.stand() == Stand::Routed) {
+            let begun = Instant::now();
+            progress.say(Step::AskRouted);
+            let mut undos = Undos::default();
+            let laid = routes::lay(self.clusters, &mut undos).await;
+            if laid.is_ok() {
+                self.ask_all(plan, |stand| stand == Stand::Routed, &mut observed).await;
+            }
+            undos.close().await?;
+            laid.map_err(AuditError::Route)?;
+            observed.phases.push(Phase::since("ask, routed", begun));
+        }
+        let begun = Instant::now();
+        progress.say(Step::Hear);
+        self.ask_last(plan, &mut observed).await;
+        self.hear(plan, &mut observed).await;
+        observed.phases.push(Phase::since("hear", begun));
+        Ok(observed)
+    }
+
+    /// Removes everything, and waits until it is gone.
+    pub(in crate::audit) async fn strike(self, progress: &Progress) -> Result<(), AuditError> {
+        progress.say(Step::Strike);
+        self.workstation.strike().await;
+        Ok(self.undos.close().await?)
+    }
+
+    /// Has the viewpoints of some kinds ask their batches, side by side.
+    async fn ask_all(&self, plan: &Plan, wanted: impl Fn(Stand) -> bool, observed: &mut Observed) {
+        let batches = plan.batches.iter().filter(|(viewpoint, _)| wanted(viewpoint.stand()));
+        let asked = batches.map(async |(viewpoint, batch)| (viewpoint, self.ask_one(viewpoint, batch).await));
+        for (viewpoint, said) in join_all(asked).await {
+            if let Some(command) = self.command(viewpoint) {
+                observed.commands.insert(viewpoint.clone(), command);
+            }
+            match said {
+                Ok(said) => observed.heard(viewpoint, said),
+                Err(why) => {
+                    observed.broken.insert(viewpoint.clone(), why);
+                }
+            }
+        }
+    }
+
+    async fn ask_one(&self, viewpoint: &Viewpoint, batch: &Batch) -> Result<Vec<Said>, String> {
+        let told = |error: StageError| provisioner::error::chain(&error);
+        match viewpoint {
+            Viewpoint::Pod { instance } => self.stage(instance)?.1.ask_from_pod(batch).await.map_err(told),
+            Viewpoint::Node { instance, node, .. } => {
+                self.stage(instance)?.1.ask_from_node(node, batch).await.map_err(told)
+            }
+            Viewpoint::Workstation => self.workstation.ask(batch).await,
+        }
+    }
+
+    fn command(&self, viewpoint: &Viewpoint) -> Option<String> {
+        let Some(instance) = viewpoint.instance() else { return Some(self.workstation.command()) };
+        let (cluster, stage) = self.stage(instance).ok()?;
+        stage.command(&cluster.inner().instance.k8s.kubeconfig_context, viewpoint)
+    }
+
+    /// Sends each witness the probe that it has to see last.
+    async fn ask_last(&self, plan: &Plan, observed: &mut Observed) {
+        let mut batches: BTreeMap<&Viewpoint, Vec<_>> = BTreeMap::new();
+        for barrier in &plan.barriers {
+            batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
+        }
+        let asked = batches.into_iter().map(async |(viewpoint, probes)| {
+            let batch = Batch { version: VERSION, deadline_ms: BARRIER_DEADLINE_MS, rate: 1_000, probes };
+            (viewpoint, self.ask_one(viewpoint, &batch).await)
+        });
+        for (viewpoint, said) in join_all(asked).await {
+            if let Ok(said) = said {
+                observed.heard(viewpoint, said); // where it could not be sent, the witness has not seen it
+            }
+        }
+    }
+
+    /// Reads what all witnesses saw, when each has seen its last probe or will not any more.
+    async fn hear(&mut self, plan: &Plan, observed: &mut Observed) {
+        let mut watches = BTreeMap::new();
+        let heard = wait::until("the witnesses' last words".to_owned(), SETTLE, async || {
+            watches = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten().collect();
+            watches.insert(WORKSTATION.to_owned(), self.workstation.watch());
+            let missing = plan.barriers.iter().find(|barrier| {
+                let watch = watches.get(&barrier.witness);
+                watch.is_none_or(|watch| watch.unreadable.is_none() && !watch.has_seen(&barrier.probe.nonce))
+            });
+            Ok::<_, StageError>(match missing {
+                None => Wait::Done(()),
+                Some(barrier) => Wait::NotYet(format!("{} has not seen its last probe", barrier.witness)),
+            })
+        });
+        drop(heard.await); // the judge sees for itself what is missing
+        for (witness, watch) in &mut watches {
+            let before = self.lost.insert(witness.clone(), watch.lost).unwrap_or_default();
+            watch.lost -= before.min(watch.lost); // what was lost earlier was another run's
+        }
+        observed.watches = watches;
+    }
+
+    fn stage(&self, instance: &str) -> Result<(&TestCluster, &Stage), String> {
+        let mut places = self.clusters.iter().zip(&self.stages);
+        let place = places.find(|(cluster, _)| cluster.name() == instance);
+        place.ok_or_else(|| format!("there is no instance '{instance}'"))
+    }
+}
+
+/// The number of a run.
+fn draw() -> Result<u32, AuditError> {
+    let mut bytes = [0; 4];
+    let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    drawn.map_err(|error| AuditError::Run(error.into()))?;
+    Ok(u32::from_le_bytes(bytes))
+}

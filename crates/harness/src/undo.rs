@@ -1,0 +1,124 @@
+//! What takes back what is about to be done: pushed before the deed, run last first, each on its own.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+
+use crate::evidence::say;
+use crate::ring;
+
+/// How long everything together may take when nobody waits for it any more.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The ways back. Dropped with some left, it runs them on the second ring: they must need nothing of the runtime in
+/// which they were pushed, and be fine with a deed that was never done.
+#[derive(Default)]
+pub(crate) struct Undos {
+    steps: Vec<Undo>,
+}
+
+struct Undo {
+    what: String,
+    way: Box<dyn Fn() -> LocalBoxFuture<'static, Result<(), UndoError>> + Send>,
+}
+
+/// Why something is still as it must not stay.
+pub(crate) type UndoError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What could not be taken back.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct Left(Vec<String>);
+
+impl fmt::Debug for Undos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.steps.iter().map(|step| &step.what)).finish()
+    }
+}
+
+impl Undos {
+    /// Remembers a way back: `what` is what it does, `remove the link cable`. One that was cancelled is gone again.
+    pub(crate) fn push<F, E>(&mut self, what: impl Into<String>, way: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), E>> + 'static,
+        E: Into<UndoError>,
+    {
+        let way = move || -> LocalBoxFuture<'static, Result<(), UndoError>> {
+            let done = way();
+            Box::pin(async move { done.await.map_err(Into::into) })
+        };
+        self.steps.push(Undo { what: what.into(), way: Box::new(way) });
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// All that could not be; the rest was.
+    pub(crate) async fn close(mut self) -> Result<(), Left> {
+        run(&mut self.steps).await
+    }
+}
+
+async fn run(steps: &mut Vec<Undo>) -> Result<(), Left> {
+    let mut left = Vec::new();
+    while let Some(undo) = steps.last() {
+        if let Err(error) = (undo.way)().await {
+            left.push(format!("{}: {}", undo.what, provisioner::error::chain(error.as_ref())));
+        }
+        steps.pop(); // only now: whoever cancels this leaves it to the second ring
+    }
+    if left.is_empty() { Ok(()) } else { Err(Left(left)) }
+}
+
+impl Drop for Undos {
+    fn drop(&mut self) {
+        let mut steps = std::mem::take(&mut self.steps);
+        if steps.is_empty() {
+            return;
+        }
+        let done =
+            ring::finish(
+                DEADLINE,
+                move || async move { run(&mut steps).await.map_err(|left| left.to_string()) },
+            );
+        if let Err(why) = done {
+            say(&format!("not everything could be taken back: {why}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    fn noting(undos: &mut Undos, done: &Arc<Mutex<Vec<u8>>>, number: u8, fails: bool) {
+        let done = Arc::clone(done);
+        undos.push(format!("undo {number}"), move || {
+            done.lock().expect("nobody panics").push(number);
+            async move { if fails { Err(std::io::Error::other("stuck")) } else { Ok(()) } }
+        });
+    }
+
+    #[tokio::test]
+    async fn the_last_deed_is_taken_back_first_and_one_that_stays_does_not_keep_the_others() {
+        let (mut undos, done) = (Undos::default(), Arc::default());
+        for (number, fails) in [(1, false), (2, true), (3, false)] {
+            noting(&mut undos, &done, number, fails);
+        }
+        let left = undos.close().await.expect_err("the second is stuck");
+        assert_eq!(left.to_string(), "undo 2: stuck");
+        assert_eq!(*done.lock().expect("nobody panics"), [3, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_half_way_is_taken_back_all_the_same() {
+        let done = Arc::default();
+        let mut undos = Undos::default();
+        noting(&mut undos, &done, 1, false);
+        drop(undos);
+        assert_eq!(*done.lock().expect("nobody panics"), [1]);
+    }
+}
