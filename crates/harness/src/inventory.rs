@@ -68,12 +68,10 @@ impl Inventory {
         }
         (!changes.is_empty()).then_some(Difference { lines: changes })
     }
-}
 
-impl Difference {
-    /// A line for each thing: `+ link: cable` is there now, `- link: cable` was there before.
-    pub fn lines(&self) -> &[String] {
-        &self.lines
+    /// The same as lines: `+ link: cable` is there now, `- link: cable` was there before.
+    pub fn left_since(&self, before: &Self) -> Vec<String> {
+        self.since(before).map(|difference| difference.lines).unwrap_or_default()
     }
 }
 

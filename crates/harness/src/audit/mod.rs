@@ -25,8 +25,10 @@ mod class;
 mod cells;
 mod observed;
 mod run;
+mod inject;
 mod judge;
 mod report;
+mod self_test;
 #[cfg(test)]
 mod sample;
 
@@ -35,6 +37,7 @@ pub use class::{
     Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards,
     UnknownClass, Way,
 };
+pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Phase, Watch};
 pub use report::{
@@ -42,6 +45,7 @@ pub use report::{
     Report, VERSION, WitnessReport, accepted_on,
 };
 pub use run::{AskError, AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
+pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
     Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,

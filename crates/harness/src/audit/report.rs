@@ -100,6 +100,11 @@ impl Report {
         }
     }
 
+    /// Whether any cell is of this class.
+    pub(super) fn asks(&self, class: ClassId) -> bool {
+        self.cells.iter().any(|cell| cell.class == class)
+    }
+
     /// The cells of each class and pair, in the order of the classes.
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: BTreeMap<(ClassId, &str, &str), Vec<&CellReport>> = BTreeMap::new();

@@ -9,3 +9,4 @@ mod network;
 mod operator;
 mod probe;
 mod resilience;
+mod self_test;

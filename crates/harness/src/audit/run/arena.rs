@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use probe::{Batch, Said, VERSION};
 use provisioner::Provisioner;
 
-use crate::audit::{Observed, Phase, Plan, Selection, Stand, Viewpoint, WORKSTATION};
+use crate::audit::{Host, Observed, Phase, Plan, Selection, Stand, Subject, Viewpoint, WORKSTATION};
 use crate::cluster::TestCluster;
 use crate::undo::Undos;
 use crate::wait::{self, Wait};
@@ -74,15 +74,28 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// Learns what there is to be known now, and plans a run over it.
-    pub(in crate::audit) async fn plan(&mut self, selection: &Selection) -> Result<Plan, AuditError> {
+    /// Learns what there is to be known now.
+    pub(in crate::audit) async fn learn(&mut self) -> (Vec<Subject>, Host) {
         let begun = Instant::now();
         let subjects = self.clusters.iter().zip(&self.stages);
         let subjects = subjects.map(|(cluster, stage)| learn::subject(cluster, stage));
-        let (subjects, host) = futures::join!(join_all(subjects), workstation::host(self.provisioner));
-        let plan = Plan::new(draw()?, subjects, host, selection)?;
+        let known = futures::join!(join_all(subjects), workstation::host(self.provisioner));
         self.phases.push(Phase::since("learn", begun));
-        Ok(plan)
+        known
+    }
+
+    /// Plans a run, with a number of its own, over what is known.
+    pub(in crate::audit) fn plan(
+        &self,
+        (subjects, host): (Vec<Subject>, Host),
+        selection: &Selection,
+    ) -> Result<Plan, AuditError> {
+        Ok(Plan::new(draw()?, subjects, host, selection)?)
+    }
+
+    /// The namespace of its stages.
+    pub(in crate::audit) fn namespace(&self) -> &str {
+        self.stages.first().map_or("", Stage::namespace)
     }
 
     /// Has everybody ask what was planned, and hears the witnesses.

@@ -78,7 +78,8 @@ pub async fn audit(
     let before = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     let mut arena = Arena::set(provisioner, clusters, progress).await?;
     let asked = tokio::time::timeout(DEADLINE, async {
-        let plan = arena.plan(selection).await?;
+        let known = arena.learn().await;
+        let plan = arena.plan(known, selection)?;
         let observed = arena.ask(&plan, progress).await?;
         Ok::<_, AuditError>((plan, observed))
     });
@@ -86,7 +87,7 @@ pub async fn audit(
     arena.strike(progress).await?;
     let (plan, mut observed) = asked.map_err(|_| AuditError::Late(DEADLINE))??;
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
-    observed.after.left = Some(after.since(&before).map(|left| left.lines().to_vec()).unwrap_or_default());
+    observed.after.left = Some(after.left_since(&before));
     let engine = clusters.first().map(|cluster| cluster.inner().instance.engine);
     let accepted = engine.map(accepted_on).unwrap_or_default();
     Ok(Report::of(&plan, &observed, &accepted, (started, Timestamp::now())))

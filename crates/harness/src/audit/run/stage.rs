@@ -137,6 +137,11 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Where everything of it is.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The witness on the pod network.
     pub fn pod(&self) -> &PodWitness {
         &self.pod

@@ -1,0 +1,221 @@
+//! Leaks by credentials: somebody's control plane believes what it must not.
+
+use camino::Utf8Path;
+use k8s_openapi::api::core::v1::{Secret as KubeSecret, Service};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use kube::config::Kubeconfig;
+use probe::Credentials;
+use provisioner::plan::{API_PORT, Role};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use x509_parser::pem::parse_x509_pem;
+
+use super::cable::last;
+use super::deeds::{Deeds, command};
+use super::door::Door;
+use super::{Ground, InjectError};
+use crate::audit::subject::Subject;
+use crate::cluster::{TestCluster, TestNode};
+
+const CLUSTER_CA: &str = "/etc/kubernetes/pki/ca.crt";
+const CLUSTER_CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
+const SERVING: &str = "/etc/kubernetes/pki/apiserver.crt";
+const TOKENS: &str = "/etc/kubernetes/pki/injected.csv";
+const API_SERVER: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+const KUBELET: &str = "/var/lib/kubelet/config.yaml";
+
+/// One's name server knows a name of the other: a service of that name.
+pub(super) async fn foreign_names(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let name = ground.target.dns.only_here.split('.').next().unwrap_or_default();
+    let service = json!({
+        "metadata": { "name": name, "namespace": ground.namespace },
+        "spec": { "ports": [{ "port": 7001 }] },
+    });
+    make::<Service>(ground.from, "make a service with the other's name", service, deeds).await
+}
+
+/// The other's API server takes one's cluster authority for that of its clients, too. It reads the file again when it
+/// changes (kube-apiserver, `--client-ca-file`).
+pub(super) async fn foreign_clients(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let shown = ground.source.credentials.administrator.as_ref();
+    let shown = shown.ok_or_else(|| missing("an administrator's certificate", ground.source))?;
+    let certificate = shown.certificate.clone();
+    let credentials = Credentials::Certificate { certificate, key: shown.key.reveal().to_owned() };
+    let ours = plane(ground.from)?.read(CLUSTER_CA).await?;
+    let door = api_of(ground.target, credentials);
+    close_behind(&door, deeds);
+    for node in planes(ground)? {
+        deeds.edit_on(node, CLUSTER_CA, |theirs| format!("{}\n{ours}", theirs.trim_end())).await?;
+    }
+    door.until(true).await
+}
+
+/// The other's API server takes one's service-account token. That a key alone is shared opens nothing: a token names the
+/// UID of its account. So it is in a list of tokens (kube-apiserver, `--token-auth-file`).
+pub(super) async fn foreign_tokens(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let token = ground.source.credentials.service_account.as_ref();
+    let token = token.ok_or_else(|| missing("a service-account token", ground.source))?.reveal().to_owned();
+    let door = api_of(ground.target, Credentials::Token { token: token.clone() });
+    close_behind(&door, deeds);
+    for node in planes(ground)? {
+        let list = command("sh", &["-c", "umask 077; cat > \"$0\"", TOKENS]);
+        let list = list.input(format!("{token},injected,injected\n"));
+        deeds.on_node(node, &list, command("rm", &["-f", TOKENS])).await?;
+        let flag = format!("- kube-apiserver\n    - --token-auth-file={TOKENS}\n");
+        deeds.edit_on(node, API_SERVER, |manifest| manifest.replacen("- kube-apiserver\n", &flag, 1)).await?;
+    }
+    door.until(true).await
+}
+
+/// The other has one's token to join with.
+pub(super) async fn foreign_bootstrap(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let token = ground.source.credentials.bootstrap.as_ref();
+    let token = token.ok_or_else(|| missing("a bootstrap token", ground.source))?.reveal().to_owned();
+    let (id, secret) = token.split_once('.').ok_or_else(|| missing("a bootstrap token", ground.source))?;
+    let door = api_of(ground.target, Credentials::Token { token: token.clone() });
+    close_behind(&door, deeds);
+    let object = json!({
+        "metadata": { "name": format!("bootstrap-token-{id}"), "namespace": "kube-system" },
+        "type": "bootstrap.kubernetes.io/token",
+        "stringData": { "token-id": id, "token-secret": secret, "usage-bootstrap-authentication": "true" },
+    });
+    make::<KubeSecret>(ground.to, "make a bootstrap token", object, deeds).await?;
+    door.until(true).await
+}
+
+/// The other's API server shows, behind its own certificate, one of its authority that one's authority has signed
+/// across. Who believes either believes the server, so that nothing of the other's breaks meanwhile.
+pub(super) async fn foreign_server(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let (ours, theirs) = (plane(ground.from)?, plane(ground.to)?);
+    let (certificate, key) = (ours.read(CLUSTER_CA).await?, ours.read(CLUSTER_CA_KEY).await?);
+    let cross =
+        across(&certificate, &key, &theirs.read(CLUSTER_CA).await?, &theirs.read(CLUSTER_CA_KEY).await?);
+    let cross = cross.map_err(InjectError::Sign)?;
+    let door =
+        Door { authority: Some(certificate), path: "/version", ..api_of(ground.target, Credentials::None) };
+    close_behind(&door, deeds);
+    for node in planes(ground)? {
+        deeds.edit_on(node, SERVING, |shown| format!("{}\n{cross}", shown.trim_end())).await?;
+    }
+    door.until(true).await
+}
+
+/// An authority's name and key, vouched for by another authority.
+fn across(by: &str, by_key: &str, of: &str, of_key: &str) -> Result<String, rcgen::Error> {
+    let issuer = Issuer::from_ca_cert_pem(by, KeyPair::from_pem(by_key)?)?;
+    let unreadable = |_| rcgen::Error::CouldNotParseCertificate;
+    let (_, pem) = parse_x509_pem(of.as_bytes()).map_err(unreadable)?;
+    let theirs = pem.parse_x509().map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for name in theirs.subject().iter_common_name().filter_map(|name| name.as_str().ok()) {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Ok(params.signed_by(&KeyPair::from_pem(of_key)?, &issuer)?.pem())
+}
+
+/// One's context leads to the other's API server.
+pub(super) fn swapped_context(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let read = |path: &Utf8Path| {
+        let unreadable =
+            |error| InjectError::File { path: path.to_string(), source: std::io::Error::other(error) };
+        Kubeconfig::read_from(path).map_err(unreadable)
+    };
+    let path = ground.from.kubeconfig();
+    let (mut ours, theirs) = (read(path)?, read(ground.to.kubeconfig())?);
+    for (own, other) in ours.clusters.iter_mut().zip(theirs.clusters) {
+        own.cluster = other.cluster;
+    }
+    let text = serde_saphyr::to_string(&ours).expect("what was a kubeconfig can be written as one");
+    deeds.edit(path, |_| text)
+}
+
+/// A kubelet of the other lets everybody in.
+pub(super) async fn anonymous_kubelet(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let node = last(ground.to)?;
+    let server = format!("https://{}:10250", node.ip());
+    let door = Door { server, path: "/pods", ..api_of(ground.target, Credentials::None) };
+    let restart = || command("sv", &["restart", "/etc/service/kubelet"]);
+    close_behind(&door, deeds);
+    deeds.on_node(node, &command("true", &[]), restart()).await?;
+    let open = |text: &str| {
+        let anonymous = text.replacen("anonymous:\n    enabled: false", "anonymous:\n    enabled: true", 1);
+        anonymous.replacen("mode: Webhook", "mode: AlwaysAllow", 1)
+    };
+    deeds.edit_on(node, KUBELET, open).await?;
+    node.run(&restart()).await?;
+    door.until(true).await
+}
+
+fn missing(what: &'static str, of: &Subject) -> InjectError {
+    InjectError::Missing { what, cluster: of.name.clone() }
+}
+
+fn plane(of: &TestCluster) -> Result<&TestNode, InjectError> {
+    let cluster = of.name().to_owned();
+    of.nodes().first().ok_or(InjectError::Missing { what: "a control plane", cluster })
+}
+
+/// All control planes of the target.
+fn planes<'a>(ground: &Ground<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
+    let of_role = ground.target.nodes.iter().filter(|node| node.role == Role::ControlPlane);
+    let nodes =
+        of_role.filter_map(|planned| ground.to.nodes().iter().find(|node| node.real_name() == planned.name));
+    let nodes: Vec<_> = nodes.collect();
+    if nodes.is_empty() { Err(missing("a control plane", ground.target)) } else { Ok(nodes) }
+}
+
+/// Everybody whom the API server knows may read `/api`, and nobody else (Kubernetes, `system:discovery`).
+fn api_of(target: &Subject, credentials: Credentials) -> Door {
+    let server = format!("https://{}:{API_PORT}", target.api);
+    Door { cluster: target.name.clone(), server, authority: None, credentials, path: "/api" }
+}
+
+/// The last of the ways back: waits until the door is closed again.
+fn close_behind(door: &Door, deeds: &mut Deeds) {
+    let door = door.clone();
+    deeds.undos.push(format!("see that {} refuses", door.server), move || {
+        let door = door.clone();
+        async move { door.until(false).await }
+    });
+}
+
+/// Makes an object in a cluster.
+async fn make<K>(
+    cluster: &TestCluster,
+    attempt: &'static str,
+    object: Value,
+    deeds: &mut Deeds,
+) -> Result<(), InjectError>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static,
+{
+    let object: K = serde_json::from_value(object).expect("an object of ours is one");
+    let meta = object.meta().clone();
+    let (name, namespace) = (meta.name.unwrap_or_default(), meta.namespace.unwrap_or_default());
+    let place = cluster.clone();
+    let there = namespace.clone();
+    deeds.undos.push(format!("remove {name} in {}", cluster.name()), move || {
+        let (place, name, there) = (place.clone(), name.clone(), there.clone());
+        async move {
+            let api: Api<K> = Api::namespaced(place.fresh_client().await?, &there);
+            match api.delete(&name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+                Err(source) => Err(refused("remove it", place.name())(source)),
+                Ok(_) => Ok(()),
+            }
+        }
+    });
+    let api: Api<K> = Api::namespaced(cluster.client(), &namespace);
+    api.create(&PostParams::default(), &object).await.map(drop).map_err(refused(attempt, cluster.name()))
+}
+
+fn refused(attempt: &'static str, cluster: &str) -> impl FnOnce(kube::Error) -> InjectError {
+    let cluster = cluster.to_owned();
+    move |source| InjectError::Api { attempt, cluster, source: Box::new(source) }
+}

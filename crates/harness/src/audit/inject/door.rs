@@ -1,0 +1,77 @@
+//! Waits until a server lets somebody in, or does no more: control planes take a moment to read what changed.
+
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use kube::client::Body;
+use kube::{Client, Config};
+use probe::Credentials;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::InjectError;
+use crate::wait::{self, Wait};
+
+/// How long a control plane may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A server, and what it is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    pub(super) cluster: String,
+    /// `https://192.168.60.10:6443`
+    pub(super) server: String,
+    /// Who may vouch for it; nothing when that is not what is asked.
+    pub(super) authority: Option<String>,
+    pub(super) credentials: Credentials,
+    /// What is read.
+    pub(super) path: &'static str,
+}
+
+impl Door {
+    /// Waits until it lets in (2xx), or until it does not.
+    pub(super) async fn until(&self, open: bool) -> Result<(), InjectError> {
+        let what = format!("{} to {}", self.server, if open { "let in" } else { "refuse" });
+        let waited = wait::until(what, PATIENCE, async || {
+            Ok::<_, kube::Error>(match self.status().await {
+                Ok(status) if (200..300).contains(&status) == open => Wait::Done(()),
+                Ok(status) => Wait::NotYet(format!("HTTP {status}")),
+                // Who does not believe the server is not let in either.
+                Err(_) if !open && self.authority.is_some() => Wait::Done(()),
+                Err(error) => Wait::NotYet(provisioner::error::chain(&error)),
+            })
+        });
+        waited
+            .await
+            .map_err(|source| InjectError::Door { cluster: self.cluster.clone(), source: Box::new(source) })
+    }
+
+    /// A new connection each time: a server keeps what it thought of an old one.
+    async fn status(&self) -> Result<u16, kube::Error> {
+        let mut config = Config::new(self.server.parse().expect("an address and a port make a URI"));
+        let authority = self.authority.as_deref();
+        let authority = authority.and_then(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());
+        config.accept_invalid_certs = authority.is_none();
+        config.root_cert = authority.map(|certificate| vec![certificate.to_vec()]);
+        config.connect_timeout = Some(ANSWER);
+        config.read_timeout = Some(ANSWER);
+        match &self.credentials {
+            Credentials::None => {}
+            Credentials::Token { token } => config.auth_info.token = Some(token.clone().into()),
+            Credentials::Certificate { certificate, key } => {
+                config.auth_info.client_certificate_data = Some(base64(certificate));
+                config.auth_info.client_key_data = Some(base64(key).into());
+            }
+        }
+        let request = http::Request::get(self.path).body(Body::empty()).map_err(kube::Error::HttpError)?;
+        Ok(Client::try_from(config)?.send(request).await?.status().as_u16())
+    }
+}
+
+/// As a kubeconfig has it.
+fn base64(text: &str) -> String {
+    let encoded = serde_json::to_value(ByteString(text.as_bytes().to_vec()));
+    encoded.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

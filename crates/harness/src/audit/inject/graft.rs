@@ -1,0 +1,70 @@
+//! Mounts something of one node in another: a mount namespace is left with it in hand, and the other entered.
+//!
+//! open_tree(2) and move_mount(2): a bind mount cannot cross mount namespaces by path.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::fs::CWD;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::deeds::{Deeds, command};
+use super::{Ground, InjectError};
+use crate::cluster::{TestCluster, TestNode};
+
+/// Mounts a folder or file of a node of `to` in a node of `from`, at `at`.
+pub(super) async fn graft(
+    ground: &Ground<'_>,
+    deeds: &mut Deeds,
+    (what, of): (&str, &TestNode),
+    (at, into): (&str, &TestNode),
+) -> Result<(), InjectError> {
+    let there = process(ground.to, of, deeds).await?;
+    let here = process(ground.from, into, deeds).await?;
+    // A second unmount finds nothing, which is fine; `true` in front of it is the deed.
+    let back = command("sh", &["-c", "umount --lazy \"$0\" 2>/dev/null; rm -rf \"$0\"", at]);
+    deeds.on_node(into, &command("true", &[]), back).await?;
+    let (tree, target) = (PathBuf::from(what), PathBuf::from(at));
+    let moved = tokio::task::spawn_blocking(move || {
+        // A thread of its own: to enter a mount namespace, it must share its file system attributes with nobody.
+        let worker = std::thread::spawn(move || carry(&there, &tree, &here, &target));
+        worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    });
+    let moved = moved.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    moved.map_err(|source| InjectError::Graft {
+        what: what.to_owned(),
+        from: of.real_name().to_owned(),
+        to: into.real_name().to_owned(),
+        source,
+    })
+}
+
+/// The first process of a node, as the host sees it: its namespaces are the node's.
+async fn process(cluster: &TestCluster, node: &TestNode, deeds: &Deeds) -> Result<PathBuf, InjectError> {
+    let container = cluster.inner().plan.id.node_scope(node.real_name());
+    let inspect = command("podman", &["inspect", "--format", "{{.State.Pid}}", &container]);
+    Ok(Path::new("/proc").join(deeds.ask(&inspect).await?.trim()))
+}
+
+fn carry(there: &Path, what: &Path, here: &Path, at: &Path) -> io::Result<()> {
+    let namespace = |of: &Path| File::open(of.join("ns/mnt"));
+    let (theirs, ours) = (namespace(there)?, namespace(here)?);
+    unshare(CloneFlags::CLONE_FS)?;
+    let enter =
+        |namespace: &File| move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount));
+    enter(&theirs)?;
+    let tree: OwnedFd =
+        open_tree(CWD, what, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    let is_folder = fs::metadata(what)?.is_dir();
+    enter(&ours)?;
+    if is_folder {
+        fs::create_dir_all(at)?;
+    } else {
+        File::create(at)?;
+    }
+    Ok(move_mount(&tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}

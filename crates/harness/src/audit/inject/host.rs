@@ -1,0 +1,74 @@
+//! Leaks by the workstation itself: its addresses, its ports, its settings, and what is left on it.
+
+use provisioner::plan::InstanceId;
+
+use super::deeds::{Deeds, command};
+use super::forward::guard;
+use super::{Ground, InjectError};
+
+/// A port of the host that leads into the other.
+const PUBLISHED: u16 = 17443;
+
+/// The host answers ARP in one's network for addresses of the other.
+pub(super) async fn proxy_arp(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let link = &ground.source.link;
+    deeds.set(&format!("net/ipv4/conf/{link}/forwarding"), "1")?;
+    deeds.set(&format!("net/ipv4/conf/{link}/proxy_arp"), "1")
+}
+
+/// Every address of the host answers, whatever link it is asked by.
+pub(super) async fn weak(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let link = &ground.source.link;
+    let rules = format!(
+        "flush chain inet homelab prerouting\ninsert rule inet homelab input iifname \"{link}\" accept\n"
+    );
+    guard(deeds, &rules).await
+}
+
+/// The host serves one at its gateway's address.
+pub(super) async fn open_input(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let link = &ground.source.link;
+    guard(deeds, &format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
+}
+
+/// A port of the host leads to the other's API server.
+pub(super) async fn publish_port(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let rules = format!(
+        "add chain inet homelab injected {{ type nat hook prerouting priority dstnat; }}
+        add rule inet homelab injected tcp dport {PUBLISHED} dnat ip to {}:{}\n",
+        ground.target.api,
+        provisioner::plan::API_PORT
+    );
+    guard(deeds, &rules).await
+}
+
+/// What listens on 127.0.0.1 of the host can be reached by one's link.
+pub(super) async fn route_localnet(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    deeds.set(&format!("net/ipv4/conf/{}/route_localnet", ground.source.link), "1")
+}
+
+/// The host answers at the address of metadata services. It lies on one's link, so it goes with it.
+pub(super) async fn metadata(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    const ADDRESS: &str = "169.254.169.254";
+    let link = &ground.source.link;
+    let words = |verb| command("ip", &["address", verb, &format!("{ADDRESS}/32"), "dev", link]);
+    deeds.on_host(&words("add"), words("del")).await?;
+    guard(deeds, &format!("insert rule inet homelab input iifname \"{link}\" ip daddr {ADDRESS} accept\n"))
+        .await
+}
+
+/// A link that nobody removes.
+pub(super) async fn link(deeds: &mut Deeds, name: &str) -> Result<(), InjectError> {
+    let peer = format!("{name}-peer");
+    let add = command("ip", &["link", "add", name, "type", "veth", "peer", "name", &peer]);
+    deeds.on_host(&add, command("ip", &["link", "del", name])).await
+}
+
+/// A link of an instance that the registry does not know.
+pub(super) async fn stray(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let id = InstanceId { home: ground.from.inner().plan.id.home.clone(), name: "stray".to_owned() };
+    let name = id.link();
+    let add = command("ip", &["link", "add", &name, "type", "veth", "peer", "name", "stray-peer"]);
+    deeds.on_host(&add, command("ip", &["link", "del", &name])).await?;
+    deeds.ask(&command("ip", &["link", "set", &name, "alias", &id.scope()])).await.map(drop)
+}
