@@ -76,6 +76,7 @@ fn refusals_name_what_is_taken_and_who_has_it() {
             HostNetwork { net: net("192.168.1.0/24"), interface: "eth0".to_owned() },
             HostNetwork { net: net("172.17.0.0/16"), interface: "docker0".to_owned() },
             HostNetwork { net: net("10.8.0.3/32"), interface: "wg0".to_owned() },
+            HostNetwork { net: net("10.255.255.53/32"), interface: "a name server".to_owned() },
         ],
     };
     let refused = |spec: ClusterSpec| claim(&spec.check().unwrap(), &taken).unwrap_err().to_string();
@@ -86,6 +87,7 @@ fn refusals_name_what_is_taken_and_who_has_it() {
         refused(globex().subnet("192.168.1.0/24")),
         refused(globex().subnet("172.17.9.0/24")),
         refused(globex().subnet("10.8.0.0/24")),
+        refused(globex().subnet("10.255.255.0/24")),
         refused(globex().tld_prefix("acme")),
         refused(ClusterSpec::new("acme").tld_prefix("other")),
     ];
@@ -95,6 +97,7 @@ fn refusals_name_what_is_taken_and_who_has_it() {
     subnet 192.168.1.0/24 already in use by the host (eth0)
     subnet 172.17.9.0/24 already in use by the host (docker0)
     subnet 10.8.0.0/24 already in use by the host (wg0)
+    subnet 10.255.255.0/24 already in use by the host (a name server)
     tldPrefix acme already in use by instance 'acme'
     name acme already in use by instance 'acme'
     ");
@@ -106,6 +109,21 @@ fn networks_that_the_host_uses_are_not_drawn() {
         .map(|(text, interface)| HostNetwork { net: net(text), interface: interface.to_owned() });
     let acme = claim(&checked("acme"), &Taken { instances: Vec::new(), host: host.into() }).unwrap();
     assert_eq!(cidrs(&acme), [net("192.168.62.0/24"), net("10.248.0.0/16"), net("10.97.0.0/16")]);
+}
+
+#[test]
+fn no_pool_ever_hands_out_the_block_with_the_hosts_name_server() {
+    let server = HostNetwork { net: net("10.255.255.53/32"), interface: "a name server".to_owned() };
+    let mut there = Vec::new();
+    for place in 0..15 {
+        let taken = Taken { instances: there.clone(), host: vec![server.clone()] };
+        there.push(claim(&checked(&format!("client-{place}")), &taken).unwrap());
+    }
+    let blocks: Vec<Ipv4Net> = there.iter().map(|instance| instance.k8s.pod_cidr).collect();
+    assert!(blocks.contains(&net("10.254.0.0/16")) && !blocks.contains(&net("10.255.0.0/16")), "{blocks:?}");
+    let taken = Taken { instances: there, host: vec![server] };
+    let error = claim(&checked("one-too-many"), &taken).unwrap_err();
+    assert!(matches!(error, PlanError::Exhausted { what: "pod CIDR", .. }), "{error}");
 }
 
 #[test]

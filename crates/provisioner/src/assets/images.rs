@@ -106,6 +106,8 @@ fn podman<'a>(scratch: &Utf8Path, args: impl IntoIterator<Item = &'a str>) -> Co
 }
 
 impl Image {
+    /// One layer: nodes see the unpacked layers through an overlay, which would take what a second layer says of
+    /// the first one (whiteouts, overlayfs.rst) as said to itself, and hide it.
     fn containerfile(&self) -> String {
         let entry = match self.contents {
             Contents::Binary(_, binary) => format!("ENTRYPOINT [\"/usr/local/bin/{binary}\"]\n"),
@@ -218,6 +220,17 @@ async fn applets(debian: &Utf8Path, bin: &Utf8Path, runner: &dyn Runner) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_image_has_a_single_layer() {
+        for image in all() {
+            let text = image.containerfile();
+            let words = text.lines().filter_map(|line| line.split(' ').next());
+            let layers = words.filter(|word| ["FROM", "COPY", "ADD", "RUN", "WORKDIR"].contains(word));
+            assert_eq!(layers.collect::<Vec<_>>(), ["FROM", "COPY"], "{}", image.name);
+            assert!(text.starts_with("FROM scratch\n"), "{text}");
+        }
+    }
 
     #[test]
     fn an_absolute_link_of_the_tree_never_leads_to_the_hosts_file() {

@@ -40,7 +40,7 @@ pub struct Assets {
 pub struct NodeImage {
     /// The root file system: a folder that nodes see through an overlay and never write to.
     pub root: Utf8PathBuf,
-    /// A `/var/lib/containerd` with all images unpacked; nodes get it by hard links.
+    /// A `/var/lib/containerd` with all images unpacked: nodes see it through an overlay, too.
     pub containerd_store: Utf8PathBuf,
 }
 

@@ -1,4 +1,6 @@
 //! The prepared container store: all images imported and unpacked once, instead of on every node.
+//!
+//! Nodes never write to it: what they may change of it, they copy (`engine::container`).
 
 use std::time::Duration;
 

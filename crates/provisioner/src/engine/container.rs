@@ -17,7 +17,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
-use crate::assets::Assets;
+use crate::assets::{Assets, NodeImage};
 use crate::error::Stage;
 use crate::events::{Event, Events};
 use crate::exec::{Command, InContainer, Local, Runner};
@@ -58,7 +58,7 @@ impl ContainerEngine {
         })?;
         let folder = node_folder(&plan.folder, &node.name);
         folder::prepare(&folder, &image.containerd_store).await?;
-        let command = run(plan, node, &image.root, &folder);
+        let command = run(plan, node, &image, &folder);
         let failed = |source| EngineError::Start { node: node.name.clone(), source };
         self.host.run(&command).await.map_err(failed)?;
         self.events.publish(Event::StageCompleted {
@@ -229,7 +229,7 @@ fn node_folder(instance: &Utf8Path, node: &str) -> Utf8PathBuf {
 }
 
 /// `podman run` for a node. Pure.
-fn run(plan: &ClusterPlan, node: &NodePlan, root: &Utf8Path, folder: &Utf8Path) -> Command {
+fn run(plan: &ClusterPlan, node: &NodePlan, image: &NodeImage, folder: &Utf8Path) -> Command {
     let scope = plan.id.node_scope(&node.name);
     podman(60)
         // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
@@ -240,10 +240,12 @@ fn run(plan: &ClusterPlan, node: &NodePlan, root: &Utf8Path, folder: &Utf8Path) 
         .args(["--network", &format!("ns:{}", fabric::namespace_path(&scope))])
         // Below the hard limits of hosts without CAP_SYS_RESOURCE, where podman's own defaults are refused.
         .args(["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=30000:30000", "--pids-limit", "-1"])
-        // Overlay on overlay is refused by the kernel, so containerd gets a real folder.
         .args(["--volume", &format!("{}:/var", folder.join("var"))])
+        // O: through an overlay with an upper folder of this container's own. A read-only bind mount is no substitute,
+        // the root of a privileged container makes it a writable one.
+        .args(["--volume", &format!("{}:{}:O", image.containerd_store, folder::STORE)])
         .args(["--tmpfs", "/run", "--tmpfs", "/tmp"])
-        .args(["--rootfs", &format!("{root}:O"), "/sbin/homelab-init"])
+        .args(["--rootfs", &format!("{}:O", image.root), "/sbin/homelab-init"])
 }
 
 /// Waits until a node's containerd serves its socket.
@@ -265,7 +267,8 @@ mod tests {
     #[test]
     fn a_node_is_one_podman_command() {
         let plan = crate::plan::tests::acme();
-        let command = run(&plan, plan.first(), "/cache/root".into(), "/home/nodes/acme-cp-1".into());
+        let image = NodeImage { root: "/cache/root".into(), containerd_store: "/cache/store".into() };
+        let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into());
         insta::assert_snapshot!(command.to_string().replace(" --", "\n --"));
     }
 }

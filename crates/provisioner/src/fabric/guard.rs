@@ -3,30 +3,20 @@
 //! `ip_forward=0` is no isolation: with the weak host model a node that sets a route through its gateway
 //! reaches every other address of the host, the other clients' gateways included, and Docker, libvirt and VPNs
 //! switch forwarding on behind our back. So one static nftables table refuses whatever comes in through a link
-//! of ours and is not an answer, and `unreachable` routes keep addresses of the pools from ever leaving by the
-//! default route. The table names our links by their prefix, so that no link can be forgotten in it. It stands
+//! of ours and is not an answer, and `routes` keeps addresses of the pools from ever leaving. The table names our links by their prefix, so that no link can be forgotten in it. It stands
 //! from before the first link until after the last one, across all homes of the host.
 
 use std::fs::{self, File};
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use ipnet::Ipv4Net;
-use rtnetlink::RouteMessageBuilder;
-use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
 
 use crate::exec::{Command, Runner};
 
-use super::FabricError;
-use super::cable::{self, Namespace, is};
+use super::{FabricError, cable, nameservers, routes};
 
 /// How the names of our links on the host begin.
 pub(super) const LINK_PREFIX: &str = "hl-";
-/// The mark of our routes: a protocol number that nobody else uses (rtnetlink(7): above 4 is up to users).
-const ROUTE_PROTOCOL: u8 = 104;
-/// Behind every other route for the same range.
-const METRIC: u32 = 4_000_000_000;
 const LOCK: &str = "/run/homelab/guard.lock";
 
 /// The guard's rules as `nft -f` takes them, replacing the table in one transaction. Pure.
@@ -77,21 +67,10 @@ pub(super) async fn lock() -> Result<File, FabricError> {
 /// Sets rules and routes; the lock is held. May be repeated.
 pub(super) async fn raise(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
     runner.run(&nft(ruleset())).await.map_err(FabricError::Guard)?;
-    let host = Namespace::host()?;
-    for pool in pools {
-        match host.netlink.route().add(unreachable(*pool)).execute().await {
-            Err(error) if !is(&error, rustix::io::Errno::EXIST) => {
-                let object = format!("unreachable {pool}");
-                return Err(FabricError::Netlink { attempt: "add route", object, source: error });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    routes::set(pools, &nameservers::of_host()?).await
 }
 
-/// Takes rules and routes away when no link is left; the lock is held. Routes go by their mark: pools may have been
-/// other ones when they were set.
+/// Takes rules and routes away when no link is left; the lock is held.
 pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), FabricError> {
     if !cable::host_links().await?.is_empty() {
         return Ok(());
@@ -99,36 +78,7 @@ pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), Fab
     // Declaring the table first makes its removal succeed when it is not there.
     let gone = "table inet homelab\ndelete table inet homelab\n";
     runner.run(&nft(gone)).await.map_err(FabricError::Guard)?;
-    let host = Namespace::host()?;
-    let failed = |attempt| {
-        move |source| FabricError::Netlink { attempt, object: "unreachable routes".to_owned(), source }
-    };
-    let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
-    let routes: Vec<RouteMessage> =
-        host.netlink.route().get(every).execute().try_collect().await.map_err(failed("list"))?;
-    for route in routes.into_iter().filter(is_ours) {
-        match host.netlink.route().del(route).execute().await {
-            Err(error) if !is(&error, rustix::io::Errno::SRCH) => return Err(failed("remove")(error)),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether a route carries our mark.
-pub(super) fn is_ours(route: &RouteMessage) -> bool {
-    route.header.protocol == RouteProtocol::Other(ROUTE_PROTOCOL)
-}
-
-/// `ip route add unreachable <pool> metric <last> protocol <ours>`
-fn unreachable(pool: Ipv4Net) -> RouteMessage {
-    RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(pool.network(), pool.prefix_len())
-        .kind(RouteType::Unreachable)
-        .scope(RouteScope::Universe)
-        .protocol(RouteProtocol::Other(ROUTE_PROTOCOL))
-        .priority(METRIC)
-        .build()
+    routes::clear().await
 }
 
 #[cfg(test)]

@@ -8,20 +8,20 @@ use ipnet::Ipv4Net;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::LinkAttribute;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
 
 use crate::plan::HostNetwork;
 
-use super::FabricError;
 use super::cable::Namespace;
-use super::guard::is_ours;
+use super::routes::{destination, is_ours};
+use super::{FabricError, nameservers};
 
 /// All IPv4 networks that the host's routes and addresses name, our own pool routes and the default route left
-/// out. `explained` says of a link whether an instance in the registry explains it; its networks are counted
+/// out, and the host's name servers, which the default route may lead to. `explained` says of a link whether an instance in the registry explains it; its networks are counted
 /// there.
 ///
 /// # Errors
-/// [`FabricError`] when the kernel cannot be asked.
+/// [`FabricError`] when the kernel cannot be asked or the name servers cannot be read.
 pub async fn networks(explained: impl Fn(&str) -> bool) -> Result<Vec<HostNetwork>, FabricError> {
     let host = Namespace::host()?;
     let failed = |what: &'static str| {
@@ -55,18 +55,17 @@ pub async fn networks(explained: impl Fn(&str) -> bool) -> Result<Vec<HostNetwor
     let routes: Vec<RouteMessage> =
         host.netlink.route().get(every).execute().try_collect().await.map_err(failed("routes"))?;
     let routes = routes.into_iter().filter_map(|route| {
-        let ours = is_ours(&route);
-        let destination = route.attributes.iter().find_map(|attribute| match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
-            _ => None,
-        });
         let link = route.attributes.iter().find_map(|attribute| match attribute {
             RouteAttribute::Oif(index) => Some(*index),
             _ => None,
         });
-        let net = Ipv4Net::new(destination?, route.header.destination_prefix_length).ok()?;
+        let net = destination(&route)?;
         let interface = link.map_or_else(|| "a route".to_owned(), name_of);
-        (!ours && net.prefix_len() > 0).then_some(HostNetwork { net, interface })
+        (!is_ours(&route) && net.prefix_len() > 0).then_some(HostNetwork { net, interface })
     });
-    Ok(addresses.chain(routes).filter(|network| !explained(&network.interface)).collect())
+    let links = addresses.chain(routes).filter(|network| !explained(&network.interface));
+    let servers = nameservers::of_host()?.into_iter();
+    let servers =
+        servers.map(|server| HostNetwork { net: server.into(), interface: "a name server".to_owned() });
+    Ok(links.chain(servers).collect())
 }

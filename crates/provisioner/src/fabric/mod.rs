@@ -7,6 +7,8 @@
 
 mod netns;
 mod cable;
+mod nameservers;
+mod routes;
 mod guard;
 mod host;
 
@@ -67,6 +69,15 @@ pub enum FabricError {
     #[error("lock {path}")]
     Lock {
         /// Its file.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The host's name servers.
+    #[error("read the host's name servers in {path}")]
+    NameServers {
+        /// The file that lists them.
         path: String,
         /// The system's answer.
         #[source]

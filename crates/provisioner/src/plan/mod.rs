@@ -25,7 +25,7 @@ pub use subnets::{Pool, Pools};
 pub struct Taken {
     /// The instances in the registry.
     pub instances: Vec<Instance>,
-    /// What the host itself uses: routes and addresses, each with its interface.
+    /// What the host itself uses: routes, addresses and name servers.
     pub host: Vec<HostNetwork>,
 }
 
@@ -34,7 +34,7 @@ pub struct Taken {
 pub struct HostNetwork {
     /// The network, or an address as a /32.
     pub net: Ipv4Net,
-    /// The interface: `eth0`, `docker0`.
+    /// The interface, `eth0` or `docker0`; `a route` or `a name server` where there is none.
     pub interface: String,
 }
 

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use harness::wait::{Wait, until};
 use harness::{MultiClusterFixture, PodError, PodRun, TestCluster, ping};
 use k8s_openapi::api::core::v1::Pod;
-use provisioner::exec::Command;
+use provisioner::exec::{Command, Local, Runner};
 use provisioner::spec::{ClusterSpec, Topology};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -64,6 +64,40 @@ async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_er
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn the_host_reaches_its_name_servers_while_a_cluster_is_up_and_no_cluster_gets_their_addresses()
+-> anyhow::Result<()> {
+    let listed = std::fs::read_to_string("/etc/resolv.conf")?;
+    let servers = listed.lines().filter_map(|line| line.strip_prefix("nameserver ")?.trim().parse().ok());
+    let servers: Vec<Ipv4Addr> = servers.collect();
+    ensure!(!servers.is_empty(), "this host has no IPv4 name server to lose: {listed}");
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Single))
+        .run(async |fx| {
+            // Lookups only: no packet is sent. The control is an address of a pool that nobody has.
+            let pool = fx.provisioner().settings().pools.pod.range;
+            let nobodys =
+                pool.hosts().filter(|address| !servers.contains(address)).last().context("a pool")?;
+            ensure!(leads(nobodys).await.is_err(), "{nobodys} of the pool {pool} would leave this host");
+            let taken = fx.provisioner().host_networks().await?;
+            for server in servers {
+                leads(server).await.context("a name server is cut off")?;
+                ensure!(
+                    taken.iter().any(|host| host.net == server.into()),
+                    "{server} may be given to a cluster"
+                );
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Whether the host has a route to an address.
+async fn leads(address: Ipv4Addr) -> anyhow::Result<()> {
+    let ask = Command::within(Duration::from_secs(10), "ip").args(["route", "get", &address.to_string()]);
+    Ok(Local.run(&ask).await.map(drop)?)
 }
 
 /// The toolbox under another name, as an archive, and gone from the node under that name.

@@ -1,4 +1,9 @@
-//! A node's folder on the host: its `/var`, with the prepared container store linked into it.
+//! A node's folder on the host: its `/var`, with what it needs of the prepared container store.
+//!
+//! Importing images costs seconds and a gigabyte for each node, so all nodes share what one import made: they see
+//! the store through an overlay of their own at [`STORE`]. What is read there is in the page cache once for all
+//! clusters; what a node's root writes there goes to an upper folder of this node alone, and goes with it. No inode
+//! of the store, or of another node, can be written to from within a node.
 
 use std::fs;
 use std::io;
@@ -8,11 +13,18 @@ use camino::Utf8Path;
 
 use super::EngineError;
 
+/// Where a node sees the prepared store.
+pub(super) const STORE: &str = "/opt/homelab/store";
+/// The folders of containerd whose entries are large and never changed: unpacked layers, which are only ever lower
+/// layers of overlays, and blobs.
+const SHARED: [&str; 2] =
+    ["io.containerd.snapshotter.v1.overlayfs/snapshots", "io.containerd.content.v1.content/blobs/sha256"];
+
 /// Makes a node's `/var` with the store in it; one that is there stays.
 ///
-/// Importing images costs seconds and a gigabyte for each node. Hard links cost nothing and share the page cache
-/// between all clusters: image layers are only ever lower layers of overlays, so nothing writes to them. The
-/// databases are written to, and so are real copies.
+/// containerd's own folder is a real one, for the upper layers of pods cannot lie on an overlay (overlayfs.rst). It
+/// has copies of the databases, and links to what is shared: the kernel follows them in the names of lower layers,
+/// and removing an image removes a link.
 pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), EngineError> {
     let var = folder.join("var");
     let (target, source) = (var.join("lib/containerd"), store.to_owned());
@@ -20,14 +32,21 @@ pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), E
         if target.exists() {
             return Ok(());
         }
-        // Linked beside its place first: a folder that a crash left half-done is never taken for whole.
+        // Made beside its place first: a folder that a crash left half-done is never taken for whole.
         let half = target.with_file_name("containerd.half");
         match fs::remove_dir_all(&half) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         fs::create_dir_all(&half)?;
-        link_tree(source.as_std_path(), half.as_std_path())?;
+        copy_tree(source.as_std_path(), half.as_std_path(), &|from, to| {
+            let name = from.strip_prefix(&source).unwrap_or(from);
+            let shared = name.parent().is_some_and(|parent| SHARED.iter().any(|it| Path::new(it) == parent));
+            if shared {
+                std::os::unix::fs::symlink(Path::new(STORE).join(name), to)?;
+            }
+            Ok(shared)
+        })?;
         fs::rename(&half, &target)
     })
     .await
@@ -51,38 +70,28 @@ pub(super) async fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<(), EngineErr
             return Ok(());
         }
         fs::create_dir_all(&target)?;
-        walk(source.as_std_path(), target.as_std_path(), &|from, to| fs::copy(from, to).map(drop))
+        copy_tree(source.as_std_path(), target.as_std_path(), &|_, _| Ok(false))
     })
     .await
 }
 
-fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
-    walk(from, to, &|from, to| {
-        if from.extension().is_some_and(|extension| extension == "db") {
-            return fs::copy(from, to).map(drop);
-        }
-        match fs::hard_link(from, to) {
-            // The cache is on another file system than the home: slower and larger, but no less right.
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(from, to).map(drop),
-            linked => linked,
-        }
-    })
-}
-
-/// Makes the folders and links of `from` again below `to`, and hands each regular file to `file`.
-fn walk(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+/// Copies the folders, links and regular files of `from` to `to`, but for the entries that `instead` has dealt with.
+fn copy_tree(from: &Path, to: &Path, instead: &dyn Fn(&Path, &Path) -> io::Result<bool>) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if instead(&source, &target)? {
+            continue;
+        }
         let kind = entry.file_type()?;
         if kind.is_dir() {
             fs::create_dir_all(&target)?;
             fs::set_permissions(&target, entry.metadata()?.permissions())?;
-            walk(&source, &target, file)?;
+            copy_tree(&source, &target, instead)?;
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
         } else if kind.is_file() {
-            file(&source, &target)?;
+            fs::copy(&source, &target)?;
         }
     }
     Ok(())
@@ -95,4 +104,75 @@ async fn blocking(
 ) -> Result<(), EngineError> {
     let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
     done.map_err(|source| EngineError::File { attempt, path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    /// A store as containerd lays it out, with a layer, a blob and what it keeps besides.
+    fn store(path: &Utf8Path) {
+        for (file, text) in [
+            ("io.containerd.metadata.v1.bolt/meta.db", "images"),
+            ("io.containerd.snapshotter.v1.overlayfs/metadata.db", "snapshots"),
+            ("io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs/bin/pause", "program"),
+            ("io.containerd.content.v1.content/blobs/sha256/0a1b", "blob"),
+            ("io.containerd.some.v1.other/note", "note"),
+        ] {
+            let file = path.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        fs::create_dir_all(path.join("io.containerd.content.v1.content/ingest")).unwrap();
+    }
+
+    /// Device and inode of every regular file below a folder.
+    fn inodes(path: &Utf8Path) -> BTreeSet<(u64, u64)> {
+        let mut found = BTreeSet::new();
+        for entry in path.read_dir_utf8().unwrap().map(Result::unwrap) {
+            let meta = fs::symlink_metadata(entry.path()).unwrap();
+            match meta.file_type() {
+                kind if kind.is_dir() => found.extend(inodes(entry.path())),
+                kind if kind.is_file() => found.extend([(meta.dev(), meta.ino())]),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn no_file_of_a_node_is_one_of_the_stores_or_of_another_nodes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let scratch = Utf8Path::from_path(scratch.path()).unwrap();
+        let places = ["store", "acme-cp-1", "globex-cp-1"].map(|name| scratch.join(name));
+        store(&places[0]);
+        for node in &places[1..] {
+            prepare(node, &places[0]).await.unwrap();
+        }
+        let found = places.each_ref().map(|place| inodes(place));
+        assert_eq!(found[0].len(), 5);
+        assert!(found[1].len() >= 2, "a node has no databases: {found:?}");
+        for (here, there) in [(0, 1), (0, 2), (1, 2)] {
+            let shared: Vec<_> = found[here].intersection(&found[there]).collect();
+            assert!(shared.is_empty(), "{} and {} share {shared:?}", places[here], places[there]);
+        }
+    }
+    #[tokio::test]
+    async fn what_is_large_is_a_link_to_where_the_node_sees_the_store() {
+        let scratch = tempfile::tempdir().unwrap();
+        let scratch = Utf8Path::from_path(scratch.path()).unwrap();
+        store(&scratch.join("store"));
+        prepare(&scratch.join("acme-cp-1"), &scratch.join("store")).await.unwrap();
+        for name in [
+            "io.containerd.snapshotter.v1.overlayfs/snapshots/1",
+            "io.containerd.content.v1.content/blobs/sha256/0a1b",
+        ] {
+            let target = scratch.join("acme-cp-1/var/lib/containerd").join(name).read_link_utf8().unwrap();
+            let in_store = target.strip_prefix(STORE).unwrap();
+            assert!(scratch.join("store").join(in_store).exists(), "{target} leads nowhere");
+        }
+    }
 }
