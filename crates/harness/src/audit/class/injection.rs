@@ -16,7 +16,7 @@ pub enum Injection {
     ProxyArp,
     /// L5: a node of A gets a second link, with a port of B's bridge as its peer.
     ExtraLink,
-    /// L6: a cable joins them that lets only DHCP through.
+    /// L6: a cable joins them that lets only DHCP and router advertisements through.
     SharedDhcp,
     /// L7: a link of A gets the MAC address of a link of B.
     SameMac,
