@@ -72,8 +72,11 @@ impl fmt::Display for Nonce {
 pub struct Batch {
     /// The format, [`VERSION`].
     pub version: u32,
-    /// When all of it must be over, in milliseconds after the batch is read.
+    /// When all of it must be over, in milliseconds after the batch is read: a bound, not what it takes.
     pub deadline_ms: u64,
+    /// How long after its last packet a probe waits for somebody who answers, in milliseconds. What nobody answers is
+    /// sent a few times, a quarter of this apart: on a busy machine a packet may be dropped where nobody sees it.
+    pub patience_ms: u64,
     /// The most packets and connections begun in a second.
     pub rate: u32,
     /// The probes. All run at once, as far as the rate allows.
@@ -143,6 +146,11 @@ pub enum Ask {
     Neighbour {
         /// Whose address.
         target: Ipv6Addr,
+        /// The link's name.
+        link: Option<String>,
+    },
+    /// An IPv6 router advertisement (RFC 4861) that says nothing, to everybody on a link; the nonce behind it.
+    Advertise {
         /// The link's name.
         link: Option<String>,
     },
@@ -300,8 +308,7 @@ pub enum Outcome {
         /// In words: `No route to host`.
         why: String,
     },
-    /// Nobody said anything until the deadline; in a batch of more probes than a prober tries at once, in an equal share
-    /// of it.
+    /// Nobody said anything for as long as the batch is patient, after the last packet.
     Silent,
     /// It could not be tried.
     NotRun {
@@ -341,7 +348,8 @@ pub enum Report {
         /// Where it listens: `tcp 10.244.0.5:7001`, `packets eth0`.
         on: Vec<String>,
     },
-    /// A nonce arrived. Each is reported once for each way in which it arrived.
+    /// A nonce arrived. Each is reported once for each protocol and link by which it arrived, with the ends of the first
+    /// packet: a sweep of ports is one arrival.
     Arrived(Arrival),
     /// It saw more than it could report since the last line: what it does not report may have arrived.
     Lost {

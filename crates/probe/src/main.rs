@@ -22,7 +22,7 @@ use witness::WitnessError;
 
 const USAGE: &str = "\
 usage: homelab-probe pause       hold a pod's namespaces until told to end
-       homelab-probe witness --identity NAME [--tcp ADDR:PORT]… [--udp ADDR:PORT]… [--join GROUP]… [--capture]
+       homelab-probe witness --identity NAME [--tcp ADDR:PORT]… [--udp ADDR:PORT]… [--join GROUP]… [--capture[=LINK]]
                                  answer nonces and report each that arrives
        homelab-probe prober      try what standard input says, report what came of it
        homelab-probe --version

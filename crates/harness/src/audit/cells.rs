@@ -5,13 +5,14 @@
 //! class, so a cell never has one without the others. The next step is [`judge`](super::judge).
 
 mod ask;
+mod pace;
 mod select;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use probe::{Batch, Nonce, Probe, Sight, VERSION};
+use probe::{Batch, Nonce, Probe, Sight};
 
 use super::class::{Class, ClassId, Coverage, Fact, Proof, Towards, Way};
 use super::subject::{Host, Subject};
@@ -96,12 +97,6 @@ pub struct Plan {
     pub barriers: Vec<Barrier>,
 }
 
-/// When a batch must be over. The slowest probe holds a connection for 1.5 s; a sweep of eight nodes sends 23 000
-/// packets.
-const DEADLINE_MS: u64 = 20_000;
-/// Packets in a second and viewpoint: a witness behind one core reads more than that from all of them.
-const RATE: u32 = 4_000;
-
 impl Plan {
     /// Plans a run over these instances.
     ///
@@ -127,9 +122,7 @@ impl Plan {
             return Err(PlanError::NothingToAsk);
         }
         let barriers = asks.barriers();
-        let batches = asks.into_batches();
-        let batch = |probes| Batch { version: VERSION, deadline_ms: DEADLINE_MS, rate: RATE, probes };
-        let batches = batches.into_iter().map(|(viewpoint, probes)| (viewpoint, batch(probes))).collect();
+        let batches = pace::batches(asks.into_batches());
         Ok(Self { run, cells, batches, barriers, subjects, host })
     }
 

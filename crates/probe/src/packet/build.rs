@@ -61,6 +61,19 @@ pub(crate) fn arp_request(nonce: &Nonce, mac: [u8; 6], own: Ipv4Addr, target: Ip
 pub(crate) fn neighbour_solicitation(nonce: &Nonce, mac: [u8; 6], target: Ipv6Addr) -> Vec<u8> {
     let mut packet = vec![135, 0, 0, 0, 0, 0, 0, 0];
     packet.extend_from_slice(&target.octets());
+    with_options(packet, nonce, mac)
+}
+
+/// A router advertisement without its IP header (RFC 4861, section 4.2). A lifetime of 0 says that this is no default
+/// router, and 0 everywhere else that nothing is specified: whoever hears it changes nothing.
+pub(crate) fn router_advertisement(nonce: &Nonce, mac: [u8; 6]) -> Vec<u8> {
+    let mut packet = vec![134];
+    packet.resize(16, 0);
+    with_options(packet, nonce, mac)
+}
+
+/// The options of neighbour discovery: whose packet it is, and the nonce.
+fn with_options(mut packet: Vec<u8>, nonce: &Nonce, mac: [u8; 6]) -> Vec<u8> {
     packet.extend_from_slice(&[1, 1]); // source link-layer address, of one unit of 8 bytes
     packet.extend_from_slice(&mac);
     packet.extend_from_slice(&[253, 3]);
@@ -191,18 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn a_solicitation_has_only_whole_options() {
+    fn packets_of_neighbour_discovery_have_only_whole_options() {
         let target = "fe80::12:3456".parse().unwrap();
-        let packet = neighbour_solicitation(&nonce(), [2; 6], target);
-        assert_eq!(packet[8..24], target.octets());
-        let mut options = &packet[24..];
-        let mut kinds = Vec::new();
-        while let [kind, length, ..] = options {
-            kinds.push(*kind);
-            options = &options[usize::from(*length) * 8..];
+        let solicitation = neighbour_solicitation(&nonce(), [2; 6], target);
+        assert_eq!(solicitation[8..24], target.octets());
+        let advertisement = router_advertisement(&nonce(), [2; 6]);
+        assert_eq!(
+            (advertisement[0], &advertisement[1..16]),
+            (134, &[0; 15][..]),
+            "nothing that is believed"
+        );
+        for (packet, header) in [(solicitation, 24), (advertisement, 16)] {
+            let mut options = &packet[header..];
+            let mut kinds = Vec::new();
+            while let [kind, length, ..] = options {
+                kinds.push(*kind);
+                options = &options[usize::from(*length) * 8..];
+            }
+            assert_eq!((kinds, options), (vec![1, 253], &[][..]));
+            assert_eq!(Nonce::find_all(&packet), [nonce()]);
         }
-        assert_eq!((kinds, options), (vec![1, 253], &[][..]));
-        assert_eq!(Nonce::find_all(&packet), [nonce()]);
         assert_eq!(solicited_node(target), "ff02::1:ff12:3456".parse::<Ipv6Addr>().unwrap());
     }
 

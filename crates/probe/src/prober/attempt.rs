@@ -1,17 +1,25 @@
 //! One probe under way: what it has sent, what it has learnt, and its one answer.
 
+use std::future::pending;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use probe::{Answer, Nonce, Outcome, Said};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::rate::Rate;
 use crate::clock;
 use crate::lines::Lines;
 
+/// How often a question is sent that nobody answers.
+pub(super) const TRIES: u32 = 3;
+
 /// A probe from its turn to its answer.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) nonce: Nonce,
+    patience: Duration,
     rate: Arc<Rate>,
     lines: Lines,
     state: Mutex<State>,
@@ -21,13 +29,72 @@ pub(super) struct Attempt {
 struct State {
     sent: u32,
     at_us: u64,
+    /// When patience ends; nothing while only the deadline ends it.
+    until: Option<Instant>,
     so_far: Option<Outcome>,
     answered: bool,
 }
 
 impl Attempt {
-    pub(super) fn new(nonce: Nonce, rate: Arc<Rate>, lines: Lines) -> Self {
-        Self { nonce, rate, lines, state: Mutex::default() }
+    pub(super) fn new(nonce: Nonce, patience: Duration, rate: Arc<Rate>, lines: Lines) -> Self {
+        Self { nonce, patience, rate, lines, state: Mutex::default() }
+    }
+
+    /// Gives an answer in any case: when there is one, when patience ends, or at the deadline.
+    pub(super) async fn run(&self, trying: impl Future<Output = Outcome>, deadline: Instant) {
+        let mut trying = std::pin::pin!(trying);
+        self.state().until = Some(Instant::now() + self.patience);
+        loop {
+            let until = self.state().until.map_or(deadline, |until| until.min(deadline));
+            if let Ok(outcome) = timeout_at(until, &mut trying).await {
+                return self.answer(outcome);
+            }
+            let prolonged = self.state().until.is_none_or(|later| later > until);
+            if !prolonged || until >= deadline {
+                return self.time_is_up();
+            }
+        }
+    }
+
+    /// Sends, and sends again while nobody is heard, so many times. Whoever hears decides what an answer is.
+    pub(super) async fn insist<T>(
+        &self,
+        tries: u32,
+        send: impl AsyncFn() -> io::Result<()>,
+        hear: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let sending = async {
+            self.sent();
+            send().await?;
+            for _ in 1..tries {
+                self.pause().await;
+                send().await?;
+            }
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            heard = hear => heard,
+            failed = sending => failed,
+        }
+    }
+
+    /// Waits until it is time to send again.
+    pub(super) async fn pause(&self) {
+        sleep(self.patience / 4).await;
+        self.turn().await;
+    }
+
+    /// Says nothing for a while, and is as patient as ever afterwards.
+    pub(super) async fn hold(&self, pause: Duration) {
+        self.state().until = Some(Instant::now() + pause + self.patience);
+        sleep(pause).await;
+        self.sent();
+    }
+
+    /// Somebody is there who will answer, and gets all the time there is.
+    pub(super) fn is_served(&self) {
+        self.state().until = None;
     }
 
     /// Waits until one more packet may leave, or one more connection be begun; it is counted as sent.
@@ -43,6 +110,7 @@ impl Attempt {
             state.at_us = clock::now_us();
         }
         state.sent += 1;
+        state.until = Some(Instant::now() + self.patience);
     }
 
     /// The answer, should time run out now.

@@ -9,7 +9,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use probe::{Nonce, Outcome};
 use socket2::Type;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::wire::Wire;
 
 /// Asks for an A record. Every answer of the server counts, a refusal too: it was reached.
@@ -17,21 +17,17 @@ pub(super) async fn ask(attempt: &Attempt, server: SocketAddr, name: &str) -> io
     let id = RandomState::new().hash_one(&attempt.nonce) as u16;
     let packet = query(id, name, &attempt.nonce)?;
     let wire = Wire::towards(server, Type::DGRAM, None)?;
-    attempt.sent();
-    if let Err(error) = wire.send(&packet).await {
-        return Ok(wire.outcome(&error));
-    }
-    let mut buffer = [0; 4096];
-    loop {
-        match wire.receive(&mut buffer).await {
-            Ok((length, _)) => {
-                if let Some(what) = reply(&buffer[..length], id) {
-                    return Ok(Outcome::Answered { identity: None, from: Some(server.ip()), what });
-                }
+    let hear = async {
+        let mut buffer = [0; 4096];
+        loop {
+            let (length, _) = wire.receive(&mut buffer).await?;
+            if let Some(what) = reply(&buffer[..length], id) {
+                return Ok(Outcome::Answered { identity: None, from: Some(server.ip()), what });
             }
-            Err(error) => return Ok(wire.outcome(&error)),
         }
-    }
+    };
+    let heard = attempt.insist(TRIES, async || wire.send(&packet).await, hear).await;
+    Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 
 fn query(id: u16, name: &str, nonce: &Nonce) -> io::Result<Vec<u8>> {

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use probe::Outcome;
 use socket2::{Domain, Type};
 use tokio::task::JoinSet;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::reply::said;
 use super::wire::Wire;
 use crate::links::{self, Link};
@@ -18,21 +19,31 @@ const LISTED: usize = 64;
 
 /// Sends the nonce to a group out of each link, and lists everybody who answers until the time is up.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -> io::Result<Outcome> {
+    let outlets = outlets(to, link)?;
+    let outlets = outlets.iter().map(|link| open(link, to)).collect::<io::Result<Vec<_>>>()?;
+    let data = filled(&attempt.nonce, 0);
+    let send = async || {
+        let (mut sent, mut failure) = (false, None);
+        for (place, (wire, to)) in outlets.iter().enumerate() {
+            if place > 0 {
+                attempt.turn().await;
+            }
+            match wire.send_to(&data, *to).await {
+                Ok(()) => sent = true,
+                Err(error) => failure = Some(error),
+            }
+        }
+        // A link that refuses says nothing of the others.
+        failure.filter(|_| !sent).map_or(Ok(()), Err)
+    };
+    attempt.insist(TRIES, send, listed(attempt, &outlets)).await
+}
+
+/// Everybody who answers, until there are enough.
+async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
     let mut answers: JoinSet<Heard> = JoinSet::new();
-    let (mut failure, data) = (None, filled(&attempt.nonce, 0));
-    for (place, link) in outlets(to, link)?.into_iter().enumerate() {
-        if place > 0 {
-            attempt.turn().await;
-        } else {
-            attempt.sent();
-        }
-        match send(&link, to, &data).await {
-            Ok(wire) => drop(answers.spawn(hear(wire))),
-            Err(error) => failure = Some(error),
-        }
-    }
-    if let (true, Some(error)) = (answers.is_empty(), failure) {
-        return Err(error);
+    for (wire, _) in outlets {
+        answers.spawn(hear(Arc::clone(wire)));
     }
     let (mut identity, mut from, mut what) = (None, None, Vec::new());
     while let Some(Ok((wire, heard))) = answers.join_next().await {
@@ -40,9 +51,13 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -
         if let Outcome::Answered { identity: who, what: words, .. } = said(&attempt.nonce, peer, &bytes) {
             let place = peer.map_or_else(String::new, |peer| format!(" from {peer}"));
             let name = who.as_ref().map_or_else(|| words.join(" "), |who| format!("witness {who}"));
+            let word = format!("{name}{place}");
             identity = identity.or(who);
             from = from.or(peer);
-            what.push(format!("{name}{place}"));
+            // Whoever answers does so each time that it is asked.
+            if !what.contains(&word) {
+                what.push(word);
+            }
             attempt.so_far(Outcome::Answered { identity: identity.clone(), from, what: what.clone() });
         }
         if what.len() >= LISTED {
@@ -53,16 +68,18 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -
     Ok(Outcome::Answered { identity, from, what })
 }
 
+/// A socket on a link, and the group's address there.
+type Outlet = (Arc<Wire>, SocketAddr);
 /// A datagram, and the socket that it came by.
-type Heard = (Wire, io::Result<(Vec<u8>, Option<std::net::IpAddr>)>);
+type Heard = (Arc<Wire>, io::Result<(Vec<u8>, Option<std::net::IpAddr>)>);
 
-async fn hear(wire: Wire) -> Heard {
+async fn hear(wire: Arc<Wire>) -> Heard {
     let mut buffer = [0; 1024];
     let heard = wire.receive(&mut buffer).await.map(|(length, from)| (buffer[..length].to_vec(), from));
     (wire, heard)
 }
 
-async fn send(link: &Link, to: SocketAddr, data: &[u8]) -> io::Result<Wire> {
+fn open(link: &Link, to: SocketAddr) -> io::Result<Outlet> {
     let wire = Wire::open(Domain::for_address(to), Type::DGRAM, None)?;
     let socket = wire.socket();
     socket.bind_device(Some(link.name.as_bytes()))?; // SO_BINDTODEVICE: whatever routes say
@@ -77,8 +94,7 @@ async fn send(link: &Link, to: SocketAddr, data: &[u8]) -> io::Result<Wire> {
             to.set_scope_id(link.index());
         }
     }
-    wire.send_to(data, to).await?;
-    Ok(wire)
+    Ok((Arc::new(wire), to))
 }
 
 fn outlets(to: SocketAddr, name: Option<&str>) -> io::Result<Vec<Link>> {

@@ -1,4 +1,4 @@
-//! Questions to neighbours: ARP and IPv6 neighbour discovery.
+//! What neighbours ask and tell each other: ARP and IPv6 neighbour discovery.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
@@ -6,40 +6,46 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use probe::Outcome;
 use socket2::{Domain, Type};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::reply::answered;
 use super::wire::Wire;
 use crate::links::{self, Link};
-use crate::packet::{arp_reply, arp_request, neighbour_solicitation, solicited_node};
+use crate::packet::{arp_reply, arp_request, neighbour_solicitation, router_advertisement, solicited_node};
 
 /// ETH_P_ARP, in network order as packet(7) wants it.
 const ARP: i32 = 0x0806_u16.to_be() as i32;
 const ICMPV6: i32 = 58;
 /// How far a neighbour is: anything less came through a router (RFC 4861, section 7.1).
 const NEIGHBOURS: u32 = 255;
+/// Everybody on a link (RFC 4291, section 2.7.1).
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// Asks who has an address.
 pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>) -> io::Result<Outcome> {
     let links = ethernets(link, |link| link.ipv4().is_some())?;
     let wire = Wire::open(Domain::PACKET, Type::RAW, Some(ARP))?;
-    for (place, (link, mac)) in links.iter().enumerate() {
-        let frame = arp_request(&attempt.nonce, *mac, link.ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED), target);
-        if place == 0 {
-            attempt.sent()
-        } else {
-            attempt.turn().await
+    let send = async || {
+        for (place, (link, mac)) in links.iter().enumerate() {
+            let own = link.ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
+            if place > 0 {
+                attempt.turn().await;
+            }
+            if let Some(hardware) = &link.hardware {
+                wire.send_frame(&arp_request(&attempt.nonce, *mac, own, target), hardware).await?;
+            }
         }
-        if let Some(hardware) = &link.hardware {
-            wire.send_frame(&frame, hardware).await?;
+        Ok(())
+    };
+    let hear = async {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, _) = wire.receive(&mut buffer).await?;
+            if let Some(mac) = arp_reply(&buffer[..length], target) {
+                return Ok(answered(Some(target.into()), format!("is at {mac}")));
+            }
         }
-    }
-    let mut buffer = [0; 2048];
-    loop {
-        let (length, _) = wire.receive(&mut buffer).await?;
-        if let Some(mac) = arp_reply(&buffer[..length], target) {
-            return Ok(answered(Some(target.into()), format!("is at {mac}")));
-        }
-    }
+    };
+    attempt.insist(TRIES, send, hear).await
 }
 
 /// Solicits a neighbour.
@@ -48,26 +54,58 @@ pub(super) async fn neighbour(
     target: Ipv6Addr,
     link: Option<&str>,
 ) -> io::Result<Outcome> {
+    let (wire, links) = discovery(link)?;
+    let send = async || {
+        let packet = |mac| neighbour_solicitation(&attempt.nonce, mac, target);
+        to_all(attempt, &wire, &links, solicited_node(target), packet).await
+    };
+    let hear = async {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, from) = wire.receive(&mut buffer).await?;
+            if let Some(mac) = advertised(&buffer[..length], target) {
+                return Ok(answered(from, format!("is at {mac}")));
+            }
+        }
+    };
+    attempt.insist(TRIES, send, hear).await
+}
+
+/// Advertises a router that is none: everybody on the link hears it, and nobody has a reason to answer.
+pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<Outcome> {
+    let (wire, links) = discovery(link)?;
+    let send = async || {
+        let packet = |mac| router_advertisement(&attempt.nonce, mac);
+        to_all(attempt, &wire, &links, ALL_NODES, packet).await
+    };
+    attempt.insist(TRIES, send, std::future::pending()).await
+}
+
+/// A socket whose packets neighbours accept, and the links out of which they go.
+fn discovery(link: Option<&str>) -> io::Result<(Wire, Vec<(Link, [u8; 6])>)> {
     let links = ethernets(link, |link| link.ipv6().is_some())?;
     let wire = Wire::open(Domain::IPV6, Type::RAW, Some(ICMPV6))?;
     wire.socket().set_multicast_hops_v6(NEIGHBOURS)?;
     wire.socket().set_multicast_loop_v6(false)?;
+    Ok((wire, links))
+}
+
+/// Sends each link's own packet to a group on it.
+async fn to_all(
+    attempt: &Attempt,
+    wire: &Wire,
+    links: &[(Link, [u8; 6])],
+    group: Ipv6Addr,
+    packet: impl Fn([u8; 6]) -> Vec<u8>,
+) -> io::Result<()> {
     for (place, (link, mac)) in links.iter().enumerate() {
-        if place == 0 {
-            attempt.sent()
-        } else {
-            attempt.turn().await
+        if place > 0 {
+            attempt.turn().await;
         }
-        let to = SocketAddrV6::new(solicited_node(target), 0, 0, link.index());
-        wire.send_to(&neighbour_solicitation(&attempt.nonce, *mac, target), to.into()).await?;
+        let to = SocketAddrV6::new(group, 0, 0, link.index());
+        wire.send_to(&packet(*mac), to.into()).await?;
     }
-    let mut buffer = [0; 2048];
-    loop {
-        let (length, from) = wire.receive(&mut buffer).await?;
-        if let Some(mac) = advertised(&buffer[..length], target) {
-            return Ok(answered(from, format!("is at {mac}")));
-        }
-    }
+    Ok(())
 }
 
 /// The link-layer address in a neighbour advertisement for this target (RFC 4861, sections 4.4 and 4.6.1).

@@ -29,12 +29,12 @@ use std::time::Duration;
 use probe::{Ask, Batch, Outcome, Probe, Said, VERSION};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::lines::{End, Ended, Lines};
 use attempt::Attempt;
-use rate::{Rate, patience};
+use rate::Rate;
 
 /// The most probes that are under way at a time, with a socket or a few each.
 const AT_ONCE: usize = 1024;
@@ -82,6 +82,8 @@ pub(crate) enum Refusal {
     Rate,
     #[error("its deadline of {0} ms is none, or more than an hour")]
     Deadline(u64),
+    #[error("its patience of {0} ms is none, or more than an hour")]
+    Patience(u64),
     #[error("nonce {0} is there twice")]
     Twice(String),
 }
@@ -98,7 +100,7 @@ pub(crate) fn run() -> Result<(), ProberError> {
     drop(text);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ProberError::Start)?;
-    let answered = runtime.block_on(answer(batch, read));
+    let answered = runtime.block_on(LocalSet::new().run_until(answer(batch, read)));
     runtime.shutdown_background(); // what hangs in a dead file system ends with the process
     answered
 }
@@ -122,8 +124,12 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
     if batch.rate == 0 {
         return Err(Refusal::Rate);
     }
-    if batch.deadline_ms == 0 || u128::from(batch.deadline_ms) > LONGEST.as_millis() {
+    let sound = |time: u64| time > 0 && u128::from(time) <= LONGEST.as_millis();
+    if !sound(batch.deadline_ms) {
         return Err(Refusal::Deadline(batch.deadline_ms));
+    }
+    if !sound(batch.patience_ms) {
+        return Err(Refusal::Patience(batch.patience_ms));
     }
     if batch.probes.len() > PROBES {
         return Err(Refusal::Probes(batch.probes.len()));
@@ -136,18 +142,17 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
 }
 
 async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
-    let deadline = Duration::from_millis(batch.deadline_ms);
-    let end = read + deadline;
+    let end = read + Duration::from_millis(batch.deadline_ms);
+    let patience = Duration::from_millis(batch.patience_ms);
     let answers = batch.probes.len();
     let (lines, mut ended) = Lines::start(answers + 1).map_err(ProberError::Start)?;
     let sockets = AT_ONCE.min(descriptors() / 2);
-    let patience = patience(deadline, answers, batch.rate, sockets);
     let rate = Arc::new(Rate::new(batch.rate, read));
 
     let mut attempts = Vec::with_capacity(answers);
     let mut asks = Vec::with_capacity(answers);
     for Probe { nonce, ask } in batch.probes {
-        let attempt = Arc::new(Attempt::new(nonce, Arc::clone(&rate), lines.clone()));
+        let attempt = Arc::new(Attempt::new(nonce, patience, Arc::clone(&rate), lines.clone()));
         attempts.push(Arc::clone(&attempt));
         asks.push((attempt, ask));
     }
@@ -157,12 +162,8 @@ async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
         for (attempt, ask) in asks {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
             rate.turn().await;
-            let until = if takes_its_time(&ask) { end } else { end.min(Instant::now() + patience) };
-            running.spawn(async move {
-                match timeout_at(until, try_out(&attempt, ask)).await {
-                    Ok(outcome) => attempt.answer(outcome),
-                    Err(_) => attempt.time_is_up(),
-                }
+            running.spawn_local(async move {
+                attempt.run(try_out(&attempt, ask), end).await;
                 drop(slot);
             });
             while running.try_join_next().is_some() {}
@@ -199,11 +200,6 @@ fn descriptors() -> usize {
     granted.map_or(AT_ONCE * 2, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// Some probes are silent by plan; they have all the time there is.
-fn takes_its_time(ask: &Ask) -> bool {
-    matches!(ask, Ask::HeldTcp { .. } | Ask::Syn { .. } | Ask::Look { .. })
-}
-
 async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> Outcome {
     let tried = match ask {
         Ask::Tcp { to } => tcp::ask(attempt, to).await,
@@ -213,6 +209,7 @@ async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> Outcome {
         Ask::Ping { to, size, dont_fragment } => ping::ask(attempt, to, size, dont_fragment).await,
         Ask::Arp { target, link } => link::arp(attempt, target, link.as_deref()).await,
         Ask::Neighbour { target, link } => link::neighbour(attempt, target, link.as_deref()).await,
+        Ask::Advertise { link } => link::router(attempt, link.as_deref()).await,
         Ask::Group { to, link } => group::ask(attempt, to, link.as_deref()).await,
         Ask::Raw { to, protocol } => raw::ask(attempt, to, protocol).await,
         Ask::Overlay { to, overlay, inner } => udp::overlay(attempt, to, overlay, inner).await,
@@ -222,7 +219,10 @@ async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> Outcome {
             Box::pin(https::ask(attempt, request)).await
         }
         Ask::Unix { path } => unix::ask(attempt, &path).await,
-        Ask::Look { at } => look::look(attempt, at).await,
+        Ask::Look { at } => {
+            attempt.is_served(); // by our own system
+            look::look(attempt, at).await
+        }
     };
     tried.unwrap_or_else(|error| errno::outcome(&error))
 }
@@ -236,7 +236,8 @@ mod tests {
     fn batch(numbers: &[u32]) -> Batch {
         let probe =
             |number: &u32| Probe { nonce: Nonce::new(1, *number), ask: Ask::Look { at: Sight::Links } };
-        Batch { version: VERSION, deadline_ms: 1000, rate: 10, probes: numbers.iter().map(probe).collect() }
+        let probes = numbers.iter().map(probe).collect();
+        Batch { version: VERSION, deadline_ms: 1000, patience_ms: 1000, rate: 10, probes }
     }
 
     #[test]
@@ -244,6 +245,7 @@ mod tests {
         assert_eq!(check(&batch(&[1, 2])), Ok(()));
         assert_eq!(check(&Batch { rate: 0, ..batch(&[]) }), Err(Refusal::Rate));
         assert_eq!(check(&Batch { deadline_ms: 0, ..batch(&[]) }), Err(Refusal::Deadline(0)));
+        assert_eq!(check(&Batch { patience_ms: 0, ..batch(&[]) }), Err(Refusal::Patience(0)));
         assert_eq!(check(&batch(&[1, 2, 1])), Err(Refusal::Twice("hl1-00000001-000001".to_owned())));
     }
 

@@ -9,7 +9,7 @@ use rustix::net::sockopt::{
 };
 use socket2::{Domain, Type};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::reply::answered;
 use super::wire::Wire;
 use crate::links;
@@ -45,36 +45,31 @@ pub(super) async fn ask(
     }
     let data = filled(&attempt.nonce, size);
     let packet = if to.is_ipv4() { echo4(1, &data) } else { echo6(1, &data) };
-    if let Err(error) = send(attempt, &wire, &packet, &scopes).await {
-        return Ok(wire.outcome(&error));
-    }
-    let mut buffer = vec![0; usize::from(u16::MAX)];
-    loop {
-        let (length, from) = match wire.receive(&mut buffer).await {
-            Ok(received) => received,
-            Err(error) => return Ok(wire.outcome(&error)),
-        };
-        let bytes = match (to, is_raw) {
-            (IpAddr::V4(_), true) => without_ip_header(&buffer[..length]).map(|(_, rest)| rest),
-            _ => Some(&buffer[..length]),
-        };
-        if bytes.is_some_and(|bytes| is_reply(bytes, to, &attempt.nonce)) {
-            return Ok(answered(from, "echo reply"));
+    let hear = async {
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        loop {
+            let (length, from) = wire.receive(&mut buffer).await?;
+            let bytes = match (to, is_raw) {
+                (IpAddr::V4(_), true) => without_ip_header(&buffer[..length]).map(|(_, rest)| rest),
+                _ => Some(&buffer[..length]),
+            };
+            if bytes.is_some_and(|bytes| is_reply(bytes, to, &attempt.nonce)) {
+                return Ok(answered(from, "echo reply"));
+            }
         }
-    }
+    };
+    let heard = attempt.insist(TRIES, async || send(attempt, &wire, &packet, &scopes).await, hear).await;
+    Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 
 /// To the peer, or to everybody.
 async fn send(attempt: &Attempt, wire: &Wire, packet: &[u8], scopes: &[SocketAddr]) -> io::Result<()> {
     if scopes.is_empty() {
-        attempt.sent();
         return wire.send(packet).await;
     }
     for (place, scope) in scopes.iter().enumerate() {
-        if place == 0 {
-            attempt.sent()
-        } else {
-            attempt.turn().await
+        if place > 0 {
+            attempt.turn().await;
         }
         wire.send_to(packet, *scope).await?;
     }

@@ -1,4 +1,4 @@
-//! How fast, and how long: one bucket of tokens for all probes of a batch, and the patience that each may have.
+//! How fast: one bucket of tokens for all probes of a batch.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -43,18 +43,6 @@ impl Rate {
     }
 }
 
-/// How long a probe may wait for its answer if each of `probes` is to have its turn within `deadline`, at `rate` and
-/// with as many `sockets` at a time. All of it that is left, as long as there are sockets for all.
-pub(super) fn patience(deadline: Duration, probes: usize, rate: u32, sockets: usize) -> Duration {
-    let probes = u32::try_from(probes.max(1)).unwrap_or(u32::MAX);
-    let waves = probes.div_ceil(u32::try_from(sockets.max(1)).unwrap_or(u32::MAX));
-    if waves == 1 {
-        return deadline;
-    }
-    let sending = Duration::from_secs(1).saturating_mul(probes) / rate.max(1);
-    deadline.saturating_sub(sending).min(deadline / waves).max(deadline / 20)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,25 +61,5 @@ mod tests {
         let idle = start + Duration::from_secs(60);
         let at_once = (0..100).filter(|_| bucket.turn(idle) <= idle).count();
         assert_eq!(at_once, 21, "a long silence is not made up for");
-    }
-
-    #[test]
-    fn patience_is_the_deadline_while_there_are_sockets_for_all_and_shared_beyond() {
-        let deadline = Duration::from_secs(8);
-        assert_eq!(patience(deadline, 512, 1000, 512), deadline);
-        assert_eq!(patience(deadline, 2048, 4096, 512), deadline / 4);
-        assert_eq!(patience(deadline, 4000, 1000, 1024), deadline / 4);
-        assert_eq!(patience(deadline, 7500, 1000, 4096), Duration::from_millis(500));
-        assert_eq!(patience(deadline, 1_000_000, 1, 512), deadline / 20);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn all_waves_fit_into_the_deadline(probes in 1_usize..5000, sockets in 1_usize..2000) {
-            let deadline = Duration::from_secs(20);
-            let each = patience(deadline, probes, u32::MAX, sockets);
-            let waves = probes.div_ceil(sockets) as u32;
-            proptest::prop_assert!(waves > 20 || each * waves <= deadline);
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use probe::{Nonce, Outcome};
 use socket2::Type;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::reply::answered;
 use super::wire::Wire;
 use crate::packet::{INITIATE_TAG, sctp_init, without_ip_header};
@@ -23,21 +23,18 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Re
         SCTP => sctp_init(&attempt.nonce, PORT, PORT),
         _ => attempt.nonce.as_str().as_bytes().to_vec(),
     };
-    attempt.sent();
-    if let Err(error) = wire.send(&packet).await {
-        return Ok(wire.outcome(&error));
-    }
-    let mut buffer = [0; 2048];
-    loop {
-        let length = match wire.receive(&mut buffer).await {
-            Ok((length, _)) => length,
-            Err(error) => return Ok(wire.outcome(&error)),
-        };
-        let Some((_, payload)) = without_ip_header(&buffer[..length]) else { continue };
-        if let Some(what) = reply(protocol, payload, &attempt.nonce) {
-            return Ok(answered(Some(to.into()), what));
+    let hear = async {
+        let mut buffer = [0; 2048];
+        loop {
+            let (length, _) = wire.receive(&mut buffer).await?;
+            let Some((_, payload)) = without_ip_header(&buffer[..length]) else { continue };
+            if let Some(what) = reply(protocol, payload, &attempt.nonce) {
+                return Ok(answered(Some(to.into()), what));
+            }
         }
-    }
+    };
+    let heard = attempt.insist(TRIES, async || wire.send(&packet).await, hear).await;
+    Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 
 /// What a packet of the same protocol from the asked says to ours, if it does: other traffic between the two proves

@@ -8,12 +8,14 @@ use etherparse::TcpHeader;
 use probe::{Nonce, Outcome};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::wire::Wire;
 use crate::clock;
 use crate::packet::{Ends, syn, without_ip_header};
 
 const TCP: i32 = 6;
+/// As many ports are asked again while one of them is silent; a sweep would take as long again.
+const FEW: usize = 16;
 
 /// Sends a SYN to each port. Our own system, which knows of no connection, answers each SYN-ACK with RST.
 pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) -> io::Result<Outcome> {
@@ -22,19 +24,17 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
     let ports: BTreeSet<u16> = ranges.iter().flat_map(|&(first, last)| first..=last).collect();
     let sequence = clock::now_us() as u32;
 
-    let sending = async {
+    let send = async || {
         for (place, &port) in ports.iter().enumerate() {
-            if place == 0 {
-                attempt.sent()
-            } else {
-                attempt.turn().await
+            if place > 0 {
+                attempt.turn().await;
             }
             let ends = Ends { from, to: SocketAddrV4::new(to, port) };
             wire.send(&syn(&attempt.nonce, ends, sequence)).await?;
         }
-        Ok::<_, io::Error>(())
+        Ok(())
     };
-    let hearing = async {
+    let hear = async {
         let mut heard = Heard::default();
         let mut buffer = [0; 2048];
         while heard.open.len() + heard.closed.len() < ports.len() {
@@ -58,7 +58,8 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
         }
         Ok(heard.outcome(to))
     };
-    tokio::try_join!(sending, hearing).map(|(_, outcome)| outcome)
+    let tries = if ports.len() <= FEW { TRIES } else { 1 };
+    attempt.insist(tries, send, hear).await
 }
 
 /// Our end: the address that leads to the asked, and a port that nobody else here gets while the socket lives.

@@ -7,18 +7,36 @@ use std::time::Duration;
 use probe::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::task::JoinSet;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::reply::{answered, said};
 
 /// The longest answer that is read.
 const ANSWER: usize = 1024;
 
+/// Opens a connection; while nobody answers, more of them side by side: the system itself repeats a SYN after a second
+/// only (RFC 6298, section 2).
+pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<TcpStream> {
+    let mut tries = JoinSet::new();
+    attempt.sent();
+    tries.spawn(TcpStream::connect(to));
+    for _ in 1..TRIES {
+        tokio::select! {
+            biased;
+            Some(tried) = tries.join_next() => return tried?,
+            () = attempt.pause() => {}
+        }
+        tries.spawn(TcpStream::connect(to));
+    }
+    let tried = tries.join_next().await;
+    tried.unwrap_or_else(|| Ok(Err(io::Error::other("nothing was tried"))))?
+}
+
 /// Connects, says the nonce and reads a line. A connection is an answer already, whoever is behind it.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome> {
+    let mut stream = connect(attempt, to).await?;
     attempt.sent();
-    let mut stream = TcpStream::connect(to).await?;
     let connected = answered(Some(to.ip()), "connected");
     attempt.so_far(connected.clone());
     Ok(match converse(attempt, &mut stream).await {
@@ -29,10 +47,9 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome
 
 /// Connects, waits, and only then says the nonce: that the connection was opened is no answer.
 pub(super) async fn hold(attempt: &Attempt, to: SocketAddr, hold: Duration) -> io::Result<Outcome> {
-    attempt.sent();
-    let mut stream = TcpStream::connect(to).await?;
+    let mut stream = connect(attempt, to).await?;
     attempt.so_far(Outcome::NotRun { why: "connected, and still held at the deadline".to_owned() });
-    sleep(hold).await;
+    attempt.hold(hold).await;
     attempt.so_far(Outcome::Silent);
     let answer = converse(attempt, &mut stream).await?;
     if answer.is_empty() {

@@ -9,7 +9,7 @@ use rustix::net::sockopt::{
 };
 use socket2::Type;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, TRIES};
 use super::reply::said;
 use super::wire::Wire;
 use crate::packet::{self, Ends, filled};
@@ -43,12 +43,9 @@ pub(super) async fn overlay(
 }
 
 async fn exchange(attempt: &Attempt, wire: &Wire, to: SocketAddr, packet: &[u8]) -> io::Result<Outcome> {
-    attempt.sent();
-    if let Err(error) = wire.send(packet).await {
-        return Ok(wire.outcome(&error));
-    }
     let mut buffer = [0; 1024];
-    Ok(match wire.receive(&mut buffer).await {
+    let heard = attempt.insist(TRIES, async || wire.send(packet).await, wire.receive(&mut buffer)).await;
+    Ok(match heard {
         Ok((length, _)) => said(&attempt.nonce, Some(to.ip()), &buffer[..length]),
         Err(error) => wire.outcome(&error),
     })

@@ -1,4 +1,4 @@
-//! Sees every frame that comes in by any link, and finds nonces in it: also behind a closed port.
+//! Sees every frame that comes in by any link, or by one, and finds nonces in it: also behind a closed port.
 //!
 //! A packet socket (packet(7)) is handed frames before the system's own filter and before any socket, so what it
 //! does not see did not arrive. What it could not keep up with is counted by the kernel and reported as lost.
@@ -8,10 +8,9 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use nix::net::if_::if_indextoname;
 use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
 use probe::Nonce;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::report::Reporter;
 use crate::packet::seen;
@@ -29,8 +28,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// As many frames in a tick may have overrun the socket.
 const BUSY: u32 = 64;
 
-/// A socket that is handed every frame of every link, from now on.
-pub(super) fn open() -> io::Result<Socket> {
+/// A socket that is handed every frame that comes in by one link, or by any, from now on.
+pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERYTHING)))?;
     // Without CAP_NET_ADMIN net.core.rmem_max is the limit.
     if setsockopt(&socket, sockopt::RcvBufForce, &WAITING).is_err() {
@@ -38,11 +37,28 @@ pub(super) fn open() -> io::Result<Socket> {
     }
     setsockopt(&socket, sockopt::RxqOvfl, &1)?;
     socket.set_read_timeout(Some(TICK))?;
+    socket.attach_filter(&filter(link))?;
     Ok(socket)
 }
 
+/// What the kernel keeps back, so that nobody has to be woken for it (classic BPF, linux/filter.h): frames on their way
+/// out, of which a sweep makes ten thousands, and those of other links.
+fn filter(link: Option<u32>) -> Vec<SockFilter> {
+    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const PACKET_TYPE: u32 = 0xffff_f004; // SKF_AD_OFF + SKF_AD_PKTTYPE
+    const LINK: u32 = 0xffff_f008; // SKF_AD_OFF + SKF_AD_IFINDEX
+    let end = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
+    let (load, equal) =
+        (|what| SockFilter::new(LOAD, 0, 0, what), |yes, no, to| SockFilter::new(EQUAL, yes, no, to));
+    let outgoing = [load(PACKET_TYPE), equal(0, 1, OUTGOING.into()), end(0)];
+    let elsewhere = link.map(|link| [load(LINK), equal(1, 0, link), end(0)]);
+    outgoing.into_iter().chain(elsewhere.into_iter().flatten()).chain([end(u32::MAX)]).collect()
+}
+
 /// Looks at frames for ever, on a thread of its own; ends with the process.
-pub(super) fn watch(socket: &Socket, reporter: &Reporter) -> io::Result<()> {
+pub(super) fn watch(socket: &Socket, link: Option<u32>, reporter: &Reporter) -> io::Result<()> {
     let mut buffer = vec![0; FRAME];
     let mut control = nix::cmsg_space!(u32);
     let (mut dropped, mut frames, mut ticked) = (0_u32, 0_u32, Instant::now());
@@ -57,7 +73,7 @@ pub(super) fn watch(socket: &Socket, reporter: &Reporter) -> io::Result<()> {
                 if frame.truncated {
                     reporter.lost(1);
                 }
-                look(&frame, &buffer[..frame.length.min(FRAME)], reporter);
+                look(&frame, &buffer[..frame.length.min(FRAME)], link, reporter);
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             // A link that went down says so once (ENETDOWN); the others go on.
@@ -92,17 +108,21 @@ fn next(socket: &Socket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Fr
     Ok(Frame { length: got.bytes, truncated, from: got.address, dropped })
 }
 
-fn look(frame: &Frame, bytes: &[u8], reporter: &Reporter) {
-    // Loopback shows each packet twice, and what we send ourselves has not arrived anywhere.
+fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter) {
+    // Loopback shows each packet twice, and what we send ourselves has not arrived anywhere. Frames may have come before
+    // the filter did.
     let Some(from) = frame.from.filter(|from| from.pkttype() != OUTGOING) else { return };
+    let index = u32::try_from(from.ifindex()).unwrap_or(0);
+    if link.is_some_and(|link| link != index) {
+        return;
+    }
     let nonces = Nonce::find_all(bytes);
     if nonces.is_empty() {
         return;
     }
     let seen = seen(bytes, from.hatype());
     for nonce in nonces {
-        let index = u32::try_from(from.ifindex()).unwrap_or(0);
-        reporter.arrived(nonce, &seen, || if_indextoname(index).ok()?.into_string().ok());
+        reporter.arrived(nonce, &seen, Some(index));
     }
 }
 

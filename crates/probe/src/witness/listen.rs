@@ -80,7 +80,7 @@ async fn converse(
         timeout(PATIENCE, (&mut reader).take(LINE).read_until(b'\n', &mut line)).await??;
         let Some(nonce) = Nonce::parse(&line) else { return Ok(()) };
         let answer = format!("{identity} {nonce}\n");
-        reporter.arrived(nonce, &seen("tcp", peer, to), || None);
+        reporter.arrived(nonce, &seen("tcp", peer, to), None);
         timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
     }
 }
@@ -94,7 +94,7 @@ pub(super) async fn serve_udp(socket: UdpSocket, identity: Arc<str>, reporter: R
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else { continue };
         if let Some(nonce) = Nonce::parse(&buffer[..length]) {
             let answer = format!("{identity} {nonce}\n");
-            reporter.arrived(nonce, &seen("udp", peer, to), || None);
+            reporter.arrived(nonce, &seen("udp", peer, to), None);
             let _ = socket.send_to(answer.as_bytes(), peer).await;
         }
     }

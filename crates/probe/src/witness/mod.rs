@@ -50,7 +50,16 @@ struct Orders {
     tcp: Vec<SocketAddr>,
     udp: Vec<SocketAddr>,
     join: Vec<IpAddr>,
-    capture: bool,
+    capture: Capture,
+}
+
+/// Whose frames are looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Capture {
+    #[default]
+    Nothing,
+    Everything,
+    Link(String),
 }
 
 impl Orders {
@@ -63,7 +72,12 @@ impl Orders {
                 Arg::Long("tcp") => orders.tcp.push(parser.value()?.parse()?),
                 Arg::Long("udp") => orders.udp.push(parser.value()?.parse()?),
                 Arg::Long("join") => orders.join.push(parser.value()?.parse()?),
-                Arg::Long("capture") => orders.capture = true,
+                Arg::Long("capture") => {
+                    orders.capture = match parser.optional_value() {
+                        None => Capture::Everything,
+                        Some(link) => Capture::Link(link.string()?),
+                    }
+                }
                 other => return Err(other.unexpected()),
             }
         }
@@ -97,26 +111,40 @@ async fn watch(orders: Orders) -> Result<(), WitnessError> {
 
     let _memberships = join(&orders.join, &mut on)?;
     // Frames wait in their socket until they are looked at, so none is missed between here and `Ready`.
-    let frames = orders.capture.then(capture::open).transpose().map_err(WitnessError::Capture)?;
+    let frames = capture(&orders.capture, &mut on).map_err(WitnessError::Capture)?;
     listen(&orders, &reporter, &mut on)?;
-    if frames.is_some() {
-        let links = links::all().map_err(WitnessError::Capture)?;
-        on.extend(links.iter().filter(|link| link.up).map(|link| format!("packets {}", link.name)));
-    }
     lines.say(&Report::Ready { version: VERSION, identity: orders.identity, on });
 
     let (broken, mut breaks) = oneshot::channel();
-    if let Some(frames) = frames {
-        let work = move || broken.send(capture::watch(&frames, &reporter));
+    let capturing = frames.is_some();
+    if let Some((frames, link)) = frames {
+        let work = move || broken.send(capture::watch(&frames, link, &reporter));
         thread::Builder::new().name("capture".to_owned()).spawn(work).map_err(WitnessError::Start)?;
     }
-    let capturing = orders.capture;
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = ended.wait() => Ok(()),
         Ok(Err(error)) = &mut breaks, if capturing => Err(WitnessError::Capture(error)),
     }
+}
+
+/// The socket of frames, and the number of its only link where there is one.
+fn capture(wanted: &Capture, on: &mut Vec<String>) -> io::Result<Option<(Socket, Option<u32>)>> {
+    let links = links::all()?;
+    let number = match wanted {
+        Capture::Nothing => return Ok(None),
+        Capture::Everything => None,
+        Capture::Link(name) => {
+            let link = links.iter().find(|link| link.name == *name);
+            let link = link.ok_or_else(|| io::Error::other(format!("there is no link {name}")))?;
+            Some(link.index())
+        }
+    };
+    let frames = capture::open(number)?;
+    let seen = links.iter().filter(|link| link.up && number.is_none_or(|number| number == link.index()));
+    on.extend(seen.map(|link| format!("packets {}", link.name)));
+    Ok(Some((frames, number)))
 }
 
 fn listen(orders: &Orders, reporter: &Reporter, on: &mut Vec<String>) -> Result<(), WitnessError> {
@@ -181,9 +209,11 @@ mod tests {
             tcp: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
             udp: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 3))],
             join: vec!["ff02::fb".parse().unwrap()],
-            capture: true,
+            capture: Capture::Everything,
         };
         assert_eq!(orders, Ok(expected));
+        let link = parse("--identity acme --capture=hl-acme").map(|orders| orders.capture);
+        assert_eq!(link, Ok(Capture::Link("hl-acme".to_owned())));
         for wrong in
             ["--tcp 127.0.0.1:1", "--identity a\u{a0}b", "--identity a --tcp 1", "--identity a --loud"]
         {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::net::if_::if_indextoname;
 use probe::{Arrival, Nonce, Report};
 
 use crate::clock;
@@ -21,7 +22,7 @@ pub(super) struct Reporter(Arc<Mutex<Memory>>);
 struct Memory {
     lines: Lines,
     hasher: RandomState,
-    /// Hashes of what was reported: nonce, protocol, from, to. That two of 200 000 collide has a chance of 1 to 10^9.
+    /// Hashes of what was reported: nonce, protocol, link. That two of 200 000 collide has a chance of 1 to 10^9.
     known: HashSet<u64>,
     lost: u64,
 }
@@ -36,10 +37,10 @@ impl Reporter {
         })))
     }
 
-    /// A nonce arrived.
-    pub(super) fn arrived(&self, nonce: Nonce, seen: &Seen, link: impl FnOnce() -> Option<String>) {
+    /// A nonce arrived, by the link of this number.
+    pub(super) fn arrived(&self, nonce: Nonce, seen: &Seen, link: Option<u32>) {
         let mut memory = self.memory();
-        let key = memory.hasher.hash_one((&nonce, &seen.protocol, &seen.from, &seen.to));
+        let key = memory.hasher.hash_one((&nonce, &seen.protocol, &link));
         if memory.known.contains(&key) {
             return;
         }
@@ -50,7 +51,7 @@ impl Reporter {
         let arrival = Arrival {
             nonce,
             at_us: clock::now_us(),
-            link: link(),
+            link: link.and_then(|index| if_indextoname(index).ok()?.into_string().ok()),
             protocol: seen.protocol.clone(),
             from: seen.from.clone(),
             to: seen.to.clone(),
@@ -92,8 +93,8 @@ mod tests {
 
     use super::*;
 
-    fn seen(from: &str) -> Seen {
-        Seen { protocol: "udp".to_owned(), from: Some(from.to_owned()), to: None }
+    fn seen(protocol: &str, from: &str) -> Seen {
+        Seen { protocol: protocol.to_owned(), from: Some(from.to_owned()), to: None }
     }
 
     fn next(lines: &Receiver<Vec<u8>>) -> Option<Report> {
@@ -105,18 +106,25 @@ mod tests {
         let (lines, read) = Lines::to_test(2);
         let reporter = Reporter::new(lines);
         let nonce = Nonce::new(1, 1);
-        let arrive = |from: &str| reporter.arrived(nonce.clone(), &seen(from), || None);
-        for from in ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"] {
-            arrive(from);
+        let arrive =
+            |protocol: &str, from: &str| reporter.arrived(nonce.clone(), &seen(protocol, from), None);
+        for (protocol, from) in [
+            ("udp", "10.0.0.1"),
+            ("udp", "10.0.0.2"),
+            ("tcp", "10.0.0.3"),
+            ("icmp", "10.0.0.4"),
+            ("arp", "-"),
+        ] {
+            arrive(protocol, from);
         }
-        for expected in ["10.0.0.1", "10.0.0.2"] {
+        for expected in ["10.0.0.1", "10.0.0.3"] {
             let Some(Report::Arrived(arrival)) = next(&read) else { panic!("{expected} is missing") };
             assert_eq!((arrival.nonce, arrival.from.as_deref()), (nonce.clone(), Some(expected)));
         }
         assert_eq!(next(&read), None);
         reporter.tell_lost();
         assert_eq!(next(&read), Some(Report::Lost { packets: 2 }));
-        arrive("10.0.0.3"); // again, and this time there is room
+        arrive("icmp", "10.0.0.4"); // again, and this time there is room
         assert!(matches!(next(&read), Some(Report::Arrived(_))));
         reporter.tell_lost();
         assert_eq!(next(&read), None, "what was told is not told again");
@@ -127,7 +135,7 @@ mod tests {
         let (lines, read) = Lines::to_test(1);
         let reporter = Reporter::new(lines);
         reporter.memory().known.extend(0..REMEMBERED as u64);
-        reporter.arrived(Nonce::new(1, 1), &seen("10.0.0.1"), || None);
+        reporter.arrived(Nonce::new(1, 1), &seen("udp", "10.0.0.1"), None);
         reporter.tell_lost();
         assert_eq!(next(&read), Some(Report::Lost { packets: 1 }));
     }

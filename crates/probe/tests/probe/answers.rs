@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use probe::{Ask, Nonce, Outcome, Sight};
+use probe::{Ask, Batch, Nonce, Outcome, Sight};
 
 use crate::run::{RUN, Witness, batch, prober};
 
@@ -158,4 +158,35 @@ fn a_look_shows_what_is_there_in_order() {
     assert!(has(1, "lo 127.0.0.1/8"), "{:?}", seen[1]);
     assert!(has(3, &format!("{} ", std::process::id())), "{:?}", seen[3]);
     assert!(has(5, "boot-id "), "{:?}", seen[5]);
+}
+
+#[test]
+fn a_question_that_nobody_answers_is_sent_again_and_given_up_long_before_the_deadline() {
+    let deaf = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    deaf.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let asks = [Ask::Udp { to: deaf.local_addr().unwrap(), size: 0 }];
+    let done = prober(&Batch { patience_ms: 80, ..batch(Duration::from_secs(3600), asks) });
+    assert_eq!((done.outcome(0), done.answers[0].sent), (&Outcome::Silent, 3));
+    let mut buffer = [0; 100];
+    for _ in 0..3 {
+        let length = deaf.recv(&mut buffer).unwrap();
+        assert_eq!(Nonce::parse(&buffer[..length]), Some(Nonce::new(RUN, 0)));
+    }
+}
+
+#[test]
+fn whoever_answers_only_the_second_time_has_answered() {
+    let slow = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let to = slow.local_addr().unwrap();
+    let second = std::thread::spawn(move || {
+        let mut buffer = [0; 100];
+        slow.recv(&mut buffer).unwrap();
+        let (length, peer) = slow.recv_from(&mut buffer).unwrap();
+        let nonce = Nonce::parse(&buffer[..length]).unwrap();
+        slow.send_to(format!("acme {nonce}\n").as_bytes(), peer).unwrap();
+    });
+    let done = prober(&batch(SOON, [Ask::Udp { to, size: 0 }]));
+    second.join().unwrap();
+    assert_eq!(done.outcome(0), &witness(to));
 }

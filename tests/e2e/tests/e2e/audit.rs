@@ -33,6 +33,7 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
             let asked = |first: u32| Batch {
                 version: VERSION,
                 deadline_ms: 3000,
+                patience_ms: 1000,
                 rate: 1000,
                 probes: [batch(first, inside), batch(first + 2, outside)].concat(),
             };
@@ -101,14 +102,17 @@ async fn namespaces(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
     Ok(all.into_iter().filter_map(|namespace| namespace.metadata.name).collect())
 }
 
-/// The classes that are asked by traffic between pods, nodes and services.
-const BY_TRAFFIC: [&str; 6] = ["L1", "N1", "N3", "N4", "N5", "C6"];
+/// The classes that probes ask, of clusters that are there for the taking (C3 and C5 show what has to be made first).
+const BY_TRAFFIC: [&str; 27] = [
+    "L1", "L2", "L3", "L4", "L6", "N1", "N3", "N4", "N5", "N6", "N7", "N8", "N9", "N10", "N11", "N12", "N13",
+    "N14", "H1", "H2", "H6", "H7", "C1", "C2", "C4", "C6", "C7",
+];
 
 #[tokio::test]
 async fn two_clients_are_isolated_by_traffic_in_both_directions() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
-        .cluster(ClusterSpec::new("acme").topology(Topology::Multi).workers(1))
-        .cluster(ClusterSpec::new("globex").topology(Topology::Multi).workers(1))
+        .cluster(ClusterSpec::new("acme").topology(Topology::Multi))
+        .cluster(ClusterSpec::new("globex").topology(Topology::Multi))
         .run(async |fx| {
             let classes = BY_TRAFFIC.map(str::to_owned).to_vec();
             let report = fx.audit_only(&Selection { classes, ..Selection::default() }).await?;

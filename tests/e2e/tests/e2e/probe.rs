@@ -63,6 +63,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
         (group("224.0.0.251:5353")?, "silent", Some("udp")),
         (group("192.168.48.255:7001")?, "silent", Some("udp")),
         (group("[ff02::1]:7001")?, "silent", Some("udp")),
+        (Ask::Advertise { link: None }, "silent", Some("icmpv6")),
         (raw(47), refused, Some("protocol 47")),
         (raw(50), refused, Some("protocol 50")),
         (raw(132), refused, Some("protocol 132")),
@@ -101,7 +102,7 @@ async fn over_the_cable(
 ) -> anyhow::Result<(BTreeMap<Nonce, Answer>, Vec<Arrival>)> {
     let probes = (0..).zip(asks).map(|(number, ask)| Probe { nonce: Nonce::new(RUN, number), ask }).collect();
     // Three seconds are what it takes the kernel to find that nobody has an address (arp(7)).
-    let batch = Batch { version: VERSION, deadline_ms: 5000, rate: 1000, probes };
+    let batch = Batch { version: VERSION, deadline_ms: 12_000, patience_ms: 4000, rate: 1000, probes };
     let folder = tempfile::tempdir()?;
     let folder = Utf8PathBuf::try_from(folder.path().to_owned()).map(|path| (path, folder))?;
     let program = folder.0.join("homelab-probe");

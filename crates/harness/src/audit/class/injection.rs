@@ -63,7 +63,7 @@ impl Injection {
             Self::SharedGroups => "a cable joins them that lets only multicast and broadcast UDP through",
             Self::ProxyArp => "the host answers ARP in A for addresses of B (proxy_arp, with a route to B)",
             Self::ExtraLink => "a node of A gets a second link, with a port of B's bridge as its peer",
-            Self::SharedDhcp => "a cable joins them that lets only DHCP through",
+            Self::SharedDhcp => "a cable joins them that lets only DHCP and router advertisements through",
             Self::SameMac => "a link of A gets the MAC address of a link of B",
             Self::ForwardIcmp => "the host forwards ICMP from A to B, and nothing else",
             Self::ForwardTcp => "the host forwards TCP to the witness's port, and the answers",

@@ -63,9 +63,9 @@ pub(super) const CLASSES: &[Class] = &[
     ),
     class(
         ClassId::L6,
-        "rogue DHCP",
-        "one hears what the other asks of its DHCP server, and can answer first",
-        Way::Probes(dhcp),
+        "rogue DHCP or RA",
+        "one hears what the other asks of its DHCP server or router, and can answer first",
+        Way::Probes(rogues),
         Injection::SharedDhcp,
     ),
     class(
@@ -128,12 +128,15 @@ fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     ])
 }
 
-/// Datagrams where DHCP servers listen (RFC 2131, RFC 8415). A router advertisement takes the same way as
-/// [`neighbours`].
-fn dhcp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+/// Datagrams where DHCP servers listen (RFC 2131, RFC 8415), and the advertisement of a router.
+fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     company(scene)?;
     let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-    Ok(vec![group(scene, "dhcp", Ipv4Addr::BROADCAST, 67), group(scene, "dhcpv6", servers, 547)])
+    Ok(vec![
+        group(scene, "dhcp", Ipv4Addr::BROADCAST, 67),
+        group(scene, "dhcpv6", servers, 547),
+        witnessed("router advertisement", Ask::Advertise { link: link(scene) }),
+    ])
 }
 
 fn group(scene: &Scene<'_>, protocol: &'static str, to: impl Into<IpAddr>, port: u16) -> Question {

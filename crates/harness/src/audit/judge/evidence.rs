@@ -85,12 +85,12 @@ impl Sent {
             Ask::Ping { to, .. } => *to,
             Ask::Arp { target, .. } => (*target).into(),
             Ask::Neighbour { target, .. } => (*target).into(),
-            Ask::Unix { .. } | Ask::Look { .. } => return None,
+            Ask::Advertise { .. } | Ask::Unix { .. } | Ask::Look { .. } => return None,
         })
     }
 
     /// Whether it is sent to everybody on a link: then the own neighbours' answers are no surprise.
     pub fn is_to_a_group(&self) -> bool {
-        matches!(self.ask, Some(Ask::Group { .. }))
+        matches!(self.ask, Some(Ask::Group { .. } | Ask::Advertise { .. }))
     }
 }

@@ -74,6 +74,7 @@ fn ask(ask: &Ask) -> String {
         }
         Ask::Arp { target, link: by } => format!("ARP request for {target}{}", link(by)),
         Ask::Neighbour { target, link: by } => format!("neighbour solicitation for {target}{}", link(by)),
+        Ask::Advertise { link: by } => format!("router advertisement{}", link(by)),
         Ask::Group { to, link: by } => format!("UDP datagram to everybody at {to}{}", link(by)),
         Ask::Raw { to, protocol } => format!("IP packet of protocol {protocol} to {to}"),
         Ask::Overlay { to, overlay, inner } => format!("{overlay:?} packet to {to}, for {inner} inside"),

@@ -178,7 +178,8 @@ impl<'a> Arena<'a> {
             batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {
-            let batch = Batch { version: VERSION, deadline_ms: BARRIER_DEADLINE_MS, rate: 1_000, probes };
+            let (deadline_ms, patience_ms) = (BARRIER_DEADLINE_MS, BARRIER_DEADLINE_MS / 2);
+            let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 1_000, probes };
             (viewpoint, self.ask_one(viewpoint, &batch).await)
         });
         for (viewpoint, said) in join_all(asked).await {

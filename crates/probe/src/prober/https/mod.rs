@@ -14,10 +14,10 @@ use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::attempt::Attempt;
+use super::tcp;
 use vouch::Vouch;
 
 /// The longest head of an answer.
@@ -39,8 +39,8 @@ pub(super) async fn ask(attempt: &Attempt, request: Request) -> io::Result<Outco
     let text = written(&request)?;
     let vouch = Arc::new(Vouch::new(request.authority.as_deref())?);
     let config = config(&vouch, &request.credentials)?;
-    attempt.sent();
-    let stream = TcpStream::connect(request.to).await?;
+    let stream = tcp::connect(attempt, request.to).await?;
+    attempt.is_served(); // a server under load takes its time for a handshake
 
     let answered = |word: String| {
         let what = std::iter::once(word).chain(vouch.certificate()).collect();
