@@ -166,7 +166,8 @@ fn seen(at: Sight, viewpoint: &str) -> String {
     match at {
         Sight::Links => format!("eth0 02:00:00:00:00:{number:02x} 172.16.0.{number}/24"),
         Sight::Processes => format!("1 init pid:[{number}]"),
-        _ => format!("8:1 {number} /nodes/{number} /var ext4 /dev/sda1"),
+        Sight::Sockets => format!("8:1 {number} /run/{number}.sock /run"),
+        _ => format!("8:1 {number} rw /nodes/{number} /var ext4 /dev/sda1"),
     }
 }
 
