@@ -164,7 +164,7 @@ fn links(instance: &Instance, endpoint: Option<Endpoint>, current: Option<String
         return vec![link(CHAIN[0], context, current.unwrap_or_else(missing))];
     };
     vec![
-        link(CHAIN[0], context, context.clone()),
+        link(CHAIN[0], context, current.unwrap_or_else(|| context.clone())),
         link(CHAIN[1], &recorded.server, endpoint.server),
         link(CHAIN[2], &recorded.authority, endpoint.authority.unwrap_or_else(missing)),
     ]

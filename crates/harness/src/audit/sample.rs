@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
+use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
 use provisioner::spec::EngineKind;
 
@@ -70,7 +71,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             bootstrap: Some(Secret::new("hunter2")),
         },
         authorities: Some(AuthorityRole::ALL.map(authority).to_vec()),
-        identity: Some(["context", "server", "authority", "UID"].map(link).to_vec()),
+        identity: Some(CHAIN.map(link).to_vec()),
         store: Some(vec![format!("8:1:{third} /var/lib/containerd/blob")]),
         search: Some(Search { control_found: true, found: Vec::new() }),
         nodes,

@@ -75,8 +75,7 @@ async fn conduct(
 ) -> Result<Report, AuditError> {
     let started = Timestamp::now();
     let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
-    let subjects =
-        join_all(clusters.iter().zip(&stages).map(|(cluster, stage)| learn::subject(cluster, stage)));
+    let subjects = learn::subjects(provisioner.home(), clusters, &stages);
     let plan = Plan::new(run, subjects.await, workstation::host(provisioner).await, selection)?;
     let company = Company { clusters, stages: &stages, workstation };
     let mut observed = Observed::default();

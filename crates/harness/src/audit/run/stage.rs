@@ -121,6 +121,11 @@ impl Stage {
         Ok(stage)
     }
 
+    /// The namespace that everything of the run is in.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The witness on the pod network.
     pub fn pod(&self) -> &PodWitness {
         &self.pod
