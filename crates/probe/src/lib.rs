@@ -255,15 +255,15 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sight {
-    /// Mounts with device and inode of their roots.
+    /// Mounts of process 1, with device and inode of their roots.
     Mounts,
     /// Links with their addresses.
     Links,
     /// Routes.
     Routes,
-    /// Processes with their pid namespaces.
+    /// Processes with their pid namespaces, of every procfs that process 1 has mounted.
     Processes,
-    /// Sockets with a path, and abstract ones.
+    /// Socket files that process 1 can open, with device and inode, and abstract sockets.
     Sockets,
     /// Machine id, boot id and SSH host keys.
     Identity,

@@ -83,18 +83,54 @@ impl IdentityError {
     }
 }
 
-/// Checks that an instance's isolated kubeconfig leads where it led when the instance came up. An instance that never
-/// did has nothing recorded, and nothing to compare.
+/// One link of the chain: what was recorded when the instance came up, and what was found now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Which, one of [`CHAIN`].
+    pub what: &'static str,
+    /// What it was when the instance came up.
+    pub recorded: String,
+    /// What it is.
+    pub found: String,
+}
+
+/// The links of the chain, in its order.
+pub const CHAIN: [&str; 4] = ["context", "server", "certificate authority", "UID of kube-system"];
+
+/// The links of an instance's isolated kubeconfig. An instance that never came up has nothing recorded, and none.
 ///
 /// # Errors
-/// [`IdentityError::Mismatch`] with both values, or the file cannot be read.
-pub fn check_isolated(instance: &Instance, path: &Utf8Path) -> Result<(), IdentityError> {
+/// The file cannot be read.
+pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<Link>, IdentityError> {
     if !path.exists() {
         return Err(IdentityError::NoFile { path: path.to_owned() });
     }
     let current = kubeconfig::current_in(path)?;
     let endpoint = kubeconfig::endpoint_in(path, &instance.k8s.kubeconfig_context)?;
-    check_endpoint(instance, path, endpoint.as_ref(), current)
+    Ok(links(instance, endpoint, current))
+}
+
+/// The last link, from the cluster that answers a client.
+///
+/// # Errors
+/// [`IdentityError::Unanswered`].
+pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<Link>, IdentityError> {
+    let Some(recorded) = &instance.k8s.identity else { return Ok(None) };
+    let unanswered = |source: kube::Error| IdentityError::Unanswered {
+        server: recorded.server.clone(),
+        source: source.into(),
+    };
+    let namespaces: Api<Namespace> = Api::all(client);
+    let found = namespaces.get(NAMESPACE).await.map_err(unanswered)?.metadata.uid.unwrap_or_default();
+    Ok(Some(Link { what: CHAIN[3], recorded: recorded.uid.clone(), found }))
+}
+
+/// Checks that an instance's isolated kubeconfig leads where it led when the instance came up.
+///
+/// # Errors
+/// [`IdentityError::Mismatch`] with both values, or the file cannot be read.
+pub fn check_isolated(instance: &Instance, path: &Utf8Path) -> Result<(), IdentityError> {
+    all_as_recorded(instance, &in_file(instance, path), links_in(instance, path)?)
 }
 
 /// The same for its context in the user's kubeconfig.
@@ -107,35 +143,7 @@ pub fn check_merged(home: &Home, instance: &Instance) -> Result<(), IdentityErro
     let Some(endpoint) = kubeconfig::endpoint(home, context)? else {
         return Err(KubeconfigError::NoContext { path: path.to_owned(), name: context.clone() }.into());
     };
-    check_endpoint(instance, path, Some(&endpoint), None)
-}
-
-fn check_endpoint(
-    instance: &Instance,
-    path: &Utf8Path,
-    endpoint: Option<&Endpoint>,
-    current: Option<String>,
-) -> Result<(), IdentityError> {
-    let Some(recorded) = &instance.k8s.identity else { return Ok(()) };
-    let context = &instance.k8s.kubeconfig_context;
-    let differs = |what, found: &str, recorded: &str| IdentityError::Mismatch {
-        instance: instance.name.clone(),
-        place: format!("context '{context}' in {path}"),
-        what,
-        found: found.to_owned(),
-        recorded: recorded.to_owned(),
-    };
-    let Some(endpoint) = endpoint else {
-        return Err(differs("context", current.as_deref().unwrap_or("missing"), context));
-    };
-    if endpoint.server != recorded.server {
-        return Err(differs("server", &endpoint.server, &recorded.server));
-    }
-    let authority = endpoint.authority.as_deref().unwrap_or("missing");
-    if authority != recorded.authority {
-        return Err(differs("certificate authority", authority, &recorded.authority));
-    }
-    Ok(())
+    all_as_recorded(instance, &in_file(instance, path), links(instance, Some(endpoint), None))
 }
 
 /// Checks that the cluster which answers a client is the one that came up under the instance's name.
@@ -143,21 +151,39 @@ fn check_endpoint(
 /// # Errors
 /// [`IdentityError::Mismatch`] with both UIDs, or [`IdentityError::Unanswered`].
 pub async fn check_cluster(instance: &Instance, client: Client) -> Result<(), IdentityError> {
-    let Some(recorded) = &instance.k8s.identity else { return Ok(()) };
-    let unanswered = |source: kube::Error| IdentityError::Unanswered {
-        server: recorded.server.clone(),
-        source: source.into(),
+    let place = instance.k8s.identity.as_ref().map(|recorded| recorded.server.clone()).unwrap_or_default();
+    all_as_recorded(instance, &place, link_of(instance, client).await?)
+}
+
+fn links(instance: &Instance, endpoint: Option<Endpoint>, current: Option<String>) -> Vec<Link> {
+    let Some(recorded) = &instance.k8s.identity else { return Vec::new() };
+    let missing = || "missing".to_owned();
+    let link = |what, recorded: &str, found| Link { what, recorded: recorded.to_owned(), found };
+    let context = &instance.k8s.kubeconfig_context;
+    let Some(endpoint) = endpoint else {
+        return vec![link(CHAIN[0], context, current.unwrap_or_else(missing))];
     };
-    let namespaces: Api<Namespace> = Api::all(client);
-    let found = namespaces.get(NAMESPACE).await.map_err(unanswered)?.metadata.uid.unwrap_or_default();
-    if found == recorded.uid {
-        return Ok(());
+    vec![
+        link(CHAIN[0], context, current.unwrap_or_else(|| context.clone())),
+        link(CHAIN[1], &recorded.server, endpoint.server),
+        link(CHAIN[2], &recorded.authority, endpoint.authority.unwrap_or_else(missing)),
+    ]
+}
+
+fn in_file(instance: &Instance, path: &Utf8Path) -> String {
+    format!("context '{}' in {path}", instance.k8s.kubeconfig_context)
+}
+
+fn all_as_recorded(
+    instance: &Instance,
+    place: &str,
+    links: impl IntoIterator<Item = Link>,
+) -> Result<(), IdentityError> {
+    match links.into_iter().find(|link| link.found != link.recorded) {
+        None => Ok(()),
+        Some(Link { what, recorded, found }) => {
+            let (instance, place) = (instance.name.clone(), place.to_owned());
+            Err(IdentityError::Mismatch { instance, place, what, found, recorded })
+        }
     }
-    Err(IdentityError::Mismatch {
-        instance: instance.name.clone(),
-        place: recorded.server.clone(),
-        what: "UID of kube-system",
-        found,
-        recorded: recorded.uid.clone(),
-    })
 }

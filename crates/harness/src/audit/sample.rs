@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
+use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
 use provisioner::spec::EngineKind;
 
@@ -70,7 +71,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             bootstrap: Some(Secret::new("hunter2")),
         },
         authorities: Some(AuthorityRole::ALL.map(authority).to_vec()),
-        identity: Some(["context", "server", "authority", "UID"].map(link).to_vec()),
+        identity: Some(CHAIN.map(link).to_vec()),
         store: Some(vec![format!("8:1:{third} /var/lib/containerd/blob")]),
         search: Some(Search { control_found: true, found: Vec::new() }),
         nodes,
@@ -166,7 +167,8 @@ fn seen(at: Sight, viewpoint: &str) -> String {
     match at {
         Sight::Links => format!("eth0 02:00:00:00:00:{number:02x} 172.16.0.{number}/24"),
         Sight::Processes => format!("1 init pid:[{number}]"),
-        _ => format!("8:1 {number} /nodes/{number} /var ext4 /dev/sda1"),
+        Sight::Sockets => format!("8:1 {number} /run/{number}.sock /run"),
+        _ => format!("8:1 {number} rw /nodes/{number} /var ext4 /dev/sda1"),
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) const CLASSES: &[Class] = &[
         "shared sockets",
         "one holds the socket of a service that obeys for the other: a container engine, a runtime, libvirt",
         (NODE, Towards::Instances),
-        Way::Look(Sight::Mounts),
+        Way::Look(Sight::Sockets),
         Injection::SharedSocket,
     ),
     class(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use provisioner::identity::CHAIN;
+
 use super::structure;
 use crate::audit::cells::Plan;
 use crate::audit::class::Fact;
@@ -109,7 +111,7 @@ fn identity(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (&source.identity, &target.identity) else {
         return Judgement::inconclusive("an identity was not recorded, or could not be read");
     };
-    for what in ["context", "server", "authority", "UID"] {
+    for what in CHAIN {
         let of = |links: &[Link]| links.iter().find(|link| link.what == what).cloned();
         let (Some(own), Some(other)) = (of(ours), of(theirs)) else {
             return Judgement::inconclusive(format!("the {what} was not recorded, or could not be read"));
@@ -128,7 +130,7 @@ fn identity(source: &Subject, target: &Subject) -> Judgement {
             return Judgement::inconclusive(format!("the {what} is {found}, and {recorded} was recorded"));
         }
     }
-    Judgement::isolated("context, server, authority and UID are as recorded, and the other's are others")
+    Judgement::isolated(format!("{} are as recorded, and the other's are others", CHAIN.join(", ")))
 }
 
 fn stores(source: &Subject, target: &Subject) -> Judgement {

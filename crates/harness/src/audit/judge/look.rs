@@ -1,10 +1,11 @@
 //! Compares what a node sees with what the nodes of the target see: what both see is shared.
 //!
 //! What must not be on both sides depends on the sight: a mount by device, inode and root
-//! (`8:1 2 / /mnt ext4 /dev/sda1`), the pid namespace of a process (`1 pause pid:[4026531836]`), any MAC address of a
-//! link.
+//! (`8:1 2 rw / /mnt ext4 /dev/sda1`), a socket by its file (`8:1 40 /run/a.sock /run`), the pid namespace of a process
+//! (`1 pause pid:[4026531836]`), any MAC address of a link.
 
 mod mounts;
+mod sockets;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -15,7 +16,6 @@ use probe::{Answer, Outcome};
 use super::outcome;
 use crate::audit::class::ClassId;
 use crate::audit::verdict::Judgement;
-use mounts::{folders, sockets};
 
 /// What both sides saw.
 pub(super) struct Looks<'a> {
@@ -26,12 +26,13 @@ pub(super) struct Looks<'a> {
     pub(super) networks: Vec<Ipv4Net>,
 }
 
-/// How the names of links begin that a node of ours has: its own, those of pods, and the kernel's for tunnels that
-/// nobody uses.
-const LINKS: [&str; 14] = [
-    "lo", "eth0", "veth", "cni", "cilium", "lxc", "kube", "tunl0", "sit0", "gre", "erspan", "ip_vti", "ip6",
-    "dummy",
+/// The links of a node whose name is always the same: its own, and what the kernel puts into each network namespace for
+/// tunnels that nobody uses (`fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
+const LINKS: [&str; 11] = [
+    "lo", "eth0", "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
 ];
+/// How the names of pods' links begin on the node (CNI plugin `ptp`), each with an address of the pod network.
+const POD_LINK: &str = "veth";
 
 pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
     let here = match lines(looks.here) {
@@ -47,9 +48,9 @@ pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
     match looks.class {
         ClassId::L5 => links(&here, &looks.networks),
         ClassId::L7 => shared(&here, &there, macs),
-        ClassId::H9 => sockets(&here, &there),
+        ClassId::H9 => sockets::judge(&here, &there),
         ClassId::H10 => shared(&here, &there, namespaces),
-        _ => folders(&here, &there),
+        _ => mounts::judge(&here, &there),
     }
 }
 
@@ -108,11 +109,21 @@ fn links(here: &[String], networks: &[Ipv4Net]) -> Judgement {
             }
         }
     }
-    let unknown = here.iter().find(|line| !LINKS.iter().any(|name| line.starts_with(name)));
+    let names: BTreeSet<&str> = here.iter().filter_map(|line| line.split_whitespace().next()).collect();
+    let unknown = names.iter().find(|name| !LINKS.contains(name) && !is_pod_link(here, name));
     match unknown {
-        Some(line) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {line}")),
-        None => Judgement::isolated(format!("{} links, all of them its own", here.len())),
+        Some(name) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {name}")),
+        None => Judgement::isolated(format!("{} links, all of them its own", names.len())),
     }
+}
+
+/// A link without an address may lead anywhere, whatever its name.
+fn is_pod_link(lines: &[String], name: &str) -> bool {
+    let has_address = |line: &String| {
+        let address = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+        address.and_then(|address| address.split('/').next()).is_some_and(|it| it.parse::<Ipv4Addr>().is_ok())
+    };
+    name.starts_with(POD_LINK) && lines.iter().any(has_address)
 }
 
 #[cfg(test)]

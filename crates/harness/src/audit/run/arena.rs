@@ -77,9 +77,8 @@ impl<'a> Arena<'a> {
     /// Learns what there is to be known now.
     pub(in crate::audit) async fn learn(&mut self) -> (Vec<Subject>, Host) {
         let begun = Instant::now();
-        let subjects = self.clusters.iter().zip(&self.stages);
-        let subjects = subjects.map(|(cluster, stage)| learn::subject(cluster, stage));
-        let known = futures::join!(join_all(subjects), workstation::host(self.provisioner));
+        let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.stages);
+        let known = futures::join!(subjects, workstation::host(self.provisioner));
         self.phases.push(Phase::since("learn", begun));
         known
     }

@@ -41,11 +41,13 @@ pub(super) fn namespace(name: &str, owner: &Owner) -> Value {
     })
 }
 
-/// The pod on a node's own network: it witnesses there, and a prober is run in it.
+/// The pod on a node's own network: it witnesses there, and a prober is run in it. It has the node's process ids too,
+/// so that process 1 is the node's, and what a prober sees of it is what the node sees.
 pub(super) fn on_node(node: &str, address: Ipv4Addr, identity: &str) -> Value {
     let mut pod = pod(&node_pod(node), &witness(identity, &address.to_string()));
     pod["spec"]["nodeName"] = node.into();
     pod["spec"]["hostNetwork"] = true.into();
+    pod["spec"]["hostPID"] = true.into();
     pod["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
     pod["spec"]["containers"][0]["securityContext"] = json!({ "privileged": true });
     pod

@@ -69,10 +69,11 @@ impl AuthorityRole {
     }
 }
 
-/// One link of an identity: *context → server → authority → UID of `kube-system`*.
+/// One thing that must be as it was: of an identity, whose links are [`CHAIN`](provisioner::identity::CHAIN), or of an
+/// instance whose neighbour was destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Which: `context`, `server`, `authority`, `UID`.
+    /// Which: `server`.
     pub what: String,
     /// As recorded when the instance came up.
     pub recorded: String,

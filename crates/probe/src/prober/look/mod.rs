@@ -1,13 +1,16 @@
 //! What a prober sees around itself: evidence of what two places share.
 //!
-//! Reading is here; how the kernel's tables are read is in `tables`, which is pure.
+//! Mounts, processes and sockets are those of process 1, not the prober's own: in a container that shares the process
+//! ids of its machine they are the machine's, and else the container's (pid_namespaces(7)). Reading is here; how the
+//! kernel's tables are read is in `tables`, which is pure.
 
 mod tables;
+mod sockets;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use probe::{Outcome, Sight};
 
@@ -38,20 +41,30 @@ fn see(at: Sight) -> io::Result<Vec<String>> {
             Ok(lines)
         }
         Sight::Processes => processes(),
-        Sight::Sockets => Ok(tables::sockets(&fs::read_to_string("/proc/net/unix")?)),
+        Sight::Sockets => sockets::all(&mounted()?),
         Sight::Identity => Ok(identity()),
     }
 }
 
-/// `8:1 2 / /mnt ext4 /dev/sda1`: device and inode tell whether two mounts show the same files.
+/// What process 1 has mounted.
+fn mounted() -> io::Result<Vec<tables::Mount>> {
+    Ok(tables::mounts(&fs::read_to_string("/proc/1/mountinfo")?))
+}
+
+/// Where a path of process 1 is found from here (proc_pid_root(5)).
+fn of_first(path: &str) -> PathBuf {
+    Path::new("/proc/1/root").join(path.trim_start_matches('/'))
+}
+
+/// `8:1 2 rw / /mnt ext4 /dev/sda1`: device and inode tell whether two mounts show the same files.
 fn mounts() -> io::Result<Vec<String>> {
-    let mounts = tables::mounts(&fs::read_to_string("/proc/self/mountinfo")?);
     let line = |mount: tables::Mount| {
-        let inode = fs::metadata(&mount.point).map_or_else(|_| "-".to_owned(), |meta| meta.ino().to_string());
-        let tables::Mount { device, root, point, kind, source } = mount;
-        format!("{device} {inode} {root} {point} {kind} {source}")
+        let inode = fs::metadata(of_first(&mount.path()));
+        let inode = inode.map_or_else(|_| "-".to_owned(), |meta| meta.ino().to_string());
+        let tables::Mount { device, mode, root, point, kind, source } = mount;
+        format!("{device} {inode} {mode} {root} {point} {kind} {source}")
     };
-    Ok(mounts.into_iter().map(line).collect())
+    Ok(mounted()?.into_iter().map(line).collect())
 }
 
 fn seen_links() -> io::Result<Vec<String>> {
@@ -66,21 +79,43 @@ fn seen_links() -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// `1 pause pid:[4026531836]`; a process that ends meanwhile, or whose namespace is not shown to us, has a dash.
+/// `1 pause pid:[4026531836]`, of our own `/proc` and of every other that is mounted where process 1 sees it: that of
+/// another machine, or one process of it.
 fn processes() -> io::Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else {
-            continue;
-        };
-        let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_else(|_| "-".to_owned());
-        let namespace = fs::read_link(entry.path().join("ns/pid"));
-        let namespace = namespace.map_or_else(|_| "-".to_owned(), |it| it.to_string_lossy().into_owned());
-        lines.push(format!("{pid} {} {namespace}", comm.trim_end()));
+    let mut lines = numbered(Path::new("/proc"))?;
+    for mount in mounted()?.iter().filter(|mount| mount.kind == "proc") {
+        let folder = of_first(&mount.path());
+        match mount.root.trim_start_matches('/') {
+            "" => lines.extend(numbered(&folder)?),
+            pid if is_number(pid) => lines.push(process(pid, &folder)),
+            _ => {} // a part of it that is no process
+        }
     }
     Ok(lines)
+}
+
+/// All processes of a procfs.
+fn numbered(proc: &Path) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(proc)? {
+        let entry = entry?;
+        if let Some(pid) = entry.file_name().to_str().filter(|name| is_number(name)) {
+            lines.push(process(pid, &entry.path()));
+        }
+    }
+    Ok(lines)
+}
+
+/// One that ends meanwhile, or whose namespace is not shown to us, has a dash.
+fn process(pid: &str, folder: &Path) -> String {
+    let comm = fs::read_to_string(folder.join("comm")).unwrap_or_else(|_| "-".to_owned());
+    let namespace = fs::read_link(folder.join("ns/pid"));
+    let namespace = namespace.map_or_else(|_| "-".to_owned(), |it| it.to_string_lossy().into_owned());
+    format!("{pid} {} {namespace}", comm.trim_end())
+}
+
+fn is_number(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What tells this machine from others; what it has not is left out.

@@ -2,31 +2,51 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A line of mountinfo.
+/// A line of mountinfo. Blanks in it stay escaped as the kernel has them, so that a line of words stays one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mount {
     pub(super) device: String,
+    /// `ro` where nobody can write by it, `rw` otherwise.
+    pub(super) mode: &'static str,
     pub(super) root: String,
     pub(super) point: String,
     pub(super) kind: String,
     pub(super) source: String,
 }
 
-/// proc_pid_mountinfo(5).
+impl Mount {
+    /// The path of its mount point.
+    pub(super) fn path(&self) -> String {
+        unescaped(&self.point)
+    }
+}
+
+/// proc_pid_mountinfo(5): both the mount and the file system itself can be read-only.
 pub(super) fn mounts(text: &str) -> Vec<Mount> {
     let read = |line: &str| {
         let (place, kind) = line.split_once(" - ")?;
-        let [_, _, device, root, point] = first(place)?;
-        let [kind, source] = first(kind)?;
+        let [_, _, device, root, point, options] = first(place)?;
+        let [kind, source, super_options] = first(kind)?;
+        let read_only = |options: &str| options.split(',').any(|option| option == "ro");
         Some(Mount {
             device: device.to_owned(),
-            root: unescaped(root),
-            point: unescaped(point),
+            mode: if read_only(options) || read_only(super_options) { "ro" } else { "rw" },
+            root: root.to_owned(),
+            point: point.to_owned(),
             kind: kind.to_owned(),
-            source: unescaped(source),
+            source: source.to_owned(),
         })
     };
     text.lines().filter_map(read).collect()
+}
+
+/// The reverse of [`unescaped`], for paths that we found ourselves.
+pub(super) fn escaped(text: &str) -> String {
+    let escape = |text: String, letter: char| match letter {
+        ' ' | '\t' | '\n' | '\\' => format!("{text}\\{:03o}", u32::from(letter)),
+        letter => text + letter.encode_utf8(&mut [0; 4]),
+    };
+    text.chars().fold(String::new(), escape)
 }
 
 /// Blanks and the like are written as `\040`.
@@ -83,12 +103,12 @@ fn target(address: &str, bits: u32) -> String {
     }
 }
 
-/// `40 /run/dbus/system_bus_socket`, `41 @abstract`: inode and name of those that have one, from /proc/net/unix.
-pub(super) fn sockets(text: &str) -> Vec<String> {
+/// `abstract 41 @name`: inode and name, from /proc/net/unix. Sockets with a path are found by their files.
+pub(super) fn abstract_sockets(text: &str) -> Vec<String> {
     let read = |line: &str| {
         let [_, _, _, _, _, _, inode] = first(line)?;
         let (_, name) = line.split_once(&format!(" {inode} "))?;
-        Some(format!("{inode} {name}"))
+        name.starts_with('@').then(|| format!("abstract {inode} {name}"))
     };
     text.lines().skip(1).filter_map(read).collect()
 }
@@ -113,14 +133,19 @@ mod tests {
     fn mounts_have_device_root_and_point() {
         let text = r"36 35 98:0 /mnt1 /mnt2\040x rw,noatime master:1 - ext3 /dev/root rw,errors=continue
             no mount";
-        let expected = Mount {
+        let mount = |mode| Mount {
             device: "98:0".to_owned(),
+            mode,
             root: "/mnt1".to_owned(),
-            point: "/mnt2 x".to_owned(),
+            point: r"/mnt2\040x".to_owned(),
             kind: "ext3".to_owned(),
             source: "/dev/root".to_owned(),
         };
-        assert_eq!(mounts(text), [expected]);
+        assert_eq!(mounts(text), [mount("rw")]);
+        assert_eq!(mounts(&text.replace("rw,noatime", "ro,noatime")), [mount("ro")]);
+        assert_eq!(mounts(&text.replace("rw,errors", "ro,errors")), [mount("ro")], "the file system is");
+        assert_eq!(mount("rw").path(), "/mnt2 x");
+        assert_eq!((escaped("/mnt2 x"), unescaped(&escaped("a\\ b"))), (r"/mnt2\040x".to_owned(), "a\\ b".to_owned()));
         assert_eq!(unescaped(r"a\\134b\0"), r"a\\b\0");
     }
 
@@ -136,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn sockets_without_a_name_are_left_out() {
+    fn only_abstract_sockets_come_from_the_kernels_table() {
         let text = "Num       RefCount Protocol Flags    Type St Inode Path\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 40 /run/a b.sock\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 41 @abstract\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 42\n";
-        assert_eq!(sockets(text), ["40 /run/a b.sock", "41 @abstract"]);
+        assert_eq!(abstract_sockets(text), ["abstract 41 @abstract"]);
         assert_eq!(host_key("ssh-ed25519 AAAA root@node\n"), Some("host-key ssh-ed25519 AAAA".to_owned()));
     }
 }

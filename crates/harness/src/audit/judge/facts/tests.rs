@@ -55,7 +55,7 @@ fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
         (Machines, Inconclusive, |plan, _| plan.subjects[1].nodes[0].machine = None),
         (Machines, Inconclusive, |plan, _| machines_with(plan, |machine| machine.machine_id.clear())),
         (Identity, Isolated, |_, _| ()),
-        (Identity, Leak, |plan, _| links(plan)[3].found = "UID of globex".to_owned()),
+        (Identity, Leak, |plan, _| links(plan)[3].found = format!("{} of globex", CHAIN[3])),
         (Identity, Leak, |plan, _| links(plan)[1].recorded = "server of globex".to_owned()),
         (Identity, Inconclusive, |plan, _| links(plan)[2].found = "somebody".to_owned()),
         (Identity, Inconclusive, |plan, _| links(plan)[2].found.clear()),

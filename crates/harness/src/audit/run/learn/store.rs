@@ -1,0 +1,77 @@
+//! The image stores of all nodes, file by file: what two instances could change for each other.
+
+use std::time::Duration;
+
+use provisioner::exec::Command;
+
+use crate::cluster::TestNode;
+
+/// Files of one node at most; a store that has more is not known.
+const FILES: usize = 200_000;
+
+/// Lists what root can write (`-writable` asks the system, so it is nothing on a read-only mount), files behind
+/// symbolic links where they really are. A link to a folder within the store's own structure counts with all that is
+/// below it; deeper down are the file systems of images, whose links have no meaning on the node.
+const LIST: &str = r"cd /var/lib/containerd/ && {
+find . -ignore_readdir_race -type f -writable -printf '%D:%i %p\n' &&
+find . -ignore_readdir_race -type l -xtype f -writable -print0 | xargs -0 -r stat -L -c '%d:%i %n' -- &&
+find . -ignore_readdir_race -maxdepth 3 -type l -xtype d -exec find '{}/' -type f -writable -printf '%D:%i %p\n' ';'
+}";
+
+/// `<device>:<inode> <path>` of the writable files of all nodes; nothing when one cannot be read.
+pub(super) async fn of(nodes: &[TestNode]) -> Option<Vec<String>> {
+    let all = futures::future::join_all(nodes.iter().map(listed)).await;
+    Some(all.into_iter().collect::<Option<Vec<_>>>()?.concat())
+}
+
+async fn listed(node: &TestNode) -> Option<Vec<String>> {
+    let list = Command::within(Duration::from_secs(30), "sh").args(["-c", LIST]);
+    let text = node.run(&list).await.ok()?.text();
+    let lines = text.lines().take(FILES + 1).map(|line| match line.split_once(" ./") {
+        Some((key, path)) => format!("{key} {}:/var/lib/containerd/{path}", node.real_name()),
+        None => line.to_owned(),
+    });
+    let lines: Vec<String> = lines.collect();
+    (lines.len() <= FILES).then_some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use provisioner::exec::{Local, Runner};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_listed_where_it_really_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in ["store/blobs", "store/snapshots/1/fs/usr", "elsewhere"] {
+            std::fs::create_dir_all(at(path)).unwrap();
+        }
+        for path in ["store/blobs/one", "elsewhere/two", "three", "store/snapshots/1/fs/usr/four"] {
+            std::fs::write(at(path), "").unwrap();
+        }
+        symlink("../elsewhere", at("store/other")).unwrap();
+        symlink("../../three", at("store/blobs/three")).unwrap();
+        symlink("/", at("store/snapshots/1/fs/root")).unwrap();
+        symlink("nowhere", at("store/blobs/gone")).unwrap();
+        let list = LIST.replace("/var/lib/containerd/", at("store").to_str().unwrap());
+        let list = Command::within(Duration::from_secs(10), "sh").args(["-c", &list]);
+        let text = Local.run(&list).await.unwrap().text();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_by_key(|line| line.split_once(' ').map(|(_, path)| path));
+        let key = |path: &str| {
+            let meta = std::fs::metadata(at(path)).unwrap();
+            format!("{}:{}", meta.dev(), meta.ino())
+        };
+        let expected = [
+            format!("{} ./blobs/one", key("store/blobs/one")),
+            format!("{} ./blobs/three", key("three")),
+            format!("{} ./other/two", key("elsewhere/two")),
+            format!("{} ./snapshots/1/fs/usr/four", key("store/snapshots/1/fs/usr/four")),
+        ];
+        assert_eq!(lines, expected);
+    }
+}
