@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::App;
 use crate::commands::{
-    assets::Assets, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor, down::Destroy,
+    assets::Assets, audit::Audit, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor, down::Destroy,
     down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap,
     status::Status, tls::Tls, up::Up,
 };
@@ -26,6 +26,7 @@ Start here:
   homelab doctor                     what this host lacks, all at once
   sudo homelab up acme               a control plane and three workers
   homelab kubectl acme -- get nodes
+  sudo homelab audit                 that no instance reaches another, proven
   sudo homelab down acme             nothing of it is left
 
 Exit codes:
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     /// and no other one.
     #[command(subcommand)]
     Dns(DnsCommand),
+    Audit(Audit),
     Reap(Reap),
     /// What nodes are made of
     #[command(subcommand)]
@@ -85,6 +87,7 @@ impl Command {
             Self::Kubectl(verb) => verb.run(app).await,
             Self::Tls(verb) => verb.run(app).await,
             Self::Dns(verb) => verb.run(app).await,
+            Self::Audit(verb) => verb.run(app).await,
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 29] = [
+        let paths: [&[&str]; 30] = [
             &[],
             &["doctor"],
             &["up"],
@@ -153,6 +156,7 @@ mod tests {
             &["dns", "list"],
             &["dns", "sync"],
             &["dns", "remove"],
+            &["audit"],
             &["reap"],
             &["assets", "build"],
             &["demo"],
@@ -166,11 +170,15 @@ mod tests {
     #[test]
     fn values_that_nobody_knows_are_refused_with_the_known_ones() {
         let refuse = |line: &[&str]| Args::try_parse_from(line).expect_err("nonsense is refused").to_string();
-        let lines: [&[&str]; 5] = [
+        let lines: [&[&str]; 9] = [
             &["homelab", "up", "acme", "--topology", "k8s-huge"],
             &["homelab", "up", "acme", "--cni", "weave"],
             &["homelab", "down", "../etc"],
             &["homelab", "instance", "list", "--format", "yaml"],
+            &["homelab", "audit", "--class", "N1,N99"],
+            &["homelab", "audit", "--format", "pdf"],
+            &["homelab", "audit", "--accept", "H11"],
+            &["homelab", "audit", "--accept", "X1=it does not matter"],
             &["homelab", "tls", "issue", "--instance", "acme", "app.acme.lab", "--days", "398"],
         ];
         let said: Vec<String> =

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 use harness::FixtureError;
+use harness::audit::Outcome;
 use provisioner::assets::AssetsError;
 use provisioner::dns::DnsError;
 use provisioner::engine::EngineError;
@@ -19,6 +20,7 @@ use provisioner::spec::SpecError;
 use provisioner::tls::TlsError;
 use provisioner::{AttachError, CertificatesError, NamesError, ReapError, ReleaseError, RenewError};
 
+use crate::commands::audit::NoReport;
 use crate::commands::demo::DemoError;
 use crate::commands::dns;
 use crate::words;
@@ -71,6 +73,8 @@ impl Exit {
             | CliError::Command(_)
             | CliError::NoNodeImage
             | CliError::NoKubeconfig { .. } => Self::CouldNotRun,
+            CliError::NoReport(error) if error.is_usage() => Self::Usage,
+            CliError::NoReport(_) => Self::CouldNotRun,
             CliError::Dns(error) => dns::exit(error),
             CliError::Provision(error) => Self::of_provision(error),
             CliError::Release(error) => match error {
@@ -95,6 +99,15 @@ impl Exit {
                 ) => Self::CouldNotRun,
             },
             CliError::Destroy(_) | CliError::Left { .. } => Self::TeardownFailed,
+        }
+    }
+
+    /// What an audit means.
+    pub(crate) fn of_audit(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Isolated => Self::Ok,
+            Outcome::Leak => Self::Leak,
+            Outcome::Inconclusive => Self::Inconclusive,
         }
     }
 
@@ -187,6 +200,8 @@ pub(crate) enum CliError {
     #[error("'{name}' has no kubeconfig: it is {state}")]
     NoKubeconfig { name: String, state: String },
     #[error(transparent)]
+    NoReport(#[from] NoReport),
+    #[error(transparent)]
     Demo(#[from] DemoError),
 }
 
@@ -238,6 +253,7 @@ impl CliError {
             Self::Reap(ReapError::Trust(error)) => error.hint(),
             Self::Certificates(error) => error.hint(),
             Self::Assets(error) => error.hint(),
+            Self::NoReport(error) => error.hint(),
             Self::NoNodeImage => Some("`sudo homelab assets build`".to_owned()),
             Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
             _ => None,

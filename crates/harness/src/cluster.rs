@@ -11,10 +11,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client, Config};
-use provisioner::Cluster;
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
 use provisioner::node::Node;
+use provisioner::{AttachError, Cluster, Provisioner};
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt;
 
@@ -47,6 +47,9 @@ pub struct TestNode {
 /// Why a cluster that is up could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
+    /// There is no handle on it.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     /// Its kubeconfig cannot be used.
     #[error("use the kubeconfig {path}")]
     Kubeconfig {
@@ -126,6 +129,17 @@ impl TestNode {
 }
 
 impl TestCluster {
+    /// Takes a handle on a running instance of the registry, under its own name, and checks that the cluster which
+    /// answers is the one that came up under it.
+    ///
+    /// # Errors
+    /// [`ClusterError`] when there is no such instance, its nodes do not run, or its API server does not answer.
+    pub async fn attach(provisioner: &Provisioner, name: &str) -> Result<Self, ClusterError> {
+        let cluster = Self::of(name.to_owned(), provisioner.attach(name).await?).await?;
+        cluster.identify().await?;
+        Ok(cluster)
+    }
+
     pub(crate) async fn of(name: String, cluster: Cluster) -> Result<Self, ClusterError> {
         let client = client(&cluster.kubeconfig).await?;
         let real = &cluster.instance.name;

@@ -10,6 +10,7 @@ pub(crate) mod k8s;
 pub(crate) mod kubectl;
 pub(crate) mod tls;
 pub(crate) mod dns;
+pub(crate) mod audit;
 pub(crate) mod reap;
 pub(crate) mod assets;
 pub(crate) mod demo;

@@ -4,6 +4,7 @@
 
 mod desk;
 
+mod audit;
 mod certificates;
 mod contexts;
 mod events;

@@ -14,7 +14,7 @@ mod html;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use provisioner::spec::EngineKind;
@@ -66,8 +66,6 @@ impl Report {
             .iter()
             .map(|cell| {
                 let (judgement, evidence) = run.judge(cell);
-                let reason = accepted.iter().find(|acceptance| acceptance.class == cell.class);
-                let reason = reason.filter(|_| judgement.verdict == Verdict::NotCovered);
                 CellReport {
                     class: cell.class,
                     source: cell.source.clone(),
@@ -76,28 +74,46 @@ impl Report {
                     protocol: cell.protocol.clone(),
                     verdict: judgement.verdict,
                     why: judgement.why,
-                    accepted: reason.map(|acceptance| acceptance.reason.clone()),
+                    accepted: None,
                     evidence: evidence.as_ref().map(tell::evidence),
                 }
             })
             .collect();
-        let outcome = Outcome::of(cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
         let instances: Vec<String> = plan.subjects.iter().map(|subject| subject.name.clone()).collect();
         let asked = Class::all().filter(|class| cells.iter().any(|cell| cell.class == class.id));
-        Self {
+        let report = Self {
             version: VERSION,
             run: format!("{:08x}", plan.run),
             started: started.to_string(),
             ended: ended.to_string(),
-            outcome,
+            outcome: Outcome::Inconclusive,
             kernel: KERNEL.to_owned(),
-            pairs: pairs(&instances, &cells),
-            counts: Counts::of(&cells),
+            pairs: Vec::new(),
+            counts: Counts::default(),
             classes: asked.map(ClassReport::of).collect(),
-            accepted: accepted.to_vec(),
+            accepted: Vec::new(),
             instances,
             cells,
+        };
+        report.accepting(accepted)
+    }
+
+    /// The same with more classes that may be not covered. One that is accepted already keeps its reason.
+    #[must_use]
+    pub fn accepting(mut self, more: &[Acceptance]) -> Self {
+        for acceptance in more {
+            if self.accepted.iter().all(|known| known.class != acceptance.class) {
+                self.accepted.push(acceptance.clone());
+            }
         }
+        for cell in self.cells.iter_mut().filter(|cell| cell.verdict == Verdict::NotCovered) {
+            let known = self.accepted.iter().find(|acceptance| acceptance.class == cell.class);
+            cell.accepted = known.map(|acceptance| acceptance.reason.clone());
+        }
+        self.outcome = Outcome::of(self.cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
+        self.pairs = pairs(&self.instances, &self.cells);
+        self.counts = Counts::of(&self.cells);
+        self
     }
 
     /// Whether any cell is of this class.
@@ -120,21 +136,22 @@ impl Report {
     /// Demands that every instance is isolated from every other.
     ///
     /// # Panics
-    /// When one is not, or when nobody knows: with the matrix and the evidence of the worst cells.
+    /// When one is not, or when nobody knows: with the matrix, and what fails with its evidence.
     #[track_caller]
     pub fn assert_isolated(&self) {
-        if self.outcome == Outcome::Isolated {
-            return;
+        if self.outcome != Outcome::Isolated {
+            panic!("these instances are not proven isolated: {}\n\n{}", self.outcome, self.console(false));
         }
-        let worst = self.cells.iter().filter(|cell| cell.fails()).map(|cell| cell.verdict).max();
-        let cells = self.cells.iter().filter(|cell| cell.fails() && Some(cell.verdict) == worst);
-        let evidence: String = cells.take(WORST).map(|cell| format!("\n{}", tell::cell(cell))).collect();
-        panic!("the audit says {}:\n{}{evidence}", self.outcome, self.console(false));
+    }
+
+    /// The classes that were not covered: why, and whether that is accepted. Each reason is there once.
+    pub fn not_covered(&self) -> BTreeSet<(ClassId, &str, bool)> {
+        let cells = self.cells.iter().filter(|cell| cell.verdict == Verdict::NotCovered);
+        cells
+            .map(|cell| (cell.class, cell.accepted.as_deref().unwrap_or(&cell.why), cell.accepted.is_some()))
+            .collect()
     }
 }
-
-/// How many cells an assertion shows with their evidence.
-const WORST: usize = 5;
 
 /// The worst verdict of each pair, and how many cells it has; a pair that was never asked has none.
 fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {

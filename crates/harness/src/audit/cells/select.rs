@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::audit::class::{Class, ClassId};
+use provisioner::spec::EngineKind;
+
+use crate::audit::class::{Class, ClassId, Coverage, Towards};
 use crate::audit::subject::{Host, Subject};
 use crate::audit::viewpoint::WORKSTATION;
 
@@ -64,6 +66,31 @@ pub(super) struct Selected {
 }
 
 impl Selection {
+    /// Whether this asks anything of instances with these names and engines, before anything else is known of them.
+    ///
+    /// # Errors
+    /// [`PlanError`] when a name is unknown or nothing is left to ask.
+    pub fn asks(&self, instances: &[(String, EngineKind)]) -> Result<(), PlanError> {
+        let names: Vec<String> = instances.iter().map(|(name, _)| name.clone()).collect();
+        let selected = self.known_among(&names)?;
+        let towards = |class: &Class, source: &str| match class.towards {
+            Towards::Instances => names.iter().any(|other| other != source && selected.to(other)),
+            Towards::Workstation | Towards::Nobody => selected.to(WORKSTATION),
+        };
+        let asks = |class: &Class| {
+            instances.iter().any(|(source, engine)| {
+                selected.from(source)
+                    && class.coverage(*engine) == Coverage::Covered
+                    && towards(class, source)
+            })
+        };
+        if Class::all().any(|class| selected.class(class.id) && asks(class)) {
+            Ok(())
+        } else {
+            Err(PlanError::NothingToAsk)
+        }
+    }
+
     pub(super) fn check(&self, subjects: &[Subject], host: &Host) -> Result<Selected, PlanError> {
         if subjects.is_empty() {
             return Err(PlanError::NoInstance);
@@ -76,14 +103,19 @@ impl Selection {
         let witnesses = subjects.iter().flat_map(Subject::witnesses);
         unique(witnesses.chain([host.witness.as_str()]))?;
         let instances: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
-        let mut targets = instances.clone();
+        self.known_among(&instances)
+    }
+
+    /// The selection, if there is everything that it names.
+    fn known_among(&self, instances: &[String]) -> Result<Selected, PlanError> {
+        let mut targets = instances.to_vec();
         targets.push(WORKSTATION.to_owned());
         let classes = self.classes.iter().map(|name| {
             let known = || Class::all().map(|class| class.id.to_string()).collect();
             name.parse().map_err(|_| PlanError::UnknownClass { name: name.clone(), known: known() })
         });
         let classes = classes.collect::<Result<_, _>>()?;
-        Ok(Selected { classes, from: known(&self.from, &instances)?, to: known(&self.to, &targets)? })
+        Ok(Selected { classes, from: known(&self.from, instances)?, to: known(&self.to, &targets)? })
     }
 }
 
@@ -116,5 +148,29 @@ impl Selected {
 
     pub(super) fn to(&self, name: &str) -> bool {
         self.to.is_empty() || self.to.contains(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(names: &[&str], classes: &[&str], to: &[&str]) -> Result<(), PlanError> {
+        let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let instances: Vec<_> =
+            names.iter().map(|name| ((*name).to_owned(), EngineKind::Container)).collect();
+        Selection { classes: all(classes), from: Vec::new(), to: all(to) }.asks(&instances)
+    }
+
+    #[test]
+    fn one_instance_is_asked_about_the_workstation_and_about_nothing_else() {
+        assert_eq!(asks(&["acme"], &[], &[]), Ok(()));
+        assert_eq!(asks(&["acme"], &["N1", "H5"], &["workstation"]), Ok(()));
+        assert_eq!(asks(&["acme"], &["N1", "N3"], &[]), Err(PlanError::NothingToAsk));
+        assert_eq!(asks(&["acme", "globex"], &["N1", "N3"], &[]), Ok(()));
+        assert_eq!(asks(&["acme", "globex"], &["N1"], &["workstation"]), Err(PlanError::NothingToAsk));
+        assert_eq!(asks(&["acme", "globex"], &["C8"], &[]), Err(PlanError::NothingToAsk), "not covered");
+        assert_eq!(asks(&[], &[], &[]), Err(PlanError::NothingToAsk));
+        assert!(matches!(asks(&["acme"], &[], &["globex"]), Err(PlanError::UnknownInstance { .. })));
     }
 }

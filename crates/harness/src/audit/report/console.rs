@@ -1,17 +1,19 @@
-//! The matrix, for a terminal: instances × instances, the worst verdict in each place, then what is wrong.
+//! For a terminal: instances × instances with the worst verdict in each place, then what is wrong.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
 use super::{Report, columns, tell};
+use crate::audit::class::Class;
 use crate::audit::verdict::{Outcome, Verdict};
 
-/// How many cells of a verdict are listed.
-const LISTED: usize = 10;
+/// How many cells of one class and pair are shown with their evidence: the others look the same.
+const SHOWN: usize = 3;
 
 impl Report {
-    /// The report in a screenful. Whether it is coloured is for the caller to decide.
+    /// The report for a terminal: the matrix, what fails with its evidence, what was not covered, the counts.
+    /// Whether it is coloured is for the caller to decide.
     pub fn console(&self, colour: bool) -> String {
         let mut text = format!(
             "isolation audit {}, {} to {}\n\n{}\n",
@@ -20,24 +22,26 @@ impl Report {
             self.ended,
             matrix(self, colour)
         );
-        for verdict in Verdict::ALL.iter().rev().filter(|verdict| **verdict != Verdict::Isolated) {
-            let cells: Vec<_> =
-                self.cells.iter().filter(|cell| cell.verdict == *verdict && cell.fails()).collect();
-            for cell in cells.iter().take(LISTED) {
-                let name = painted(verdict.name(), *verdict, colour, 12);
-                let _ = writeln!(text, "{name}  {}\n              {}", tell::name(cell), cell.why);
-            }
-            if cells.len() > LISTED {
-                let _ = writeln!(text, "              … and {} more", cells.len() - LISTED);
+        let groups = self.groups();
+        for verdict in [Verdict::Leak, Verdict::Inconclusive] {
+            for group in &groups {
+                let cells = group.cells.iter().filter(|cell| cell.verdict == verdict);
+                for (place, cell) in cells.enumerate() {
+                    let head = painted(verdict.name(), verdict, colour, 0);
+                    let _ = writeln!(text, "{head}  {}", tell::name(cell));
+                    let reasons = tell::reasons(cell);
+                    let lines = if place < SHOWN { usize::MAX } else { 1 };
+                    for line in reasons.lines().take(lines) {
+                        let _ = writeln!(text, "  {line}");
+                    }
+                }
             }
         }
-        let mut accepted: Vec<_> = self.cells.iter().filter(|cell| cell.accepted.is_some()).collect();
-        accepted.dedup_by_key(|cell| cell.class);
-        accepted.sort_by_key(|cell| cell.class);
-        accepted.dedup_by_key(|cell| cell.class);
-        for cell in accepted {
-            let reason = cell.accepted.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "accepted      {} not covered: {reason}", cell.class);
+        for (class, why, accepted) in self.not_covered() {
+            let head = painted(Verdict::NotCovered.name(), Verdict::NotCovered, colour, 0);
+            let title = Class::of(class).title;
+            let accepted = if accepted { "accepted" } else { "not accepted" };
+            let _ = writeln!(text, "{head}  {class} {title}: {why} ({accepted})");
         }
         let counts = &self.counts;
         let outcome = match self.outcome {
@@ -47,8 +51,8 @@ impl Report {
         };
         let _ = writeln!(
             text,
-            "\n{outcome}: {} cells, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted)\n{}",
-            counts.total(),
+            "\n{outcome}: {}, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted)\n{}",
+            tell::count(counts.total(), "cell"),
             counts.isolated,
             counts.leak,
             counts.inconclusive,

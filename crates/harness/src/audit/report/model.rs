@@ -1,6 +1,6 @@
 //! The report as data: what programs get. Fields are only ever added; the schema is `docs/schemas/audit.json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::class::{Class, ClassId};
 use crate::audit::verdict::{Outcome, Verdict};
@@ -9,7 +9,7 @@ use crate::audit::verdict::{Outcome, Verdict};
 pub const VERSION: u32 = 1;
 
 /// What a run of the audit means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// The version of this format.
@@ -39,7 +39,7 @@ pub struct Report {
 }
 
 /// How many cells have which verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
@@ -56,7 +56,7 @@ pub struct Counts {
 }
 
 /// One place of the matrix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PairReport {
     /// Who asked.
@@ -70,7 +70,7 @@ pub struct PairReport {
 }
 
 /// A class that was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ClassReport {
     /// Its id.
@@ -84,7 +84,7 @@ pub struct ClassReport {
 }
 
 /// A class that may be not covered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Acceptance {
     /// Which.
@@ -94,7 +94,7 @@ pub struct Acceptance {
 }
 
 /// One cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CellReport {
     /// Its class.
@@ -118,7 +118,7 @@ pub struct CellReport {
 }
 
 /// What a verdict rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EvidenceReport {
     /// The question.
@@ -132,7 +132,7 @@ pub struct EvidenceReport {
 }
 
 /// One probe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeReport {
     /// What it carried.
@@ -154,7 +154,7 @@ pub struct ProbeReport {
 }
 
 /// One witness.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WitnessReport {
     /// Its identity.

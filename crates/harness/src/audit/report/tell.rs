@@ -100,7 +100,12 @@ pub(super) fn name(cell: &CellReport) -> String {
 
 /// A cell with all that it rests on, as plain text.
 pub(super) fn cell(cell: &CellReport) -> String {
-    let mut text = format!("{} {}\n  {}\n", cell.verdict, name(cell), cell.why);
+    format!("{} {}\n{}", cell.verdict, name(cell), reasons(cell))
+}
+
+/// Why a cell has its verdict, and all that it rests on, indented.
+pub(super) fn reasons(cell: &CellReport) -> String {
+    let mut text = format!("  {}\n", cell.why);
     if let Some(reason) = &cell.accepted {
         let _ = writeln!(text, "  accepted: {reason}");
     }
@@ -113,7 +118,7 @@ pub(super) fn cell(cell: &CellReport) -> String {
             if let Some(command) = &probe.command {
                 let _ = writeln!(text, "      $ {command}");
             }
-            let _ = writeln!(text, "      sent {}; {}", packets(probe.packets), probe.answer);
+            let _ = writeln!(text, "      sent {}; {}", count(probe.packets as usize, "packet"), probe.answer);
             for arrival in &probe.arrivals {
                 let _ = writeln!(text, "      arrived {arrival}");
             }
@@ -126,8 +131,9 @@ pub(super) fn cell(cell: &CellReport) -> String {
     text
 }
 
-fn packets(number: u32) -> String {
-    if number == 1 { "1 packet".to_owned() } else { format!("{number} packets") }
+/// `1 packet`, `3 packets`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// The parts of evidence that there are, with their names.

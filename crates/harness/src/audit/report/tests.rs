@@ -1,7 +1,7 @@
 //! Two small runs, rendered in every way: one in which all is well, and one with a leak, an inconclusive and a not
-//! covered cell.
+//! covered cell. A larger one of three instances is kept as JSON, for whoever renders reports elsewhere.
 
-use insta::{assert_json_snapshot, assert_snapshot};
+use insta::{assert_binary_snapshot, assert_json_snapshot, assert_snapshot};
 use schemars::schema_for;
 
 use super::*;
@@ -81,6 +81,54 @@ fn a_run_with_a_leak() {
     assert_json_snapshot!("leaky json", report);
 }
 
+/// N8 leaks from acme into globex, N5 has lost its controls in initech, H11 is not covered.
+fn large() -> Report {
+    let subjects =
+        [("acme", 60, 1), ("globex", 61, 0), ("initech", 62, 0)].map(|(name, third, workers)| {
+            sample::subject(name, third, workers)
+        });
+    let classes = ["N5", "N8", "H5", "C2", "C8", "H11", "S1"].map(str::to_owned);
+    let selection = Selection { classes: classes.to_vec(), ..Selection::default() };
+    let plan = Plan::new(0x2b, subjects.to_vec(), sample::host(), &selection).expect("a plan");
+    let mut observed = sample::quiet(&plan);
+    for cell in &plan.cells {
+        let CellWay::Probes { cross, control, .. } = &cell.way else { continue };
+        match (cell.class, cell.source.as_str(), cell.target.name()) {
+            (ClassId::N8, "acme", "globex") => {
+                sample::say(&mut observed, &cross[0], sample::answered(Some("globex/pod-witness"), "hello"));
+                sample::arrive(&mut observed, "globex/pod-witness", &cross[0]);
+            }
+            (ClassId::N5, "initech", "acme") => drop(observed.answers.remove(&control[0])),
+            _ => {}
+        }
+    }
+    Report::of(&plan, &observed, &accepted_on(EngineKind::Container), times())
+}
+
+#[test]
+fn a_large_run_is_read_back_as_it_was_written() {
+    let report = large();
+    let text = report.json().expect("JSON");
+    assert_eq!(Report::from_json(&text).expect("a report"), report);
+    assert_binary_snapshot!("large.json", text.into_bytes());
+}
+
+#[test]
+fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
+    let plan = plan(&["H5", "H11", "C8"]);
+    let observed = sample::quiet(&plan);
+    let of = |accepted: &[Acceptance]| Report::of(&plan, &observed, accepted, times());
+    let accept =
+        |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
+    let all = [accept(ClassId::C8, "no servers"), accept(ClassId::H11, "tried by hand")];
+    let (first, later) = all.split_at(1);
+    assert_eq!(of(first).outcome, Outcome::Inconclusive);
+    assert_eq!(of(first).accepting(later), of(&all));
+    assert_eq!(of(&all).outcome, Outcome::Isolated);
+    let again = of(&all).accepting(&[accept(ClassId::C8, "another reason"), accept(ClassId::H5, "it hurts")]);
+    assert_eq!(again.cells, of(&all).cells, "what is covered or accepted already is as it was");
+}
+
 #[test]
 fn no_report_holds_a_secret() {
     let report = leaky();
@@ -98,7 +146,7 @@ fn no_report_holds_a_secret() {
 
 #[test]
 #[should_panic(expected = "arrived as tcp from 192.168.60.10:40312 at witness globex/pod-witness")]
-fn an_assertion_shows_the_evidence() {
+fn an_assertion_shows_the_evidence_of_what_fails() {
     leaky().assert_isolated();
 }
 
