@@ -1,0 +1,51 @@
+//! `homelab audit --self-test`: every leak is opened in clusters made for it, and the audit has to find it.
+
+use harness::audit::{Score, Selection, SelfTestError, self_test};
+use harness::{FixtureError, MultiClusterFixture};
+use provisioner::spec::{ClusterSpec, Topology};
+
+use super::folder::Folder;
+use super::steps::Steps;
+use super::{NoReport, say_written};
+use crate::app::App;
+use crate::exit::{CliError, Exit};
+use crate::printer::Mark;
+
+/// Why there is no score.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoScore {
+    /// The clusters.
+    #[error(transparent)]
+    Fixture(#[from] FixtureError),
+    /// The test itself.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
+}
+
+/// Brings two clusters up that may be lost, opens leaks between them, and takes them down.
+pub(super) async fn run(
+    app: &App,
+    selection: &Selection,
+    out: Option<&Folder<'_>>,
+) -> Result<Exit, CliError> {
+    let (progress, steps) = Steps::shown(&app.printer, "two clusters come up, to be opened to each other".to_owned());
+    let client = |name| ClusterSpec::new(name).topology(Topology::Multi).workers(1);
+    let fixture = MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex"));
+    let scored: Result<Score, NoScore> = fixture
+        .run(async |fx| Ok(self_test(fx.provisioner(), fx.clusters(), selection, &progress).await?))
+        .await;
+    drop(progress);
+    steps.finish().await;
+    let score = match scored {
+        Err(NoScore::Fixture(FixtureError::Interrupted(signal))) => {
+            app.printer.line(Mark::Bad, &format!("{signal}: no score, and the clusters are gone"));
+            return Ok(Exit::Interrupted);
+        }
+        scored => scored.map_err(NoReport::from)?,
+    };
+    app.printer.result(&score.markdown());
+    if let Some(out) = out {
+        say_written(&app.printer, &out.write("self-test.md", &score.markdown()).map_err(NoReport::from)?);
+    }
+    Ok(if score.is_perfect() { Exit::Ok } else { Exit::Inconclusive })
+}
