@@ -7,6 +7,7 @@ mod destroy;
 mod evidence;
 mod identify;
 mod names;
+mod parts;
 mod reap;
 mod release;
 mod stages;
@@ -19,12 +20,10 @@ use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::cni;
-#[cfg(feature = "simulated")]
-use crate::dns::Dns;
-use crate::engine::{ContainerEngine, Engine, EngineError, Lack};
+use crate::engine::{Engine, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
-use crate::events::{Event, EventLog, Events};
-use crate::exec::{Local, Runner};
+use crate::events::{Event, Events};
+use crate::exec::Runner;
 use crate::fabric;
 use crate::home::Home;
 use crate::kubeadm;
@@ -33,7 +32,7 @@ use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::Settings;
 use crate::spec::{CheckedSpec, Durability};
 use crate::tls::Folder;
 use crate::trust::Store;
@@ -104,82 +103,6 @@ pub enum AttachError {
 }
 
 impl Provisioner {
-    /// A provisioner for a home, with the settings that its user has made. Nodes are containers on this host.
-    ///
-    /// # Errors
-    /// [`SettingsError`] when the settings cannot be read or used: nobody guesses what was meant.
-    pub fn new(home: Home) -> Result<Self, SettingsError> {
-        let settings = Settings::of(&home)?;
-        Ok(Self::with_settings(home, settings))
-    }
-
-    /// A provisioner with these settings, whatever the home's file says.
-    pub fn with_settings(home: Home, settings: Settings) -> Self {
-        let events = Events::kept_in(EventLog::in_home(&home));
-        let assets = Assets::in_cache(home.cache().to_owned());
-        let ranges = settings.pools.ranges().to_vec();
-        let engine = ContainerEngine::new(home.id(), ranges, assets.clone(), events.clone());
-        Self {
-            registry: Registry::in_home(&home),
-            engine: Arc::new(engine),
-            host: Host::Real,
-            runner: Arc::new(Local),
-            trust: Store::of_host(),
-            home,
-            settings,
-            assets,
-            events,
-        }
-    }
-
-    /// A provisioner on an engine that touches no host, with the default settings.
-    #[cfg(feature = "simulated")]
-    pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
-        let settings = Settings { dns: Dns::None, ..Settings::default() };
-        Self { engine, host: Host::None, ..Self::with_settings(home, settings) }
-    }
-
-    /// The same with another trust store than this host's.
-    #[must_use]
-    pub fn with_trust_store(self, trust: Store) -> Self {
-        Self { trust, ..self }
-    }
-
-    /// Whose clusters these are.
-    pub fn home(&self) -> &Home {
-        &self.home
-    }
-
-    /// What its user has set.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// What this host already runs.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// What happens, as it happens.
-    pub fn events(&self) -> &Events {
-        &self.events
-    }
-
-    /// What makes the nodes.
-    pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
-    }
-
-    /// The built inputs.
-    pub fn assets(&self) -> &Assets {
-        &self.assets
-    }
-
-    /// What runs commands on this host.
-    pub fn runner(&self) -> &Arc<dyn Runner> {
-        &self.runner
-    }
-
     /// Everything that this host lacks, all at once.
     pub async fn preflight(&self) -> Vec<Lack> {
         self.engine.preflight().await

@@ -52,6 +52,17 @@ impl Lab {
 }
 
 #[tokio::test]
+async fn destroying_what_does_not_exist_is_one_event() {
+    let lab = lab();
+    let mut events = lab.provisioner.events().subscribe();
+    assert_eq!(lab.provisioner.destroy("acme").await.unwrap(), []);
+    let told = events.try_recv().unwrap();
+    let done = matches!(told, Event::StageCompleted { stage: Stage::Destroy, error: None, .. });
+    assert!(done, "{told:?}");
+    assert!(events.try_recv().is_err(), "something else is told as well");
+}
+
+#[tokio::test]
 async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
     let lab = lab();
     let mut events = lab.provisioner.events().subscribe();

@@ -78,8 +78,6 @@ impl Provisioner {
     /// recorded, nothing is done.
     pub async fn destroy(&self, name: &str) -> Result<Vec<Removed>, DestroyError> {
         let started = Instant::now();
-        let instance = name.to_owned();
-        self.events.publish(Event::StageStarted { instance, stage: Stage::Destroy, node: None });
         let steps = self.take_apart(name).await;
         let outcome = if steps.failures.is_empty() {
             Ok(steps.removed)
@@ -121,9 +119,11 @@ impl Provisioner {
         steps
     }
 
-    /// Records that the instance goes, if it is there and nothing speaks against it.
+    /// Tells and records that the instance goes, if it is there and nothing speaks against it.
     async fn begin(&self, name: &str) -> Result<(), StageError> {
         let Some(instance) = self.registry.find(name)? else { return Ok(()) };
+        let started = instance.name.clone();
+        self.events.publish(Event::StageStarted { instance: started, stage: Stage::Destroy, node: None });
         // Only certainty stops a destruction: a cluster that cannot answer must be removable.
         if let Err(mismatch @ IdentityError::Mismatch { .. }) = self.identify_instance(&instance).await {
             return Err(mismatch.into());

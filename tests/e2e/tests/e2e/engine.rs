@@ -1,23 +1,106 @@
-//! The container engine keeps all promises of the engine seam.
+//! The container engine keeps all promises of the engine seam, and its nodes share nothing that one can write to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use anyhow::{Context, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::assets::Assets;
-use provisioner::engine::ContainerEngine;
+use provisioner::engine::{ContainerEngine, Engine};
 use provisioner::events::Events;
+use provisioner::exec::{Command, Local, Output, Runner};
 use provisioner::fabric;
 use provisioner::home::Home;
-use provisioner::plan::{Pools, Taken};
+use provisioner::node::Node;
+use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::spec::{ClusterSpec, Topology};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn the_container_engine_keeps_every_promise() -> anyhow::Result<()> {
-    // A home of its own: no registry entry explains these instances, so nobody else may see them as leftovers.
+    let (_folder, home, engine) = engine()?;
+    contract::engine_suite(Arc::new(engine), home, taken().await?).await
+}
+
+#[tokio::test]
+async fn what_root_of_a_node_writes_into_its_images_is_in_no_other_node_and_not_in_the_cache()
+-> anyhow::Result<()> {
+    let (_folder, home, engine) = engine()?;
+    let store = assets()?.find().context("a node image")?.containerd_store;
+    let mut taken = taken().await?;
+    let mut plans = Vec::new();
+    for name in ["acme", "globex"] {
+        let spec = ClusterSpec::new(name).topology(Topology::Single).throw_away().check()?;
+        let instance = plan::claim(&spec, &taken, &Pools::default(), None, jiff::Timestamp::UNIX_EPOCH)?;
+        plans.push(ClusterPlan::of(&instance, &home));
+        home.create_dir(&home.instance(name))?;
+        taken.instances.push(instance);
+    }
+    let looked = look(&engine, &plans, &store).await;
+    for plan in &plans {
+        engine.destroy(&plan.id, &plan.folder).await?;
+    }
+    looked
+}
+
+async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path) -> anyhow::Result<()> {
+    let (acme, globex) =
+        (engine.create(&plans[0]).await?.remove(0), engine.create(&plans[1]).await?.remove(0));
+    // Through links, as containerd goes; also those that a node keeps from before.
+    let find = "find -L /var/lib/containerd -type f -printf '%D:%i\\n'";
+    let files = [
+        inodes(&acme.run(&shell(find)).await?),
+        inodes(&globex.run(&shell(find)).await?),
+        inodes(&Local.run(&shell(&format!("find -L {store} -type f -printf '%D:%i\\n'"))).await?),
+    ];
+    for (here, there) in [(0, 1), (0, 2), (1, 2)] {
+        ensure!(files[here].len() > 20, "there are no images to compare: {:?}", files[here]);
+        let shared: Vec<&String> = files[here].intersection(&files[there]).collect();
+        ensure!(shared.is_empty(), "the same files are in two places: {shared:?}");
+    }
+    let remount = "findmnt --list --noheadings --output TARGET | grep homelab | while read -r mount; do
+            mount -o remount,rw \"$mount\"; done";
+    let write = "for file in $(find -L /var/lib/containerd -type f -name homelab-probe); do
+            echo written by acme >> $file; done";
+    acme.run(&shell(remount)).await?;
+    acme.run(&shell(write)).await?;
+    ensure!(marked(&acme).await? > 0, "nothing was written: the others prove nothing");
+    ensure!(marked(&globex).await? == 0, "the other client's node has what acme has written");
+    let in_cache = Local.run(&shell(&format!("grep -rl 'written by acme' {store} || true"))).await?.text();
+    ensure!(in_cache.is_empty(), "the cache has what acme has written: {in_cache}");
+    Ok(())
+}
+
+/// How many of a node's image files have what was written.
+async fn marked(node: &Node) -> anyhow::Result<usize> {
+    let search =
+        "find -L /var/lib/containerd -type f -name homelab-probe -exec grep -l 'written by acme' {} +";
+    Ok(node.run(&shell(&format!("{search} || true"))).await?.text().lines().count())
+}
+
+fn inodes(output: &Output) -> BTreeSet<String> {
+    output.text().lines().map(str::to_owned).collect()
+}
+
+fn shell(script: &str) -> Command {
+    Command::within(Duration::from_secs(30), "sh").args(["-c", script])
+}
+
+/// An engine with a home of its own: no registry entry explains these instances, so nobody else may see them as
+/// leftovers.
+fn engine() -> anyhow::Result<(TempDir, Home, ContainerEngine)> {
     let folder = tempfile::tempdir()?;
     let home = Home::at(Utf8PathBuf::try_from(folder.path().to_owned())?);
-    let assets = Assets::in_cache(Home::from_env()?.cache().to_owned());
-    let engine =
-        ContainerEngine::new(home.id(), Pools::default().ranges().to_vec(), assets, Events::default());
-    let taken = Taken { instances: Vec::new(), host: fabric::host_networks(|_| false).await? };
-    contract::engine_suite(Arc::new(engine), home, taken).await
+    let pools = Pools::default().ranges().to_vec();
+    let engine = ContainerEngine::new(home.id(), pools, assets()?, Events::default());
+    Ok((folder, home, engine))
+}
+
+fn assets() -> anyhow::Result<Assets> {
+    Ok(Assets::in_cache(Home::from_env()?.cache().to_owned()))
+}
+
+async fn taken() -> anyhow::Result<Taken> {
+    Ok(Taken { instances: Vec::new(), host: fabric::host_networks(|_| false).await? })
 }
