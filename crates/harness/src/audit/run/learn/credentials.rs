@@ -75,7 +75,8 @@ fn join_token(data: &BTreeMap<String, ByteString>, now: Timestamp) -> Option<Sec
     let lets_in = part("usage-bootstrap-authentication").as_deref() == Some("true");
     // Without an end it lasts; an end that cannot be read is one.
     let lasts = part("expiration").is_none_or(|end| end.parse::<Timestamp>().is_ok_and(|end| end > now));
-    (lets_in && lasts).then(|| Some(Secret::new(format!("{}.{}", part("token-id")?, part("token-secret")?))))?
+    (lets_in && lasts)
+        .then(|| Some(Secret::new(format!("{}.{}", part("token-id")?, part("token-secret")?))))?
 }
 
 #[cfg(test)]
@@ -92,7 +93,8 @@ mod tests {
                 ("usage-bootstrap-authentication", Some(usage)),
                 ("expiration", end),
             ];
-            let field = |(key, value): (&str, Option<&str>)| Some((key.to_owned(), ByteString(value?.into())));
+            let field =
+                |(key, value): (&str, Option<&str>)| Some((key.to_owned(), ByteString(value?.into())));
             let data: BTreeMap<_, _> = fields.into_iter().filter_map(field).collect();
             join_token(&data, now).map(|token| token.reveal().to_owned())
         };

@@ -14,7 +14,8 @@ use super::secrets::Needles;
 
 /// What an instance's folder holds of its own, and where the search has to find it: that is its control. The keys of
 /// its authorities are there as PEM, the administrator's as base64 of that.
-const OWN: [&str; 5] = ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
+const OWN: [&str; 5] =
+    ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
 const KUBECONFIG: &str = "kubeconfig";
 
 /// Fills in the searches. One that cannot be made stays unknown, and so do all when a secret is not known: nobody
