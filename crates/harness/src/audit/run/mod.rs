@@ -1,9 +1,10 @@
 //! The part of the audit that touches clusters: witnesses and probers come to be, ask, are heard, and go.
 //!
 //! [`Stage`] is all that a run puts into one instance: a namespace of its own, gone with everything in it at the
-//! end. Each viewpoint asks its whole batch by one exec.
+//! end, and a token that says who shows it. Each viewpoint asks its whole batch by one exec.
 
 mod manifest;
+mod token;
 mod stage;
 mod ask;
 mod learn;

@@ -16,6 +16,7 @@ use crate::wait::{self, Wait, WaitError};
 
 use super::ask::{self, AskError};
 use super::manifest::{self, PROBER, WITNESS};
+use super::token;
 
 /// How long the pods of a run may take to listen, or its namespace to go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -180,10 +181,11 @@ impl Stage {
         let namespaces: Api<Namespace> = Api::all(cluster.client());
         let (name, instance) = (Self::namespace_of(run), cluster.name().to_owned());
         let refused = |source| StageError::Api {
-            attempt: format!("remove the namespace {name}"),
+            attempt: format!("remove what is of {name}"),
             instance: instance.clone(),
             source: Box::new(source),
         };
+        token::remove(cluster.client(), &name).await.map_err(refused)?;
         match namespaces.delete(&name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
             deleted => drop(deleted.map_err(refused)?),
