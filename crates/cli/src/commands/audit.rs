@@ -6,24 +6,28 @@
 mod choice;
 mod folder;
 mod format;
+mod self_test;
+mod steps;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use futures::future::join_all;
-use harness::audit::{Acceptance, AuditError, Class, ClassId, Outcome, PlanError, Report, Selection, audit};
+use harness::audit::{Acceptance, AuditError, Class, ClassId, Outcome, PlanError, Progress, Report, Selection, audit};
 use harness::{ClusterError, TestCluster};
 use provisioner::error::chain;
 
 use super::name;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
-use crate::printer::Mark;
+use crate::printer::{Mark, Printer};
 use crate::signals::Signals;
 use crate::words;
 
 use folder::{Folder, FolderError};
 use format::ReportFormat;
+use self_test::NoScore;
+use steps::Steps;
 
 /// Prove that running instances cannot reach each other
 ///
@@ -42,6 +46,7 @@ Examples:
   sudo homelab audit --class H1 --to workstation        whether the workstation is a bridge
   sudo homelab audit --accept 'H11=tried by hand in May'
   sudo homelab audit --format junit > audit.xml
+  sudo homelab audit --self-test                        whether the audit finds what is opened for it
 
 Exit codes:
   0 isolated           1 leak              2 usage             3 inconclusive
@@ -50,6 +55,10 @@ pub(crate) struct Audit {
     /// The instances [default: all that run]
     #[arg(value_name = "NAMES", value_parser = name)]
     names: Vec<String>,
+    /// Audit the audit: bring two clusters up that may be lost, open every leak between them, one at a time, and see
+    /// that each is found for the right pair and gone when it is closed; takes about ten minutes
+    #[arg(long, conflicts_with_all = ["names", "from", "to", "accept", "format"])]
+    self_test: bool,
     /// Only these classes of leak
     #[arg(long = "class", value_name = "CLASS", value_delimiter = ',', value_parser = classes(), ignore_case = true)]
     classes: Vec<String>,
@@ -89,6 +98,8 @@ pub(crate) enum NoReport {
     Unusable(Vec<(String, ClusterError)>),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error(transparent)]
+    SelfTest(#[from] NoScore),
     #[error("write the report as {format}")]
     Render {
         format: &'static str,
@@ -120,27 +131,27 @@ fn acceptance(text: &str) -> Result<Acceptance, String> {
 impl Audit {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let selection = Selection { classes: self.classes, from: self.from, to: self.to };
+        let ready = || self.out.as_ref().map(|path| Folder::ready(app.home(), path)).transpose();
+        if self.self_test {
+            let out = ready().map_err(NoReport::from)?;
+            app.must_be_root()?;
+            return self_test::run(app, &selection, out.as_ref()).await;
+        }
         let names = choice::choose(&self.names, &app.provisioner.registry().instances()?, &selection)?;
-        let out = self.out.map(|path| Folder::ready(app.home(), &path)).transpose();
-        let out = out.map_err(NoReport::from)?;
+        let out = ready().map_err(NoReport::from)?;
         app.must_be_root()?;
         let mut signals = Signals::listen()?;
-        let text = format!("auditing {}", words::list(&names));
-        let spinner = app.printer.spinner(text.clone());
-        if spinner.is_none() {
-            app.printer.line(Mark::Busy, &text);
-        }
+        let (progress, steps) = Steps::shown(&app.printer, format!("auditing {}", words::list(&names)));
         let audited = tokio::select! {
-            audited = conduct(app, &names, &selection) => Some(audited),
+            audited = conduct(app, &names, &selection, &progress) => Some(audited),
             signal = signals.next() => {
                 let text = format!("{signal}: no report; what was put into the clusters is removed");
                 app.printer.line(Mark::Bad, &text);
                 None
             }
         };
-        if let Some(spinner) = spinner {
-            spinner.finish_and_clear();
-        }
+        drop(progress);
+        steps.finish().await;
         let Some(audited) = audited else { return Ok(Exit::Interrupted) };
         let report = audited?.accepting(&self.accept);
         app.printer.result(&self.format.render(&report)?);
@@ -151,15 +162,24 @@ impl Audit {
         if let Some(out) = &out {
             for (format, file) in ReportFormat::FILES {
                 let path = out.write(file, &format.render(&report)?).map_err(NoReport::from)?;
-                app.printer.line(Mark::Good, &format!("written: {}", words::own_path(&path)));
+                say_written(&app.printer, &path);
             }
         }
         Ok(Exit::of_audit(report.outcome))
     }
 }
 
+fn say_written(printer: &Printer, path: &Utf8Path) {
+    printer.line(Mark::Good, &format!("written: {}", words::own_path(path)));
+}
+
 /// Takes a handle on every instance, and only then begins.
-async fn conduct(app: &App, names: &[String], selection: &Selection) -> Result<Report, NoReport> {
+async fn conduct(
+    app: &App,
+    names: &[String],
+    selection: &Selection,
+    progress: &Progress,
+) -> Result<Report, NoReport> {
     let attached = names.iter().map(async |name| TestCluster::attach(&app.provisioner, name).await);
     let (mut clusters, mut refusals) = (Vec::new(), Vec::new());
     for (name, attached) in names.iter().zip(join_all(attached).await) {
@@ -171,7 +191,7 @@ async fn conduct(app: &App, names: &[String], selection: &Selection) -> Result<R
     if !refusals.is_empty() {
         return Err(NoReport::Unusable(refusals));
     }
-    Ok(audit(&app.provisioner, &clusters, selection).await?)
+    Ok(audit(&app.provisioner, &clusters, selection, progress).await?)
 }
 
 impl NoReport {
@@ -191,7 +211,7 @@ impl NoReport {
             ),
             Self::Unusable(refusals) => refusals.first().and_then(|(name, _)| status(name)),
             Self::Folder(_) => Some("choose another folder; nothing was put into any cluster".to_owned()),
-            Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::Render { .. } => None,
+            Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::SelfTest(_) | Self::Render { .. } => None,
         }
     }
 
@@ -201,7 +221,7 @@ impl NoReport {
             Self::Twice { .. } | Self::Alone { .. } | Self::Selection(_) => true,
             Self::Audit(error) => matches!(error, AuditError::Plan(_)),
             Self::NoneRuns { .. } | Self::NotRunning { .. } | Self::Folder(_) => false,
-            Self::Unusable(_) | Self::Render { .. } => false,
+            Self::Unusable(_) | Self::SelfTest(_) | Self::Render { .. } => false,
         }
     }
 }

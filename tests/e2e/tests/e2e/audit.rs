@@ -121,3 +121,24 @@ async fn two_clients_are_isolated_by_traffic_in_both_directions() -> anyhow::Res
         })
         .await
 }
+
+/// The classes that compare what is known, look at nodes, or show credentials. C9 is not among them as long as nodes
+/// share the files of their image stores.
+const BY_FACTS: [&str; 18] = [
+    "L5", "L7", "H3", "H5", "H8", "H9", "H10", "H12", "C2", "C3", "C4", "C5", "C6", "C7", "C10", "S1", "S2",
+    "S3",
+];
+
+#[tokio::test]
+async fn two_clients_share_no_file_no_process_no_secret_and_no_authority() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Multi).workers(1))
+        .cluster(ClusterSpec::new("globex").topology(Topology::Single))
+        .run(async |fx| {
+            let classes = BY_FACTS.map(str::to_owned).to_vec();
+            let report = fx.audit_only(&Selection { classes, ..Selection::default() }).await?;
+            report.assert_isolated();
+            Ok(())
+        })
+        .await
+}

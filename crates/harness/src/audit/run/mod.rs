@@ -1,10 +1,11 @@
 //! The part of the audit that touches clusters: witnesses and probers come to be, ask, are heard, and go.
 //!
-//! [`Stage`] is all that a run puts into one instance: a namespace of its own, gone with everything in it at the
-//! end. `arena` is all stages together, and the workstation's part: it is set, learns, asks (one exec a viewpoint),
+//! [`Stage`] is all that a run puts into one instance: a namespace of its own, gone with everything in it at the end,
+//! and a token that says who shows it. `arena` is all stages together, and the workstation's part: it is set, learns, asks (one exec a viewpoint),
 //! hears, and is struck.
 
 mod manifest;
+mod token;
 mod stage;
 mod ask;
 mod learn;

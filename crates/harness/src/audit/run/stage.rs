@@ -12,12 +12,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::audit::{PodWitness, Viewpoint, Watch};
+use crate::audit::{PodWitness, Secret, Viewpoint, Watch};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::wait::{self, Wait, WaitError};
 
 use super::ask::{self, AskError};
 use super::manifest::{self, PROBER, WITNESS};
+use super::token;
 
 /// How long the pods of a run may take to listen, or its namespace to go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +34,7 @@ pub struct Stage {
     /// Node and identity of each witness on a node's own network, in the order of the nodes.
     nodes: Vec<(String, String)>,
     pod: PodWitness,
+    token: Option<Secret>,
 }
 
 impl std::fmt::Debug for Stage {
@@ -112,6 +114,7 @@ impl Stage {
                 node_port: 0,
             },
             nodes: on_nodes.iter().map(|(node, _)| (node.clone(), node.clone())).collect(),
+            token: token::make(client.clone(), run, &instance).await,
             instance,
             namespace,
             client,
@@ -200,8 +203,20 @@ impl Stage {
     /// # Errors
     /// [`StageError`] with what is left.
     pub async fn strike(cluster: &TestCluster, run: u32) -> Result<(), StageError> {
-        let namespaces: Api<Namespace> = Api::all(cluster.fresh_client().await?);
-        remove(&namespaces, cluster.name(), &Self::namespace_of(run)).await
+        let (client, instance) = (cluster.fresh_client().await?, cluster.name());
+        let refused = |source| StageError::Api {
+            attempt: "remove the token to join with".to_owned(),
+            instance: instance.to_owned(),
+            source: Box::new(source),
+        };
+        let token = timeout(PATIENCE, token::remove(client.clone(), run, instance)).await;
+        remove(&Api::all(client), instance, &Self::namespace_of(run)).await?;
+        token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
+    }
+
+    /// A token to join with, of the run's own.
+    pub(super) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
     }
 
     /// Waits until every witness has said that it listens, and the prober runs; returns the pod witness's address.

@@ -2,24 +2,26 @@
 //!
 //! The program is the one that the pods run. It lies in a temporary folder for as long as the run takes.
 
-use std::collections::BTreeMap;
+mod forwards;
+mod host;
+
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use probe::{Batch, Report, Said};
+use provisioner::assets;
 use provisioner::exec::{Background, Command, CommandError, Local, Runner};
-use provisioner::registry::Instance;
-use provisioner::{Provisioner, assets};
 
-use crate::audit::{Host, TCP_PORT, UDP_PORT, WORKSTATION, Watch};
-use crate::wait::{self, Wait};
+use crate::audit::{TCP_PORT, UDP_PORT, WORKSTATION, Watch};
+use crate::wait::{self, Wait, WaitError};
 
 use super::ask;
 use super::stage::reports;
+
+pub(super) use host::host;
 
 /// How long the witness may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,16 +50,20 @@ pub enum WorkstationError {
     /// It cannot be run.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The witness does not listen.
-    #[error("wait for the workstation's witness: {why}")]
-    Silent {
+    /// The witness has ended: its ports are taken.
+    #[error("listen on ports {TCP_PORT} and {UDP_PORT} of the workstation: {why}")]
+    Ended {
         /// What it said last.
         why: String,
     },
+    /// The witness does not listen.
+    #[error("wait for the workstation's witness")]
+    Silent(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Workstation {
-    /// Starts the witness, on every address: that is what H1 and H2 ask for. It ends with this value.
+    /// Starts the witness, on every address, those included that are added later: that is what H1 and H2 ask for. It
+    /// ends with this value.
     pub(super) async fn set() -> Result<Self, WorkstationError> {
         let unwritable = |folder: &Utf8Path| {
             let folder = folder.to_string();
@@ -70,18 +76,29 @@ impl Workstation {
         fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
             .map_err(unwritable(path))?;
-        let witness = format!(
-            "exec {program} witness --identity {WORKSTATION} --tcp 0.0.0.0:{TCP_PORT} --udp 0.0.0.0:{UDP_PORT} \
-             > {path}/log"
-        );
+        let on = addresses_of_all().map(|all| format!("--tcp {all}:{TCP_PORT} --udp {all}:{UDP_PORT}"));
+        let on = on.collect::<Vec<_>>().join(" ");
+        let witness =
+            format!("exec {program} witness --identity {WORKSTATION} {on} > {path}/log 2> {path}/errors");
         let witness = Background::start(&Command::within(Duration::MAX, "sh").args(["-c", &witness]))?;
-        let workstation = Self { folder, witness };
+        let mut workstation = Self { folder, witness };
+        let (folder, witness) = (workstation.path(), &mut workstation.witness);
         let ready = wait::until("the workstation's witness".to_owned(), PATIENCE, async || {
-            let log = fs::read_to_string(workstation.path().join("log")).unwrap_or_default();
-            let ready = reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
-            Ok::<_, io::Error>(if ready { Wait::Done(()) } else { Wait::NotYet(format!("{log:?}")) })
+            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+            if reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. }))) {
+                return Ok(Wait::Done(()));
+            }
+            if witness.has_ended() {
+                let why = fs::read_to_string(folder.join("errors")).unwrap_or_default();
+                return Err(WorkstationError::Ended { why: why.trim().to_owned() });
+            }
+            Ok(Wait::NotYet(format!("{log:?}")))
         });
-        ready.await.map_err(|error| WorkstationError::Silent { why: provisioner::error::chain(&error) })?;
+        match ready.await {
+            Ok(()) => {}
+            Err(WaitError::Look { source, .. }) => return Err(source),
+            Err(late) => return Err(WorkstationError::Silent(late.into())),
+        }
         Ok(workstation)
     }
 
@@ -122,81 +139,23 @@ impl Workstation {
     }
 }
 
-/// What the workstation says of itself; what cannot be read stays unknown.
-pub(super) async fn host(provisioner: &Provisioner) -> Host {
-    let addresses = addresses().await;
-    let listeners = fs::read_to_string("/proc/net/tcp").map(|table| listeners(&table)).unwrap_or_default();
-    let mut keys: Vec<String> = addresses.iter().map(|(link, _)| link.clone()).collect();
-    keys.push("all".to_owned());
-    let setting = |link: &String| {
-        let value = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{link}/route_localnet")).ok()?;
-        Some((format!("net.ipv4.conf.{link}.route_localnet"), value.trim().to_owned()))
-    };
-    Host {
-        settings: keys.iter().filter_map(setting).collect::<BTreeMap<_, _>>(),
-        addresses,
-        witness: WORKSTATION.to_owned(),
-        listeners,
-        forwards: None,
-        networks: networks(provisioner).await,
-        disagreements: disagreements(provisioner).await,
-    }
-}
-
-/// All addresses but loopback, with their links.
-async fn addresses() -> Vec<(String, IpAddr)> {
-    let show = Command::within(Duration::from_secs(10), "ip").args(["-oneline", "address", "show"]);
-    let text = Local.run(&show).await.map(|output| output.text()).unwrap_or_default();
-    let address = |line: &str| {
-        let mut words = line.split_whitespace().skip(1);
-        let link = words.next()?.to_owned();
-        let address: IpAddr = words.nth(1)?.split('/').next()?.parse().ok()?;
-        (!address.is_loopback()).then_some((link, address))
-    };
-    text.lines().filter_map(address).collect()
-}
-
-/// The ports of all sockets that listen on 0.0.0.0, out of `/proc/net/tcp` (proc_net(5)): state 0A is LISTEN.
-fn listeners(table: &str) -> Vec<u16> {
-    let port = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (address, port) = words.get(1)?.split_once(':')?;
-        (address == "00000000" && words.get(3) == Some(&"0A")).then(|| u16::from_str_radix(port, 16).ok())?
-    };
-    let mut ports: Vec<u16> = table.lines().skip(1).filter_map(port).collect();
-    ports.retain(|port| *port != TCP_PORT); // the run's own witness
-    ports.sort_unstable();
-    ports.dedup();
-    ports
-}
-
-async fn networks(provisioner: &Provisioner) -> Option<Vec<(String, ipnet::Ipv4Net)>> {
-    let found = provisioner.host_networks().await.ok()?;
-    Some(found.into_iter().map(|network| (network.interface, network.net)).collect())
-}
-
-/// What the registry and the engine disagree about.
-async fn disagreements(provisioner: &Provisioner) -> Option<Vec<String>> {
-    let sightings = provisioner.engine().sightings().await.ok()?;
-    let instances: Vec<Instance> = provisioner.registry().instances().ok()?;
-    let known = |name: &str| instances.iter().any(|instance| instance.name == name);
-    let strays = sightings.iter().filter(|sighting| !known(&sighting.instance));
-    let mut found: Vec<String> = strays.map(|stray| format!("no instance explains {stray}")).collect();
-    let seen = |name: &str| sightings.iter().any(|sighting| sighting.instance == name);
-    let ghosts = instances.iter().filter(|instance| !seen(&instance.name));
-    found.extend(ghosts.map(|ghost| format!("nothing is there of {}", ghost.name)));
-    Some(found)
+/// What stands for every address: of IPv4, and of IPv6 where the kernel has it.
+fn addresses_of_all() -> impl Iterator<Item = &'static str> {
+    let has_ipv6 = Utf8Path::new("/proc/net/if_inet6").exists();
+    ["0.0.0.0"].into_iter().chain(has_ipv6.then_some("[::]"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn listeners_on_all_addresses_are_found_in_the_kernels_table() {
-        let table = "  sl  local_address rem_address   st tx_queue\n   0: 00000000:0016 00000000:0000 0A 0\n   \
-                     1: 0100007F:0035 00000000:0000 0A 0\n   2: 00000000:1B59 00000000:0000 0A 0\n   \
-                     3: 00000000:0050 0100007F:1F90 01 0\n";
-        assert_eq!(listeners(table), [22]);
+    #[tokio::test]
+    async fn a_second_witness_says_that_the_ports_are_taken() {
+        let first = Workstation::set().await.unwrap();
+        let taken = Workstation::set().await.unwrap_err();
+        let told = taken.to_string();
+        assert!(matches!(taken, WorkstationError::Ended { .. }), "{told}");
+        assert!(told.contains("Address already in use"), "{told}");
+        first.strike().await;
     }
 }

@@ -20,7 +20,7 @@ pub struct CredentialSet {
     pub etcd: Option<ClientCertificate>,
     /// A token of a service account.
     pub service_account: Option<Secret>,
-    /// A token to join with.
+    /// A token by which a machine says that it wants to join.
     pub bootstrap: Option<Secret>,
 }
 

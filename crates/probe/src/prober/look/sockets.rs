@@ -16,8 +16,21 @@ use super::tables::{Mount, abstract_sockets, escaped};
 
 /// File systems that hold no socket.
 const WITHOUT: [&str; 15] = [
-    "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "fusectl", "mqueue", "nsfs", "proc",
-    "pstore", "securityfs", "sysfs", "tracefs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "fusectl",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "securityfs",
+    "sysfs",
+    "tracefs",
 ];
 /// Where containerd unpacks images, whose files no program listens on.
 const LAYERS: &str = "io.containerd.snapshotter.";
@@ -107,11 +120,13 @@ mod tests {
         }
         let own = [at("a"), at("deep/down/b")];
         let others = [at("next/c"), at(layers).join("d")];
-        let listening: Vec<_> = own.iter().chain(&others).map(|path| UnixListener::bind(path).unwrap()).collect();
+        let listening: Vec<_> =
+            own.iter().chain(&others).map(|path| UnixListener::bind(path).unwrap()).collect();
         fs::write(at("file"), "").unwrap();
         let points = BTreeSet::from([at("next")]);
         let walked = |start: &Path, mut left| {
-            walk(start, &points, &mut left).map(|found| found.into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>())
+            walk(start, &points, &mut left)
+                .map(|found| found.into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>())
         };
         assert_eq!(walked(folder.path(), 100).unwrap(), BTreeSet::from(own.clone()));
         assert_eq!(walked(&own[0], 100).unwrap(), BTreeSet::from([own[0].clone()]), "mounted by itself");

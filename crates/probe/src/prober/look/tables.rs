@@ -145,7 +145,10 @@ mod tests {
         assert_eq!(mounts(&text.replace("rw,noatime", "ro,noatime")), [mount("ro")]);
         assert_eq!(mounts(&text.replace("rw,errors", "ro,errors")), [mount("ro")], "the file system is");
         assert_eq!(mount("rw").path(), "/mnt2 x");
-        assert_eq!((escaped("/mnt2 x"), unescaped(&escaped("a\\ b"))), (r"/mnt2\040x".to_owned(), "a\\ b".to_owned()));
+        assert_eq!(
+            (escaped("/mnt2 x"), unescaped(&escaped("a\\ b"))),
+            (r"/mnt2\040x".to_owned(), "a\\ b".to_owned())
+        );
         assert_eq!(unescaped(r"a\\134b\0"), r"a\\b\0");
     }
 

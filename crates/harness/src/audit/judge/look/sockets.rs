@@ -35,8 +35,7 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
     if !all(here) || !all(there) {
         return Judgement::inconclusive("a line of what was seen is no socket");
     }
-    let others: BTreeMap<_, &String> =
-        there.iter().filter_map(|line| Some((read(line)?.0, line))).collect();
+    let others: BTreeMap<_, &String> = there.iter().filter_map(|line| Some((read(line)?.0, line))).collect();
     let mut unknown = None;
     for line in here {
         let Some((key, socket)) = read(line) else { continue };

@@ -84,7 +84,9 @@ fn node(instance: &str, number: u32) -> Vec<String> {
         format!("0:{number}1 1 rw / /proc proc proc"),
         format!("0:{number}3 1 rw / /sys sysfs sysfs"),
         format!("254:0 107649{number} rw {folder} /var ext4 /dev/vda"),
-        format!("254:0 12862{number}6 rw /run/containers/storage/{instance}/hostname /etc/hostname ext4 /dev/vda"),
+        format!(
+            "254:0 12862{number}6 rw /run/containers/storage/{instance}/hostname /etc/hostname ext4 /dev/vda"
+        ),
         format!("0:32 3037{number} rw / /sys/fs/cgroup/memory cgroup cgroup"),
         format!("0:{number}7 1 rw / /sys/fs/bpf bpf bpf"),
         format!("0:4 40265325{number} rw net:[40265325{number}] /run/netns/cni-{number} nsfs nsfs"),
@@ -108,18 +110,34 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
     let folder = "/home/op/.homelab/instances/globex/nodes/globex-cp-1/var";
     for (line, expected, why) in [
         (format!("254:0 55 rw {folder}/lib /mnt ext4 /dev/vda"), Verdict::Leak, "a folder of it"),
-        (format!("254:0 55 ro {folder}/lib /mnt ext4 /dev/vda"), Verdict::Leak, "the other writes, one reads"),
+        (
+            format!("254:0 55 ro {folder}/lib /mnt ext4 /dev/vda"),
+            Verdict::Leak,
+            "the other writes, one reads",
+        ),
         ("254:0 2 rw / /host ext4 /dev/vda".to_owned(), Verdict::Leak, "the whole disk"),
-        (format!("254:0 55 rw {folder}-1 /mnt ext4 /dev/vda"), Verdict::Isolated, "only a name that begins alike"),
+        (
+            format!("254:0 55 rw {folder}-1 /mnt ext4 /dev/vda"),
+            Verdict::Isolated,
+            "only a name that begins alike",
+        ),
         ("0:119 9 rw /containerd /mnt tmpfs tmpfs".to_owned(), Verdict::Leak, "a folder of its /run"),
         ("0:111 1 rw / /mnt proc proc".to_owned(), Verdict::Leak, "its /proc"),
         ("0:111 7 rw /1 /mnt proc proc".to_owned(), Verdict::Leak, "a process of it"),
         ("0:117 1 rw / /mnt bpf bpf".to_owned(), Verdict::Leak, "what it pinned"),
-        ("0:4 4026532511 rw net:[4026532511] /run/netns/x nsfs nsfs".to_owned(), Verdict::Leak, "its network"),
+        (
+            "0:4 4026532511 rw net:[4026532511] /run/netns/x nsfs nsfs".to_owned(),
+            Verdict::Leak,
+            "its network",
+        ),
         ("0:32 303711 rw /../other /mnt cgroup cgroup".to_owned(), Verdict::Leak, "its group"),
         ("0:32 - rw / /mnt cgroup cgroup".to_owned(), Verdict::Inconclusive, "some group"),
         ("254:0 77 ro /opt/tools /opt ext4 /dev/vda".to_owned(), Verdict::Isolated, "nobody can write"),
-        ("254:0 77 rw /opt/tools /opt ext4 /dev/vda".to_owned(), Verdict::Leak, "one can write, the other reads"),
+        (
+            "254:0 77 rw /opt/tools /opt ext4 /dev/vda".to_owned(),
+            Verdict::Leak,
+            "one can write, the other reads",
+        ),
     ] {
         assert_eq!(of(&line).0, expected, "{why}: {line}");
     }

@@ -1,13 +1,10 @@
 //! What opens an instance's doors: certificates and tokens, each as whoever got hold of it would show it.
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::PostParams;
 
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::{TestCluster, TestNode};
@@ -26,7 +23,7 @@ pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
             None => None,
         },
         service_account: service_account(cluster, stage.namespace()).await,
-        bootstrap: bootstrap(cluster).await,
+        bootstrap: stage.token().cloned(),
     }
 }
 
@@ -59,48 +56,4 @@ async fn service_account(cluster: &TestCluster, namespace: &str) -> Option<Secre
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let given = accounts.create_token_request("default", &PostParams::default(), &request).await.ok()?;
     Some(Secret::new(given.status?.token))
-}
-
-/// A token to join with, as long as there is one.
-async fn bootstrap(cluster: &TestCluster) -> Option<Secret> {
-    let secrets: Api<KubeSecret> = Api::namespaced(cluster.client(), "kube-system");
-    let of_kind = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
-    let now = Timestamp::now();
-    secrets.list(&of_kind).await.ok()?.into_iter().find_map(|secret| join_token(&secret.data?, now))
-}
-
-/// The token of a secret that still lets in (Kubernetes, "Bootstrap Token Secret Format").
-fn join_token(data: &BTreeMap<String, ByteString>, now: Timestamp) -> Option<Secret> {
-    let part = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
-    let lets_in = part("usage-bootstrap-authentication").as_deref() == Some("true");
-    // Without an end it lasts; an end that cannot be read is one.
-    let lasts = part("expiration").is_none_or(|end| end.parse::<Timestamp>().is_ok_and(|end| end > now));
-    (lets_in && lasts).then(|| Some(Secret::new(format!("{}.{}", part("token-id")?, part("token-secret")?))))?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_counts_as_long_as_it_lets_in() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let of = |usage: &str, end: Option<&str>| {
-            let fields = [
-                ("token-id", Some("abcdef")),
-                ("token-secret", Some("0123456789abcdef")),
-                ("usage-bootstrap-authentication", Some(usage)),
-                ("expiration", end),
-            ];
-            let field = |(key, value): (&str, Option<&str>)| Some((key.to_owned(), ByteString(value?.into())));
-            let data: BTreeMap<_, _> = fields.into_iter().filter_map(field).collect();
-            join_token(&data, now).map(|token| token.reveal().to_owned())
-        };
-        let whole = Some("abcdef.0123456789abcdef".to_owned());
-        assert_eq!(of("true", None), whole);
-        assert_eq!(of("true", Some("2026-11-21T12:00:01Z")), whole);
-        assert_eq!(of("true", Some("2026-11-21T11:59:59Z")), None);
-        assert_eq!(of("true", Some("some day")), None);
-        assert_eq!(of("false", None), None, "as kubeadm's token for uploaded certificates");
-    }
 }

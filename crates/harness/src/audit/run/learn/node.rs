@@ -31,7 +31,8 @@ async fn link_local(node: &TestNode) -> Option<Ipv6Addr> {
 async fn machine(node: &TestNode, node_uid: Option<String>) -> Option<Machine> {
     let machine_id = node.read("/etc/machine-id").await.ok()?.trim().to_owned();
     // A machine without an SSH server has no such file; one that cannot be read is an error.
-    let keys = "for key in /etc/ssh/ssh_host_*_key.pub; do if [ -e \"$key\" ]; then cat \"$key\" || exit; fi; done";
+    let keys =
+        "for key in /etc/ssh/ssh_host_*_key.pub; do if [ -e \"$key\" ]; then cat \"$key\" || exit; fi; done";
     let keys = node.run(&quick("sh").args(["-c", keys])).await.ok()?.text();
     Some(Machine { machine_id, node_uid: node_uid?, host_keys: keys.lines().map(str::to_owned).collect() })
 }

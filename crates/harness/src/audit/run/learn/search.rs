@@ -14,7 +14,8 @@ use super::secrets::Needles;
 
 /// What an instance's folder holds of its own, and where the search has to find it: that is its control. The keys of
 /// its authorities are there as PEM, the administrator's as base64 of that.
-const OWN: [&str; 5] = ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
+const OWN: [&str; 5] =
+    ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
 const KUBECONFIG: &str = "kubeconfig";
 
 /// Fills in the searches. One that cannot be made stays unknown, and so do all when a secret is not known: nobody
@@ -37,17 +38,17 @@ pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [S
     }
 }
 
-/// All that opens anything of an instance. A join token there need not be; all else there must.
+/// All that opens anything of an instance.
 fn secrets(folder: &Utf8Path, subject: &Subject) -> Option<Vec<Secret>> {
     let own = OWN.iter().map(|file| fs::read_to_string(folder.join(file)).ok().map(Secret::new));
     let credentials = &subject.credentials;
-    let needed = [
+    let shown = [
         credentials.administrator.as_ref().map(|shown| shown.key.clone()),
         credentials.etcd.as_ref().map(|shown| shown.key.clone()),
         credentials.service_account.clone(),
+        credentials.bootstrap.clone(),
     ];
-    let all: Option<Vec<Secret>> = own.chain(needed).collect();
-    Some(all?.into_iter().chain(credentials.bootstrap.clone()).collect())
+    own.chain(shown).collect()
 }
 
 fn search(

@@ -84,8 +84,7 @@ mod tests {
     fn a_secret_is_found_as_it_is_and_in_base64_at_any_place() {
         let (acme, globex) = (Bundle::make("acme").unwrap(), Bundle::make("globex").unwrap());
         let token = "abcdef.0123456789abcdef";
-        let secrets =
-            [vec![acme.cluster.key.clone()], vec![globex.cluster.key.clone(), Secret::new(token)]];
+        let secrets = [vec![acme.cluster.key.clone()], vec![globex.cluster.key.clone(), Secret::new(token)]];
         let needles = Needles::of(&secrets).unwrap();
         let found = |text: &str| needles.found_in(text.as_bytes()).unwrap();
         let (mine, other) = (acme.cluster.key.reveal(), globex.cluster.key.reveal());
@@ -101,7 +100,7 @@ mod tests {
             assert_eq!(found(public), [] as [usize; 0], "{public}");
             assert_eq!(found(&STANDARD.encode(public)), [] as [usize; 0], "{public}");
         }
-        assert_eq!(format!("{needles:?}"), "Needles(12)");
+        assert_eq!(format!("{needles:?}"), "Needles(20)");
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! A bootstrap token of the run's own, since that of the bring-up is gone with the last join. It says who shows it and
+//! opens nothing more: no node can join by it.
+//!
+//! It is no part of the run's namespace. [`remove`] takes it away, and if nobody comes to do so, the token cleaner of
+//! the controller manager does when it ends.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client};
+use provisioner::kubeadm::Ticket;
+use serde_json::json;
+
+use crate::audit::Secret;
+
+/// Where the API server looks for tokens, and what it takes them by (Kubernetes, "Bootstrap Token Secret Format").
+const NAMESPACE: &str = "kube-system";
+const KIND: &str = "bootstrap.kubernetes.io/token";
+/// How long it is good: longer than any run, and than a self-test.
+const LIFETIME: SignedDuration = SignedDuration::from_mins(60);
+
+/// Makes the token of a run in an instance; nothing when the API server or the kernel refuses.
+pub(super) async fn make(client: Client, run: u32, instance: &str) -> Option<Secret> {
+    let drawn = Ticket::draw().ok()?;
+    let (_, half) = drawn.token().reveal().split_once('.')?;
+    let end = Timestamp::now().checked_add(LIFETIME).ok()?;
+    let id = id(run, instance);
+    let secret = json!({
+        "metadata": { "name": name(run, instance) },
+        "type": KIND,
+        "stringData": {
+            "token-id": id,
+            "token-secret": half,
+            "expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "usage-bootstrap-authentication": "true",
+        },
+    });
+    let secrets: Api<KubeSecret> = Api::namespaced(client, NAMESPACE);
+    let secret = serde_json::from_value(secret).expect("a manifest of ours is one");
+    secrets.create(&PostParams::default(), &secret).await.ok()?;
+    Some(Secret::new(format!("{id}.{half}")))
+}
+
+/// Removes it. None being there is fine.
+///
+/// # Errors
+/// What the API server says.
+pub(super) async fn remove(client: Client, run: u32, instance: &str) -> Result<(), kube::Error> {
+    let secrets: Api<KubeSecret> = Api::namespaced(client, NAMESPACE);
+    match secrets.delete(&name(run, instance), &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        removed => removed.map(drop),
+    }
+}
+
+fn name(run: u32, instance: &str) -> String {
+    format!("bootstrap-token-{}", id(run, instance))
+}
+
+/// The public half, six letters and digits. No two instances of a run have the same one, so that a token of one is
+/// unknown to the other, not only wrong.
+fn id(run: u32, instance: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (run, instance).hash(&mut hasher);
+    format!("{:06x}", hasher.finish() & 0x00ff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instance_of_a_run_has_a_token_of_its_own_whose_name_the_api_server_takes() {
+        for run in [0, 0x1a2b_3c4d, u32::MAX] {
+            let id = id(run, "acme");
+            assert_eq!(id.len(), 6, "{run}");
+            assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{id}");
+            assert_ne!(id, super::id(run, "globex"));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the workstation says of itself; what cannot be read stays unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use provisioner::Provisioner;
+use provisioner::exec::{Command, Local, Runner};
+use provisioner::registry::Instance;
+
+use crate::audit::{Host, TCP_PORT, UDP_PORT, WORKSTATION};
+
+use super::forwards;
+
+/// The workstation, as far as it can be known.
+pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> Host {
+    let addresses = addresses().await;
+    // A table that is not there is that of a protocol which the kernel has not.
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let mut keys: BTreeSet<&str> = addresses.iter().map(|(link, _)| link.as_str()).collect();
+    keys.insert("all");
+    let setting = |link: &&str| {
+        let value = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{link}/route_localnet")).ok()?;
+        Some((format!("net.ipv4.conf.{link}.route_localnet"), value.trim().to_owned()))
+    };
+    Host {
+        settings: keys.iter().filter_map(setting).collect::<BTreeMap<_, _>>(),
+        witness: WORKSTATION.to_owned(),
+        listeners: listeners(&tables.concat()),
+        forwards: forwards::all(provisioner).await,
+        networks: networks(provisioner).await,
+        disagreements: disagreements(provisioner).await,
+        addresses,
+    }
+}
+
+/// All addresses but loopback, with their links.
+async fn addresses() -> Vec<(String, IpAddr)> {
+    let show = Command::within(Duration::from_secs(10), "ip").args(["-oneline", "address", "show"]);
+    let text = Local.run(&show).await.map(|output| output.text()).unwrap_or_default();
+    let address = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let link = words.next()?.to_owned();
+        let address: IpAddr = words.nth(1)?.split('/').next()?.parse().ok()?;
+        (!address.is_loopback()).then_some((link, address))
+    };
+    text.lines().filter_map(address).collect()
+}
+
+/// The ports of all sockets that listen on every address, out of `/proc/net/tcp` and `/proc/net/tcp6` (proc_net(5)):
+/// state 0A is LISTEN. One on `[::]` usually is on `0.0.0.0` too (ipv6(7)). The run's own witness is none.
+fn listeners(tables: &str) -> Vec<u16> {
+    let port = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = words.get(1)?.split_once(':')?;
+        let everywhere = address.bytes().all(|digit| digit == b'0');
+        (everywhere && words.get(3) == Some(&"0A")).then(|| u16::from_str_radix(port, 16).ok())?
+    };
+    let ports: BTreeSet<u16> = tables.lines().filter_map(port).collect();
+    ports.into_iter().filter(|port| ![TCP_PORT, UDP_PORT].contains(port)).collect()
+}
+
+async fn networks(provisioner: &Provisioner) -> Option<Vec<(String, Ipv4Net)>> {
+    let found = provisioner.host_networks().await.ok()?;
+    Some(found.into_iter().map(|network| (network.interface, network.net)).collect())
+}
+
+/// What the registry and the engine disagree about.
+async fn disagreements(provisioner: &Provisioner) -> Option<Vec<String>> {
+    let sightings = provisioner.engine().sightings().await.ok()?;
+    let instances: Vec<Instance> = provisioner.registry().instances().ok()?;
+    let known = |name: &str| instances.iter().any(|instance| instance.name == name);
+    let strays = sightings.iter().filter(|sighting| !known(&sighting.instance));
+    let mut found: Vec<String> = strays.map(|stray| format!("no instance explains {stray}")).collect();
+    let seen = |name: &str| sightings.iter().any(|sighting| sighting.instance == name);
+    let ghosts = instances.iter().filter(|instance| !seen(&instance.name));
+    found.extend(ghosts.map(|ghost| format!("nothing is there of {}", ghost.name)));
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_on_all_addresses_are_found_in_the_kernels_tables() {
+        let table = "  sl  local_address rem_address   st tx_queue\n   0: 00000000:0016 00000000:0000 0A 0\n   \
+                     1: 0100007F:0035 00000000:0000 0A 0\n   2: 00000000:1B59 00000000:0000 0A 0\n   \
+                     3: 00000000:0050 0100007F:1F90 01 0\n";
+        let zero = "0".repeat(32);
+        let six = format!(
+            "  sl  local_address rem_address   st tx_queue\n   0: {zero}:0016 {zero}:0000 0A 0\n   \
+             1: {zero}:1F90 {zero}:0000 0A 0\n   2: 00000000000000000000000001000000:0277 {zero}:0000 0A 0\n   \
+             3: {zero}:1B5A {zero}:0000 0A 0\n"
+        );
+        assert_eq!(listeners(&format!("{table}{six}")), [22, 8080]);
+    }
+}
