@@ -7,5 +7,6 @@ mod lifecycle;
 mod names;
 mod network;
 mod operator;
+mod page;
 mod probe;
 mod resilience;

@@ -81,7 +81,7 @@ fn a_run_with_a_leak() {
     assert_json_snapshot!("leaky json", report);
 }
 
-/// N8 leaks from acme into globex, N5 has lost its controls in initech, H11 is not covered.
+/// N8 leaks from acme into globex, C2 has lost its controls in initech, H11 is not covered.
 fn large() -> Report {
     let subjects =
         [("acme", 60, 1), ("globex", 61, 0), ("initech", 62, 0)].map(|(name, third, workers)| {
@@ -98,7 +98,7 @@ fn large() -> Report {
                 sample::say(&mut observed, &cross[0], sample::answered(Some("globex/pod-witness"), "hello"));
                 sample::arrive(&mut observed, "globex/pod-witness", &cross[0]);
             }
-            (ClassId::N5, "initech", "acme") => drop(observed.answers.remove(&control[0])),
+            (ClassId::C2, "initech", "acme") => drop(observed.answers.remove(&control[0])),
             _ => {}
         }
     }
