@@ -87,7 +87,8 @@ async fn the_page_is_legible_in_both_schemes_on_a_narrow_window_and_on_paper_and
             ensure!(found["pale"].as_array().is_some_and(Vec::is_empty), "{name}: too pale: {found}");
             let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
             ensure!(browser.run(wide).await? == 0, "{name}: the page is wider than its window");
-            let fails = "document.querySelectorAll('details').forEach(it => it.open = it.dataset.verdict == 'leak')";
+            let fails =
+                "document.querySelectorAll('details').forEach(it => it.open = it.dataset.verdict == 'leak')";
             browser.run(fails).await?;
             papers.push(browser.run("return getComputedStyle(document.body).backgroundColor").await?);
             browser.picture(&folder.join(format!("{name}.png"))).await?;
@@ -115,7 +116,8 @@ async fn the_keyboard_reaches_every_evidence_and_opens_it() -> anyhow::Result<()
         let mut opened = 0;
         loop {
             browser.press(Key::Tab).await?;
-            let focused = "const it = document.activeElement; return it.tagName + ' ' + it.parentElement?.open";
+            let focused =
+                "const it = document.activeElement; return it.tagName + ' ' + it.parentElement?.open";
             match browser.run(focused).await?.as_str().context("a text")? {
                 "SUMMARY false" => {
                     browser.press(if opened % 2 == 0 { Key::Enter } else { Key::Space }).await?;

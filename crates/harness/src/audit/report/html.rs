@@ -71,7 +71,8 @@ impl Page<'_> {
 
     /// How long the run took, in seconds.
     fn took(&self) -> Option<i64> {
-        let [started, ended] = [&self.report.started, &self.report.ended].map(|time| time.parse::<Timestamp>());
+        let [started, ended] =
+            [&self.report.started, &self.report.ended].map(|time| time.parse::<Timestamp>());
         Some(ended.ok()?.duration_since(started.ok()?).as_secs())
     }
 

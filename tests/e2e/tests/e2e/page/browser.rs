@@ -53,8 +53,11 @@ impl Browser {
         outcome
     }
 
-    /// Opens a file.
+    /// Opens a file. What the browser has shown and asked for until then is forgotten: it begins with a page of its own.
     pub(super) async fn open(&self, path: &Utf8Path) -> anyhow::Result<()> {
+        self.driver.goto("about:blank").await?;
+        self.complaints().await?;
+        self.requests().await?;
         Ok(self.driver.goto(format!("file://{path}")).await?)
     }
 
