@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::App;
 use crate::commands::{
-    assets::Assets, audit::Audit, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor, down::Destroy,
-    down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl, reap::Reap,
-    status::Status, tls::Tls, up::Up,
+    assets::Assets, audit::Audit, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor,
+    down::Destroy, down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl,
+    reap::Reap, status::Status, tls::Tls, up::Up,
 };
 use crate::exit::{CliError, Exit};
 

@@ -12,6 +12,8 @@
 //!         let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
 //!         acme.run_pod(ping(acme.node("acme-cp-1").ip())).await?.assert_output_contains(" 0% packet loss");
 //!         acme.run_pod(ping(globex.node("globex-cp-1").ip())).await?.assert_output_contains("UNREACHABLE");
+//!         // The ping is class N1 without a witness; the audit asks all classes, each with control and witness.
+//!         fx.audit().await?.assert_isolated();
 //!         Ok(())
 //!     })
 //!     .await

@@ -207,7 +207,7 @@ impl NoReport {
                     .to_owned(),
             ),
             Self::Selection(PlanError::NothingToAsk) => Some(
-                "select fewer things at once; `homelab audit --help` lists the classes".to_owned(),
+                "without --class, --from and --to everything is asked; `homelab audit --help` lists the classes".to_owned(),
             ),
             Self::Unusable(refusals) => refusals.first().and_then(|(name, _)| status(name)),
             Self::Folder(_) => Some("choose another folder; nothing was put into any cluster".to_owned()),

@@ -84,8 +84,8 @@ impl Report {
         let report = Self {
             version: VERSION,
             run: format!("{:08x}", plan.run),
-            started: started.to_string(),
-            ended: ended.to_string(),
+            started: format!("{started:.0}"),
+            ended: format!("{ended:.0}"),
             outcome: Outcome::Inconclusive,
             kernel: KERNEL.to_owned(),
             pairs: Vec::new(),

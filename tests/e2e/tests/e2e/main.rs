@@ -7,6 +7,7 @@ mod lifecycle;
 mod names;
 mod network;
 mod operator;
+mod page;
 mod probe;
 mod resilience;
 mod self_test;

@@ -1,6 +1,7 @@
 //! A day of an operator with two clients, by the program itself: every layer keeps them apart, and what one client
 //! loses is nothing of the other's.
 
+mod audit;
 mod desk;
 mod service;
 

@@ -97,9 +97,11 @@ mod tests {
         let home = Home::at(place.join("lab"));
         std::fs::write(place.join("file"), "mine").expect("a file");
         std::fs::create_dir_all(place.join("taken/audit.xml")).expect("a folder");
-        let of = |path: &str| Folder::ready(&home, &place.join(path)).map(drop).map_err(|error| {
-            (error.path.strip_prefix(place).map(ToString::to_string), error.source.kind())
-        });
+        let of = |path: &str| {
+            Folder::ready(&home, &place.join(path)).map(drop).map_err(|error| {
+                (error.path.strip_prefix(place).map(ToString::to_string), error.source.kind())
+            })
+        };
         let file = (Ok("file".to_owned()), io::ErrorKind::NotADirectory);
         assert_eq!(of("file"), Err(file.clone()));
         assert_eq!(of("file/below"), Err(file));

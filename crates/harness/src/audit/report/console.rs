@@ -16,12 +16,39 @@ impl Report {
     /// Whether it is coloured is for the caller to decide.
     pub fn console(&self, colour: bool) -> String {
         let mut text = format!(
-            "isolation audit {}, {} to {}\n\n{}\n",
+            "isolation audit {}, {} to {}\n\n{}",
             self.run,
             self.started,
             self.ended,
             matrix(self, colour)
         );
+        let listed = self.listed(colour);
+        if !listed.is_empty() {
+            let _ = write!(text, "\n{listed}");
+        }
+        let counts = &self.counts;
+        let outcome = match self.outcome {
+            Outcome::Isolated => painted("ISOLATED", Verdict::Isolated, colour, 0),
+            Outcome::Leak => painted("LEAK", Verdict::Leak, colour, 0),
+            Outcome::Inconclusive => painted("INCONCLUSIVE", Verdict::Inconclusive, colour, 0),
+        };
+        let _ = writeln!(
+            text,
+            "\n{outcome}: {}, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted)\n{}",
+            tell::count(counts.total(), "cell"),
+            counts.isolated,
+            counts.leak,
+            counts.inconclusive,
+            counts.not_covered,
+            counts.accepted,
+            self.kernel
+        );
+        text
+    }
+
+    /// What fails with its evidence, then what was not covered.
+    fn listed(&self, colour: bool) -> String {
+        let mut text = String::new();
         let groups = self.groups();
         for verdict in [Verdict::Leak, Verdict::Inconclusive] {
             for group in &groups {
@@ -43,23 +70,6 @@ impl Report {
             let accepted = if accepted { "accepted" } else { "not accepted" };
             let _ = writeln!(text, "{head}  {class} {title}: {why} ({accepted})");
         }
-        let counts = &self.counts;
-        let outcome = match self.outcome {
-            Outcome::Isolated => painted("ISOLATED", Verdict::Isolated, colour, 0),
-            Outcome::Leak => painted("LEAK", Verdict::Leak, colour, 0),
-            Outcome::Inconclusive => painted("INCONCLUSIVE", Verdict::Inconclusive, colour, 0),
-        };
-        let _ = writeln!(
-            text,
-            "\n{outcome}: {}, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted)\n{}",
-            tell::count(counts.total(), "cell"),
-            counts.isolated,
-            counts.leak,
-            counts.inconclusive,
-            counts.not_covered,
-            counts.accepted,
-            self.kernel
-        );
         text
     }
 }

@@ -1,6 +1,7 @@
 //! One HTML page with nothing around it: no script, no font, no picture, no network.
 
 use askama::Template;
+use jiff::Timestamp;
 
 use super::model::{CellReport, Group, PairReport};
 use super::{Report, columns, tell};
@@ -61,6 +62,18 @@ impl Page<'_> {
             Outcome::Leak => Verdict::Leak.style(),
             Outcome::Inconclusive => Verdict::Inconclusive.style(),
         }
+    }
+
+    fn not_covered(&self) -> Vec<(&'static Class, &str, bool)> {
+        let all = self.report.not_covered().into_iter();
+        all.map(|(class, why, accepted)| (Class::of(class), why, accepted)).collect()
+    }
+
+    /// How long the run took, in seconds.
+    fn took(&self) -> Option<i64> {
+        let [started, ended] =
+            [&self.report.started, &self.report.ended].map(|time| time.parse::<Timestamp>());
+        Some(ended.ok()?.duration_since(started.ok()?).as_secs())
     }
 
     /// The worst first, each with the number of its cells.

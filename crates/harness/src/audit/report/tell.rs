@@ -118,7 +118,8 @@ pub(super) fn reasons(cell: &CellReport) -> String {
             if let Some(command) = &probe.command {
                 let _ = writeln!(text, "      $ {command}");
             }
-            let _ = writeln!(text, "      sent {}; {}", count(probe.packets as usize, "packet"), probe.answer);
+            let _ =
+                writeln!(text, "      sent {}; {}", count(probe.packets as usize, "packet"), probe.answer);
             for arrival in &probe.arrivals {
                 let _ = writeln!(text, "      arrived {arrival}");
             }

@@ -1,0 +1,45 @@
+//! An operator proves by the program that two clients are isolated, and keeps the proof.
+
+use anyhow::ensure;
+use harness::audit::{Outcome, Report};
+
+use super::desk::Desk;
+
+#[tokio::test]
+async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_they_were() -> anyhow::Result<()>
+{
+    Desk::with(async |desk| {
+        let [acme, globex] = ["acme", "globex"].map(|name| ["up", name, "--topology", "k8s-single"]);
+        futures::try_join!(desk.homelab(&acme), desk.homelab(&globex))?;
+        let out = desk.home().join("reports");
+        let selected = ["audit", "acme", "globex", "--class", "N1", "--class", "N3", "--out", out.as_str()];
+        let said = desk.homelab(&selected).await?;
+        ensure!(said.contains("\nISOLATED: "), "the table has no verdict:\n{said}");
+
+        let text = std::fs::read_to_string(out.join("audit.json"))?;
+        let report = Report::from_json(&text)?;
+        ensure!(report.json()? == text, "the JSON has more or less than a report has");
+        ensure!(report.outcome == Outcome::Isolated && report.instances == ["acme", "globex"]);
+        let pairs = report.pairs.iter().filter(|pair| pair.counts.isolated > 0).count();
+        ensure!(pairs == 2, "not both directions were asked: {:?}", report.pairs);
+        let files = [
+            ("audit.xml", report.junit()?),
+            ("audit.tap", report.tap()),
+            ("audit.md", report.markdown()),
+            ("audit.html", report.html()?),
+        ];
+        for (file, expected) in &files {
+            ensure!(std::fs::read_to_string(out.join(file))? == *expected, "{file} is of another run");
+        }
+        ensure!(out.read_dir_utf8()?.count() == 1 + files.len(), "something else is in the folder");
+
+        for name in ["acme", "globex"] {
+            let get = ["kubectl", name, "--", "get", "namespaces", "--output", "name"];
+            let namespaces = desk.homelab(&get).await?;
+            ensure!(namespaces.contains("kube-system"), "{name} does not tell: {namespaces}");
+            ensure!(!namespaces.contains("homelab-audit"), "the audit is still in {name}: {namespaces}");
+        }
+        Ok(())
+    })
+    .await
+}
