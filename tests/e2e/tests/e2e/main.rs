@@ -2,6 +2,7 @@
 
 mod audit;
 mod engine;
+mod faults;
 mod isolation;
 mod lifecycle;
 mod names;

@@ -66,6 +66,16 @@ pub enum StageError {
         #[source]
         source: Box<WaitError<kube::Error>>,
     },
+    /// A node does not take a pod: it has no room for it, for instance.
+    #[error("run pod {pod} in {instance}: {why}")]
+    Pod {
+        /// Which.
+        pod: String,
+        /// Where.
+        instance: String,
+        /// What the kubelet says.
+        why: String,
+    },
     /// It cannot be connected to.
     #[error(transparent)]
     Connect(#[from] ClusterError),
@@ -226,7 +236,10 @@ impl Stage {
         let all = names.iter().map(async |name| {
             let look = async || {
                 let pod = pods.get(name).await?;
-                if !is_running(&pod) {
+                if is_in(&pod, "Failed") {
+                    return Ok(Wait::Done(pod)); // it will never listen
+                }
+                if !is_in(&pod, "Running") {
                     return Ok(Wait::NotYet(format!("{:?}", pod.status)));
                 }
                 if name == PROBER {
@@ -241,7 +254,14 @@ impl Stage {
         });
         let instance = self.instance.clone();
         let found = futures::future::try_join_all(all).await;
-        let found = found.map_err(|source| StageError::Wait { instance, source: Box::new(source) })?;
+        let failed = |source| StageError::Wait { instance: instance.clone(), source: Box::new(source) };
+        let found = found.map_err(failed)?;
+        if let Some(refused) = found.iter().find(|pod| is_in(pod, "Failed")) {
+            let status = refused.status.clone().unwrap_or_default();
+            let why = [status.reason, status.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+            let pod = refused.metadata.name.clone().unwrap_or_default();
+            return Err(StageError::Pod { pod, instance, why });
+        }
         let witness = found.iter().find(|pod| pod.metadata.name.as_deref() == Some(WITNESS));
         let address = witness.and_then(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
         Ok(address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED))
@@ -313,11 +333,11 @@ async fn remove(namespaces: &Api<Namespace>, instance: &str, name: &str) -> Resu
 async fn seen(pods: &Api<Pod>, pod: &str, identity: &str) -> Result<Watch, String> {
     let found = pods.get(pod).await.map_err(|error| error.to_string())?;
     let log = pods.logs(pod, &LogParams::default()).await.map_err(|error| error.to_string())?;
-    Ok(Watch::of(identity, reports(&log)?, is_running(&found)))
+    Ok(Watch::of(identity, reports(&log)?, is_in(&found, "Running")))
 }
 
-fn is_running(pod: &Pod) -> bool {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+fn is_in(pod: &Pod, phase: &str) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some(phase)
 }
 
 /// What a witness has said; a last line without an end is still being said.

@@ -1,0 +1,112 @@
+//! An audit whose clusters fail under it never says *isolated*, never hangs, and leaves nothing that it can remove.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use harness::audit::{AuditError, Outcome, Progress, Report, Selection, Step, Verdict, audit};
+use harness::{MultiClusterFixture, TestCluster, TestNode};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::ListParams;
+use provisioner::exec::Command;
+use provisioner::spec::{ClusterSpec, Topology};
+use tokio::sync::mpsc::unbounded_channel;
+
+#[tokio::test]
+async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow::Result<()> {
+    fixture()
+        .run(async |fx| {
+            let globex = fx.cluster("globex");
+            let main = globex.node("globex-main");
+            audited(fx, async || Ok(())).await??.assert_isolated();
+
+            let report = audited(fx, async || on(main, "pkill -9 -f '^homelab-probe witness'").await).await??;
+            ensure!(report.outcome == Outcome::Inconclusive, "a killed witness: {}", report.console(false));
+            ensure!(towards(&report, "globex") == [Verdict::Inconclusive], "{}", report.console(false));
+            nothing_is_left(globex).await.context("after a killed witness")?;
+
+            let hung = audited(fx, async || on(main, "pkill -STOP kube-apiserver").await).await?;
+            let error = hung.err().context("an audit whose clean-up hangs has a report")?;
+            ensure!(matches!(error, AuditError::Left(_)), "{error}");
+            on(main, "pkill -CONT kube-apiserver").await?;
+            nothing_is_left(fx.cluster("acme")).await.context("after a hung API server")?;
+
+            // What the hung one kept is its own run's, which lives; the next audit has a namespace of its own.
+            let stopped = audited(fx, async || on(main, "pkill -9 kubelet; sv down kubelet").await).await?;
+            ensure!(stopped.is_err() || stopped.is_ok_and(|report| report.outcome != Outcome::Isolated));
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_instance_that_cannot_be_asked_is_an_error_before_anything_is_said() -> anyhow::Result<()> {
+    fixture()
+        .run(async |fx| {
+            let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
+            let main = globex.node("globex-main");
+            let full = "sed -i 's/^maxPods:.*//; $ a maxPods: 1' /var/lib/kubelet/config.yaml && sv restart kubelet";
+            on(main, full).await?;
+            let refused = audited(fx, async || Ok(())).await?.err().context("no room, and yet a report")?;
+            let chain = provisioner::error::chain(&refused);
+            ensure!(chain.contains("OutOfpods") || chain.contains("globex"), "{chain}");
+            nothing_is_left(acme).await.context("after a full node")?;
+
+            fx.provisioner().destroy(&globex.inner().instance.name).await?;
+            let gone = audited(fx, async || Ok(())).await?.err().context("no cluster, and yet a report")?;
+            ensure!(provisioner::error::chain(&gone).contains("globex"), "{gone}");
+            nothing_is_left(acme).await.context("after a cluster that is gone")
+        })
+        .await
+}
+
+fn fixture() -> harness::FixtureBuilder {
+    let client = |name| ClusterSpec::new(name).topology(Topology::Single);
+    MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex"))
+}
+
+/// Audits a few classes, and does something as soon as everybody begins to ask.
+async fn audited(
+    fx: &MultiClusterFixture,
+    fault: impl AsyncFn() -> anyhow::Result<()>,
+) -> anyhow::Result<Result<Report, AuditError>> {
+    let (to, mut steps) = unbounded_channel();
+    let classes = ["N1", "N3", "N5"].map(str::to_owned).to_vec();
+    let selection = Selection { classes, ..Selection::default() };
+    let audited = async move {
+        let progress = Progress::to(to);
+        audit(fx.provisioner(), fx.clusters(), &selection, &progress).await
+    };
+    let watched = async {
+        while let Some(step) = steps.recv().await {
+            if matches!(step, Step::Ask { .. }) {
+                fault().await?;
+            }
+        }
+        Ok(())
+    };
+    let (report, injected) = tokio::join!(audited, watched);
+    injected.map(|()| report)
+}
+
+async fn on(node: &TestNode, script: &str) -> anyhow::Result<()> {
+    node.run(&Command::within(Duration::from_secs(20), "sh").args(["-c", script])).await?;
+    Ok(())
+}
+
+/// The verdicts of all cells towards an instance, each once.
+fn towards(report: &Report, target: &str) -> Vec<Verdict> {
+    let cells = report.cells.iter().filter(|cell| cell.target == target);
+    let mut verdicts: Vec<Verdict> = cells.map(|cell| cell.verdict).collect();
+    verdicts.sort();
+    verdicts.dedup();
+    verdicts
+}
+
+async fn nothing_is_left(cluster: &TestCluster) -> anyhow::Result<()> {
+    let all = Api::<Namespace>::all(cluster.client()).list(&ListParams::default()).await?;
+    let names = all.into_iter().filter_map(|namespace| namespace.metadata.name);
+    let left: Vec<String> = names.filter(|name| name.starts_with("homelab-audit")).collect();
+    ensure!(left.is_empty(), "left in {}: {left:?}", cluster.name());
+    Ok(())
+}
