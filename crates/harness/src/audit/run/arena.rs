@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use probe::{Batch, Said, VERSION};
 use provisioner::Provisioner;
 
-use crate::audit::{Host, Observed, Phase, Plan, Selection, Stand, Subject, Viewpoint, WORKSTATION};
+use crate::audit::{Host, Observed, Phase, Plan, Selection, Stand, Subject, Viewpoint};
 use crate::cluster::TestCluster;
 use crate::undo::Undos;
 use crate::wait::{self, Wait};
@@ -23,6 +23,8 @@ use super::{AuditError, Stage, StageError, learn, routes};
 const SETTLE: Duration = Duration::from_secs(5);
 /// When a batch of last probes must be over, in milliseconds.
 const BARRIER_DEADLINE_MS: u64 = 2_000;
+/// How long a last probe waits: the guard answers none that goes to the workstation.
+const BARRIER_PATIENCE_MS: u64 = 400;
 
 /// Witnesses and probers in all clusters, and on the workstation.
 #[derive(Debug)]
@@ -57,7 +59,8 @@ impl<'a> Arena<'a> {
             }
         });
         let set = async {
-            let workstation = Workstation::set().await?;
+            let links: Vec<_> = clusters.iter().filter_map(learn::link_witness).collect();
+            let workstation = Workstation::set(&links).await?;
             let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
             Ok::<_, AuditError>((workstation, stages))
         };
@@ -177,7 +180,7 @@ impl<'a> Arena<'a> {
             batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {
-            let (deadline_ms, patience_ms) = (BARRIER_DEADLINE_MS, BARRIER_DEADLINE_MS / 2);
+            let (deadline_ms, patience_ms) = (BARRIER_DEADLINE_MS, BARRIER_PATIENCE_MS);
             let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 1_000, probes };
             (viewpoint, self.ask_one(viewpoint, &batch).await)
         });
@@ -192,8 +195,8 @@ impl<'a> Arena<'a> {
     async fn hear(&mut self, plan: &Plan, observed: &mut Observed) {
         let mut watches = BTreeMap::new();
         let heard = wait::until("the witnesses' last words".to_owned(), SETTLE, async || {
-            watches = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten().collect();
-            watches.insert(WORKSTATION.to_owned(), self.workstation.watch());
+            let heard = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten();
+            watches = heard.chain(self.workstation.watches()).collect();
             let missing = plan.barriers.iter().find(|barrier| {
                 let watch = watches.get(&barrier.witness);
                 watch.is_none_or(|watch| watch.unreadable.is_none() && !watch.has_seen(&barrier.probe.nonce))

@@ -7,6 +7,7 @@
 mod manifest;
 mod token;
 mod stage;
+mod token;
 mod ask;
 mod learn;
 mod workstation;

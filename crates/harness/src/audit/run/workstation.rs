@@ -28,11 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a prober may take beyond its own deadline.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A prober and a witness on the workstation.
+/// A prober and witnesses on the workstation.
 #[derive(Debug)]
 pub(super) struct Workstation {
     folder: tempfile::TempDir,
-    witness: Background,
+    witnesses: Vec<Witness>,
+}
+
+/// A witness, and the files that it writes.
+#[derive(Debug)]
+struct Witness {
+    identity: String,
+    log: Utf8PathBuf,
+    errors: Utf8PathBuf,
+    process: Background,
 }
 
 /// Why the workstation has no part in a run.
@@ -62,37 +71,44 @@ pub enum WorkstationError {
 }
 
 impl Workstation {
-    /// Starts the witness, on every address, those included that are added later: that is what H1 and H2 ask for. It
-    /// ends with this value.
-    pub(super) async fn set() -> Result<Self, WorkstationError> {
+    /// Starts the witness on every address, those included that are added later, which is what H1 and H2 ask for, and
+    /// one on each of these links, by their identities. They end with this value.
+    pub(super) async fn set(links: &[(String, String)]) -> Result<Self, WorkstationError> {
         let unwritable = |folder: &Utf8Path| {
             let folder = folder.to_string();
             move |source| WorkstationError::Folder { folder, source }
         };
         let folder = tempfile::Builder::new().prefix("homelab-audit-").tempdir();
         let folder = folder.map_err(unwritable(Utf8Path::new("a temporary folder")))?;
-        let path = Utf8Path::from_path(folder.path()).unwrap_or(Utf8Path::new("/"));
+        let mut workstation = Self { folder, witnesses: Vec::new() };
+        let path = workstation.path();
         let program = path.join("homelab-probe");
         fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
-            .map_err(unwritable(path))?;
-        let on = addresses_of_all().map(|all| format!("--tcp {all}:{TCP_PORT} --udp {all}:{UDP_PORT}"));
-        let on = on.collect::<Vec<_>>().join(" ");
-        let witness =
-            format!("exec {program} witness --identity {WORKSTATION} {on} > {path}/log 2> {path}/errors");
-        let witness = Background::start(&Command::within(Duration::MAX, "sh").args(["-c", &witness]))?;
-        let mut workstation = Self { folder, witness };
-        let (folder, witness) = (workstation.path(), &mut workstation.witness);
-        let ready = wait::until("the workstation's witness".to_owned(), PATIENCE, async || {
-            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-            if reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. }))) {
-                return Ok(Wait::Done(()));
+            .map_err(unwritable(&path))?;
+        let on_links = links.iter().map(|(identity, link)| (identity.as_str(), format!("--capture={link}")));
+        for (identity, where_to) in [(WORKSTATION, everywhere())].into_iter().chain(on_links) {
+            let log = path.join(format!("log-{}", workstation.witnesses.len()));
+            let errors = log.with_extension("errors");
+            let witness = format!("exec {program} witness --identity {identity} {where_to} > {log} 2> {errors}");
+            let command = Command::within(Duration::MAX, "sh").args(["-c", &witness]);
+            let (identity, process) = (identity.to_owned(), Background::start(&command)?);
+            workstation.witnesses.push(Witness { identity, log, errors, process });
+        }
+        let witnesses = &mut workstation.witnesses;
+        let ready = wait::until("the workstation's witnesses".to_owned(), PATIENCE, async || {
+            for witness in witnesses.iter_mut() {
+                let log = fs::read_to_string(&witness.log).unwrap_or_default();
+                if reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. }))) {
+                    continue;
+                }
+                if witness.process.has_ended() {
+                    let why = fs::read_to_string(&witness.errors).unwrap_or_default();
+                    return Err(WorkstationError::Ended { why: why.trim().to_owned() });
+                }
+                return Ok(Wait::NotYet(format!("{} has said {log:?}", witness.identity)));
             }
-            if witness.has_ended() {
-                let why = fs::read_to_string(folder.join("errors")).unwrap_or_default();
-                return Err(WorkstationError::Ended { why: why.trim().to_owned() });
-            }
-            Ok(Wait::NotYet(format!("{log:?}")))
+            Ok(Wait::Done(()))
         });
         match ready.await {
             Ok(()) => {}
@@ -119,19 +135,23 @@ impl Workstation {
         ask::PROBER.join(" ")
     }
 
-    /// What the witness has seen so far.
-    pub(super) fn watch(&mut self) -> Watch {
-        let alive = !self.witness.has_ended();
-        let log = fs::read_to_string(self.path().join("log")).map_err(|error| error.to_string());
-        match log.and_then(|log| reports(&log)) {
-            Ok(reports) => Watch::of(WORKSTATION, reports, alive),
-            Err(why) => Watch { unreadable: Some(why), ..Watch::default() },
-        }
+    /// What the witnesses have seen so far, by their identity.
+    pub(super) fn watches(&mut self) -> Vec<(String, Watch)> {
+        let watch = |witness: &mut Witness| {
+            let alive = !witness.process.has_ended();
+            let log = fs::read_to_string(&witness.log).map_err(|error| error.to_string());
+            let watch = match log.and_then(|log| reports(&log)) {
+                Ok(reports) => Watch::of(&witness.identity, reports, alive),
+                Err(why) => Watch { unreadable: Some(why), ..Watch::default() },
+            };
+            (witness.identity.clone(), watch)
+        };
+        self.witnesses.iter_mut().map(watch).collect()
     }
 
-    /// Ends the witness and removes the folder.
+    /// Ends the witnesses and removes the folder.
     pub(super) async fn strike(self) {
-        self.witness.stop().await;
+        futures::future::join_all(self.witnesses.into_iter().map(|witness| witness.process.stop())).await;
     }
 
     fn path(&self) -> Utf8PathBuf {
@@ -139,23 +159,10 @@ impl Workstation {
     }
 }
 
-/// What stands for every address: of IPv4, and of IPv6 where the kernel has it.
-fn addresses_of_all() -> impl Iterator<Item = &'static str> {
-    let has_ipv6 = Utf8Path::new("/proc/net/if_inet6").exists();
-    ["0.0.0.0"].into_iter().chain(has_ipv6.then_some("[::]"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_second_witness_says_that_the_ports_are_taken() {
-        let first = Workstation::set().await.unwrap();
-        let taken = Workstation::set().await.unwrap_err();
-        let told = taken.to_string();
-        assert!(matches!(taken, WorkstationError::Ended { .. }), "{told}");
-        assert!(told.contains("Address already in use"), "{told}");
-        first.strike().await;
-    }
+/// Where a witness on all addresses listens. A kernel without IPv6 has no such table, and no such address.
+fn everywhere() -> String {
+    let has_ipv6 = fs::read_to_string("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty());
+    let wildcards = ["0.0.0.0"].into_iter().chain(has_ipv6.then_some("[::]"));
+    let words = wildcards.map(|address| format!("--tcp {address}:{TCP_PORT} --udp {address}:{UDP_PORT}"));
+    words.collect::<Vec<_>>().join(" ")
 }

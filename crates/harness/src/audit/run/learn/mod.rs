@@ -52,6 +52,7 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
         subnet: plan.subnet,
         gateway: plan.gateway,
         link: plan.id.link(),
+        link_witness: link_witness(cluster).map(|(witness, _)| witness),
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
         nodes,
@@ -70,6 +71,12 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
         store,
         search: None,
     }
+}
+
+/// The witness on the host's end of an instance's link, and the link; nothing where nodes can hear each other.
+pub(super) fn link_witness(cluster: &TestCluster) -> Option<(String, String)> {
+    let alone = cluster.nodes().len() == 1;
+    alone.then(|| (format!("{}/link", cluster.name()), cluster.inner().plan.id.link()))
 }
 
 /// The chain of an identity, link by link, as recorded and as found now.
