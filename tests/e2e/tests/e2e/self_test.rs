@@ -1,8 +1,14 @@
-//! The audit finds every leak that is opened for it.
+//! The audit finds every leak that is opened for it, and the documentation says so.
 
+use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
 use harness::audit::{Progress, Selection, self_test};
 use provisioner::spec::{ClusterSpec, Topology};
+
+/// The page that shows the table, and between which lines.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/audit.md");
+const BEGIN: &str = "<!-- self-test -->\n";
+const END: &str = "<!-- /self-test -->";
 
 #[tokio::test]
 async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow::Result<()> {
@@ -16,9 +22,20 @@ async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow:
             let selection = Selection { classes, ..Selection::default() };
             let score = self_test(fx.provisioner(), fx.clusters(), &selection, &Progress::default()).await?;
             println!("{score:#?}");
-            println!("{}", score.markdown());
             score.assert_perfect();
-            Ok(())
+            documented(&score.markdown())
         })
         .await
+}
+
+/// Demands that the page has this table; `HOMELAB_WRITE_DOCS=1` writes it there.
+fn documented(table: &str) -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(PAGE).context("read docs/audit.md")?;
+    let (before, rest) = page.split_once(BEGIN).context("docs/audit.md has no place for the table")?;
+    let (shown, after) = rest.split_once(END).context("the place of the table has no end")?;
+    if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
+        return Ok(std::fs::write(PAGE, format!("{before}{BEGIN}{table}{END}{after}"))?);
+    }
+    ensure!(shown == table, "docs/audit.md does not show what was found (HOMELAB_WRITE_DOCS=1 writes it):\n{table}");
+    Ok(())
 }

@@ -23,6 +23,9 @@ use crate::cluster::TestCluster;
 
 use super::Stage;
 
+/// How long one kind of knowledge may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Everything that the audit knows of instances, each on its stage.
 pub(super) async fn subjects(home: &Home, clusters: &[TestCluster], stages: &[Stage]) -> Vec<Subject> {
     let known = clusters.iter().zip(stages).map(|(cluster, stage)| subject(home, cluster, stage));
@@ -33,7 +36,8 @@ pub(super) async fn subjects(home: &Home, clusters: &[TestCluster], stages: &[St
 
 async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
     let plan = &cluster.inner().plan;
-    let listed = Api::<Node>::all(cluster.client()).list(&ListParams::default()).await;
+    let machines: Api<Node> = Api::all(cluster.client());
+    let listed = within(async { machines.list(&ListParams::default()).await.ok() }).await;
     let listed = listed.map(|nodes| nodes.items).unwrap_or_default();
     let nodes = plan.nodes.iter().zip(cluster.nodes()).map(|(planned, node)| {
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
@@ -41,10 +45,10 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
     });
     let (nodes, credentials, authorities, identity, store) = futures::join!(
         join_all(nodes),
-        credentials::of(cluster, stage),
-        authorities::of(home, cluster),
-        identity(cluster),
-        store::of(cluster.nodes()),
+        within(async { Some(credentials::of(cluster, stage).await) }),
+        within(authorities::of(home, cluster)),
+        within(async { identity(cluster).await.ok() }),
+        within(store::of(cluster.nodes())),
     );
     Subject {
         name: cluster.name().to_owned(),
@@ -65,9 +69,9 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
         },
         api: plan.api_address,
         api_name: plan.api_name.clone(),
-        credentials,
+        credentials: credentials.unwrap_or_default(),
         authorities,
-        identity: identity.ok(),
+        identity,
         store,
         search: None,
     }
@@ -86,6 +90,11 @@ async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
     links.extend(identity::link_of(instance, cluster.client()).await?);
     let link = |identity::Link { what, recorded, found }| Link { what: what.to_owned(), recorded, found };
     Ok(links.into_iter().map(link).collect())
+}
+
+/// What is learnt in time. An API server that hangs leaves it unknown.
+async fn within<T>(learnt: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::time::timeout(PATIENCE, learnt).await.ok().flatten()
 }
 
 fn quick(program: &str) -> Command {
