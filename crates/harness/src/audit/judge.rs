@@ -14,7 +14,7 @@ mod structure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use probe::{Answer, Nonce, Probe};
+use probe::{Answer, Ask, Nonce, Probe};
 
 use super::cells::{Cell, CellWay, Plan};
 use super::observed::Observed;
@@ -122,8 +122,9 @@ impl<'a> Run<'a> {
         Sent {
             nonce: nonce.clone(),
             ask: planned.map(|(_, probe)| probe.ask.clone()),
-            beside: from.as_ref().and_then(|viewpoint| self.beside(viewpoint)),
+            beside: from.as_ref().map(|viewpoint| self.beside(viewpoint)).unwrap_or_default(),
             command: from.as_ref().and_then(|viewpoint| self.observed.commands.get(viewpoint)).cloned(),
+            due: planned.and_then(|(_, probe)| self.due(&probe.ask)),
             from,
             answer: self.observed.answers.get(nonce).cloned(),
             broken: broken.cloned(),
@@ -131,12 +132,35 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The witness of the node that asks.
-    fn beside(&self, viewpoint: &Viewpoint) -> Option<String> {
-        let Viewpoint::Node { instance, node, .. } = viewpoint else { return None };
-        let subject = self.plan.subject(instance)?;
-        let here = subject.nodes.iter().find(|here| here.name == *node)?;
-        Some(here.witness.clone())
+    /// The witnesses on the node that asks, or on which the asking pod runs.
+    pub(super) fn beside(&self, viewpoint: &Viewpoint) -> Vec<String> {
+        let subject = viewpoint.instance().and_then(|instance| self.plan.subject(instance));
+        let node = match (viewpoint, subject) {
+            (Viewpoint::Node { node, .. }, _) => node,
+            (Viewpoint::Pod { .. }, Some(subject)) => &subject.pod.node,
+            _ => return Vec::new(),
+        };
+        let nodes = subject.iter().flat_map(|subject| &subject.nodes).filter(|here| here.name == *node);
+        let pod = subject.map(|subject| &subject.pod).filter(|pod| pod.node == *node);
+        nodes.map(|here| here.witness.clone()).chain(pod.map(|pod| pod.witness.clone())).collect()
+    }
+
+    /// The witness that lives where a question goes: a node's, or that of the pod behind a service and its ports.
+    pub(super) fn due(&self, ask: &Ask) -> Option<String> {
+        let to = evidence::address(ask)?;
+        self.plan.subjects.iter().find_map(|subject| {
+            let (pod, published) = (&subject.pod, evidence::port(ask) == Some(subject.pod.node_port));
+            let node = subject.nodes.iter().find(|node| {
+                to == IpAddr::from(node.address) || node.link_local.is_some_and(|own| to == IpAddr::from(own))
+            });
+            match node {
+                Some(node) if !published => Some(node.witness.clone()),
+                Some(_) => Some(pod.witness.clone()),
+                None => {
+                    [pod.address, pod.service].map(IpAddr::from).contains(&to).then(|| pod.witness.clone())
+                }
+            }
+        })
     }
 
     fn party(&self, name: &str) -> Party {

@@ -46,6 +46,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         engine: EngineKind::Container,
         subnet: net(format!("192.168.{third}.0/24")),
         link: format!("hl-{name}"),
+        link_witness: (workers == 0).then(|| format!("{name}/link")),
         gateway: address(1),
         pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
         service_cidr: net(format!("10.{}.0.0/16", 36 + u16::from(third))),
@@ -127,6 +128,8 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
             say(&mut observed, &probe.nonce, outcome);
         }
     }
+    let nothing = Observed::default();
+    let run = super::judge::Run::new(plan, &nothing);
     for cell in &plan.cells {
         let CellWay::Probes { proof, cross, control, own } = &cell.way else { continue };
         let refusal = match proof {
@@ -144,7 +147,16 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
         let target = cell.target.name().to_owned();
         let owns = own.iter().flatten().map(|nonce| (nonce, &target));
         for (nonce, of) in controls.chain(owns).collect::<Vec<_>>() {
-            let witness = plan.subject(of).map_or(&plan.host.witness, |of| &of.pod.witness).clone();
+            let (viewpoint, probe) = asks[nonce];
+            let witness = run.due(&probe.ask);
+            let beside = run.beside(viewpoint);
+            let anyone = || {
+                let of =
+                    plan.subject(of).map(|of| of.witnesses().collect()).unwrap_or(vec![&*plan.host.witness]);
+                let far = of.iter().rev().find(|witness| !beside.iter().any(|beside| beside == **witness));
+                (*far.unwrap_or(&of[0])).to_owned()
+            };
+            let witness = witness.unwrap_or_else(anyone);
             let outcome = match (proof, &asks[nonce].1.ask) {
                 (Proof::Address, _) => answered(None, "10.96.0.5"),
                 (Proof::Login | Proof::Handshake, _) | (_, Ask::Https { .. }) => answered(None, "HTTP 200"),

@@ -33,6 +33,9 @@ pub struct Subject {
     pub subnet: Ipv4Net,
     /// The host's link into it, `hl-…`: its only other inhabitant where there is one node.
     pub link: String,
+    /// The identity of the witness on the host's end of its link, which sees the frames that come from its nodes before
+    /// the guard does. Only where one node is alone: there is nobody else on the link who could be its control.
+    pub link_witness: Option<String>,
     /// The host's own address in it.
     pub gateway: Ipv4Addr,
     /// Where its pods get their addresses.
@@ -120,6 +123,6 @@ impl Subject {
     /// The identities of all its witnesses.
     pub fn witnesses(&self) -> impl Iterator<Item = &str> {
         let nodes = self.nodes.iter().map(|node| node.witness.as_str());
-        nodes.chain([self.pod.witness.as_str()])
+        nodes.chain([self.pod.witness.as_str()]).chain(self.link_witness.as_deref())
     }
 }

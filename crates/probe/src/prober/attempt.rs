@@ -82,6 +82,8 @@ impl Attempt {
     /// Waits until it is time to send again.
     pub(super) async fn pause(&self) {
         sleep(self.patience / 4).await;
+        // A prober that had to wait for a core, or for its turn, has not been patient yet.
+        self.state().until = None;
         self.turn().await;
     }
 

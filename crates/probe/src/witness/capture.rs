@@ -19,6 +19,10 @@ use crate::packet::seen;
 const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
 /// PACKET_OUTGOING, linux/if_packet.h: a frame of our own on its way out.
 const OUTGOING: u8 = 4;
+/// The number of loopback in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
+const LOOPBACK: u32 = 1;
+/// The length of [`nudge`]'s frame, the only one of loopback that is kept: Ethernet, IPv4 and UDP headers.
+const NUDGE: u32 = 14 + 20 + 8;
 /// Room for frames that wait for us.
 const WAITING: usize = 16 << 20;
 /// The largest frame that is read whole; receive offload makes them of 64 KiB.
@@ -42,19 +46,27 @@ pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
 }
 
 /// What the kernel keeps back, so that nobody has to be woken for it (classic BPF, linux/filter.h): frames on their way
-/// out, of which a sweep makes ten thousands, and those of other links.
+/// out, of which a sweep makes ten thousands, those of other links, and what a system says to itself: nothing gets
+/// there from elsewhere, and on a node it is what API server and etcd tell each other, and the batch of a prober.
 fn filter(link: Option<u32>) -> Vec<SockFilter> {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const LENGTH: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
     const PACKET_TYPE: u32 = 0xffff_f004; // SKF_AD_OFF + SKF_AD_PKTTYPE
     const LINK: u32 = 0xffff_f008; // SKF_AD_OFF + SKF_AD_IFINDEX
     let end = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
     let (load, equal) =
         (|what| SockFilter::new(LOAD, 0, 0, what), |yes, no, to| SockFilter::new(EQUAL, yes, no, to));
     let outgoing = [load(PACKET_TYPE), equal(0, 1, OUTGOING.into()), end(0)];
-    let elsewhere = link.map(|link| [load(LINK), equal(1, 0, link), end(0)]);
-    outgoing.into_iter().chain(elsewhere.into_iter().flatten()).chain([end(u32::MAX)]).collect()
+    let elsewhere = match link {
+        Some(link) => vec![load(LINK), equal(1, 0, link), end(0)],
+        None => {
+            let length = SockFilter::new(LENGTH, 0, 0, 0);
+            vec![load(LINK), equal(0, 3, LOOPBACK), length, equal(1, 0, NUDGE), end(0)]
+        }
+    };
+    outgoing.into_iter().chain(elsewhere).chain([end(u32::MAX)]).collect()
 }
 
 /// Looks at frames for ever, on a thread of its own; ends with the process.
@@ -109,11 +121,10 @@ fn next(socket: &Socket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Fr
 }
 
 fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter) {
-    // Loopback shows each packet twice, and what we send ourselves has not arrived anywhere. Frames may have come before
-    // the filter did.
+    // What we send ourselves has not arrived anywhere. Frames may have come before the filter did.
     let Some(from) = frame.from.filter(|from| from.pkttype() != OUTGOING) else { return };
     let index = u32::try_from(from.ifindex()).unwrap_or(0);
-    if link.is_some_and(|link| link != index) {
+    if index == LOOPBACK || link.is_some_and(|link| link != index) {
         return;
     }
     let nonces = Nonce::find_all(bytes);

@@ -110,9 +110,18 @@ const BY_TRAFFIC: [&str; 27] = [
 
 #[tokio::test]
 async fn two_clients_are_isolated_by_traffic_in_both_directions() -> anyhow::Result<()> {
+    are_isolated(Topology::Multi).await
+}
+
+#[tokio::test]
+async fn two_clients_with_one_node_each_are_isolated_by_traffic_too() -> anyhow::Result<()> {
+    are_isolated(Topology::Single).await
+}
+
+async fn are_isolated(topology: Topology) -> anyhow::Result<()> {
     MultiClusterFixture::builder()
-        .cluster(ClusterSpec::new("acme").topology(Topology::Multi))
-        .cluster(ClusterSpec::new("globex").topology(Topology::Multi))
+        .cluster(ClusterSpec::new("acme").topology(topology))
+        .cluster(ClusterSpec::new("globex").topology(topology))
         .run(async |fx| {
             let classes = BY_TRAFFIC.map(str::to_owned).to_vec();
             let report = fx.audit_only(&Selection { classes, ..Selection::default() }).await?;

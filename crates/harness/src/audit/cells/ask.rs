@@ -45,13 +45,16 @@ impl<'a> Asks<'a> {
         let control = self.ask(class, viewpoint, source, Some(source))?;
         let own = match (class.towards, other) {
             (Towards::Instances, Some(other)) => {
-                // The last of its kind: a worker, where there is one, asks a control plane over the wire. On a link
-                // with one node the workstation is the only other one that can ask.
-                let alone = viewpoint.stand() == Stand::Node && other.nodes.len() == 1;
-                let stand = if alone { Stand::Workstation } else { viewpoint.stand() };
-                let inside = places(stand, other).pop();
+                // The last of its kind: a worker, where there is one, asks a control plane over the wire.
+                let inside = places(viewpoint.stand(), other).pop();
                 let inside = inside.ok_or_else(|| Lack(format!("'{}' has no node", other.name)))?;
-                Some(self.ask(class, &inside, other, Some(other))?)
+                let mut own = self.ask(class, &inside, other, Some(other))?;
+                if viewpoint.stand() == Stand::Node && other.nodes.len() == 1 {
+                    // A node that is alone is asked by the workstation, in so far as that can: what the node asks
+                    // itself arrives at the witness on the host's end of its link, not in the node.
+                    own.extend(self.ask(class, &Viewpoint::Workstation, other, Some(other))?);
+                }
+                Some(own)
             }
             (Towards::Nobody, _) => None,
             _ => Some(self.ask(class, &Viewpoint::Workstation, source, None)?),
@@ -123,6 +126,14 @@ impl<'a> Asks<'a> {
                 let node = other.map_or(here, |node| node.name.as_str()).to_owned();
                 let from = Viewpoint::Node { instance: subject.name.clone(), node, routed: false };
                 barriers.push((witness.clone(), from, address.into()));
+            }
+        }
+        for subject in self.subjects {
+            // The gateway answers nobody; its end of the link hears it all the same.
+            if let (Some(witness), Some(node)) = (&subject.link_witness, subject.nodes.first()) {
+                let (instance, node) = (subject.name.clone(), node.name.clone());
+                let from = Viewpoint::Node { instance, node, routed: false };
+                barriers.push((witness.clone(), from, subject.gateway.into()));
             }
         }
         let own = self.host.addresses.iter().map(|(_, address)| *address).find(std::net::IpAddr::is_ipv4);

@@ -1,6 +1,7 @@
 //! L: what is on the same wire reaches each other without any route.
 //!
-//! Asked by root on the host network of each node, on the links as they are.
+//! Asked by root on the host network of each node, on the links as they are. Of a node that is alone on its link the
+//! host's end is the control: what leaves the node arrives there, before the guard refuses it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,7 +10,7 @@ use probe::{Ask, Sight};
 use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
-use super::questions::{lack, witnessed};
+use super::questions::witnessed;
 use super::{Class, ClassId, Coverage, Injection, Lack, Proof, Question, Scene, Towards, Way};
 
 const NODE: &[Stand] = &[Stand::Node];
@@ -101,25 +102,28 @@ fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(arps(scene).into_iter().map(question).collect())
 }
 
-/// Groups have a control only where a second node is on the link: the workstation, which is the only other one, drops
-/// all that comes in.
-fn company(scene: &Scene<'_>) -> Result<(), Lack> {
-    match scene.is_control() && scene.nodes().next().is_none() {
-        true => Err(lack(scene.instance(), "second node, so nobody on its link can be the control")),
-        false => Ok(()),
-    }
+/// Whether the asking system speaks IPv6 on the link: the host's end of it may have no address.
+fn speaks_ipv6(scene: &Scene<'_>) -> bool {
+    let mut on_link = scene.host.addresses.iter().filter(|(link, _)| *link == scene.instance().link);
+    scene.viewpoint.stand() != Stand::Workstation || on_link.any(|(_, address)| address.is_ipv6())
 }
 
+/// The asked nodes. Where there is no other, nobody: the witness on the host's end hears that somebody was asked.
 fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    company(scene)?;
-    let known = scene.nodes().filter_map(|node| node.link_local);
+    const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    if !speaks_ipv6(scene) {
+        return Ok(Vec::new());
+    }
+    let mut known: Vec<Ipv6Addr> = scene.nodes().filter_map(|node| node.link_local).collect();
+    if scene.nodes().next().is_none() {
+        known.push(NOBODY);
+    }
     let solicit = |target| witnessed("neighbour", Ask::Neighbour { target, link: link(scene) });
     let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1); // RFC 4291, section 2.7.1
-    Ok(known.map(solicit).chain([group(scene, "all nodes", everybody, UDP_PORT)]).collect())
+    Ok(known.into_iter().map(solicit).chain([group(scene, "all nodes", everybody, UDP_PORT)]).collect())
 }
 
 fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    company(scene)?;
     Ok(vec![
         group(scene, "multicast", Ipv4Addr::new(224, 0, 0, 1), UDP_PORT), // RFC 1112: all systems
         group(scene, "mdns", Ipv4Addr::new(224, 0, 0, 251), 5353),        // RFC 6762
@@ -130,13 +134,13 @@ fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 
 /// Datagrams where DHCP servers listen (RFC 2131, RFC 8415), and the advertisement of a router.
 fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    company(scene)?;
     let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-    Ok(vec![
-        group(scene, "dhcp", Ipv4Addr::BROADCAST, 67),
-        group(scene, "dhcpv6", servers, 547),
-        witnessed("router advertisement", Ask::Advertise { link: link(scene) }),
-    ])
+    let mut questions = vec![group(scene, "dhcp", Ipv4Addr::BROADCAST, 67)];
+    if speaks_ipv6(scene) {
+        questions.push(group(scene, "dhcpv6", servers, 547));
+        questions.push(witnessed("router advertisement", Ask::Advertise { link: link(scene) }));
+    }
+    Ok(questions)
 }
 
 fn group(scene: &Scene<'_>, protocol: &'static str, to: impl Into<IpAddr>, port: u16) -> Question {

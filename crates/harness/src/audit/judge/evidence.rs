@@ -1,6 +1,6 @@
 //! What a verdict rests on: every probe with its answer and its arrivals, and the state of every witness.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use probe::{Answer, Arrival, Ask, Nonce};
 
@@ -52,8 +52,11 @@ pub struct Sent {
     pub answer: Option<Answer>,
     /// Why its prober did not come to its end.
     pub broken: Option<String>,
-    /// The witness next to its prober: what it sees may never have left the node, and proves no arrival.
-    pub beside: Option<String>,
+    /// The witnesses next to its prober: what they see may never have left the node, and proves no arrival.
+    pub beside: Vec<String>,
+    /// The witness that lives at the address that was asked: others see the packet pass, at the most. Nothing where
+    /// everybody on a link is asked.
+    pub due: Option<String>,
     /// Where it arrived: whose witness, which witness, what it saw.
     pub arrivals: Vec<(String, String, Arrival)>,
 }
@@ -68,29 +71,48 @@ pub struct WitnessState {
 }
 
 impl Sent {
-    /// Whether it arrived at a witness of somebody, other than the one next to its prober.
+    /// Whether it arrived at somebody: at the witness that it was meant for, or at any one but those next to its prober
+    /// where it was meant for all.
     pub fn is_at(&self, owner: &str) -> bool {
-        let beside = self.beside.as_deref();
-        self.arrivals.iter().any(|(whose, witness, _)| whose == owner && beside != Some(witness))
+        let arrived = |witness: &str| match &self.due {
+            Some(due) => due == witness,
+            None => !self.beside.iter().any(|beside| beside == witness),
+        };
+        self.arrivals.iter().any(|(whose, witness, _)| whose == owner && arrived(witness))
     }
 
-    /// Where it was sent to.
+    /// Where it was sent to; nothing where that is no address.
     pub fn to(&self) -> Option<IpAddr> {
-        Some(match self.ask.as_ref()? {
-            Ask::Tcp { to } | Ask::HeldTcp { to, .. } | Ask::Udp { to, .. } | Ask::Group { to, .. } => {
-                to.ip()
-            }
-            Ask::Overlay { to, .. } | Ask::Https { to, .. } | Ask::Dns { server: to, .. } => to.ip(),
-            Ask::Syn { to, .. } | Ask::Raw { to, .. } => (*to).into(),
-            Ask::Ping { to, .. } => *to,
-            Ask::Arp { target, .. } => (*target).into(),
-            Ask::Neighbour { target, .. } => (*target).into(),
-            Ask::Advertise { .. } | Ask::Unix { .. } | Ask::Look { .. } => return None,
-        })
+        address(self.ask.as_ref()?)
     }
 
     /// Whether it is sent to everybody on a link: then the own neighbours' answers are no surprise.
     pub fn is_to_a_group(&self) -> bool {
         matches!(self.ask, Some(Ask::Group { .. } | Ask::Advertise { .. }))
+    }
+}
+
+/// Where a question goes; nothing where that is no address.
+pub(super) fn address(ask: &Ask) -> Option<IpAddr> {
+    Some(match ask {
+        Ask::Syn { to, .. } | Ask::Raw { to, .. } => (*to).into(),
+        Ask::Ping { to, .. } => *to,
+        Ask::Arp { target, .. } => (*target).into(),
+        Ask::Neighbour { target, .. } => (*target).into(),
+        Ask::Advertise { .. } | Ask::Unix { .. } | Ask::Look { .. } => return None,
+        other => end(other)?.ip(),
+    })
+}
+
+/// The only port that a question goes to.
+pub(super) fn port(ask: &Ask) -> Option<u16> {
+    end(ask).map(|to| to.port())
+}
+
+fn end(ask: &Ask) -> Option<SocketAddr> {
+    match ask {
+        Ask::Tcp { to } | Ask::HeldTcp { to, .. } | Ask::Udp { to, .. } | Ask::Group { to, .. } => Some(*to),
+        Ask::Overlay { to, .. } | Ask::Https { to, .. } | Ask::Dns { server: to, .. } => Some(*to),
+        _ => None,
     }
 }

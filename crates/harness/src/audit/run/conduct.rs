@@ -8,19 +8,19 @@ use probe::{Batch, Said, VERSION};
 use provisioner::Provisioner;
 use provisioner::exec::Command;
 
-use crate::audit::{
-    Observed, Plan, PlanError, Report, Selection, Stand, Viewpoint, WORKSTATION, accepted_on,
-};
+use crate::audit::{Observed, Plan, PlanError, Report, Selection, Stand, Viewpoint, accepted_on};
 use crate::cluster::{TestCluster, TestNode};
 use crate::wait::{self, Wait};
 
 use super::workstation::{self, Workstation, WorkstationError};
-use super::{Stage, StageError, learn};
+use super::{Stage, StageError, learn, token};
 
 /// How long the last probes may take to be in the witnesses' logs.
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(5);
 /// When a batch of last probes must be over, in milliseconds.
 const BARRIER_DEADLINE_MS: u64 = 2_000;
+/// How long a last probe waits: the guard answers none that goes to the workstation.
+const BARRIER_PATIENCE_MS: u64 = 400;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +51,14 @@ pub async fn audit(
     selection: &Selection,
 ) -> Result<Report, AuditError> {
     let run = draw().map_err(AuditError::Run)?;
-    let mut workstation = Workstation::set().await?;
+    let links: Vec<_> = clusters.iter().filter_map(learn::link_witness).collect();
+    let mut workstation = Workstation::set(&links).await?;
     let reported = conduct(provisioner, clusters, &mut workstation, run, selection).await;
     workstation.strike().await;
+    let removed = try_join_all(clusters.iter().map(|cluster| token::remove(cluster, run))).await;
     let struck = try_join_all(clusters.iter().map(|cluster| Stage::strike(cluster, run))).await;
     let report = reported?;
+    removed?;
     struck?;
     Ok(report)
 }
@@ -74,6 +77,7 @@ async fn conduct(
     selection: &Selection,
 ) -> Result<Report, AuditError> {
     let started = Timestamp::now();
+    try_join_all(clusters.iter().map(|cluster| token::make(cluster, run))).await?;
     let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
     let subjects =
         join_all(clusters.iter().zip(&stages).map(|(cluster, stage)| learn::subject(cluster, stage)));
@@ -86,7 +90,7 @@ async fn conduct(
     }
     company.ask_last(&plan, &mut observed).await;
     company.hear(&plan, &mut observed).await?;
-    observed.watches.insert(WORKSTATION.to_owned(), workstation.watch());
+    observed.watches.extend(workstation.watches());
     let engine = clusters.first().map(|cluster| cluster.inner().instance.engine);
     let accepted = engine.map(accepted_on).unwrap_or_default();
     Ok(Report::of(&plan, &observed, &accepted, (started, Timestamp::now())))
@@ -146,7 +150,7 @@ impl Company<'_> {
             batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {
-            let (deadline_ms, patience_ms) = (BARRIER_DEADLINE_MS, BARRIER_DEADLINE_MS / 2);
+            let (deadline_ms, patience_ms) = (BARRIER_DEADLINE_MS, BARRIER_PATIENCE_MS);
             let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 1_000, probes };
             (viewpoint, self.ask(plan, viewpoint, &batch).await)
         });

@@ -47,6 +47,7 @@ pub(super) async fn subject(cluster: &TestCluster, stage: &Stage) -> Subject {
         subnet: plan.subnet,
         gateway: plan.gateway,
         link: plan.id.link(),
+        link_witness: link_witness(cluster).map(|(witness, _)| witness),
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
         nodes,
@@ -65,6 +66,12 @@ pub(super) async fn subject(cluster: &TestCluster, stage: &Stage) -> Subject {
         store: None,
         search: None,
     }
+}
+
+/// The witness on the host's end of an instance's link, and the link; nothing where nodes can hear each other.
+pub(super) fn link_witness(cluster: &TestCluster) -> Option<(String, String)> {
+    let alone = cluster.nodes().len() == 1;
+    alone.then(|| (format!("{}/link", cluster.name()), cluster.inner().plan.id.link()))
 }
 
 async fn link_local(node: &TestNode) -> Option<Ipv6Addr> {

@@ -5,6 +5,7 @@
 
 mod manifest;
 mod stage;
+mod token;
 mod ask;
 mod learn;
 mod workstation;

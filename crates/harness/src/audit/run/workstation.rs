@@ -25,11 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a prober may take beyond its own deadline.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A prober and a witness on the workstation.
+/// A prober and witnesses on the workstation.
 #[derive(Debug)]
 pub(super) struct Workstation {
     folder: tempfile::TempDir,
-    witness: Background,
+    witnesses: Vec<Witness>,
+}
+
+/// A witness, and the file that it writes.
+#[derive(Debug)]
+struct Witness {
+    identity: String,
+    log: Utf8PathBuf,
+    process: Background,
 }
 
 /// Why the workstation has no part in a run.
@@ -56,29 +64,37 @@ pub enum WorkstationError {
 }
 
 impl Workstation {
-    /// Starts the witness, on every address: that is what H1 and H2 ask for. It ends with this value.
-    pub(super) async fn set() -> Result<Self, WorkstationError> {
+    /// Starts the witness on every address, which is what H1 and H2 ask for, and one on each of these links, by their
+    /// identities. They end with this value.
+    pub(super) async fn set(links: &[(String, String)]) -> Result<Self, WorkstationError> {
         let unwritable = |folder: &Utf8Path| {
             let folder = folder.to_string();
             move |source| WorkstationError::Folder { folder, source }
         };
         let folder = tempfile::Builder::new().prefix("homelab-audit-").tempdir();
         let folder = folder.map_err(unwritable(Utf8Path::new("a temporary folder")))?;
-        let path = Utf8Path::from_path(folder.path()).unwrap_or(Utf8Path::new("/"));
+        let mut workstation = Self { folder, witnesses: Vec::new() };
+        let path = workstation.path();
         let program = path.join("homelab-probe");
         fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
-            .map_err(unwritable(path))?;
-        let witness = format!(
-            "exec {program} witness --identity {WORKSTATION} --tcp 0.0.0.0:{TCP_PORT} --udp 0.0.0.0:{UDP_PORT} \
-             > {path}/log"
-        );
-        let witness = Background::start(&Command::within(Duration::MAX, "sh").args(["-c", &witness]))?;
-        let workstation = Self { folder, witness };
-        let ready = wait::until("the workstation's witness".to_owned(), PATIENCE, async || {
-            let log = fs::read_to_string(workstation.path().join("log")).unwrap_or_default();
-            let ready = reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
-            Ok::<_, io::Error>(if ready { Wait::Done(()) } else { Wait::NotYet(format!("{log:?}")) })
+            .map_err(unwritable(&path))?;
+        let on_links = links.iter().map(|(identity, link)| (identity.as_str(), format!("--capture={link}")));
+        for (identity, where_to) in [(WORKSTATION, everywhere())].into_iter().chain(on_links) {
+            let log = path.join(format!("log-{}", workstation.witnesses.len()));
+            let witness = format!("exec {program} witness --identity {identity} {where_to} > {log}");
+            let command = Command::within(Duration::MAX, "sh").args(["-c", &witness]);
+            let (identity, process) = (identity.to_owned(), Background::start(&command)?);
+            workstation.witnesses.push(Witness { identity, log, process });
+        }
+        let ready = wait::until("the workstation's witnesses".to_owned(), PATIENCE, async || {
+            let deaf = workstation.witnesses.iter().find_map(|witness| {
+                let log = fs::read_to_string(&witness.log).unwrap_or_default();
+                let said = reports(&log);
+                let ready = said.is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
+                (!ready).then(|| format!("{} has said {log:?}", witness.identity))
+            });
+            Ok::<_, io::Error>(deaf.map_or(Wait::Done(()), Wait::NotYet))
         });
         ready.await.map_err(|error| WorkstationError::Silent { why: provisioner::error::chain(&error) })?;
         Ok(workstation)
@@ -96,24 +112,36 @@ impl Workstation {
             .collect()
     }
 
-    /// What the witness has seen so far.
-    pub(super) fn watch(&mut self) -> Watch {
-        let alive = !self.witness.has_ended();
-        let log = fs::read_to_string(self.path().join("log")).map_err(|error| error.to_string());
-        match log.and_then(|log| reports(&log)) {
-            Ok(reports) => Watch::of(WORKSTATION, reports, alive),
-            Err(why) => Watch { unreadable: Some(why), ..Watch::default() },
-        }
+    /// What the witnesses have seen so far, by their identity.
+    pub(super) fn watches(&mut self) -> Vec<(String, Watch)> {
+        let watch = |witness: &mut Witness| {
+            let alive = !witness.process.has_ended();
+            let log = fs::read_to_string(&witness.log).map_err(|error| error.to_string());
+            let watch = match log.and_then(|log| reports(&log)) {
+                Ok(reports) => Watch::of(&witness.identity, reports, alive),
+                Err(why) => Watch { unreadable: Some(why), ..Watch::default() },
+            };
+            (witness.identity.clone(), watch)
+        };
+        self.witnesses.iter_mut().map(watch).collect()
     }
 
-    /// Ends the witness and removes the folder.
+    /// Ends the witnesses and removes the folder.
     pub(super) async fn strike(self) {
-        self.witness.stop().await;
+        futures::future::join_all(self.witnesses.into_iter().map(|witness| witness.process.stop())).await;
     }
 
     fn path(&self) -> Utf8PathBuf {
         Utf8PathBuf::from_path_buf(self.folder.path().to_owned()).unwrap_or_default()
     }
+}
+
+/// Where a witness on all addresses listens. A kernel without IPv6 has no such table, and no such address.
+fn everywhere() -> String {
+    let has_ipv6 = fs::read_to_string("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty());
+    let wildcards = ["0.0.0.0"].into_iter().chain(has_ipv6.then_some("[::]"));
+    let words = wildcards.map(|address| format!("--tcp {address}:{TCP_PORT} --udp {address}:{UDP_PORT}"));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// What the workstation says of itself; what cannot be read stays unknown.

@@ -39,7 +39,8 @@ fn sent(number: u32, to: &str, outcome: Option<Outcome>, at: &[&str]) -> Sent {
         from: None,
         command: None,
         broken: None,
-        beside: None,
+        beside: Vec::new(),
+        due: None,
         nonce,
     }
 }
@@ -196,10 +197,25 @@ fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
 fn what_the_witness_next_to_the_prober_sees_is_no_control() {
     let mut cell = evidence(false, true, Some(Outcome::Silent), false, true);
     cell.control =
-        vec![Sent { beside: Some("a-w".to_owned()), ..sent(2, SOURCE, Some(Outcome::Silent), &["a"]) }];
+        vec![Sent { beside: vec!["a-w".to_owned()], ..sent(2, SOURCE, Some(Outcome::Silent), &["a"]) }];
     assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
-    cell.control[0].beside = None;
+    cell.control[0].beside.clear();
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
+}
+
+#[test]
+fn what_only_passes_a_witness_on_its_way_to_another_is_no_control() {
+    let mut cell = evidence(false, true, Some(Outcome::Silent), false, true);
+    let due = |witness: &str| {
+        vec![Sent { due: Some(witness.to_owned()), ..sent(2, SOURCE, Some(Outcome::Silent), &["a"]) }]
+    };
+    cell.control = due("a-pod");
+    assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
+    cell.control = due("a-w");
+    assert_eq!(judge(&cell).verdict, Verdict::Isolated);
+    // What passes a witness of the target has left its home all the same.
+    cell.cross[0] = Sent { due: Some("b-pod".to_owned()), ..sent(1, TARGET, Some(Outcome::Silent), &["b"]) };
+    assert_eq!(judge(&cell).verdict, Verdict::Leak);
 }
 
 #[test]
