@@ -134,3 +134,20 @@ fn identity() -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_seen_with_its_name_and_namespace() {
+        let own = fs::read_link("/proc/self/ns/pid").unwrap();
+        let lines = numbered(Path::new("/proc")).unwrap();
+        let pid = format!("{} ", std::process::id());
+        let line = lines.iter().find(|line| line.starts_with(&pid)).unwrap();
+        assert!(line.ends_with(own.to_str().unwrap()), "{line}");
+        let alone = process("7", Path::new("/proc/self"));
+        assert_eq!(alone.split_once(' ').map(|(_, rest)| rest), line.split_once(' ').map(|(_, rest)| rest));
+        assert_eq!(process("8", Path::new("/proc/nobody")), "8 - -", "gone meanwhile");
+    }
+}
