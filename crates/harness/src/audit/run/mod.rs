@@ -7,7 +7,6 @@
 mod manifest;
 mod token;
 mod stage;
-mod token;
 mod ask;
 mod learn;
 mod workstation;
