@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
 use harness::audit::{Progress, Selection, self_test};
 use provisioner::spec::{ClusterSpec, Topology};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// The page that shows the table, and between which lines.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/audit.md");
@@ -20,7 +21,16 @@ async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow:
             let classes = std::env::var("CLASSES").unwrap_or_default();
             let classes = classes.split_whitespace().map(str::to_owned).collect();
             let selection = Selection { classes, ..Selection::default() };
-            let score = self_test(fx.provisioner(), fx.clusters(), &selection, &Progress::default()).await?;
+            let (to, mut steps) = unbounded_channel();
+            let shown = tokio::spawn(async move {
+                while let Some(step) = steps.recv().await {
+                    println!("{step}");
+                }
+            });
+            let progress = Progress::to(to);
+            let score = self_test(fx.provisioner(), fx.clusters(), &selection, &progress).await?;
+            drop(progress);
+            shown.await?;
             println!("{score:#?}");
             score.assert_perfect();
             documented(&score.markdown())

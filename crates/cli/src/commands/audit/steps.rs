@@ -25,15 +25,15 @@ impl Steps {
 
 async fn show(printer: Printer, text: String, mut steps: UnboundedReceiver<Step>) {
     let spinner = printer.spinner(text.clone());
-    let say = |text: String| match &spinner {
-        Some(spinner) => spinner.set_message(text),
-        None => printer.line(Mark::Busy, &text),
+    let say = |step: Step| match &spinner {
+        Some(spinner) if !matches!(step, Step::Tried { .. }) => spinner.set_message(step.to_string()),
+        _ => printer.line(Mark::Busy, &step.to_string()),
     };
     if spinner.is_none() {
         printer.line(Mark::Busy, &text);
     }
     while let Some(step) = steps.recv().await {
-        say(step.to_string());
+        say(step);
     }
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();

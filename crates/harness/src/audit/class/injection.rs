@@ -114,11 +114,16 @@ impl Injection {
         }
     }
 
+    /// Whether it takes the destruction of A to open it.
+    pub fn takes_destruction(self) -> bool {
+        matches!(self, Self::OldData | Self::RestartOther)
+    }
+
     /// Whether B reaches A as well: what both share, and what is the workstation's for everybody.
     pub fn is_mutual(self) -> bool {
         use Injection::{
             LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork, SharedBridge,
-            SharedDhcp, SharedGroups, SharedIpv6, SharedMount, SharedProcess, SharedStore, Stray,
+            SharedDhcp, SharedGroups, SharedIpv6, SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
         };
         matches!(
             self,
@@ -128,6 +133,7 @@ impl Injection {
                 | SharedDhcp
                 | SameMac
                 | SharedMount
+                | SharedSocket
                 | SharedProcess
                 | SharedStore
                 | SameMachineId

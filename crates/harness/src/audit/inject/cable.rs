@@ -1,11 +1,17 @@
 //! Leaks by wire: cables between switches, links that a node must not have.
 
+use std::time::Duration;
+
 use provisioner::exec::Command;
 use provisioner::fabric::namespace_path;
 
 use super::deeds::{Deeds, command};
 use super::{Ground, InjectError};
 use crate::cluster::{TestCluster, TestNode};
+use crate::wait::{self, Wait};
+
+/// How long a cable may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The cable between two switches, at both its ends.
 const CABLE: &str = "cable";
@@ -17,7 +23,7 @@ pub(super) const ONLY_GROUPS: &str =
     "meta pkttype { multicast, broadcast } meta protocol ip meta l4proto udp accept";
 /// Lets only DHCP and router advertisements through.
 pub(super) const ONLY_DHCP: &str =
-    "udp dport { 67, 68, 546, 547 } accept; icmpv6 type nd-router-advert accept";
+    "udp dport { 67, 68, 546, 547 } accept\n icmpv6 type nd-router-advert accept";
 
 /// A command in a network namespace of ours.
 fn within(namespace: &str, program: &str, words: &[&str]) -> Command {
@@ -50,8 +56,8 @@ pub(super) async fn join(ground: &Ground<'_>, deeds: &mut Deeds, filter: &str) -
     for end in [&ours, &theirs] {
         if !filter.is_empty() {
             let rules = format!(
-                "table netdev cable {{ chain out {{ \
-                 type filter hook ingress device \"{CABLE}\" priority 0; policy drop; {filter} }} }}"
+                "table netdev cable {{\n chain out {{\n \
+                 type filter hook ingress device \"{CABLE}\" priority 0; policy drop;\n {filter}\n }}\n}}\n"
             );
             let gone = "table netdev cable\ndelete table netdev cable\n";
             let nft = |rules: &str| within(end, "nft", &["-f", "-"]).input(rules);
@@ -59,7 +65,21 @@ pub(super) async fn join(ground: &Ground<'_>, deeds: &mut Deeds, filter: &str) -
         }
         deeds.ask(&within(end, "ip", &["link", "set", CABLE, "master", "br0", "up"])).await?;
     }
+    for end in [&ours, &theirs] {
+        carries(deeds, end, CABLE).await?;
+    }
     Ok(())
+}
+
+/// Waits until a port of a switch passes frames on: the kernel looks at carriers once in a second only.
+async fn carries(deeds: &Deeds, switch: &str, port: &str) -> Result<(), InjectError> {
+    let show = within(switch, "bridge", &["link", "show", "dev", port]);
+    let carries = wait::until(format!("port {port}"), PATIENCE, async || {
+        let shown = deeds.ask(&show).await?;
+        let forwards = shown.contains("state forwarding");
+        Ok::<_, InjectError>(if forwards { Wait::Done(()) } else { Wait::NotYet(shown) })
+    });
+    carries.await.map_err(|source| InjectError::Carrier(Box::new(source)))
 }
 
 /// Gives a node a second link, with an address there, into the other's switch.
@@ -72,7 +92,7 @@ pub(super) async fn extra_link(ground: &Ground<'_>, deeds: &mut Deeds) -> Result
     let address = format!("{}/{}", spare(ground), ground.target.subnet.prefix_len());
     deeds.ask(&within(&node, "ip", &["address", "add", &address, "dev", "extra"])).await?;
     deeds.ask(&within(&node, "ip", &["link", "set", "extra", "up"])).await?;
-    Ok(())
+    carries(deeds, &switch, "extra").await
 }
 
 /// An address of the target's network that nobody has: the last one before the broadcast address.
@@ -83,8 +103,11 @@ fn spare(ground: &Ground<'_>) -> std::net::Ipv4Addr {
 /// Gives a link of a node the MAC address of a node of the other.
 pub(super) async fn same_mac(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let theirs = link_of(ground.to, last(ground.to)?);
-    let mac = deeds.ask(&within(&theirs, "cat", &["/sys/class/net/eth0/address"])).await?;
+    let shown = deeds.ask(&within(&theirs, "ip", &["-oneline", "link", "show", "dev", "eth0"])).await?;
+    let mac = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1);
+    let missing = || InjectError::Missing { what: "a MAC address", cluster: ground.to.name().to_owned() };
+    let mac = mac.ok_or_else(missing)?;
     let node = link_of(ground.from, last(ground.from)?);
-    let add = ["link", "add", "same0", "address", mac.trim(), "type", "veth", "peer", "name", "same1"];
+    let add = ["link", "add", "same0", "address", mac, "type", "veth", "peer", "name", "same1"];
     deeds.on_host(&within(&node, "ip", &add), within(&node, "ip", &["link", "del", "same0"])).await
 }

@@ -1,5 +1,7 @@
 //! Leaks by credentials: somebody's control plane believes what it must not.
 
+use std::net::SocketAddr;
+
 use camino::Utf8Path;
 use k8s_openapi::api::core::v1::{Secret as KubeSecret, Service};
 use kube::Api;
@@ -16,8 +18,9 @@ use x509_parser::pem::parse_x509_pem;
 use super::cable::last;
 use super::deeds::{Deeds, command};
 use super::door::Door;
+use super::known::Known;
 use super::{Ground, InjectError};
-use crate::audit::subject::Subject;
+use crate::audit::subject::{Subject, TCP_PORT};
 use crate::cluster::{TestCluster, TestNode};
 
 const CLUSTER_CA: &str = "/etc/kubernetes/pki/ca.crt";
@@ -29,12 +32,21 @@ const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 
 /// One's name server knows a name of the other: a service of that name.
 pub(super) async fn foreign_names(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let name = ground.target.dns.only_here.split('.').next().unwrap_or_default();
+    let full = ground.target.dns.only_here.clone();
+    let name = full.split('.').next().unwrap_or_default();
     let service = json!({
         "metadata": { "name": name, "namespace": ground.namespace },
-        "spec": { "ports": [{ "port": 7001 }] },
+        "spec": { "ports": [{ "port": TCP_PORT }] },
     });
-    make::<Service>(ground.from, "make a service with the other's name", service, deeds).await
+    let server = SocketAddr::from((ground.source.dns.server, 53));
+    let known = Known { cluster: ground.from.clone(), namespace: ground.namespace.to_owned(), server, name: full.clone() };
+    let forgotten = known.clone();
+    deeds.undos.push(format!("see that {full} is forgotten"), move || {
+        let forgotten = forgotten.clone();
+        async move { forgotten.until(false).await }
+    });
+    make::<Service>(ground.from, "make a service with the other's name", service, deeds).await?;
+    known.until(true).await
 }
 
 /// The other's API server takes one's cluster authority for that of its clients, too. It reads the file again when it

@@ -11,6 +11,7 @@ mod host;
 mod graft;
 mod node;
 mod door;
+mod known;
 mod control;
 
 use ipnet::Ipv4Net;
@@ -94,6 +95,9 @@ pub enum InjectError {
         /// Where.
         cluster: String,
     },
+    /// A cable is plugged in, and nothing goes through it.
+    #[error("wait for the cable")]
+    Carrier(#[source] Box<WaitError<InjectError>>),
     /// The server does not do what it was told to.
     #[error("open the door of {cluster}")]
     Door {
@@ -101,7 +105,7 @@ pub enum InjectError {
         cluster: String,
         /// What it did instead.
         #[source]
-        source: Box<WaitError<kube::Error>>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -196,7 +200,7 @@ async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -
         Injection::SwappedContext => control::swapped_context(ground, deeds),
         Injection::AnonymousKubelet => control::anonymous_kubelet(ground, deeds).await,
         Injection::SameNetwork | Injection::SameAuthority => Ok(()), // see `Opened::twist`
-        Injection::OldData | Injection::RestartOther => Ok(()),      // see `self_test`
+        Injection::OldData | Injection::RestartOther => Ok(()),      // never asked for: `takes_destruction`
     }
 }
 

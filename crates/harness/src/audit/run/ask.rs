@@ -59,7 +59,7 @@ pub enum AskError {
 }
 
 /// Has a prober ask a batch, and returns everything that it said.
-pub(super) async fn ask(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
+pub(in crate::audit) async fn ask(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
     let within = Duration::from_millis(batch.deadline_ms) + GRACE;
     let late = || AskError::Late { pod: pod.to_owned(), within };
     let text = tokio::time::timeout(within, spoken(pods, pod, batch)).await.map_err(|_| late())??;

@@ -13,7 +13,7 @@ pub(super) const CONTAINER: &str = "probe";
 /// The pod that witnesses on the pod network.
 pub(super) const WITNESS: &str = "witness";
 /// The pod that asks on the pod network.
-pub(super) const PROBER: &str = "prober";
+pub(in crate::audit) const PROBER: &str = "prober";
 /// What multicast a witness hears beyond what every host joins: mDNS (RFC 6762).
 const MDNS: &str = "224.0.0.251";
 

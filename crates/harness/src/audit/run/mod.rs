@@ -27,6 +27,8 @@ use crate::undo::Left;
 
 pub(super) use arena::Arena;
 pub use ask::AskError;
+pub(super) use ask::ask;
+pub(super) use manifest::PROBER;
 pub use progress::{Progress, Step};
 pub use stage::{Stage, StageError};
 pub use workstation::WorkstationError;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::audit::ClassId;
+
 /// What an audit does now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -26,11 +28,18 @@ pub enum Step {
     /// The self-test opens a leak.
     Open {
         /// Of which class.
-        class: super::super::ClassId,
+        class: ClassId,
         /// How many are through.
         place: usize,
         /// How many there are.
         of: usize,
+    },
+    /// The self-test is through with a class.
+    Tried {
+        /// Which.
+        class: ClassId,
+        /// Whether it was found, and how long that took, in words.
+        found: String,
     },
 }
 
@@ -43,6 +52,7 @@ impl fmt::Display for Step {
             Self::Hear => f.write_str("the witnesses are heard"),
             Self::Strike => f.write_str("witnesses and probers go"),
             Self::Open { class, place, of } => write!(f, "leak {class} is opened, {place} of {of}"),
+            Self::Tried { class, found } => write!(f, "leak {class}: {found}"),
         }
     }
 }

@@ -34,7 +34,10 @@ pub struct Stage {
     /// Node and identity of each witness on a node's own network, in the order of the nodes.
     nodes: Vec<(String, String)>,
     pod: PodWitness,
+    /// A token to join with.
     token: Option<Secret>,
+    /// A token of a service account.
+    account: Option<Secret>,
 }
 
 impl std::fmt::Debug for Stage {
@@ -125,6 +128,7 @@ impl Stage {
             },
             nodes: on_nodes.iter().map(|(node, _)| (node.clone(), node.clone())).collect(),
             token: token::make(client.clone(), run, &instance).await,
+            account: None,
             instance,
             namespace,
             client,
@@ -141,6 +145,7 @@ impl Stage {
         let service = stage.make(&services, manifest::service(&stage.service_name()));
         let (service, _) = futures::try_join!(service, futures::future::try_join_all(all))?;
         stage.pod.address = stage.listening(&pods).await?;
+        stage.account = token::of_account(stage.client.clone(), &stage.namespace).await;
         let spec = service.spec.unwrap_or_default();
         let cluster_ip = spec.cluster_ip.and_then(|address| address.parse().ok());
         stage.pod.service = cluster_ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
@@ -222,6 +227,11 @@ impl Stage {
         let token = timeout(PATIENCE, token::remove(client.clone(), run, instance)).await;
         remove(&Api::all(client), instance, &Self::namespace_of(run)).await?;
         token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
+    }
+
+    /// A token of a service account, of the run's own.
+    pub(super) fn account(&self) -> Option<&Secret> {
+        self.account.as_ref()
     }
 
     /// A token to join with, of the run's own.

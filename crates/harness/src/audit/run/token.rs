@@ -1,13 +1,14 @@
-//! A bootstrap token of the run's own, since that of the bring-up is gone with the last join. It says who shows it and
-//! opens nothing more: no node can join by it.
+//! Tokens of the run's own.
 //!
-//! It is no part of the run's namespace. [`remove`] takes it away, and if nobody comes to do so, the token cleaner of
-//! the controller manager does when it ends.
+//! The bootstrap token that joined the nodes is gone with the last join, so a run makes one. It says who shows it and
+//! opens nothing more: no node can join by it. It is no part of the run's namespace. [`remove`] takes it away, and if
+//! nobody comes to do so, the token cleaner of the controller manager does when it ends.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
 use provisioner::kubeadm::Ticket;
@@ -18,7 +19,7 @@ use crate::audit::Secret;
 /// Where the API server looks for tokens, and what it takes them by (Kubernetes, "Bootstrap Token Secret Format").
 const NAMESPACE: &str = "kube-system";
 const KIND: &str = "bootstrap.kubernetes.io/token";
-/// How long it is good: longer than any run, and than a self-test.
+/// How long they are good: longer than any run, and than a self-test.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(60);
 
 /// Makes the token of a run in an instance; nothing when the API server or the kernel refuses.
@@ -53,6 +54,15 @@ pub(super) async fn remove(client: Client, run: u32, instance: &str) -> Result<(
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         removed => removed.map(drop),
     }
+}
+
+/// A token of the service account that every workload has. It ends with the namespace of the run.
+pub(super) async fn of_account(client: Client, namespace: &str) -> Option<Secret> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
+    let spec = TokenRequestSpec { expiration_seconds: Some(LIFETIME.as_secs()), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let given = accounts.create_token_request("default", &PostParams::default(), &request).await.ok()?;
+    Some(Secret::new(given.status?.token))
 }
 
 fn name(run: u32, instance: &str) -> String {

@@ -85,9 +85,16 @@ async fn score(
         let detection = match (class.coverage(engine), class.injection) {
             (Coverage::NotCovered(why), _) => Detection::NotCovered(why.to_owned()),
             (Coverage::Covered, None) => Detection::NotCovered("nothing opens it".to_owned()),
+            (Coverage::Covered, Some(injection)) if injection.takes_destruction() => {
+                Detection::NotCovered("an audit destroys nothing".to_owned())
+            }
             (Coverage::Covered, Some(injection)) => {
                 progress.say(Step::Open { class: class.id, place: place + 1, of: classes.len() });
-                trial.detect(class, injection).await?
+                let begun = Instant::now();
+                let detection = trial.detect(class, injection).await?;
+                let found = format!("{detection} ({:.1}s)", begun.elapsed().as_secs_f64());
+                progress.say(Step::Tried { class: class.id, found });
+                detection
             }
         };
         rows.push(Row::of(class, detection));
@@ -108,7 +115,6 @@ struct Trial<'a, 'b> {
 impl Trial<'_, '_> {
     /// Opens a leak, audits its class, closes it, audits it once more.
     async fn detect(&mut self, class: &Class, injection: Injection) -> Result<Detection, SelfTestError> {
-        let begun = Instant::now();
         let only = Selection { classes: vec![class.id.to_string()], ..Selection::default() };
         let during = match self.audit(&only, Some(injection)).await {
             Err(SelfTestError::Open(error)) => {
@@ -123,7 +129,7 @@ impl Trial<'_, '_> {
             Towards::Workstation | Towards::Nobody => ((from, WORKSTATION), (to, WORKSTATION)),
         };
         let back = injection.is_mutual().then_some(back);
-        Ok(Detection::judge(&during, &after, there, back, begun.elapsed()))
+        Ok(Detection::judge(&during, &after, there, back))
     }
 
     /// Audits both, with a leak open or none.

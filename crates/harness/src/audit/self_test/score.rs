@@ -3,7 +3,7 @@
 mod markdown;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::fmt;
 
 use crate::audit::class::{Class, ClassId};
 use crate::audit::report::Report;
@@ -42,8 +42,6 @@ pub enum Detection {
     Found {
         /// What the audit says of it.
         why: String,
-        /// How long it took to open it, audit, close it, audit.
-        took: Duration,
     },
     /// It was not said for the pair that it was opened for.
     Missed {
@@ -117,7 +115,6 @@ impl Detection {
         after: &Report,
         there: (&str, &str),
         back: Option<(&str, &str)>,
-        took: Duration,
     ) -> Self {
         let leaks = during.cells.iter().filter(|cell| cell.verdict == Verdict::Leak);
         let pairs: BTreeSet<(&str, &str)> =
@@ -137,6 +134,19 @@ impl Detection {
             return Self::Stays { instead: instead(after) };
         }
         let mut first = leaks.filter(|cell| (cell.source.as_str(), cell.target.as_str()) == there);
-        Self::Found { why: first.next().map(|cell| cell.why.clone()).unwrap_or_default(), took }
+        Self::Found { why: first.next().map(|cell| cell.why.clone()).unwrap_or_default() }
+    }
+}
+
+impl fmt::Display for Detection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Found { .. } => f.write_str("yes, and isolated again"),
+            Self::Missed { instead } => write!(f, "**no**: {instead}"),
+            Self::Elsewhere { pair } => write!(f, "**also at {pair}**"),
+            Self::Stays { instead } => write!(f, "**not isolated again**: {instead}"),
+            Self::NotOpened(why) => write!(f, "**not opened**: {why}"),
+            Self::NotCovered(why) => write!(f, "not covered: {why}"),
+        }
     }
 }

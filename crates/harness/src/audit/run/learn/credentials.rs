@@ -1,18 +1,11 @@
 //! What opens an instance's doors: certificates and tokens, each as whoever got hold of it would show it.
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
-use kube::api::PostParams;
 
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::{TestCluster, TestNode};
 
 use super::Stage;
-
-/// How long a token of a service account is good, in seconds: the least that the API server gives.
-const TOKEN_SECONDS: i64 = 600;
 
 /// What opens an instance's doors.
 pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
@@ -22,7 +15,7 @@ pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
             Some(plane) => etcd(plane).await,
             None => None,
         },
-        service_account: service_account(cluster, stage.namespace()).await,
+        service_account: stage.account().cloned(),
         bootstrap: stage.token().cloned(),
     }
 }
@@ -47,13 +40,4 @@ async fn etcd(plane: &TestNode) -> Option<ClientCertificate> {
         plane.read(&format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}")).await.ok()
     };
     Some(ClientCertificate { certificate: file("crt").await?, key: Secret::new(file("key").await?) })
-}
-
-/// A token of the account that every workload has. It ends with the namespace of the run.
-async fn service_account(cluster: &TestCluster, namespace: &str) -> Option<Secret> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
-    let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
-    let request = TokenRequest { spec, ..TokenRequest::default() };
-    let given = accounts.create_token_request("default", &PostParams::default(), &request).await.ok()?;
-    Some(Secret::new(given.status?.token))
 }

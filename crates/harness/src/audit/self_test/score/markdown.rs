@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Detection, Row, Score};
+use super::{Row, Score};
 
 impl Score {
     /// As Markdown: without times and addresses, so that two perfect runs read the same.
@@ -23,14 +23,7 @@ impl Score {
 }
 
 fn line(row: &Row) -> String {
-    let found = match &row.detection {
-        Detection::Found { .. } => "yes, and isolated again".to_owned(),
-        Detection::Missed { instead } => format!("**no**: {instead}"),
-        Detection::Elsewhere { pair } => format!("**also at {pair}**"),
-        Detection::Stays { instead } => format!("**not isolated again**: {instead}"),
-        Detection::NotOpened(why) => format!("**not opened**: {why}"),
-        Detection::NotCovered(why) => format!("not covered: {why}"),
-    };
+    let found = row.detection.to_string();
     let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     let injection = row.injection.as_deref().unwrap_or("-");
     format!("| {} | {} | {} | {} |", row.class, cell(row.title), cell(injection), cell(&found))

@@ -1,0 +1,49 @@
+//! Waits until a name server knows a name, or does no more: it keeps what it said for some seconds.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
+
+use super::InjectError;
+use crate::audit::run::{PROBER, ask};
+use crate::cluster::TestCluster;
+use crate::wait::{self, Wait};
+
+/// How long a name server may remember.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A name, and the server that is asked, from the audit's own pod.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) cluster: TestCluster,
+    pub(super) namespace: String,
+    pub(super) server: SocketAddr,
+    pub(super) name: String,
+}
+
+impl Known {
+    /// Waits until the server has an address for the name, or has none.
+    pub(super) async fn until(&self, known: bool) -> Result<(), InjectError> {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.fresh_client().await?, &self.namespace);
+        let question = Ask::Dns { server: self.server, name: self.name.clone() };
+        let probes = vec![Probe { nonce: Nonce::new(0, 0), ask: question }];
+        let batch = Batch { version: VERSION, deadline_ms: 3_000, patience_ms: 1_000, rate: 100, probes };
+        let waited = wait::until(format!("{} at {}", self.name, self.server), PATIENCE, async || {
+            let said = ask(&pods, PROBER, &batch).await?;
+            let has = said.iter().any(|said| matches!(said, Said::Answer(answer) if has_address(&answer.outcome)));
+            Ok::<_, crate::audit::AskError>(if has == known { Wait::Done(()) } else { Wait::NotYet(format!("{said:?}")) })
+        });
+        let cluster = self.cluster.name().to_owned();
+        waited.await.map_err(|source| InjectError::Door { cluster, source: source.into() })
+    }
+}
+
+fn has_address(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Answered { what, .. } => what.iter().any(|word| word.parse::<std::net::IpAddr>().is_ok()),
+        _ => false,
+    }
+}
