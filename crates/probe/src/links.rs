@@ -1,8 +1,10 @@
 //! The links of this network namespace with their addresses, from getifaddrs(3).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
@@ -78,8 +80,50 @@ pub(crate) fn all() -> io::Result<Vec<Link>> {
     Ok(links.into_values().collect())
 }
 
+/// Waits until a link, or all there are, may send from its IPv6 addresses: not while it still asks whether somebody else
+/// has them (RFC 4862, section 5.4), which takes a fresh link a second or two.
+pub(crate) async fn may_send(link: Option<&str>) -> io::Result<()> {
+    const AGAIN: Duration = Duration::from_millis(50);
+    while asks(&fs::read_to_string("/proc/net/if_inet6")?, link) {
+        tokio::time::sleep(AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Whether a link still asks, from the kernel's table: address, index, length of the prefix, scope, flags, name.
+fn asks(table: &str, link: Option<&str>) -> bool {
+    // linux/if_addr.h; one that somebody else has is tentative for ever.
+    const TENTATIVE: u32 = 0x40;
+    const TAKEN: u32 = 0x08;
+    table.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(4);
+        let flags = words.next().and_then(|flags| u32::from_str_radix(flags, 16).ok()).unwrap_or(0);
+        let name = words.next();
+        (link.is_none() || name == link) && flags & (TENTATIVE | TAKEN) == TENTATIVE
+    })
+}
+
 /// The IP address in a socket's address.
 pub(crate) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
     four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_asks_while_an_address_is_tentative_and_not_known_to_be_taken() {
+        let row = |flags: &str, name: &str| {
+            format!("fe80000000000000000000fffe000001 05 40 20 {flags}    {name}\n")
+        };
+        for (flags, expected) in [("c0", true), ("80", false), ("c8", false), ("40", true)] {
+            let table = row("80", "lo") + &row(flags, "eth0");
+            assert_eq!(asks(&table, Some("eth0")), expected, "{flags}");
+            assert_eq!(asks(&table, None), expected, "{flags}");
+            assert!(!asks(&table, Some("eth1")), "{flags}");
+        }
+        assert!(!asks("", None));
+    }
 }

@@ -13,7 +13,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use futures::future::join_all;
-use harness::audit::{Acceptance, AuditError, Class, ClassId, Outcome, PlanError, Progress, Report, Selection, audit};
+use harness::audit::{
+    Acceptance, AuditError, Class, ClassId, Outcome, PlanError, Progress, Report, Selection, audit,
+};
 use harness::{ClusterError, TestCluster};
 use provisioner::error::chain;
 

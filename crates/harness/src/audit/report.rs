@@ -46,7 +46,10 @@ pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
     vec![
         of(ClassId::N2, "there is no routed IPv6 on container nodes"),
         of(ClassId::H4, "there is no NAT interface on container nodes"),
-        of(ClassId::H11, "nothing limits what one client takes of the workstation: that is known, and not tried"),
+        of(
+            ClassId::H11,
+            "nothing limits what one client takes of the workstation: that is known, and not tried",
+        ),
         of(ClassId::C8, "there are no SSH servers and no SSH keys on container nodes"),
         of(ClassId::T2, "nothing was destroyed in this run"),
         of(ClassId::T3, "nothing was destroyed in this run"),

@@ -87,6 +87,12 @@ impl Attempt {
         self.turn().await;
     }
 
+    /// Waits for something before the first packet; patience begins with that.
+    pub(super) async fn first<T>(&self, something: impl Future<Output = T>) -> T {
+        self.state().until = None;
+        something.await
+    }
+
     /// Says nothing for a while, and is as patient as ever afterwards.
     pub(super) async fn hold(&self, pause: Duration) {
         self.state().until = Some(Instant::now() + pause + self.patience);

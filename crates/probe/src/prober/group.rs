@@ -19,6 +19,9 @@ const LISTED: usize = 64;
 
 /// Sends the nonce to a group out of each link, and lists everybody who answers until the time is up.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -> io::Result<Outcome> {
+    if to.is_ipv6() {
+        attempt.first(links::may_send(link)).await?;
+    }
     let outlets = outlets(to, link)?;
     let outlets = outlets.iter().map(|link| open(link, to)).collect::<io::Result<Vec<_>>>()?;
     let data = filled(&attempt.nonce, 0);

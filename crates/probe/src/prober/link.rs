@@ -54,7 +54,7 @@ pub(super) async fn neighbour(
     target: Ipv6Addr,
     link: Option<&str>,
 ) -> io::Result<Outcome> {
-    let (wire, links) = discovery(link)?;
+    let (wire, links) = discovery(attempt, link).await?;
     let send = async || {
         let packet = |mac| neighbour_solicitation(&attempt.nonce, mac, target);
         to_all(attempt, &wire, &links, solicited_node(target), packet).await
@@ -73,7 +73,7 @@ pub(super) async fn neighbour(
 
 /// Advertises a router that is none: everybody on the link hears it, and nobody has a reason to answer.
 pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<Outcome> {
-    let (wire, links) = discovery(link)?;
+    let (wire, links) = discovery(attempt, link).await?;
     let send = async || {
         let packet = |mac| router_advertisement(&attempt.nonce, mac);
         to_all(attempt, &wire, &links, ALL_NODES, packet).await
@@ -82,7 +82,8 @@ pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<
 }
 
 /// A socket whose packets neighbours accept, and the links out of which they go.
-fn discovery(link: Option<&str>) -> io::Result<(Wire, Vec<(Link, [u8; 6])>)> {
+async fn discovery(attempt: &Attempt, link: Option<&str>) -> io::Result<(Wire, Vec<(Link, [u8; 6])>)> {
+    attempt.first(links::may_send(link)).await?;
     let links = ethernets(link, |link| link.ipv6().is_some())?;
     let wire = Wire::open(Domain::IPV6, Type::RAW, Some(ICMPV6))?;
     wire.socket().set_multicast_hops_v6(NEIGHBOURS)?;

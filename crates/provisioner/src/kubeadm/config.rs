@@ -62,7 +62,8 @@ pub(super) fn discovery(plan: &ClusterPlan, authority: &str) -> String {
 pub(super) fn corefile(plan: &ClusterPlan) -> String {
     // A block for each suffix: within one block CoreDNS asks its plugins in an order of its own, and `template`
     // would answer before `kubernetes` is asked. Templates among themselves are tried in the order written; the
-    // last one of the suffix says that a name is there but has no record of the type, AAAA above all.
+    // last one of the suffix says that a name is there but has no record of the type, AAAA above all. Names of the
+    // cluster are not cached, as kubeadm has it: they are in memory anyway, and a name that is gone is gone at once.
     let corefile = format!(
         "\
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
@@ -73,7 +74,10 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
         ttl 30
     }}
     prometheus :9153
-    cache 30
+    cache 30 {{
+        disable success cluster.local
+        disable denial cluster.local
+    }}
     loadbalance
 }}
 {suffix}:53 {{

@@ -20,7 +20,8 @@ async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow:
             let main = globex.node("globex-main");
             audited(fx, async || Ok(())).await??.assert_isolated();
 
-            let report = audited(fx, async || on(main, "pkill -9 -f '^homelab-probe witness'").await).await??;
+            let report =
+                audited(fx, async || on(main, "pkill -9 -f '^homelab-probe witness'").await).await??;
             ensure!(report.outcome == Outcome::Inconclusive, "a killed witness: {}", report.console(false));
             ensure!(towards(&report, "globex") == [Verdict::Inconclusive], "{}", report.console(false));
             nothing_is_left(globex).await.context("after a killed witness")?;
@@ -45,7 +46,8 @@ async fn an_instance_that_cannot_be_asked_is_an_error_before_anything_is_said() 
         .run(async |fx| {
             let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
             let main = globex.node("globex-main");
-            let full = "sed -i 's/^maxPods:.*//; $ a maxPods: 1' /var/lib/kubelet/config.yaml && sv restart kubelet";
+            let full =
+                "sed -i 's/^maxPods:.*//; $ a maxPods: 1' /var/lib/kubelet/config.yaml && sv restart kubelet";
             on(main, full).await?;
             let refused = audited(fx, async || Ok(())).await?.err().context("no room, and yet a report")?;
             let chain = provisioner::error::chain(&refused);

@@ -28,7 +28,8 @@ pub(super) async fn run(
     selection: &Selection,
     out: Option<&Folder<'_>>,
 ) -> Result<Exit, CliError> {
-    let (progress, steps) = Steps::shown(&app.printer, "two clusters come up, to be opened to each other".to_owned());
+    let (progress, steps) =
+        Steps::shown(&app.printer, "two clusters come up, to be opened to each other".to_owned());
     let client = |name| ClusterSpec::new(name).topology(Topology::Multi).workers(1);
     let fixture = MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex"));
     let scored: Result<Score, NoScore> = fixture

@@ -98,7 +98,7 @@ impl Injection {
             Self::SameMachineId => "a node of A says the machine id of a node of B",
             Self::ForwardApi => "the host forwards TCP to B's port 6443",
             Self::ForeignClients => "B's API server takes A's cluster CA for its clients' too",
-            Self::ForeignTokens => "B's API server takes A's service-account key and issuer too",
+            Self::ForeignTokens => "B's API server has A's service-account token in its list of tokens",
             Self::ForeignBootstrap => "B has A's bootstrap token",
             Self::ForeignServer => "B's API server shows a certificate that A's CA signed",
             Self::SwappedContext => "A's context leads to B",
@@ -107,7 +107,7 @@ impl Injection {
             Self::LeakedSecret => "a key of B is copied into a log of A",
             Self::LeftLink => "a link is left behind",
             Self::OldData => "what an instance left is put where its successor looks",
-            Self::RestartOther => "when A is destroyed, a node of B starts anew",
+            Self::RestartOther => "when an instance is destroyed, a node of B starts its kubelet anew",
             Self::SameNetwork => "B's registry entry, in memory, gets A's pod CIDR",
             Self::SameAuthority => "B's front-proxy CA, in memory, is A's",
             Self::Stray => "an engine's object of which the registry knows nothing",
@@ -123,7 +123,8 @@ impl Injection {
     pub fn is_mutual(self) -> bool {
         use Injection::{
             LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork, SharedBridge,
-            SharedDhcp, SharedGroups, SharedIpv6, SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
+            SharedDhcp, SharedGroups, SharedIpv6, SharedMount, SharedProcess, SharedSocket, SharedStore,
+            Stray,
         };
         matches!(
             self,

@@ -39,7 +39,12 @@ pub(super) async fn foreign_names(ground: &Ground<'_>, deeds: &mut Deeds) -> Res
         "spec": { "ports": [{ "port": TCP_PORT }] },
     });
     let server = SocketAddr::from((ground.source.dns.server, 53));
-    let known = Known { cluster: ground.from.clone(), namespace: ground.namespace.to_owned(), server, name: full.clone() };
+    let known = Known {
+        cluster: ground.from.clone(),
+        namespace: ground.namespace.to_owned(),
+        server,
+        name: full.clone(),
+    };
     let forgotten = known.clone();
     deeds.undos.push(format!("see that {full} is forgotten"), move || {
         let forgotten = forgotten.clone();

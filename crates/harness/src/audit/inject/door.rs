@@ -19,15 +19,15 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// A server, and what it is shown.
 #[derive(Debug, Clone)]
-pub(super) struct Door {
-    pub(super) cluster: String,
+pub(in crate::audit) struct Door {
+    pub(in crate::audit) cluster: String,
     /// `https://192.168.60.10:6443`
-    pub(super) server: String,
+    pub(in crate::audit) server: String,
     /// Who may vouch for it; nothing when that is not what is asked.
-    pub(super) authority: Option<String>,
-    pub(super) credentials: Credentials,
+    pub(in crate::audit) authority: Option<String>,
+    pub(in crate::audit) credentials: Credentials,
     /// What is read.
-    pub(super) path: &'static str,
+    pub(in crate::audit) path: &'static str,
 }
 
 impl Door {
@@ -48,8 +48,8 @@ impl Door {
             .map_err(|source| InjectError::Door { cluster: self.cluster.clone(), source: Box::new(source) })
     }
 
-    /// A new connection each time: a server keeps what it thought of an old one.
-    async fn status(&self) -> Result<u16, kube::Error> {
+    /// What it answers, as an HTTP status. A new connection each time: a server keeps what it thought of an old one.
+    pub(in crate::audit) async fn status(&self) -> Result<u16, kube::Error> {
         let mut config = Config::new(self.server.parse().expect("an address and a port make a URI"));
         let authority = self.authority.as_deref();
         let authority = authority.and_then(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());

@@ -33,8 +33,13 @@ impl Known {
         let batch = Batch { version: VERSION, deadline_ms: 3_000, patience_ms: 1_000, rate: 100, probes };
         let waited = wait::until(format!("{} at {}", self.name, self.server), PATIENCE, async || {
             let said = ask(&pods, PROBER, &batch).await?;
-            let has = said.iter().any(|said| matches!(said, Said::Answer(answer) if has_address(&answer.outcome)));
-            Ok::<_, crate::audit::AskError>(if has == known { Wait::Done(()) } else { Wait::NotYet(format!("{said:?}")) })
+            let has =
+                said.iter().any(|said| matches!(said, Said::Answer(answer) if has_address(&answer.outcome)));
+            Ok::<_, crate::audit::AskError>(if has == known {
+                Wait::Done(())
+            } else {
+                Wait::NotYet(format!("{said:?}"))
+            })
         });
         let cluster = self.cluster.name().to_owned();
         waited.await.map_err(|source| InjectError::Door { cluster, source: source.into() })

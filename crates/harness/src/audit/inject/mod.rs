@@ -25,6 +25,7 @@ use crate::undo::Left;
 use crate::wait::WaitError;
 
 use deeds::Deeds;
+pub(super) use door::Door;
 
 /// Two clusters of which one is opened to the other.
 #[derive(Debug, Clone, Copy)]
@@ -131,8 +132,8 @@ impl Opened {
             Some(Injection::SameNetwork) => target.pod_cidr = source.pod_cidr,
             Some(Injection::SameAuthority) => {
                 let proxy = |of: &Subject| {
-                    let known = of.authorities.iter().flatten();
-                    known.cloned().find(|authority| authority.role == AuthorityRole::FrontProxy)
+                    let mut known = of.authorities.iter().flatten();
+                    known.find(|authority| authority.role == AuthorityRole::FrontProxy).cloned()
                 };
                 let theirs = target.authorities.iter_mut().flatten();
                 let theirs = theirs.filter(|authority| authority.role == AuthorityRole::FrontProxy);
@@ -200,7 +201,7 @@ async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -
         Injection::SwappedContext => control::swapped_context(ground, deeds),
         Injection::AnonymousKubelet => control::anonymous_kubelet(ground, deeds).await,
         Injection::SameNetwork | Injection::SameAuthority => Ok(()), // see `Opened::twist`
-        Injection::OldData | Injection::RestartOther => Ok(()),      // never asked for: `takes_destruction`
+        Injection::OldData | Injection::RestartOther => Ok(()), // see `self_test`: they take a destruction
     }
 }
 

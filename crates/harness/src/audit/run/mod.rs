@@ -28,6 +28,7 @@ use crate::undo::Left;
 pub(super) use arena::Arena;
 pub use ask::AskError;
 pub(super) use ask::ask;
+pub(super) use learn::administrator;
 pub(super) use manifest::PROBER;
 pub use progress::{Progress, Step};
 pub use stage::{Stage, StageError};

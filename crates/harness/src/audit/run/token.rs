@@ -59,7 +59,8 @@ pub(super) async fn remove(client: Client, run: u32, instance: &str) -> Result<(
 /// A token of the service account that every workload has. It ends with the namespace of the run.
 pub(super) async fn of_account(client: Client, namespace: &str) -> Option<Secret> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
-    let spec = TokenRequestSpec { expiration_seconds: Some(LIFETIME.as_secs()), ..TokenRequestSpec::default() };
+    let spec =
+        TokenRequestSpec { expiration_seconds: Some(LIFETIME.as_secs()), ..TokenRequestSpec::default() };
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let given = accounts.create_token_request("default", &PostParams::default(), &request).await.ok()?;
     Some(Secret::new(given.status?.token))

@@ -90,7 +90,8 @@ impl Workstation {
         for (identity, where_to) in [(WORKSTATION, everywhere())].into_iter().chain(on_links) {
             let log = path.join(format!("log-{}", workstation.witnesses.len()));
             let errors = log.with_extension("errors");
-            let witness = format!("exec {program} witness --identity {identity} {where_to} > {log} 2> {errors}");
+            let witness =
+                format!("exec {program} witness --identity {identity} {where_to} > {log} 2> {errors}");
             let command = Command::within(Duration::MAX, "sh").args(["-c", &witness]);
             let (identity, process) = (identity.to_owned(), Background::start(&command)?);
             workstation.witnesses.push(Witness { identity, log, errors, process });

@@ -8,6 +8,9 @@
 //! [`Score`] is what came of it. Leaks are opened only in clusters whose data may be lost.
 
 mod score;
+mod destruction;
+mod state;
+mod relics;
 
 use std::time::Instant;
 
@@ -23,6 +26,8 @@ use super::viewpoint::WORKSTATION;
 use super::{Report, Selection, accepted_on};
 use crate::cluster::TestCluster;
 use crate::inventory::Inventory;
+
+use destruction::Detections;
 
 pub use score::{Detection, Row, Score};
 
@@ -76,7 +81,7 @@ async fn score(
     selection: &Selection,
     progress: &Progress,
 ) -> Result<Score, SelfTestError> {
-    let mut trial = Trial { arena, provisioner, from, to, known: Vec::new() };
+    let mut trial = Trial { arena, provisioner, from, to, known: Vec::new(), destroyed: None };
     let baseline = trial.audit(selection, None).await?;
     let engine = from.inner().instance.engine;
     let classes: Vec<&Class> = Class::all().filter(|class| baseline.asks(class.id)).collect();
@@ -85,13 +90,13 @@ async fn score(
         let detection = match (class.coverage(engine), class.injection) {
             (Coverage::NotCovered(why), _) => Detection::NotCovered(why.to_owned()),
             (Coverage::Covered, None) => Detection::NotCovered("nothing opens it".to_owned()),
-            (Coverage::Covered, Some(injection)) if injection.takes_destruction() => {
-                Detection::NotCovered("an audit destroys nothing".to_owned())
-            }
             (Coverage::Covered, Some(injection)) => {
                 progress.say(Step::Open { class: class.id, place: place + 1, of: classes.len() });
                 let begun = Instant::now();
-                let detection = trial.detect(class, injection).await?;
+                let detection = match injection.takes_destruction() {
+                    true => trial.destroy(injection).await?,
+                    false => trial.detect(class, injection).await?,
+                };
                 let found = format!("{detection} ({:.1}s)", begun.elapsed().as_secs_f64());
                 progress.say(Step::Tried { class: class.id, found });
                 detection
@@ -110,6 +115,8 @@ struct Trial<'a, 'b> {
     to: &'a TestCluster,
     /// What was known of both before the first leak.
     known: Vec<Subject>,
+    /// What became of the leaks that take a destruction, once they were opened.
+    destroyed: Option<Detections>,
 }
 
 impl Trial<'_, '_> {
@@ -130,6 +137,19 @@ impl Trial<'_, '_> {
         };
         let back = injection.is_mutual().then_some(back);
         Ok(Detection::judge(&during, &after, there, back))
+    }
+
+    /// Opens a leak that takes a destruction. Both such are opened at once, and remembered.
+    async fn destroy(&mut self, injection: Injection) -> Result<Detection, SelfTestError> {
+        let detections = match self.destroyed.take() {
+            Some(detections) => detections,
+            None => destruction::detect(&self.ground()?).await.unwrap_or_else(|error| {
+                let why = Detection::NotOpened(provisioner::error::chain(&error));
+                Detections { inherited: why.clone(), destroyed: why }
+            }),
+        };
+        let Detections { inherited, destroyed } = self.destroyed.insert(detections).clone();
+        Ok(if injection == Injection::OldData { inherited } else { destroyed })
     }
 
     /// Audits both, with a leak open or none.

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use super::Link;
 
 /// The workstation, as the audit sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Host {
     /// All its addresses but loopback, with the link that has each.
     pub addresses: Vec<(String, IpAddr)>,

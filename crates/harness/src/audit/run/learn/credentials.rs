@@ -20,7 +20,8 @@ pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
     }
 }
 
-fn administrator(cluster: &TestCluster) -> Option<ClientCertificate> {
+/// The administrator's certificate, as the kubeconfig has it.
+pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCertificate> {
     let config = kube::config::Kubeconfig::read_from(cluster.kubeconfig()).ok()?;
     let user = config.auth_infos.into_iter().next()?.auth_info?;
     let decoded = |data: &str| {

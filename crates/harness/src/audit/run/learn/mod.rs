@@ -23,6 +23,8 @@ use crate::cluster::TestCluster;
 
 use super::Stage;
 
+pub(in crate::audit) use credentials::administrator;
+
 /// How long one kind of knowledge may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -1,0 +1,160 @@
+//! T2 and T3 take a destruction: of a third instance, made for that. Its name begins as the other's does, so that
+//! whoever takes it down by the beginning of a name takes down the other as well.
+//!
+//! 1. It is made, relics are left in it, and it is destroyed with the leak of T3: the other must be found changed.
+//! 2. It is made again, under the same name: with its relics put there (the leak of T2) they must be found, and without
+//!    them nothing.
+//! 3. It is destroyed once more, and the other must be as before.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use provisioner::Provisioner;
+use provisioner::error::{DestroyError, ProvisionError};
+use provisioner::exec::{Command, CommandError};
+use provisioner::registry::Owner;
+use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError, Topology};
+
+use super::relics::{Relics, RelicsError};
+use super::score::Detection;
+use super::state::{self, State};
+use crate::audit::inject::Ground;
+use crate::audit::subject::{Destroyed, Subject};
+use crate::audit::{ClassId, Host, Link, Observed, Plan, PlanError, Report, Selection, accepted_on};
+use crate::cluster::{ClusterError, TestCluster};
+use crate::name;
+use crate::undo::{Left, Undos};
+
+/// Why a third instance could not be made, looked at or destroyed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DestructionError {
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error("find out who owns the third instance")]
+    Owner(#[source] std::io::Error),
+    #[error(transparent)]
+    Create(#[from] Box<ProvisionError>),
+    #[error(transparent)]
+    Destroy(#[from] DestroyError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Relics(#[from] RelicsError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("the third instance is still there")]
+    Left(#[from] Left),
+}
+
+/// What became of both leaks.
+#[derive(Debug, Clone)]
+pub(super) struct Detections {
+    pub(super) inherited: Detection,
+    pub(super) destroyed: Detection,
+}
+
+/// Opens both leaks, one after the other, and closes them.
+pub(super) async fn detect(ground: &Ground<'_>) -> Result<Detections, DestructionError> {
+    let third = Third::beside(ground)?;
+    let mut undos = Undos::default();
+    let (provisioner, doomed) = (third.provisioner.clone(), third.spec.name.to_string());
+    undos.push(format!("destroy {doomed}"), move || {
+        let (provisioner, doomed) = (provisioner.clone(), doomed.clone());
+        async move { provisioner.destroy(&doomed).await.map(drop) }
+    });
+    let detections = third.detect(ground).await;
+    undos.close().await?;
+    detections
+}
+
+/// The third instance.
+struct Third {
+    provisioner: Provisioner,
+    spec: CheckedSpec,
+    owner: Owner,
+}
+
+impl Third {
+    fn beside(ground: &Ground<'_>) -> Result<Self, DestructionError> {
+        let other = &ground.to.inner().instance;
+        let spec = ClusterSpec {
+            engine: other.engine,
+            cni: other.k8s.cni,
+            ..ClusterSpec::new(format!("{}-1", other.name)).topology(Topology::Single).throw_away()
+        };
+        let owner = Owner::current(name::run_id()).map_err(DestructionError::Owner)?;
+        Ok(Self { provisioner: ground.provisioner.clone(), spec: spec.check()?, owner })
+    }
+
+    async fn detect(&self, ground: &Ground<'_>) -> Result<Detections, DestructionError> {
+        let first = self.make().await?;
+        let relics = Relics::of(&first)?;
+        relics.leave_in(&first).await?;
+        let stirred = self.destroy(ground, async || stir(ground.to).await).await?;
+
+        let second = self.make().await?;
+        relics.leave_in(&second).await?;
+        let old = relics.found_in(&second).await;
+        relics.remove_from(&second).await?;
+        let new = relics.found_in(&second).await;
+        let calm = self.destroy(ground, async || Ok(())).await?;
+
+        let inherited = |relics| (Some(relics), Vec::new());
+        let judged = |class, during, after| {
+            let (during, after) = (self.report(ground, class, during)?, self.report(ground, class, after)?);
+            let there = (self.spec.name.as_str(), ground.to.name());
+            Ok::<_, DestructionError>(Detection::judge(&during, &after, there, None))
+        };
+        Ok(Detections {
+            inherited: judged(ClassId::T2, inherited(old), inherited(new))?,
+            destroyed: judged(ClassId::T3, (None, stirred), (None, calm))?,
+        })
+    }
+
+    async fn make(&self) -> Result<TestCluster, DestructionError> {
+        let made = self.provisioner.create(&self.spec, Some(self.owner.clone())).await.map_err(Box::new)?;
+        Ok(TestCluster::of(self.spec.name.to_string(), made).await?)
+    }
+
+    /// Destroys it, with something done meanwhile, and compares the other before and after.
+    async fn destroy(
+        &self,
+        ground: &Ground<'_>,
+        meanwhile: impl AsyncFnOnce() -> Result<(), CommandError>,
+    ) -> Result<Vec<Link>, DestructionError> {
+        let before = State::of(ground.to).await?;
+        self.provisioner.destroy(self.spec.name.as_str()).await?;
+        meanwhile().await?;
+        Ok(state::compared(&before, &State::of(ground.to).await?))
+    }
+
+    /// What an audit says when this became known.
+    fn report(
+        &self,
+        ground: &Ground<'_>,
+        class: ClassId,
+        (inherited, other): (Option<Option<Vec<String>>>, Vec<Link>),
+    ) -> Result<Report, DestructionError> {
+        let name = self.spec.name.to_string();
+        let third = Subject { name: name.clone(), ..ground.source.clone() };
+        let selection = Selection { classes: vec![class.to_string()], ..Selection::default() };
+        let plan = Plan::new(0, vec![third, ground.target.clone()], Host::default(), &selection)?;
+        let mut observed = Observed::default();
+        let others = BTreeMap::from([(ground.to.name().to_owned(), other)]);
+        observed.after.destroyed = Some(Destroyed { instance: name, inherited: inherited.flatten(), others });
+        let now = Timestamp::now();
+        Ok(Report::of(&plan, &observed, &accepted_on(ground.source.engine), (now, now)))
+    }
+}
+
+/// The leak of T3: a node of the other starts its kubelet anew.
+async fn stir(other: &TestCluster) -> Result<(), CommandError> {
+    let anew = Command::within(Duration::from_secs(30), "sv").args(["restart", "kubelet"]);
+    match other.nodes().last() {
+        Some(node) => node.run(&anew).await.map(drop),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! What an instance leaves, to be looked for in its successor of the same name: an object in its store, files in its
+//! nodes, and the credentials of its administrator.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use probe::Credentials;
+use provisioner::exec::{Command, CommandError};
+use provisioner::plan::API_PORT;
+use serde_json::json;
+
+use crate::audit::ClientCertificate;
+use crate::audit::inject::Door;
+use crate::audit::run::administrator;
+use crate::cluster::{ClusterError, TestCluster};
+use crate::name;
+
+/// Where files are left.
+const FOLDERS: [&str; 3] = ["/var/lib", "/var/log", "/etc/kubernetes"];
+
+/// Why relics could not be left or removed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelicsError {
+    #[error("'{0}' has no administrator's certificate")]
+    NoAdministrator(String),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// The relics of an instance.
+#[derive(Debug)]
+pub(super) struct Relics {
+    /// How its object and its files are called.
+    name: String,
+    administrator: ClientCertificate,
+    uid: String,
+}
+
+impl Relics {
+    /// Those of this one.
+    pub(super) fn of(cluster: &TestCluster) -> Result<Self, RelicsError> {
+        let administrator = administrator(cluster);
+        let administrator =
+            administrator.ok_or_else(|| RelicsError::NoAdministrator(cluster.name().to_owned()))?;
+        let identity = cluster.inner().instance.k8s.identity.as_ref();
+        let uid = identity.map(|identity| identity.uid.clone()).unwrap_or_default();
+        Ok(Self { name: format!("relic-{}", name::suffix()), administrator, uid })
+    }
+
+    /// Leaves the object and the files.
+    pub(super) async fn leave_in(&self, cluster: &TestCluster) -> Result<(), RelicsError> {
+        let object: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": self.name } }))
+            .expect("a name makes a ConfigMap");
+        let left = objects(cluster).create(&PostParams::default(), &object).await;
+        left.map_err(failed(cluster, "leave a relic"))?;
+        self.on_nodes(cluster, "touch").await
+    }
+
+    /// Removes them.
+    pub(super) async fn remove_from(&self, cluster: &TestCluster) -> Result<(), RelicsError> {
+        let removed = objects(cluster).delete(&self.name, &DeleteParams::default()).await;
+        removed.map_err(failed(cluster, "remove a relic"))?;
+        self.on_nodes(cluster, "rm").await
+    }
+
+    /// What the successor has of them, in words; nothing when it could not be looked through.
+    pub(super) async fn found_in(&self, cluster: &TestCluster) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        if objects(cluster).get_opt(&self.name).await.ok()?.is_some() {
+            found.push(format!("ConfigMap {}", self.name));
+        }
+        for node in cluster.nodes() {
+            let search = find(&self.name);
+            let files = node.run(&search).await.ok()?.text();
+            found.extend(files.lines().map(|file| format!("{file} on {}", node.name())));
+        }
+        let identity = cluster.inner().instance.k8s.identity.as_ref()?;
+        if identity.uid == self.uid {
+            found.push(format!("UID {} of its first namespace", self.uid));
+        }
+        match self.door(cluster).status().await.ok()? {
+            401 => {}
+            status => found.push(format!("its administrator's certificate: HTTP {status}")),
+        }
+        Some(found)
+    }
+
+    /// The successor's API server, shown the old certificate.
+    fn door(&self, cluster: &TestCluster) -> Door {
+        let ClientCertificate { certificate, key } = &self.administrator;
+        let (certificate, key) = (certificate.clone(), key.reveal().to_owned());
+        Door {
+            cluster: cluster.name().to_owned(),
+            server: format!("https://{}:{API_PORT}", cluster.inner().plan.api_address),
+            authority: None,
+            credentials: Credentials::Certificate { certificate, key },
+            path: "/api/v1/namespaces",
+        }
+    }
+
+    async fn on_nodes(&self, cluster: &TestCluster, program: &str) -> Result<(), RelicsError> {
+        for node in cluster.nodes() {
+            let files = FOLDERS.map(|folder| format!("{folder}/{}", self.name));
+            node.run(&Command::within(Duration::from_secs(10), program).args(files)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks through everything that a node keeps; what is in the kernel is not kept.
+fn find(name: &str) -> Command {
+    let words =
+        ["/", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune", "-o", "-name", name, "-print"];
+    Command::within(Duration::from_secs(60), "find").args(words)
+}
+
+fn objects(cluster: &TestCluster) -> Api<ConfigMap> {
+    Api::default_namespaced(cluster.client())
+}
+
+fn failed(cluster: &TestCluster, attempt: &str) -> impl FnOnce(kube::Error) -> ClusterError {
+    let (attempt, cluster) = (attempt.to_owned(), cluster.name().to_owned());
+    move |source| ClusterError::Api { attempt, cluster, source: Box::new(source) }
+}
