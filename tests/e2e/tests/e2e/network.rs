@@ -78,8 +78,7 @@ async fn the_host_reaches_its_name_servers_while_a_cluster_is_up_and_no_cluster_
         .run(async |fx| {
             // Lookups only: no packet is sent. The control is an address of a pool that nobody has.
             let pool = fx.provisioner().settings().pools.pod.range;
-            let nobodys =
-                pool.hosts().filter(|address| !servers.contains(address)).last().context("a pool")?;
+            let nobodys = pool.hosts().rfind(|address| !servers.contains(address)).context("a pool")?;
             ensure!(leads(nobodys).await.is_err(), "{nobodys} of the pool {pool} would leave this host");
             let taken = fx.provisioner().host_networks().await?;
             for server in servers {

@@ -112,12 +112,13 @@ fn pod(name: &str, command: &[String]) -> Value {
             "restartPolicy": "Never", // a witness that was away has missed something
             "activeDeadlineSeconds": LIFETIME,
             "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
+            "terminationGracePeriodSeconds": 1, // with 0 it counts as gone before its node knows
             "containers": [{
                 "name": CONTAINER,
                 "image": TOOLBOX_IMAGE,
                 "imagePullPolicy": "IfNotPresent",
                 "command": command,
+                "terminationMessagePolicy": "FallbackToLogsOnError", // its last words, if it ends too early
             }],
         },
     })

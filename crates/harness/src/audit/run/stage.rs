@@ -267,8 +267,7 @@ impl Stage {
         let failed = |source| StageError::Wait { instance: instance.clone(), source: Box::new(source) };
         let found = found.map_err(failed)?;
         if let Some(refused) = found.iter().find(|pod| is_in(pod, "Failed")) {
-            let status = refused.status.clone().unwrap_or_default();
-            let why = [status.reason, status.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+            let why = failure(refused);
             let pod = refused.metadata.name.clone().unwrap_or_default();
             return Err(StageError::Pod { pod, instance, why });
         }
@@ -344,6 +343,18 @@ async fn seen(pods: &Api<Pod>, pod: &str, identity: &str) -> Result<Watch, Strin
     let found = pods.get(pod).await.map_err(|error| error.to_string())?;
     let log = pods.logs(pod, &LogParams::default()).await.map_err(|error| error.to_string())?;
     Ok(Watch::of(identity, reports(&log)?, is_in(&found, "Running")))
+}
+
+/// Why a pod has failed: what the kubelet says, or the last words of what ran in it.
+fn failure(pod: &Pod) -> String {
+    let status = pod.status.clone().unwrap_or_default();
+    let containers = status.container_statuses.unwrap_or_default().into_iter();
+    let ended = containers.filter_map(|container| container.state?.terminated);
+    let ended = ended.map(|ended| {
+        let last = ended.message.unwrap_or_default();
+        format!("exit code {}, {}", ended.exit_code, last.trim())
+    });
+    [status.reason, status.message].into_iter().flatten().chain(ended).collect::<Vec<_>>().join(": ")
 }
 
 fn is_in(pod: &Pod, phase: &str) -> bool {
