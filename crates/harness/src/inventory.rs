@@ -9,6 +9,15 @@ use std::time::Duration;
 use provisioner::Provisioner;
 use provisioner::exec::{Command, CommandError};
 
+/// How the cgroup of a container begins, as Podman names it; that of its watcher is `libpod-conmon-…`.
+const CONTAINER: &str = "/libpod-";
+/// Programs that run on the host itself for an instance or an audit.
+const OURS: [&str; 2] = ["conmon", "homelab-probe"];
+/// The processes of containers, and of sandboxes of all kinds.
+const WITHIN: &str = "process of a container";
+/// The cgroups below that of a container.
+const PARTS: &str = "cgroup of a container";
+
 /// What the host has, by kind. Two are equal when nothing was left behind and nothing was taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
@@ -32,8 +41,11 @@ impl Inventory {
             let command = Command::within(Duration::from_secs(30), program).args(args.iter().copied());
             Ok::<_, CommandError>(lines(&provisioner.runner().run(&command).await?.text()))
         };
+        let (processes, within) = processes();
+        let (cgroups, parts) = cgroups();
         let kinds = [
-            ("cgroup", cgroups()),
+            ("cgroup", cgroups),
+            (PARTS, parts),
             ("container", ask("podman", &["ps", "--all", "--format", "{{.Names}}"]).await?),
             (
                 "context",
@@ -50,7 +62,8 @@ impl Inventory {
             ("mount", file_lines("/proc/self/mounts", |_| true)),
             ("namespace", names("/run/homelab/netns").union(&names("/run/netns")).cloned().collect()),
             ("nft rule", ask("nft", &["--stateless", "list", "ruleset"]).await?),
-            ("process", processes()),
+            ("process", processes),
+            (WITHIN, within),
             ("route", ask("ip", &["route", "show", "table", "all"]).await?),
             ("route, IPv6", ask("ip", &["-6", "route", "show", "table", "all"]).await?),
             ("trust anchor", names("/usr/local/share/ca-certificates")), // Debian's folder
@@ -69,9 +82,16 @@ impl Inventory {
         (!changes.is_empty()).then_some(Difference { lines: changes })
     }
 
-    /// The same as lines: `+ link: cable` is there now, `- link: cable` was there before.
+    /// The same as lines, `+ link: cable` is there now, `- link: cable` was there before, where containers ran before
+    /// and run on: what starts and ends in one is its own affair, and does not count.
     pub fn left_since(&self, before: &Self) -> Vec<String> {
-        self.since(before).map(|difference| difference.lines).unwrap_or_default()
+        let mut outside = [self.clone(), before.clone()];
+        for inventory in &mut outside {
+            inventory.kinds.remove(WITHIN);
+            inventory.kinds.remove(PARTS);
+        }
+        let [now, then] = outside;
+        now.since(&then).map(|difference| difference.lines).unwrap_or_default()
     }
 }
 
@@ -102,34 +122,69 @@ fn settings() -> BTreeSet<String> {
     keys.iter().map(|key| format!("{key} = {}", value(key).trim())).collect()
 }
 
-/// Processes in other pid namespaces than ours, and those that watch over them: a workstation's own processes
-/// come and go as they like. The dead count no more: when they are buried is up to the host's first process.
-fn processes() -> BTreeSet<String> {
+/// Our own ones and those that watch over containers, and all that are in other pid namespaces than ours: what else a
+/// workstation runs comes and goes as it likes. The dead count no more: when they are buried is up to the host's first
+/// process.
+fn processes() -> (BTreeSet<String>, BTreeSet<String>) {
     let ours = fs::read_link("/proc/self/ns/pid").ok();
     let pids = names("/proc").into_iter().filter(|name| name.chars().all(|c| c.is_ascii_digit()));
-    pids.filter_map(|pid| {
+    let listed = pids.filter_map(|pid| {
         let lives = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
         let program = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned();
         let foreign = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()? != *ours.as_ref()?;
-        (lives && (foreign || program == "conmon")).then(|| format!("{pid} {program}"))
-    })
-    .collect()
+        (lives && (foreign || OURS.contains(&program.as_str())))
+            .then(|| (format!("{pid} {program}"), foreign))
+    });
+    split(listed)
 }
 
-/// Cgroups of containers.
-fn cgroups() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// The cgroups of containers, and those below them.
+fn cgroups() -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut found = Vec::new();
     let mut open = vec!["/sys/fs/cgroup".to_owned()];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            if is_folder && path.contains("libpod-") {
-                found.insert(path);
-            } else if is_folder {
-                open.push(path);
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
             }
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if let Some((_, below)) = path.split_once(CONTAINER) {
+                found.push((path.clone(), below.contains('/')));
+            }
+            open.push(path);
         }
     }
-    found
+    split(found)
+}
+
+/// Those that are in no container, and those that are.
+fn split(listed: impl IntoIterator<Item = (String, bool)>) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (within, outside): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, within)| *within);
+    let names = |all: Vec<(String, bool)>| all.into_iter().map(|(name, _)| name).collect();
+    (names(outside), names(within))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(kind: &'static str, things: &[&str]) -> Inventory {
+        let of = |kind: &'static str, things: &[&str]| {
+            (kind, things.iter().map(|&thing| thing.to_owned()).collect())
+        };
+        let mut kinds = BTreeMap::from([of("link", &["lo"]), of(WITHIN, &["7 nft"]), of(PARTS, &["pod"])]);
+        kinds.extend([of(kind, things)]);
+        Inventory { kinds }
+    }
+
+    #[test]
+    fn what_goes_on_in_containers_differs_and_is_not_left_behind() {
+        let before = with("link", &["lo"]);
+        for (kind, is_left) in [(WITHIN, false), (PARTS, false), ("link", true)] {
+            let after = with(kind, &["lo", "new"]);
+            assert!(after.since(&before).is_some(), "{kind}");
+            assert_eq!(!after.left_since(&before).is_empty(), is_left, "{kind}");
+            assert_eq!(!before.left_since(&after).is_empty(), is_left, "{kind}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! `bench [quick] [FILE]` prints Markdown on standard output and writes the same as JSON into FILE. `quick` measures
 //! what needs neither root nor a cluster. Nothing here passes or fails: people judge.
 
+mod audits;
 mod claims;
 mod latency;
 mod measure;
@@ -10,10 +11,11 @@ mod memory;
 mod report;
 
 use anyhow::Context;
-use harness::MultiClusterFixture;
 use harness::fixtures::one_client;
+use harness::{FixtureBuilder, MultiClusterFixture};
 use provisioner::spec::{ClusterSpec, Topology};
 
+use audits::Audit;
 use measure::{Case, Temperature, measure};
 use report::Report;
 
@@ -32,7 +34,8 @@ async fn main() -> anyhow::Result<()> {
     figures.push(claims::measure().await?);
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     let clusters = if quick { Vec::new() } else { clusters().await? };
-    let report = Report { build, quick: figures, clusters };
+    let audits = if quick { Vec::new() } else { audits().await? };
+    let report = Report { build, quick: figures, clusters, audits };
     if let Some(path) = json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("write {path}"))?;
@@ -51,5 +54,18 @@ async fn clusters() -> anyhow::Result<Vec<Case>> {
         measure("one k8s-single", Temperature::Warm, ROUNDS, one_client).await?,
         measure("one k8s-multi with one worker", Temperature::Warm, ROUNDS, one_worker).await?,
         measure("two k8s-multi side by side, 8 nodes", Temperature::Warm, ROUNDS, two).await?,
+    ])
+}
+
+/// What audits of real clusters take.
+async fn audits() -> anyhow::Result<Vec<Audit>> {
+    let fixture = |names: &[&str]| {
+        let multi = |name: &&str| ClusterSpec::new(*name).topology(Topology::Multi).workers(1);
+        names.iter().map(multi).fold(MultiClusterFixture::builder(), FixtureBuilder::cluster)
+    };
+    let four = fixture(&["acme", "globex", "initech", "umbrella"]);
+    Ok(vec![
+        audits::measure("two k8s-multi with one worker", 10.0, ROUNDS, fixture(&["acme", "globex"])).await?,
+        audits::measure("four k8s-multi with one worker", 20.0, ROUNDS, four).await?,
     ])
 }

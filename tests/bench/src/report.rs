@@ -3,6 +3,7 @@
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use crate::audits::Audit;
 use crate::measure::{Case, Temperature};
 
 /// Everything that was measured.
@@ -14,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) quick: Vec<Figure>,
     /// What does.
     pub(crate) clusters: Vec<Case>,
+    /// What audits of them take.
+    pub(crate) audits: Vec<Audit>,
 }
 
 /// A time beside its budget, both in seconds.
@@ -37,6 +40,9 @@ pub(crate) fn print(report: &Report) {
     println!("{} build:\n\n{figures}\n", report.build);
     if !report.clusters.is_empty() {
         clusters(&report.clusters);
+    }
+    if !report.audits.is_empty() {
+        audits(&report.audits);
     }
 }
 
@@ -62,6 +68,26 @@ fn clusters(cases: &[Case]) {
             shares.add_row([stage.clone(), seconds(*took), format!("{:.0} %", 100.0 * took / case.up)]);
         }
         println!("{} ({rounds} of {}):\n\n{shares}\n", case.name, case.rounds);
+    }
+}
+
+/// Prints what audits take once the probes are in place, and each one's parts.
+#[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
+fn audits(audits: &[Audit]) {
+    let mut figures = table(&["audit of", "cells", "budget", "median", "worst", "rounds"]);
+    for audit in audits {
+        let [budget, median, worst] = [audit.budget, audit.median, audit.worst].map(seconds);
+        let (cells, rounds) = (audit.cells.to_string(), audit.rounds.to_string());
+        figures.add_row([audit.name.to_owned(), cells, budget, median, worst, rounds]);
+    }
+    println!("{figures}\n");
+    for audit in audits {
+        let all: f64 = audit.phases.iter().map(|(_, took)| took).sum();
+        let mut shares = table(&["part", "took", "share"]);
+        for (part, took) in &audit.phases {
+            shares.add_row([part.clone(), seconds(*took), format!("{:.0} %", 100.0 * took / all)]);
+        }
+        println!("{}:\n\n{shares}\n", audit.name);
     }
 }
 

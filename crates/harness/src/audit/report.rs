@@ -27,8 +27,8 @@ use super::verdict::{Outcome, Verdict};
 use super::viewpoint::{Target, WORKSTATION};
 
 pub use model::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, PairReport, ProbeReport, Report,
-    VERSION, WitnessReport,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, PairReport, PhaseReport, ProbeReport,
+    Report, VERSION, WitnessReport,
 };
 
 /// What every report says first: what no audit of packets can change.
@@ -90,6 +90,7 @@ impl Report {
             run: format!("{:08x}", plan.run),
             started: format!("{started:.0}"),
             ended: format!("{ended:.0}"),
+            phases: observed.phases.iter().map(PhaseReport::of).collect(),
             outcome: Outcome::Inconclusive,
             kernel: KERNEL.to_owned(),
             pairs: Vec::new(),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Report, columns, tell};
+use super::{PhaseReport, Report, columns, tell};
 use crate::audit::class::Class;
 use crate::audit::verdict::{Outcome, Verdict};
 
@@ -16,10 +16,11 @@ impl Report {
     /// Whether it is coloured is for the caller to decide.
     pub fn console(&self, colour: bool) -> String {
         let mut text = format!(
-            "isolation audit {}, {} to {}\n\n{}",
+            "isolation audit {}, {} to {}\n{}\n{}",
             self.run,
             self.started,
             self.ended,
+            phases(self),
             matrix(self, colour)
         );
         let listed = self.listed(colour);
@@ -72,6 +73,13 @@ impl Report {
         }
         text
     }
+}
+
+/// How long each part took, in a line of its own.
+fn phases(report: &Report) -> String {
+    let took = |phase: &PhaseReport| format!("{} {:.1} s", phase.name, phase.took_ms as f64 / 1000.0);
+    let line = report.phases.iter().map(took).collect::<Vec<_>>().join(" · ");
+    if line.is_empty() { line } else { format!("{line}\n") }
 }
 
 fn matrix(report: &Report, colour: bool) -> String {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audit::class::{Class, ClassId};
+use crate::audit::observed::Phase;
 use crate::audit::verdict::{Outcome, Verdict};
 
 /// The format of a report.
@@ -20,6 +21,8 @@ pub struct Report {
     pub started: String,
     /// When the last witness was read, RFC 3339.
     pub ended: String,
+    /// How long each part of the run took, in their order.
+    pub phases: Vec<PhaseReport>,
     /// What all cells together mean.
     pub outcome: Outcome,
     /// What no audit of packets can change.
@@ -36,6 +39,18 @@ pub struct Report {
     pub accepted: Vec<Acceptance>,
     /// Every cell.
     pub cells: Vec<CellReport>,
+}
+
+/// A part of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PhaseReport {
+    /// Which: `set` until the witnesses listen, `learn` what is known of the instances, `ask`, `ask, routed` by root with
+    /// a route through the workstation, `hear` the witnesses, `strike` everything.
+    pub name: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// How many cells have which verdict.
@@ -198,6 +213,13 @@ impl Group<'_> {
     /// Whether it keeps the run from being isolated.
     pub fn fails(&self) -> bool {
         self.cells.iter().any(|cell| cell.fails())
+    }
+}
+
+impl PhaseReport {
+    pub(super) fn of(phase: &Phase) -> Self {
+        let took_ms = u64::try_from(phase.took.as_millis()).unwrap_or(u64::MAX);
+        Self { name: phase.name.to_owned(), took_ms }
     }
 }
 

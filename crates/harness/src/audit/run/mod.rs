@@ -7,6 +7,7 @@
 mod manifest;
 mod token;
 mod stage;
+mod service;
 mod ask;
 mod learn;
 mod workstation;
@@ -14,13 +15,13 @@ mod routes;
 mod progress;
 mod arena;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
 
-use super::{PlanError, Report, Selection, accepted_on};
+use super::{Phase, PlanError, Report, Selection, accepted_on};
 use crate::cluster::TestCluster;
 use crate::inventory::Inventory;
 use crate::undo::Left;
@@ -88,8 +89,11 @@ pub async fn audit(
         Ok::<_, AuditError>((plan, observed))
     });
     let asked = asked.await;
+    let begun = Instant::now();
     arena.strike(progress).await?;
+    let struck = Phase::since("strike", begun);
     let (plan, mut observed) = asked.map_err(|_| AuditError::Late(DEADLINE))??;
+    observed.phases.push(struck);
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     observed.after.left = Some(after.left_since(&before));
     let engine = clusters.first().map(|cluster| cluster.inner().instance.engine);

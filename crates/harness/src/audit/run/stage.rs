@@ -18,7 +18,7 @@ use crate::wait::{self, Wait, WaitError};
 
 use super::ask::{self, AskError};
 use super::manifest::{self, PROBER, WITNESS};
-use super::token;
+use super::{service, token};
 
 /// How long the pods of a run may take to listen, or its namespace to go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,6 +152,9 @@ impl Stage {
         let port = spec.ports.into_iter().flatten().find(|port| port.name.as_deref() == Some("tcp"));
         stage.pod.node_port =
             port.and_then(|port| port.node_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+        let led = service::leads(&pods, &stage.pod, on_nodes.iter().map(|(_, address)| *address)).await;
+        let instance = stage.instance.clone();
+        led.map_err(|source| StageError::Wait { instance, source: Box::new(source) })?;
         Ok(stage)
     }
 
@@ -225,7 +228,7 @@ impl Stage {
             source: Box::new(source),
         };
         let token = timeout(PATIENCE, token::remove(client.clone(), run, instance)).await;
-        remove(&Api::all(client), instance, &Self::namespace_of(run)).await?;
+        remove(&client, instance, &Self::namespace_of(run)).await?;
         token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
     }
 
@@ -301,7 +304,8 @@ impl Stage {
 
 /// Removes what audits have left whose process was killed.
 async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
-    let (namespaces, instance) = (Api::<Namespace>::all(cluster.client()), cluster.name());
+    let (client, instance) = (cluster.client(), cluster.name());
+    let namespaces: Api<Namespace> = Api::all(client.clone());
     let refused = |source| StageError::Api {
         attempt: "look for what a killed audit left".to_owned(),
         instance: instance.to_owned(),
@@ -314,14 +318,20 @@ async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
         namespace.metadata.name.filter(|_| !owner.is_alive())
     });
     let dead: Vec<String> = dead.collect();
-    let removed = dead.iter().map(|name| remove(&namespaces, instance, name));
+    let removed = dead.iter().map(|name| remove(&client, instance, name));
     futures::future::try_join_all(removed).await.map(drop)
 }
 
-async fn remove(namespaces: &Api<Namespace>, instance: &str, name: &str) -> Result<(), StageError> {
+async fn remove(client: &Client, instance: &str, name: &str) -> Result<(), StageError> {
     let (attempt, instance) = (format!("remove the namespace {name}"), instance.to_owned());
     let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within: PATIENCE };
-    let deleted = timeout(PATIENCE, namespaces.delete(name, &DeleteParams::default())).await;
+    let (namespaces, pods): (Api<Namespace>, Api<Pod>) =
+        (Api::all(client.clone()), Api::namespaced(client.clone(), name));
+    // The namespace controller waits for five seconds before it deletes what is in a namespace, and comes again only
+    // seconds later where pods are still going then (`namespaceDeletionGracePeriod`). They go meanwhile.
+    let now = DeleteParams::default();
+    drop(timeout(PATIENCE, pods.delete_collection(&now, &ListParams::default())).await);
+    let deleted = timeout(PATIENCE, namespaces.delete(name, &now)).await;
     match deleted.map_err(|_| late())? {
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
         Err(source) => {

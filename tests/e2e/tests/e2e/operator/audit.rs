@@ -1,7 +1,8 @@
 //! An operator proves by the program that two clients are isolated, and keeps the proof.
 
-use anyhow::ensure;
-use harness::audit::{Outcome, Report};
+use anyhow::{Context, ensure};
+use harness::TestCluster;
+use harness::audit::{Outcome, Progress, Report, Selection, SelfTestError, self_test};
 
 use super::desk::Desk;
 
@@ -33,13 +34,30 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         }
         ensure!(out.read_dir_utf8()?.count() == 1 + files.len(), "something else is in the folder");
 
-        for name in ["acme", "globex"] {
-            let get = ["kubectl", name, "--", "get", "namespaces", "--output", "name"];
-            let namespaces = desk.homelab(&get).await?;
-            ensure!(namespaces.contains("kube-system"), "{name} does not tell: {namespaces}");
-            ensure!(!namespaces.contains("homelab-audit"), "the audit is still in {name}: {namespaces}");
-        }
-        Ok(())
+        as_they_were(desk).await?;
+
+        let code = desk.interrupted(&["audit", "acme", "globex"], "questions are asked").await?;
+        ensure!(code == Some(130), "an interrupted audit ends with {code:?}");
+        as_they_were(desk).await?;
+
+        let provisioner = desk.provisioner()?;
+        let attached = ["acme", "globex"].map(|name| TestCluster::attach(&provisioner, name));
+        let clients = futures::future::try_join_all(attached).await?;
+        let refused = self_test(&provisioner, &clients, &Selection::default(), &Progress::default()).await;
+        let error = refused.err().context("leaks are opened between an operator's clients")?;
+        ensure!(matches!(error, SelfTestError::Durable { .. }), "{error}");
+        as_they_were(desk).await
     })
     .await
+}
+
+/// Demands that nothing of an audit is in any client.
+async fn as_they_were(desk: &Desk) -> anyhow::Result<()> {
+    for name in ["acme", "globex"] {
+        let get = ["kubectl", name, "--", "get", "namespaces", "--output", "name"];
+        let namespaces = desk.homelab(&get).await?;
+        ensure!(namespaces.contains("kube-system"), "{name} does not tell: {namespaces}");
+        ensure!(!namespaces.contains("homelab-audit"), "the audit is still in {name}: {namespaces}");
+    }
+    Ok(())
 }

@@ -1,12 +1,15 @@
 //! An operator's desk: the program, a home and a kubeconfig of its own, and no client left on it at the end.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use provisioner::Provisioner;
 use provisioner::assets::Assets;
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Somebody else's kubeconfig, which the operator had before.
@@ -112,6 +115,38 @@ impl Desk {
             Failure::Status { code: Some(found), stderr, .. } if found == code => Ok(stderr),
             failure => bail!("homelab {args:?} ends otherwise: {failure}"),
         }
+    }
+
+    /// The program, interrupted as by Ctrl-C as soon as it has said this; the code with which it ends.
+    #[expect(clippy::disallowed_methods, reason = "no Runner interrupts what it runs")]
+    pub(crate) async fn interrupted(&self, args: &[&str], after: &str) -> anyhow::Result<Option<i32>> {
+        let mut program = tokio::process::Command::new(&self.homelab)
+            .args(args)
+            .env("HOMELAB_HOME", self.home())
+            .env("KUBECONFIG", self.merged())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut said = BufReader::new(program.stderr.take().context("a pipe")?).lines();
+        let within = Duration::from_secs(60);
+        let interrupted = tokio::time::timeout(within, async {
+            while let Some(line) = said.next_line().await? {
+                if line.contains(after) {
+                    let pid = program.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+                    rustix::process::kill_process(
+                        pid.context("it has ended")?,
+                        rustix::process::Signal::INT,
+                    )?;
+                }
+            }
+            Ok::<_, anyhow::Error>(program.wait().await?)
+        });
+        Ok(interrupted.await.with_context(|| format!("homelab {args:?} does not end"))??.code())
+    }
+
+    /// The engine, on the operator's home.
+    pub(crate) fn provisioner(&self) -> anyhow::Result<Provisioner> {
+        Ok(Provisioner::new(Home::at(self.home()))?)
     }
 
     /// Plain kubectl, which talks to whomever the merged kubeconfig says.

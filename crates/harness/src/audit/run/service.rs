@@ -1,0 +1,73 @@
+//! The service of a stage: its pod is there long before every node's kube-proxy knows it, and until then the node
+//! itself refuses what a control has to reach.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
+
+use super::ask::ask;
+use super::manifest::PROBER;
+use crate::audit::PodWitness;
+use crate::audit::subject::TCP_PORT;
+use crate::wait::{self, Wait, WaitError};
+
+/// How long kube-proxies may take: they gather changes for a second or so (kube-proxy, `minSyncPeriod`).
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Waits until the service's own address and its port on every node lead to the witness.
+pub(super) async fn leads(
+    pods: &Api<Pod>,
+    witness: &PodWitness,
+    nodes: impl Iterator<Item = Ipv4Addr>,
+) -> Result<(), WaitError<kube::Error>> {
+    let doors = nodes.map(|node| SocketAddr::from((node, witness.node_port)));
+    let doors = doors.chain([SocketAddr::from((witness.service, TCP_PORT))]).enumerate();
+    let probes = doors.map(|(n, to)| Probe { nonce: Nonce::new(0, n as u32), ask: Ask::Tcp { to } });
+    let probes: Vec<Probe> = probes.collect();
+    let all = probes.len();
+    let batch = Batch { version: VERSION, deadline_ms: 2_000, patience_ms: 500, rate: 100, probes };
+    wait::until(format!("the service of {}", witness.witness), WITHIN, async || {
+        Ok(match ask(pods, PROBER, &batch).await {
+            Ok(said) if served(&said, &witness.witness) == all => Wait::Done(()),
+            Ok(said) => Wait::NotYet(format!("{said:?}")),
+            Err(error) => Wait::NotYet(provisioner::error::chain(&error)),
+        })
+    })
+    .await
+}
+
+/// How many answers are that witness's own.
+fn served(said: &[Said], witness: &str) -> usize {
+    let own = |said: &&Said| match said {
+        Said::Answer(answer) => match &answer.outcome {
+            Outcome::Answered { identity, .. } => identity.as_deref() == Some(witness),
+            _ => false,
+        },
+        Said::End { .. } => false,
+    };
+    said.iter().filter(own).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probe::Answer;
+
+    #[test]
+    fn only_the_witness_itself_serves() {
+        let answered =
+            |who: &str| Outcome::Answered { identity: Some(who.to_owned()), from: None, what: Vec::new() };
+        let said = |outcome| Said::Answer(Answer { nonce: Nonce::new(0, 0), sent: 1, at_us: 0, outcome });
+        let refused = Outcome::Refused { from: None, what: Vec::new() };
+        let all = [
+            said(answered("acme/pod")),
+            said(answered("globex/pod")),
+            said(refused),
+            Said::End { answers: 3 },
+        ];
+        assert_eq!(served(&all, "acme/pod"), 1);
+    }
+}
