@@ -26,6 +26,10 @@ async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow:
             ensure!(towards(&report, "globex") == [Verdict::Inconclusive], "{}", report.console(false));
             nothing_is_left(globex).await.context("after a killed witness")?;
 
+            let report = audited(fx, async || on(main, "pkill -9 -f '^homelab-probe p'").await).await??;
+            ensure!(report.outcome == Outcome::Inconclusive, "killed probers: {}", report.console(false));
+            nothing_is_left(globex).await.context("after killed probers")?;
+
             // No kubelet: nobody starts anything on the node, and nobody runs anything in what is there.
             let lost = audited(fx, async || on(main, "sv down kubelet && pkill -9 kubelet").await).await?;
             match lost {

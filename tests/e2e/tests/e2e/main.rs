@@ -1,6 +1,7 @@
 //! What only real clusters can show. Needs root, podman and the node image: `make e2e`.
 
 mod audit;
+mod capture;
 mod engine;
 mod faults;
 mod isolation;

@@ -1,9 +1,11 @@
-//! The audit finds every leak that is opened for it, and the documentation says so.
+//! The audit finds every leak that is opened for it, the documentation says so, and nothing leaves the workstation.
 
 use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
 use harness::audit::{Progress, Selection, self_test};
 use provisioner::spec::{ClusterSpec, Topology};
+
+use crate::capture::Capture;
 
 /// The page that shows the table, and between which lines.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/audit.md");
@@ -17,9 +19,12 @@ async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow:
         .cluster(client("acme"))
         .cluster(client("globex"))
         .run(async |fx| {
+            let capture = Capture::begin(fx).await?;
             let everything = Selection::default();
             let score = self_test(fx.provisioner(), fx.clusters(), &everything, &Progress::default()).await?;
             score.assert_perfect();
+            let left = capture.end().await?;
+            ensure!(left.is_empty(), "{} packets were on their way out:\n{}", left.len(), left.join("\n"));
             documented(&score.markdown())
         })
         .await
