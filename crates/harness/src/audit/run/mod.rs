@@ -7,6 +7,7 @@
 mod manifest;
 mod token;
 mod stage;
+mod strike;
 mod service;
 mod ask;
 mod learn;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
-use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
+use kube::api::{LogParams, PostParams};
 use kube::{Api, Client, Resource};
 use probe::{Batch, Report, Said};
 use provisioner::registry::Owner;
@@ -18,10 +18,11 @@ use crate::wait::{self, Wait, WaitError};
 
 use super::ask::{self, AskError};
 use super::manifest::{self, PROBER, WITNESS};
+use super::strike::sweep;
 use super::{service, token};
 
 /// How long the pods of a run may take to listen, or its namespace to go.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a witness's log may take to be read.
 const HEARING: Duration = Duration::from_secs(5);
 
@@ -215,23 +216,6 @@ impl Stage {
         futures::future::join_all(all).await
     }
 
-    /// Removes everything that a run has put into an instance, and waits until it is gone. Nothing being there is fine.
-    /// May be called from another runtime than the one in which the stage was set.
-    ///
-    /// # Errors
-    /// [`StageError`] with what is left.
-    pub async fn strike(cluster: &TestCluster, run: u32) -> Result<(), StageError> {
-        let (client, instance) = (cluster.fresh_client().await?, cluster.name());
-        let refused = |source| StageError::Api {
-            attempt: "remove the token to join with".to_owned(),
-            instance: instance.to_owned(),
-            source: Box::new(source),
-        };
-        let token = timeout(PATIENCE, token::remove(client.clone(), run, instance)).await;
-        remove(&client, instance, &Self::namespace_of(run)).await?;
-        token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
-    }
-
     /// A token of a service account, of the run's own.
     pub(super) fn account(&self) -> Option<&Secret> {
         self.account.as_ref()
@@ -300,52 +284,6 @@ impl Stage {
         let (attempt, instance) = (attempt.to_owned(), self.instance.clone());
         move |source| StageError::Api { attempt, instance, source: Box::new(source) }
     }
-}
-
-/// Removes what audits have left whose process was killed.
-async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
-    let (client, instance) = (cluster.client(), cluster.name());
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let refused = |source| StageError::Api {
-        attempt: "look for what a killed audit left".to_owned(),
-        instance: instance.to_owned(),
-        source: Box::new(source),
-    };
-    let found = namespaces.list(&ListParams::default().labels(manifest::OWNED)).await.map_err(refused)?;
-    let dead = found.into_iter().filter_map(|namespace| {
-        let owner = namespace.metadata.annotations?.remove(manifest::OWNER)?;
-        let owner: Owner = serde_json::from_str(&owner).ok()?;
-        namespace.metadata.name.filter(|_| !owner.is_alive())
-    });
-    let dead: Vec<String> = dead.collect();
-    let removed = dead.iter().map(|name| remove(&client, instance, name));
-    futures::future::try_join_all(removed).await.map(drop)
-}
-
-async fn remove(client: &Client, instance: &str, name: &str) -> Result<(), StageError> {
-    let (attempt, instance) = (format!("remove the namespace {name}"), instance.to_owned());
-    let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within: PATIENCE };
-    let (namespaces, pods): (Api<Namespace>, Api<Pod>) =
-        (Api::all(client.clone()), Api::namespaced(client.clone(), name));
-    // The namespace controller waits for five seconds before it deletes what is in a namespace, and comes again only
-    // seconds later where pods are still going then (`namespaceDeletionGracePeriod`). They go meanwhile.
-    let now = DeleteParams::default();
-    drop(timeout(PATIENCE, pods.delete_collection(&now, &ListParams::default())).await);
-    let deleted = timeout(PATIENCE, namespaces.delete(name, &now)).await;
-    match deleted.map_err(|_| late())? {
-        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-        Err(source) => {
-            return Err(StageError::Api { attempt, instance, source: Box::new(source) });
-        }
-        Ok(_) => {}
-    }
-    let gone = wait::until(format!("namespace {name} to go"), PATIENCE, async || {
-        Ok(match namespaces.get_opt(name).await? {
-            None => Wait::Done(()),
-            Some(_) => Wait::NotYet("it is still there".to_owned()),
-        })
-    });
-    gone.await.map_err(|source| StageError::Wait { instance, source: Box::new(source) })
 }
 
 /// What one witness has seen, out of its pod's log.
