@@ -102,7 +102,7 @@ impl Third {
         let new = relics.found_in(&second).await;
         let calm = self.destroy(ground, async || Ok(())).await?;
 
-        let inherited = |relics| (Some(relics), Vec::new());
+        let inherited = |relics| (relics, Vec::new());
         let judged = |class, during, after| {
             let (during, after) = (self.report(ground, class, during)?, self.report(ground, class, after)?);
             let there = (self.spec.name.as_str(), ground.to.name());
@@ -136,7 +136,7 @@ impl Third {
         &self,
         ground: &Ground<'_>,
         class: ClassId,
-        (inherited, other): (Option<Option<Vec<String>>>, Vec<Link>),
+        (inherited, other): (Option<Vec<String>>, Vec<Link>),
     ) -> Result<Report, DestructionError> {
         let name = self.spec.name.to_string();
         let third = Subject { name: name.clone(), ..ground.source.clone() };
@@ -144,7 +144,7 @@ impl Third {
         let plan = Plan::new(0, vec![third, ground.target.clone()], Host::default(), &selection)?;
         let mut observed = Observed::default();
         let others = BTreeMap::from([(ground.to.name().to_owned(), other)]);
-        observed.after.destroyed = Some(Destroyed { instance: name, inherited: inherited.flatten(), others });
+        observed.after.destroyed = Some(Destroyed { instance: name, inherited, others });
         let now = Timestamp::now();
         Ok(Report::of(&plan, &observed, &accepted_on(ground.source.engine), (now, now)))
     }
