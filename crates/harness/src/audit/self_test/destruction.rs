@@ -80,10 +80,12 @@ struct Third {
 impl Third {
     fn beside(ground: &Ground<'_>) -> Result<Self, DestructionError> {
         let other = &ground.to.inner().instance;
+        // Nobody else's: what has this name is destroyed, whether or not we could make it.
+        let name = format!("{}-{}", other.name, name::suffix());
         let spec = ClusterSpec {
             engine: other.engine,
             cni: other.k8s.cni,
-            ..ClusterSpec::new(format!("{}-1", other.name)).topology(Topology::Single).throw_away()
+            ..ClusterSpec::new(name).topology(Topology::Single).throw_away()
         };
         let owner = Owner::current(name::run_id()).map_err(DestructionError::Owner)?;
         Ok(Self { provisioner: ground.provisioner.clone(), spec: spec.check()?, owner })
