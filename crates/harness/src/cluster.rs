@@ -346,7 +346,8 @@ impl TestCluster {
         Ok(())
     }
 
-    fn failed(&self, attempt: String) -> impl Fn(kube::Error) -> ClusterError {
+    /// Says of an API server's refusal what was attempted, and where.
+    pub(crate) fn failed(&self, attempt: String) -> impl Fn(kube::Error) -> ClusterError + use<> {
         let cluster = self.name.clone();
         move |source| ClusterError::Api {
             attempt: attempt.clone(),

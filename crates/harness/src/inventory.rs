@@ -73,25 +73,24 @@ impl Inventory {
 
     /// What is there now and was not before, and the other way round; nothing when they are equal.
     pub fn since(&self, before: &Self) -> Option<Difference> {
-        let mut changes = Vec::new();
-        for (kind, now) in &self.kinds {
-            let then = &before.kinds[kind];
-            changes.extend(now.difference(then).map(|new| format!("+ {kind}: {new}")));
-            changes.extend(then.difference(now).map(|gone| format!("- {kind}: {gone}")));
-        }
-        (!changes.is_empty()).then_some(Difference { lines: changes })
+        let lines = self.changes(before, |_| true);
+        (!lines.is_empty()).then_some(Difference { lines })
     }
 
     /// The same as lines, `+ link: cable` is there now, `- link: cable` was there before, where containers ran before
     /// and run on: what starts and ends in one is its own affair, and does not count.
     pub fn left_since(&self, before: &Self) -> Vec<String> {
-        let mut outside = [self.clone(), before.clone()];
-        for inventory in &mut outside {
-            inventory.kinds.remove(WITHIN);
-            inventory.kinds.remove(PARTS);
+        self.changes(before, |kind| ![WITHIN, PARTS].contains(&kind))
+    }
+
+    fn changes(&self, before: &Self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (kind, now) in self.kinds.iter().filter(|(kind, _)| counts(kind)) {
+            let then = &before.kinds[kind];
+            changes.extend(now.difference(then).map(|new| format!("+ {kind}: {new}")));
+            changes.extend(then.difference(now).map(|gone| format!("- {kind}: {gone}")));
         }
-        let [now, then] = outside;
-        now.since(&then).map(|difference| difference.lines).unwrap_or_default()
+        changes
     }
 }
 

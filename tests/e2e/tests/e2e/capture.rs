@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use crate::interrupt::interrupt;
+
 /// How long tcpdump may take to begin and to end.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,8 +46,7 @@ impl Capture {
     pub(crate) async fn end(mut self) -> anyhow::Result<Vec<String>> {
         let seen = tokio::time::timeout(WITHIN, self.control.wait()).await;
         ensure!(seen.context("the capture sees nothing on the clients' links")??.success(), "tcpdump fails");
-        let pid = self.tcpdump.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
-        rustix::process::kill_process(pid.context("tcpdump has ended")?, rustix::process::Signal::INT)?;
+        interrupt(&self.tcpdump).context("end tcpdump")?;
         tokio::time::timeout(WITHIN, self.tcpdump.wait()).await.context("tcpdump does not end")??;
         let summary = self.summary.await?.join("\n");
         ensure!(

@@ -4,6 +4,7 @@ mod audit;
 mod capture;
 mod engine;
 mod faults;
+mod interrupt;
 mod isolation;
 mod lifecycle;
 mod names;

@@ -93,9 +93,10 @@ async fn score(
             (Coverage::Covered, Some(injection)) => {
                 progress.say(Step::Open { class: class.id, place: place + 1, of: classes.len() });
                 let begun = Instant::now();
-                let detection = match injection.takes_destruction() {
-                    true => trial.destroy(injection).await?,
-                    false => trial.detect(class, injection).await?,
+                let detection = if injection.takes_destruction() {
+                    trial.destroy(injection).await?
+                } else {
+                    trial.detect(class, injection).await?
                 };
                 let found = format!("{detection} ({:.1}s)", begun.elapsed().as_secs_f64());
                 progress.say(Step::Tried { class: class.id, found });

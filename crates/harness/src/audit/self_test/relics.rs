@@ -37,7 +37,8 @@ pub(super) struct Relics {
     /// How its object and its files are called.
     name: String,
     administrator: ClientCertificate,
-    uid: String,
+    /// Of its first namespace; without it nobody knows whether the successor is another cluster.
+    uid: Option<String>,
 }
 
 impl Relics {
@@ -47,7 +48,7 @@ impl Relics {
         let administrator =
             administrator.ok_or_else(|| RelicsError::NoAdministrator(cluster.name().to_owned()))?;
         let identity = cluster.inner().instance.k8s.identity.as_ref();
-        let uid = identity.map(|identity| identity.uid.clone()).unwrap_or_default();
+        let uid = identity.map(|identity| identity.uid.clone());
         Ok(Self { name: format!("relic-{}", name::suffix()), administrator, uid })
     }
 
@@ -56,14 +57,14 @@ impl Relics {
         let object: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": self.name } }))
             .expect("a name makes a ConfigMap");
         let left = objects(cluster).create(&PostParams::default(), &object).await;
-        left.map_err(failed(cluster, "leave a relic"))?;
+        left.map_err(cluster.failed("leave a relic".to_owned()))?;
         self.on_nodes(cluster, "touch").await
     }
 
     /// Removes them.
     pub(super) async fn remove_from(&self, cluster: &TestCluster) -> Result<(), RelicsError> {
         let removed = objects(cluster).delete(&self.name, &DeleteParams::default()).await;
-        removed.map_err(failed(cluster, "remove a relic"))?;
+        removed.map_err(cluster.failed("remove a relic".to_owned()))?;
         self.on_nodes(cluster, "rm").await
     }
 
@@ -79,8 +80,8 @@ impl Relics {
             found.extend(files.lines().map(|file| format!("{file} on {}", node.name())));
         }
         let identity = cluster.inner().instance.k8s.identity.as_ref()?;
-        if identity.uid == self.uid {
-            found.push(format!("UID {} of its first namespace", self.uid));
+        if identity.uid == *self.uid.as_ref()? {
+            found.push(format!("UID {} of its first namespace", identity.uid));
         }
         match self.door(cluster).status().await.ok()? {
             401 => {}
@@ -120,9 +121,4 @@ fn find(name: &str) -> Command {
 
 fn objects(cluster: &TestCluster) -> Api<ConfigMap> {
     Api::default_namespaced(cluster.client())
-}
-
-fn failed(cluster: &TestCluster, attempt: &str) -> impl FnOnce(kube::Error) -> ClusterError {
-    let (attempt, cluster) = (attempt.to_owned(), cluster.name().to_owned());
-    move |source| ClusterError::Api { attempt, cluster, source: Box::new(source) }
 }

@@ -10,7 +10,7 @@ use provisioner::exec::Command;
 
 use super::destruction::DestructionError;
 use crate::audit::Link;
-use crate::cluster::{ClusterError, TestCluster};
+use crate::cluster::TestCluster;
 
 /// The first process of a node and those that make it one: name, PID, and start time in clock ticks after the boot
 /// (proc_pid_stat(5), field 22).
@@ -24,10 +24,7 @@ pub(super) struct State(BTreeMap<String, String>);
 impl State {
     /// As it is now.
     pub(super) async fn of(cluster: &TestCluster) -> Result<Self, DestructionError> {
-        let failed = |attempt: &str| {
-            let (attempt, cluster) = (attempt.to_owned(), cluster.name().to_owned());
-            move |source| ClusterError::Api { attempt, cluster, source: Box::new(source) }
-        };
+        let failed = |attempt: &str| cluster.failed(attempt.to_owned());
         let all = ListParams::default();
         let namespaces = Api::<Namespace>::all(cluster.client()).list(&all).await;
         let nodes = Api::<Node>::all(cluster.client()).list(&all).await;

@@ -12,6 +12,8 @@ use provisioner::home::Home;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::interrupt::interrupt;
+
 /// Somebody else's kubeconfig, which the operator had before.
 const FOREIGN: &str = "# the one at work
 apiVersion: v1
@@ -132,11 +134,7 @@ impl Desk {
         let interrupted = tokio::time::timeout(within, async {
             while let Some(line) = said.next_line().await? {
                 if line.contains(after) {
-                    let pid = program.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
-                    rustix::process::kill_process(
-                        pid.context("it has ended")?,
-                        rustix::process::Signal::INT,
-                    )?;
+                    interrupt(&program)?;
                 }
             }
             Ok::<_, anyhow::Error>(program.wait().await?)
