@@ -137,6 +137,7 @@ impl Provisioner {
         stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;
         let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
         let plane = stages.run(Stage::Init, left, kubeadm::init(&nodes[0], &plan, &bundle)).await?;
+        stages.run(Stage::Network, left, cni::of(&plan).deploy(&nodes[0], &plan)).await?;
         let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
         stages.run(Stage::Join, left, join).await?;
         stages.run(Stage::Ready, left, kubeadm::ready(&plane)).await?;

@@ -31,7 +31,7 @@ pub(crate) fn topologies() -> impl TypedValueParser<Value = Topology> {
 
 /// A pod network by its name.
 pub(crate) fn cnis() -> impl TypedValueParser<Value = CniKind> {
-    named([("routed", CniKind::Routed)])
+    named([("cilium", CniKind::Cilium), ("routed", CniKind::Routed)])
 }
 
 /// An engine by its name.

@@ -47,24 +47,43 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
         let wanted = part.join(binary);
         fs::rename(&built, &wanted).map_err(failed("rename", &built))?;
     }
+    if !component.sources.is_empty() {
+        let list = in_module(component, &module, &["list", "-m", "-f", "{{.Dir}}", component.module]);
+        let folder = runner.run(&list).await.map_err(step)?.text().trim().to_owned();
+        for source in component.sources {
+            let target = part.join("source").join(source);
+            let parent = target.parent().unwrap_or(part);
+            fs::create_dir_all(parent).map_err(failed("make", parent))?;
+            let copy = Command::within(Duration::from_secs(60), "cp");
+            // Without the modes: Go's own cache is read-only.
+            let copy = copy.args(["--recursive", "--no-preserve=mode", &format!("{folder}/{source}"), target.as_str()]);
+            runner.run(&copy).await.map_err(step)?;
+        }
+    }
     fs::remove_dir_all(&module).map_err(failed("remove", &module))
 }
 
 /// `go build` of all tools of a component: one call, so that packages and links share the processors. Pure.
 fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Command {
+    let flags = component.linker_flags();
+    let command = in_module(component, module, &["build", "-trimpath", "-buildvcs=false", "-ldflags", &flags]);
+    let command = command.args(if component.tags.is_empty() { vec![] } else { vec!["-tags", component.tags] });
+    let command = command
+        .args(["-o", &format!("{into}/")])
+        .args(component.tools.iter().map(|(package, _)| *package));
+    contained(&command)
+}
+
+/// `go` in a component's module. Pure.
+fn in_module(component: &Component, module: &Utf8Path, args: &[&str]) -> Command {
     // Nothing of the user's own settings for Go may change a binary.
-    let command = Command::within(Duration::from_secs(3600), "go")
+    Command::within(Duration::from_secs(3600), "go")
         .env("CGO_ENABLED", if component.cgo { "1" } else { "0" })
         .env("GOFLAGS", "-mod=readonly")
         .env("GOTOOLCHAIN", "local")
         .env("GOWORK", "off")
-        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &component.linker_flags()])
-        .args(if component.tags.is_empty() { vec![] } else { vec!["-tags", component.tags] });
-    let command = command
-        .args(["-o", &format!("{into}/")])
-        .args(component.tools.iter().map(|(package, _)| *package))
-        .in_directory(module.as_str());
-    contained(&command)
+        .args(args.iter().copied())
+        .in_directory(module.as_str())
 }
 
 /// How `go build` names the binary of a package: its last element, a major version left out.

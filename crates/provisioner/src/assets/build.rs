@@ -7,7 +7,7 @@ use crate::events::{Event, Events};
 use crate::exec::Runner;
 
 use super::cache::Cache;
-use super::pins::{COMPONENTS, KUBERNETES_VERSION};
+use super::pins::{CILIUM_PACKAGES, COMPONENTS, KUBERNETES_VERSION, PACKAGES};
 use super::{AssetsError, NodeImage, binaries, images, root, store};
 
 /// Builds what is missing.
@@ -16,15 +16,19 @@ pub(super) async fn all(
     runner: &dyn Runner,
     events: &Events,
 ) -> Result<NodeImage, AssetsError> {
-    let mut progress = Progress { events, step: 0, of: COMPONENTS.len() + 4 };
-    let (debian, _) = progress.step("root file system", root::debian(cache, runner), |made| made.1).await?;
+    let mut progress = Progress { events, step: 0, of: COMPONENTS.len() + 5 };
+    let nodes = root::debian(cache, PACKAGES, runner);
+    let (node, _) = progress.step("root file system", nodes, |made| made.1).await?;
+    let agents = root::debian(cache, CILIUM_PACKAGES, runner);
+    let (cilium, _) = progress.step("Cilium's file system", agents, |made| made.1).await?;
+    let trees = images::Trees { node, cilium };
     for component in &COMPONENTS {
         let name = format!("{} {}", component.name, component.version());
         progress.step(&name, binaries::build(cache, component, runner), |cached| *cached).await?;
     }
     let name = format!("node {KUBERNETES_VERSION}");
-    progress.step(&name, root::build(cache, &debian, runner), |cached| *cached).await?;
-    let (archives, _) = progress.step("images", images::build(cache, &debian, runner), |made| made.1).await?;
+    progress.step(&name, root::build(cache, &trees.node, runner), |cached| *cached).await?;
+    let (archives, _) = progress.step("images", images::build(cache, &trees, runner), |made| made.1).await?;
     progress.step("container store", store::build(cache, &archives, runner), |cached| *cached).await?;
     Ok(NodeImage {
         root: cache.path(root::KIND, &root::digest()),

@@ -12,14 +12,14 @@ use super::AssetsError;
 use super::binaries;
 use super::cache::{Cache, failed};
 use super::pins::{
-    COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE,
+    CILIUM_PACKAGES, CILIUM_TAG, COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE,
     PROBE_SOURCES, TOOLBOX_IMAGE,
 };
 use super::sandbox::contained_with_own_run;
 
 const KIND: &str = "images";
 /// Counts up when the way in which images are put together changes.
-const RECIPE: &str = "5";
+const RECIPE: &str = "6";
 
 /// One image: its name, and what is in it.
 struct Image {
@@ -34,8 +34,18 @@ enum Contents {
     Proxy,
     /// The probe as the first process of a sandbox.
     Pause,
+    /// Cilium's agent and what it calls, clang above all: it compiles its own datapath.
+    CiliumAgent,
     /// A shell with the usual applets, wget, socat and the probe.
     Toolbox,
+}
+
+/// The Debian trees that images take programs from.
+pub(super) struct Trees {
+    /// The node's own.
+    pub(super) node: Utf8PathBuf,
+    /// That of Cilium's agent.
+    pub(super) cilium: Utf8PathBuf,
 }
 
 /// All images, under the names that kubeadm and containerd ask for (`kubeadm config images list`).
@@ -56,6 +66,11 @@ fn all() -> Vec<Image> {
             &format!("registry.k8s.io/coredns/coredns:{COREDNS_TAG}"),
             Contents::Binary("coredns", "coredns"),
         ),
+        image(&format!("quay.io/cilium/cilium:{CILIUM_TAG}"), Contents::CiliumAgent),
+        image(
+            &format!("quay.io/cilium/operator-generic:{CILIUM_TAG}"),
+            Contents::Binary("cilium", "cilium-operator-generic"),
+        ),
         image(PAUSE_IMAGE, Contents::Pause),
         image(TOOLBOX_IMAGE, Contents::Toolbox),
     ]
@@ -65,13 +80,13 @@ fn all() -> Vec<Image> {
 pub(super) fn digest() -> String {
     let names: String = all().into_iter().map(|image| image.name + "\n").collect();
     let binaries: String = COMPONENTS.iter().map(Component::digest).collect();
-    digest_of([RECIPE, &names, &binaries, PACKAGES, PROBE_SOURCES])
+    digest_of([RECIPE, &names, &binaries, PACKAGES, CILIUM_PACKAGES, PROBE_SOURCES])
 }
 
 /// Builds all archives; says where they are and whether they were there.
 pub(super) async fn build(
     cache: &Cache,
-    debian: &Utf8Path,
+    trees: &Trees,
     runner: &dyn Runner,
 ) -> Result<(Utf8PathBuf, bool), AssetsError> {
     let make = async |part: &Utf8Path| {
@@ -79,7 +94,7 @@ pub(super) async fn build(
         for (number, image) in all().into_iter().enumerate() {
             let content = scratch.join(format!("content-{number}"));
             let root = content.join("root");
-            image.lay_out(cache, debian, &root, runner).await?;
+            image.lay_out(cache, trees, &root, runner).await?;
             let recipe = content.join("Containerfile");
             fs::write(&recipe, image.containerfile()).map_err(failed("write", &recipe))?;
             let archive = part.join(format!("{number}.tar"));
@@ -112,7 +127,7 @@ impl Image {
         let entry = match self.contents {
             Contents::Binary(_, binary) => format!("ENTRYPOINT [\"/usr/local/bin/{binary}\"]\n"),
             Contents::Pause => "ENTRYPOINT [\"/usr/local/bin/homelab-probe\", \"pause\"]\n".to_owned(),
-            Contents::Proxy | Contents::Toolbox => String::new(),
+            Contents::Proxy | Contents::CiliumAgent | Contents::Toolbox => String::new(),
         };
         format!("FROM scratch\nCOPY root /\nENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{entry}")
     }
@@ -120,10 +135,11 @@ impl Image {
     async fn lay_out(
         &self,
         cache: &Cache,
-        debian: &Utf8Path,
+        trees: &Trees,
         root: &Utf8Path,
         runner: &dyn Runner,
     ) -> Result<(), AssetsError> {
+        let debian = trees.node.as_path();
         let bin = root.join("usr/local/bin");
         fs::create_dir_all(&bin).map_err(failed("make", &bin))?;
         let copy = |component: &str, binary: &str| {
@@ -136,6 +152,7 @@ impl Image {
                 copy("kubernetes", "kube-proxy")?;
                 with_libraries(debian, "/usr/sbin/nft", root, runner).await
             }
+            Contents::CiliumAgent => cilium(cache, &trees.cilium, root, runner).await,
             Contents::Pause => probe(&bin),
             Contents::Toolbox => {
                 probe(&bin)?;
@@ -152,6 +169,57 @@ impl Image {
             }
         }
     }
+}
+
+/// A whole Debian, with Cilium's programs where its chart looks for them (`images/cilium/Dockerfile` of the module).
+async fn cilium(
+    cache: &Cache,
+    debian: &Utf8Path,
+    root: &Utf8Path,
+    runner: &dyn Runner,
+) -> Result<(), AssetsError> {
+    const PROGRAMS: [(&str, &str); 6] = [
+        ("cilium-health-responder", "usr/bin/cilium-health-responder"),
+        ("cilium-agent", "usr/bin/cilium-agent"),
+        ("cilium-dbg", "usr/bin/cilium-dbg"),
+        ("cilium-mount", "usr/bin/cilium-mount"),
+        ("cilium-sysctlfix", "usr/bin/cilium-sysctlfix"),
+        ("cilium-cni", "opt/cni/bin/cilium-cni"),
+    ];
+    const SCRIPTS: [(&str, &str); 3] = [
+        ("images/cilium/init-container.sh", "init-container.sh"),
+        ("plugins/cilium-cni/install-plugin.sh", "install-plugin.sh"),
+        ("plugins/cilium-cni/cni-uninstall.sh", "cni-uninstall.sh"),
+    ];
+    let step = |source| AssetsError::Step { artefact: "Cilium's image".to_owned(), source };
+    let copy = Command::within(Duration::from_secs(120), "cp").args(["--archive", "--link"]);
+    runner.run(&copy.args([format!("{debian}/."), root.to_string()])).await.map_err(step)?;
+    let built = binaries::path(cache, Component::named("cilium"));
+    let source = built.join("source");
+    let put = |from: &Utf8Path, to: &str| {
+        let to = root.join(to);
+        let folder = to.parent().unwrap_or(root);
+        fs::create_dir_all(folder).map_err(failed("make", folder))?;
+        fs::copy(from, &to).map_err(failed("copy", from))?;
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&to, executable).map_err(failed("write", &to))
+    };
+    for (program, to) in PROGRAMS {
+        put(&built.join(program), to)?;
+    }
+    for (script, to) in SCRIPTS {
+        put(&source.join(script), to)?;
+    }
+    put(&binaries::path(cache, Component::named("cni-plugins")).join("loopback"), "cni/loopback")?;
+    let links = [("cilium-dbg", "usr/bin/cilium"), ("clang-19", "usr/bin/clang")];
+    for (target, link) in links {
+        let link = root.join(link);
+        std::os::unix::fs::symlink(target, &link).map_err(failed("link", &link))?;
+    }
+    let state = root.join("var/lib/cilium");
+    fs::create_dir_all(&state).map_err(failed("make", &state))?;
+    let copy = Command::within(Duration::from_secs(60), "cp").arg("--recursive");
+    runner.run(&copy.args([source.join("bpf"), state.join("bpf")])).await.map(drop).map_err(step)
 }
 
 fn probe(bin: &Utf8Path) -> Result<(), AssetsError> {

@@ -23,7 +23,7 @@ use crate::exec::{CommandError, Runner};
 use cache::Cache;
 use tools::MissingTool;
 
-pub use pins::{COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
+pub use pins::{CILIUM_TAG, COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
 pub use root::apt_sources;
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.

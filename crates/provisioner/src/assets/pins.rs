@@ -6,6 +6,8 @@ use crate::digest::digest_of;
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
 /// CoreDNS's image tag, as kubeadm is told.
 pub const COREDNS_TAG: &str = "v1.15.0";
+/// Cilium's image tag.
+pub const CILIUM_TAG: &str = "v1.19.6";
 /// etcd's image tag, as kubeadm is told.
 pub const ETCD_TAG: &str = "3.7.3-0";
 /// The image of a pod's sandbox, under the name that containerd is told.
@@ -15,6 +17,8 @@ pub const TOOLBOX_IMAGE: &str = "homelab.invalid/toolbox:1";
 
 /// The packages of a node's root file system, one a line.
 pub(super) const PACKAGES: &str = include_str!("../../../../assets/node/packages");
+/// What Cilium's agent calls, one a line: its image is a Debian with these.
+pub(super) const CILIUM_PACKAGES: &str = include_str!("../../../../assets/cilium/packages");
 /// The Debian release of a node's root file system.
 pub(super) const SUITE: &str = "bookworm";
 /// The static program that runs inside clusters, as bytes: the workstation and tests need it outside of them.
@@ -30,7 +34,7 @@ pub(super) struct Component {
     go_mod: &'static str,
     go_sum: &'static str,
     /// The module whose version counts.
-    module: &'static str,
+    pub(super) module: &'static str,
     /// The packages to build, with the names of their binaries.
     pub(super) tools: &'static [(&'static str, &'static str)],
     /// Whether C is needed: libseccomp.
@@ -39,6 +43,8 @@ pub(super) struct Component {
     pub(super) tags: &'static str,
     /// Variables that the linker sets to the version.
     version_variables: &'static [&'static str],
+    /// Files and folders of the module that come along with the binaries, below `source`.
+    pub(super) sources: &'static [&'static str],
 }
 
 macro_rules! module {
@@ -48,7 +54,7 @@ macro_rules! module {
 }
 
 /// All components, the quick ones first.
-pub(super) const COMPONENTS: [Component; 6] = [
+pub(super) const COMPONENTS: [Component; 8] = [
     Component {
         name: "cni-plugins",
         go_mod: module!("cni-plugins", "go.mod"),
@@ -64,6 +70,7 @@ pub(super) const COMPONENTS: [Component; 6] = [
         cgo: false,
         tags: "",
         version_variables: &["github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion"],
+        sources: &[],
     },
     Component {
         name: "runc",
@@ -74,6 +81,7 @@ pub(super) const COMPONENTS: [Component; 6] = [
         cgo: true,
         tags: "seccomp",
         version_variables: &[],
+        sources: &[],
     },
     Component {
         name: "etcd",
@@ -84,6 +92,7 @@ pub(super) const COMPONENTS: [Component; 6] = [
         cgo: false,
         tags: "",
         version_variables: &[],
+        sources: &[],
     },
     Component {
         name: "containerd",
@@ -98,6 +107,7 @@ pub(super) const COMPONENTS: [Component; 6] = [
         cgo: false,
         tags: "",
         version_variables: &["github.com/containerd/containerd/v2/version.Version"],
+        sources: &[],
     },
     Component {
         name: "coredns",
@@ -108,6 +118,7 @@ pub(super) const COMPONENTS: [Component; 6] = [
         cgo: false,
         tags: "",
         version_variables: &[],
+        sources: &[],
     },
     Component {
         name: "kubernetes",
@@ -128,6 +139,45 @@ pub(super) const COMPONENTS: [Component; 6] = [
         version_variables: &[
             "k8s.io/component-base/version.gitVersion",
             "k8s.io/client-go/pkg/version.gitVersion",
+        ],
+        sources: &[],
+    },
+    Component {
+        name: "helm",
+        go_mod: module!("helm", "go.mod"),
+        go_sum: module!("helm", "go.sum"),
+        module: "helm.sh/helm/v4",
+        tools: &[("helm.sh/helm/v4/cmd/helm", "helm")],
+        cgo: false,
+        tags: "",
+        version_variables: &[],
+        sources: &[],
+    },
+    Component {
+        name: "cilium",
+        go_mod: module!("cilium", "go.mod"),
+        go_sum: module!("cilium", "go.sum"),
+        module: "github.com/cilium/cilium",
+        tools: &[
+            ("github.com/cilium/cilium/cilium-dbg", "cilium-dbg"),
+            ("github.com/cilium/cilium/cilium-health/responder", "cilium-health-responder"),
+            ("github.com/cilium/cilium/daemon", "cilium-agent"),
+            ("github.com/cilium/cilium/operator", "cilium-operator-generic"),
+            ("github.com/cilium/cilium/plugins/cilium-cni", "cilium-cni"),
+            ("github.com/cilium/cilium/tools/mount", "cilium-mount"),
+            ("github.com/cilium/cilium/tools/sysctlfix", "cilium-sysctlfix"),
+        ],
+        cgo: false,
+        // Which clouds the operator asks for addresses: none (Makefile of the module's operator).
+        tags: "ipam_provider_operator",
+        version_variables: &[],
+        sources: &[
+            "bpf",
+            "install/kubernetes/cilium",
+            "pkg/k8s/apis/cilium.io/client/crds",
+            "images/cilium/init-container.sh",
+            "plugins/cilium-cni/install-plugin.sh",
+            "plugins/cilium-cni/cni-uninstall.sh",
         ],
     },
 ];
@@ -167,6 +217,11 @@ impl Component {
         for variable in self.version_variables {
             flags.push_str(&format!(" -X {variable}={version}"));
         }
+        if self.name == "cilium" {
+            // Three words are expected: version, revision and date of the revision (`pkg/version` of the module).
+            let (variable, version) = ("github.com/cilium/cilium/pkg/version.ciliumVersion", &version[1..]);
+            flags.push_str(&format!(" -X '{variable}={version} release unknown'"));
+        }
         if self.name == "kubernetes" {
             let mut numbers = version.trim_start_matches('v').split('.');
             let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
@@ -181,7 +236,8 @@ impl Component {
     pub(super) fn digest(&self) -> String {
         let tools: String =
             self.tools.iter().map(|(package, binary)| format!("{package}={binary}\n")).collect();
-        digest_of([self.go_mod, self.go_sum, &tools, self.tags, &self.linker_flags()])
+        let sources = self.sources.join("\n");
+        digest_of([self.go_mod, self.go_sum, &tools, self.tags, &self.linker_flags(), &sources])
     }
 }
 
@@ -193,6 +249,7 @@ mod tests {
     fn the_versions_that_kubeadm_is_told_are_the_pinned_ones() {
         assert_eq!(Component::named("kubernetes").version(), KUBERNETES_VERSION);
         assert_eq!(Component::named("coredns").version(), COREDNS_TAG);
+        assert_eq!(Component::named("cilium").version(), CILIUM_TAG);
         assert_eq!(format!("{}-0", &Component::named("etcd").version()[1..]), ETCD_TAG);
     }
 

@@ -28,40 +28,52 @@ const RECIPE: [(&str, u32, &str); 5] = [
 ];
 
 /// Where binaries go: most components only live in images.
-const INSTALLED: [(&str, &str, &[&str]); 4] = [
+const INSTALLED: [(&str, &str, &[&str]); 6] = [
+    ("cilium", "opt/cni/bin", &["cilium-cni"]),
     ("cni-plugins", "opt/cni/bin", &["bridge", "host-local", "loopback", "portmap", "ptp"]),
     ("containerd", "usr/local/bin", &["containerd", "containerd-shim-runc-v2", "ctr"]),
+    ("helm", "usr/local/bin", &["helm"]),
     ("kubernetes", "usr/local/bin", &["kubeadm", "kubectl", "kubelet"]),
     ("runc", "usr/local/bin", &["runc"]),
 ];
 
+/// What of Cilium's module nodes render and apply themselves, and where it goes.
+const CILIUM: [(&str, &str); 2] = [
+    ("install/kubernetes/cilium", "usr/local/share/cilium/chart"),
+    ("pkg/k8s/apis/cilium.io/client/crds", "usr/local/share/cilium/crds"),
+];
+
 /// What decides the packages.
-fn debian_digest() -> String {
-    digest_of([SUITE, PACKAGES])
+fn debian_digest(packages: &str) -> String {
+    digest_of([SUITE, packages])
 }
 
 /// What decides the whole root.
 pub(super) fn digest() -> String {
     let binaries: String = COMPONENTS.iter().map(Component::digest).collect();
     let recipe: String = RECIPE.iter().map(|(path, mode, text)| format!("{path} {mode}\n{text}")).collect();
-    let installed = format!("{INSTALLED:?}");
-    digest_of([&debian_digest(), &binaries, &recipe, &installed, PAUSE_IMAGE])
+    let installed = format!("{INSTALLED:?} {CILIUM:?}");
+    digest_of([&debian_digest(PACKAGES), &binaries, &recipe, &installed, PAUSE_IMAGE])
 }
 
 /// Unpacks Debian's packages; says whether they were there.
-pub(super) async fn debian(cache: &Cache, runner: &dyn Runner) -> Result<(Utf8PathBuf, bool), AssetsError> {
+pub(super) async fn debian(
+    cache: &Cache,
+    packages: &str,
+    runner: &dyn Runner,
+) -> Result<(Utf8PathBuf, bool), AssetsError> {
     let make = async |part: &Utf8Path| {
         let step = |source| AssetsError::Step { artefact: "the root file system".to_owned(), source };
         // In a folder of its own: mmdebstrap removes what it was given when it fails.
-        runner.run(&mmdebstrap(&part.join("root"), &apt_sources())).await.map(drop).map_err(step)
+        runner.run(&mmdebstrap(&part.join("root"), packages, &apt_sources())).await.map(drop).map_err(step)
     };
-    let (path, cached) = cache.artefact(DEBIAN, &debian_digest(), make).await?;
+    let (path, cached) = cache.artefact(DEBIAN, &debian_digest(packages), make).await?;
     Ok((path.join("root"), cached))
 }
 
 /// `mmdebstrap`. Pure but for the sources it is given.
-fn mmdebstrap(into: &Utf8Path, sources: &[String]) -> Command {
-    let packages = PACKAGES.lines().collect::<Vec<_>>().join(",");
+fn mmdebstrap(into: &Utf8Path, packages: &str, sources: &[String]) -> Command {
+    let packages = packages.lines().collect::<Vec<_>>().join(",");
     let command = Command::within(Duration::from_secs(1200), "mmdebstrap").args([
         "--variant=minbase",
         &format!("--include={packages}"),
@@ -115,6 +127,14 @@ pub(super) async fn build(
                 let target = folder.join(name);
                 fs::hard_link(from.join(name), &target).map_err(failed("link", &target))?;
             }
+        }
+        let source = binaries::path(cache, Component::named("cilium")).join("source");
+        for (from, to) in CILIUM {
+            let to = part.join(to);
+            let parent = to.parent().unwrap_or(part);
+            fs::create_dir_all(parent).map_err(failed("make", parent))?;
+            let copy = Command::within(Duration::from_secs(60), "cp").args(["--archive", "--link"]);
+            runner.run(&copy.args([source.join(from), to])).await.map_err(step)?;
         }
         // Debian's is a link that leads nowhere in a container.
         let services = part.join("etc/service");

@@ -39,6 +39,11 @@ impl Cni for Routed {
             .map(drop)
         })
     }
+
+    /// It has no daemon.
+    fn deploy<'a>(&'a self, _: &'a Node, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// The CNI configuration of a node (CNI specification 1.0.0). Pure.

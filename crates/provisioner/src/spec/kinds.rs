@@ -58,6 +58,8 @@ impl FromStr for Topology {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CniKind {
+    /// Cilium, with an eBPF datapath and network policies: what operators run.
+    Cilium,
     /// ptp and host-local with static routes between the nodes: the light one.
     Routed,
 }
@@ -65,6 +67,7 @@ pub enum CniKind {
 impl fmt::Display for CniKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Cilium => f.pad("cilium"),
             Self::Routed => f.pad("routed"),
         }
     }
