@@ -133,11 +133,14 @@ impl Provisioner {
             stages.run(Stage::Names, left, self.record_names(&plan)).await?;
         }
         stages.run(Stage::Assets, left, self.node_image()).await?;
+        let network = cni::of(&plan);
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
-        stages.run(Stage::Network, left, cni::of(&plan).install(&nodes, &plan)).await?;
+        stages.run(Stage::Network, left, network.install(&nodes, &plan)).await?;
         let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
         let plane = stages.run(Stage::Init, left, kubeadm::init(&nodes[0], &plan, &bundle)).await?;
-        stages.run(Stage::Network, left, cni::of(&plan).deploy(&nodes[0], &plan)).await?;
+        let complete = stages.run(Stage::Init, left, kubeadm::complete(&plane, &plan));
+        let deploy = stages.run(Stage::Network, left, network.deploy(&nodes[0], &plan));
+        tokio::try_join!(complete, deploy)?;
         let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
         stages.run(Stage::Join, left, join).await?;
         stages.run(Stage::Ready, left, kubeadm::ready(&plane)).await?;

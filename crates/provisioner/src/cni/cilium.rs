@@ -54,10 +54,10 @@ fn conflist() -> String {
 /// Renders and applies. The definitions come along, so that the agents need not wait for the operator to make them.
 fn script() -> String {
     format!(
-        "export KUBECONFIG=/etc/kubernetes/admin.conf HELM_CACHE_HOME=/tmp/helm HELM_CONFIG_HOME=/tmp/helm; \
-         kubectl apply --server-side --force-conflicts --validate=false --recursive --filename {SHARE}/crds >&2; \
-         helm template cilium {SHARE}/chart --namespace kube-system --values {VALUES} | \
-         kubectl apply --server-side --force-conflicts --validate=false --filename -"
+        "export KUBECONFIG=/etc/kubernetes/super-admin.conf HELM_CACHE_HOME=/tmp/helm HELM_CONFIG_HOME=/tmp/helm; \
+         apply='kubectl apply --server-side --force-conflicts --validate=false'; \
+         $apply --recursive --filename {SHARE}/crds >&2; \
+         helm template cilium {SHARE}/chart --namespace kube-system --values {VALUES} | $apply --filename -"
     )
 }
 

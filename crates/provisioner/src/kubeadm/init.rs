@@ -29,7 +29,7 @@ pub struct ControlPlane {
     pub ticket: Ticket,
 }
 
-/// Makes the first node a control plane whose API server, DNS and proxy are deployed.
+/// Makes the first node a control plane whose API server answers.
 ///
 /// # Errors
 /// [`KubeadmError`] with the step that failed, or with the last lines of what did not come up.
@@ -40,6 +40,15 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
         run(first, phase(part)).await?;
     }
     serves(first, plan).await?;
+    Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
+}
+
+/// Deploys what a cluster is more than an API server: controllers, scheduler, DNS and proxy.
+///
+/// # Errors
+/// [`KubeadmError`] with the step that failed.
+pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let first = &plane.node;
     // First what pods wait for: who schedules them, and the proxy that leads CoreDNS to the API server.
     tokio::try_join!(
         run(first, phase("control-plane controller-manager")),
@@ -53,8 +62,8 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
         run(first, phase("bootstrap-token")),
         run(first, phase("kubelet-finalize all")),
         give_pod_cidr(first, first),
-    )?;
-    Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
+    )
+    .map(drop)
 }
 
 /// `kubeadm init phase <part>`, as a person would type it.

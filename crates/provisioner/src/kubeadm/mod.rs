@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::exec::{Command, CommandError};
 
-pub use init::{ControlPlane, admin_conf, init, uid};
+pub use init::{ControlPlane, admin_conf, complete, init, uid};
 pub use join::join_all;
 pub use ready::ready;
 pub use ticket::Ticket;
