@@ -56,7 +56,12 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
             fs::create_dir_all(parent).map_err(failed("make", parent))?;
             let copy = Command::within(Duration::from_secs(60), "cp");
             // Without the modes: Go's own cache is read-only.
-            let copy = copy.args(["--recursive", "--no-preserve=mode", &format!("{folder}/{source}"), target.as_str()]);
+            let copy = copy.args([
+                "--recursive",
+                "--no-preserve=mode",
+                &format!("{folder}/{source}"),
+                target.as_str(),
+            ]);
             runner.run(&copy).await.map_err(step)?;
         }
     }
@@ -66,11 +71,12 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
 /// `go build` of all tools of a component: one call, so that packages and links share the processors. Pure.
 fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Command {
     let flags = component.linker_flags();
-    let command = in_module(component, module, &["build", "-trimpath", "-buildvcs=false", "-ldflags", &flags]);
-    let command = command.args(if component.tags.is_empty() { vec![] } else { vec!["-tags", component.tags] });
-    let command = command
-        .args(["-o", &format!("{into}/")])
-        .args(component.tools.iter().map(|(package, _)| *package));
+    let command =
+        in_module(component, module, &["build", "-trimpath", "-buildvcs=false", "-ldflags", &flags]);
+    let command =
+        command.args(if component.tags.is_empty() { vec![] } else { vec!["-tags", component.tags] });
+    let command =
+        command.args(["-o", &format!("{into}/")]).args(component.tools.iter().map(|(package, _)| *package));
     contained(&command)
 }
 

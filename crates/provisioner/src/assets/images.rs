@@ -12,8 +12,8 @@ use super::AssetsError;
 use super::binaries;
 use super::cache::{Cache, failed};
 use super::pins::{
-    CILIUM_PACKAGES, CILIUM_TAG, COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES, PAUSE_IMAGE, PROBE,
-    PROBE_SOURCES, TOOLBOX_IMAGE,
+    CILIUM_PACKAGES, CILIUM_TAG, COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES,
+    PAUSE_IMAGE, PROBE, PROBE_SOURCES, TOOLBOX_IMAGE,
 };
 use super::sandbox::contained_with_own_run;
 
