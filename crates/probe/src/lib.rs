@@ -257,7 +257,7 @@ impl fmt::Debug for Credentials {
 pub enum Sight {
     /// Mounts of process 1, with device and inode of their roots.
     Mounts,
-    /// Links with their addresses.
+    /// Links with their addresses, and where the other ends of cables are.
     Links,
     /// Routes.
     Routes,

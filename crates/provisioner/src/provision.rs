@@ -19,14 +19,14 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use crate::assets::Assets;
-use crate::cni;
+use crate::cni::{self, Cni};
 use crate::engine::{Engine, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, Events};
 use crate::exec::Runner;
 use crate::fabric;
 use crate::home::Home;
-use crate::kubeadm;
+use crate::kubeadm::{self, ControlPlane};
 use crate::kubeconfig;
 use crate::node::Node;
 use crate::pki::Bundle;
@@ -143,7 +143,7 @@ impl Provisioner {
         tokio::try_join!(complete, deploy)?;
         let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
         stages.run(Stage::Join, left, join).await?;
-        stages.run(Stage::Ready, left, kubeadm::ready(&plane)).await?;
+        stages.run(Stage::Ready, left, self.ready(&plane, network.as_ref(), &nodes)).await?;
         stages.run(Stage::Kubeconfig, left, self.hand_out(nodes, plan)).await
     }
 
@@ -197,6 +197,12 @@ impl Provisioner {
             Host::None => Ok(()),
             Host::Real => Ok(self.assets.build(self.runner.as_ref(), &self.events).await.map(drop)?),
         }
+    }
+
+    /// Waits for nodes and names, and for the pod network on each node.
+    async fn ready(&self, plane: &ControlPlane, network: &dyn Cni, nodes: &[Node]) -> Result<(), StageError> {
+        let network = async { network.ready(nodes).await.map_err(StageError::from) };
+        tokio::try_join!(async { kubeadm::ready(plane).await.map_err(StageError::from) }, network).map(drop)
     }
 
     /// Those of Kubernetes, and the instance's own.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use provisioner::spec::{ClusterSpec, Label, SpecError, Topology};
+use provisioner::spec::{CiliumOptions, ClusterSpec, CniKind, Label, SpecError, Topology};
 
 fn refused(spec: &ClusterSpec) -> SpecError {
     spec.check().unwrap_err()
@@ -58,6 +58,14 @@ fn an_unknown_topology_is_refused_with_those_that_are_known() {
     for topology in Topology::ALL {
         assert_eq!(topology.to_string().parse(), Ok(topology));
     }
+}
+
+#[test]
+fn what_only_cilium_has_is_refused_without_it() {
+    let cilium = CiliumOptions { kube_proxy_replacement: true, hubble: true };
+    let asked = ClusterSpec::new("acme").cilium(cilium);
+    assert_eq!(asked.check().map(|spec| spec.cilium), Ok(cilium));
+    insta::assert_snapshot!(asked.cni(CniKind::Routed).check().unwrap_err(), @"the spec has 2 problems: kubeProxyReplacement 'true' cannot be with routed: only Cilium has it; hubble 'true' cannot be with routed: only Cilium has it");
 }
 
 proptest! {

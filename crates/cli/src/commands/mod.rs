@@ -31,7 +31,7 @@ pub(crate) fn topologies() -> impl TypedValueParser<Value = Topology> {
 
 /// A pod network by its name.
 pub(crate) fn cnis() -> impl TypedValueParser<Value = CniKind> {
-    named([("cilium", CniKind::Cilium), ("routed", CniKind::Routed)])
+    named(CniKind::ALL.map(|cni| (cni.as_str(), cni)))
 }
 
 /// An engine by its name.

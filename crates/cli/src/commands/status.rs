@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use clap::Args;
+use futures::future::join_all;
 use jiff::Timestamp;
+use provisioner::cni::{self, Health};
 use provisioner::error::chain;
 use provisioner::exec::Command;
 use provisioner::node::Node;
@@ -43,17 +45,19 @@ impl Status {
         let plan = ClusterPlan::of(&instance, app.home());
         let now = Timestamp::now();
         let mut problems = Vec::new();
-        let ready = match app.provisioner.attach(&self.name).await {
-            Ok(cluster) => match cluster.nodes.first() {
-                Some(first) => readiness(first).await,
-                None => Ok(HashMap::new()),
-            },
-            Err(error) => Err(chain(&error)),
-        };
-        let ready = ready.unwrap_or_else(|error| {
-            problems.push(error);
-            HashMap::new()
-        });
+        let mut seen = Seen::default();
+        match app.provisioner.attach(&self.name).await {
+            Ok(cluster) => {
+                let (ready, health) = tokio::join!(readiness(&cluster.nodes), health(&plan, &cluster.nodes));
+                seen.ready = ready.unwrap_or_else(|error| {
+                    problems.push(error);
+                    HashMap::new()
+                });
+                seen.health = health;
+            }
+            Err(error) => problems.push(chain(&error)),
+        }
+        problems.extend(seen.unwell());
         let sightings = match app.provisioner.engine().sightings().await {
             Ok(sightings) => {
                 sightings.iter().filter(|one| one.instance == self.name).map(ToString::to_string).collect()
@@ -70,7 +74,7 @@ impl Status {
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: kubeconfig.exists().then(|| words::own_path(&kubeconfig)),
-            nodes: nodes(&plan, &ready),
+            nodes: nodes(&plan, &seen),
             on_this_host: sightings,
             problems,
         };
@@ -105,9 +109,37 @@ struct NodeView {
     pod_cidr: String,
     /// None when nobody could be asked.
     ready: Option<bool>,
+    /// Whether the agent of its pod network says that all is well. None when nobody could be asked, and where the pod
+    /// network has no agents.
+    agent: Option<bool>,
 }
 
-fn nodes(plan: &ClusterPlan, ready: &HashMap<String, bool>) -> Vec<NodeView> {
+/// What was found out about the nodes, by their names. A node of which nothing is known is in neither.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether it is Ready, as the cluster says.
+    ready: HashMap<String, bool>,
+    /// How its agent of the pod network is.
+    health: HashMap<String, Health>,
+}
+
+impl Seen {
+    /// The agents that are not well, in words.
+    fn unwell(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .health
+            .iter()
+            .filter_map(|(node, health)| match health {
+                Health::Bad(why) => Some(format!("the pod network's agent on {node} is not well: {why}")),
+                Health::Good | Health::NoAgent => None,
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn nodes(plan: &ClusterPlan, seen: &Seen) -> Vec<NodeView> {
     let view = |node: &provisioner::plan::NodePlan| NodeView {
         name: node.name.clone(),
         role: match node.role {
@@ -116,19 +148,32 @@ fn nodes(plan: &ClusterPlan, ready: &HashMap<String, bool>) -> Vec<NodeView> {
         },
         address: node.address.to_string(),
         pod_cidr: node.pod_cidr.to_string(),
-        ready: ready.get(&node.name).copied(),
+        ready: seen.ready.get(&node.name).copied(),
+        agent: match seen.health.get(&node.name) {
+            Some(Health::Good) => Some(true),
+            Some(Health::Bad(_)) => Some(false),
+            Some(Health::NoAgent) | None => None,
+        },
     };
     plan.nodes.iter().map(view).collect()
 }
 
 /// Asks the cluster itself, through its first node. A node that it does not know is in no answer.
-async fn readiness(first: &Node) -> Result<HashMap<String, bool>, String> {
+async fn readiness(nodes: &[Node]) -> Result<HashMap<String, bool>, String> {
+    let Some(first) = nodes.first() else { return Ok(HashMap::new()) };
     let columns = "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status";
     let kubectl = Command::within(Duration::from_secs(10), "kubectl")
         .args(["--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s", "get", "nodes"])
         .args(["--no-headers", "--output", columns]);
     let output = first.run(&kubectl).await.map_err(|error| chain(&error))?;
     Ok(parse_readiness(&output.text()))
+}
+
+/// Asks each node's own agent.
+async fn health(plan: &ClusterPlan, nodes: &[Node]) -> HashMap<String, Health> {
+    let network = cni::of(plan);
+    let asked = nodes.iter().map(|node| async { (node.name().to_owned(), network.health(node).await) });
+    join_all(asked).await.into_iter().collect()
 }
 
 fn parse_readiness(text: &str) -> HashMap<String, bool> {
@@ -154,14 +199,16 @@ fn text(view: &StatusView, uptime: Option<i64>) -> String {
         pair("context", &instance.context),
         pair("kubeconfig", view.kubeconfig.as_deref().unwrap_or("-")),
     ]);
-    let header = ["NODE", "ROLE", "ADDRESS", "PODS", "READY"].map(str::to_owned).to_vec();
+    let header = ["NODE", "ROLE", "ADDRESS", "PODS", "READY", "AGENT"].map(str::to_owned).to_vec();
     let rows = view.nodes.iter().map(|node| {
-        let ready = match node.ready {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "unknown",
+        let word = |asked: Option<bool>, yes, no, unasked| match asked {
+            Some(true) => yes,
+            Some(false) => no,
+            None => unasked,
         };
-        let cells = [&node.name, node.role, &node.address, &node.pod_cidr, ready];
+        let ready = word(node.ready, "yes", "no", "unknown");
+        let agent = word(node.agent, "well", "not well", "-");
+        let cells = [&node.name, node.role, &node.address, &node.pod_cidr, ready, agent];
         cells.map(str::to_owned).to_vec()
     });
     text.push('\n');
@@ -199,15 +246,18 @@ mod tests {
         }));
         let instance = instance.expect("an entry as the registry writes it");
         let plan = ClusterPlan::of(&instance, &provisioner::home::Home::at("/root/.homelab"));
+        let health = [("acme-cp-1", Health::Good), ("acme-w-1", Health::Bad("no such map".to_owned()))];
+        let health = health.map(|(node, health)| (node.to_owned(), health));
+        let seen = Seen { ready: parse_readiness("acme-cp-1 True"), health: health.into() };
         let view = StatusView {
             version: 1,
             instance: InstanceView::of(&instance, false, "2026-11-18T03:22:00Z".parse().expect("a time")),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: Some("~/.homelab/instances/acme/kubeconfig".to_owned()),
-            nodes: nodes(&plan, &parse_readiness("acme-cp-1 True")),
+            nodes: nodes(&plan, &seen),
             on_this_host: vec!["link hl-0123456789".to_owned()],
-            problems: vec!["node acme-w-1 does not run".to_owned()],
+            problems: seen.unwell(),
         };
         insta::assert_snapshot!(text(&view, Some(12_120)));
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use provisioner::Cluster;
 use provisioner::error::{ProvisionError, Residue};
 use provisioner::registry::Owner;
-use provisioner::spec::{CheckedSpec, ClusterSpec, CniKind, EngineKind, Topology};
+use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, EngineKind, Topology};
 
 use super::{cnis, engines, topologies};
 use crate::app::App;
@@ -48,9 +48,15 @@ pub(crate) struct Up {
     /// The Kubernetes version [default: the newest supported one]
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
-    /// The pod network
-    #[arg(long, value_parser = cnis(), default_value = "routed")]
+    /// The pod network: cilium knows network policies, routed comes up sooner and takes less memory
+    #[arg(long, value_parser = cnis(), default_value = "cilium")]
     cni: CniKind,
+    /// Have Cilium lead services to pods as well, without kube-proxy
+    #[arg(long)]
+    kube_proxy_replacement: bool,
+    /// Have Cilium keep the flows it sees, for `hubble observe` in its agents
+    #[arg(long)]
+    hubble: bool,
     /// What makes the nodes
     #[arg(long, value_parser = engines(), default_value = "container")]
     engine: EngineKind,
@@ -67,6 +73,10 @@ impl Up {
             tld_prefix: self.tld.clone(),
             kubernetes: self.kubernetes.clone(),
             cni: self.cni,
+            cilium: CiliumOptions {
+                kube_proxy_replacement: self.kube_proxy_replacement,
+                hubble: self.hubble,
+            },
             engine: self.engine,
             ..ClusterSpec::new(&self.name).topology(self.topology)
         }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
-use provisioner::spec::EngineKind;
+use provisioner::spec::{CniKind, EngineKind};
 
 use super::cells::{CellWay, Plan};
 use super::class::Proof;
@@ -49,6 +49,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         link: format!("hl-{name}"),
         link_witness: (workers == 0).then(|| format!("{name}/link")),
         gateway: address(1),
+        cni: CniKind::Routed,
         pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
         service_cidr: net(format!("10.{}.0.0/16", 36 + u16::from(third))),
         pod: PodWitness {

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use provisioner::plan::Role;
-use provisioner::spec::EngineKind;
+use provisioner::spec::{CniKind, EngineKind};
 
 pub use credentials::{Authority, AuthorityRole, ClientCertificate, CredentialSet, Link, Secret};
 pub use host::{After, Destroyed, Host, Search};
@@ -38,6 +38,8 @@ pub struct Subject {
     pub link_witness: Option<String>,
     /// The host's own address in it.
     pub gateway: Ipv4Addr,
+    /// What its pods are connected by.
+    pub cni: CniKind,
     /// Where its pods get their addresses.
     pub pod_cidr: Ipv4Net,
     /// Where its services get theirs.

@@ -19,7 +19,7 @@ use super::sandbox::contained_with_own_run;
 
 const KIND: &str = "images";
 /// Counts up when the way in which images are put together changes.
-const RECIPE: &str = "6";
+const RECIPE: &str = "7";
 
 /// One image: its name, and what is in it.
 struct Image {
@@ -127,7 +127,9 @@ impl Image {
         let entry = match self.contents {
             Contents::Binary(_, binary) => format!("ENTRYPOINT [\"/usr/local/bin/{binary}\"]\n"),
             Contents::Pause => "ENTRYPOINT [\"/usr/local/bin/homelab-probe\", \"pause\"]\n".to_owned(),
-            Contents::Proxy | Contents::CiliumAgent | Contents::Toolbox => String::new(),
+            // Where `hubble observe` finds the agent, as in `images/cilium/Dockerfile` of the module.
+            Contents::CiliumAgent => "ENV HUBBLE_SERVER=unix:///var/run/cilium/hubble.sock\n".to_owned(),
+            Contents::Proxy | Contents::Toolbox => String::new(),
         };
         format!("FROM scratch\nCOPY root /\nENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{entry}")
     }
@@ -178,11 +180,12 @@ async fn cilium(
     root: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<(), AssetsError> {
-    const PROGRAMS: [(&str, &str); 6] = [
+    const PROGRAMS: [(&str, &str); 7] = [
         ("cilium-health-responder", "usr/bin/cilium-health-responder"),
         ("cilium-agent", "usr/bin/cilium-agent"),
         ("cilium-dbg", "usr/bin/cilium-dbg"),
         ("cilium-mount", "usr/bin/cilium-mount"),
+        ("hubble", "usr/bin/hubble"),
         ("cilium-sysctlfix", "usr/bin/cilium-sysctlfix"),
         ("cilium-cni", "opt/cni/bin/cilium-cni"),
     ];

@@ -162,6 +162,7 @@ pub(super) const COMPONENTS: [Component; 8] = [
             ("github.com/cilium/cilium/cilium-dbg", "cilium-dbg"),
             ("github.com/cilium/cilium/cilium-health/responder", "cilium-health-responder"),
             ("github.com/cilium/cilium/daemon", "cilium-agent"),
+            ("github.com/cilium/cilium/hubble", "hubble"),
             ("github.com/cilium/cilium/operator", "cilium-operator-generic"),
             ("github.com/cilium/cilium/plugins/cilium-cni", "cilium-cni"),
             ("github.com/cilium/cilium/tools/mount", "cilium-mount"),
@@ -221,6 +222,7 @@ impl Component {
             // Three words are expected: version, revision and date of the revision (`pkg/version` of the module).
             let (variable, version) = ("github.com/cilium/cilium/pkg/version.ciliumVersion", &version[1..]);
             flags.push_str(&format!(" -X '{variable}={version} release unknown'"));
+            flags.push_str(&format!(" -X github.com/cilium/cilium/hubble/pkg.Version={version}"));
         }
         if self.name == "kubernetes" {
             let mut numbers = version.trim_start_matches('v').split('.');

@@ -32,6 +32,15 @@ pub trait Cni: Debug + Send + Sync {
     /// # Errors
     /// [`CniError`] with the node that refused.
     fn deploy<'a>(&'a self, first: &'a Node, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>>;
+
+    /// Waits until pods on all these nodes have a network.
+    ///
+    /// # Errors
+    /// [`CniError::NotReady`] with the last lines of what did not come up.
+    fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>>;
+
+    /// How the pod network is on a node, asked of the node itself: also when its API server is gone.
+    fn health<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Health>;
 }
 
 /// The pod network that a plan asks for.
@@ -42,13 +51,46 @@ pub fn of(plan: &ClusterPlan) -> Box<dyn Cni> {
     }
 }
 
+/// How the pod network is on one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It has nobody who could be asked.
+    NoAgent,
+    /// Its agent says that all is well.
+    Good,
+    /// Its agent says otherwise or nothing: its last lines.
+    Bad(String),
+}
+
 /// Why pods have no network.
 #[derive(Debug, thiserror::Error)]
-#[error("put the pod network on {node}")]
-pub struct CniError {
-    /// The node that refused.
-    pub node: String,
-    /// What it says.
-    #[source]
-    pub source: CommandError,
+pub enum CniError {
+    /// A node refused.
+    #[error("put the pod network on {node}")]
+    Refused {
+        /// Which.
+        node: String,
+        /// What it says.
+        #[source]
+        source: CommandError,
+    },
+    /// A node does not tell what its containers may be given.
+    #[error("find out what containers on {node} may do: {status}")]
+    Capabilities {
+        /// Which.
+        node: String,
+        /// What it says of its first process.
+        status: String,
+    },
+    /// An agent did not get ready.
+    #[error("wait for the pod network on {node}: {state}")]
+    NotReady {
+        /// Where.
+        node: String,
+        /// The last lines that tell why.
+        state: String,
+        /// How the wait ended.
+        #[source]
+        source: CommandError,
+    },
 }

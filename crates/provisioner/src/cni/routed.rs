@@ -11,7 +11,7 @@ use crate::exec::Command;
 use crate::node::{File, Node};
 use crate::plan::{ClusterPlan, NodePlan};
 
-use super::{Cni, CniError};
+use super::{Cni, CniError, Health};
 
 /// ptp, host-local and static routes.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ impl Cni for Routed {
     ) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
             try_join_all(nodes.iter().map(|node| async move {
-                let refused = |source| CniError { node: node.name().to_owned(), source };
+                let refused = |source| CniError::Refused { node: node.name().to_owned(), source };
                 let file = File::public("/etc/cni/net.d/10-homelab.conflist", conflist(node.plan()));
                 node.put(&[file]).await.map_err(refused)?;
                 let routes = routes(node.plan(), plan);
@@ -43,6 +43,15 @@ impl Cni for Routed {
     /// It has no daemon.
     fn deploy<'a>(&'a self, _: &'a Node, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Pods have it as soon as it is installed.
+    fn ready<'a>(&'a self, _: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn health<'a>(&'a self, _: &'a Node) -> BoxFuture<'a, Health> {
+        Box::pin(std::future::ready(Health::NoAgent))
     }
 }
 

@@ -203,6 +203,7 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
         "controllerManager": { "extraArgs": ([&alone[..], &planned[..]].concat()) },
         "scheduler": { "extraArgs": alone },
         "dns": { "imageTag": COREDNS_TAG },
+        "proxy": { "disabled": !plan.has_kube_proxy() },
         "etcd": { "local": { "imageTag": ETCD_TAG, "extraArgs": etcd } },
     })
 }

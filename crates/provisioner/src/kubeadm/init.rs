@@ -53,7 +53,7 @@ pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), Ku
     tokio::try_join!(
         run(first, phase("control-plane controller-manager")),
         run(first, phase("control-plane scheduler")),
-        run(first, phase("addon kube-proxy")),
+        proxy(first, plan),
         dns(first, plan),
     )?;
     tokio::try_join!(
@@ -79,6 +79,10 @@ async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket)
     files.push(File::public(format!("{PATCHES}/corednsdeployment.yaml"), config::coredns_patch(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));
     first.put(&files).await.map_err(failed(first))
+}
+
+async fn proxy(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    if plan.has_kube_proxy() { run(first, phase("addon kube-proxy")).await } else { Ok(()) }
 }
 
 /// Deploys CoreDNS around a Corefile of our own, which kubeadm finds and keeps.

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::Instance;
-use crate::spec::{CniKind, Durability, Label, Topology};
+use crate::spec::{CiliumOptions, CniKind, Durability, Label, Topology};
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,8 @@ pub struct ClusterPlan {
     pub kubernetes: String,
     /// The pod network.
     pub cni: CniKind,
+    /// What Cilium does beyond that.
+    pub cilium: CiliumOptions,
     /// Whether its data survives a power cut.
     pub durability: Durability,
     /// The context in the merged kubeconfig.
@@ -179,6 +181,7 @@ impl ClusterPlan {
             tld_prefix: instance.tld_prefix.clone(),
             kubernetes: instance.k8s.version.clone(),
             cni: instance.k8s.cni,
+            cilium: instance.k8s.cilium,
             durability: instance.durability,
             kubeconfig_context: instance.k8s.kubeconfig_context.clone(),
         }
@@ -197,6 +200,11 @@ impl ClusterPlan {
     /// The suffix of all names of this instance outside the cluster, `<tldPrefix>.lab`.
     pub fn dns_suffix(&self) -> String {
         format!("{}.lab", self.tld_prefix)
+    }
+
+    /// Whether kube-proxy leads services to pods: somebody must, and nobody twice.
+    pub fn has_kube_proxy(&self) -> bool {
+        self.cni != CniKind::Cilium || !self.cilium.kube_proxy_replacement
     }
 
     /// Pods may run on control planes when there is nothing else to run them.

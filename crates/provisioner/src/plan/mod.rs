@@ -164,6 +164,7 @@ pub fn claim(
             kubeconfig_context: name.clone(),
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,
+            cilium: spec.cilium,
             identity: None,
         },
         state: State::Creating,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
-use crate::spec::{CniKind, Durability, EngineKind, Topology};
+use crate::spec::{CiliumOptions, CniKind, Durability, EngineKind, Topology};
 
 /// One instance: one cluster with its network, names and owner. The registry's file is a list of these; fields
 /// that a newer version wrote stay there, untouched.
@@ -69,6 +69,9 @@ pub struct K8s {
     pub ca_name: String,
     /// The pod network.
     pub cni: CniKind,
+    /// What Cilium does beyond that.
+    #[serde(default, skip_serializing_if = "CiliumOptions::is_off")]
+    pub cilium: CiliumOptions,
     /// Who the cluster is, since it came up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,

@@ -64,12 +64,39 @@ pub enum CniKind {
     Routed,
 }
 
+impl CniKind {
+    /// All of them, the operators' first.
+    pub const ALL: [Self; 2] = [Self::Cilium, Self::Routed];
+
+    /// The name in files, flags and listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cilium => "cilium",
+            Self::Routed => "routed",
+        }
+    }
+}
+
 impl fmt::Display for CniKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cilium => f.pad("cilium"),
-            Self::Routed => f.pad("routed"),
-        }
+        f.pad(self.as_str())
+    }
+}
+
+/// What Cilium does beyond a pod network. All of it is off unless it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CiliumOptions {
+    /// Whether it leads services to pods, too, by eBPF; kube-proxy is not installed then.
+    pub kube_proxy_replacement: bool,
+    /// Whether each agent keeps the flows it saw, for `hubble observe` on its node.
+    pub hubble: bool,
+}
+
+impl CiliumOptions {
+    /// Whether nothing is asked for.
+    pub fn is_off(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 
 use crate::assets::KUBERNETES_VERSION;
 
-pub use kinds::{CniKind, Durability, EngineKind, Topology};
+pub use kinds::{CiliumOptions, CniKind, Durability, EngineKind, Topology};
 pub use label::Label;
 
 /// The longest instance name, in characters: node names (`<name>-cp-1`) must stay below the 63 of a DNS
@@ -37,6 +37,8 @@ pub struct ClusterSpec {
     pub kubernetes: Option<String>,
     /// The pod network.
     pub cni: CniKind,
+    /// What Cilium does beyond that, where it is the pod network.
+    pub cilium: CiliumOptions,
     /// What makes the nodes.
     pub engine: EngineKind,
     /// Whether its data survives a power cut.
@@ -54,6 +56,7 @@ impl ClusterSpec {
             tld_prefix: None,
             kubernetes: None,
             cni: CniKind::Routed,
+            cilium: CiliumOptions::default(),
             engine: EngineKind::Container,
             durability: Durability::Durable,
         }
@@ -81,6 +84,18 @@ impl ClusterSpec {
     #[must_use]
     pub fn tld_prefix(self, prefix: impl Into<String>) -> Self {
         Self { tld_prefix: Some(prefix.into()), ..self }
+    }
+
+    /// Chooses the pod network.
+    #[must_use]
+    pub fn cni(self, cni: CniKind) -> Self {
+        Self { cni, ..self }
+    }
+
+    /// Chooses Cilium as the pod network, with these options.
+    #[must_use]
+    pub fn cilium(self, cilium: CiliumOptions) -> Self {
+        Self { cni: CniKind::Cilium, cilium, ..self }
     }
 
     /// Chooses the engine.
@@ -131,6 +146,13 @@ impl ClusterSpec {
             let why = format!("is not supported; supported: {KUBERNETES_VERSION}");
             keep(Some(Problem::new("version", version, &why)));
         }
+        if self.cni != CniKind::Cilium {
+            let why = format!("cannot be with {}: only Cilium has it", self.cni);
+            let CiliumOptions { kube_proxy_replacement, hubble } = self.cilium;
+            let asked = [("kubeProxyReplacement", kube_proxy_replacement), ("hubble", hubble)];
+            let asked = asked.into_iter().filter(|(_, asked)| *asked);
+            problems.extend(asked.map(|(field, _)| Problem::new(field, "true", &why)));
+        }
         match (name, tld_prefix, subnet) {
             (Ok(name), Ok(tld_prefix), Ok(subnet)) if problems.is_empty() => Ok(CheckedSpec {
                 name,
@@ -140,6 +162,7 @@ impl ClusterSpec {
                 tld_prefix,
                 kubernetes: version.to_owned(),
                 cni: self.cni,
+                cilium: self.cilium,
                 engine: self.engine,
                 durability: self.durability,
             }),
@@ -165,6 +188,8 @@ pub struct CheckedSpec {
     pub kubernetes: String,
     /// The pod network.
     pub cni: CniKind,
+    /// What Cilium does beyond that.
+    pub cilium: CiliumOptions,
     /// What makes the nodes.
     pub engine: EngineKind,
     /// Whether its data survives a power cut.

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use probe::Ask;
 use proptest::prelude::*;
+use provisioner::spec::CniKind;
 
 use super::*;
 use crate::audit::class::Injection;
@@ -10,10 +11,13 @@ use crate::audit::verdict::{Outcome, Verdict};
 
 fn instances() -> impl Strategy<Value = Vec<Subject>> {
     let names = ["acme", "globex", "initech", "umbrella"];
-    proptest::collection::vec(0_u8..3, 1..=names.len()).prop_map(move |workers| {
-        let all = workers.into_iter().enumerate();
-        all.map(|(i, workers)| sample::subject(names[i], 60 + u8::try_from(i).expect("small"), workers))
-            .collect()
+    let cni = proptest::sample::select(&CniKind::ALL);
+    proptest::collection::vec((0_u8..3, cni), 1..=names.len()).prop_map(move |wanted| {
+        let subject = |(i, (workers, cni)): (usize, (u8, CniKind))| {
+            let subject = sample::subject(names[i], 60 + u8::try_from(i).expect("small"), workers);
+            Subject { cni, ..subject }
+        };
+        wanted.into_iter().enumerate().map(subject).collect()
     })
 }
 
@@ -161,6 +165,32 @@ fn every_class_has_a_place_in_the_lists_and_its_own_injection() {
         ids.iter().map(ToString::to_string).filter(|id| id.parse() != Ok(ids[0])).count(),
         ids.len() - 1
     );
+}
+
+#[test]
+fn other_protocols_are_asked_where_somebody_takes_them() {
+    let asked = |workers, cni| {
+        let subjects = [("acme", 60), ("globex", 61)]
+            .map(|(name, third)| Subject { cni, ..sample::subject(name, third, workers) });
+        let selection = Selection { classes: vec!["N7".to_owned()], ..Selection::default() };
+        let plan = Plan::new(1, subjects.to_vec(), sample::host(), &selection).expect("a plan");
+        let to = |probe: &&Probe| match &probe.ask {
+            Ask::Raw { to, .. } => Some(to.to_string()),
+            _ => None,
+        };
+        let acme =
+            |place: &&Viewpoint| matches!(place, Viewpoint::Node { instance, .. } if instance == "acme");
+        let batches = plan.batches.iter().filter(|(place, _)| acme(place));
+        batches
+            .flat_map(|(_, batch)| batch.probes.iter().filter_map(|probe| to(&probe)))
+            .collect::<BTreeSet<_>>()
+    };
+    let set = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<BTreeSet<_>>();
+    let nodes = ["192.168.60.10", "192.168.60.21", "192.168.61.10", "192.168.61.21"];
+    assert_eq!(asked(1, CniKind::Cilium), set(&nodes), "its pods take no such packet");
+    assert_eq!(asked(1, CniKind::Routed), set(&[&nodes[..], &["10.244.1.5", "10.245.1.5"]].concat()));
+    let alone = ["192.168.60.1", "192.168.61.10"];
+    assert_eq!(asked(0, CniKind::Cilium), set(&alone), "the control is the host's end of the link");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! Asked from the pod network as a workload would, and from each node by root with routes through the host.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use probe::{Ask, Overlay};
+use provisioner::spec::CniKind;
 
 use crate::audit::subject::{CLOSED_PORT, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
@@ -178,15 +179,22 @@ fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     every(scene, |to| ask(to).into_iter().chain([("udp", udp(to, UDP_PORT, SMALL))]))
 }
 
+/// At every node; and at the witness's pod, unless it is one of Cilium's, which lets nothing but TCP, UDP and ICMP
+/// through to a pod (`bpf/lib/conntrack.h` of its sources: unknown L4 protocols are dropped). Where there is nobody else,
+/// at the host's end of the link, whose witness sees what a node has sent.
 fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     const PROTOCOLS: [(&str, u8); 5] =
         [("ipip", 4), ("gre", 47), ("esp", 50), ("sctp", 132), ("protocol 253", 253)]; // 253: RFC 3692
-    every(scene, |to| {
-        PROTOCOLS.into_iter().filter_map(move |(name, protocol)| match to {
-            IpAddr::V4(to) => Some((name, Ask::Raw { to, protocol })),
-            IpAddr::V6(_) => None,
-        })
-    })
+    let subject = scene.instance();
+    let mut to: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
+    if subject.cni != CniKind::Cilium {
+        to.push(subject.pod.address);
+    }
+    if to.is_empty() {
+        to.push(subject.gateway);
+    }
+    let ask = |to| PROTOCOLS.map(|(name, protocol)| witnessed(name, Ask::Raw { to, protocol }));
+    Ok(to.into_iter().flat_map(ask).collect())
 }
 
 fn held(to: IpAddr) -> Ask {

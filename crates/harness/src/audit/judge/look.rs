@@ -31,8 +31,6 @@ pub(super) struct Looks<'a> {
 const LINKS: [&str; 11] = [
     "lo", "eth0", "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
 ];
-/// How the names of pods' links begin on the node (CNI plugin `ptp`), each with an address of the pod network.
-const POD_LINK: &str = "veth";
 
 pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
     let here = match lines(looks.here) {
@@ -110,20 +108,17 @@ fn links(here: &[String], networks: &[Ipv4Net]) -> Judgement {
         }
     }
     let names: BTreeSet<&str> = here.iter().filter_map(|line| line.split_whitespace().next()).collect();
-    let unknown = names.iter().find(|name| !LINKS.contains(name) && !is_pod_link(here, name));
+    let unknown = names.iter().find(|name| !LINKS.contains(name) && !stays_here(here, name));
     match unknown {
         Some(name) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {name}")),
         None => Judgement::isolated(format!("{} links, all of them its own", names.len())),
     }
 }
 
-/// A link without an address may lead anywhere, whatever its name.
-fn is_pod_link(lines: &[String], name: &str) -> bool {
-    let has_address = |line: &String| {
-        let address = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
-        address.and_then(|address| address.split('/').next()).is_some_and(|it| it.parse::<Ipv4Addr>().is_ok())
-    };
-    name.starts_with(POD_LINK) && lines.iter().any(has_address)
+/// A cable whose other end is on the same node: beside it, or in the namespace of a process that the node sees, as a
+/// pod's is. Its name says nothing, and a cable of which nobody has the other end may lead anywhere.
+fn stays_here(lines: &[String], name: &str) -> bool {
+    lines.iter().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" ends ")))
 }
 
 #[cfg(test)]

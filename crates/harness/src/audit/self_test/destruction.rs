@@ -85,6 +85,7 @@ impl Third {
         let spec = ClusterSpec {
             engine: other.engine,
             cni: other.k8s.cni,
+            cilium: other.k8s.cilium,
             ..ClusterSpec::new(name).topology(Topology::Single).throw_away()
         };
         let owner = Owner::current(name::run_id()).map_err(DestructionError::Owner)?;

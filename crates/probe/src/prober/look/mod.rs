@@ -6,6 +6,7 @@
 
 mod tables;
 mod sockets;
+mod ends;
 
 use std::fs;
 use std::io;
@@ -76,6 +77,7 @@ fn seen_links() -> io::Result<Vec<String>> {
         let address = |(address, bits): &(std::net::IpAddr, u32)| format!("{} {address}/{bits}", link.name);
         lines.extend(link.addresses.iter().map(address));
     }
+    lines.extend(ends::all()?);
     Ok(lines)
 }
 

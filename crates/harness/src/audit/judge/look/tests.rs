@@ -63,6 +63,7 @@ fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_quest
             "eth0 fe80::98dc:5bff:fe86:7673/64",
             "veth6983e30a 9a:db:f7:6b:cf:5c up",
             "veth6983e30a 10.244.0.1/32",
+            "veth6983e30a ends in net:[4026532345]",
         ];
         judged(ClassId::L5, Some(&sees(&[&own, lines].concat())), &[Some(&other)]).0
     };
@@ -72,7 +73,9 @@ fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_quest
     assert_eq!(of(&["veth6983e30a 192.168.61.77/24"]), Verdict::Leak);
     assert_eq!(of(&["eth01 9a:dc:5b:86:76:75 up"]), Verdict::Inconclusive);
     assert_eq!(of(&["wg0 - up"]), Verdict::Inconclusive);
-    assert_eq!(of(&["veth698 9a:dc:5b:86:76:75 up"]), Verdict::Inconclusive, "no pod's: it has no address");
+    assert_eq!(of(&["veth698 9a:dc:5b:86:76:75 up"]), Verdict::Inconclusive, "its other end is nowhere here");
+    let pair = ["cilium_host 9a:dc:5b:86:76:75 up", "cilium_host ends at cilium_net"];
+    assert_eq!(of(&pair), Verdict::Isolated);
 }
 
 /// What nodes of two clean instances have mounted: roots of groups as a pod with its own group namespace has them.

@@ -59,6 +59,7 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
         gateway: plan.gateway,
         link: plan.id.link(),
         link_witness: link_witness(cluster).map(|(witness, _)| witness),
+        cni: plan.cni,
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
         nodes,

@@ -1,0 +1,102 @@
+//! Where the other end of a virtual cable is: beside it, or in the network namespace of a process that is seen here.
+//!
+//! A cable's two ends name each other's number (`ifindex` and `iflink`, Documentation/ABI/testing/sysfs-class-net). A
+//! sysfs shows the links of the namespace that it was mounted in, and a process shows its own below `/proc/<pid>/root`
+//! (proc_pid_root(5)). An end that nobody seen here has is in somebody else's hands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// A link's own number and that of its other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cable {
+    own: u32,
+    other: u32,
+}
+
+impl Cable {
+    fn is_other_end_of(self, cable: Self) -> bool {
+        (self.own, self.other) == (cable.other, cable.own)
+    }
+}
+
+type Links = BTreeMap<String, Cable>;
+
+/// `cilium_host ends at cilium_net`, `veth1 ends in net:[4026532345]`: a line for each link whose other end is seen.
+pub(super) fn all() -> io::Result<Vec<String>> {
+    let own = namespace(Path::new("/proc/self"))?;
+    let mut others: BTreeMap<String, Links> = BTreeMap::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let process = entry.path();
+        // One that is no process, has ended meanwhile or has no sysfs of its own tells nothing.
+        let Ok(namespace) = namespace(&process) else { continue };
+        if namespace != own && others.get(&namespace).is_none_or(Links::is_empty) {
+            let links = cables(&process.join("root/sys/class/net")).unwrap_or_default();
+            others.insert(namespace, links);
+        }
+    }
+    Ok(lines(&cables(Path::new("/sys/class/net"))?, &others))
+}
+
+fn lines(here: &Links, others: &BTreeMap<String, Links>) -> Vec<String> {
+    let end = |cable: Cable| {
+        let beside = here.iter().find(|(_, other)| other.is_other_end_of(cable));
+        let inside = || {
+            let has = |links: &Links| links.values().any(|other| other.is_other_end_of(cable));
+            others.iter().find(|(_, links)| has(links)).map(|(namespace, _)| format!("in {namespace}"))
+        };
+        beside.map(|(name, _)| format!("at {name}")).or_else(inside)
+    };
+    here.iter().filter_map(|(name, cable)| Some(format!("{name} ends {}", end(*cable)?))).collect()
+}
+
+/// `net:[4026532345]`.
+fn namespace(process: &Path) -> io::Result<String> {
+    Ok(fs::read_link(process.join("ns/net"))?.to_string_lossy().into_owned())
+}
+
+/// The links of a sysfs whose other end is another link.
+fn cables(class: &Path) -> io::Result<Links> {
+    let number = |link: &Path, file: &str| fs::read_to_string(link.join(file)).ok()?.trim().parse().ok();
+    let read = |entry: fs::DirEntry| {
+        let link = entry.path();
+        let cable = Cable { own: number(&link, "ifindex")?, other: number(&link, "iflink")? };
+        let name = entry.file_name().into_string().ok()?;
+        (cable.own != cable.other && cable.other != 0).then_some((name, cable))
+    };
+    Ok(fs::read_dir(class)?.flatten().filter_map(read).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(all: &[(&str, u32, u32)]) -> Links {
+        all.iter()
+            .map(|(name, own, other)| ((*name).to_owned(), Cable { own: *own, other: *other }))
+            .collect()
+    }
+
+    #[test]
+    fn an_end_is_beside_or_in_a_namespace_that_is_seen_or_unknown() {
+        let here = links(&[("host", 3, 4), ("net", 4, 3), ("pod", 5, 2), ("eth0", 2, 9)]);
+        let others = BTreeMap::from([
+            ("net:[1]".to_owned(), links(&[("eth0", 2, 7)])),
+            ("net:[2]".to_owned(), links(&[("eth0", 2, 5)])),
+        ]);
+        assert_eq!(lines(&here, &others), ["host ends at net", "net ends at host", "pod ends in net:[2]"]);
+    }
+
+    #[test]
+    fn a_link_that_is_no_cable_names_itself_or_nobody() {
+        let class = tempfile::tempdir().unwrap();
+        for (name, own, other) in [("lo", "1", "1"), ("tunl0", "2", "0"), ("veth1", "3", "7")] {
+            fs::create_dir(class.path().join(name)).unwrap();
+            fs::write(class.path().join(name).join("ifindex"), format!("{own}\n")).unwrap();
+            fs::write(class.path().join(name).join("iflink"), format!("{other}\n")).unwrap();
+        }
+        assert_eq!(cables(class.path()).unwrap(), links(&[("veth1", 3, 7)]));
+    }
+}

@@ -1,0 +1,71 @@
+//! What a node's containers can be given: a container host may not have all that the chart asks for, and a runtime
+//! that cannot give one of them starts nothing ("unable to apply caps").
+
+use rustix::thread::CapabilitySet as Set;
+
+/// What the chart asks for its agent, in its own order (`securityContext.capabilities` in its values.yaml).
+const AGENT: [(&str, Set); 13] = [
+    ("CHOWN", Set::CHOWN),
+    ("KILL", Set::KILL),
+    ("NET_ADMIN", Set::NET_ADMIN),
+    ("NET_RAW", Set::NET_RAW),
+    ("IPC_LOCK", Set::IPC_LOCK),
+    ("SYS_MODULE", Set::SYS_MODULE),
+    ("SYS_ADMIN", Set::SYS_ADMIN),
+    ("SYS_RESOURCE", Set::SYS_RESOURCE),
+    ("DAC_OVERRIDE", Set::DAC_OVERRIDE),
+    ("FOWNER", Set::FOWNER),
+    ("SETGID", Set::SETGID),
+    ("SETUID", Set::SETUID),
+    ("SYSLOG", Set::SYSLOG),
+];
+
+/// What it asks for the container that cleans up before the agent.
+const CLEANER: Set = Set::NET_ADMIN.union(Set::SYS_MODULE).union(Set::SYS_ADMIN).union(Set::SYS_RESOURCE);
+
+/// The capabilities that a machine has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Capabilities(Set);
+
+impl Capabilities {
+    /// Those of a machine that lacks none.
+    #[cfg(test)]
+    pub(super) const ALL: Self = Self(Set::all());
+
+    /// Those of a process, by its `/proc/<pid>/status` (`CapBnd`, proc_pid_status(5)); nothing if it does not say.
+    pub(super) fn in_status(status: &str) -> Option<Self> {
+        let hex = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
+        let bits = u64::from_str_radix(hex.trim(), 16).ok()?;
+        Some(Self(Set::from_bits_retain(bits)))
+    }
+
+    /// What the agent gets.
+    pub(super) fn of_agent(&self) -> Vec<&'static str> {
+        self.among(Set::all())
+    }
+
+    /// What the container before it gets.
+    pub(super) fn of_cleaner(&self) -> Vec<&'static str> {
+        self.among(CLEANER)
+    }
+
+    fn among(&self, wanted: Set) -> Vec<&'static str> {
+        let given = AGENT.into_iter().filter(|(_, one)| self.0.contains(*one) && wanted.contains(*one));
+        given.map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_machine_has_is_given() {
+        let whole = Capabilities::in_status("Name:\tx\nCapBnd:\t000001ffffffffff\n").unwrap();
+        let lacks_resource = Capabilities::in_status("CapBnd:\t000001fffeffffff\n").unwrap();
+        assert_eq!(whole.of_cleaner(), ["NET_ADMIN", "SYS_MODULE", "SYS_ADMIN", "SYS_RESOURCE"]);
+        assert_eq!(lacks_resource.of_cleaner(), ["NET_ADMIN", "SYS_MODULE", "SYS_ADMIN"]);
+        assert_eq!(whole.of_agent().len() - lacks_resource.of_agent().len(), 1);
+        assert_eq!(Capabilities::in_status("Name:\tx\n"), None);
+    }
+}

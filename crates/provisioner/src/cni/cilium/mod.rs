@@ -1,0 +1,218 @@
+//! Cilium: its own chart, rendered by Helm on the first node with values out of the plan, and applied there.
+//!
+//! What takes the time is starting containers one after the other, and compiling the datapath. So the nodes have
+//! beforehand what init containers would put there, and the custom resource definitions come with the manifests
+//! instead of by the operator, for which the agents would wait.
+
+mod capabilities;
+mod values;
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all, try_join_all};
+use serde_json::json;
+
+use crate::exec::{Command, CommandError};
+use crate::kubeadm::kubectl;
+use crate::node::{File, Node};
+use crate::plan::ClusterPlan;
+
+use super::{Cni, CniError, Health};
+use capabilities::Capabilities;
+
+/// Where the node image has the chart and its custom resource definitions.
+const SHARE: &str = "/usr/local/share/cilium";
+/// What the chart was told, kept on the first node for whoever wants to know.
+const VALUES: &str = "/etc/kubernetes/cilium-values.yaml";
+/// Where an agent says how it is, on its own node only (`healthPort` of the chart).
+const HEALTH: &str = "http://127.0.0.1:9879/healthz";
+/// How long agents may take until they answer.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Cilium's agent on every node, and its operator.
+#[derive(Debug, Clone, Copy)]
+pub struct Cilium;
+
+impl Cni for Cilium {
+    /// A configuration that is there before the agent: the node is Ready at once, and the plugin waits for the agent.
+    fn install<'a>(&'a self, nodes: &'a [Node], _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(async move {
+            let file = || File::public("/etc/cni/net.d/05-cilium.conflist", conflist());
+            try_join_all(
+                nodes.iter().map(|node| async move { node.put(&[file()]).await.map_err(refused(node)) }),
+            )
+            .await
+            .map(drop)
+        })
+    }
+
+    fn deploy<'a>(&'a self, first: &'a Node, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(async move {
+            let (manifests, ()) = tokio::try_join!(manifests(first, plan), definitions(first))?;
+            run(first, apply().args(["--filename", "-"]).input(manifests)).await.map(drop)
+        })
+    }
+
+    fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(async move {
+            let wait = format!("until {}; do sleep 0.1; done", ask().join(" "));
+            let wait = Command::within(PATIENCE, "sh").args(["-c", &wait]);
+            let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
+            let late = nodes.iter().zip(waits).find_map(|(node, wait)| Some((node, wait.err()?)));
+            match late {
+                None => Ok(()),
+                Some((node, source)) => {
+                    let state = last_words(node).await;
+                    Err(CniError::NotReady { node: node.name().to_owned(), state, source })
+                }
+            }
+        })
+    }
+
+    fn health<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Health> {
+        Box::pin(async move {
+            let [program, args @ ..] = ask();
+            match node.run(&Command::within(Duration::from_secs(10), program).args(args)).await {
+                Ok(_) => Health::Good,
+                Err(_) => Health::Bad(last_words(node).await),
+            }
+        })
+    }
+}
+
+/// The CNI configuration of a node, as the agent would write it (CNI specification 1.0.0). Pure.
+fn conflist() -> String {
+    let list = json!({ "cniVersion": "1.0.0", "name": "cilium", "plugins": [{ "type": "cilium-cni" }] });
+    format!("{list:#}\n")
+}
+
+/// Everything that the chart deploys.
+async fn manifests(first: &Node, plan: &ClusterPlan) -> Result<Vec<u8>, CniError> {
+    let status = first.read("/proc/1/status").await.map_err(refused(first))?;
+    let machine = Capabilities::in_status(&status)
+        .ok_or_else(|| CniError::Capabilities { node: first.name().to_owned(), status })?;
+    let values = serde_saphyr::to_string(&values::of(plan, &machine)).expect("values have plain keys");
+    first.put(&[File::public(VALUES, values)]).await.map_err(refused(first))?;
+    run(first, template()).await
+}
+
+/// `helm template`, without a home: what Helm may keep is of no use. Pure.
+fn template() -> Command {
+    Command::within(Duration::from_secs(60), "helm")
+        .env("HELM_CACHE_HOME", "/tmp/helm")
+        .env("HELM_CONFIG_HOME", "/tmp/helm")
+        .env("HELM_DATA_HOME", "/tmp/helm")
+        .args(["template", "cilium"])
+        .arg(format!("{SHARE}/chart"))
+        .args(["--namespace", "kube-system", "--values", VALUES])
+}
+
+/// What the operator would make when it starts: the custom resource definitions.
+async fn definitions(first: &Node) -> Result<(), CniError> {
+    run(first, apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"))).await.map(drop)
+}
+
+/// `kubectl apply` of objects that nobody else makes. Unchecked: for checking, kubectl has the API server describe
+/// itself, which costs it a second. Pure.
+fn apply() -> Command {
+    kubectl(Duration::from_secs(120)).args([
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--validate=false",
+    ])
+}
+
+/// Asks a node's agent how it is; `brief` leaves out what other nodes say, as the kubelet's own probe does. Pure.
+fn ask() -> [&'static str; 10] {
+    [
+        "wget",
+        "--quiet",
+        "--timeout",
+        "5",
+        "--tries",
+        "1",
+        "--header=brief:true",
+        "--output-document",
+        "/dev/null",
+        HEALTH,
+    ]
+}
+
+/// The last lines of a node's agent, or of the container before it that did not end. An agent that cannot start says
+/// why before it ends, and then begins anew: what it complains of comes first, also in the log of its last life.
+async fn last_words(node: &Node) -> String {
+    match node.run(&last_words_command()).await.map(|seen| seen.text().trim().to_owned()) {
+        Ok(text) if text.is_empty() => "its agent has said nothing".to_owned(),
+        Ok(text) => text,
+        Err(_) => "the node does not answer any more".to_owned(),
+    }
+}
+
+fn last_words_command() -> Command {
+    // Five letters and the pod's UID: other pods of Cilium's have longer names.
+    let tail = "logs=$(ls -t /var/log/pods/kube-system_cilium-?????_*/*/*.log | head -n 2); \
+                grep -hE 'level=(error|fatal)' $logs | tail -n 6; tail -q -n 3 $logs";
+    Command::within(Duration::from_secs(10), "sh").args(["-c", tail])
+}
+
+async fn run(node: &Node, command: Command) -> Result<Vec<u8>, CniError> {
+    node.run(&command).await.map(|output| output.stdout).map_err(refused(node))
+}
+
+fn refused(node: &Node) -> impl FnOnce(CommandError) -> CniError {
+    let node = node.name().to_owned();
+    move |source| CniError::Refused { node, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::exec::{Exchange, Scripted};
+    use crate::plan::tests::acme;
+
+    fn node(exchanges: impl IntoIterator<Item = Exchange>) -> Node {
+        Node::new(acme().first().clone(), Arc::new(Scripted::new(exchanges)))
+    }
+
+    /// What an agent said that could not find the link of its node, shortened.
+    const WORDS: &str = "level=fatal msg=\"failed to start: unable to determine direct routing device\"\n";
+
+    #[tokio::test]
+    async fn an_agent_that_does_not_get_ready_is_named_with_its_last_words() {
+        let wait = "sh -c 'until wget --quiet --timeout 5 --tries 1 --header=brief:true --output-document /dev/null \
+                    http://127.0.0.1:9879/healthz; do sleep 0.1; done'";
+        let look = last_words_command().to_string();
+        let script = [Exchange::fails(wait, 124, ""), Exchange::ok(look, WORDS)];
+        let error = Cilium.ready(&[node(script)]).await.unwrap_err();
+        insta::assert_snapshot!(error, @r#"wait for the pod network on acme-cp-1: level=fatal msg="failed to start: unable to determine direct routing device""#);
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_asked_on_its_own_node_and_its_words_are_kept_when_it_is_not_well() {
+        let ask = ask().join(" ");
+        let well = node([Exchange::ok(&ask, "")]);
+        assert_eq!(Cilium.health(&well).await, Health::Good);
+        let silent = [Exchange::fails(&ask, 8, ""), Exchange::ok(last_words_command().to_string(), " \n")];
+        let said = Health::Bad("its agent has said nothing".to_owned());
+        assert_eq!(Cilium.health(&node(silent)).await, said);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_tell_its_capabilities_is_no_place_for_an_agent() {
+        let error = manifests(&node([Exchange::ok("cat /proc/1/status", "Name:\tsh\n")]), &acme()).await;
+        insta::assert_snapshot!(error.unwrap_err(), @"find out what containers on acme-cp-1 may do: Name:	sh");
+    }
+
+    #[test]
+    fn the_chart_is_rendered_by_helm_and_applied_by_kubectl() {
+        insta::assert_snapshot!(format!("{}\n{}", template(), apply()));
+    }
+
+    #[test]
+    fn a_node_has_the_agents_own_configuration_before_the_agent() {
+        insta::assert_snapshot!(conflist());
+    }
+}

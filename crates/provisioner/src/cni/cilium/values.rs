@@ -1,0 +1,217 @@
+//! What Cilium's chart is told (`install/kubernetes/cilium/values.yaml` of the module), out of the plan. Pure.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::Serialize;
+
+use crate::assets::CILIUM_TAG;
+use crate::digest::digest;
+use crate::plan::{API_PORT, ClusterPlan};
+
+use super::capabilities::Capabilities;
+
+/// Where the node's init has mounted a cgroup of the second kind.
+const CGROUP: &str = "/run/cilium/cgroupv2";
+/// The most letters that the chart takes for a cluster's name (`templates/validate.yaml`).
+const LONGEST_NAME: usize = 32;
+
+/// All that differs from the chart's own defaults.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Values {
+    image: Image,
+    operator: Operator,
+    cluster: Cluster,
+    k8s_service_host: Ipv4Addr,
+    k8s_service_port: u16,
+    kube_proxy_replacement: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    devices: Option<&'static str>,
+    routing_mode: &'static str,
+    auto_direct_node_routes: bool,
+    #[serde(rename = "ipv4NativeRoutingCIDR")]
+    ipv4_native_routing_cidr: Ipv4Net,
+    #[serde(rename = "enableIPv4Masquerade")]
+    enable_ipv4_masquerade: bool,
+    ipam: Ipam,
+    hubble: Hubble,
+    // No other proxy than the kernel: there is no image of Envoy.
+    envoy: Switch,
+    l7_proxy: bool,
+    // A health endpoint is one more pod a node, compiled and started first of all. Whether nodes and pods reach each
+    // other is what the audit and the tests ask.
+    health_checking: bool,
+    endpoint_health_checking: Switch,
+    // What these would do in containers of their own, a second each, the node image and its init have done.
+    bpf: AutoMount,
+    cgroup: Cgroup,
+    sysctlfix: Switch,
+    cni: CniValues,
+    security_context: SecurityContext,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Image {
+    repository: &'static str,
+    tag: &'static str,
+    use_digest: bool,
+    pull_policy: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Operator {
+    image: Image,
+    replicas: u8,
+}
+
+/// Names it in metrics and in a cluster mesh. 0 is the number of a cluster that is in no mesh.
+#[derive(Debug, Serialize)]
+struct Cluster {
+    name: String,
+    id: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct Ipam {
+    mode: &'static str,
+}
+
+/// Without TLS it listens on no address at all, only on the socket in the agent's own container.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hubble {
+    enabled: bool,
+    listen_address: &'static str,
+    tls: Switch,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AutoMount {
+    auto_mount: Switch,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cgroup {
+    auto_mount: Switch,
+    host_root: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct CniValues {
+    install: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Switch {
+    enabled: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct SecurityContext {
+    capabilities: Containers,
+}
+
+/// What the containers of an agent's pod may do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Containers {
+    cilium_agent: Vec<&'static str>,
+    clean_cilium_state: Vec<&'static str>,
+}
+
+const OFF: Switch = Switch { enabled: false };
+
+/// The values of a cluster whose nodes have these capabilities to give.
+pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
+    Values {
+        image: image("quay.io/cilium/cilium"),
+        // The chart appends the kind of operator.
+        operator: Operator { image: image("quay.io/cilium/operator"), replicas: 1 },
+        cluster: Cluster { name: cluster_name(&plan.id.name), id: 0 },
+        k8s_service_host: plan.api_address,
+        k8s_service_port: API_PORT,
+        kube_proxy_replacement: plan.cilium.kube_proxy_replacement,
+        // By name: Cilium would look for the link of the default route, which a node does not have.
+        devices: plan.cilium.kube_proxy_replacement.then_some("eth+"),
+        // Nodes share a link, and nothing leads out of an instance: no tunnel, no other source address.
+        routing_mode: "native",
+        auto_direct_node_routes: true,
+        ipv4_native_routing_cidr: plan.pod_cidr,
+        enable_ipv4_masquerade: false,
+        ipam: Ipam { mode: "kubernetes" },
+        hubble: Hubble { enabled: plan.cilium.hubble, listen_address: "", tls: OFF },
+        envoy: OFF,
+        l7_proxy: false,
+        health_checking: false,
+        endpoint_health_checking: OFF,
+        bpf: AutoMount { auto_mount: OFF },
+        cgroup: Cgroup { auto_mount: OFF, host_root: CGROUP },
+        sysctlfix: OFF,
+        cni: CniValues { install: false },
+        security_context: SecurityContext {
+            capabilities: Containers {
+                cilium_agent: machine.of_agent(),
+                clean_cilium_state: machine.of_cleaner(),
+            },
+        },
+    }
+}
+
+/// The image as every node has it in its store: by tag, because its digest is another one on each machine.
+fn image(repository: &'static str) -> Image {
+    Image { repository, tag: CILIUM_TAG, use_digest: false, pull_policy: "Never" }
+}
+
+/// The instance's name, or the beginning of it and a digest where it is too long for the chart.
+fn cluster_name(instance: &str) -> String {
+    if instance.len() <= LONGEST_NAME {
+        return instance.to_owned();
+    }
+    let tail = &digest(instance)[..8];
+    let head = instance[..LONGEST_NAME - 1 - tail.len()].trim_end_matches('-');
+    format!("{head}-{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::acme;
+    use crate::spec::CiliumOptions;
+
+    fn rendered(plan: &ClusterPlan) -> String {
+        serde_saphyr::to_string(&of(plan, &Capabilities::ALL)).expect("values can be written")
+    }
+
+    #[test]
+    fn the_chart_is_told_what_the_plan_says() {
+        insta::assert_snapshot!(rendered(&acme()));
+    }
+
+    #[test]
+    fn an_option_changes_its_own_values_and_no_others() {
+        let with = |cilium| rendered(&ClusterPlan { cilium, ..acme() });
+        let plain = rendered(&acme());
+        let new = |options: CiliumOptions| {
+            let text = with(options);
+            let count = |all: &str, line: &str| all.lines().filter(|other| *other == line).count();
+            let lines = text.lines().filter(|line| count(&text, line) > count(&plain, line));
+            lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let off = CiliumOptions::default();
+        let proxy = new(CiliumOptions { kube_proxy_replacement: true, ..off });
+        assert_eq!(proxy, ["kubeProxyReplacement: true", "devices: eth+"]);
+        assert_eq!(new(CiliumOptions { hubble: true, ..off }), ["enabled: true"]);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_the_chart_stays_a_different_one() {
+        let long = |end: &str| format!("{}{end}", "a".repeat(38));
+        assert_eq!(cluster_name("acme"), "acme");
+        assert_eq!(cluster_name(&long("-b")).len(), LONGEST_NAME);
+        assert_ne!(cluster_name(&long("-b")), cluster_name(&long("-c")));
+    }
+}
