@@ -11,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client, Config};
+use probe::{Batch, Said};
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
 use provisioner::node::Node;
@@ -18,6 +19,7 @@ use provisioner::{AttachError, Cluster, Provisioner};
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt;
 
+use crate::ask::{self, AskError};
 use crate::name;
 use crate::pod::{self, PodError, PodOutput, PodRun};
 use crate::wait::{self, Wait, WaitError};
@@ -264,6 +266,16 @@ impl TestCluster {
             }
         };
         Ok(PodOutput { exit_code, stdout, stderr, phase, node: String::new() })
+    }
+
+    /// Has a prober in a running pod ask a batch: the pod runs the toolbox image in its only container. Returns all that
+    /// it said, [`Said::End`] last.
+    ///
+    /// # Errors
+    /// [`AskError`] when the prober could not be run or was not heard to its end.
+    pub async fn ask(&self, namespace: &str, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
+        self.identify().await?;
+        ask::ask(&Api::namespaced(self.client(), namespace), pod, batch).await
     }
 
     /// Applies manifests, one or several YAML documents, on the server's side.

@@ -33,6 +33,7 @@ mod builder;
 mod fixture;
 mod cluster;
 mod pod;
+mod ask;
 mod name;
 mod evidence;
 mod journal;
@@ -44,6 +45,7 @@ pub mod audit;
 pub mod inventory;
 pub mod wait;
 
+pub use ask::AskError;
 pub use builder::{FixtureBuilder, FixtureError, Keep};
 pub use cluster::{ClusterError, TestCluster, TestNode};
 pub use fixture::MultiClusterFixture;

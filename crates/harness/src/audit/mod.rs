@@ -44,7 +44,7 @@ pub use report::{
     Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, PhaseReport,
     ProbeReport, Report, VERSION, WitnessReport, accepted_on,
 };
-pub use run::{AskError, AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
+pub use run::{AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,

@@ -6,24 +6,41 @@ use std::time::Duration;
 use anyhow::ensure;
 use harness::{MultiClusterFixture, TestNode, ping};
 use provisioner::exec::Command;
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::spec::{CiliumOptions, ClusterSpec, Topology};
 
 #[tokio::test]
 async fn acme_and_globex_reach_themselves_and_not_each_other_from_inside_a_pod() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Multi))
         .cluster(ClusterSpec::new("globex").topology(Topology::Multi))
+        .run(async |fx| each_reaches_itself_and_not_the_other(fx).await)
+        .await
+}
+
+#[tokio::test]
+async fn two_clients_on_cilium_with_and_without_kube_proxy_are_isolated_in_every_class() -> anyhow::Result<()>
+{
+    let hubble = CiliumOptions { hubble: true, ..CiliumOptions::default() };
+    let alone = CiliumOptions { kube_proxy_replacement: true, ..CiliumOptions::default() };
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Single).cilium(hubble))
+        .cluster(ClusterSpec::new("globex").topology(Topology::Multi).workers(1).cilium(alone))
         .run(async |fx| {
-            let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
-            for (here, there) in [(acme, globex), (globex, acme)] {
-                let own = here.node(&format!("{}-cp-1", here.name())).ip();
-                let foreign = there.node(&format!("{}-cp-1", there.name())).ip();
-                here.run_pod(ping(own)).await?.assert_output_contains(" 0% packet loss");
-                here.run_pod(ping(foreign)).await?.assert_output_contains("UNREACHABLE");
-            }
+            each_reaches_itself_and_not_the_other(fx).await?;
+            fx.audit().await?.assert_isolated();
             Ok(())
         })
         .await
+}
+
+async fn each_reaches_itself_and_not_the_other(fx: &MultiClusterFixture) -> anyhow::Result<()> {
+    let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
+    for (here, there) in [(acme, globex), (globex, acme)] {
+        let (own, foreign) = (here.nodes()[0].ip(), there.nodes()[0].ip());
+        here.run_pod(ping(own)).await?.assert_output_contains(" 0% packet loss");
+        here.run_pod(ping(foreign)).await?.assert_output_contains("UNREACHABLE");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod names;
 mod network;
 mod operator;
 mod page;
+mod policy;
 mod probe;
 mod resilience;
 mod self_test;

@@ -6,23 +6,29 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use camino::Utf8PathBuf;
 use harness::wait::{Wait, until};
-use harness::{MultiClusterFixture, PodError, PodRun, TestCluster, ping};
+use harness::{MultiClusterFixture, PodError, PodRun, TestCluster, TestNode, ping};
 use k8s_openapi::api::core::v1::Pod;
 use provisioner::exec::{Command, Local, Runner};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::spec::{CiliumOptions, ClusterSpec, CniKind, Topology};
+use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+#[rstest]
+#[case::routed(ClusterSpec::new("acme"))]
+#[case::cilium(ClusterSpec::new("acme").cni(CniKind::Cilium))]
+#[case::cilium_alone(ClusterSpec::new("acme").cilium(WITHOUT_KUBE_PROXY))]
 #[tokio::test]
-async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstation() -> anyhow::Result<()> {
+async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstation(
+    #[case] acme: ClusterSpec,
+) -> anyhow::Result<()> {
     MultiClusterFixture::builder()
-        .cluster(ClusterSpec::new("acme").topology(Topology::Multi).workers(2))
+        .cluster(acme.topology(Topology::Multi).workers(2))
         .run(async |fx| {
             let acme = fx.cluster("acme");
-            let server = serve(acme).await?;
+            let server = serve(acme, acme.node("acme-w-2")).await?;
             ping_from_the_other_node(acme, server).await?;
-            let fetch = PodRun::shell("wget -q -O - -T 5 --tries 20 --retry-connrefused --waitretry 1 http://web.default.svc.cluster.local");
-            acme.run_pod(fetch).await?.assert_output_contains("hello from web");
+            acme.run_pod(fetch()).await?.assert_output_contains("hello from web");
             let short = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
             let first_service_address =
                 acme.inner().plan.service_cidr.hosts().next().context("a service CIDR")?;
@@ -34,10 +40,26 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
             acme.run_pod(workloads).await?.assert_output_contains(&plan.workload_address.to_string());
             let foreign = PodRun::shell("nslookup api.globex.lab");
             acme.run_pod(foreign).await?.assert_output_contains("NXDOMAIN");
-            node_port_answers(acme).await
+            node_port_answers(acme.node("acme-w-1")).await
         })
         .await
 }
+
+#[tokio::test]
+async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_workstation() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Single).cni(CniKind::Cilium))
+        .run(async |fx| {
+            let acme = fx.cluster("acme");
+            serve(acme, acme.node("acme-main")).await?;
+            acme.run_pod(fetch()).await?.assert_output_contains("hello from web");
+            node_port_answers(acme.node("acme-main")).await
+        })
+        .await
+}
+
+/// Services are led to pods by Cilium alone.
+const WITHOUT_KUBE_PROXY: CiliumOptions = CiliumOptions { kube_proxy_replacement: true, hubble: false };
 
 #[tokio::test]
 async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_error() -> anyhow::Result<()> {
@@ -110,9 +132,16 @@ async fn exported(acme: &TestCluster) -> anyhow::Result<Vec<u8>> {
     Ok(node.run(&export).await?.stdout)
 }
 
-/// A web server on the second worker, behind a service; its pod's address.
-async fn serve(acme: &TestCluster) -> anyhow::Result<Ipv4Addr> {
-    acme.apply(&WEB.replace("@NODE@", acme.node("acme-w-2").real_name())).await?;
+/// Asks the web server by its service's name.
+fn fetch() -> PodRun {
+    PodRun::shell(
+        "wget -q -O - -T 5 --tries 20 --retry-connrefused --waitretry 1 http://web.default.svc.cluster.local",
+    )
+}
+
+/// A web server on a node, behind a service; its pod's address.
+async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result<Ipv4Addr> {
+    acme.apply(&WEB.replace("@NODE@", node.real_name())).await?;
     let address = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     let ready = |pod: &Pod| {
         let conditions = pod.status.clone().and_then(|status| status.conditions).unwrap_or_default();
@@ -129,8 +158,8 @@ async fn ping_from_the_other_node(acme: &TestCluster, server: Ipv4Addr) -> anyho
     Ok(())
 }
 
-async fn node_port_answers(acme: &TestCluster) -> anyhow::Result<()> {
-    let port = SocketAddr::from((acme.node("acme-w-1").ip(), 30080));
+async fn node_port_answers(node: &TestNode) -> anyhow::Result<()> {
+    let port = SocketAddr::from((node.ip(), 30080));
     let answer = until(format!("an answer on {port}"), Duration::from_secs(30), async || {
         let fetched: std::io::Result<String> = async {
             let mut stream = TcpStream::connect(port).await?;

@@ -8,7 +8,8 @@ use kube::Api;
 use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
 
 use super::InjectError;
-use crate::audit::run::{PROBER, ask};
+use crate::ask::{AskError, ask};
+use crate::audit::run::PROBER;
 use crate::cluster::TestCluster;
 use crate::wait::{self, Wait};
 
@@ -35,11 +36,7 @@ impl Known {
             let said = ask(&pods, PROBER, &batch).await?;
             let has =
                 said.iter().any(|said| matches!(said, Said::Answer(answer) if has_address(&answer.outcome)));
-            Ok::<_, crate::audit::AskError>(if has == known {
-                Wait::Done(())
-            } else {
-                Wait::NotYet(format!("{said:?}"))
-            })
+            Ok::<_, AskError>(if has == known { Wait::Done(()) } else { Wait::NotYet(format!("{said:?}")) })
         });
         let cluster = self.cluster.name().to_owned();
         waited.await.map_err(|source| InjectError::Door { cluster, source: source.into() })

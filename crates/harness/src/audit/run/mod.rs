@@ -9,7 +9,6 @@ mod token;
 mod stage;
 mod strike;
 mod service;
-mod ask;
 mod learn;
 mod workstation;
 mod routes;
@@ -28,8 +27,6 @@ use crate::inventory::Inventory;
 use crate::undo::Left;
 
 pub(super) use arena::Arena;
-pub use ask::AskError;
-pub(super) use ask::ask;
 pub(super) use learn::administrator;
 pub(super) use manifest::PROBER;
 pub use progress::{Progress, Step};

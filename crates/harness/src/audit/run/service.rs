@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
 
-use super::ask::ask;
 use super::manifest::PROBER;
+use crate::ask::ask;
 use crate::audit::PodWitness;
 use crate::audit::subject::TCP_PORT;
 use crate::wait::{self, Wait, WaitError};

@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::ask::{self, AskError};
 use crate::audit::{PodWitness, Secret, Viewpoint, Watch};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::wait::{self, Wait, WaitError};
 
-use super::ask::{self, AskError};
 use super::manifest::{self, PROBER, WITNESS};
 use super::strike::sweep;
 use super::{service, token};

@@ -15,10 +15,10 @@ use probe::{Batch, Report, Said};
 use provisioner::assets;
 use provisioner::exec::{Background, Command, CommandError, Local, Runner};
 
+use crate::ask;
 use crate::audit::{TCP_PORT, UDP_PORT, WORKSTATION, Watch};
 use crate::wait::{self, Wait, WaitError};
 
-use super::ask;
 use super::stage::reports;
 
 pub(super) use host::host;

@@ -1,4 +1,4 @@
-//! One exec a viewpoint: the batch on the prober's standard input, its answers on the standard output.
+//! A prober in a running pod: one exec, the batch on its standard input, its answers on the standard output.
 
 use std::time::Duration;
 
@@ -6,19 +6,21 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::AttachParams;
 use probe::{Batch, Said};
+use provisioner::identity::IdentityError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use super::manifest::CONTAINER;
 
 /// What an exec may take beyond the prober's own deadline.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What runs a prober.
-pub(super) const PROBER: [&str; 2] = ["homelab-probe", "prober"];
+pub(crate) const PROBER: [&str; 2] = ["homelab-probe", "prober"];
 
 /// Why a prober was not heard to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    /// It is another cluster than the one that came up under its name.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The API server or the kubelet refused.
     #[error("run the prober in pod {pod}")]
     Exec {
@@ -59,7 +61,7 @@ pub enum AskError {
 }
 
 /// Has a prober ask a batch, and returns everything that it said.
-pub(in crate::audit) async fn ask(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
+pub(crate) async fn ask(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
     let within = Duration::from_millis(batch.deadline_ms) + GRACE;
     let late = || AskError::Late { pod: pod.to_owned(), within };
     let text = tokio::time::timeout(within, spoken(pods, pod, batch)).await.map_err(|_| late())??;
@@ -76,7 +78,7 @@ pub(in crate::audit) async fn ask(pods: &Api<Pod>, pod: &str, batch: &Batch) -> 
 async fn spoken(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<String, AskError> {
     let refused = |source| AskError::Exec { pod: pod.to_owned(), source: Box::new(source) };
     let broken = |source| AskError::Streams { pod: pod.to_owned(), source };
-    let streams = AttachParams::default().stdin(true).stdout(true).stderr(false).container(CONTAINER);
+    let streams = AttachParams::default().stdin(true).stdout(true).stderr(false);
     let mut prober = pods.exec(pod, PROBER, &streams).await.map_err(refused)?;
     let missing = || broken(std::io::Error::other("the connection has no such stream"));
     let mut stdin = prober.stdin().ok_or_else(missing)?;
