@@ -16,6 +16,10 @@ const CGROUP: &str = "/run/cilium/cgroupv2";
 /// The most letters that the chart takes for a cluster's name (`templates/validate.yaml`).
 const LONGEST_NAME: usize = 32;
 
+/// Bytes of the largest packet on a node's link: Ethernet's (RFC 894). Cilium would take that of the link of the default
+/// route, or of loopback where there is none, and then larger packets than the link takes are lost.
+const MTU: u16 = 1500;
+
 /// All that differs from the chart's own defaults.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +32,8 @@ pub(super) struct Values {
     kube_proxy_replacement: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     devices: Option<&'static str>,
+    #[serde(rename = "MTU")]
+    mtu: u16,
     routing_mode: &'static str,
     auto_direct_node_routes: bool,
     #[serde(rename = "ipv4NativeRoutingCIDR")]
@@ -137,6 +143,7 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
         kube_proxy_replacement: plan.cilium.kube_proxy_replacement,
         // By name: Cilium would look for the link of the default route, which a node does not have.
         devices: plan.cilium.kube_proxy_replacement.then_some("eth+"),
+        mtu: MTU,
         // Nodes share a link, and nothing leads out of an instance: no tunnel, no other source address.
         routing_mode: "native",
         auto_direct_node_routes: true,
