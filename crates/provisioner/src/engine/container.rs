@@ -143,7 +143,9 @@ impl Engine for ContainerEngine {
                 .containers()
                 .await?
                 .into_iter()
-                .flat_map(|container| container.names.into_iter().map(move |name| (name, container.state.clone())))
+                .flat_map(|container| {
+                    container.names.into_iter().map(move |name| (name, container.state.clone()))
+                })
                 .collect();
             // Boxed one by one: the compiler cannot see through a stream of borrowing futures.
             let mut starts: Vec<BoxFuture<'_, Result<(), EngineError>>> = Vec::new();

@@ -186,7 +186,8 @@ fn registration(plan: &ClusterPlan, node: &NodePlan) -> Value {
     let mut registration = json!({
         "name": node.name,
         "criSocket": CRI_SOCKET,
-        "imagePullPolicy": "IfNotPresent",
+        // Nothing leads to a registry: the image has all but kubeadm's own choice of a pause image, which nobody runs.
+        "imagePullPolicy": "Never",
         "ignorePreflightErrors": IGNORED,
         // A node without a default route registers no address by itself, and then every exec and log call
         // fails: "no preferred addresses found".
@@ -201,11 +202,11 @@ fn registration(plan: &ClusterPlan, node: &NodePlan) -> Value {
 fn cluster_configuration(plan: &ClusterPlan) -> Value {
     let arg = |name: &str, value: &str| json!({ "name": name, "value": value });
     let alone = plan.virtual_address().is_none();
+    // A single replica needs no lease.
+    let mut busy: Vec<Value> = alone.then(|| arg("leader-elect", "false")).into_iter().collect();
     // The default of 20 requests a second costs the controller-manager 4.5 s alone while it makes a client for each
     // controller.
-    let mut busy = vec![arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")];
-    // A single replica needs no lease.
-    busy.extend(alone.then(|| arg("leader-elect", "false")));
+    busy.extend([arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")]);
     // The plan has given each node its part of the pod CIDR already.
     let planned = [arg("allocate-node-cidrs", "false")];
     let mut etcd = Vec::new();

@@ -130,7 +130,9 @@ pub(super) async fn waited(
 ) -> Result<(), KubeadmError> {
     let Err(source) = from.run(wait).await else { return Ok(()) };
     // The containers' last words say more than the wait's own end.
-    let look = "tail -n 12 /var/log/kubelet.log; tail -n 6 /var/log/keepalived.log /var/log/pods/kube-system_*/*/*.log";
+    // Some of them may not exist yet.
+    let look = "tail -n 12 /var/log/kubelet.log; \
+                tail -n 6 /var/log/keepalived.log /var/log/pods/kube-system_*/*/*.log; true";
     let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
     let state = match node.run(&look).await {
         Ok(seen) => seen.text(),
