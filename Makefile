@@ -36,7 +36,7 @@ unit: tools ## Tests without root, in seconds
 e2e: setup ## Tests on real clusters
 	@ci/e2e e2e
 
-nightly: setup ## Everything
+nightly: setup ## Everything, also what takes minutes: control planes killed one after the other
 	@ci/e2e nightly
 
 lint: tools ## Format and clippy

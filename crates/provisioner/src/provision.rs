@@ -141,7 +141,7 @@ impl Provisioner {
         let complete = stages.run(Stage::Init, left, kubeadm::complete(&plane, &plan));
         let deploy = stages.run(Stage::Network, left, network.deploy(&nodes[0], &plan));
         tokio::try_join!(complete, deploy)?;
-        let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &self.events);
+        let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &bundle, &self.events);
         stages.run(Stage::Join, left, join).await?;
         stages.run(Stage::Ready, left, self.ready(&plane, network.as_ref(), &nodes)).await?;
         stages.run(Stage::Kubeconfig, left, self.hand_out(nodes, plan)).await

@@ -159,6 +159,38 @@ fn nodes_have_the_names_and_addresses_that_the_documentation_names() {
     ");
     insta::assert_snapshot!(nodes(ClusterSpec::new("acme").workers(0)),
         @"acme-cp-1 192.168.60.10 10.244.0.0/24 control plane");
+    insta::assert_snapshot!(nodes(ClusterSpec::new("acme").topology(Topology::Ha)), @r"
+    acme-cp-1 192.168.60.11 10.244.0.0/24 control plane
+    acme-cp-2 192.168.60.12 10.244.1.0/24 control plane
+    acme-cp-3 192.168.60.13 10.244.2.0/24 control plane
+    acme-w-1 192.168.60.21 10.244.3.0/24 worker
+    acme-w-2 192.168.60.22 10.244.4.0/24 worker
+    acme-w-3 192.168.60.23 10.244.5.0/24 worker
+    ");
+}
+
+#[test]
+fn several_control_planes_answer_at_an_address_of_no_node_and_a_single_one_at_its_own() {
+    let home = Home::at("/h");
+    let planned = |topology, workers| {
+        let spec = ClusterSpec::new("acme").topology(topology).workers(workers).check().unwrap();
+        ClusterPlan::of(&claim(&spec, &Taken::default()).unwrap(), &home)
+    };
+    let address = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap();
+    for (topology, workers) in [(Topology::Single, 0), (Topology::Multi, 0), (Topology::Multi, 2)] {
+        let plan = planned(topology, workers);
+        assert_eq!((plan.api_address, plan.virtual_address()), (plan.first().address, None));
+        assert_eq!(plan.control_planes().count(), 1);
+    }
+    for workers in [0, 2] {
+        let plan = planned(Topology::Ha, workers);
+        assert_eq!(plan.api_address, address("192.168.60.5"));
+        assert_eq!(plan.virtual_address(), Some(plan.api_address));
+        assert_eq!(plan.control_planes().count(), 3);
+        assert_eq!(plan.control_plane_runs_pods(), workers == 0);
+    }
+    assert_eq!(planned(Topology::Ha, 0).workload_address, address("192.168.60.11"));
+    assert_eq!(planned(Topology::Ha, 2).workload_address, address("192.168.60.21"));
 }
 
 #[test]
@@ -172,6 +204,12 @@ fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
         let spec = ClusterSpec { subnet: subnet.map(str::to_owned), ..ClusterSpec::new("acme") };
         plan::claim(&spec.workers(workers).check().unwrap(), &Taken::default(), pools, None, now())
     };
+    let three_planes = |workers| {
+        let spec =
+            ClusterSpec::new("acme").topology(Topology::Ha).subnet("192.168.60.32/27").workers(workers);
+        claim(&spec.check().unwrap(), &Taken::default())
+    };
+    three_planes(10).unwrap();
     let home = Home::at("/h");
     for (size, workers) in [(24, 179), (25, 106), (26, 42), (27, 10)] {
         let most = claimed(&pools(size, 16), workers, None).unwrap();
@@ -196,6 +234,7 @@ fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
         claimed(&pools(24, 22), 4, None).unwrap_err(),
         claimed(&pools(24, 24), 1, None).unwrap_err(),
         claimed(&pools(24, 16), 11, Some("192.168.60.32/27")).unwrap_err(),
+        three_planes(11).unwrap_err(),
     ];
     let said = errors.map(|error| format!("{error}\n  hint: {}", error.hint().unwrap()));
     insta::assert_snapshot!(said.join("\n"), @r"
@@ -204,6 +243,8 @@ fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
     a pod CIDR of /24 has room for 1 node, and 2 are asked for
       hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
     a subnet of /27 has room for 11 nodes, and 12 are asked for
+      hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
+    a subnet of /27 has room for 13 nodes, and 14 are asked for
       hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
     ");
     assert_eq!(claimed(&pools(24, 22), 3, None).unwrap().k8s.pod_cidr.prefix_len(), 22);

@@ -11,7 +11,7 @@ use provisioner::engine::{Engine, Fault, SimulatedEngine};
 use provisioner::error::{ProvisionError, Residue, Stage};
 use provisioner::events::Event;
 use provisioner::registry::{Owner, State};
-use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind, Topology};
 
 use crate::given::House;
 
@@ -29,6 +29,12 @@ fn lab() -> Lab {
     let engine = SimulatedEngine::new(house.home.id());
     let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
     Lab { house, engine, provisioner }
+}
+
+/// Three control planes and a worker.
+fn highly_available(name: &str) -> CheckedSpec {
+    let spec = ClusterSpec::new(name).topology(Topology::Ha).workers(1);
+    spec.engine(EngineKind::Simulated).check().unwrap()
 }
 
 impl Lab {
@@ -108,6 +114,33 @@ async fn bringing_up_runs_these_commands_in_this_order() {
         })
         .collect();
     insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[tokio::test]
+async fn control_planes_join_one_after_the_other_before_any_worker_and_bring_their_authorities() {
+    let lab = lab();
+    let spec = highly_available("acme");
+    let cluster = lab.provisioner.create(&spec, None).await.unwrap();
+    let commands = lab.engine.commands();
+    let joins: Vec<_> = commands.iter().filter(|(_, command)| command.starts_with("kubeadm join")).collect();
+    let joined: Vec<&str> = joins.iter().map(|(node, _)| node.as_str()).collect();
+    assert_eq!(joined, ["acme-cp-2", "acme-cp-3", "acme-w-1"]);
+    let authority = cluster.nodes[0].read("/etc/kubernetes/pki/etcd/ca.key").await.unwrap();
+    for plane in &cluster.nodes[1..3] {
+        assert_eq!(plane.read("/etc/kubernetes/pki/etcd/ca.key").await.unwrap(), authority);
+        assert!(plane.read("/etc/keepalived/keepalived.conf").await.unwrap().contains("192.168.60.5/32"));
+    }
+    for secret in
+        ["/etc/kubernetes/pki/ca.key", "/etc/kubernetes/pki/sa.key", "/etc/keepalived/keepalived.conf"]
+    {
+        assert!(cluster.nodes[3].read(secret).await.is_err(), "a worker has {secret}");
+    }
+    assert!(
+        commands.iter().all(|(_, command)| !command.contains("upload-certs")),
+        "authorities were uploaded"
+    );
+    let isolated = std::fs::read_to_string(&cluster.kubeconfig).unwrap();
+    assert!(isolated.contains("server: https://192.168.60.5:6443"), "{isolated}");
 }
 
 #[tokio::test]

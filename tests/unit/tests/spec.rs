@@ -54,7 +54,7 @@ fn subnets_that_cannot_be_are_refused_with_the_reason() {
 #[test]
 fn an_unknown_topology_is_refused_with_those_that_are_known() {
     let error = "k8s-huge".parse::<Topology>().unwrap_err();
-    insta::assert_snapshot!(error, @"unknown topology 'k8s-huge'; known: k8s-single, k8s-multi");
+    insta::assert_snapshot!(error, @"unknown topology 'k8s-huge'; known: k8s-single, k8s-multi, k8s-ha");
     for topology in Topology::ALL {
         assert_eq!(topology.to_string().parse(), Ok(topology));
     }

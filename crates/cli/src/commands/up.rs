@@ -29,6 +29,7 @@ use crate::words;
 Examples:
   sudo homelab up acme                                  one control plane, three workers
   sudo homelab up personal --topology k8s-single        one node that does everything
+  sudo homelab up initech --topology k8s-ha             three control planes, three workers
   sudo homelab up globex --workers 1 --subnet 192.168.61.0/24")]
 pub(crate) struct Up {
     /// The instance's name: a DNS label, also the prefix of its nodes and the name of its context
@@ -36,7 +37,7 @@ pub(crate) struct Up {
     /// Which nodes
     #[arg(long, value_parser = topologies(), default_value = "k8s-multi")]
     topology: Topology,
-    /// How many workers [default: 3 with k8s-multi, 0 with k8s-single]
+    /// How many workers [default: 0 with k8s-single, 3 with the others]
     #[arg(long, value_name = "N")]
     workers: Option<u8>,
     /// The host network, a /24 [default: the next free one, from 192.168.60.0/24 on]

@@ -19,10 +19,11 @@ pub(super) const KIND: &str = "root";
 const DEBIAN: &str = "debian";
 
 /// Files that are laid over the packages: path, permissions, contents.
-const RECIPE: [(&str, u32, &str); 5] = [
+const RECIPE: [(&str, u32, &str); 6] = [
     ("etc/hosts", 0o644, include_str!("../../../../assets/node/etc/hosts")),
     ("etc/containerd/config.toml", 0o644, include_str!("../../../../assets/node/etc/containerd/config.toml")),
     ("etc/service/containerd/run", 0o755, include_str!("../../../../assets/node/etc/service/containerd/run")),
+    ("etc/service/keepalived/run", 0o755, include_str!("../../../../assets/node/etc/service/keepalived/run")),
     ("etc/service/kubelet/run", 0o755, include_str!("../../../../assets/node/etc/service/kubelet/run")),
     ("sbin/homelab-init", 0o755, include_str!("../../../../assets/node/sbin/homelab-init")),
 ];

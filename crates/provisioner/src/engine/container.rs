@@ -5,6 +5,7 @@
 //! takes an engine with virtual machines.
 
 mod folder;
+mod hook;
 mod monitor;
 
 use std::collections::HashMap;
@@ -58,6 +59,7 @@ impl ContainerEngine {
         })?;
         let folder = node_folder(&plan.folder, &node.name);
         folder::prepare(&folder, &image.containerd_store).await?;
+        hook::write(plan, node, &folder)?;
         let command = run(plan, node, &image, &folder);
         let failed = |source| EngineError::Start { node: node.name.clone(), source };
         self.host.run(&command).await.map_err(failed)?;
@@ -69,6 +71,14 @@ impl ContainerEngine {
             error: None,
         });
         Ok(())
+    }
+
+    /// Starts a node again that has ended: what was written on it is still there.
+    async fn start_again(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
+        let folder = node_folder(&plan.folder, &node.name);
+        let command = hooked(plan, node, &folder).args(["start", &plan.id.node_scope(&node.name)]);
+        let failed = |source| EngineError::Start { node: node.name.clone(), source };
+        self.host.run(&command).await.map(drop).map_err(failed)
     }
 
     /// This home's containers that exist.
@@ -129,12 +139,23 @@ impl Engine for ContainerEngine {
             let instance = plan.id.name.clone();
             let wired = fabric::lay(plan, &self.pools, self.host.as_ref()).await;
             wired.map_err(|source| EngineError::Wires { instance, source: Box::new(source) })?;
-            let there: Vec<String> =
-                self.containers().await?.into_iter().flat_map(|container| container.names).collect();
-            let missing = plan.nodes.iter().filter(|node| !there.contains(&plan.id.node_scope(&node.name)));
+            let there: HashMap<String, String> = self
+                .containers()
+                .await?
+                .into_iter()
+                .flat_map(|container| {
+                    container.names.into_iter().map(move |name| (name, container.state.clone()))
+                })
+                .collect();
             // Boxed one by one: the compiler cannot see through a stream of borrowing futures.
-            let starts: Vec<BoxFuture<'_, Result<(), EngineError>>> =
-                missing.map(|node| self.start(plan, node).boxed()).collect();
+            let mut starts: Vec<BoxFuture<'_, Result<(), EngineError>>> = Vec::new();
+            for node in &plan.nodes {
+                match there.get(&plan.id.node_scope(&node.name)).map(String::as_str) {
+                    None => starts.push(self.start(plan, node).boxed()),
+                    Some("running") => {}
+                    Some(_) => starts.push(self.start_again(plan, node).boxed()),
+                }
+            }
             stream::iter(starts).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
             let nodes = self.handles(plan).await?;
             let looks: Vec<BoxFuture<'_, Result<(), EngineError>>> =
@@ -228,10 +249,18 @@ fn node_folder(instance: &Utf8Path, node: &str) -> Utf8PathBuf {
     instance.join("nodes").join(node)
 }
 
+/// podman, with what it has to do when the node ends: it asks for that at every start.
+fn hooked(plan: &ClusterPlan, node: &NodePlan, folder: &Utf8Path) -> Command {
+    match hook::folder(plan, node, folder) {
+        Some(hooks) => podman(60).args(["--hooks-dir", hooks.as_str()]),
+        None => podman(60),
+    }
+}
+
 /// `podman run` for a node. Pure.
 fn run(plan: &ClusterPlan, node: &NodePlan, image: &NodeImage, folder: &Utf8Path) -> Command {
     let scope = plan.id.node_scope(&node.name);
-    podman(60)
+    hooked(plan, node, folder)
         // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
         .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
         .args(["--name", &scope, "--hostname", &node.name, "--no-hosts", "--log-driver", "k8s-file"])
@@ -270,5 +299,12 @@ mod tests {
         let image = NodeImage { root: "/cache/root".into(), containerd_store: "/cache/store".into() };
         let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into());
         insta::assert_snapshot!(command.to_string().replace(" --", "\n --"));
+    }
+
+    #[test]
+    fn a_node_that_may_have_the_virtual_address_is_started_with_a_hook() {
+        let plan = crate::plan::tests::acme_ha();
+        let start = hooked(&plan, plan.first(), "/home/nodes/acme-cp-1".into()).arg("start");
+        assert_eq!(start.to_string(), "podman --hooks-dir /home/nodes/acme-cp-1/hooks start");
     }
 }

@@ -25,8 +25,9 @@ pub use simulated::{Fault, SimulatedEngine};
 
 /// Makes machines and takes them away.
 ///
-/// `create` may be called again after it succeeded or failed half-way. `destroy` may come at any time, also
-/// when `create` never ran or is long forgotten, and may be cancelled at any await and repeated.
+/// `create` may be called again after it succeeded or failed half-way, and starts nodes again that have ended.
+/// `destroy` may come at any time, also when `create` never ran or is long forgotten, and may be cancelled at any await
+/// and repeated.
 pub trait Engine: Debug + Send + Sync {
     /// Everything that this host lacks for the engine, all at once; empty when it can start.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::assets::{COREDNS_TAG, ETCD_TAG};
-use crate::plan::{API_PORT, ClusterPlan, NodePlan};
+use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
 use crate::spec::Durability;
 
 use super::Ticket;
@@ -26,17 +26,30 @@ pub(super) fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
     documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(), kube_proxy(plan)])
 }
 
-/// The configuration of a node that joins.
-pub(super) fn join(node: &NodePlan, ticket: &Ticket) -> String {
-    documents(&[json!({
+/// The configuration of a node that joins. A control plane finds its authorities on its disk: no key for fetching them
+/// from the cluster is ever made.
+pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> String {
+    let mut configuration = json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
         "discovery": {
             "file": { "kubeConfigPath": DISCOVERY },
             "tlsBootstrapToken": ticket.token().reveal(),
         },
-        "nodeRegistration": registration(node),
-    })])
+        "nodeRegistration": registration(plan, node),
+        // kubeadm's own are minutes each; it shall be the first to say what does not come.
+        "timeouts": {
+            "controlPlaneComponentHealthCheck": "1m30s",
+            "discovery": "1m0s",
+            "etcdAPICall": "1m0s",
+            "kubeletHealthCheck": "1m0s",
+            "tlsBootstrap": "1m0s",
+        },
+    });
+    if node.role == Role::ControlPlane {
+        configuration["controlPlane"] = json!({ "localAPIEndpoint": endpoint(node) });
+    }
+    documents(&[configuration])
 }
 
 /// The kubeconfig for discovery: the API server's address and the authority, no credentials.
@@ -119,15 +132,20 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
 }
 
 /// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked every second whether
-/// they are ready instead of every ten.
+/// they are ready instead of every ten. Where a control plane may fail, no two of them are on one node: kubeadm only
+/// prefers that, and when they are scheduled there is no other node yet.
 pub(super) fn coredns_patch(plan: &ClusterPlan) -> String {
+    let mut pod = json!({ "containers": [{ "name": "coredns", "readinessProbe": { "periodSeconds": 1 } }] });
+    if plan.virtual_address().is_some() {
+        pod["affinity"] = json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{
+            "labelSelector": { "matchLabels": { "k8s-app": "kube-dns" } },
+            "topologyKey": "kubernetes.io/hostname",
+        }] } });
+    }
     documents(&[json!({
         "spec": {
             "replicas": if plan.others().is_empty() { 1 } else { 2 },
-            "template": { "spec": { "containers": [{
-                "name": "coredns",
-                "readinessProbe": { "periodSeconds": 1 },
-            }] } },
+            "template": { "spec": pod },
         },
     })])
 }
@@ -144,10 +162,6 @@ pub(super) fn hosts(plan: &ClusterPlan) -> String {
 
 fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
     let first = plan.first();
-    let mut registration = registration(first);
-    if plan.control_plane_runs_pods() {
-        registration["taints"] = json!([]);
-    }
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
@@ -157,33 +171,50 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
             "usages": ["signing", "authentication"],
             "groups": ["system:bootstrappers:kubeadm:default-node-token"],
         }],
-        "localAPIEndpoint": { "advertiseAddress": first.address, "bindPort": API_PORT },
-        "nodeRegistration": registration,
+        "localAPIEndpoint": endpoint(first),
+        "nodeRegistration": registration(plan, first),
         "patches": { "directory": PATCHES },
     })
 }
 
-fn registration(node: &NodePlan) -> Value {
-    json!({
+/// Where a control plane's own API server listens.
+fn endpoint(node: &NodePlan) -> Value {
+    json!({ "advertiseAddress": node.address, "bindPort": API_PORT })
+}
+
+fn registration(plan: &ClusterPlan, node: &NodePlan) -> Value {
+    let mut registration = json!({
         "name": node.name,
         "criSocket": CRI_SOCKET,
-        "imagePullPolicy": "IfNotPresent",
+        // Nothing leads to a registry: the image has all but kubeadm's own choice of a pause image, which nobody runs.
+        "imagePullPolicy": "Never",
         "ignorePreflightErrors": IGNORED,
         // A node without a default route registers no address by itself, and then every exec and log call
         // fails: "no preferred addresses found".
         "kubeletExtraArgs": [{ "name": "node-ip", "value": node.address }],
-    })
+    });
+    if node.role == Role::ControlPlane && plan.control_plane_runs_pods() {
+        registration["taints"] = json!([]);
+    }
+    registration
 }
 
 fn cluster_configuration(plan: &ClusterPlan) -> Value {
     let arg = |name: &str, value: &str| json!({ "name": name, "value": value });
-    // A single replica needs no lease, and the default of 20 requests a second costs the controller-manager
-    // 4.5 s alone while it makes a client for each controller.
-    let alone = [arg("leader-elect", "false"), arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")];
+    let alone = plan.virtual_address().is_none();
+    // A single replica needs no lease.
+    let mut busy: Vec<Value> = alone.then(|| arg("leader-elect", "false")).into_iter().collect();
+    // The default of 20 requests a second costs the controller-manager 4.5 s alone while it makes a client for each
+    // controller.
+    busy.extend([arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")]);
     // The plan has given each node its part of the pod CIDR already.
     let planned = [arg("allocate-node-cidrs", "false")];
-    // A single member otherwise waits a second to elect itself.
-    let mut etcd = vec![arg("heartbeat-interval", "20"), arg("election-timeout", "200")];
+    let mut etcd = Vec::new();
+    if alone {
+        // A single member otherwise waits a second to elect itself. Several keep etcd's defaults, 100 and 1000 ms: on a
+        // busy machine a member is late by more than 200, and each needless election stops all writes.
+        etcd.extend([arg("heartbeat-interval", "20"), arg("election-timeout", "200")]);
+    }
     if plan.durability == Durability::ThrowAway {
         etcd.push(arg("unsafe-no-fsync", "true"));
     }
@@ -200,8 +231,8 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
             "dnsDomain": "cluster.local",
         },
         "apiServer": { "certSANs": [plan.api_name, plan.api_address] },
-        "controllerManager": { "extraArgs": ([&alone[..], &planned[..]].concat()) },
-        "scheduler": { "extraArgs": alone },
+        "controllerManager": { "extraArgs": ([&busy[..], &planned[..]].concat()) },
+        "scheduler": { "extraArgs": busy },
         "dns": { "imageTag": COREDNS_TAG },
         "proxy": { "disabled": !plan.has_kube_proxy() },
         "etcd": { "local": { "imageTag": ETCD_TAG, "extraArgs": etcd } },
@@ -242,7 +273,7 @@ fn documents(documents: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::acme;
+    use crate::plan::tests::{acme, acme_ha};
 
     fn ticket() -> Ticket {
         Ticket::known("abcdef.0123456789abcdef")
@@ -271,8 +302,42 @@ mod tests {
     #[test]
     fn a_worker_joins_by_a_file_that_names_the_authority() {
         let plan = acme();
-        let joins = join(&plan.others()[0], &ticket());
+        let joins = join(&plan, &plan.others()[0], &ticket());
         insta::assert_snapshot!(format!("{joins}---\n{}", discovery(&plan, "PEM")));
+    }
+
+    #[test]
+    fn a_control_plane_joins_with_an_api_server_of_its_own_and_without_a_certificate_key() {
+        let plan = acme_ha();
+        let joins = join(&plan, &plan.others()[0], &ticket());
+        assert!(!joins.contains("certificateKey"), "{joins}");
+        insta::assert_snapshot!(joins);
+    }
+
+    #[test]
+    fn several_control_planes_elect_leaders_and_leave_etcd_its_time() {
+        let several = cluster(&acme_ha(), &ticket());
+        for only_alone in ["leader-elect", "heartbeat-interval", "election-timeout"] {
+            assert!(cluster(&acme(), &ticket()).contains(only_alone), "{only_alone}");
+            assert!(!several.contains(only_alone), "{only_alone}: {several}");
+        }
+        insta::assert_snapshot!(several);
+    }
+
+    #[test]
+    fn control_planes_that_join_run_pods_only_where_there_are_no_workers() {
+        let plan = acme_ha();
+        let alone = ClusterPlan { nodes: plan.nodes[..3].to_vec(), ..plan.clone() };
+        for place in 1..3 {
+            assert!(join(&alone, &alone.nodes[place], &ticket()).contains("taints: []"));
+            assert!(!join(&plan, &plan.nodes[place], &ticket()).contains("taints"));
+        }
+        assert!(!join(&plan, &plan.nodes[3], &ticket()).contains("taints"));
+    }
+
+    #[test]
+    fn no_two_replicas_of_the_clusters_dns_share_a_node_where_nodes_may_fail() {
+        insta::assert_snapshot!(coredns_patch(&acme_ha()));
     }
 
     #[test]

@@ -13,10 +13,8 @@ use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
 
 use super::config::{self, PATCHES};
-use super::{CONFIG, KubeadmError, Ticket, kubectl};
-
-/// The authority of the API server, on a node.
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
+use super::virtual_address;
+use super::{CA, CONFIG, KubeadmError, Ticket, kubectl};
 
 /// A first node whose API server answers.
 #[derive(Debug, Clone)]
@@ -36,9 +34,14 @@ pub struct ControlPlane {
 pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<ControlPlane, KubeadmError> {
     let ticket = Ticket::draw()?;
     put(first, plan, bundle, &ticket).await?;
-    for part in ["certs all", "kubeconfig all", "etcd local", "control-plane apiserver", "kubelet-start"] {
-        run(first, phase(part)).await?;
-    }
+    virtual_address::carry(first, plan).await?;
+    tokio::try_join!(virtual_address::carried(first, plan), async {
+        for part in ["certs all", "kubeconfig all", "etcd local", "control-plane apiserver"] {
+            run(first, phase(part)).await?;
+        }
+        Ok(())
+    })?;
+    run(first, phase("kubelet-start")).await?;
     serves(first, plan).await?;
     Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
 }
@@ -127,7 +130,9 @@ pub(super) async fn waited(
 ) -> Result<(), KubeadmError> {
     let Err(source) = from.run(wait).await else { return Ok(()) };
     // The containers' last words say more than the wait's own end.
-    let look = "tail -n 12 /var/log/kubelet.log; tail -n 6 /var/log/pods/kube-system_*/*/*.log";
+    // Some of them may not exist yet.
+    let look = "tail -n 12 /var/log/kubelet.log; \
+                tail -n 6 /var/log/keepalived.log /var/log/pods/kube-system_*/*/*.log; true";
     let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
     let state = match node.run(&look).await {
         Ok(seen) => seen.text(),

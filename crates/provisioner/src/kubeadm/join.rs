@@ -1,4 +1,7 @@
-//! The other nodes join the first one.
+//! The other nodes join the first one: control planes one after the other, then workers side by side.
+//!
+//! A control plane is a new member of etcd, which takes one at a time. It gets the authorities from us and not from the
+//! cluster (`upload-certs`).
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +11,12 @@ use crate::error::Stage;
 use crate::events::{Event, Events};
 use crate::exec::Command;
 use crate::node::{File, Node};
-use crate::plan::ClusterPlan;
+use crate::pki::Bundle;
+use crate::plan::{ClusterPlan, Role};
 
 use super::config::{self, DISCOVERY};
-use super::init::{failed, give_pod_cidr, run};
+use super::init::{failed, give_pod_cidr, run, waited};
+use super::virtual_address;
 use super::{CONFIG, ControlPlane, KubeadmError, kubectl};
 
 /// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.
@@ -25,11 +30,14 @@ pub async fn join_all(
     others: &[Node],
     plan: &ClusterPlan,
     control_plane: &ControlPlane,
+    bundle: &Bundle,
     events: &Events,
 ) -> Result<(), KubeadmError> {
-    stream::iter(others.iter().map(|node| async move {
+    let (planes, workers): (Vec<&Node>, Vec<&Node>) =
+        others.iter().partition(|node| node.plan().role == Role::ControlPlane);
+    let timed = async |node: &Node| {
         let started = Instant::now();
-        join(node, plan, control_plane).await?;
+        join(node, plan, control_plane, bundle).await?;
         events.publish(Event::StageCompleted {
             instance: plan.id.name.clone(),
             stage: Stage::Join,
@@ -38,23 +46,34 @@ pub async fn join_all(
             error: None,
         });
         Ok::<_, KubeadmError>(())
-    }))
-    .buffer_unordered(AT_ONCE)
-    .try_collect::<Vec<()>>()
-    .await?;
+    };
+    for node in planes {
+        timed(node).await?;
+    }
+    stream::iter(workers.into_iter().map(timed)).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     let ticket = format!("bootstrap-token-{}", control_plane.ticket.id());
     let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
     run(&control_plane.node, delete.args(["--ignore-not-found", &ticket])).await
 }
 
-async fn join(node: &Node, plan: &ClusterPlan, control_plane: &ControlPlane) -> Result<(), KubeadmError> {
-    let files = [
-        File::private(CONFIG, config::join(node.plan(), &control_plane.ticket)),
+async fn join(
+    node: &Node,
+    plan: &ClusterPlan,
+    control_plane: &ControlPlane,
+    bundle: &Bundle,
+) -> Result<(), KubeadmError> {
+    let is_plane = node.plan().role == Role::ControlPlane;
+    let mut files = if is_plane { bundle.on_node() } else { Vec::new() };
+    files.extend([
+        File::private(CONFIG, config::join(plan, node.plan(), &control_plane.ticket)),
         File::private(DISCOVERY, config::discovery(plan, &control_plane.authority)),
         File::public("/etc/hosts", config::hosts(plan)),
-    ];
+    ]);
     node.put(&files).await.map_err(failed(node))?;
-    run(node, Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG]))
-        .await?;
+    let join = Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG]);
+    waited(node, "kubeadm to join it", node, &join).await?;
+    if is_plane {
+        virtual_address::carry(node, plan).await?;
+    }
     give_pod_cidr(&control_plane.node, node).await
 }

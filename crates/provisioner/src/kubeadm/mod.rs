@@ -9,6 +9,7 @@ mod init;
 mod join;
 mod ready;
 mod ticket;
+mod virtual_address;
 
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub enum KubeadmError {
 
 /// The credentials that kubeadm makes for its own steps: they work before any role is bound.
 const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
+/// The authority of the API server, on a node.
+const CA: &str = "/etc/kubernetes/pki/ca.crt";
 /// kubeadm's configuration on a node.
 const CONFIG: &str = "/etc/kubernetes/kubeadm.yaml";
 

@@ -75,7 +75,7 @@ pub struct ClusterPlan {
     pub pod_cidr: Ipv4Net,
     /// Where services get theirs.
     pub service_cidr: Ipv4Net,
-    /// Where the API server answers.
+    /// Where the API server answers: the only control plane's own address, or a virtual one that several carry in turn.
     pub api_address: Ipv4Addr,
     /// The control plane's name, `api.<tldPrefix>.lab`.
     pub api_name: String,
@@ -121,6 +121,9 @@ pub enum Role {
 /// The port of the API server, by convention.
 pub const API_PORT: u16 = 6443;
 
+/// The number of the virtual address in the host network: below those of all nodes, so that it is in every subnet.
+const VIRTUAL: u8 = 5;
+
 /// The prefix length of a node's part of the pod CIDR, the one that kube-controller-manager would choose.
 const NODE_PODS: u8 = 24;
 
@@ -129,13 +132,14 @@ pub(super) type Member = (String, Role, u8);
 
 /// All nodes of a cluster, the first control plane first.
 pub(super) fn members(topology: Topology, workers: u8) -> Vec<Member> {
-    let first = match topology {
-        Topology::Single => "main",
-        Topology::Multi => "cp-1",
+    let planes: &[(&str, u8)] = match topology {
+        Topology::Single => &[("main", 10)],
+        Topology::Multi => &[("cp-1", 10)],
+        Topology::Ha => &[("cp-1", 11), ("cp-2", 12), ("cp-3", 13)],
     };
-    let plane = (first.to_owned(), Role::ControlPlane, 10);
+    let planes = planes.iter().map(|(suffix, number)| ((*suffix).to_owned(), Role::ControlPlane, *number));
     let workers = (1..=workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
-    std::iter::once(plane).chain(workers).collect()
+    planes.chain(workers).collect()
 }
 
 /// How many of these nodes have an address in a subnet of this size; its last address is for broadcasts.
@@ -173,10 +177,12 @@ impl ClusterPlan {
             folder: home.instance(&instance.name),
             subnet: instance.subnet,
             gateway: host(1),
-            nodes,
             pod_cidr,
             service_cidr: instance.k8s.service_cidr,
-            api_address: host(10),
+            api_address: match instance.topology {
+                Topology::Single | Topology::Multi => nodes[0].address,
+                Topology::Ha => host(VIRTUAL),
+            },
             api_name: format!("api.{}.lab", instance.tld_prefix),
             tld_prefix: instance.tld_prefix.clone(),
             kubernetes: instance.k8s.version.clone(),
@@ -184,6 +190,7 @@ impl ClusterPlan {
             cilium: instance.k8s.cilium,
             durability: instance.durability,
             kubeconfig_context: instance.k8s.kubeconfig_context.clone(),
+            nodes,
         }
     }
 
@@ -195,6 +202,18 @@ impl ClusterPlan {
     /// The nodes that join the first one.
     pub fn others(&self) -> &[NodePlan] {
         &self.nodes[1..]
+    }
+
+    /// The control planes, the first one first.
+    pub fn control_planes(&self) -> impl Iterator<Item = &NodePlan> {
+        self.nodes.iter().filter(|node| node.role == Role::ControlPlane)
+    }
+
+    /// The address that belongs to no node: one control plane at a time has it beside its own. Nothing where there is
+    /// only one control plane.
+    pub fn virtual_address(&self) -> Option<Ipv4Addr> {
+        let is_a_nodes = self.nodes.iter().any(|node| node.address == self.api_address);
+        (!is_a_nodes).then_some(self.api_address)
     }
 
     /// The suffix of all names of this instance outside the cluster, `<tldPrefix>.lab`.

@@ -226,11 +226,20 @@ fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::home::Home;
-    use crate::spec::ClusterSpec;
+    use crate::spec::{ClusterSpec, Topology};
 
     /// The plan of `acme`, as in every snapshot.
     pub(crate) fn acme() -> ClusterPlan {
-        let spec = ClusterSpec::new("acme").workers(2).check().expect("a sound spec");
+        of(ClusterSpec::new("acme").workers(2))
+    }
+
+    /// The same with three control planes and one worker.
+    pub(crate) fn acme_ha() -> ClusterPlan {
+        of(ClusterSpec::new("acme").topology(Topology::Ha).workers(1))
+    }
+
+    fn of(spec: ClusterSpec) -> ClusterPlan {
+        let spec = spec.check().expect("a sound spec");
         let now = Timestamp::UNIX_EPOCH;
         let instance =
             claim(&spec, &Taken::default(), &Pools::default(), None, now).expect("nothing is taken");

@@ -14,17 +14,21 @@ pub enum Topology {
     /// One control plane and workers.
     #[serde(rename = "k8s-multi")]
     Multi,
+    /// Three control planes behind a virtual address, and workers.
+    #[serde(rename = "k8s-ha")]
+    Ha,
 }
 
 impl Topology {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Single, Self::Multi];
+    pub const ALL: [Self; 3] = [Self::Single, Self::Multi, Self::Ha];
 
     /// The name in files, flags and listings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Single => "k8s-single",
             Self::Multi => "k8s-multi",
+            Self::Ha => "k8s-ha",
         }
     }
 
@@ -32,7 +36,7 @@ impl Topology {
     pub fn usual_workers(self) -> u8 {
         match self {
             Self::Single => 0,
-            Self::Multi => 3,
+            Self::Multi | Self::Ha => 3,
         }
     }
 }

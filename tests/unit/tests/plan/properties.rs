@@ -17,12 +17,14 @@ struct Wish {
     name: u8,
     prefix: Option<u8>,
     subnet: Option<Ipv4Net>,
+    topology: Topology,
     workers: u8,
 }
 
 impl Wish {
     fn checked(&self) -> CheckedSpec {
-        let spec = ClusterSpec::new(format!("client-{}", self.name)).workers(self.workers);
+        let spec =
+            ClusterSpec::new(format!("client-{}", self.name)).topology(self.topology).workers(self.workers);
         let prefix = self.prefix.map(|prefix| format!("client-{prefix}"));
         let subnet = self.subnet.map(|subnet| subnet.to_string());
         ClusterSpec { tld_prefix: prefix, subnet, ..spec }.check().unwrap()
@@ -37,8 +39,20 @@ fn wishes() -> impl Strategy<Value = Wish> {
     let subnet =
         (wild, 24..=27_u8).prop_map(|([a, b, c], size)| Ipv4Net::new_assert([a, b, c, 0].into(), size));
     let workers = prop_oneof![8 => 0..=6_u8, 1 => 0..=179_u8];
-    (0..40_u8, prop::option::weighted(0.1, 0..40_u8), prop::option::weighted(0.3, subnet), workers)
-        .prop_map(|(name, prefix, subnet, workers)| Wish { name, prefix, subnet, workers })
+    let topology = prop_oneof![Just(Topology::Multi), Just(Topology::Ha)];
+    (0..40_u8, prop::option::weighted(0.1, 0..40_u8), prop::option::weighted(0.3, subnet), topology, workers)
+        .prop_map(|(name, prefix, subnet, topology, workers)| Wish {
+            name,
+            prefix,
+            subnet,
+            topology,
+            workers,
+        })
+}
+
+/// How many control planes there are, and the number of the last one in the host network.
+fn planes(topology: Topology) -> (u8, u8) {
+    if topology == Topology::Ha { (3, 13) } else { (1, 10) }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -130,8 +144,9 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
             prop_assert!(blocks.all(|block| used.iter().any(|net| overlap(net, &block))), "{refusal}");
         }
         PlanError::DoesNotFit { what, size, .. } => {
-            let nodes = u32::from(wish.workers) + 1;
-            let last = if wish.workers == 0 { 10 } else { 20 + u32::from(wish.workers) };
+            let (planes, last) = planes(wish.topology);
+            let nodes = u32::from(wish.workers) + u32::from(planes);
+            let last = if wish.workers == 0 { u32::from(last) } else { 20 + u32::from(wish.workers) };
             let room =
                 if *what == "subnet" { (1 << (32 - size)) - 2 >= last } else { 1 << (24 - size) >= nodes };
             prop_assert!(!room, "{refusal}: {wish:?}");
@@ -160,7 +175,10 @@ proptest! {
         }
         for instance in &instances {
             let plan = ClusterPlan::of(instance, &Home::at("/h"));
-            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers) + 1, "nodes are missing");
+            let (planes, _) = planes(instance.topology);
+            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers) + usize::from(planes), "nodes are missing");
+            prop_assert!(instance.subnet.hosts().any(|host| host == plan.api_address) && plan.api_address != plan.gateway);
+            prop_assert_eq!(plan.virtual_address().is_some(), planes > 1);
             for (place, node) in plan.nodes.iter().enumerate() {
                 prop_assert!(instance.subnet.contains(&node.address) && instance.k8s.pod_cidr.contains(&node.pod_cidr));
                 prop_assert!(plan.nodes[..place].iter().all(|other| other.pod_cidr != node.pod_cidr));
@@ -178,7 +196,8 @@ proptest! {
         let released = taken.instances.remove(which.index(instances.len()));
         let others = taken.instances.clone();
         let spec = ClusterSpec::new(&released.name).tld_prefix(&released.tld_prefix);
-        let spec = spec.subnet(released.subnet.to_string()).workers(released.workers).check().unwrap();
+        let spec = spec.topology(released.topology).workers(released.workers);
+        let spec = spec.subnet(released.subnet.to_string()).check().unwrap();
         let again = plan::claim(&spec, &taken, &pools, None, now());
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(again.subnet, released.subnet);

@@ -37,6 +37,26 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
     lab.up("acme").await.unwrap();
 }
 
+#[rstest]
+#[case::no_virtual_address(Fault::Hang("ip -oneline address show".to_owned()), Stage::Init, "the virtual address on acme-cp-1")]
+#[case::hanging_join(Fault::Hang("kubeadm join".to_owned()), Stage::Join, "kubeadm to join it on acme-cp-2")]
+#[case::no_service(Fault::Command("sv restart keepalived".to_owned()), Stage::Init, "make acme-cp-1 a part")]
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_does_not_come_is_named_and_destroy_leaves_nothing(
+    #[case] fault: Fault,
+    #[case] stage: Stage,
+    #[case] told: &str,
+) {
+    let lab = lab();
+    let _faulty = lab.engine.clone().with_fault(fault);
+    let error = lab.provisioner.create(&highly_available("acme"), None).await.unwrap_err();
+    assert_eq!((error.stage, error.residue), (stage, Residue::Recorded), "{error:?}");
+    let chain = provisioner::error::chain(&error);
+    assert!(chain.contains(told), "{chain}");
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+    lab.assert_empty().await;
+}
+
 #[tokio::test]
 async fn a_lacking_host_is_told_before_anything_is_done() {
     let lab = lab();

@@ -44,7 +44,7 @@ struct BrokenView {
 pub(crate) struct InstanceView {
     /// Its name.
     pub(crate) name: String,
-    /// `k8s-single`, `k8s-multi`.
+    /// `k8s-single`, `k8s-multi`, `k8s-ha`.
     pub(crate) topology: String,
     /// How many workers.
     pub(crate) workers: u8,

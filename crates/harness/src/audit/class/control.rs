@@ -3,7 +3,7 @@
 //! Whether a door is *closed for the other's key* can only be asked where the door can be reached: from the
 //! workstation. That it cannot be reached from the other instance is C1, and all of N.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use probe::{Ask, Credentials};
 use provisioner::plan::{API_PORT, Role};
@@ -124,8 +124,15 @@ pub(super) const CLASSES: &[Class] = &[
     ),
 ];
 
+/// At the cluster's address, and at each control plane's own where that is another one.
 fn api(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
-    Ok(vec![answered("https", at_api(scene.instance(), "/version", Credentials::None))])
+    let target = scene.instance();
+    let own = control_planes(target).map(|node| node.address).filter(|address| *address != target.api);
+    let knock = |address: Ipv4Addr| {
+        let door = (IpAddr::from(address), API_PORT);
+        answered("https", https(door, &target.api_name, "/version", Credentials::None))
+    };
+    Ok([target.api].into_iter().chain(own).map(knock).collect())
 }
 
 fn at_api(target: &Subject, path: &str, credentials: Credentials) -> Ask {

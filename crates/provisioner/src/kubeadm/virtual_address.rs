@@ -1,0 +1,111 @@
+//! Several control planes carry one address in turn: keepalived (VRRP version 3, RFC 5798) on each of them.
+//!
+//! The API servers listen on all addresses, so whoever has the virtual one answers on it and no proxy is needed.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::exec::Command;
+use crate::node::{File, Node};
+use crate::plan::{API_PORT, ClusterPlan, NodePlan};
+
+use super::init::{failed, run, waited};
+use super::{CA, KubeadmError};
+
+/// Where the node image's service looks for its configuration.
+const CONFIGURATION: &str = "/etc/keepalived/keepalived.conf";
+
+/// Lets a control plane take part in carrying the virtual address; nothing where there is none.
+///
+/// # Errors
+/// [`KubeadmError::Step`] when the node refuses.
+pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let Some(address) = plan.virtual_address() else { return Ok(()) };
+    let file = File::public(CONFIGURATION, keepalived(plan, node.plan(), address));
+    node.put(&[file]).await.map_err(failed(node))?;
+    // Without a configuration the service is asleep.
+    run(node, Command::within(Duration::from_secs(20), "sv").args(["restart", "keepalived"])).await
+}
+
+/// Waits until a node has the virtual address: nobody else wants it yet.
+///
+/// # Errors
+/// [`KubeadmError::NotReady`].
+pub(super) async fn carried(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let Some(address) = plan.virtual_address() else { return Ok(()) };
+    let look = format!("ip -oneline address show dev eth0 to {address} | grep -q .");
+    let wait = format!("until {look}; do sleep 0.1; done");
+    let wait = Command::within(Duration::from_secs(30), "sh").args(["-c", &wait]);
+    waited(node, "the virtual address", node, &wait).await
+}
+
+/// The configuration of a node's keepalived. Pure.
+///
+/// All have the same priority, so a control plane that is back leaves the address where it is. One whose own API server
+/// does not answer falls below the others, and they take the address over; where none answers, it stays. A control plane
+/// that is dead is missed after three advertisements, within 1.7 s.
+fn keepalived(plan: &ClusterPlan, node: &NodePlan, address: Ipv4Addr) -> String {
+    let peers = plan.control_planes().filter(|peer| peer.name != node.name);
+    let peers: String = peers.map(|peer| format!("    {}\n", peer.address)).collect();
+    format!(
+        "\
+global_defs {{
+  router_id {name}
+  vrrp_version 3
+  vrrp_priority -20
+  vrrp_garp_master_refresh 1
+  enable_script_security
+  script_user root
+}}
+vrrp_script api_server {{
+  script \"/usr/bin/wget --quiet --tries 1 --timeout 2 --ca-certificate {CA} --output-document /dev/null \
+https://{own}:{API_PORT}/livez\"
+  interval 1
+  timeout 3
+  fall 2
+  rise 2
+  weight -100
+  init_fail
+}}
+vrrp_instance api {{
+  state BACKUP
+  interface eth0
+  virtual_router_id 5
+  priority 200
+  advert_int 0.5
+  unicast_src_ip {own}
+  unicast_peer {{
+{peers}  }}
+  virtual_ipaddress {{
+    {address}/32 dev eth0
+  }}
+  track_script {{
+    api_server
+  }}
+}}
+",
+        name = node.name,
+        own = node.address,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::acme_ha;
+
+    #[test]
+    fn a_control_plane_asks_its_own_api_server_and_knows_its_peers() {
+        let plan = acme_ha();
+        insta::assert_snapshot!(keepalived(&plan, &plan.nodes[1], plan.api_address));
+    }
+
+    #[test]
+    fn all_control_planes_have_one_priority_so_that_none_takes_the_address_from_another() {
+        let plan = acme_ha();
+        let of = |node: &NodePlan| keepalived(&plan, node, plan.api_address);
+        let priority = |text: &str| text.lines().find(|line| line.contains("priority 2")).map(str::to_owned);
+        let all: Vec<_> = plan.control_planes().map(|node| priority(&of(node))).collect();
+        assert_eq!(all, vec![Some("  priority 200".to_owned()); 3]);
+    }
+}

@@ -1,0 +1,3 @@
+//! What takes minutes: `make nightly` runs it, `make e2e` does not.
+
+mod failover;
