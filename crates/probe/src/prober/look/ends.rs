@@ -42,7 +42,7 @@ pub(super) fn all() -> io::Result<Vec<String>> {
 
 fn lines(here: &Links, others: &BTreeMap<String, Links>) -> Vec<String> {
     let end = |cable: Cable| {
-        let beside = here.iter().find(|(_, other)| other.is_other_end_of(cable));
+        let beside = here.iter().find(|(_, other)| **other != cable && other.is_other_end_of(cable));
         let inside = || {
             let has = |links: &Links| links.values().any(|other| other.is_other_end_of(cable));
             others.iter().find(|(_, links)| has(links)).map(|(namespace, _)| format!("in {namespace}"))
@@ -57,14 +57,18 @@ fn namespace(process: &Path) -> io::Result<String> {
     Ok(fs::read_link(process.join("ns/net"))?.to_string_lossy().into_owned())
 }
 
-/// The links of a sysfs whose other end is another link.
+/// The number of loopback in every namespace.
+const LOOPBACK: u32 = 1;
+
+/// The links of a sysfs but loopback. One without another end names itself; so does a cable whose two ends have one
+/// number, each in its own namespace.
 fn cables(class: &Path) -> io::Result<Links> {
     let number = |link: &Path, file: &str| fs::read_to_string(link.join(file)).ok()?.trim().parse().ok();
     let read = |entry: fs::DirEntry| {
         let link = entry.path();
         let cable = Cable { own: number(&link, "ifindex")?, other: number(&link, "iflink")? };
         let name = entry.file_name().into_string().ok()?;
-        (cable.own != cable.other && cable.other != 0).then_some((name, cable))
+        (cable.own != LOOPBACK && cable.other != 0).then_some((name, cable))
     };
     Ok(fs::read_dir(class)?.flatten().filter_map(read).collect())
 }
@@ -81,16 +85,26 @@ mod tests {
 
     #[test]
     fn an_end_is_beside_or_in_a_namespace_that_is_seen_or_unknown() {
-        let here = links(&[("host", 3, 4), ("net", 4, 3), ("pod", 5, 2), ("eth0", 2, 9)]);
+        let here = links(&[
+            ("host", 3, 4),
+            ("net", 4, 3),
+            ("pod", 5, 2),
+            ("eth0", 2, 9),
+            ("same", 6, 6),
+            ("tap", 7, 7),
+        ]);
         let others = BTreeMap::from([
             ("net:[1]".to_owned(), links(&[("eth0", 2, 7)])),
             ("net:[2]".to_owned(), links(&[("eth0", 2, 5)])),
+            ("net:[3]".to_owned(), links(&[("eth0", 6, 6)])),
         ]);
-        assert_eq!(lines(&here, &others), ["host ends at net", "net ends at host", "pod ends in net:[2]"]);
+        let expected =
+            ["host ends at net", "net ends at host", "pod ends in net:[2]", "same ends in net:[3]"];
+        assert_eq!(lines(&here, &others), expected);
     }
 
     #[test]
-    fn a_link_that_is_no_cable_names_itself_or_nobody() {
+    fn loopback_and_what_has_no_other_end_are_no_cables() {
         let class = tempfile::tempdir().unwrap();
         for (name, own, other) in [("lo", "1", "1"), ("tunl0", "2", "0"), ("veth1", "3", "7")] {
             fs::create_dir(class.path().join(name)).unwrap();
