@@ -16,7 +16,7 @@ use super::config::{self, PATCHES};
 use super::{CONFIG, KubeadmError, Ticket, kubectl};
 
 /// The authority of the API server, on a node.
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
+pub(super) const CA: &str = "/etc/kubernetes/pki/ca.crt";
 
 /// A first node whose API server answers.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@
 mod error;
 mod instance;
 mod owner;
+mod workers;
 mod migrate;
 mod ledger;
 mod lock;
@@ -18,4 +19,5 @@ pub use claim::Registry;
 pub use error::RegistryError;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
+pub use workers::{NoWorker, Transit, Workers};
 pub(crate) use replace::{replace, replace_public, sweep};
