@@ -112,6 +112,13 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
             let has = |host: &HostNetwork| host.interface == *interface && overlap(&host.net, &net(value));
             prop_assert!(taken.host.iter().any(has), "{refusal}");
         }
+        PlanError::NoWorkers { .. }
+        | PlanError::NotRunning { .. }
+        | PlanError::InTransit { .. }
+        | PlanError::NoSuchNode { .. }
+        | PlanError::NotAWorker { .. } => {
+            return Err(TestCaseError::fail(format!("a claim changes no workers: {refusal}")));
+        }
         PlanError::Exhausted { what, .. } => {
             let pool = match *what {
                 "subnet" => &pools.subnet,
@@ -160,7 +167,7 @@ proptest! {
         }
         for instance in &instances {
             let plan = ClusterPlan::of(instance, &Home::at("/h"));
-            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers) + 1, "nodes are missing");
+            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers.count()) + 1, "nodes are missing");
             for (place, node) in plan.nodes.iter().enumerate() {
                 prop_assert!(instance.subnet.contains(&node.address) && instance.k8s.pod_cidr.contains(&node.pod_cidr));
                 prop_assert!(plan.nodes[..place].iter().all(|other| other.pod_cidr != node.pod_cidr));
@@ -178,7 +185,7 @@ proptest! {
         let released = taken.instances.remove(which.index(instances.len()));
         let others = taken.instances.clone();
         let spec = ClusterSpec::new(&released.name).tld_prefix(&released.tld_prefix);
-        let spec = spec.subnet(released.subnet.to_string()).workers(released.workers).check().unwrap();
+        let spec = spec.subnet(released.subnet.to_string()).workers(released.workers.count()).check().unwrap();
         let again = plan::claim(&spec, &taken, &pools, None, now());
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(again.subnet, released.subnet);
