@@ -14,11 +14,11 @@ use provisioner::exec::CommandError;
 use provisioner::home::HomeError;
 use provisioner::identity::IdentityError;
 use provisioner::kubeconfig::KubeconfigError;
+use provisioner::plan::PlanError;
 use provisioner::registry::RegistryError;
 use provisioner::settings::SettingsError;
 use provisioner::spec::SpecError;
 use provisioner::tls::TlsError;
-use provisioner::plan::PlanError;
 use provisioner::{
     AttachError, CertificatesError, NamesError, ReapError, ReleaseError, RenewError, WorkersError,
 };

@@ -143,7 +143,8 @@ impl Trial {
         let plans = self.plans([("less", 2)])?;
         let (plan, gone) = (&plans[0], &plans[0].nodes[1]);
         let outcome = async {
-            let never = self.engine.destroy_node(plan, gone).await.context("destroy a node that never was")?;
+            let never =
+                self.engine.destroy_node(plan, gone).await.context("destroy a node that never was")?;
             ensure!(!never, "a node that never was is said to have been there");
             let nodes = self.engine.create(plan).await?;
             for node in &nodes {

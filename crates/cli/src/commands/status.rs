@@ -297,7 +297,8 @@ mod tests {
             kubeconfig: Some("~/.homelab/instances/acme/kubeconfig".to_owned()),
             nodes: nodes(&instance, &plan, &seen),
             on_this_host: vec!["link hl-0123456789".to_owned()],
-            problems: [vec![transit("acme", instance.transit.as_ref().expect("one"))], seen.unwell()].concat(),
+            problems: [vec![transit("acme", instance.transit.as_ref().expect("one"))], seen.unwell()]
+                .concat(),
         };
         insta::assert_snapshot!(text(&view, Some(12_120)));
     }

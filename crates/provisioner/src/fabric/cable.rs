@@ -180,7 +180,9 @@ impl Namespace {
     async fn remove(&self, link: &str) -> Result<(), FabricError> {
         let Some(index) = self.find(link).await? else { return Ok(()) };
         match self.netlink.link().del(index).execute().await {
-            Err(error) if !is(&error, rustix::io::Errno::NODEV) => Err(self.failed("remove link", link)(error)),
+            Err(error) if !is(&error, rustix::io::Errno::NODEV) => {
+                Err(self.failed("remove link", link)(error))
+            }
             _ => Ok(()),
         }
     }

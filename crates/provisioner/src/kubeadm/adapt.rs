@@ -27,7 +27,8 @@ pub async fn adapt(nodes: &[Node], before: &ClusterPlan, after: &ClusterPlan) ->
     .await?;
     // Only what is another one now: everything else may be as the cluster's user wants it.
     if before.workload_address != after.workload_address {
-        let replace = kubectl(Duration::from_secs(60)).args(["replace", "--validate=false", "--filename", "-"]);
+        let replace =
+            kubectl(Duration::from_secs(60)).args(["replace", "--validate=false", "--filename", "-"]);
         run(first, replace.input(config::corefile(after))).await?;
     }
     let here = after.control_plane_runs_pods();

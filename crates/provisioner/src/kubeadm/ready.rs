@@ -23,7 +23,8 @@ pub async fn ready(control_plane: &ControlPlane) -> Result<(), KubeadmError> {
         waited(first, "CoreDNS to be ready", first, &dns),
     )?;
     // Without it no pod is admitted, and the controller-manager makes it some time after its start.
-    let account = patiently().args(["wait", "--for", "create", "serviceaccount/default", "--timeout", "180s"]);
+    let account =
+        patiently().args(["wait", "--for", "create", "serviceaccount/default", "--timeout", "180s"]);
     waited(first, "the default service account", first, &account).await
 }
 
@@ -33,7 +34,8 @@ pub async fn ready(control_plane: &ControlPlane) -> Result<(), KubeadmError> {
 /// [`KubeadmError::NotReady`] with what was last seen.
 pub async fn nodes_ready(control_plane: &ControlPlane, nodes: &[Node]) -> Result<(), KubeadmError> {
     let names = nodes.iter().map(Node::name);
-    let wait = patiently().args(["wait", "--for", "condition=Ready", "--timeout", "180s", "node"]).args(names);
+    let wait =
+        patiently().args(["wait", "--for", "condition=Ready", "--timeout", "180s", "node"]).args(names);
     waited(&control_plane.node, "new nodes to be Ready", &control_plane.node, &wait).await
 }
 

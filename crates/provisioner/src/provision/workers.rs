@@ -82,9 +82,9 @@ impl WorkersError {
             Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
             Self::Identity(error) => error.hint(),
             Self::Engine(error) => error.hint(),
-            Self::Attach(AttachError::Engine(EngineError::Absent { node })) => {
-                Some(format!("`homelab k8s remove-worker NAME {node} --force` removes a worker that does not run"))
-            }
+            Self::Attach(AttachError::Engine(EngineError::Absent { node })) => Some(format!(
+                "`homelab k8s remove-worker NAME {node} --force` removes a worker that does not run"
+            )),
             Self::Stage { instance, stage: Stage::Drain, .. } => Some(format!(
                 "the node stays cordoned: try again, or let pods onto it with `homelab kubectl {instance} -- uncordon \
                  NODE`; --force removes it with the pods that are left"

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_number_of_workers_becomes_their_numbers_and_what_is_none_stays() {
-        let workers = |workers: Value| json!({ "version": 1, "instances": [{ "name": "a", "workers": workers }] });
+        let workers =
+            |workers: Value| json!({ "version": 1, "instances": [{ "name": "a", "workers": workers }] });
         for (before, after) in [
             (json!(0), json!([])),
             (json!(3), json!([1, 2, 3])),

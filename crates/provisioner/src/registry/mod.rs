@@ -19,5 +19,5 @@ pub use claim::Registry;
 pub use error::RegistryError;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
-pub use workers::{NoWorker, Transit, Workers};
 pub(crate) use replace::{replace, replace_public, sweep};
+pub use workers::{NoWorker, Transit, Workers};

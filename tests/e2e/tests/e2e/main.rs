@@ -15,3 +15,4 @@ mod policy;
 mod probe;
 mod resilience;
 mod self_test;
+mod workers;

@@ -51,7 +51,9 @@ fn an_old_file_is_read_with_what_it_leaves_out_filled_in_and_is_not_touched() {
     let instances = registry.instances().unwrap();
     let read: Vec<_> = instances
         .iter()
-        .map(|one| (one.name.as_str(), one.subnet.to_string(), one.workers.count(), one.durability, one.k8s.cni))
+        .map(|one| {
+            (one.name.as_str(), one.subnet.to_string(), one.workers.count(), one.durability, one.k8s.cni)
+        })
         .collect();
     let (durable, routed) = (Durability::Durable, CniKind::Routed);
     assert_eq!(
@@ -174,7 +176,9 @@ fn a_worker_that_cannot_have_an_address_makes_its_entry_a_broken_one() {
         let mut altered = file(&house);
         altered["instances"][0]["workers"] = json!([1, number]);
         write(&house, &altered);
-        let Entry::Broken { error, .. } = registry.list().unwrap().remove(0) else { panic!("{number} is sound") };
+        let Entry::Broken { error, .. } = registry.list().unwrap().remove(0) else {
+            panic!("{number} is sound")
+        };
         assert_eq!(error, format!("worker {number}: workers have the numbers 1 to 179"));
     }
 }
