@@ -13,7 +13,7 @@ use kube::Api;
 use kube::api::ListParams;
 use provisioner::error::{Stage, chain};
 use provisioner::events::Event;
-use provisioner::exec::{Command, Local, Runner};
+use provisioner::exec::{Command, CommandError, Local, Runner};
 use provisioner::home::Home;
 use provisioner::node::{File, Node};
 use provisioner::plan::ClusterPlan;
@@ -96,14 +96,15 @@ async fn a_used_ticket_joins_nobody_and_a_fresh_one_does() -> anyhow::Result<()>
                 files.push(File::public(path, used.run(&read(path)).await?.text()));
             }
             node.put(&files).await?;
+            let key = "tlsBootstrapToken: ";
+            let ticket = own.lines().find_map(|line| line.trim().strip_prefix(key)).context("a ticket")?;
+            is_forgotten(acme, ticket).await?;
             let refused = node.run(&join()).await.err().context("a used ticket lets a node in")?;
             ensure!(refused.to_string().contains("Unauthorized"), "it fails for another reason: {refused}");
 
             let create = "kubeadm token create --kubeconfig /etc/kubernetes/super-admin.conf --ttl 5m";
             let fresh = on(acme, "acme-cp-1", create).await?;
-            let key = "tlsBootstrapToken: ";
-            let used = own.lines().find_map(|line| line.trim().strip_prefix(key)).context("a ticket")?;
-            node.put(&[File::private(CONFIG, own.replace(used, fresh.trim()))]).await?;
+            node.put(&[File::private(CONFIG, own.replace(ticket, fresh.trim()))]).await?;
             node.run(&join()).await.context("a fresh ticket lets nobody in")?;
             Ok(())
         })
@@ -149,6 +150,24 @@ const CONFIG: &str = "/etc/kubernetes/kubeadm.yaml";
 
 fn join() -> Command {
     Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG])
+}
+
+/// Waits until the API server does not take a ticket any more: it remembers for ten seconds whom it let in
+/// (k8s.io/apiserver, `TokenSuccessCacheTTL`), and its ticket's end does not shorten that.
+async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
+    let ask = format!(
+        "kubectl --server https://{}:6443 --insecure-skip-tls-verify --token {ticket} get --raw /api 2>&1 || true",
+        acme.inner().plan.api_name
+    );
+    let ask = Command::within(Duration::from_secs(10), "sh").args(["-c", &ask]);
+    let forgotten = until("the API server to forget a ticket", Duration::from_secs(30), async || {
+        let said = acme.node("acme-w-1").run(&ask).await?.text();
+        Ok::<_, CommandError>(match said.contains("Unauthorized") {
+            true => Wait::Done(()),
+            false => Wait::NotYet(said),
+        })
+    });
+    Ok(forgotten.await?)
 }
 
 /// A node of the next worker's plan that nobody has joined. It goes with the cluster.
@@ -209,12 +228,13 @@ fn fetch() -> PodRun {
     )
 }
 
-/// CoreDNS takes note of its new file within a minute.
+/// The kubelet hands CoreDNS its new file within a minute and a half, and CoreDNS looks every half a minute.
 async fn names_lead_to(cluster: &TestCluster, address: Ipv4Addr) -> anyhow::Result<()> {
     let name = format!("deep.app.{}", cluster.inner().plan.dns_suffix());
     let ask =
-        format!("for i in $(seq 90); do nslookup {name} | grep {address} && exit; sleep 1; done; exit 1");
-    cluster.run_pod(PodRun::shell(ask)).await?.assert_output_contains(&address.to_string());
+        format!("for i in $(seq 180); do nslookup {name} | grep {address} && exit; sleep 1; done; exit 1");
+    let asked = PodRun::shell(ask).within(Duration::from_secs(200));
+    cluster.run_pod(asked).await?.assert_output_contains(&address.to_string());
     Ok(())
 }
 
