@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Instance(InstanceCommand),
     Status(Status),
     Events(Events),
-    /// Contexts and kubeconfigs
+    /// Workers, contexts and kubeconfigs
     #[command(subcommand)]
     K8s(K8s),
     Kubectl(Kubectl),
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 30] = [
+        let paths: [&[&str]; 32] = [
             &[],
             &["doctor"],
             &["up"],
@@ -141,6 +141,8 @@ mod tests {
             &["status"],
             &["events"],
             &["k8s"],
+            &["k8s", "add-worker"],
+            &["k8s", "remove-worker"],
             &["k8s", "use-context"],
             &["k8s", "current"],
             &["k8s", "kubeconfig"],

@@ -14,11 +14,14 @@ use provisioner::exec::CommandError;
 use provisioner::home::HomeError;
 use provisioner::identity::IdentityError;
 use provisioner::kubeconfig::KubeconfigError;
+use provisioner::plan::PlanError;
 use provisioner::registry::RegistryError;
 use provisioner::settings::SettingsError;
 use provisioner::spec::SpecError;
 use provisioner::tls::TlsError;
-use provisioner::{AttachError, CertificatesError, NamesError, ReapError, ReleaseError, RenewError};
+use provisioner::{
+    AttachError, CertificatesError, NamesError, ReapError, ReleaseError, RenewError, WorkersError,
+};
 
 use crate::commands::audit::NoReport;
 use crate::commands::demo::DemoError;
@@ -77,6 +80,7 @@ impl Exit {
             CliError::NoReport(_) => Self::CouldNotRun,
             CliError::Dns(error) => dns::exit(error),
             CliError::Provision(error) => Self::of_provision(error),
+            CliError::Workers(error) => Self::of_workers(error),
             CliError::Release(error) => match error {
                 ReleaseError::There { .. } | ReleaseError::Needed { .. } => Self::Usage,
                 ReleaseError::Registry(_) | ReleaseError::Engine(_) => Self::CouldNotRun,
@@ -108,6 +112,22 @@ impl Exit {
             Outcome::Isolated => Self::Ok,
             Outcome::Leak => Self::Leak,
             Outcome::Inconclusive => Self::Inconclusive,
+        }
+    }
+
+    /// What is refused before anything is done is no failed change.
+    fn of_workers(error: &WorkersError) -> Self {
+        match error {
+            WorkersError::Attach(AttachError::Unknown { .. }) => Self::Usage,
+            WorkersError::Registry(RegistryError::Plan(PlanError::NotRunning { .. })) => Self::CouldNotRun,
+            WorkersError::Registry(RegistryError::Plan(_)) => Self::Usage,
+            WorkersError::Stage { stage: Stage::Drain | Stage::Leave, .. } => Self::TeardownFailed,
+            WorkersError::Stage { .. } => Self::ProvisionFailed,
+            WorkersError::Attach(_)
+            | WorkersError::Registry(_)
+            | WorkersError::Identity(_)
+            | WorkersError::Engine(_)
+            | WorkersError::Owner(_) => Self::CouldNotRun,
         }
     }
 
@@ -165,6 +185,8 @@ pub(crate) enum CliError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Provision(#[from] Box<ProvisionError>),
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     #[error(transparent)]
     Destroy(#[from] DestroyError),
     #[error(transparent)]
@@ -244,6 +266,7 @@ impl CliError {
             }
             Self::Kubeconfig(error) => error.hint(),
             Self::Identity(error) | Self::Renew(RenewError::Identity(error)) => error.hint(),
+            Self::Workers(error) => error.hint(),
             Self::Destroy(error) => Some(error.hint()),
             Self::Release(error) => error.hint(),
             Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),

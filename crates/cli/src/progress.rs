@@ -124,6 +124,7 @@ fn line(event: &Event) -> Option<(Mark, String)> {
             let how = if *cached { "cached".to_owned() } else { words::took(*took) };
             Some((Mark::Good, format!("{}  {how}", building(asset, *step, *of))))
         }
+        Event::WorkerRemoved { instance, node } => Some((Mark::Good, format!("{instance}  {node} is gone"))),
         Event::CaRevoked { instance, .. } => {
             Some((Mark::Good, format!("{instance}  is not trusted by this host any more")))
         }
@@ -157,6 +158,7 @@ mod tests {
             completed(Stage::Ready, None, Some("not yet")),
             Event::AssetStarted { asset: "kubernetes v1.36.3".to_owned(), step: 2, of: 9 },
             Event::AssetCompleted { asset: "etcd v3.7.3".to_owned(), step: 3, of: 9, took, cached: true },
+            Event::WorkerRemoved { instance: acme(), node: "acme-w-2".to_owned() },
             Event::CaRevoked { instance: acme(), fingerprint: "AB:CD".to_owned() },
             Event::ClusterDown { instance: acme() },
         ];

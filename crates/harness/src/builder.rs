@@ -190,7 +190,7 @@ impl FixtureBuilder {
                     real.check().map_err(|source| FixtureError::Spec { name: asked.clone(), source })?;
                 teardown.push(checked.name.as_str());
                 let cluster = provisioner.create(&checked, Some(owner)).await.map_err(Box::new)?;
-                Ok::<_, FixtureError>(TestCluster::of(asked, cluster).await?)
+                Ok::<_, FixtureError>(TestCluster::of(provisioner, asked, cluster).await?)
             }
         }))
         .buffered(at_once)

@@ -15,7 +15,7 @@ use probe::{Batch, Said};
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
 use provisioner::node::Node;
-use provisioner::{AttachError, Cluster, Provisioner};
+use provisioner::{AttachError, Cluster, Drain, Provisioner, WorkersError};
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncReadExt;
 
@@ -31,6 +31,7 @@ pub struct TestCluster {
     cluster: Cluster,
     nodes: Vec<TestNode>,
     client: Client,
+    provisioner: Provisioner,
 }
 
 impl Debug for TestCluster {
@@ -52,6 +53,9 @@ pub enum ClusterError {
     /// There is no handle on it.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// It did not get or lose workers.
+    #[error(transparent)]
+    Workers(#[from] WorkersError),
     /// Its kubeconfig cannot be used.
     #[error("use the kubeconfig {path}")]
     Kubeconfig {
@@ -137,19 +141,51 @@ impl TestCluster {
     /// # Errors
     /// [`ClusterError`] when there is no such instance, its nodes do not run, or its API server does not answer.
     pub async fn attach(provisioner: &Provisioner, name: &str) -> Result<Self, ClusterError> {
-        let cluster = Self::of(name.to_owned(), provisioner.attach(name).await?).await?;
+        let cluster = Self::of(provisioner, name.to_owned(), provisioner.attach(name).await?).await?;
         cluster.identify().await?;
         Ok(cluster)
     }
 
-    pub(crate) async fn of(name: String, cluster: Cluster) -> Result<Self, ClusterError> {
+    pub(crate) async fn of(
+        provisioner: &Provisioner,
+        name: String,
+        cluster: Cluster,
+    ) -> Result<Self, ClusterError> {
         let client = client(&cluster.kubeconfig).await?;
         let real = &cluster.instance.name;
         let nodes = cluster.nodes.iter().map(|node| {
             let role = node.name().strip_prefix(real.as_str()).unwrap_or_default();
             TestNode { name: format!("{name}{role}"), node: node.clone() }
         });
-        Ok(Self { nodes: nodes.collect(), name, cluster, client })
+        Ok(Self { nodes: nodes.collect(), name, cluster, client, provisioner: provisioner.clone() })
+    }
+
+    /// The same cluster with the nodes that it has now.
+    pub(crate) async fn anew(&self) -> Result<Self, ClusterError> {
+        let cluster = self.provisioner.attach(&self.cluster.instance.name).await?;
+        Self::of(&self.provisioner, self.name.clone(), cluster).await
+    }
+
+    /// Adds so many workers, and returns the cluster with them: this handle only knows the nodes that it knew.
+    ///
+    /// # Errors
+    /// [`ClusterError::Workers`]; what is left of the new workers goes with the fixture.
+    pub async fn add_workers(&self, count: u8) -> Result<Self, ClusterError> {
+        self.provisioner.add_workers(&self.cluster.instance.name, count).await?;
+        self.anew().await
+    }
+
+    /// Removes a worker by the name that the test uses, `acme-w-2`, and returns the cluster without it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Workers`]; a worker that could not be drained stays, cordoned.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub async fn remove_worker(&self, name: &str, drain: Drain) -> Result<Self, ClusterError> {
+        let node = self.node(name).real_name();
+        self.provisioner.remove_worker(&self.cluster.instance.name, node, drain).await?;
+        self.anew().await
     }
 
     /// Its name as the test says it.

@@ -1,5 +1,6 @@
 //! The clusters while the test runs.
 
+use futures::future::try_join_all;
 use provisioner::Provisioner;
 
 use crate::audit::{self, AuditError, Progress, Report, Selection};
@@ -53,7 +54,9 @@ impl MultiClusterFixture {
     /// # Errors
     /// As [`MultiClusterFixture::audit`]; or the selection names what there is not.
     pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
-        audit::audit(&self.provisioner, &self.clusters, selection, &Progress::default()).await
+        // A test may have added and removed workers.
+        let clusters = try_join_all(self.clusters.iter().map(TestCluster::anew)).await?;
+        audit::audit(&self.provisioner, &clusters, selection, &Progress::default()).await
     }
 
     /// What made them: for tests of lifecycles.

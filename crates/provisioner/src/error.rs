@@ -41,6 +41,10 @@ pub enum Stage {
     Ready,
     /// Credentials are on the workstation.
     Kubeconfig,
+    /// Pods move away from a worker.
+    Drain,
+    /// Workers are taken away.
+    Leave,
     /// Everything is taken away again.
     Destroy,
 }
@@ -58,6 +62,8 @@ impl fmt::Display for Stage {
             Self::Join => "join",
             Self::Ready => "ready",
             Self::Kubeconfig => "kubeconfig",
+            Self::Drain => "drain",
+            Self::Leave => "leave",
             Self::Destroy => "destroy",
         })
     }

@@ -40,6 +40,6 @@ pub mod exec;
 mod digest;
 
 pub use provision::{
-    AttachError, Certificates, CertificatesError, Change, Cluster, Names, NamesChange, NamesError,
-    NamesState, Provisioner, ReapError, Reaped, ReleaseError, Removed, RenewError, Synced,
+    AttachError, Certificates, CertificatesError, Change, Cluster, Drain, Names, NamesChange, NamesError,
+    NamesState, Provisioner, ReapError, Reaped, ReleaseError, Removed, RenewError, Synced, WorkersError,
 };

@@ -1,4 +1,4 @@
-//! The flow itself: create, attach, destroy, release, reap.
+//! The flow itself: create, attach, add and remove workers, destroy, release, reap.
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
@@ -11,6 +11,7 @@ mod parts;
 mod reap;
 mod release;
 mod stages;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -45,6 +46,7 @@ pub use identify::RenewError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 pub use reap::{ReapError, Reaped};
 pub use release::ReleaseError;
+pub use workers::{Drain, WorkersError};
 
 /// Brings clusters up and down, with everything that this needs.
 #[derive(Debug, Clone)]
@@ -248,14 +250,22 @@ impl Provisioner {
     /// # Errors
     /// [`AttachError`] when there is no such instance or its nodes do not run.
     pub async fn attach(&self, name: &str) -> Result<Cluster, AttachError> {
-        let Some(instance) = self.registry.find(name)? else {
-            let known = self.registry.instances()?.into_iter().map(|instance| instance.name).collect();
-            return Err(AttachError::Unknown { name: name.to_owned(), known });
-        };
+        let instance = self.known(name)?;
         let plan = ClusterPlan::of(&instance, &self.home);
         let nodes = self.engine.attach(&plan).await?;
         let kubeconfig = self.home.isolated_kubeconfig(name);
         Ok(Cluster { instance, plan, nodes, kubeconfig })
+    }
+
+    /// The instance of this name.
+    fn known(&self, name: &str) -> Result<Instance, AttachError> {
+        match self.registry.find(name)? {
+            Some(instance) => Ok(instance),
+            None => {
+                let known = self.registry.instances()?.into_iter().map(|instance| instance.name).collect();
+                Err(AttachError::Unknown { name: name.to_owned(), known })
+            }
+        }
     }
 }
 

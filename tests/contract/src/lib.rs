@@ -40,6 +40,8 @@ pub async fn engine_suite(engine: Arc<dyn Engine>, home: Home, taken: Taken) -> 
     trial.sightings_tell_what_exists().await.with_context(broken("sightings tell what exists"))?;
     trial.destroy_may_come_at_any_time().await.with_context(broken("destroy may come at any time"))?;
     trial.instances_go_alone().await.with_context(broken("destroying one instance leaves the other"))?;
+    trial.one_node_goes_and_comes_again().await.with_context(broken("one node goes alone"))?;
+    trial.a_larger_plan_adds_what_is_missing().await.with_context(broken("create adds what is missing"))?;
     trial.logs_are_collected().await.with_context(broken("logs are collected"))
 }
 

@@ -139,6 +139,56 @@ impl Trial {
         self.cleaned(&plans, outcome.await).await
     }
 
+    pub(super) async fn one_node_goes_and_comes_again(&self) -> anyhow::Result<()> {
+        let plans = self.plans([("less", 2)])?;
+        let (plan, gone) = (&plans[0], &plans[0].nodes[1]);
+        let outcome = async {
+            let never =
+                self.engine.destroy_node(plan, gone).await.context("destroy a node that never was")?;
+            ensure!(!never, "a node that never was is said to have been there");
+            let nodes = self.engine.create(plan).await?;
+            for node in &nodes {
+                mark(node, node.name()).await?;
+            }
+            ensure!(self.engine.destroy_node(plan, gone).await?, "no node is said to have been there");
+            let again = self.engine.destroy_node(plan, gone).await.context("destroy a node twice")?;
+            ensure!(!again, "something of the node was left for a second time");
+            ensure!(nodes[1].read(MARKER).await.is_err(), "a destroyed node still answers");
+            let scope = plan.id.node_scope(&gone.name);
+            let left = self.engine.sightings().await?;
+            ensure!(left.iter().all(|sighting| sighting.name != scope), "{scope} is among {left:?}");
+            for node in [&nodes[0], &nodes[2]] {
+                ensure!(node.read(MARKER).await? == node.name(), "{} is another node now", node.name());
+            }
+            match self.engine.attach(plan).await {
+                Err(EngineError::Absent { node }) => ensure!(node == gone.name, "it says {node} is absent"),
+                other => bail!("attached to a node that is gone: {other:?}"),
+            }
+            let rest = without(plan, &gone.name);
+            ensure!(names(&self.engine.attach(&rest).await?) == ["less-cp-1", "less-w-2"], "others are gone");
+            let nodes = self.engine.create(plan).await.context("create it again")?;
+            ensure!(nodes[1].read(MARKER).await.is_err(), "the new node has the old one's files");
+            ensure!(nodes[2].read(MARKER).await? == "less-w-2", "the others are made anew");
+            Ok(())
+        };
+        self.cleaned(&plans, outcome.await).await
+    }
+
+    pub(super) async fn a_larger_plan_adds_what_is_missing(&self) -> anyhow::Result<()> {
+        let plans = self.plans([("more", 2)])?;
+        let outcome = async {
+            let few = without(&plans[0], "more-w-2");
+            let nodes = self.engine.create(&few).await?;
+            mark(&nodes[1], "kept").await?;
+            let all = self.engine.create(&plans[0]).await?;
+            ensure!(names(&all) == ["more-cp-1", "more-w-1", "more-w-2"], "made {:?}", names(&all));
+            ensure!(all[1].read(MARKER).await? == "kept", "a node that was there is made anew");
+            ensure!(nodes[1].read(MARKER).await? == "kept", "an old handle does not work any more");
+            Ok(())
+        };
+        self.cleaned(&plans, outcome.await).await
+    }
+
     pub(super) async fn logs_are_collected(&self) -> anyhow::Result<()> {
         let plans = self.plans([("logged", 0)])?;
         let folder = tempfile::tempdir()?;
@@ -157,6 +207,12 @@ impl Trial {
         ensure!(marker == plan.id.name, "the node of {} has the marker of {marker}", plan.id.name);
         Ok(())
     }
+}
+
+/// The plan of the same cluster without one of its nodes.
+fn without(plan: &ClusterPlan, node: &str) -> ClusterPlan {
+    let nodes = plan.nodes.iter().filter(|other| other.name != node).cloned().collect();
+    ClusterPlan { nodes, ..plan.clone() }
 }
 
 fn names(nodes: &[Node]) -> Vec<&str> {

@@ -1,6 +1,7 @@
 //! Names, networks and addresses: documented for the first clients, and never shared by any two.
 
 mod properties;
+mod workers;
 
 use ipnet::Ipv4Net;
 

@@ -3,6 +3,7 @@
 
 mod faults;
 mod release;
+mod workers;
 
 use std::sync::Arc;
 
@@ -101,19 +102,19 @@ async fn bringing_up_runs_these_commands_in_this_order() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
     lab.provisioner.create(&spec, None).await.unwrap();
-    let commands = lab.engine.commands();
-    // Tokens are drawn anew each time.
-    let shown: Vec<String> = commands
-        .iter()
-        .map(|(node, command)| {
-            let command = match command.split_once("bootstrap-token-") {
-                Some((before, after)) => format!("{before}bootstrap-token-[id]{}", &after[6..]),
-                None => command.clone(),
-            };
-            format!("{node}: {command}")
-        })
-        .collect();
-    insta::assert_snapshot!(shown.join("\n"));
+    insta::assert_snapshot!(shown(&lab.engine).join("\n"));
+}
+
+/// All commands until now; tokens are drawn anew each time.
+fn shown(engine: &SimulatedEngine) -> Vec<String> {
+    let shown = engine.commands().into_iter().map(|(node, command)| {
+        let command = match command.split_once("bootstrap-token-") {
+            Some((before, after)) => format!("{before}bootstrap-token-[id]{}", &after[6..]),
+            None => command,
+        };
+        format!("{node}: {command}")
+    });
+    shown.collect()
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use provisioner::error::chain;
 use provisioner::exec::Command;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan, Role};
+use provisioner::registry::{Instance, Transit};
 use serde::Serialize;
 
 use super::instance::{InstanceView, uptime};
@@ -42,9 +43,9 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let instance = app.find(&self.name)?;
-        let plan = ClusterPlan::of(&instance, app.home());
+        let plan = ClusterPlan::of(&instance.with_transit(), app.home());
         let now = Timestamp::now();
-        let mut problems = Vec::new();
+        let mut problems: Vec<String> = instance.transit.iter().map(|it| transit(&self.name, it)).collect();
         let mut seen = Seen::default();
         match app.provisioner.attach(&self.name).await {
             Ok(cluster) => {
@@ -74,7 +75,7 @@ impl Status {
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: kubeconfig.exists().then(|| words::own_path(&kubeconfig)),
-            nodes: nodes(&plan, &seen),
+            nodes: nodes(&instance, &plan, &seen),
             on_this_host: sightings,
             problems,
         };
@@ -112,15 +113,26 @@ struct NodeView {
     /// Whether the agent of its pod network says that all is well. None when nobody could be asked, and where the pod
     /// network has no agents.
     agent: Option<bool>,
+    /// Whether new pods are kept from it. None when nobody could be asked.
+    cordoned: Option<bool>,
+    /// Whether it is on its way in or out.
+    in_transit: bool,
 }
 
 /// What was found out about the nodes, by their names. A node of which nothing is known is in neither.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Whether it is Ready, as the cluster says.
-    ready: HashMap<String, bool>,
+    /// How it is, as the cluster says.
+    ready: HashMap<String, Readiness>,
     /// How its agent of the pod network is.
     health: HashMap<String, Health>,
+}
+
+/// Whether a node runs pods, and takes new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Readiness {
+    ready: bool,
+    cordoned: bool,
 }
 
 impl Seen {
@@ -139,7 +151,25 @@ impl Seen {
     }
 }
 
-fn nodes(plan: &ClusterPlan, seen: &Seen) -> Vec<NodeView> {
+fn names(instance: &str, transit: &Transit) -> Vec<String> {
+    transit.workers.numbers().map(|number| format!("{instance}-w-{number}")).collect()
+}
+
+/// What goes on with workers, or did not finish.
+fn transit(instance: &str, transit: &Transit) -> String {
+    let workers = words::list(&names(instance, transit));
+    match transit.owner.as_ref().filter(|owner| owner.is_alive()) {
+        Some(owner) => format!("on the way in or out: {workers}; process {} sees to that", owner.pid),
+        None => format!(
+            "on the way in or out, and nobody sees to that: {workers}; the next add-worker, remove-worker or down \
+             takes away what there is"
+        ),
+    }
+}
+
+fn nodes(instance: &Instance, plan: &ClusterPlan, seen: &Seen) -> Vec<NodeView> {
+    let on_their_way: Vec<String> =
+        instance.transit.iter().flat_map(|transit| names(&instance.name, transit)).collect();
     let view = |node: &provisioner::plan::NodePlan| NodeView {
         name: node.name.clone(),
         role: match node.role {
@@ -148,7 +178,9 @@ fn nodes(plan: &ClusterPlan, seen: &Seen) -> Vec<NodeView> {
         },
         address: node.address.to_string(),
         pod_cidr: node.pod_cidr.to_string(),
-        ready: seen.ready.get(&node.name).copied(),
+        in_transit: on_their_way.contains(&node.name),
+        cordoned: seen.ready.get(&node.name).map(|seen| seen.cordoned),
+        ready: seen.ready.get(&node.name).map(|seen| seen.ready),
         agent: match seen.health.get(&node.name) {
             Some(Health::Good) => Some(true),
             Some(Health::Bad(_)) => Some(false),
@@ -159,9 +191,10 @@ fn nodes(plan: &ClusterPlan, seen: &Seen) -> Vec<NodeView> {
 }
 
 /// Asks the cluster itself, through its first node. A node that it does not know is in no answer.
-async fn readiness(nodes: &[Node]) -> Result<HashMap<String, bool>, String> {
+async fn readiness(nodes: &[Node]) -> Result<HashMap<String, Readiness>, String> {
     let Some(first) = nodes.first() else { return Ok(HashMap::new()) };
-    let columns = "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status";
+    let columns =
+        "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status,:.spec.unschedulable";
     let kubectl = Command::within(Duration::from_secs(10), "kubectl")
         .args(["--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s", "get", "nodes"])
         .args(["--no-headers", "--output", columns]);
@@ -176,10 +209,11 @@ async fn health(plan: &ClusterPlan, nodes: &[Node]) -> HashMap<String, Health> {
     join_all(asked).await.into_iter().collect()
 }
 
-fn parse_readiness(text: &str) -> HashMap<String, bool> {
+fn parse_readiness(text: &str) -> HashMap<String, Readiness> {
     let parse = |line: &str| {
-        let (name, status) = line.trim().split_once(char::is_whitespace)?;
-        Some((name.to_owned(), status.trim() == "True"))
+        let mut columns = line.split_whitespace();
+        let (name, ready, cordoned) = (columns.next()?, columns.next()?, columns.next()?);
+        Some((name.to_owned(), Readiness { ready: ready == "True", cordoned: cordoned == "true" }))
     };
     text.lines().filter_map(parse).collect()
 }
@@ -206,7 +240,11 @@ fn text(view: &StatusView, uptime: Option<i64>) -> String {
             Some(false) => no,
             None => unasked,
         };
-        let ready = word(node.ready, "yes", "no", "unknown");
+        let ready = match (node.in_transit, node.cordoned) {
+            (true, _) => "in transit",
+            (false, Some(true)) => word(node.ready, "yes, cordoned", "no, cordoned", "unknown"),
+            (false, _) => word(node.ready, "yes", "no", "unknown"),
+        };
         let agent = word(node.agent, "well", "not well", "-");
         let cells = [&node.name, node.role, &node.address, &node.pod_cidr, ready, agent];
         cells.map(str::to_owned).to_vec()
@@ -227,16 +265,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readiness_is_read_from_two_columns() {
-        let ready = parse_readiness("acme-cp-1   True\nacme-w-1    Unknown\n");
-        assert_eq!(ready, HashMap::from([("acme-cp-1".to_owned(), true), ("acme-w-1".to_owned(), false)]));
+    fn readiness_is_read_from_three_columns() {
+        let seen = parse_readiness("acme-cp-1   True   <none>\nacme-w-1    Unknown   true\n");
+        let plane = ("acme-cp-1".to_owned(), Readiness { ready: true, cordoned: false });
+        let worker = ("acme-w-1".to_owned(), Readiness { ready: false, cordoned: true });
+        assert_eq!(seen, HashMap::from([plane, worker]));
     }
 
     #[test]
     fn a_status_shows_plan_nodes_host_and_problems() {
         let instance = serde_json::from_value(serde_json::json!({
             "name": "acme", "subnet": "192.168.60.0/24", "tldPrefix": "acme",
-            "createdAt": "2026-11-18T00:00:00Z", "topology": "k8s-multi", "workers": 1,
+            "createdAt": "2026-11-18T00:00:00Z", "topology": "k8s-multi", "workers": [1], "transit": { "workers": [2], "owner": null },
             "engine": "container", "durability": "durable", "state": "running", "owner": null,
             "k8s": {
                 "distribution": "kubeadm", "version": "v1.36.3", "podCidr": "10.244.0.0/16",
@@ -244,20 +284,21 @@ mod tests {
                 "caName": "HomeLab CA - acme", "cni": "routed",
             },
         }));
-        let instance = instance.expect("an entry as the registry writes it");
-        let plan = ClusterPlan::of(&instance, &provisioner::home::Home::at("/root/.homelab"));
+        let instance: Instance = instance.expect("an entry as the registry writes it");
+        let plan = ClusterPlan::of(&instance.with_transit(), &provisioner::home::Home::at("/root/.homelab"));
         let health = [("acme-cp-1", Health::Good), ("acme-w-1", Health::Bad("no such map".to_owned()))];
         let health = health.map(|(node, health)| (node.to_owned(), health));
-        let seen = Seen { ready: parse_readiness("acme-cp-1 True"), health: health.into() };
+        let seen = Seen { ready: parse_readiness("acme-cp-1 True true"), health: health.into() };
         let view = StatusView {
             version: 1,
             instance: InstanceView::of(&instance, false, "2026-11-18T03:22:00Z".parse().expect("a time")),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: Some("~/.homelab/instances/acme/kubeconfig".to_owned()),
-            nodes: nodes(&plan, &seen),
+            nodes: nodes(&instance, &plan, &seen),
             on_this_host: vec!["link hl-0123456789".to_owned()],
-            problems: seen.unwell(),
+            problems: [vec![transit("acme", instance.transit.as_ref().expect("one"))], seen.unwell()]
+                .concat(),
         };
         insta::assert_snapshot!(text(&view, Some(12_120)));
     }

@@ -134,18 +134,10 @@ impl Attempt<'_> {
         if error.residue == Residue::Nothing || !self.is_ours() {
             return Err(Box::new(error).into());
         }
-        let printer = &self.app.printer;
-        let folder = evidence(self.app, self.name(), Timestamp::now());
-        tokio::select! {
-            collected = self.app.provisioner.collect_evidence(self.name(), &folder) => match collected {
-                Ok(()) => printer.line(Mark::Busy, &format!("evidence is in {}", words::own_path(&folder))),
-                Err(error) => printer.line(Mark::Bad, &format!("no evidence: {}", provisioner::error::chain(&error))),
-            },
-            signal = signals.next() => printer.line(Mark::Bad, &format!("{signal}: no more evidence")),
-        }
+        save_evidence(self.app, self.name(), signals).await;
         if keep {
             self.app.provisioner.disown(self.name())?;
-            printer.line(Mark::Busy, &format!("{} stays as it is", self.name()));
+            self.app.printer.line(Mark::Busy, &format!("{} stays as it is", self.name()));
             return Err(Box::new(error).into());
         }
         let undone = self.undo(signals).await?;
@@ -191,6 +183,18 @@ enum Undone {
 
 fn run_id() -> String {
     format!("up-{}", std::process::id())
+}
+
+/// Saves what explains a failure, and says where, until somebody loses patience.
+pub(super) async fn save_evidence(app: &App, name: &str, signals: &mut Signals) {
+    let folder = evidence(app, name, Timestamp::now());
+    tokio::select! {
+        collected = app.provisioner.collect_evidence(name, &folder) => match collected {
+            Ok(()) => app.printer.line(Mark::Busy, &format!("evidence is in {}", words::own_path(&folder))),
+            Err(error) => app.printer.line(Mark::Bad, &format!("no evidence: {}", provisioner::error::chain(&error))),
+        },
+        signal = signals.next() => app.printer.line(Mark::Bad, &format!("{signal}: no more evidence")),
+    }
 }
 
 fn evidence(app: &App, name: &str, now: Timestamp) -> Utf8PathBuf {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 
 use crate::exec::CommandError;
 use crate::node::Node;
-use crate::plan::ClusterPlan;
+use crate::plan::{ClusterPlan, NodePlan};
 use crate::spec::CniKind;
 
 pub use cilium::Cilium;
@@ -20,12 +20,26 @@ pub use routed::Routed;
 
 /// Installs a pod network.
 pub trait Cni: Debug + Send + Sync {
-    /// Puts the pod network on all nodes of a plan. May be called again.
+    /// Puts the pod network on nodes of a plan, all or some. May be called again.
     ///
     /// # Errors
     /// [`CniError`] with the node that refused.
     fn install<'a>(&'a self, nodes: &'a [Node], plan: &'a ClusterPlan)
     -> BoxFuture<'a, Result<(), CniError>>;
+
+    /// Has nodes that have the pod network learn a plan that has changed, without those who are `gone`. May be called
+    /// again. One whose daemon learns by itself has nothing to do.
+    ///
+    /// # Errors
+    /// [`CniError`] with the node that refused.
+    fn adapt<'a>(
+        &'a self,
+        _nodes: &'a [Node],
+        _plan: &'a ClusterPlan,
+        _gone: &'a [NodePlan],
+    ) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Has the cluster run what the pod network consists of, as soon as its API server answers. May be called again.
     ///

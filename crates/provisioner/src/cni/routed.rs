@@ -27,12 +27,27 @@ impl Cni for Routed {
             try_join_all(nodes.iter().map(|node| async move {
                 let refused = |source| CniError::Refused { node: node.name().to_owned(), source };
                 let file = File::public("/etc/cni/net.d/10-homelab.conflist", conflist(node.plan()));
-                node.put(&[file]).await.map_err(refused)?;
-                let routes = routes(node.plan(), plan);
+                node.put(&[file]).await.map_err(refused)
+            }))
+            .await?;
+            self.adapt(nodes, plan, &[]).await
+        })
+    }
+
+    fn adapt<'a>(
+        &'a self,
+        nodes: &'a [Node],
+        plan: &'a ClusterPlan,
+        gone: &'a [NodePlan],
+    ) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(async move {
+            try_join_all(nodes.iter().map(|node| async move {
+                let routes = routes(node.plan(), plan, gone);
                 if routes.is_empty() {
                     return Ok(());
                 }
                 let command = Command::within(Duration::from_secs(20), "ip").args(["-batch", "-"]);
+                let refused = |source| CniError::Refused { node: node.name().to_owned(), source };
                 node.run(&command.input(routes)).await.map(drop).map_err(refused)
             }))
             .await
@@ -77,10 +92,13 @@ fn conflist(node: &NodePlan) -> String {
     format!("{list:#}\n")
 }
 
-/// The ways to the pods of all other nodes, as `ip -batch` reads them. Pure.
-fn routes(node: &NodePlan, plan: &ClusterPlan) -> String {
+/// The ways to the pods of all other nodes, and no more to those who are gone, as `ip -batch` reads them. Pure.
+fn routes(node: &NodePlan, plan: &ClusterPlan, gone: &[NodePlan]) -> String {
     let others = plan.nodes.iter().filter(|other| other.name != node.name);
-    others.map(|other| format!("route replace {} via {}\n", other.pod_cidr, other.address)).collect()
+    let there = others.map(|other| format!("route replace {} via {}\n", other.pod_cidr, other.address));
+    // Unlike `del`, it does not mind a route that is not there.
+    let gone = gone.iter().map(|other| format!("route flush exact {}\n", other.pod_cidr));
+    there.chain(gone).collect()
 }
 
 #[cfg(test)]
@@ -96,6 +114,16 @@ mod tests {
     #[test]
     fn every_node_knows_the_way_to_the_pods_of_all_others_and_no_other_way() {
         let plan = acme();
-        insta::assert_snapshot!(routes(plan.first(), &plan));
+        insta::assert_snapshot!(routes(plan.first(), &plan, &[]));
+    }
+
+    #[test]
+    fn the_way_to_a_node_that_is_gone_is_forgotten() {
+        let mut plan = acme();
+        let gone = plan.nodes.remove(1);
+        insta::assert_snapshot!(routes(plan.first(), &plan, &[gone]), @r"
+        route replace 10.244.2.0/24 via 192.168.60.22
+        route flush exact 10.244.1.0/24
+        ");
     }
 }

@@ -111,12 +111,10 @@ impl ContainerEngine {
         plan.nodes.iter().map(handle).collect()
     }
 
-    /// Removes an instance's containers and says whether there were any.
-    async fn remove_containers(&self, id: &InstanceId) -> Result<bool, EngineError> {
-        let ours = self.containers().await?.into_iter().filter(|container| {
-            container.labels.get(INSTANCE_LABEL).is_some_and(|instance| *instance == id.name)
-        });
-        let ids: Vec<String> = ours.map(|container| container.id).collect();
+    /// Removes those of this home's containers that are meant, and says whether there were any.
+    async fn remove_containers(&self, meant: impl Fn(&Container) -> bool) -> Result<bool, EngineError> {
+        let ids: Vec<String> =
+            self.containers().await?.into_iter().filter(meant).map(|container| container.id).collect();
         if ids.is_empty() {
             return Ok(false);
         }
@@ -175,24 +173,27 @@ impl Engine for ContainerEngine {
         folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<bool, EngineError>> {
         Box::pin(async move {
-            let nodes = folder.join("nodes");
-            let (mut found, mut left) = (nodes.exists(), Vec::new());
-            match self.remove_containers(id).await {
-                Ok(there) => found |= there,
-                Err(error) => left.push(crate::error::chain(&error)),
-            }
-            match fabric::cut(id, self.host.as_ref()).await {
-                Ok(there) => found |= there,
-                Err(failures) => left.extend(failures.iter().map(|failure| crate::error::chain(failure))),
-            }
-            if let Err(error) = folder::remove(&nodes).await {
-                left.push(crate::error::chain(&error));
-            }
-            if left.is_empty() {
-                Ok(found)
-            } else {
-                Err(EngineError::Left { instance: id.name.clone(), left })
-            }
+            let ours = |container: &Container| container.labels.get(INSTANCE_LABEL) == Some(&id.name);
+            let mut removal = Removal::default();
+            removal.note(self.remove_containers(ours).await);
+            removal.note_all(fabric::cut(id, self.host.as_ref()).await);
+            removal.note(folder::remove(&folder.join("nodes")).await);
+            removal.end(&id.name)
+        })
+    }
+
+    fn destroy_node<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        node: &'a NodePlan,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move {
+            let scope = plan.id.node_scope(&node.name);
+            let mut removal = Removal::default();
+            removal.note(self.remove_containers(|container| container.names.contains(&scope)).await);
+            removal.note_all(fabric::cut_node(&plan.id, node).await);
+            removal.note(folder::remove(&node_folder(&plan.folder, &node.name)).await);
+            removal.end(&plan.id.name)
         })
     }
 
@@ -226,6 +227,34 @@ impl Engine for ContainerEngine {
             }
             Ok(())
         })
+    }
+}
+
+/// How the steps of a removal went, each tried on its own.
+#[derive(Debug, Default)]
+struct Removal {
+    found: bool,
+    left: Vec<String>,
+}
+
+impl Removal {
+    /// Notes whether a step found something to remove, or why it could not remove it.
+    fn note(&mut self, outcome: Result<bool, EngineError>) {
+        self.note_all(outcome.map_err(|error| vec![error]));
+    }
+
+    fn note_all<E: std::error::Error>(&mut self, outcome: Result<bool, Vec<E>>) {
+        match outcome {
+            Ok(there) => self.found |= there,
+            Err(failures) => self.left.extend(failures.iter().map(|failure| crate::error::chain(failure))),
+        }
+    }
+
+    fn end(self, instance: &str) -> Result<bool, EngineError> {
+        match self.left.is_empty() {
+            true => Ok(self.found),
+            false => Err(EngineError::Left { instance: instance.to_owned(), left: self.left }),
+        }
     }
 }
 

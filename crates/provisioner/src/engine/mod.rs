@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use crate::exec::CommandError;
 use crate::fabric::FabricError;
 use crate::node::Node;
-use crate::plan::{ClusterPlan, InstanceId};
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
 pub use container::ContainerEngine;
 #[cfg(feature = "simulated")]
@@ -32,7 +32,8 @@ pub trait Engine: Debug + Send + Sync {
     /// Everything that this host lacks for the engine, all at once; empty when it can start.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
 
-    /// Makes all nodes of a plan and the network between them, in the plan's order.
+    /// Makes all nodes of a plan and the network between them, in the plan's order. Those that are there run on as they
+    /// are: a plan that has become larger gets the nodes that are missing.
     ///
     /// # Errors
     /// [`EngineError`]; what was made until then stays for `destroy`.
@@ -53,6 +54,17 @@ pub trait Engine: Debug + Send + Sync {
         &'a self,
         id: &'a InstanceId,
         folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<bool, EngineError>>;
+
+    /// Takes away everything that the host has of one node, and says whether there was anything; the others run on as
+    /// they are. May come at any time, like `destroy`, and be cancelled and repeated.
+    ///
+    /// # Errors
+    /// [`EngineError::Left`] with everything that could not be removed; each step is tried on its own.
+    fn destroy_node<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        node: &'a NodePlan,
     ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
     /// What the host really has of this home's instances, whatever the registry says.

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 
 use crate::exec::Command;
 use crate::node::Node;
-use crate::plan::{ClusterPlan, InstanceId};
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
 use super::{Engine, EngineError, Lack, Sighting, SightingKind};
 
@@ -37,12 +37,14 @@ pub enum Fault {
         /// How many.
         after: usize,
     },
-    /// The next `destroy` fails and removes nothing.
+    /// The next `destroy` or `destroy_node` fails and removes nothing.
     Destroy,
     /// A command on a node whose `Display` contains this text exits with 1.
     Command(String),
     /// A command on a node whose `Display` contains this text runs until its deadline.
     Hang(String),
+    /// A node is gone as soon as it is told to run a command whose `Display` contains this text.
+    Vanish(String),
 }
 
 /// What is shared by all clones and all nodes.
@@ -142,14 +144,14 @@ impl SimulatedEngine {
         }
     }
 
-    fn remove(&self, id: &InstanceId) -> Result<bool, EngineError> {
+    fn remove(&self, doomed: impl Fn(&InstanceId, &str) -> bool) -> Result<bool, EngineError> {
         let mut state = self.host.state();
         if let Some(place) = state.faults.iter().position(|fault| *fault == Fault::Destroy) {
             state.faults.remove(place);
             return Err(EngineError::Injected("destroy, once".to_owned()));
         }
         let before = state.nodes.len();
-        state.nodes.retain(|(of, _), _| of != id);
+        state.nodes.retain(|(id, node), _| !doomed(id, node));
         Ok(state.nodes.len() < before)
     }
 }
@@ -179,7 +181,15 @@ impl Engine for SimulatedEngine {
         id: &'a InstanceId,
         _folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<bool, EngineError>> {
-        Box::pin(async { self.remove(id) })
+        Box::pin(async move { self.remove(|of, _| of == id) })
+    }
+
+    fn destroy_node<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        node: &'a NodePlan,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move { self.remove(|of, name| *of == plan.id && name == node.name) })
     }
 
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {

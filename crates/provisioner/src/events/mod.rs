@@ -60,6 +60,20 @@ pub enum Event {
         #[serde(rename = "tookMs", serialize_with = "milliseconds")]
         took: Duration,
     },
+    /// A worker belongs to the cluster, and is Ready.
+    WorkerAdded {
+        /// The instance's name.
+        instance: String,
+        /// The worker.
+        node: String,
+    },
+    /// Nothing of a worker is left.
+    WorkerRemoved {
+        /// The instance's name.
+        instance: String,
+        /// The worker.
+        node: String,
+    },
     /// kubectl's current context is another one now.
     KubeconfigContextSwitched {
         /// The instance that it leads to.
@@ -126,6 +140,8 @@ impl Event {
             | Self::StageStarted { instance, .. }
             | Self::StageCompleted { instance, .. }
             | Self::ClusterUp { instance, .. }
+            | Self::WorkerAdded { instance, .. }
+            | Self::WorkerRemoved { instance, .. }
             | Self::KubeconfigContextSwitched { instance }
             | Self::CaTrusted { instance, .. }
             | Self::CaRevoked { instance, .. }

@@ -74,7 +74,7 @@ pub(super) async fn plug_node(
     prefix: u8,
 ) -> Result<(), FabricError> {
     let inside = Namespace::open(node).await?;
-    let port = format!("port-{}", address.octets()[3]);
+    let port = port(address);
     let ns = Namespace::open(switch).await?;
     if inside.find(NODE_LINK).await?.is_none() {
         let end = format!("end-{}", address.octets()[3]);
@@ -95,11 +95,20 @@ pub(super) async fn plug_node(
     ns.plug_into_bridge(&port).await
 }
 
+/// Removes the switch's end of a node's cable, and with it the other one. The kernel does so as well when the node's
+/// namespace goes, but at its leisure, and the next node of this address would find its port taken.
+pub(super) async fn unplug_node(switch: &str, address: Ipv4Addr) -> Result<(), FabricError> {
+    Namespace::open(switch).await?.remove(&port(address)).await
+}
+
 /// Removes the host's end of a cable, and with it the other one.
 pub(super) async fn remove_host_link(link: &str) -> Result<(), FabricError> {
-    let host = Namespace::host()?;
-    let Some(index) = host.find(link).await? else { return Ok(()) };
-    host.netlink.link().del(index).execute().await.map_err(host.failed("remove link", link))
+    Namespace::host()?.remove(link).await
+}
+
+/// The bridge's port towards the node of an address.
+fn port(address: Ipv4Addr) -> String {
+    format!("port-{}", address.octets()[3])
 }
 
 /// Our links on the host, each with the switch it leads to.
@@ -165,6 +174,17 @@ impl Namespace {
 
     async fn add(&self, link: &str, message: LinkMessage) -> Result<(), FabricError> {
         self.netlink.link().add(message).execute().await.map_err(self.failed("add link", link))
+    }
+
+    /// `ip link del <link>`; none is fine, also one that the kernel removes at this moment.
+    async fn remove(&self, link: &str) -> Result<(), FabricError> {
+        let Some(index) = self.find(link).await? else { return Ok(()) };
+        match self.netlink.link().del(index).execute().await {
+            Err(error) if !is(&error, rustix::io::Errno::NODEV) => {
+                Err(self.failed("remove link", link)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `ip link set <link> …`

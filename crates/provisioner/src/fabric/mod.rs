@@ -18,7 +18,7 @@ use ipnet::Ipv4Net;
 
 use crate::engine::{Sighting, SightingKind};
 use crate::exec::{CommandError, Runner};
-use crate::plan::{ClusterPlan, InstanceId};
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
@@ -135,6 +135,22 @@ pub async fn cut(id: &InstanceId, runner: &dyn Runner) -> Result<bool, Vec<Fabri
     }
     failures.extend(netns::remove(&switch).await.err());
     if failures.is_empty() { Ok(found) } else { Err(failures) }
+}
+
+/// Cuts the cable of one node and removes its namespace, whatever is left of them; all other wires stay as they are.
+/// Says whether there was such a namespace.
+///
+/// # Errors
+/// Every step that failed; the others were done.
+pub async fn cut_node(id: &InstanceId, node: &NodePlan) -> Result<bool, Vec<FabricError>> {
+    let (switch, scope) = (id.scope(), id.node_scope(&node.name));
+    let there = netns::list().unwrap_or_default();
+    let mut failures = Vec::new();
+    if there.contains(&switch) {
+        failures.extend(cable::unplug_node(&switch, node.address).await.err());
+    }
+    failures.extend(netns::remove(&scope).await.err());
+    if failures.is_empty() { Ok(there.contains(&scope)) } else { Err(failures) }
 }
 
 /// The namespaces and host links of a home's instances that really exist.

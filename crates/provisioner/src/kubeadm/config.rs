@@ -2,6 +2,7 @@
 //!
 //! Format: kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::assets::{COREDNS_TAG, ETCD_TAG};
@@ -16,6 +17,10 @@ const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 pub(super) const PATCHES: &str = "/etc/kubernetes/patches";
 /// The kubeconfig that tells a joining node where the cluster is and who vouches for it.
 pub(super) const DISCOVERY: &str = "/etc/kubernetes/discovery.conf";
+/// The group that kubeadm lets in with a bootstrap token.
+const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
+/// The label by which tickets that are made behind the bring-up are found.
+pub(super) const TICKET: &str = "homelab.invalid/ticket";
 /// Checks that cannot pass in a container: they look for the host's kernel configuration and swap, and for a
 /// bridge filter that a routed pod network does not use.
 const IGNORED: [&str; 3] =
@@ -50,6 +55,23 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
         configuration["controlPlane"] = json!({ "localAPIEndpoint": endpoint(node) });
     }
     documents(&[configuration])
+}
+
+/// The Secret that makes a ticket good (kubernetes.io, "Authenticating with Bootstrap Tokens").
+pub(super) fn ticket(ticket: &Ticket, now: Timestamp) -> String {
+    documents(&[json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "bootstrap.kubernetes.io/token",
+        "metadata": { "name": ticket.secret(), "namespace": "kube-system", "labels": { TICKET: "worker" } },
+        "stringData": {
+            "token-id": ticket.id(),
+            "token-secret": ticket.token().reveal().split_once('.').map_or("", |(_, secret)| secret),
+            "expiration": format!("{:.0}", now + Ticket::LIFETIME),
+            "usage-bootstrap-authentication": "true",
+            "auth-extra-groups": JOINERS,
+        },
+    })])
 }
 
 /// The kubeconfig for discovery: the API server's address and the authority, no credentials.
@@ -167,9 +189,9 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
         "kind": "InitConfiguration",
         "bootstrapTokens": [{
             "token": ticket.token().reveal(),
-            "ttl": "1h0m0s",
-            "usages": ["signing", "authentication"],
-            "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+            "ttl": format!("{}m0s", Ticket::LIFETIME.as_secs() / 60),
+            "usages": ["authentication"],
+            "groups": [JOINERS],
         }],
         "localAPIEndpoint": endpoint(first),
         "nodeRegistration": registration(plan, first),
@@ -338,6 +360,12 @@ mod tests {
     #[test]
     fn no_two_replicas_of_the_clusters_dns_share_a_node_where_nodes_may_fail() {
         insta::assert_snapshot!(coredns_patch(&acme_ha()));
+    }
+
+    #[test]
+    fn a_ticket_for_a_worker_is_a_secret_that_expires_within_minutes() {
+        let now = "2026-01-02T03:04:05.678Z".parse().expect("a time");
+        insta::assert_snapshot!(super::ticket(&ticket(), now));
     }
 
     #[test]

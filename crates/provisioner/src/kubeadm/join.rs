@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 
 use crate::error::Stage;
 use crate::events::{Event, Events};
@@ -17,16 +18,43 @@ use crate::plan::{ClusterPlan, Role};
 use super::config::{self, DISCOVERY};
 use super::init::{failed, give_pod_cidr, run, waited};
 use super::virtual_address;
-use super::{CONFIG, ControlPlane, KubeadmError, kubectl};
+use super::{CA, CONFIG, ControlPlane, KubeadmError, Ticket, kubectl};
 
 /// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.
 const AT_ONCE: usize = 3;
 
-/// Joins all other nodes, then deletes the ticket.
+/// A control plane that runs, with a fresh ticket for the nodes that are to join it.
+///
+/// # Errors
+/// [`KubeadmError`] when the node or its API server refuses.
+pub async fn reopen(first: &Node) -> Result<ControlPlane, KubeadmError> {
+    let ticket = Ticket::draw()?;
+    let authority = first.read(CA).await.map_err(failed(first))?;
+    let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
+    run(first, create.input(config::ticket(&ticket, Timestamp::now()))).await?;
+    Ok(ControlPlane { node: first.clone(), authority, ticket })
+}
+
+/// Joins nodes, then deletes the ticket, also when one of them could not join.
 ///
 /// # Errors
 /// [`KubeadmError`] with the step and the node that failed.
 pub async fn join_all(
+    others: &[Node],
+    plan: &ClusterPlan,
+    control_plane: &ControlPlane,
+    bundle: &Bundle,
+    events: &Events,
+) -> Result<(), KubeadmError> {
+    let joined = join_in_turn(others, plan, control_plane, bundle, events).await;
+    let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
+    let delete = delete.args(["--ignore-not-found", &control_plane.ticket.secret()]);
+    let deleted = run(&control_plane.node, delete).await;
+    joined.and(deleted)
+}
+
+/// Control planes one after the other, then workers side by side.
+async fn join_in_turn(
     others: &[Node],
     plan: &ClusterPlan,
     control_plane: &ControlPlane,
@@ -50,10 +78,11 @@ pub async fn join_all(
     for node in planes {
         timed(node).await?;
     }
-    stream::iter(workers.into_iter().map(timed)).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-    let ticket = format!("bootstrap-token-{}", control_plane.ticket.id());
-    let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
-    run(&control_plane.node, delete.args(["--ignore-not-found", &ticket])).await
+    stream::iter(workers.into_iter().map(timed))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(drop)
 }
 
 async fn join(

@@ -8,6 +8,8 @@ mod config;
 mod init;
 mod join;
 mod ready;
+mod leave;
+mod adapt;
 mod ticket;
 mod virtual_address;
 
@@ -15,9 +17,11 @@ use std::time::Duration;
 
 use crate::exec::{Command, CommandError};
 
+pub use adapt::adapt;
 pub use init::{ControlPlane, admin_conf, complete, init, uid};
-pub use join::join_all;
-pub use ready::ready;
+pub use join::{join_all, reopen};
+pub use leave::{drain, forget, void_tickets};
+pub use ready::{nodes_ready, ready};
 pub use ticket::Ticket;
 
 /// Why nodes did not become a cluster.
@@ -45,9 +49,28 @@ pub enum KubeadmError {
         #[source]
         source: CommandError,
     },
+    /// A node has pods that did not go.
+    #[error("drain {node}{}", pods_left(.left))]
+    Drain {
+        /// Which.
+        node: String,
+        /// The pods, `<namespace>/<name>`.
+        left: Vec<String>,
+        /// Why they did not.
+        #[source]
+        source: CommandError,
+    },
     /// No randomness for a join ticket.
     #[error("draw a join ticket")]
     Ticket(#[source] rustix::io::Errno),
+}
+
+fn pods_left(left: &[String]) -> String {
+    match left {
+        [] => String::new(),
+        [one] => format!(": the pod {one} is left"),
+        many => format!(": {} pods are left: {}", many.len(), many.join(", ")),
+    }
 }
 
 /// The credentials that kubeadm makes for its own steps: they work before any role is bound.

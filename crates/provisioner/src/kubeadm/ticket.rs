@@ -1,4 +1,6 @@
-//! What a node needs to join: a bootstrap token, drawn for one bring-up.
+//! What a node needs to join: a bootstrap token, drawn for the nodes that join now.
+
+use std::time::Duration;
 
 use crate::pki::Secret;
 
@@ -11,6 +13,10 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// How long it is good at most: a slow host needs minutes for the joins of a large cluster. A ticket whose cluster
+    /// nobody could ask to delete it is worth nothing afterwards.
+    pub const LIFETIME: Duration = Duration::from_mins(15);
+
     /// Draws a fresh one.
     ///
     /// # Errors
@@ -35,7 +41,12 @@ impl Ticket {
         &self.token
     }
 
-    /// The public half, which names the token's Secret in the cluster.
+    /// The name of its Secret in the cluster.
+    pub fn secret(&self) -> String {
+        format!("bootstrap-token-{}", self.id())
+    }
+
+    /// The public half.
     pub fn id(&self) -> &str {
         &self.token.reveal()[..6]
     }

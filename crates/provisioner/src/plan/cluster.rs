@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use crate::digest::digest;
 use crate::home::Home;
-use crate::registry::Instance;
+use crate::registry::{Instance, Workers};
 use crate::spec::{CiliumOptions, CniKind, Durability, Label, Topology};
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
@@ -127,47 +127,57 @@ const VIRTUAL: u8 = 5;
 /// The prefix length of a node's part of the pod CIDR, the one that kube-controller-manager would choose.
 const NODE_PODS: u8 = 24;
 
-/// A node of a topology: what its name ends with, what it does, and its number in the host network.
-pub(super) type Member = (String, Role, u8);
+/// A node of a topology: what its name ends with, what it does, its number in the host network, and the place of its
+/// part in the pod CIDR.
+pub(super) type Member = (String, Role, u8, usize);
 
-/// All nodes of a cluster, the first control plane first.
-pub(super) fn members(topology: Topology, workers: u8) -> Vec<Member> {
+/// All nodes of a cluster, the first control plane first. What a worker gets depends on its number alone.
+pub(super) fn members(topology: Topology, workers: &Workers) -> Vec<Member> {
     let planes: &[(&str, u8)] = match topology {
         Topology::Single => &[("main", 10)],
         Topology::Multi => &[("cp-1", 10)],
         Topology::Ha => &[("cp-1", 11), ("cp-2", 12), ("cp-3", 13)],
     };
-    let planes = planes.iter().map(|(suffix, number)| ((*suffix).to_owned(), Role::ControlPlane, *number));
-    let workers = (1..=workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
-    planes.chain(workers).collect()
+    let workers = workers.numbers();
+    let workers = workers.map(|i| (worker(i), Role::Worker, 20 + i, planes.len() - 1 + usize::from(i)));
+    let plane = |(place, (suffix, number)): (usize, &(&str, u8))| {
+        ((*suffix).to_owned(), Role::ControlPlane, *number, place)
+    };
+    planes.iter().enumerate().map(plane).chain(workers).collect()
+}
+
+/// What the name of a worker ends with.
+pub(super) fn worker(number: u8) -> String {
+    format!("w-{number}")
 }
 
 /// How many of these nodes have an address in a subnet of this size; its last address is for broadcasts.
 pub(super) fn room_in_subnet(members: &[Member], size: u8) -> usize {
     let broadcast = u32::MAX.checked_shr(size.into()).unwrap_or(0);
-    members.iter().filter(|(_, _, number)| u32::from(*number) < broadcast).count()
+    members.iter().filter(|(_, _, number, _)| u32::from(*number) < broadcast).count()
 }
 
-/// How many nodes can have a part of a pod CIDR of this size.
-pub(super) fn room_in_pod_cidr(size: u8) -> usize {
-    NODE_PODS.checked_sub(size).map_or(0, |bits| 1 << bits.min(16))
+/// How many of these nodes have a part of a pod CIDR of this size.
+pub(super) fn room_in_pod_cidr(members: &[Member], size: u8) -> usize {
+    let parts = NODE_PODS.checked_sub(size).map_or(0, |bits| 1 << bits.min(16));
+    members.iter().filter(|(_, _, _, place)| *place < parts).count()
 }
 
 impl ClusterPlan {
     /// The plan behind a registry entry: the same entry always gives the same plan.
     pub fn of(instance: &Instance, home: &Home) -> Self {
         let host = |number: u8| address(instance.subnet, number);
-        // In the order of the nodes, as kube-controller-manager would cut it. `claim` saw to it that it suffices.
         let pod_cidr = instance.k8s.pod_cidr;
-        let pod_cidrs = pod_cidr.subnets(NODE_PODS.max(pod_cidr.prefix_len()));
-        let nodes: Vec<NodePlan> = members(instance.topology, instance.workers)
+        let part = |place| pod_cidr.subnets(NODE_PODS.max(pod_cidr.prefix_len())).ok()?.nth(place);
+        let nodes: Vec<NodePlan> = members(instance.topology, &instance.workers)
             .into_iter()
-            .zip(pod_cidrs.into_iter().flatten())
-            .map(|((suffix, role, number), pod_cidr)| NodePlan {
-                name: format!("{}-{suffix}", instance.name),
-                role,
-                address: host(number),
-                pod_cidr,
+            .filter_map(|(suffix, role, number, place)| {
+                Some(NodePlan {
+                    name: format!("{}-{suffix}", instance.name),
+                    role,
+                    address: host(number),
+                    pod_cidr: part(place)?, // before it was recorded, it was seen to that it suffices
+                })
             })
             .collect();
         let workload = nodes.iter().find(|node| node.role == Role::Worker);

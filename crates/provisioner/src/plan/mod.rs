@@ -6,19 +6,22 @@
 
 mod cluster;
 mod subnets;
+mod workers;
 
 use std::fmt;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
-use crate::registry::{Instance, K8s, Owner, State};
-use crate::spec::CheckedSpec;
+use crate::registry::{Instance, K8s, Owner, State, Workers};
+use crate::spec::{CheckedSpec, Topology};
 
+use cluster::Member;
 use subnets::Occupied;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role};
 pub use subnets::{Pool, Pools};
+pub use workers::{add_workers, remove_worker};
 
 /// Everything a new instance must keep clear of.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +78,52 @@ pub enum PlanError {
         /// How many there are.
         asked: usize,
     },
+    /// The topology has no workers at all.
+    #[error("instance '{instance}' is {topology}, which has no workers")]
+    NoWorkers {
+        /// The instance.
+        instance: String,
+        /// Its topology.
+        topology: Topology,
+    },
+    /// Only an instance that came up gets or loses workers.
+    #[error("instance '{instance}' is {state}, not running")]
+    NotRunning {
+        /// The instance.
+        instance: String,
+        /// How far it is.
+        state: State,
+    },
+    /// Workers of it are on their way in or out.
+    #[error("the workers of instance '{instance}' are being changed{}", by(.owner))]
+    InTransit {
+        /// The instance.
+        instance: String,
+        /// Who sees to it.
+        owner: Option<u32>,
+    },
+    /// There is no such worker.
+    #[error("instance '{instance}' has no node '{node}'; it has {}", .known.join(", "))]
+    NoSuchNode {
+        /// The instance.
+        instance: String,
+        /// What was asked for.
+        node: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// It is there, and no worker.
+    #[error("{node} is a control plane of instance '{instance}', and only workers can be removed")]
+    NotAWorker {
+        /// The instance.
+        instance: String,
+        /// The node.
+        node: String,
+    },
+}
+
+fn by(owner: &Option<u32>) -> String {
+    owner.map(|pid| format!(" by process {pid}, which runs")).unwrap_or_default()
 }
 
 impl PlanError {
@@ -94,6 +143,12 @@ impl PlanError {
                 let key = if *what == "subnet" { "subnet" } else { "pod" };
                 Some(format!("ask for fewer workers or a larger network: pools.{key}.block in config.yaml"))
             }
+            Self::NoWorkers { .. } => Some("`homelab up NAME --topology k8s-multi` makes one that has".to_owned()),
+            Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` says how far it is")),
+            Self::InTransit { owner: Some(pid), .. } => Some(format!("wait for process {pid}, or end it")),
+            Self::InTransit { owner: None, .. } => Some("try again".to_owned()),
+            Self::NotAWorker { instance, .. } => Some(format!("`homelab down {instance}` takes all of it down")),
+            Self::NoSuchNode { .. } => None,
         }
     }
 }
@@ -138,11 +193,10 @@ pub fn claim(
             return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: holder() });
         }
     }
-    let members = cluster::members(spec.topology, spec.workers);
+    let workers = Workers::first(spec.workers);
+    let members = cluster::members(spec.topology, &workers);
     let subnet_size = spec.subnet.map_or(pools.subnet.block, |subnet| subnet.prefix_len());
-    room("subnet", subnet_size, cluster::room_in_subnet(&members, subnet_size), members.len())?;
-    let pod_size = pools.pod.block;
-    room("pod CIDR", pod_size, cluster::room_in_pod_cidr(pod_size), members.len())?;
+    room(&members, subnet_size, pools.pod.block)?;
     let subnet = match spec.subnet {
         Some(subnet) => taken.refuse("subnet", subnet)?,
         None => draw("subnet", &pools.subnet, &Occupied::of(taken.networks()))?,
@@ -153,7 +207,8 @@ pub fn claim(
         subnet,
         created_at: now,
         topology: spec.topology,
-        workers: spec.workers,
+        workers,
+        transit: None,
         engine: spec.engine,
         durability: spec.durability,
         k8s: K8s {
@@ -185,9 +240,16 @@ fn draw(what: &'static str, pool: &Pool, occupied: &Occupied) -> Result<Ipv4Net,
     })
 }
 
-/// Refuses a network that is too small, before one is drawn.
-fn room(what: &'static str, size: u8, room: usize, asked: usize) -> Result<(), PlanError> {
-    if room < asked { Err(PlanError::DoesNotFit { what, size, room, asked }) } else { Ok(()) }
+/// Refuses nodes for which a subnet or a pod CIDR of these sizes is too small.
+fn room(members: &[Member], subnet: u8, pod_cidr: u8) -> Result<(), PlanError> {
+    let networks = [
+        ("subnet", subnet, cluster::room_in_subnet(members, subnet)),
+        ("pod CIDR", pod_cidr, cluster::room_in_pod_cidr(members, pod_cidr)),
+    ];
+    match networks.into_iter().find(|(_, _, room)| *room < members.len()) {
+        Some((what, size, room)) => Err(PlanError::DoesNotFit { what, size, room, asked: members.len() }),
+        None => Ok(()),
+    }
 }
 
 impl Taken {

@@ -14,7 +14,7 @@ impl Provisioner {
     /// [`EngineError`] when the folder cannot be written.
     pub async fn collect_evidence(&self, name: &str, into: &Utf8Path) -> Result<(), EngineError> {
         let Ok(Some(instance)) = self.registry.find(name) else { return Ok(()) };
-        let plan = ClusterPlan::of(&instance, &self.home);
+        let plan = ClusterPlan::of(&instance.with_transit(), &self.home);
         let failed = |source| EngineError::File { attempt: "write", path: into.to_owned(), source };
         self.home.create_dir(into).map_err(failed)?;
         std::fs::write(into.join("plan.txt"), format!("{plan:#?}\n")).map_err(failed)?;

@@ -78,11 +78,26 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Unknown`] when there is none; or the ledger cannot be changed.
     pub fn update(&self, name: &str, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
+        self.revise(name, |before| {
+            let mut after = before.clone();
+            change(&mut after);
+            Ok(after)
+        })
+    }
+
+    /// Records what `decide` makes of one instance, and returns that. As for a claim, the lock is held meanwhile.
+    ///
+    /// # Errors
+    /// What `decide` says; otherwise as of [`Registry::update`].
+    pub fn revise(
+        &self,
+        name: &str,
+        decide: impl FnOnce(&Instance) -> Result<Instance, PlanError>,
+    ) -> Result<Instance, RegistryError> {
         self.change(|ledger| {
             let unknown = || RegistryError::Unknown { name: name.to_owned() };
             let (place, before) = self.place(ledger, name)?.ok_or_else(unknown)?;
-            let mut after = before.clone();
-            change(&mut after);
+            let after = decide(&before)?;
             ledger.change(place, &before, &after);
             Ok(after)
         })

@@ -4,6 +4,7 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{Transit, Workers};
 use crate::identity::Identity;
 use crate::spec::{CiliumOptions, CniKind, Durability, EngineKind, Topology};
 
@@ -22,8 +23,11 @@ pub struct Instance {
     pub created_at: Timestamp,
     /// Which nodes it has.
     pub topology: Topology,
-    /// How many workers.
-    pub workers: u8,
+    /// Which workers it has.
+    pub workers: Workers,
+    /// Workers that it does not have yet, or not any more.
+    #[serde(default)]
+    pub transit: Option<Transit>,
     /// What makes its nodes.
     pub engine: EngineKind,
     /// Whether its data survives a power cut.
@@ -43,6 +47,13 @@ impl Instance {
     /// The suffix of all its names outside the cluster, `<tldPrefix>.lab`.
     pub fn dns_suffix(&self) -> String {
         format!("{}.lab", self.tld_prefix)
+    }
+
+    /// The same with the workers that are on their way in or out.
+    #[must_use]
+    pub fn with_transit(&self) -> Self {
+        let transit = self.transit.as_ref().map(|transit| self.workers.with(&transit.workers));
+        Self { workers: transit.unwrap_or_else(|| self.workers.clone()), ..self.clone() }
     }
 
     /// Every network that is its own, of all kinds.

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 /// The steps in their order; `STEPS[n]` makes format `n + 1` from format `n`.
-const STEPS: [fn(&mut Value); 1] = [to_1];
+const STEPS: [fn(&mut Value); 2] = [to_1, to_2];
 
 /// The format behind the last step.
 pub(super) const PRESENT: u32 = STEPS.len() as u32;
@@ -47,6 +47,19 @@ fn to_1(file: &mut Value) {
     }
 }
 
+/// Format 1 says how many workers an instance has; they were numbered from 1 on, without a gap.
+fn to_2(file: &mut Value) {
+    file["version"] = json!(2);
+    let entries = file.get_mut("instances").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if let Some(workers) = entry.get_mut("workers")
+            && let Some(count) = workers.as_u64().and_then(|count| u8::try_from(count).ok())
+        {
+            *workers = json!((1..=count).collect::<Vec<_>>());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,9 +79,27 @@ mod tests {
             ],
         });
         let mut expected = file.clone();
-        expected["version"] = json!(1);
+        expected["version"] = json!(PRESENT);
         expected["instances"][1]["durability"] = json!("durable");
+        expected["instances"][2]["workers"] = json!([1, 2, 3, 4, 5]);
         assert_eq!(migrate(file, 0), expected);
+    }
+
+    #[test]
+    fn a_number_of_workers_becomes_their_numbers_and_what_is_none_stays() {
+        let workers =
+            |workers: Value| json!({ "version": 1, "instances": [{ "name": "a", "workers": workers }] });
+        for (before, after) in [
+            (json!(0), json!([])),
+            (json!(3), json!([1, 2, 3])),
+            (json!(300), json!(300)),
+            (json!(-1), json!(-1)),
+            (json!("three"), json!("three")),
+        ] {
+            let mut expected = workers(after);
+            expected["version"] = json!(2);
+            assert_eq!(migrate(workers(before), 1), expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod error;
 mod instance;
 mod owner;
+mod workers;
 mod migrate;
 mod ledger;
 mod lock;
@@ -19,3 +20,4 @@ pub use error::RegistryError;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
 pub(crate) use replace::{replace, replace_public, sweep};
+pub use workers::{NoWorker, Transit, Workers};

@@ -17,3 +17,4 @@ mod policy;
 mod probe;
 mod resilience;
 mod self_test;
+mod workers;

@@ -126,6 +126,13 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
             let has = |host: &HostNetwork| host.interface == *interface && overlap(&host.net, &net(value));
             prop_assert!(taken.host.iter().any(has), "{refusal}");
         }
+        PlanError::NoWorkers { .. }
+        | PlanError::NotRunning { .. }
+        | PlanError::InTransit { .. }
+        | PlanError::NoSuchNode { .. }
+        | PlanError::NotAWorker { .. } => {
+            return Err(TestCaseError::fail(format!("a claim changes no workers: {refusal}")));
+        }
         PlanError::Exhausted { what, .. } => {
             let pool = match *what {
                 "subnet" => &pools.subnet,
@@ -176,7 +183,7 @@ proptest! {
         for instance in &instances {
             let plan = ClusterPlan::of(instance, &Home::at("/h"));
             let (planes, _) = planes(instance.topology);
-            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers) + usize::from(planes), "nodes are missing");
+            prop_assert_eq!(plan.nodes.len(), usize::from(instance.workers.count()) + usize::from(planes), "nodes are missing");
             prop_assert!(instance.subnet.hosts().any(|host| host == plan.api_address) && plan.api_address != plan.gateway);
             prop_assert_eq!(plan.virtual_address().is_some(), planes > 1);
             for (place, node) in plan.nodes.iter().enumerate() {
@@ -196,7 +203,7 @@ proptest! {
         let released = taken.instances.remove(which.index(instances.len()));
         let others = taken.instances.clone();
         let spec = ClusterSpec::new(&released.name).tld_prefix(&released.tld_prefix);
-        let spec = spec.topology(released.topology).workers(released.workers);
+        let spec = spec.topology(released.topology).workers(released.workers.count());
         let spec = spec.subnet(released.subnet.to_string()).check().unwrap();
         let again = plan::claim(&spec, &taken, &pools, None, now());
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;

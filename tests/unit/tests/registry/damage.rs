@@ -81,7 +81,7 @@ fn only_what_writers_of_the_ledger_left_is_swept_and_only_by_those_who_may_write
 #[test]
 fn foreign_and_newer_files_are_refused_with_what_to_do() {
     let (house, registry) = two();
-    let files = ["[]", "{}", "null", r#"{"instances": {}}"#, "hello", r#"{"version": 2, "clusters": []}"#];
+    let files = ["[]", "{}", "null", r#"{"instances": {}}"#, "hello", r#"{"version": 99, "clusters": []}"#];
     let refusals = files.map(|text| {
         std::fs::write(house.home.registry(), text).unwrap();
         let error = claim(&registry, "initech").unwrap_err();

@@ -1,4 +1,5 @@
-//! A ledger of format 0, which has no `version`, is read as it is and written anew by the first change.
+//! A ledger of an old format, of 0 that has no `version` above all, is read as it is and written anew by the first
+//! change.
 
 use std::net::Ipv4Addr;
 
@@ -50,7 +51,9 @@ fn an_old_file_is_read_with_what_it_leaves_out_filled_in_and_is_not_touched() {
     let instances = registry.instances().unwrap();
     let read: Vec<_> = instances
         .iter()
-        .map(|one| (one.name.as_str(), one.subnet.to_string(), one.workers, one.durability, one.k8s.cni))
+        .map(|one| {
+            (one.name.as_str(), one.subnet.to_string(), one.workers.count(), one.durability, one.k8s.cni)
+        })
         .collect();
     let (durable, routed) = (Durability::Durable, CniKind::Routed);
     assert_eq!(
@@ -84,10 +87,10 @@ fn the_first_change_writes_the_present_format_and_keeps_the_old_bytes_beside_it(
 
     let after = file(&house);
     let mut expected = old();
-    expected["version"] = json!(1);
+    expected["version"] = json!(2);
     expected["instances"][0]["subnet"] = json!("192.168.60.0/24");
-    for (i, workers) in [3, 0].into_iter().enumerate() {
-        expected["instances"][i]["workers"] = json!(workers);
+    for (i, workers) in [json!([1, 2, 3]), json!([])].into_iter().enumerate() {
+        expected["instances"][i]["workers"] = workers;
         expected["instances"][i]["durability"] = json!("durable");
         expected["instances"][i]["k8s"]["cni"] = json!("routed");
     }
@@ -105,7 +108,7 @@ fn what_was_kept_before_is_never_overwritten() {
     std::fs::write(kept(&house), "older still").unwrap();
     registry.release("acme").unwrap().unwrap();
     assert_eq!(std::fs::read_to_string(kept(&house)).unwrap(), "older still");
-    assert_eq!(file(&house)["version"], 1);
+    assert_eq!(file(&house)["version"], 2);
 }
 
 #[test]
@@ -140,4 +143,42 @@ fn an_old_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
         assert_eq!(std::fs::read(house.home.registry()).unwrap(), whole[..length], "cut at {length}");
     }
     assert!(!kept(&house).exists());
+}
+
+#[test]
+fn a_count_of_workers_becomes_their_numbers_and_the_old_bytes_stay_beside_it() {
+    let mut counted = old();
+    counted["version"] = json!(1);
+    for (i, workers) in [2, 0].into_iter().enumerate() {
+        counted["instances"][i]["subnet"] = json!(format!("192.168.{}.0/24", 60 + i));
+        counted["instances"][i]["workers"] = json!(workers);
+        counted["instances"][i]["durability"] = json!("durable");
+        counted["instances"][i]["k8s"]["cni"] = json!("cilium");
+    }
+    let (house, registry) = written(&counted);
+    let before = std::fs::read(house.home.registry()).unwrap();
+    let read: Vec<Vec<u8>> =
+        registry.instances().unwrap().iter().map(|one| one.workers.numbers().collect()).collect();
+    assert_eq!(read, [vec![1, 2], vec![]]);
+    registry.release("globex").unwrap().unwrap();
+    let mut expected = counted;
+    expected["version"] = json!(2);
+    expected["instances"][0]["workers"] = json!([1, 2]);
+    expected["instances"].as_array_mut().unwrap().pop();
+    assert_eq!(file(&house), expected);
+    assert_eq!(std::fs::read(format!("{}.v1", house.home.registry())).unwrap(), before);
+}
+
+#[test]
+fn a_worker_that_cannot_have_an_address_makes_its_entry_a_broken_one() {
+    for number in [0, 180, 255] {
+        let (house, registry) = two();
+        let mut altered = file(&house);
+        altered["instances"][0]["workers"] = json!([1, number]);
+        write(&house, &altered);
+        let Entry::Broken { error, .. } = registry.list().unwrap().remove(0) else {
+            panic!("{number} is sound")
+        };
+        assert_eq!(error, format!("worker {number}: workers have the numbers 1 to 179"));
+    }
 }

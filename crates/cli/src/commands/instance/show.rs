@@ -56,12 +56,20 @@ pub(super) fn text(view: &ShowView) -> String {
         },
     );
     let federated = if view.federated.is_empty() { "-".to_owned() } else { words::list(&view.federated) };
+    let workers = match view.worker_numbers.as_slice() {
+        [] => words::count(0, "worker"),
+        numbers => format!("{}: {}", words::count(numbers.len(), "worker"), numbered(numbers)),
+    };
+    let transit = match view.workers_in_transit.as_slice() {
+        [] => String::new(),
+        numbers => format!("; on their way in or out: {}", numbered(numbers)),
+    };
     let rows = [
         ("instance", &instance.name),
         ("status", &status),
         ("owner", &owner),
         ("claimed", &instance.created_at),
-        ("topology", &format!("{}, {}", instance.topology, words::count(instance.workers.into(), "worker"))),
+        ("topology", &format!("{}, {workers}{transit}", instance.topology)),
         ("kubernetes", &format!("{}, {}, {}", instance.kubernetes, view.distribution, instance.cni)),
         ("engine", &format!("{}, {}", instance.engine, view.durability)),
         ("subnet", &instance.subnet),
@@ -73,4 +81,8 @@ pub(super) fn text(view: &ShowView) -> String {
         ("federated", &federated),
     ];
     table(&rows.map(|(key, value)| vec![key.to_owned(), value.clone()]))
+}
+
+fn numbered(workers: &[u8]) -> String {
+    words::list(&workers.iter().map(|number| format!("w-{number}")).collect::<Vec<_>>())
 }

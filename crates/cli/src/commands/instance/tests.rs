@@ -12,7 +12,7 @@ use super::view::{ListView, ShowView};
 fn instance(name: &str, topology: &str, third: u8, state: &str, owner: &Value) -> Instance {
     let entry = json!({
         "name": name, "subnet": format!("192.168.{third}.0/24"), "tldPrefix": name,
-        "createdAt": "2026-11-18T00:00:00Z", "topology": topology, "workers": 3,
+        "createdAt": "2026-11-18T00:00:00Z", "topology": topology, "workers": [1, 2, 3],
         "engine": "container", "durability": "durable", "state": state, "owner": owner,
         "k8s": {
             "distribution": "kubeadm", "version": "v1.36.3", "podCidr": format!("10.{third}.0.0/16"),

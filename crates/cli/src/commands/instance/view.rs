@@ -97,6 +97,10 @@ pub(super) struct ShowView {
     pub(super) owner: Option<OwnerView>,
     /// The instances it is joined with on purpose.
     pub(super) federated: Vec<String>,
+    /// The workers that it has, by their numbers: 3 is `<name>-w-3`.
+    pub(super) worker_numbers: Vec<u8>,
+    /// Workers on their way in or out: a change that goes on, or did not finish.
+    pub(super) workers_in_transit: Vec<u8>,
 }
 
 /// A process, told from all others that ever had its pid.
@@ -136,7 +140,7 @@ impl InstanceView {
         Self {
             name: instance.name.clone(),
             topology: instance.topology.to_string(),
-            workers: instance.workers,
+            workers: instance.workers.count(),
             subnet: instance.subnet.to_string(),
             status: status(instance, abandoned),
             uptime_seconds: uptime(instance, now),
@@ -172,6 +176,8 @@ impl ShowView {
             durability: instance.durability.to_string(),
             owner: instance.owner.as_ref().map(owner),
             federated: instance.federated.clone(),
+            worker_numbers: instance.workers.numbers().collect(),
+            workers_in_transit: instance.transit.iter().flat_map(|it| it.workers.numbers()).collect(),
         }
     }
 }

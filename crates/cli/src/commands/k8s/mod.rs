@@ -1,5 +1,7 @@
-//! `homelab k8s …`: contexts and kubeconfigs, and the long spelling of `up`.
+//! `homelab k8s …`: workers, contexts and kubeconfigs, and the long spelling of `up`.
 
+mod add_worker;
+mod remove_worker;
 mod current;
 mod kubeconfig;
 mod use_context;
@@ -10,8 +12,10 @@ use super::up::Up;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 
+use add_worker::AddWorker;
 use current::Current;
 use kubeconfig::Kubeconfig;
+use remove_worker::RemoveWorker;
 use use_context::UseContext;
 
 /// Verbs of the long spelling.
@@ -19,6 +23,8 @@ use use_context::UseContext;
 pub(crate) enum K8s {
     /// Bring a cluster up: the same as `homelab up`
     Create(Box<Up>),
+    AddWorker(AddWorker),
+    RemoveWorker(RemoveWorker),
     UseContext(UseContext),
     Current(Current),
     Kubeconfig(Kubeconfig),
@@ -28,6 +34,8 @@ impl K8s {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         match self {
             Self::Create(verb) => verb.run(app).await,
+            Self::AddWorker(verb) => verb.run(app).await,
+            Self::RemoveWorker(verb) => verb.run(app).await,
             Self::UseContext(verb) => verb.run(app),
             Self::Current(verb) => verb.run(app),
             Self::Kubeconfig(verb) => verb.run(app).await,

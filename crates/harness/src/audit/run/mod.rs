@@ -22,7 +22,7 @@ use provisioner::Provisioner;
 use provisioner::exec::CommandError;
 
 use super::{Phase, PlanError, Report, Selection, accepted_on};
-use crate::cluster::TestCluster;
+use crate::cluster::{ClusterError, TestCluster};
 use crate::inventory::Inventory;
 use crate::undo::Left;
 
@@ -42,6 +42,9 @@ pub enum AuditError {
     /// There is nothing to ask, or a name is unknown.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// There is no handle on one of the clusters.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Witnesses or probers could not be set up.
     #[error(transparent)]
     Stage(#[from] StageError),

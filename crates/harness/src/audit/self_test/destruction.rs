@@ -119,7 +119,7 @@ impl Third {
 
     async fn make(&self) -> Result<TestCluster, DestructionError> {
         let made = self.provisioner.create(&self.spec, Some(self.owner.clone())).await.map_err(Box::new)?;
-        Ok(TestCluster::of(self.spec.name.to_string(), made).await?)
+        Ok(TestCluster::of(&self.provisioner, self.spec.name.to_string(), made).await?)
     }
 
     /// Destroys it, with something done meanwhile, and compares the other before and after.

@@ -52,12 +52,12 @@ pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), E
     .await
 }
 
-/// Removes a folder with all that is in it; none is fine.
-pub(super) async fn remove(folder: &Utf8Path) -> Result<(), EngineError> {
+/// Removes a folder with all that is in it, and says whether it was there.
+pub(super) async fn remove(folder: &Utf8Path) -> Result<bool, EngineError> {
     let target = folder.to_owned();
     blocking("remove", folder, move || match fs::remove_dir_all(&target) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
     })
     .await
 }
@@ -97,11 +97,11 @@ fn copy_tree(from: &Path, to: &Path, instead: &dyn Fn(&Path, &Path) -> io::Resul
     Ok(())
 }
 
-async fn blocking(
+async fn blocking<T: Send + 'static>(
     attempt: &'static str,
     path: &Utf8Path,
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), EngineError> {
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, EngineError> {
     let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
     done.map_err(|source| EngineError::File { attempt, path: path.to_owned(), source })
 }

@@ -114,6 +114,9 @@ impl Inside {
             stdout: String::new(),
             stderr,
         };
+        if state.faults.iter().any(|fault| matches!(fault, Fault::Vanish(text) if meant(text, command))) {
+            state.nodes.remove(&self.key);
+        }
         let Some(node) = state.nodes.get_mut(&self.key) else {
             return Err(Failure::Start(std::io::Error::other("the node does not exist")));
         };

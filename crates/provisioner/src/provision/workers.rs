@@ -1,0 +1,327 @@
+//! Workers come to a running cluster and go again.
+//!
+//! A worker on its way is in the registry's entry as *in transit*, beside the workers that there are, from before the
+//! first thing of it is made until it is Ready, and from when it is drained until its last trace is gone. So there is
+//! one way to finish what a failure or SIGKILL left: whatever is in transit and nobody sees to is taken away.
+
+use std::io;
+use std::time::Duration;
+
+use crate::cni;
+use crate::engine::EngineError;
+use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::events::Event;
+use crate::identity::IdentityError;
+use crate::kubeadm;
+use crate::node::Node;
+use crate::plan::{self, ClusterPlan, NodePlan, PlanError};
+use crate::registry::{Instance, Owner, Registry, RegistryError, State};
+
+use super::stages::Stages;
+use super::{AttachError, Cluster, Provisioner};
+
+/// How the pods of a worker leave it before it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// They are evicted within this time, or the worker stays, cordoned.
+    Within(Duration),
+    /// They end with the worker, whatever they do; their controllers make new ones elsewhere.
+    Skipped,
+}
+
+/// Why a cluster did not get or lose workers.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkersError {
+    /// There is no such instance, or a node of it does not run.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// It cannot be: nothing was done.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// It is another cluster than the one that is meant, or that cannot be found out.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The host is not ready.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// This process cannot be told from others.
+    #[error("find out who sees to the workers")]
+    Owner(#[source] io::Error),
+    /// A stage failed.
+    #[error("change the workers of {instance}: stage {stage}")]
+    Stage {
+        /// The instance's name.
+        instance: String,
+        /// Where it failed.
+        stage: Stage,
+        /// What is left.
+        residue: Residue,
+        /// Why.
+        #[source]
+        source: StageError,
+    },
+}
+
+impl From<ProvisionError> for WorkersError {
+    fn from(error: ProvisionError) -> Self {
+        let ProvisionError { cluster, stage, residue, source } = error;
+        Self::Stage { instance: cluster, stage, residue, source }
+    }
+}
+
+impl From<PlanError> for WorkersError {
+    fn from(error: PlanError) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+impl WorkersError {
+    /// What to type next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
+            Self::Identity(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Attach(AttachError::Engine(EngineError::Absent { node })) => Some(format!(
+                "`homelab k8s remove-worker NAME {node} --force` removes a worker that does not run"
+            )),
+            Self::Stage { instance, stage: Stage::Drain, .. } => Some(format!(
+                "the node stays cordoned: try again, or let pods onto it with `homelab kubectl {instance} -- uncordon \
+                 NODE`; --force removes it with the pods that are left"
+            )),
+            Self::Stage { instance, residue: Residue::Recorded, .. } => Some(format!(
+                "what is left goes with the next add-worker or remove-worker, or with `homelab down {instance}`"
+            )),
+            Self::Attach(_) | Self::Owner(_) | Self::Stage { .. } => None,
+        }
+    }
+}
+
+impl Provisioner {
+    /// Adds so many workers to a cluster that runs: the lowest numbers that are free. Before, it takes away what an
+    /// earlier change left half-done.
+    ///
+    /// # Errors
+    /// [`WorkersError`]. After [`WorkersError::Stage`] the workers are in transit, and
+    /// [`settle_workers`](Self::settle_workers) takes them away; the rest of the cluster is as it was.
+    pub async fn add_workers(&self, name: &str, count: u8) -> Result<Cluster, WorkersError> {
+        self.settle_workers(name).await?;
+        let lacks = self.engine.preflight().await;
+        if !lacks.is_empty() {
+            return Err(EngineError::Preflight(lacks).into());
+        }
+        let cluster = self.attach(name).await?;
+        if count == 0 {
+            return Ok(cluster);
+        }
+        let (instance, _hold) =
+            self.hold(name, owner()?, |instance, owner| plan::add_workers(instance, count, owner))?;
+        let stages = Stages::of(name, &self.events);
+        let (plan, nodes) = self.join_workers(&instance, &stages).await?;
+        let instance = self.registry.update(name, |instance| {
+            *instance = instance.with_transit();
+            instance.transit = None;
+        })?;
+        for node in plan.nodes.iter().filter(|node| !cluster.plan.nodes.contains(node)) {
+            self.events.publish(Event::WorkerAdded { instance: name.to_owned(), node: node.name.clone() });
+        }
+        Ok(Cluster { instance, plan, nodes, kubeconfig: cluster.kubeconfig })
+    }
+
+    /// The flow of a bring-up for the workers in transit alone.
+    async fn join_workers(
+        &self,
+        instance: &Instance,
+        stages: &Stages<'_>,
+    ) -> Result<(ClusterPlan, Vec<Node>), ProvisionError> {
+        let before = ClusterPlan::of(instance, &self.home);
+        let plan = ClusterPlan::of(&instance.with_transit(), &self.home);
+        let left = Residue::Recorded;
+        stages.run(Stage::Assets, left, self.node_image()).await?;
+        let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
+        let (old, new): (Vec<Node>, Vec<Node>) =
+            nodes.iter().cloned().partition(|node| before.nodes.contains(node.plan()));
+        let network = cni::of(&plan);
+        stages.run(Stage::Network, left, network.install(&new, &plan)).await?;
+        stages.run(Stage::Network, left, network.adapt(&old, &plan, &[])).await?;
+        let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
+        let plane = stages.run(Stage::Join, left, kubeadm::reopen(&nodes[0])).await?;
+        let join = kubeadm::join_all(&new, &plan, &plane, &bundle, &self.events);
+        stages.run(Stage::Join, left, join).await?;
+        let ready = async {
+            kubeadm::nodes_ready(&plane, &new).await?;
+            network.ready(&new).await.map_err(StageError::from)
+        };
+        stages.run(Stage::Ready, left, ready).await?;
+        stages.run(Stage::Names, left, self.adapt_names(instance, &nodes, &before, &plan)).await?;
+        Ok((plan, nodes))
+    }
+
+    /// Removes a worker, first its pods, then its machine, then what is known of it. Before, it takes away what an
+    /// earlier change left half-done. The nodes of the cluster that is returned are those that run: a worker that
+    /// does not can be removed with [`Drain::Skipped`].
+    ///
+    /// # Errors
+    /// [`WorkersError`]. After [`Stage::Drain`] the worker is there, and cordoned; after any other stage it is in
+    /// transit, and [`settle_workers`](Self::settle_workers) goes on.
+    pub async fn remove_worker(&self, name: &str, node: &str, drain: Drain) -> Result<Cluster, WorkersError> {
+        let settled = self.settle_workers(name).await?;
+        let stages = Stages::of(name, &self.events);
+        let instance = self.known(name)?;
+        if settled.iter().any(|gone| gone == node) {
+            return self.what_runs(instance).await;
+        }
+        let owner = owner()?;
+        let without = plan::remove_worker(&instance, node, owner.clone())?;
+        if let Drain::Within(patience) = drain {
+            let first = self.first(&ClusterPlan::of(&without, &self.home)).await?;
+            stages.run(Stage::Drain, Residue::Nothing, kubeadm::drain(&first, node, patience)).await?;
+        }
+        let (instance, _hold) =
+            self.hold(name, owner, |instance, owner| plan::remove_worker(instance, node, owner))?;
+        self.take_away(&instance, &stages).await?;
+        self.what_runs(self.known(name)?).await
+    }
+
+    /// Takes away the workers that are in transit while nobody sees to them: a change that failed, was cancelled or
+    /// was killed left them half-made or half-gone. Returns their names.
+    ///
+    /// # Errors
+    /// [`WorkersError`], above all when a living process sees to them; it may be repeated.
+    pub async fn settle_workers(&self, name: &str) -> Result<Vec<String>, WorkersError> {
+        let instance = self.known(name)?;
+        if instance.state != State::Running {
+            return Err(PlanError::NotRunning { instance: name.to_owned(), state: instance.state }.into());
+        }
+        self.identify_instance(&instance).await?;
+        let Some(seen) = instance.transit.clone() else { return Ok(Vec::new()) };
+        let in_transit = |owner: Option<&Owner>| PlanError::InTransit {
+            instance: name.to_owned(),
+            owner: owner.map(|owner| owner.pid),
+        };
+        if let Some(owner) = seen.owner.as_ref().filter(|owner| owner.is_alive()) {
+            return Err(in_transit(Some(owner)).into());
+        }
+        let (instance, _hold) = self.hold(name, owner()?, |instance, owner| {
+            let mut after = instance.clone();
+            match &mut after.transit {
+                Some(transit) if *transit == seen => transit.owner = Some(owner),
+                // Somebody else was quicker.
+                other => return Err(in_transit(other.as_ref().and_then(|it| it.owner.as_ref()))),
+            }
+            Ok(after)
+        })?;
+        Ok(self.take_away(&instance, &Stages::of(name, &self.events)).await?)
+    }
+
+    /// Takes away the workers in transit, their entry last, and returns their names. May be repeated.
+    async fn take_away(
+        &self,
+        instance: &Instance,
+        stages: &Stages<'_>,
+    ) -> Result<Vec<String>, ProvisionError> {
+        let before = ClusterPlan::of(&instance.with_transit(), &self.home);
+        let after = ClusterPlan::of(instance, &self.home);
+        let gone = before.nodes.iter().filter(|node| !after.nodes.contains(node));
+        let gone: Vec<NodePlan> = gone.cloned().collect();
+        let leave = async {
+            // First the machines: a kubelet that runs would have itself known again.
+            for node in &gone {
+                self.engine.destroy_node(&before, node).await?;
+            }
+            let nodes = self.running(&after).await?;
+            kubeadm::void_tickets(&nodes[0]).await?;
+            kubeadm::forget(&nodes[0], &gone).await?;
+            cni::of(&after).adapt(&nodes, &after, &gone).await?;
+            self.adapt_names(instance, &nodes, &before, &after).await?;
+            self.registry.update(&instance.name, |instance| instance.transit = None)?;
+            Ok::<_, StageError>(())
+        };
+        stages.run(Stage::Leave, Residue::Recorded, leave).await?;
+        let names: Vec<String> = gone.into_iter().map(|node| node.name).collect();
+        for node in &names {
+            self.events.publish(Event::WorkerRemoved { instance: instance.name.clone(), node: node.clone() });
+        }
+        Ok(names)
+    }
+
+    /// Names lead to the nodes that there are now, inside the cluster and on the host.
+    async fn adapt_names(
+        &self,
+        instance: &Instance,
+        nodes: &[Node],
+        before: &ClusterPlan,
+        after: &ClusterPlan,
+    ) -> Result<(), StageError> {
+        kubeadm::adapt(nodes, before, after).await?;
+        if self.has_names(instance) {
+            self.record_names(after).await?;
+        }
+        Ok(())
+    }
+
+    /// Records what is decided, with the workers in transit in this process's care.
+    fn hold<'a>(
+        &'a self,
+        name: &'a str,
+        owner: Owner,
+        decide: impl FnOnce(&Instance, Owner) -> Result<Instance, PlanError>,
+    ) -> Result<(Instance, Hold<'a>), RegistryError> {
+        let instance = self.registry.revise(name, |instance| decide(instance, owner.clone()))?;
+        Ok((instance, Hold { registry: &self.registry, name, owner }))
+    }
+
+    async fn what_runs(&self, instance: Instance) -> Result<Cluster, WorkersError> {
+        let plan = ClusterPlan::of(&instance, &self.home);
+        let nodes = self.running(&plan).await?;
+        Ok(Cluster { kubeconfig: self.home.isolated_kubeconfig(&instance.name), instance, plan, nodes })
+    }
+
+    /// The nodes of a plan that run; the first one must.
+    async fn running(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let mut nodes = vec![self.first(plan).await?];
+        for node in plan.others() {
+            match self.engine.attach(&alone(plan, node)).await {
+                Ok(found) => nodes.extend(found),
+                Err(EngineError::Absent { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(nodes)
+    }
+
+    async fn first(&self, plan: &ClusterPlan) -> Result<Node, EngineError> {
+        let found = self.engine.attach(&alone(plan, plan.first())).await?;
+        found.into_iter().next().ok_or_else(|| EngineError::Absent { node: plan.first().name.clone() })
+    }
+}
+
+/// A plan of one node, to ask for that one alone.
+fn alone(plan: &ClusterPlan, node: &NodePlan) -> ClusterPlan {
+    ClusterPlan { nodes: vec![node.clone()], ..plan.clone() }
+}
+
+fn owner() -> Result<Owner, WorkersError> {
+    Owner::current(format!("workers-{}", std::process::id())).map_err(WorkersError::Owner)
+}
+
+/// This process sees to workers in transit, until this value goes: finished, failed or cancelled, whoever comes next
+/// need not wait for us.
+struct Hold<'a> {
+    registry: &'a Registry,
+    name: &'a str,
+    owner: Owner,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        // What cannot be recorded is found out by the next one: then this process is gone, or says that it is there.
+        let _ = self.registry.update(self.name, |instance| {
+            if let Some(transit) = &mut instance.transit
+                && transit.owner.as_ref() == Some(&self.owner)
+            {
+                transit.owner = None;
+            }
+        });
+    }
+}

@@ -1,0 +1,83 @@
+//! Which workers an instance has: their numbers, not how many they are.
+//!
+//! A worker's number is in its name, its address and its part of the pod CIDR. It stays when another worker goes, and
+//! is given again when this one has gone.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use crate::spec::MOST_WORKERS;
+
+/// The numbers of workers, each between 1 and [`MOST_WORKERS`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeSet<u8>")]
+pub struct Workers(BTreeSet<u8>);
+
+/// A number that no worker can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("worker {0}: workers have the numbers 1 to {MOST_WORKERS}")]
+pub struct NoWorker(u8);
+
+impl Workers {
+    /// The first so many, as an instance begins with; no more than [`MOST_WORKERS`].
+    pub fn first(count: u8) -> Self {
+        Self((1..=count.min(MOST_WORKERS)).collect())
+    }
+
+    /// The lowest numbers that none of these has; fewer than asked for when there are no more.
+    #[must_use]
+    pub fn free(&self, count: u8) -> Self {
+        Self(Self::first(MOST_WORKERS).without(self).numbers().take(count.into()).collect())
+    }
+
+    /// All of both.
+    #[must_use]
+    pub fn with(&self, others: &Self) -> Self {
+        Self(&self.0 | &others.0)
+    }
+
+    /// Those that are not among the others.
+    #[must_use]
+    pub fn without(&self, others: &Self) -> Self {
+        self.only(|number| !others.0.contains(&number))
+    }
+
+    /// Those of which this holds.
+    #[must_use]
+    pub fn only(&self, holds: impl Fn(u8) -> bool) -> Self {
+        Self(self.numbers().filter(|number| holds(*number)).collect())
+    }
+
+    /// The numbers, ascending.
+    pub fn numbers(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().copied()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u8 {
+        self.numbers().fold(0, |count, _| count + 1) // no more than MOST_WORKERS
+    }
+}
+
+impl TryFrom<BTreeSet<u8>> for Workers {
+    type Error = NoWorker;
+
+    fn try_from(numbers: BTreeSet<u8>) -> Result<Self, NoWorker> {
+        match numbers.iter().find(|number| !(1..=MOST_WORKERS).contains(*number)) {
+            Some(number) => Err(NoWorker(*number)),
+            None => Ok(Self(numbers)),
+        }
+    }
+}
+
+/// Workers on their way in or out: parts of them may exist. Recorded before the first of these parts is made, or
+/// taken away, and until the last step is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transit {
+    /// Which.
+    pub workers: Workers,
+    /// The process that sees to it; once it is done with them or dead, whoever comes next takes these workers away.
+    pub owner: Option<Owner>,
+}
