@@ -132,7 +132,7 @@ impl Provisioner {
         if self.has_names(instance) {
             stages.run(Stage::Names, left, self.record_names(&plan)).await?;
         }
-        stages.run(Stage::Assets, left, self.node_image()).await?;
+        stages.run(Stage::Assets, left, self.node_image(&plan.kubernetes)).await?;
         let network = cni::of(&plan);
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, network.install(&nodes, &plan)).await?;
@@ -191,11 +191,14 @@ impl Provisioner {
         self.engine.create(plan).await
     }
 
-    async fn node_image(&self) -> Result<(), StageError> {
+    async fn node_image(&self, kubernetes: &str) -> Result<(), StageError> {
         match self.host {
             #[cfg(feature = "simulated")]
             Host::None => Ok(()),
-            Host::Real => Ok(self.assets.build(self.runner.as_ref(), &self.events).await.map(drop)?),
+            Host::Real => {
+                let built = self.assets.build(kubernetes, self.runner.as_ref(), &self.events).await;
+                Ok(built.map(drop)?)
+            }
         }
     }
 

@@ -16,5 +16,6 @@ mod tls;
 mod trust;
 mod dns;
 mod kubeconfig;
+mod matrix;
 mod provision;
 mod exec;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use clap::Args;
-use provisioner::assets::tools;
+use provisioner::assets::{KUBERNETES_VERSION, tools};
 use provisioner::engine::Lack;
 use provisioner::exec::Command;
 
@@ -58,7 +58,7 @@ async fn facts(app: &App) -> Facts {
     Facts {
         to_build,
         to_run,
-        image: assets.find().map(|image| words::own_path(&image.root)),
+        image: assets.find(KUBERNETES_VERSION).map(|image| words::own_path(&image.root)),
         kernel_config: kernel_config(app).await,
         cgroup: cgroup().map(str::to_owned),
         memory_mib: available_memory(),

@@ -9,6 +9,7 @@ mod isolation;
 mod lifecycle;
 mod names;
 mod network;
+mod nightly;
 mod operator;
 mod page;
 mod policy;

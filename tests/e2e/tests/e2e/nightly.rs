@@ -1,0 +1,3 @@
+//! What takes too long for every day: selected by the profile `nightly` alone.
+
+mod matrix;
