@@ -7,6 +7,7 @@ mod destroy;
 mod evidence;
 mod identify;
 mod names;
+mod room;
 mod parts;
 mod reap;
 mod release;
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::cni::{self, Cni};
-use crate::engine::{Engine, EngineError, Lack};
+use crate::engine::{Engine, EngineError};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, Events};
 use crate::exec::Runner;
@@ -58,6 +59,7 @@ pub struct Provisioner {
     events: Events,
     runner: Arc<dyn Runner>,
     trust: Store,
+    is_forced: bool,
 }
 
 /// Where the host's own networks are asked for.
@@ -103,11 +105,6 @@ pub enum AttachError {
 }
 
 impl Provisioner {
-    /// Everything that this host lacks, all at once.
-    pub async fn preflight(&self) -> Vec<Lack> {
-        self.engine.preflight().await
-    }
-
     /// Brings a cluster up. With an owner it is the owner's and reaped after the owner's death; without one it
     /// is an operator's, and nobody reaps it.
     ///
@@ -149,10 +146,7 @@ impl Provisioner {
 
     /// Records what is decided, before anything exists.
     async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
-        let lacks = self.engine.preflight().await;
-        if !lacks.is_empty() {
-            return Err(EngineError::Preflight(lacks).into());
-        }
+        self.demand_room(std::slice::from_ref(spec)).await?;
         let host = self.host_networks().await?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };

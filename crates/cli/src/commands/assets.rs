@@ -56,7 +56,11 @@ impl Build {
             }
         };
         progress.finish().await;
-        app.printer.done(&format!("the node image of Kubernetes {} is at {}", self.kubernetes, words::own_path(&built?.root)));
+        app.printer.done(&format!(
+            "the node image of Kubernetes {} is at {}",
+            self.kubernetes,
+            words::own_path(&built?.root)
+        ));
         Ok(Exit::Ok)
     }
 }

@@ -189,11 +189,7 @@ impl Image {
 }
 
 /// A whole Debian, with Cilium's programs where its chart looks for them (`images/cilium/Dockerfile` of the module).
-async fn cilium(
-    sources: &Sources<'_>,
-    root: &Utf8Path,
-    runner: &dyn Runner,
-) -> Result<(), AssetsError> {
+async fn cilium(sources: &Sources<'_>, root: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
     const PROGRAMS: [(&str, &str); 7] = [
         ("cilium-health-responder", "usr/bin/cilium-health-responder"),
         ("cilium-agent", "usr/bin/cilium-agent"),

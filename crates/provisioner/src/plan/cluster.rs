@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::Instance;
-use crate::spec::{CiliumOptions, CniKind, Durability, Label, Topology};
+use crate::spec::{CheckedSpec, CiliumOptions, CniKind, Durability, Label, Topology};
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +136,11 @@ pub(super) fn members(topology: Topology, workers: u8) -> Vec<Member> {
     let plane = (first.to_owned(), Role::ControlPlane, 10);
     let workers = (1..=workers).map(|i| (format!("w-{i}"), Role::Worker, 20 + i));
     std::iter::once(plane).chain(workers).collect()
+}
+
+/// What each node of a spec's cluster does, the first control plane first.
+pub fn roles(spec: &CheckedSpec) -> Vec<Role> {
+    members(spec.topology, spec.workers).into_iter().map(|(_, role, _)| role).collect()
 }
 
 /// How many of these nodes have an address in a subnet of this size; its last address is for broadcasts.

@@ -17,7 +17,7 @@ use crate::spec::CheckedSpec;
 
 use subnets::Occupied;
 
-pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role};
+pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
 pub use subnets::{Pool, Pools};
 
 /// Everything a new instance must keep clear of.

@@ -51,7 +51,8 @@ pub(super) fn refused(kubernetes: &str, cni: CniKind, topology: Topology) -> Opt
     if TESTED.iter().any(is_asked) {
         return None;
     }
-    let tested: Vec<String> = lines().map(|(kubernetes, cni, on)| format!("{kubernetes} with {cni} on {on}")).collect();
+    let tested: Vec<String> =
+        lines().map(|(kubernetes, cni, on)| format!("{kubernetes} with {cni} on {on}")).collect();
     Some(format!("is not tested; tested: {}", tested.join("; ")))
 }
 
@@ -82,7 +83,9 @@ mod tests {
 
     #[test]
     fn every_supported_version_is_tested_and_no_combination_twice() {
-        assert!(KUBERNETES_VERSIONS.iter().all(|version| TESTED.iter().any(|row| row.kubernetes == *version)));
+        assert!(
+            KUBERNETES_VERSIONS.iter().all(|version| TESTED.iter().any(|row| row.kubernetes == *version))
+        );
         for (place, row) in TESTED.iter().enumerate() {
             assert!(KUBERNETES_VERSIONS.contains(&row.kubernetes), "{row}");
             assert!(!TESTED[..place].contains(row), "{row}");
