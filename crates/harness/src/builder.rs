@@ -1,5 +1,6 @@
 //! Which clusters a test wants, and the life of the fixture around its body.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use camino::Utf8PathBuf;
@@ -31,6 +32,11 @@ pub enum Keep {
     /// They stay.
     Always,
 }
+
+/// How many clusters a processor brings up side by side. Measured on two (docs/benchmarks.md, "Side by side"): each one
+/// takes longer then, but all of them are up sooner than a few after a few, and nothing failed with up to three a
+/// processor, or with Cilium two. Beyond that nobody has looked, and deadlines come near.
+const PER_PROCESSOR: usize = 2;
 
 /// Says which clusters a test wants.
 #[derive(Debug, Default)]
@@ -197,7 +203,7 @@ impl FixtureBuilder {
         }
         // They are admitted all together, and what the first ones take must not be counted against the others twice.
         let provisioner = &provisioner.clone().forced();
-        let at_once = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         stream::iter(self.specs.iter().zip(&checked).map(|(asked, checked)| {
             let owner = owner.clone();
             async move {
@@ -206,7 +212,7 @@ impl FixtureBuilder {
                 Ok::<_, FixtureError>(TestCluster::of(asked.name.clone(), cluster).await?)
             }
         }))
-        .buffered(at_once)
+        .buffered(PER_PROCESSOR * processors)
         .try_collect()
         .await
     }
