@@ -1,6 +1,10 @@
 //! What a host must have, judged from facts. Pure; `commands/doctor.rs` collects the facts.
 
+use provisioner::assets::KUBERNETES_VERSION;
+use provisioner::capacity::{Cost, Resource, Room};
 use provisioner::engine::Lack;
+use provisioner::spec::ClusterSpec;
+use provisioner::spec::matrix::{Combination, TESTED};
 
 /// What is known of this host.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +19,8 @@ pub(crate) struct Facts {
     pub(crate) kernel_config: Option<String>,
     /// `unified`, `hybrid` or `legacy`.
     pub(crate) cgroup: Option<String>,
-    /// Available memory in MiB.
-    pub(crate) memory_mib: Option<u64>,
+    /// What is left for clusters, or why nobody knows.
+    pub(crate) room: Option<Result<Room, String>>,
     /// Free space in MiB, each with the folder it was measured in.
     pub(crate) disks: Vec<(String, u64)>,
 }
@@ -55,8 +59,6 @@ const FEATURES: [(&str, &str); 6] = [
 const DISK_MIB: u64 = 10 * 1024;
 /// Building everything from source takes this much more.
 const DISK_TO_BUILD_MIB: u64 = 25 * 1024;
-/// A single-node cluster at rest, with some room for its pods.
-const MEMORY_MIB: u64 = 1024;
 
 /// All checks at once, in the order in which they are to be put right.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
@@ -73,13 +75,10 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         Some(layout) => good(format!("cgroups, {layout} layout")),
         None => bad("no cgroups are mounted below /sys/fs/cgroup", "boot with systemd, or mount them"),
     });
-    checks.push(match facts.memory_mib {
-        Some(mib) if mib < MEMORY_MIB => bad(
-            &format!("{mib} MiB of memory are available"),
-            "a single-node cluster takes about 1 GiB with its pods",
-        ),
-        Some(mib) => good(format!("{:.1} GiB of memory are available", gib(mib))),
-        None => note("memory: cannot tell", "see /proc/meminfo"),
+    checks.extend(match &facts.room {
+        Some(Ok(room)) => fitting(room),
+        Some(Err(why)) => vec![note("room for clusters: cannot tell", why)],
+        None => Vec::new(),
     });
     let needed = if facts.image.is_some() { DISK_MIB } else { DISK_TO_BUILD_MIB };
     for (folder, free) in &facts.disks {
@@ -96,6 +95,38 @@ fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
     }
     let check = |lack: &Lack| Check { grade, what: lack.what.clone(), remedy: Some(lack.remedy.clone()) };
     lacks.iter().map(check).collect()
+}
+
+/// How many clusters still fit, of each kind that is tested; each number is for that kind alone.
+fn fitting(room: &Room) -> Vec<Check> {
+    let kinds = TESTED.iter().filter(|row| row.kubernetes == KUBERNETES_VERSION);
+    let kinds: Vec<(&Combination, Cost)> = kinds.filter_map(|row| Some((row, cost(row)?))).collect();
+    let smallest = kinds.iter().map(|(_, cost)| *cost).min_by_key(|cost| cost.memory).unwrap_or_default();
+    let (memory, processors) = (Resource::Memory, Resource::Processors);
+    let left = format!(
+        "{} of memory and {} processors are left for clusters",
+        memory.figure(room.memory()),
+        processors.figure(room.processors())
+    );
+    let mut checks = vec![match room.admit(smallest) {
+        Ok(()) => good(left),
+        Err(error) => bad(&error.to_string(), "`homelab down NAME` makes room"),
+    }];
+    for rows in kinds.chunk_by(|(a, _), (b, _)| a.cni == b.cni) {
+        let counts = rows.iter().map(|(row, cost)| format!("{} {}", room.fits(*cost), row.topology));
+        let what = format!("with {}, room for {}", rows[0].0.cni, counts.collect::<Vec<_>>().join(" or "));
+        let grade = if rows.iter().any(|(_, cost)| room.fits(*cost) > 0) { Grade::Good } else { Grade::Note };
+        checks.push(Check { grade, what, remedy: None });
+    }
+    let lack = room.lack(smallest);
+    checks.extend(lack.map(|lack| Check { grade: Grade::Bad, what: lack.what, remedy: Some(lack.remedy) }));
+    checks
+}
+
+/// What a cluster of this kind takes, with as many workers as usual.
+fn cost(row: &Combination) -> Option<Cost> {
+    let asked = ClusterSpec { cni: row.cni, ..ClusterSpec::new("any").topology(row.topology) };
+    asked.check().ok().map(|spec| Cost::of_spec(&spec))
 }
 
 fn kernel(config: Option<&str>) -> Vec<Check> {
@@ -133,10 +164,24 @@ fn bad(what: &str, remedy: &str) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use provisioner::capacity::Machine;
+
     use super::*;
 
     fn lack(what: &str, remedy: &str) -> Lack {
         Lack { what: what.to_owned(), remedy: remedy.to_owned() }
+    }
+
+    /// What is left of two processors and 24 GiB, of which so many MiB are available.
+    fn room(available: u64) -> Room {
+        let machine = Machine {
+            memory: 24_576,
+            available,
+            processors: 2,
+            inotify_limit: if available > 1024 { 8192 } else { 128 },
+            inotify_used: 120,
+        };
+        Room { machine, risen: Cost::default(), rising: Cost::default() }
     }
 
     fn told(facts: &Facts) -> String {
@@ -154,7 +199,7 @@ mod tests {
             image: Some("/root/.cache/homelab/image".to_owned()),
             kernel_config: Some(config),
             cgroup: Some("unified".to_owned()),
-            memory_mib: Some(22_528),
+            room: Some(Ok(room(22_528))),
             disks: vec![("/root/.homelab".to_owned(), 71_680)],
             ..Facts::default()
         };
@@ -167,7 +212,7 @@ mod tests {
             to_run: vec![lack("podman", "apt-get install podman"), lack("runc", "apt-get install runc")],
             to_build: vec![lack("go", "apt-get install golang")],
             kernel_config: Some("CONFIG_NET_NS=y\nCONFIG_BRIDGE=m\nCONFIG_OVERLAY_FS=y\n".to_owned()),
-            memory_mib: Some(300),
+            room: Some(Ok(room(300))),
             disks: vec![("/root/.homelab".to_owned(), 2048)],
             ..Facts::default()
         };

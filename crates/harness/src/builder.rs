@@ -1,5 +1,6 @@
 //! Which clusters a test wants, and the life of the fixture around its body.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use camino::Utf8PathBuf;
@@ -32,6 +33,11 @@ pub enum Keep {
     Always,
 }
 
+/// How many clusters a processor brings up side by side. Measured on two (docs/benchmarks.md, "Side by side"): each one
+/// takes longer then, but all of them are up sooner than a few after a few, and nothing failed with up to three a
+/// processor, or with Cilium two. Beyond that nobody has looked, and deadlines come near.
+const PER_PROCESSOR: usize = 2;
+
 /// Says which clusters a test wants.
 #[derive(Debug, Default)]
 pub struct FixtureBuilder {
@@ -39,6 +45,7 @@ pub struct FixtureBuilder {
     keep: Keep,
     evidence: Option<Utf8PathBuf>,
     events: Option<tokio::sync::mpsc::UnboundedSender<Events>>,
+    is_forced: bool,
 }
 
 /// Why a fixture could not be had or could not be taken down.
@@ -112,6 +119,12 @@ impl FixtureBuilder {
         Self { events: Some(to), ..self }
     }
 
+    /// Brings the clusters up even if they do not fit on this machine, all together.
+    #[must_use]
+    pub fn forced(self) -> Self {
+        Self { is_forced: true, ..self }
+    }
+
     /// Brings the clusters up, runs the body, keeps evidence if anything failed, takes everything down.
     ///
     /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body.
@@ -180,20 +193,26 @@ impl FixtureBuilder {
         }
         let owner = Owner::current(run).map_err(FixtureError::Owner)?;
         let suffix = name::suffix();
-        let at_once = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-        stream::iter(self.specs.iter().map(|spec| {
-            let (owner, suffix) = (owner.clone(), &suffix);
+        let checked = self.specs.iter().map(|spec| {
+            let real = ClusterSpec { name: format!("{}-{suffix}", spec.name), ..spec.clone() };
+            real.check().map_err(|source| FixtureError::Spec { name: spec.name.clone(), source })
+        });
+        let checked = checked.collect::<Result<Vec<_>, _>>()?;
+        if !self.is_forced {
+            provisioner.admit(&checked).await.map_err(Box::new)?;
+        }
+        // They are admitted all together, and what the first ones take must not be counted against the others twice.
+        let provisioner = &provisioner.clone().forced();
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        stream::iter(self.specs.iter().zip(&checked).map(|(asked, checked)| {
+            let owner = owner.clone();
             async move {
-                let asked = spec.name.clone();
-                let real = ClusterSpec { name: format!("{asked}-{suffix}"), ..spec.clone() };
-                let checked =
-                    real.check().map_err(|source| FixtureError::Spec { name: asked.clone(), source })?;
                 teardown.push(checked.name.as_str());
-                let cluster = provisioner.create(&checked, Some(owner)).await.map_err(Box::new)?;
-                Ok::<_, FixtureError>(TestCluster::of(provisioner, asked, cluster).await?)
+                let cluster = provisioner.create(checked, Some(owner)).await.map_err(Box::new)?;
+                Ok::<_, FixtureError>(TestCluster::of(provisioner, asked.name.clone(), cluster).await?)
             }
         }))
-        .buffered(at_once)
+        .buffered(PER_PROCESSOR * processors)
         .try_collect()
         .await
     }

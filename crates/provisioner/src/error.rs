@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::assets::AssetsError;
+use crate::capacity::CapacityError;
 use crate::cni::CniError;
 use crate::dns::DnsError;
 use crate::engine::EngineError;
@@ -98,6 +99,9 @@ pub struct ProvisionError {
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
+    /// The room on this machine.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
     /// The plan.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -137,6 +141,7 @@ impl ProvisionError {
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         let cause = match &self.source {
+            StageError::Capacity(error) => error.hint(),
             StageError::Registry(error) => error.hint(),
             StageError::Dns(error) => error.hint(),
             StageError::Assets(error) => error.hint(),

@@ -3,6 +3,7 @@
 //! The flow, in the order in which things happen:
 //!
 //! 1. [`spec`]: what is asked for, every problem reported at once.
+//!    [`capacity`]: whether the machine has room for it.
 //! 2. [`registry`]: recorded on disk before anything exists; [`plan`] decides what the new entry gets.
 //! 3. [`dns`]: its names resolve on the workstation, or it ends here.
 //! 4. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
@@ -19,6 +20,7 @@
 pub mod home;
 pub mod settings;
 pub mod spec;
+pub mod capacity;
 pub mod registry;
 pub mod plan;
 pub mod dns;

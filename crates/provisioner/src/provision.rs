@@ -7,6 +7,7 @@ mod destroy;
 mod evidence;
 mod identify;
 mod names;
+mod room;
 mod parts;
 mod reap;
 mod release;
@@ -20,8 +21,9 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use crate::assets::Assets;
+use crate::capacity::Cost;
 use crate::cni::{self, Cni};
-use crate::engine::{Engine, EngineError, Lack};
+use crate::engine::{Engine, EngineError};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, Events};
 use crate::exec::Runner;
@@ -60,6 +62,7 @@ pub struct Provisioner {
     events: Events,
     runner: Arc<dyn Runner>,
     trust: Store,
+    is_forced: bool,
 }
 
 /// Where the host's own networks are asked for.
@@ -105,11 +108,6 @@ pub enum AttachError {
 }
 
 impl Provisioner {
-    /// Everything that this host lacks, all at once.
-    pub async fn preflight(&self) -> Vec<Lack> {
-        self.engine.preflight().await
-    }
-
     /// Brings a cluster up. With an owner it is the owner's and reaped after the owner's death; without one it
     /// is an operator's, and nobody reaps it.
     ///
@@ -134,7 +132,7 @@ impl Provisioner {
         if self.has_names(instance) {
             stages.run(Stage::Names, left, self.record_names(&plan)).await?;
         }
-        stages.run(Stage::Assets, left, self.node_image()).await?;
+        stages.run(Stage::Assets, left, self.node_image(&plan.kubernetes)).await?;
         let network = cni::of(&plan);
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, network.install(&nodes, &plan)).await?;
@@ -151,10 +149,7 @@ impl Provisioner {
 
     /// Records what is decided, before anything exists.
     async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
-        let lacks = self.engine.preflight().await;
-        if !lacks.is_empty() {
-            return Err(EngineError::Preflight(lacks).into());
-        }
+        self.demand_room(Cost::of_spec(spec)).await?;
         let host = self.host_networks().await?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };
@@ -193,11 +188,14 @@ impl Provisioner {
         self.engine.create(plan).await
     }
 
-    async fn node_image(&self) -> Result<(), StageError> {
+    async fn node_image(&self, kubernetes: &str) -> Result<(), StageError> {
         match self.host {
             #[cfg(feature = "simulated")]
             Host::None => Ok(()),
-            Host::Real => Ok(self.assets.build(self.runner.as_ref(), &self.events).await.map(drop)?),
+            Host::Real => {
+                let built = self.assets.build(kubernetes, self.runner.as_ref(), &self.events).await;
+                Ok(built.map(drop)?)
+            }
         }
     }
 

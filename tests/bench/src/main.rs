@@ -1,14 +1,16 @@
 //! How long things take and what they weigh, beside the budgets.
 //!
-//! `bench [quick] [FILE]` prints Markdown on standard output and writes the same as JSON into FILE. `quick` measures
-//! what needs neither root nor a cluster. Nothing here passes or fails: people judge.
+//! `bench [quick|weights] [FILE]` prints Markdown on standard output and writes the same as JSON into FILE. `quick`
+//! measures what needs neither root nor a cluster, `weights` only what nodes weigh. Nothing here passes or fails:
+//! people judge.
 
 mod audits;
+mod cgroup;
 mod claims;
 mod latency;
 mod measure;
-mod memory;
 mod report;
+mod weights;
 
 use anyhow::Context;
 use harness::fixtures::one_client;
@@ -22,20 +24,38 @@ use report::Report;
 /// Warm rounds of each case; the median is reported.
 const ROUNDS: usize = 3;
 
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What needs neither root nor a cluster.
+    Quick,
+    /// What nodes weigh.
+    Weights,
+    /// Everything.
+    All,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (quick, json) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let (part, json) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["claimant", home, number, claims] => return claims::claimant(home, number, claims.parse()?),
-        ["quick", ref rest @ ..] => (true, rest.first().copied()),
-        ref rest => (false, rest.first().copied()),
+        ["quick", ref rest @ ..] => (Part::Quick, rest.first().copied()),
+        ["weights", ref rest @ ..] => (Part::Weights, rest.first().copied()),
+        ref rest => (Part::All, rest.first().copied()),
     };
-    let mut figures = latency::measure().await?;
-    figures.push(claims::measure().await?);
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    let clusters = if quick { Vec::new() } else { clusters().await? };
-    let audits = if quick { Vec::new() } else { audits().await? };
-    let report = Report { build, quick: figures, clusters, audits };
+    let mut report = Report::of(if cfg!(debug_assertions) { "debug" } else { "release" });
+    if part != Part::Weights {
+        report.quick = latency::measure().await?;
+        report.quick.push(claims::measure().await?);
+    }
+    if part != Part::Quick {
+        report.weights = weights::measure(ROUNDS).await?;
+    }
+    if part == Part::All {
+        report.clusters = clusters().await?;
+        report.audits = audits().await?;
+    }
     if let Some(path) = json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("write {path}"))?;

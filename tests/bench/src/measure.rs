@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use harness::{FixtureBuilder, PodRun};
+use anyhow::{Context, ensure};
+use harness::{FixtureBuilder, PodRun, TestCluster};
+use provisioner::Provisioner;
 use provisioner::events::{Event, Events};
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::memory;
+use crate::cgroup::{self, Cgroup};
 
 /// Whether files are in memory already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,7 +102,7 @@ async fn round(fixture: FixtureBuilder) -> anyhow::Result<Round> {
                 cluster.run_pod(lookup()).await?.assert_success();
             }
             let first_answer = started.elapsed();
-            let weights = fx.clusters().iter().map(|cluster| memory::of(fx.provisioner(), cluster));
+            let weights = fx.clusters().iter().map(|cluster| memory(fx.provisioner(), cluster));
             let weights: Vec<f64> = futures::future::try_join_all(weights).await?;
             anyhow::Ok((first_answer, weights.iter().sum::<f64>() / weights.len() as f64, Instant::now()))
         })
@@ -113,6 +114,13 @@ async fn round(fixture: FixtureBuilder) -> anyhow::Result<Round> {
     let events = listening.await?.context("a fixture has events")?;
     read(events, &mut round);
     Ok(round)
+}
+
+/// Anonymous memory of all nodes of a cluster, in MiB.
+async fn memory(provisioner: &Provisioner, cluster: &TestCluster) -> anyhow::Result<f64> {
+    let groups = cgroup::of(provisioner, &cluster.inner().instance.name).await?;
+    ensure!(groups.len() == cluster.nodes().len(), "{} nodes, but {groups:?}", cluster.nodes().len());
+    groups.iter().map(Cgroup::memory).sum()
 }
 
 /// Takes the slowest cluster's stages and all workers' own times out of the events.

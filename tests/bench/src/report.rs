@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use crate::audits::Audit;
 use crate::measure::{Case, Temperature};
+use crate::weights::Weight;
 
 /// Everything that was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     /// The build: debug or release.
     pub(crate) build: &'static str,
@@ -17,6 +18,15 @@ pub(crate) struct Report {
     pub(crate) clusters: Vec<Case>,
     /// What audits of them take.
     pub(crate) audits: Vec<Audit>,
+    /// What nodes weigh.
+    pub(crate) weights: Vec<Weight>,
+}
+
+impl Report {
+    /// Nothing is measured yet.
+    pub(crate) fn of(build: &'static str) -> Self {
+        Self { build, ..Self::default() }
+    }
 }
 
 /// A time beside its budget, both in seconds.
@@ -32,18 +42,51 @@ pub(crate) struct Figure {
 /// Prints everything.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 pub(crate) fn print(report: &Report) {
-    let mut figures = table(&["what", "budget", "median", "worst", "rounds"]);
-    for figure in &report.quick {
-        let [budget, median, worst] = [figure.budget, figure.median, figure.worst].map(short);
-        figures.add_row([figure.name.clone(), budget, median, worst, figure.rounds.to_string()]);
+    println!("{} build:\n", report.build);
+    if !report.quick.is_empty() {
+        quick(&report.quick);
     }
-    println!("{} build:\n\n{figures}\n", report.build);
+    if !report.weights.is_empty() {
+        weights(&report.weights);
+    }
     if !report.clusters.is_empty() {
         clusters(&report.clusters);
     }
     if !report.audits.is_empty() {
         audits(&report.audits);
     }
+}
+
+/// Prints what needs no cluster.
+#[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
+fn quick(all: &[Figure]) {
+    let mut figures = table(&["what", "budget", "median", "worst", "rounds"]);
+    for figure in all {
+        let [budget, median, worst] = [figure.budget, figure.median, figure.worst].map(short);
+        figures.add_row([figure.name.clone(), budget, median, worst, figure.rounds.to_string()]);
+    }
+    println!("{figures}\n");
+}
+
+/// Prints what nodes weigh.
+#[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
+fn weights(all: &[Weight]) {
+    let columns =
+        ["pod network", "node", "memory", "peak", "processors at rest", "bring-up", "inotify", "rounds"];
+    let mut figures = table(&columns);
+    for weight in all {
+        figures.add_row([
+            weight.cni.clone(),
+            weight.role.to_owned(),
+            format!("{:.0} MiB", weight.memory),
+            format!("{:.0} MiB", weight.peak),
+            format!("{:.3}", weight.processors),
+            format!("{:.1} s", weight.bring_up),
+            format!("{:.0}", weight.inotify),
+            weight.rounds.to_string(),
+        ]);
+    }
+    println!("{figures}\n");
 }
 
 /// Prints the figures of all cases, and each case's stages.

@@ -6,6 +6,7 @@ mod given;
 
 mod settings;
 mod spec;
+mod capacity;
 mod plan;
 mod registry;
 mod owner;
@@ -16,5 +17,6 @@ mod tls;
 mod trust;
 mod dns;
 mod kubeconfig;
+mod matrix;
 mod provision;
 mod exec;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use clap::Args;
-use provisioner::assets::tools;
+use provisioner::assets::{KUBERNETES_VERSION, tools};
 use provisioner::engine::Lack;
+use provisioner::error::chain;
 use provisioner::exec::Command;
 
 use crate::app::App;
@@ -17,8 +18,8 @@ use crate::words;
 
 /// Say what this host lacks, all at once
 ///
-/// Checks root, tools, kernel settings and features, cgroups, memory, disk space and the node image, and
-/// names the package or the command for each thing that is missing. Changes nothing. Ends with 4 when
+/// Checks root, tools, kernel settings and features, cgroups, disk space and the node image, and names
+/// the package or the command for each thing that is missing. Says how many clusters still fit. Changes nothing. Ends with 4 when
 /// something is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -58,10 +59,10 @@ async fn facts(app: &App) -> Facts {
     Facts {
         to_build,
         to_run,
-        image: assets.find().map(|image| words::own_path(&image.root)),
+        image: assets.find(KUBERNETES_VERSION).map(|image| words::own_path(&image.root)),
         kernel_config: kernel_config(app).await,
         cgroup: cgroup().map(str::to_owned),
-        memory_mib: available_memory(),
+        room: app.provisioner.room().map_err(|error| chain(&error)).transpose(),
         disks: [home.root(), home.cache()].into_iter().filter_map(free).collect(),
     }
 }
@@ -83,12 +84,6 @@ fn cgroup() -> Option<&'static str> {
         () if exists("/sys/fs/cgroup/memory") => Some("legacy"),
         () => None,
     }
-}
-
-fn available_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? / 1024)
 }
 
 /// The space below the nearest folder that exists.

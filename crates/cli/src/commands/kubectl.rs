@@ -40,7 +40,7 @@ impl Kubectl {
             Err(IdentityError::Unanswered { .. }) | Ok(()) => {} // kubectl tells better why nobody answers
             Err(error) => return Err(error.into()),
         }
-        let image = app.provisioner.assets().find().ok_or(CliError::NoNodeImage)?;
+        let image = app.provisioner.assets().find(&instance.k8s.version).ok_or(CliError::NoNodeImage)?;
         let kubectl = Command::within(Duration::MAX, image.root.join("usr/local/bin/kubectl"))
             .args(self.arguments)
             .env("KUBECONFIG", kubeconfig);

@@ -61,6 +61,9 @@ pub(crate) struct Up {
     /// What makes the nodes
     #[arg(long, value_parser = engines(), default_value = "container")]
     engine: EngineKind,
+    /// Try it even if this machine has no room for it: `homelab doctor` says what fits
+    #[arg(long)]
+    force: bool,
     /// Let a cluster that failed stay, to look at it
     #[arg(long)]
     keep_on_failure: bool,
@@ -89,8 +92,10 @@ impl Up {
         let attempt = Attempt { app, spec, owner: Owner::current(run_id()).map_err(CliError::Owner)? };
         let mut signals = Signals::listen()?;
         let progress = Progress::of(app.provisioner.events(), &app.printer);
+        let provisioner = app.provisioner.clone();
+        let provisioner = if self.force { provisioner.forced() } else { provisioner };
         let created = tokio::select! {
-            created = app.provisioner.create(&attempt.spec, Some(attempt.owner.clone())) => Some(created),
+            created = provisioner.create(&attempt.spec, Some(attempt.owner.clone())) => Some(created),
             signal = signals.next() => {
                 app.printer.line(Mark::Bad, &format!("{signal}: taking {} down again", self.name));
                 None

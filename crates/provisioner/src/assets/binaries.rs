@@ -112,7 +112,11 @@ mod tests {
 
     #[test]
     fn a_component_is_one_go_build() {
-        let command = go_build(Component::named("runc"), "/part/module".into(), "/part".into());
+        let command = go_build(
+            Component::named("runc", crate::assets::KUBERNETES_VERSION),
+            "/part/module".into(),
+            "/part".into(),
+        );
         insta::assert_snapshot!(command.to_string(), @r#"cd /part/module && CGO_ENABLED=1 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc -- sh -c 'exec "$@"' sh go build -trimpath -buildvcs=false -ldflags '-s -w' -tags seccomp -o /part/ github.com/opencontainers/runc"#);
     }
 }

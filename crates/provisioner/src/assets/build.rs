@@ -7,33 +7,33 @@ use crate::events::{Event, Events};
 use crate::exec::Runner;
 
 use super::cache::Cache;
-use super::pins::{CILIUM_PACKAGES, COMPONENTS, KUBERNETES_VERSION, PACKAGES};
+use super::pins::{CILIUM_PACKAGES, PACKAGES, components};
 use super::{AssetsError, NodeImage, binaries, images, root, store};
 
-/// Builds what is missing.
+/// Builds what is missing for nodes of a Kubernetes version.
 pub(super) async fn all(
     cache: &Cache,
+    kubernetes: &str,
     runner: &dyn Runner,
     events: &Events,
 ) -> Result<NodeImage, AssetsError> {
-    let mut progress = Progress { events, step: 0, of: COMPONENTS.len() + 5 };
+    let mut progress = Progress { events, step: 0, of: components(kubernetes).count() + 5 };
     let nodes = root::debian(cache, PACKAGES, runner);
     let (node, _) = progress.step("root file system", nodes, |made| made.1).await?;
     let agents = root::debian(cache, CILIUM_PACKAGES, runner);
     let (cilium, _) = progress.step("Cilium's file system", agents, |made| made.1).await?;
     let trees = images::Trees { node, cilium };
-    for component in &COMPONENTS {
+    for component in components(kubernetes) {
         let name = format!("{} {}", component.name, component.version());
         progress.step(&name, binaries::build(cache, component, runner), |cached| *cached).await?;
     }
-    let name = format!("node {KUBERNETES_VERSION}");
-    progress.step(&name, root::build(cache, &trees.node, runner), |cached| *cached).await?;
-    let (archives, _) = progress.step("images", images::build(cache, &trees, runner), |made| made.1).await?;
-    progress.step("container store", store::build(cache, &archives, runner), |cached| *cached).await?;
-    Ok(NodeImage {
-        root: cache.path(root::KIND, &root::digest()),
-        containerd_store: cache.path(store::KIND, &store::digest()),
-    })
+    let name = format!("node {kubernetes}");
+    progress.step(&name, root::build(cache, kubernetes, &trees.node, runner), |cached| *cached).await?;
+    let sources = images::Sources { cache, kubernetes, trees };
+    let (archives, _) = progress.step("images", images::build(&sources, runner), |made| made.1).await?;
+    let store = store::build(cache, kubernetes, &archives, runner);
+    progress.step("container store", store, |cached| *cached).await?;
+    Ok(NodeImage::in_cache(cache, kubernetes))
 }
 
 /// Tells which of how many is being built.

@@ -12,8 +12,8 @@ use super::AssetsError;
 use super::binaries;
 use super::cache::{Cache, failed};
 use super::pins::{
-    CILIUM_PACKAGES, CILIUM_TAG, COMPONENTS, COREDNS_TAG, Component, ETCD_TAG, KUBERNETES_VERSION, PACKAGES,
-    PAUSE_IMAGE, PROBE, PROBE_SOURCES, TOOLBOX_IMAGE,
+    CILIUM_PACKAGES, CILIUM_TAG, COREDNS_TAG, Component, ETCD_TAG, PACKAGES, PAUSE_IMAGE, PROBE,
+    PROBE_SOURCES, TOOLBOX_IMAGE, components,
 };
 use super::sandbox::contained_with_own_run;
 
@@ -40,6 +40,23 @@ enum Contents {
     Toolbox,
 }
 
+/// What images take programs from.
+pub(super) struct Sources<'a> {
+    /// Where the binaries are.
+    pub(super) cache: &'a Cache,
+    /// Which Kubernetes the images are of.
+    pub(super) kubernetes: &'a str,
+    /// The Debian trees.
+    pub(super) trees: Trees,
+}
+
+impl Sources<'_> {
+    /// Where a component's binaries are.
+    fn binaries(&self, component: &str) -> Utf8PathBuf {
+        binaries::path(self.cache, Component::named(component, self.kubernetes))
+    }
+}
+
 /// The Debian trees that images take programs from.
 pub(super) struct Trees {
     /// The node's own.
@@ -49,18 +66,18 @@ pub(super) struct Trees {
 }
 
 /// All images, under the names that kubeadm and containerd ask for (`kubeadm config images list`).
-fn all() -> Vec<Image> {
-    let kubernetes = |name: &'static str, contents| Image {
-        name: format!("registry.k8s.io/{name}:{KUBERNETES_VERSION}"),
+fn all(kubernetes: &str) -> Vec<Image> {
+    let own = |name: &'static str, contents| Image {
+        name: format!("registry.k8s.io/{name}:{kubernetes}"),
         contents,
     };
-    let plain = |name| kubernetes(name, Contents::Binary("kubernetes", name));
+    let plain = |name| own(name, Contents::Binary("kubernetes", name));
     let image = |name: &str, contents| Image { name: name.to_owned(), contents };
     vec![
         plain("kube-apiserver"),
         plain("kube-controller-manager"),
         plain("kube-scheduler"),
-        kubernetes("kube-proxy", Contents::Proxy),
+        own("kube-proxy", Contents::Proxy),
         image(&format!("registry.k8s.io/etcd:{ETCD_TAG}"), Contents::Binary("etcd", "etcd")),
         image(
             &format!("registry.k8s.io/coredns/coredns:{COREDNS_TAG}"),
@@ -77,24 +94,23 @@ fn all() -> Vec<Image> {
 }
 
 /// What decides the archives.
-pub(super) fn digest() -> String {
-    let names: String = all().into_iter().map(|image| image.name + "\n").collect();
-    let binaries: String = COMPONENTS.iter().map(Component::digest).collect();
+pub(super) fn digest(kubernetes: &str) -> String {
+    let names: String = all(kubernetes).into_iter().map(|image| image.name + "\n").collect();
+    let binaries: String = components(kubernetes).map(Component::digest).collect();
     digest_of([RECIPE, &names, &binaries, PACKAGES, CILIUM_PACKAGES, PROBE_SOURCES])
 }
 
 /// Builds all archives; says where they are and whether they were there.
 pub(super) async fn build(
-    cache: &Cache,
-    trees: &Trees,
+    sources: &Sources<'_>,
     runner: &dyn Runner,
 ) -> Result<(Utf8PathBuf, bool), AssetsError> {
     let make = async |part: &Utf8Path| {
         let scratch = part.join("scratch");
-        for (number, image) in all().into_iter().enumerate() {
+        for (number, image) in all(sources.kubernetes).into_iter().enumerate() {
             let content = scratch.join(format!("content-{number}"));
             let root = content.join("root");
-            image.lay_out(cache, trees, &root, runner).await?;
+            image.lay_out(sources, &root, runner).await?;
             let recipe = content.join("Containerfile");
             fs::write(&recipe, image.containerfile()).map_err(failed("write", &recipe))?;
             let archive = part.join(format!("{number}.tar"));
@@ -106,7 +122,7 @@ pub(super) async fn build(
         }
         fs::remove_dir_all(&scratch).map_err(failed("remove", &scratch))
     };
-    cache.artefact(KIND, &digest(), make).await
+    sources.cache.artefact(KIND, &digest(sources.kubernetes), make).await
 }
 
 /// podman with a store of its own: the host's images are not touched, and no network is used.
@@ -136,16 +152,15 @@ impl Image {
 
     async fn lay_out(
         &self,
-        cache: &Cache,
-        trees: &Trees,
+        sources: &Sources<'_>,
         root: &Utf8Path,
         runner: &dyn Runner,
     ) -> Result<(), AssetsError> {
-        let debian = trees.node.as_path();
+        let debian = sources.trees.node.as_path();
         let bin = root.join("usr/local/bin");
         fs::create_dir_all(&bin).map_err(failed("make", &bin))?;
         let copy = |component: &str, binary: &str| {
-            let from = binaries::path(cache, Component::named(component)).join(binary);
+            let from = sources.binaries(component).join(binary);
             fs::copy(&from, bin.join(binary)).map(drop).map_err(failed("copy", &from))
         };
         match self.contents {
@@ -154,7 +169,7 @@ impl Image {
                 copy("kubernetes", "kube-proxy")?;
                 with_libraries(debian, "/usr/sbin/nft", root, runner).await
             }
-            Contents::CiliumAgent => cilium(cache, &trees.cilium, root, runner).await,
+            Contents::CiliumAgent => cilium(sources, root, runner).await,
             Contents::Pause => probe(&bin),
             Contents::Toolbox => {
                 probe(&bin)?;
@@ -174,12 +189,7 @@ impl Image {
 }
 
 /// A whole Debian, with Cilium's programs where its chart looks for them (`images/cilium/Dockerfile` of the module).
-async fn cilium(
-    cache: &Cache,
-    debian: &Utf8Path,
-    root: &Utf8Path,
-    runner: &dyn Runner,
-) -> Result<(), AssetsError> {
+async fn cilium(sources: &Sources<'_>, root: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
     const PROGRAMS: [(&str, &str); 7] = [
         ("cilium-health-responder", "usr/bin/cilium-health-responder"),
         ("cilium-agent", "usr/bin/cilium-agent"),
@@ -196,8 +206,8 @@ async fn cilium(
     ];
     let step = |source| AssetsError::Step { artefact: "Cilium's image".to_owned(), source };
     let copy = Command::within(Duration::from_secs(120), "cp").args(["--archive", "--link"]);
-    runner.run(&copy.args([format!("{debian}/."), root.to_string()])).await.map_err(step)?;
-    let built = binaries::path(cache, Component::named("cilium"));
+    runner.run(&copy.args([format!("{}/.", sources.trees.cilium), root.to_string()])).await.map_err(step)?;
+    let built = sources.binaries("cilium");
     let source = built.join("source");
     let put = |from: &Utf8Path, to: &str| {
         let to = root.join(to);
@@ -213,7 +223,7 @@ async fn cilium(
     for (script, to) in SCRIPTS {
         put(&source.join(script), to)?;
     }
-    put(&binaries::path(cache, Component::named("cni-plugins")).join("loopback"), "cni/loopback")?;
+    put(&sources.binaries("cni-plugins").join("loopback"), "cni/loopback")?;
     let links = [("cilium-dbg", "usr/bin/cilium"), ("clang-19", "usr/bin/clang")];
     for (target, link) in links {
         let link = root.join(link);
@@ -294,7 +304,7 @@ mod tests {
 
     #[test]
     fn every_image_has_a_single_layer() {
-        for image in all() {
+        for image in all(crate::assets::KUBERNETES_VERSION) {
             let text = image.containerfile();
             let words = text.lines().filter_map(|line| line.split(' ').next());
             let layers = words.filter(|word| ["FROM", "COPY", "ADD", "RUN", "WORKDIR"].contains(word));

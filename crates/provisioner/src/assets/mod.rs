@@ -23,7 +23,10 @@ use crate::exec::{CommandError, Runner};
 use cache::Cache;
 use tools::MissingTool;
 
-pub use pins::{CILIUM_TAG, COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
+pub use pins::{
+    CILIUM_TAG, COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, KUBERNETES_VERSIONS, PAUSE_IMAGE, PROBE,
+    TOOLBOX_IMAGE,
+};
 pub use root::apt_sources;
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
@@ -35,7 +38,7 @@ pub struct Assets {
     cache: Cache,
 }
 
-/// What nodes are started from.
+/// What nodes of one Kubernetes version are started from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeImage {
     /// The root file system: a folder that nodes see through an overlay and never write to.
@@ -44,9 +47,25 @@ pub struct NodeImage {
     pub containerd_store: Utf8PathBuf,
 }
 
+impl NodeImage {
+    /// Where it is, finished or not.
+    fn in_cache(cache: &Cache, kubernetes: &str) -> Self {
+        Self {
+            root: cache.path(root::KIND, &root::digest(kubernetes)),
+            containerd_store: cache.path(store::KIND, &store::digest(kubernetes)),
+        }
+    }
+}
+
 /// Why there is no node image.
 #[derive(Debug, thiserror::Error)]
 pub enum AssetsError {
+    /// Nodes cannot be made of this Kubernetes version: another `homelab` recorded it.
+    #[error("there are no nodes of Kubernetes {version}; supported: {}", KUBERNETES_VERSIONS.join(", "))]
+    Version {
+        /// What was asked for.
+        version: String,
+    },
     /// Tools are missing, all of them named.
     #[error("tools are missing: {}", listed(.0))]
     Tools(Vec<MissingTool>),
@@ -101,6 +120,7 @@ impl AssetsError {
             Self::Step { .. } | Self::File { .. } => {
                 Some("`homelab assets build` goes on where it stopped".to_owned())
             }
+            Self::Version { .. } => None,
         }
     }
 }
@@ -116,19 +136,27 @@ impl Assets {
         self.cache.folder()
     }
 
-    /// The node image, if it is built. Takes milliseconds and changes nothing.
-    pub fn find(&self) -> Option<NodeImage> {
-        let root = self.cache.path(root::KIND, &root::digest());
-        let containerd_store = self.cache.path(store::KIND, &store::digest());
-        (root.exists() && containerd_store.exists()).then_some(NodeImage { root, containerd_store })
+    /// The node image of a Kubernetes version, if it is built. Takes milliseconds and changes nothing.
+    pub fn find(&self, kubernetes: &str) -> Option<NodeImage> {
+        let image = NodeImage::in_cache(&self.cache, kubernetes);
+        let is_there = image.root.exists() && image.containerd_store.exists();
+        (KUBERNETES_VERSIONS.contains(&kubernetes) && is_there).then_some(image)
     }
 
-    /// Builds what is missing of the node image, with an event for each part.
+    /// Builds what is missing of the node image of a Kubernetes version, with an event for each part.
     ///
     /// # Errors
     /// [`AssetsError`] with the part that failed; finished parts are kept.
-    pub async fn build(&self, runner: &dyn Runner, events: &Events) -> Result<NodeImage, AssetsError> {
-        if let Some(image) = self.find() {
+    pub async fn build(
+        &self,
+        kubernetes: &str,
+        runner: &dyn Runner,
+        events: &Events,
+    ) -> Result<NodeImage, AssetsError> {
+        if !KUBERNETES_VERSIONS.contains(&kubernetes) {
+            return Err(AssetsError::Version { version: kubernetes.to_owned() });
+        }
+        if let Some(image) = self.find(kubernetes) {
             return Ok(image);
         }
         let missing = tools::missing_to_build(runner).await;
@@ -137,6 +165,6 @@ impl Assets {
         }
         self.cache.demand_space(DISK_SPACE)?;
         self.cache.sweep()?;
-        build::all(&self.cache, runner, events).await
+        build::all(&self.cache, kubernetes, runner, events).await
     }
 }

@@ -2,8 +2,13 @@
 
 use crate::digest::digest_of;
 
-/// The Kubernetes version.
+/// The Kubernetes versions that nodes can be made of, the newest first: each has a module of its own below
+/// `assets/`, and shares everything else.
+pub const KUBERNETES_VERSIONS: [&str; 2] = [KUBERNETES_VERSION, "v1.35.4"];
+/// The Kubernetes version of a cluster that does not ask for one.
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
+/// The module that gives a version of Kubernetes.
+const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
 /// CoreDNS's image tag, as kubeadm is told.
 pub const COREDNS_TAG: &str = "v1.15.0";
 /// Cilium's image tag.
@@ -29,7 +34,7 @@ pub(super) const PROBE_SOURCES: &str = include_str!(concat!(env!("OUT_DIR"), "/h
 /// A Go module that gives some of a node's binaries.
 #[derive(Debug)]
 pub(super) struct Component {
-    /// Its folder below `assets/`.
+    /// Its name; the versions of Kubernetes share one.
     pub(super) name: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
@@ -53,8 +58,8 @@ macro_rules! module {
     };
 }
 
-/// All components, the quick ones first.
-pub(super) const COMPONENTS: [Component; 8] = [
+/// All components of all versions, the quick ones first.
+pub(super) const COMPONENTS: [Component; 9] = [
     Component {
         name: "cni-plugins",
         go_mod: module!("cni-plugins", "go.mod"),
@@ -120,28 +125,8 @@ pub(super) const COMPONENTS: [Component; 8] = [
         version_variables: &[],
         sources: &[],
     },
-    Component {
-        name: "kubernetes",
-        go_mod: module!("kubernetes", "go.mod"),
-        go_sum: module!("kubernetes", "go.sum"),
-        module: "k8s.io/kubernetes",
-        tools: &[
-            ("k8s.io/kubernetes/cmd/kubeadm", "kubeadm"),
-            ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
-            ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
-            ("k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"),
-            ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
-            ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
-            ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
-        ],
-        cgo: false,
-        tags: "",
-        version_variables: &[
-            "k8s.io/component-base/version.gitVersion",
-            "k8s.io/client-go/pkg/version.gitVersion",
-        ],
-        sources: &[],
-    },
+    kubernetes(module!("kubernetes", "go.mod"), module!("kubernetes", "go.sum")),
+    kubernetes(module!("kubernetes-1.35", "go.mod"), module!("kubernetes-1.35", "go.sum")),
     Component {
         name: "helm",
         go_mod: module!("helm", "go.mod"),
@@ -183,13 +168,46 @@ pub(super) const COMPONENTS: [Component; 8] = [
     },
 ];
 
+/// A version of Kubernetes.
+const fn kubernetes(go_mod: &'static str, go_sum: &'static str) -> Component {
+    Component {
+        name: "kubernetes",
+        go_mod,
+        go_sum,
+        module: KUBERNETES_MODULE,
+        tools: &[
+            ("k8s.io/kubernetes/cmd/kubeadm", "kubeadm"),
+            ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+            ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+            ("k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"),
+            ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+            ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+            ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
+        ],
+        cgo: false,
+        tags: "",
+        version_variables: &[
+            "k8s.io/component-base/version.gitVersion",
+            "k8s.io/client-go/pkg/version.gitVersion",
+        ],
+        sources: &[],
+    }
+}
+
+/// The components of nodes of one Kubernetes version: that version's own, and those that all share.
+pub(super) fn components(kubernetes: &str) -> impl Iterator<Item = &'static Component> {
+    let of_another = move |component: &Component| {
+        component.module == KUBERNETES_MODULE && component.version() != kubernetes
+    };
+    COMPONENTS.iter().filter(move |component| !of_another(component))
+}
+
 impl Component {
-    /// The component with this name.
-    pub(super) fn named(name: &str) -> &'static Self {
-        COMPONENTS
-            .iter()
+    /// The component with this name, in nodes of a supported Kubernetes version.
+    pub(super) fn named(name: &str, kubernetes: &str) -> &'static Self {
+        components(kubernetes)
             .find(|component| component.name == name)
-            .expect("only names of the table are asked for")
+            .expect("only names of the table are asked for, and only supported versions get here")
     }
 
     /// The files of its module folder.
@@ -224,7 +242,7 @@ impl Component {
             flags.push_str(&format!(" -X '{variable}={version} release unknown'"));
             flags.push_str(&format!(" -X github.com/cilium/cilium/hubble/pkg.Version={version}"));
         }
-        if self.name == "kubernetes" {
+        if self.module == KUBERNETES_MODULE {
             let mut numbers = version.trim_start_matches('v').split('.');
             let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
             let base = "k8s.io/component-base/version";
@@ -249,10 +267,27 @@ mod tests {
 
     #[test]
     fn the_versions_that_kubeadm_is_told_are_the_pinned_ones() {
-        assert_eq!(Component::named("kubernetes").version(), KUBERNETES_VERSION);
-        assert_eq!(Component::named("coredns").version(), COREDNS_TAG);
-        assert_eq!(Component::named("cilium").version(), CILIUM_TAG);
-        assert_eq!(format!("{}-0", &Component::named("etcd").version()[1..]), ETCD_TAG);
+        let version = |name| Component::named(name, KUBERNETES_VERSION).version();
+        assert_eq!(version("coredns"), COREDNS_TAG);
+        assert_eq!(version("cilium"), CILIUM_TAG);
+        assert_eq!(format!("{}-0", &version("etcd")[1..]), ETCD_TAG);
+    }
+
+    #[test]
+    fn each_supported_version_of_kubernetes_has_one_module_and_each_module_is_of_one() {
+        let pinned = COMPONENTS.iter().filter(|component| component.module == KUBERNETES_MODULE);
+        assert_eq!(pinned.map(Component::version).collect::<Vec<_>>(), KUBERNETES_VERSIONS);
+    }
+
+    #[test]
+    fn versions_of_kubernetes_share_all_but_kubernetes_itself() {
+        let names = |version| components(version).map(|it| it.name).collect::<Vec<_>>();
+        for version in KUBERNETES_VERSIONS {
+            assert_eq!(names(version), names(KUBERNETES_VERSION));
+            assert_eq!(Component::named("kubernetes", version).version(), version);
+            let flags = Component::named("kubernetes", version).linker_flags();
+            assert!(flags.contains(&format!("version.gitVersion={version}")), "{flags}");
+        }
     }
 
     #[test]
@@ -261,14 +296,14 @@ mod tests {
             for (package, _) in component.tools {
                 let declared =
                     component.go_mod.lines().any(|line| line.trim().trim_start_matches("tool ") == *package);
-                assert!(declared, "{package} is no tool of assets/{}/go.mod", component.name);
+                assert!(declared, "{package} is no tool of {} {}", component.name, component.version());
             }
         }
     }
 
     #[test]
     fn another_flag_makes_another_digest() {
-        let runc = Component::named("runc");
+        let runc = Component::named("runc", KUBERNETES_VERSION);
         let other = Component { tags: "", ..Component { tools: runc.tools, ..COMPONENTS[1] } };
         assert_ne!(runc.digest(), other.digest());
     }

@@ -12,7 +12,7 @@ use crate::exec::{Command, Runner};
 use super::AssetsError;
 use super::binaries;
 use super::cache::{Cache, failed};
-use super::pins::{COMPONENTS, Component, PACKAGES, PAUSE_IMAGE, SUITE};
+use super::pins::{Component, PACKAGES, PAUSE_IMAGE, SUITE, components};
 use super::sandbox::contained;
 
 pub(super) const KIND: &str = "root";
@@ -50,8 +50,8 @@ fn debian_digest(packages: &str) -> String {
 }
 
 /// What decides the whole root.
-pub(super) fn digest() -> String {
-    let binaries: String = COMPONENTS.iter().map(Component::digest).collect();
+pub(super) fn digest(kubernetes: &str) -> String {
+    let binaries: String = components(kubernetes).map(Component::digest).collect();
     let recipe: String = RECIPE.iter().map(|(path, mode, text)| format!("{path} {mode}\n{text}")).collect();
     let installed = format!("{INSTALLED:?} {CILIUM:?}");
     digest_of([&debian_digest(PACKAGES), &binaries, &recipe, &installed, PAUSE_IMAGE])
@@ -111,6 +111,7 @@ fn offers_suite(text: &str) -> bool {
 /// Puts everything together; says whether it was there.
 pub(super) async fn build(
     cache: &Cache,
+    kubernetes: &str,
     debian: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<bool, AssetsError> {
@@ -121,7 +122,7 @@ pub(super) async fn build(
         let copy = copy.args([format!("{debian}/."), part.to_string()]);
         runner.run(&copy).await.map_err(step)?;
         for (component, folder, names) in INSTALLED {
-            let from = binaries::path(cache, Component::named(component));
+            let from = binaries::path(cache, Component::named(component, kubernetes));
             let folder = part.join(folder);
             fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
             for name in names {
@@ -129,7 +130,7 @@ pub(super) async fn build(
                 fs::hard_link(from.join(name), &target).map_err(failed("link", &target))?;
             }
         }
-        let source = binaries::path(cache, Component::named("cilium")).join("source");
+        let source = binaries::path(cache, Component::named("cilium", kubernetes)).join("source");
         for (from, to) in CILIUM {
             let to = part.join(to);
             let parent = to.parent().unwrap_or(part);
@@ -149,7 +150,7 @@ pub(super) async fn build(
         }
         Ok(())
     };
-    Ok(cache.artefact(KIND, &digest(), make).await?.1)
+    Ok(cache.artefact(KIND, &digest(kubernetes), make).await?.1)
 }
 
 fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {

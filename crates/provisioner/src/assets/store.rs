@@ -21,22 +21,23 @@ pub(super) const KIND: &str = "store";
 const PREPARE: &str = include_str!("../../../../assets/store/prepare.sh");
 
 /// What decides the store.
-pub(super) fn digest() -> String {
-    digest_of([&images::digest(), PREPARE])
+pub(super) fn digest(kubernetes: &str) -> String {
+    digest_of([&images::digest(kubernetes), PREPARE])
 }
 
 /// Prepares the store; says whether it was there.
 pub(super) async fn build(
     cache: &Cache,
+    kubernetes: &str,
     archives: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<bool, AssetsError> {
     let make = async |part: &Utf8Path| {
-        let bin = binaries::path(cache, Component::named("containerd"));
+        let bin = binaries::path(cache, Component::named("containerd", kubernetes));
         let step = |source| AssetsError::Step { artefact: "the container store".to_owned(), source };
         runner.run(&prepare(&bin, part, &sorted(archives)?)).await.map(drop).map_err(step)
     };
-    Ok(cache.artefact(KIND, &digest(), make).await?.1)
+    Ok(cache.artefact(KIND, &digest(kubernetes), make).await?.1)
 }
 
 /// `prepare.sh`, which comes along as text: an installed program has no file beside itself. Pure.

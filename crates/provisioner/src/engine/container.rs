@@ -53,9 +53,11 @@ impl ContainerEngine {
 
     async fn start(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let started = Instant::now();
-        let image = self.assets.find().ok_or_else(|| {
-            let what = "the node image".to_owned();
-            EngineError::Preflight(vec![Lack { what, remedy: "homelab assets build".to_owned() }])
+        let version = &plan.kubernetes;
+        let image = self.assets.find(version).ok_or_else(|| {
+            let what = format!("the node image of Kubernetes {version}");
+            let remedy = format!("homelab assets build --kubernetes {version}");
+            EngineError::Preflight(vec![Lack { what, remedy }])
         })?;
         let folder = node_folder(&plan.folder, &node.name);
         folder::prepare(&folder, &image.containerd_store).await?;

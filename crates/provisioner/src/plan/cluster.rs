@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::{Instance, Workers};
-use crate::spec::{CiliumOptions, CniKind, Durability, Label, Topology};
+use crate::spec::{CheckedSpec, CiliumOptions, CniKind, Durability, Label, Topology};
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +149,11 @@ pub(super) fn members(topology: Topology, workers: &Workers) -> Vec<Member> {
 /// What the name of a worker ends with.
 pub(super) fn worker(number: u8) -> String {
     format!("w-{number}")
+}
+
+/// What each node of a spec's cluster does, the first control plane first.
+pub fn roles(spec: &CheckedSpec) -> Vec<Role> {
+    members(spec.topology, &Workers::first(spec.workers)).into_iter().map(|(_, role, _, _)| role).collect()
 }
 
 /// How many of these nodes have an address in a subnet of this size; its last address is for broadcasts.

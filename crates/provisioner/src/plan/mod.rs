@@ -19,7 +19,7 @@ use crate::spec::{CheckedSpec, Topology};
 use cluster::Member;
 use subnets::Occupied;
 
-pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role};
+pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker};
 

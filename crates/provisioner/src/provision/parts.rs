@@ -37,6 +37,7 @@ impl Provisioner {
             host: Host::Real,
             runner: Arc::new(Local),
             trust: Store::of_host(),
+            is_forced: false,
             home,
             settings,
             assets,
@@ -55,6 +56,12 @@ impl Provisioner {
     #[must_use]
     pub fn with_trust_store(self, trust: Store) -> Self {
         Self { trust, ..self }
+    }
+
+    /// The same, but whether clusters fit on this machine is not asked.
+    #[must_use]
+    pub fn forced(self) -> Self {
+        Self { is_forced: true, ..self }
     }
 
     /// Whose clusters these are.

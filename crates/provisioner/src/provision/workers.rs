@@ -7,6 +7,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::capacity::Cost;
 use crate::cni;
 use crate::engine::EngineError;
 use crate::error::{ProvisionError, Residue, Stage, StageError};
@@ -85,6 +86,9 @@ impl WorkersError {
             Self::Attach(AttachError::Engine(EngineError::Absent { node })) => Some(format!(
                 "`homelab k8s remove-worker NAME {node} --force` removes a worker that does not run"
             )),
+            Self::Stage { source: StageError::Capacity(_), .. } => {
+                Some("fewer workers take less, and `homelab down NAME` makes room".to_owned())
+            }
             Self::Stage { instance, stage: Stage::Drain, .. } => Some(format!(
                 "the node stays cordoned: try again, or let pods onto it with `homelab kubectl {instance} -- uncordon \
                  NODE`; --force removes it with the pods that are left"
@@ -106,14 +110,17 @@ impl Provisioner {
     /// [`settle_workers`](Self::settle_workers) takes them away; the rest of the cluster is as it was.
     pub async fn add_workers(&self, name: &str, count: u8) -> Result<Cluster, WorkersError> {
         self.settle_workers(name).await?;
-        let lacks = self.engine.preflight().await;
-        if !lacks.is_empty() {
-            return Err(EngineError::Preflight(lacks).into());
-        }
         let cluster = self.attach(name).await?;
         if count == 0 {
             return Ok(cluster);
         }
+        let asked = Cost::of_workers(cluster.plan.cni, count);
+        self.demand_room(asked).await.map_err(|source| WorkersError::Stage {
+            instance: name.to_owned(),
+            stage: Stage::Claim,
+            residue: Residue::Nothing,
+            source,
+        })?;
         let (instance, _hold) =
             self.hold(name, owner()?, |instance, owner| plan::add_workers(instance, count, owner))?;
         let stages = Stages::of(name, &self.events);
@@ -137,7 +144,7 @@ impl Provisioner {
         let before = ClusterPlan::of(instance, &self.home);
         let plan = ClusterPlan::of(&instance.with_transit(), &self.home);
         let left = Residue::Recorded;
-        stages.run(Stage::Assets, left, self.node_image()).await?;
+        stages.run(Stage::Assets, left, self.node_image(&plan.kubernetes)).await?;
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         let (old, new): (Vec<Node>, Vec<Node>) =
             nodes.iter().cloned().partition(|node| before.nodes.contains(node.plan()));

@@ -5,10 +5,11 @@
 
 mod kinds;
 mod label;
+pub mod matrix;
 
 use ipnet::Ipv4Net;
 
-use crate::assets::KUBERNETES_VERSION;
+use crate::assets::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
 pub use kinds::{CiliumOptions, CniKind, Durability, EngineKind, Topology};
 pub use label::Label;
@@ -98,6 +99,12 @@ impl ClusterSpec {
         Self { cni: CniKind::Cilium, cilium, ..self }
     }
 
+    /// Chooses the Kubernetes version, for instance `v1.36.3`.
+    #[must_use]
+    pub fn kubernetes(self, version: impl Into<String>) -> Self {
+        Self { kubernetes: Some(version.into()), ..self }
+    }
+
     /// Chooses the engine.
     #[must_use]
     pub fn engine(self, engine: EngineKind) -> Self {
@@ -142,9 +149,12 @@ impl ClusterSpec {
             keep(Some(Problem::new("workers", &workers.to_string(), &why)));
         }
         let version = self.kubernetes.as_deref().unwrap_or(KUBERNETES_VERSION);
-        if version != KUBERNETES_VERSION {
-            let why = format!("is not supported; supported: {KUBERNETES_VERSION}");
+        if !KUBERNETES_VERSIONS.contains(&version) {
+            let why = format!("is not supported; supported: {}", KUBERNETES_VERSIONS.join(", "));
             keep(Some(Problem::new("version", version, &why)));
+        } else if let Some(why) = matrix::refused(version, self.cni, self.topology) {
+            let asked = format!("{version} with {} on {}", self.cni, self.topology);
+            keep(Some(Problem::new("version", &asked, &why)));
         }
         if self.cni != CniKind::Cilium {
             let why = format!("cannot be with {}: only Cilium has it", self.cni);

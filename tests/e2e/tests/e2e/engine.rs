@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use provisioner::assets::Assets;
+use provisioner::assets::{Assets, KUBERNETES_VERSION};
 use provisioner::engine::{ContainerEngine, Engine};
 use provisioner::events::Events;
 use provisioner::exec::{Command, Local, Output, Runner};
@@ -27,7 +27,7 @@ async fn the_container_engine_keeps_every_promise() -> anyhow::Result<()> {
 async fn what_root_of_a_node_writes_into_its_images_is_in_no_other_node_and_not_in_the_cache()
 -> anyhow::Result<()> {
     let (_folder, home, engine) = engine()?;
-    let store = assets()?.find().context("a node image")?.containerd_store;
+    let store = assets()?.find(KUBERNETES_VERSION).context("a node image")?.containerd_store;
     let mut taken = taken().await?;
     let mut plans = Vec::new();
     for name in ["acme", "globex"] {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use harness::fixtures::one_client;
 use harness::inventory::Inventory;
-use harness::{FixtureBuilder, MultiClusterFixture, PodRun, ping};
+use harness::{FixtureBuilder, FixtureError, MultiClusterFixture, PodRun, ping};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use provisioner::Provisioner;
+use provisioner::capacity::{CapacityError, Cost};
+use provisioner::error::{Residue, StageError};
 use provisioner::home::Home;
 use provisioner::spec::{ClusterSpec, Topology};
 use rstest::rstest;
@@ -57,6 +59,26 @@ async fn three_clusters_come_up_at_once_with_networks_of_their_own() -> anyhow::
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn clusters_that_fit_one_by_one_and_not_together_are_refused_before_the_first_exists()
+-> anyhow::Result<()> {
+    let provisioner = Provisioner::new(Home::from_env()?)?;
+    let before = Inventory::take(&provisioner).await?;
+    let single = |number| ClusterSpec::new(format!("client-{number}")).topology(Topology::Single);
+    let room = provisioner.room()?.context("a real host")?;
+    let fit = room.fits(Cost::of_spec(&single(0).check()?));
+    ensure!(fit > 0, "not even one fits");
+    let builder =
+        (0..2 * (fit + 1)).map(single).fold(MultiClusterFixture::builder(), FixtureBuilder::cluster);
+    let refused = builder.run(async |_| Ok::<_, FixtureError>(())).await;
+    let Err(FixtureError::Provision(error)) = refused else { bail!("not refused: {refused:?}") };
+    ensure!(matches!(error.source, StageError::Capacity(CapacityError::TooMuch(_))), "{error:?}");
+    ensure!(error.residue == Residue::Nothing, "{:?}", error.residue);
+    let left = Inventory::take(&provisioner).await?.since(&before);
+    ensure!(left.is_none(), "something was made:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
+    Ok(())
 }
 
 #[tokio::test]

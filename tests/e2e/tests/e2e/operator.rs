@@ -3,6 +3,7 @@
 
 mod audit;
 mod desk;
+mod room;
 mod service;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::Provisioner;
-use provisioner::assets::Assets;
+use provisioner::assets::{Assets, KUBERNETES_VERSION};
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -55,7 +55,7 @@ impl Desk {
     async fn laid_out() -> anyhow::Result<Self> {
         let program = Utf8PathBuf::try_from(std::env::current_exe()?)?;
         let built = program.parent().and_then(Utf8Path::parent).context("a folder of built programs")?;
-        let image = Assets::in_cache(Home::from_env()?.cache().to_owned()).find();
+        let image = Assets::in_cache(Home::from_env()?.cache().to_owned()).find(KUBERNETES_VERSION);
         let desk = Self {
             folder: built.join("operator"),
             homelab: built.join("homelab"),

@@ -1,0 +1,65 @@
+//! Whether this host can take what is asked for: its lacks, and its room.
+
+use crate::capacity::{Cost, Machine, Room};
+use crate::engine::{EngineError, Lack};
+use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::plan::ClusterPlan;
+use crate::registry::State;
+use crate::spec::CheckedSpec;
+
+use super::{Host, Provisioner};
+
+impl Provisioner {
+    /// Everything that this host lacks, all at once, whatever is asked for.
+    pub async fn preflight(&self) -> Vec<Lack> {
+        self.engine.preflight().await
+    }
+
+    /// What is left on this host for further clusters; nothing is known of a host that is simulated.
+    ///
+    /// Another home's instances count by the memory that they have taken, as all programs do.
+    ///
+    /// # Errors
+    /// [`StageError`] when the registry or the machine cannot be read.
+    pub fn room(&self) -> Result<Option<Room>, StageError> {
+        match self.host {
+            #[cfg(feature = "simulated")]
+            Host::None => Ok(None),
+            Host::Real => {
+                let (mut risen, mut rising) = (Cost::default(), Cost::default());
+                for instance in self.registry.instances()? {
+                    let plan = ClusterPlan::of(&instance, &self.home);
+                    let roles: Vec<_> = plan.nodes.iter().map(|node| node.role).collect();
+                    let sum = if instance.state == State::Creating { &mut rising } else { &mut risen };
+                    *sum = *sum + Cost::of(plan.cni, &roles);
+                }
+                Ok(Some(Room { machine: Machine::here()?, risen, rising }))
+            }
+        }
+    }
+
+    /// Refuses clusters that this host cannot take all at once, before anything of them exists. `create` does so for
+    /// the one that it creates.
+    ///
+    /// # Errors
+    /// [`ProvisionError`] with what is lacking or too little.
+    pub async fn admit(&self, asked: &[CheckedSpec]) -> Result<(), ProvisionError> {
+        self.demand_room(asked.iter().map(Cost::of_spec).sum()).await.map_err(|source| ProvisionError {
+            cluster: asked.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", "),
+            stage: Stage::Claim,
+            residue: Residue::Nothing,
+            source,
+        })
+    }
+
+    /// The same for whatever will take so much.
+    pub(super) async fn demand_room(&self, asked: Cost) -> Result<(), StageError> {
+        let room = if self.is_forced { None } else { self.room()? };
+        let mut lacks = self.preflight().await;
+        lacks.extend(room.and_then(|room| room.lack(asked)));
+        if !lacks.is_empty() {
+            return Err(EngineError::Preflight(lacks).into());
+        }
+        Ok(room.map_or(Ok(()), |room| room.admit(asked))?)
+    }
+}

@@ -1,0 +1,96 @@
+//! Which combinations of Kubernetes, pod network and topology are tested, and therefore can be asked for.
+//!
+//! A nightly test brings up each [`TESTED`] combination, the README shows them all, and a spec that asks for any
+//! other is refused: what nobody has seen working is not offered.
+
+use std::fmt;
+
+use crate::assets::KUBERNETES_VERSIONS;
+
+use super::{CniKind, Topology};
+
+/// One combination that comes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Combination {
+    /// The Kubernetes version, with its `v`.
+    pub kubernetes: &'static str,
+    /// The pod network.
+    pub cni: CniKind,
+    /// Which nodes.
+    pub topology: Topology,
+}
+
+/// All that are tested, the newest Kubernetes first.
+pub const TESTED: &[Combination] = &[
+    tested(NEWEST, CniKind::Routed, Topology::Single),
+    tested(NEWEST, CniKind::Routed, Topology::Multi),
+    tested(NEWEST, CniKind::Routed, Topology::Ha),
+    tested(NEWEST, CniKind::Cilium, Topology::Single),
+    tested(NEWEST, CniKind::Cilium, Topology::Multi),
+    tested(NEWEST, CniKind::Cilium, Topology::Ha),
+    tested(BEFORE, CniKind::Routed, Topology::Single),
+    tested(BEFORE, CniKind::Routed, Topology::Multi),
+    tested(BEFORE, CniKind::Cilium, Topology::Single),
+    tested(BEFORE, CniKind::Cilium, Topology::Multi),
+];
+
+const NEWEST: &str = KUBERNETES_VERSIONS[0];
+const BEFORE: &str = KUBERNETES_VERSIONS[1];
+
+const fn tested(kubernetes: &'static str, cni: CniKind, topology: Topology) -> Combination {
+    Combination { kubernetes, cni, topology }
+}
+
+impl fmt::Display for Combination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} on {}", self.kubernetes, self.cni, self.topology)
+    }
+}
+
+/// Whether a combination is tested; if not, why it cannot be asked for.
+pub(super) fn refused(kubernetes: &str, cni: CniKind, topology: Topology) -> Option<String> {
+    let is_asked = |row: &Combination| (row.kubernetes, row.cni, row.topology) == (kubernetes, cni, topology);
+    if TESTED.iter().any(is_asked) {
+        return None;
+    }
+    let tested: Vec<String> =
+        lines().map(|(kubernetes, cni, on)| format!("{kubernetes} with {cni} on {on}")).collect();
+    Some(format!("is not tested; tested: {}", tested.join("; ")))
+}
+
+/// The table as Markdown.
+pub fn markdown() -> String {
+    let rows = lines().map(|(kubernetes, cni, on)| format!("| {kubernetes} | {cni} | {on} |\n"));
+    format!("| Kubernetes | pod network | topologies |\n|---|---|---|\n{}", rows.collect::<String>())
+}
+
+/// The table with the topologies of each version and pod network on one line.
+fn lines() -> impl Iterator<Item = (&'static str, CniKind, String)> {
+    let same = |a: &Combination, b: &Combination| (a.kubernetes, a.cni) == (b.kubernetes, b.cni);
+    TESTED.chunk_by(same).map(|rows| {
+        let topologies: Vec<&str> = rows.iter().map(|row| row.topology.as_str()).collect();
+        (rows[0].kubernetes, rows[0].cni, topologies.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_the_table_is_refused_with_the_table() {
+        assert_eq!(refused(NEWEST, CniKind::Routed, Topology::Single), None);
+        insta::assert_snapshot!(refused("v1.0.0", CniKind::Routed, Topology::Single).expect("a refusal"));
+    }
+
+    #[test]
+    fn every_supported_version_is_tested_and_no_combination_twice() {
+        assert!(
+            KUBERNETES_VERSIONS.iter().all(|version| TESTED.iter().any(|row| row.kubernetes == *version))
+        );
+        for (place, row) in TESTED.iter().enumerate() {
+            assert!(KUBERNETES_VERSIONS.contains(&row.kubernetes), "{row}");
+            assert!(!TESTED[..place].contains(row), "{row}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A machine has room for so much, and `up` says so before it makes anything.
+
+use anyhow::ensure;
+use harness::inventory::Inventory;
+use jiff::Timestamp;
+use provisioner::capacity::Cost;
+use provisioner::plan::{self, Pools, Taken};
+use provisioner::spec::ClusterSpec;
+
+use super::desk::Desk;
+
+const MANY: u8 = 179;
+
+#[tokio::test]
+async fn a_cluster_that_does_not_fit_is_refused_with_figures_before_anything_exists() -> anyhow::Result<()> {
+    Desk::with(async |desk| {
+        let provisioner = desk.provisioner()?;
+        promise_all(desk)?;
+        let (before, entries) = (Inventory::take(&provisioner).await?, provisioner.registry().instances()?);
+        let workers = MANY.to_string();
+        let said = desk.refusal(4, &["up", "acme", "--cni", "routed", "--workers", &workers]).await?;
+        for part in ["no room on this machine", " are left (", "in use or promised", "--force"] {
+            ensure!(said.contains(part), "not a word of {part:?}:\n{said}");
+        }
+        let left = Inventory::take(&provisioner).await?.since(&before);
+        ensure!(left.is_none(), "something was made:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
+        ensure!(provisioner.registry().instances()? == entries, "something was recorded");
+        ensure!(!desk.instance("acme").exists(), "there is a folder");
+        Ok(())
+    })
+    .await
+}
+
+/// Promises so much of this machine to instances without nodes that no further one fits, however large it is.
+fn promise_all(desk: &Desk) -> anyhow::Result<()> {
+    let (provisioner, many) =
+        (desk.provisioner()?, |name: String| ClusterSpec::new(name).workers(MANY).check());
+    let each = Cost::of_spec(&many("acme".to_owned())?);
+    let mut number = 0;
+    while provisioner.room()?.is_some_and(|room| room.fits(each) > 0) {
+        let spec = many(format!("promised-{number}"))?;
+        number += 1;
+        provisioner.registry().claim(|there| {
+            let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+            plan::claim(&spec, &taken, &Pools::default(), None, Timestamp::now())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! What fits on a machine is decided from what nodes take, what there is and what is promised.
+
+use provisioner::capacity::{CapacityError, Cost, Machine, Room};
+use provisioner::plan::Role;
+use provisioner::spec::{ClusterSpec, CniKind, Topology};
+use rstest::rstest;
+
+/// A machine of these sizes, in GiB and processors, on which nothing of ours runs.
+fn empty(memory: u64, available: u64, processors: u64) -> Room {
+    let (memory, available) = (memory * 1024, available * 1024);
+    let machine = Machine { memory, available, processors, inotify_limit: 8192, inotify_used: 20 };
+    Room { machine, risen: Cost::default(), rising: Cost::default() }
+}
+
+fn cost(cni: CniKind, topology: Topology, workers: u8) -> Cost {
+    let spec = ClusterSpec { cni, ..ClusterSpec::new("acme").topology(topology).workers(workers) };
+    Cost::of_spec(&spec.check().unwrap())
+}
+
+fn single() -> Cost {
+    cost(CniKind::Routed, Topology::Single, 0)
+}
+
+fn refusal(room: &Room, asked: Cost) -> String {
+    room.admit(asked).unwrap_err().to_string()
+}
+
+#[test]
+fn a_cluster_costs_what_its_nodes_cost() {
+    let of = |workers| cost(CniKind::Routed, Topology::Multi, workers);
+    let worker = Cost::of(CniKind::Routed, &[Role::ControlPlane, Role::Worker, Role::Worker]);
+    assert_eq!(of(2), worker);
+    let step = of(3).memory - of(2).memory;
+    assert!(step > 0);
+    assert_eq!(of(9).memory - of(2).memory, 7 * step);
+    let light = single();
+    let heavy = cost(CniKind::Cilium, Topology::Single, 0);
+    assert!(heavy.memory > light.memory && heavy.processors > light.processors);
+}
+
+#[rstest]
+#[case::memory_decides(empty(4, 4, 64))]
+#[case::processors_decide(empty(256, 256, 2))]
+#[case::what_others_use_is_not_there(empty(64, 4, 64))]
+fn as_many_fit_as_are_admitted(#[case] room: Room) {
+    for each in [single(), cost(CniKind::Cilium, Topology::Multi, 3)] {
+        let many = room.fits(each);
+        assert!(many > 0);
+        let of = |count: u64| (0..count).map(|_| each).sum::<Cost>();
+        assert!(room.admit(of(many)).is_ok());
+        assert!(room.admit(of(many + 1)).is_err());
+    }
+}
+
+#[test]
+fn sixteen_single_clusters_fit_on_two_processors() {
+    assert!(empty(24, 22, 2).fits(single()) >= 16);
+}
+
+#[test]
+fn a_machine_that_is_smaller_than_what_is_reserved_has_room_for_nothing() {
+    let room = empty(1, 0, 1);
+    assert_eq!((room.memory(), room.fits(single())), (0, 0));
+}
+
+#[test]
+fn an_instance_that_comes_up_counts_against_what_is_available_and_one_that_runs_does_not_count_twice() {
+    let much = Cost { memory: 4096, ..Cost::default() };
+    let before = empty(16, 8, 8);
+    let rising = Room { rising: much, ..before };
+    assert_eq!(rising.memory(), before.memory() - much.memory);
+    // What it has taken is no longer available, and it may take no more.
+    let risen = Room { risen: much, ..before };
+    assert_eq!(risen.memory(), before.memory());
+}
+
+#[test]
+fn an_instance_that_has_not_grown_yet_is_still_promised_what_it_may_take() {
+    let promised = Cost { memory: 12 * 1024, processors: 0, inotify: 0 };
+    let room = Room { risen: promised, ..empty(16, 15, 8) };
+    assert_eq!(room.memory(), 3 * 1024);
+}
+
+#[test]
+fn a_refusal_has_all_figures() {
+    let room = Room { risen: cost(CniKind::Cilium, Topology::Multi, 3), ..empty(8, 2, 2) };
+    let asked = cost(CniKind::Cilium, Topology::Multi, 40);
+    let error = room.admit(asked).unwrap_err();
+    insta::assert_snapshot!(format!("{error}\nhint: {}", error.hint().unwrap()));
+    assert!(matches!(error, CapacityError::TooMuch(shortages) if shortages.len() == 2));
+}
+
+#[test]
+fn what_there_is_enough_of_is_not_in_a_refusal() {
+    let text = refusal(&empty(4, 4, 64), cost(CniKind::Routed, Topology::Multi, 100));
+    assert!(text.contains("of memory") && !text.contains("processors"), "{text}");
+}
+
+#[test]
+fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
+    let few = |room: Room| Room { machine: Machine { inotify_limit: 128, ..room.machine }, ..room };
+    let room = few(empty(24, 22, 8));
+    assert_eq!(room.lack(single()), None);
+    let many = (0..5).map(|_| single()).sum::<Cost>();
+    insta::assert_snapshot!(room.lack(many).unwrap().to_string());
+    let coming = Room { rising: many, ..room };
+    assert!(coming.lack(single()).is_some(), "what comes up has not taken its own yet");
+    let running = Room { risen: many, ..room };
+    assert_eq!(running.lack(single()), None, "what runs is counted by the kernel");
+}
+
+#[test]
+fn this_machine_can_be_read() {
+    let machine = Machine::here().unwrap();
+    assert!(machine.memory >= machine.available && machine.available > 0);
+    assert!(machine.processors > 0 && machine.inotify_limit > 0);
+}

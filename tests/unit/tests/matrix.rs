@@ -1,0 +1,22 @@
+//! What is tested is what the README shows.
+
+use provisioner::spec::matrix;
+
+/// The page that shows the table, and between which lines.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+const BEGIN: &str = "<!-- matrix -->\n";
+const END: &str = "<!-- /matrix -->";
+
+/// `HOMELAB_WRITE_DOCS=1` writes it there.
+#[test]
+fn the_readme_shows_what_is_tested() {
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("the README has a place for the table");
+    let (shown, after) = rest.split_once(END).expect("the place of the table has an end");
+    let table = matrix::markdown();
+    if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
+        std::fs::write(PAGE, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(shown, table, "HOMELAB_WRITE_DOCS=1 writes it");
+}
