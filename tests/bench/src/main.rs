@@ -15,7 +15,7 @@ mod weights;
 use anyhow::Context;
 use harness::fixtures::one_client;
 use harness::{FixtureBuilder, MultiClusterFixture};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::spec::{ClusterSpec, CniKind, Topology};
 
 use audits::Audit;
 use measure::{Case, Temperature, measure};
@@ -68,12 +68,26 @@ async fn main() -> anyhow::Result<()> {
 async fn clusters() -> anyhow::Result<Vec<Case>> {
     let multi = |name: &str| ClusterSpec::new(name).topology(Topology::Multi);
     let two = || MultiClusterFixture::builder().cluster(multi("acme")).cluster(multi("globex"));
+    let cilium = |topology, workers| {
+        let acme = ClusterSpec::new("acme").topology(topology).workers(workers);
+        MultiClusterFixture::builder().cluster(acme.cni(CniKind::Cilium))
+    };
     let one_worker = || MultiClusterFixture::builder().cluster(multi("acme").workers(1));
     Ok(vec![
         measure("one k8s-single, cold page cache", Temperature::Cold, 1, one_client).await?,
         measure("one k8s-single", Temperature::Warm, ROUNDS, one_client).await?,
         measure("one k8s-multi with one worker", Temperature::Warm, ROUNDS, one_worker).await?,
         measure("two k8s-multi side by side, 8 nodes", Temperature::Warm, ROUNDS, two).await?,
+        measure("one k8s-single with Cilium", Temperature::Warm, ROUNDS, || cilium(Topology::Single, 0))
+            .await?,
+        measure("one k8s-multi with Cilium, no worker", Temperature::Warm, ROUNDS, || {
+            cilium(Topology::Multi, 0)
+        })
+        .await?,
+        measure("one k8s-multi with Cilium, two workers", Temperature::Warm, ROUNDS, || {
+            cilium(Topology::Multi, 2)
+        })
+        .await?,
     ])
 }
 

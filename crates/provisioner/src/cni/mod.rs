@@ -96,6 +96,14 @@ pub enum CniError {
         /// What it says of its first process.
         status: String,
     },
+    /// What it consists of cannot be made out.
+    #[error("read what the chart on {node} deploys: {why}")]
+    Manifests {
+        /// Where the chart was rendered.
+        node: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An agent did not get ready.
     #[error("wait for the pod network on {node}: {state}")]
     NotReady {

@@ -20,9 +20,6 @@ const AGENT: [(&str, Set); 13] = [
     ("SYSLOG", Set::SYSLOG),
 ];
 
-/// What it asks for the container that cleans up before the agent.
-const CLEANER: Set = Set::NET_ADMIN.union(Set::SYS_MODULE).union(Set::SYS_ADMIN).union(Set::SYS_RESOURCE);
-
 /// The capabilities that a machine has to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Capabilities(Set);
@@ -41,16 +38,7 @@ impl Capabilities {
 
     /// What the agent gets.
     pub(super) fn of_agent(&self) -> Vec<&'static str> {
-        self.among(Set::all())
-    }
-
-    /// What the container before it gets.
-    pub(super) fn of_cleaner(&self) -> Vec<&'static str> {
-        self.among(CLEANER)
-    }
-
-    fn among(&self, wanted: Set) -> Vec<&'static str> {
-        let given = AGENT.into_iter().filter(|(_, one)| self.0.contains(*one) && wanted.contains(*one));
+        let given = AGENT.into_iter().filter(|(_, one)| self.0.contains(*one));
         given.map(|(name, _)| name).collect()
     }
 }
@@ -63,9 +51,10 @@ mod tests {
     fn only_what_the_machine_has_is_given() {
         let whole = Capabilities::in_status("Name:\tx\nCapBnd:\t000001ffffffffff\n").unwrap();
         let lacks_resource = Capabilities::in_status("CapBnd:\t000001fffeffffff\n").unwrap();
-        assert_eq!(whole.of_cleaner(), ["NET_ADMIN", "SYS_MODULE", "SYS_ADMIN", "SYS_RESOURCE"]);
-        assert_eq!(lacks_resource.of_cleaner(), ["NET_ADMIN", "SYS_MODULE", "SYS_ADMIN"]);
-        assert_eq!(whole.of_agent().len() - lacks_resource.of_agent().len(), 1);
+        let all = whole.of_agent();
+        let rest: Vec<_> = all.iter().copied().filter(|name| *name != "SYS_RESOURCE").collect();
+        assert_eq!((all.len(), rest.len()), (AGENT.len(), AGENT.len() - 1));
+        assert_eq!(lacks_resource.of_agent(), rest);
         assert_eq!(Capabilities::in_status("Name:\tx\n"), None);
     }
 }

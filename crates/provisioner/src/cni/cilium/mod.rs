@@ -1,7 +1,7 @@
 //! Cilium: its own chart, rendered by Helm on the first node with values out of the plan, and applied there.
 //!
 //! What takes the time is starting containers one after the other, and compiling the datapath. So the nodes have
-//! beforehand what init containers would put there, and the custom resource definitions come with the manifests
+//! beforehand what init containers would put there, nothing is cleaned up where nothing is, and the custom resource definitions come with the manifests
 //! instead of by the operator, for which the agents would wait.
 
 mod capabilities;
@@ -10,7 +10,7 @@ mod values;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all, try_join_all};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exec::{Command, CommandError};
 use crate::kubeadm::kubectl;
@@ -48,8 +48,11 @@ impl Cni for Cilium {
 
     fn deploy<'a>(&'a self, first: &'a Node, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
-            let (manifests, ()) = tokio::try_join!(manifests(first, plan), definitions(first))?;
-            run(first, apply().args(["--filename", "-"]).input(manifests)).await.map(drop)
+            let rest = async {
+                let manifests = manifests(first, plan).await?;
+                run(first, apply().args(["--filename", "-"]).input(manifests)).await
+            };
+            tokio::try_join!(rest, definitions(first)).map(drop)
         })
     }
 
@@ -87,13 +90,28 @@ fn conflist() -> String {
 }
 
 /// Everything that the chart deploys.
-async fn manifests(first: &Node, plan: &ClusterPlan) -> Result<Vec<u8>, CniError> {
+async fn manifests(first: &Node, plan: &ClusterPlan) -> Result<String, CniError> {
     let status = first.read("/proc/1/status").await.map_err(refused(first))?;
     let machine = Capabilities::in_status(&status)
         .ok_or_else(|| CniError::Capabilities { node: first.name().to_owned(), status })?;
     let values = serde_saphyr::to_string(&values::of(plan, &machine)).expect("values have plain keys");
     first.put(&[File::public(VALUES, values)]).await.map_err(refused(first))?;
-    run(first, template()).await
+    let text = first.run(&template()).await.map_err(refused(first))?.text();
+    without_cleaner(&text).map_err(|why| CniError::Manifests { node: first.name().to_owned(), why })
+}
+
+/// The manifests as one list, without the container that cleans up before the agent: a node that has just been made has
+/// nothing to clean, the agent's own state goes with the node, and the container costs a second. Pure.
+fn without_cleaner(manifests: &str) -> Result<String, String> {
+    const CLEANER: &str = "clean-cilium-state";
+    let read: Result<Vec<Value>, _> = serde_saphyr::from_multiple(manifests);
+    let mut items = read.map_err(|error| error.to_string())?;
+    items.retain(|item| !item.is_null());
+    let before = items.iter_mut().filter_map(|item| item.pointer_mut("/spec/template/spec/initContainers"));
+    for containers in before.filter_map(Value::as_array_mut) {
+        containers.retain(|container| container["name"] != CLEANER);
+    }
+    Ok(json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string())
 }
 
 /// `helm template`, without a home: what Helm may keep is of no use. Pure.
@@ -109,7 +127,7 @@ fn template() -> Command {
 
 /// What the operator would make when it starts: the custom resource definitions.
 async fn definitions(first: &Node) -> Result<(), CniError> {
-    run(first, apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"))).await.map(drop)
+    run(first, apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"))).await
 }
 
 /// `kubectl apply` of objects that nobody else makes. Unchecked: for checking, kubectl has the API server describe
@@ -156,8 +174,8 @@ fn last_words_command() -> Command {
     Command::within(Duration::from_secs(10), "sh").args(["-c", tail])
 }
 
-async fn run(node: &Node, command: Command) -> Result<Vec<u8>, CniError> {
-    node.run(&command).await.map(|output| output.stdout).map_err(refused(node))
+async fn run(node: &Node, command: Command) -> Result<(), CniError> {
+    node.run(&command).await.map(drop).map_err(refused(node))
 }
 
 fn refused(node: &Node) -> impl FnOnce(CommandError) -> CniError {
@@ -204,6 +222,21 @@ mod tests {
     async fn a_node_that_does_not_tell_its_capabilities_is_no_place_for_an_agent() {
         let error = manifests(&node([Exchange::ok("cat /proc/1/status", "Name:\tsh\n")]), &acme()).await;
         insta::assert_snapshot!(error.unwrap_err(), @"find out what containers on acme-cp-1 may do: Name:	sh");
+    }
+
+    #[test]
+    fn what_the_chart_deploys_is_one_list_without_the_container_that_cleans_up() {
+        let manifests = "
+---
+# Source: cilium/templates/cilium-agent/daemonset.yaml
+kind: DaemonSet
+spec: { template: { spec: { initContainers: [{ name: config }, { name: clean-cilium-state }] } } }
+---
+---
+kind: ConfigMap
+";
+        insta::assert_snapshot!(without_cleaner(manifests).unwrap(), @r#"{"apiVersion":"v1","kind":"List","items":[{"kind":"DaemonSet","spec":{"template":{"spec":{"initContainers":[{"name":"config"}]}}}},{"kind":"ConfigMap"}]}"#);
+        assert!(without_cleaner("kind: [").is_err());
     }
 
     #[test]

@@ -67,9 +67,12 @@ struct Image {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Operator {
     image: Image,
     replicas: u8,
+    #[serde(rename = "skipCRDCreation")]
+    skip_crd_creation: bool,
 }
 
 /// Names it in metrics and in a cluster mesh. 0 is the number of a cluster that is in no mesh.
@@ -126,7 +129,6 @@ struct SecurityContext {
 #[serde(rename_all = "camelCase")]
 struct Containers {
     cilium_agent: Vec<&'static str>,
-    clean_cilium_state: Vec<&'static str>,
 }
 
 const OFF: Switch = Switch { enabled: false };
@@ -136,7 +138,11 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
     Values {
         image: image("quay.io/cilium/cilium"),
         // The chart appends the kind of operator.
-        operator: Operator { image: image("quay.io/cilium/operator"), replicas: 1 },
+        operator: Operator {
+            image: image("quay.io/cilium/operator"),
+            replicas: 1,
+            skip_crd_creation: true, // they come with the manifests
+        },
         cluster: Cluster { name: cluster_name(&plan.id.name), id: 0 },
         k8s_service_host: plan.api_address,
         k8s_service_port: API_PORT,
@@ -159,12 +165,7 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
         cgroup: Cgroup { auto_mount: OFF, host_root: CGROUP },
         sysctlfix: OFF,
         cni: CniValues { install: false },
-        security_context: SecurityContext {
-            capabilities: Containers {
-                cilium_agent: machine.of_agent(),
-                clean_cilium_state: machine.of_cleaner(),
-            },
-        },
+        security_context: SecurityContext { capabilities: Containers { cilium_agent: machine.of_agent() } },
     }
 }
 
