@@ -47,12 +47,11 @@ async fn what_root_of_a_node_writes_into_its_images_is_in_no_other_node_and_not_
 async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path) -> anyhow::Result<()> {
     let (acme, globex) =
         (engine.create(&plans[0]).await?.remove(0), engine.create(&plans[1]).await?.remove(0));
-    // Through links, as containerd goes; also those that a node keeps from before.
-    let find = "find -L /var/lib/containerd -type f -printf '%D:%i\\n'";
+    let inode = "-printf '%D:%i\\n'";
     let files = [
-        inodes(&acme.run(&shell(find)).await?),
-        inodes(&globex.run(&shell(find)).await?),
-        inodes(&Local.run(&shell(&format!("find -L {store} -type f -printf '%D:%i\\n'"))).await?),
+        inodes(&acme.run(&shell(&find(STORE, inode))).await?),
+        inodes(&globex.run(&shell(&find(STORE, inode))).await?),
+        inodes(&Local.run(&shell(&find(store.as_str(), inode))).await?),
     ];
     for (here, there) in [(0, 1), (0, 2), (1, 2)] {
         ensure!(files[here].len() > 20, "there are no images to compare: {:?}", files[here]);
@@ -61,10 +60,10 @@ async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path)
     }
     let remount = "findmnt --list --noheadings --output TARGET | grep homelab | while read -r mount; do
             mount -o remount,rw \"$mount\"; done";
-    let write = "for file in $(find -L /var/lib/containerd -type f -name homelab-probe); do
-            echo written by acme >> $file; done";
+    let probes = find(STORE, "-name homelab-probe -print");
+    let write = format!("for file in $({probes}); do echo written by acme >> $file; done");
     acme.run(&shell(remount)).await?;
-    acme.run(&shell(write)).await?;
+    acme.run(&shell(&write)).await?;
     ensure!(marked(&acme).await? > 0, "nothing was written: the others prove nothing");
     ensure!(marked(&globex).await? == 0, "the other client's node has what acme has written");
     let in_cache = Local.run(&shell(&format!("grep -rl 'written by acme' {store} || true"))).await?.text();
@@ -72,10 +71,19 @@ async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path)
     Ok(())
 }
 
+/// A node's own image store.
+const STORE: &str = "/var/lib/containerd";
+
+/// Finds files of a store, also behind links of its own structure, such as those that a node keeps from before. Links
+/// deeper down are the images' own, and lead anywhere.
+fn find(store: &str, what: &str) -> String {
+    let linked = format!("$(find {store}/ -maxdepth 3 -type l -xtype d -printf '%p/ ')");
+    format!("find {store}/ {linked} -type f {what}")
+}
+
 /// How many of a node's image files have what was written.
 async fn marked(node: &Node) -> anyhow::Result<usize> {
-    let search =
-        "find -L /var/lib/containerd -type f -name homelab-probe -exec grep -l 'written by acme' {} +";
+    let search = find(STORE, "-name homelab-probe -exec grep -l 'written by acme' {} +");
     Ok(node.run(&shell(&format!("{search} || true"))).await?.text().lines().count())
 }
 

@@ -17,4 +17,5 @@ mod policy;
 mod probe;
 mod resilience;
 mod self_test;
+mod web;
 mod workers;

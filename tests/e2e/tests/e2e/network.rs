@@ -14,6 +14,8 @@ use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::web;
+
 #[rstest]
 #[case::routed(ClusterSpec::new("acme"))]
 #[case::cilium(ClusterSpec::new("acme").cni(CniKind::Cilium))]
@@ -28,7 +30,7 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
             let acme = fx.cluster("acme");
             let server = serve(acme, acme.node("acme-w-2")).await?;
             ping_from_the_other_node(acme, server).await?;
-            acme.run_pod(fetch()).await?.assert_output_contains("hello from web");
+            acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
             let short = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
             let first_service_address =
                 acme.inner().plan.service_cidr.hosts().next().context("a service CIDR")?;
@@ -52,7 +54,7 @@ async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_worksta
         .run(async |fx| {
             let acme = fx.cluster("acme");
             serve(acme, acme.node("acme-main")).await?;
-            acme.run_pod(fetch()).await?.assert_output_contains("hello from web");
+            acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
             node_port_answers(acme.node("acme-main")).await
         })
         .await
@@ -132,16 +134,9 @@ async fn exported(acme: &TestCluster) -> anyhow::Result<Vec<u8>> {
     Ok(node.run(&export).await?.stdout)
 }
 
-/// Asks the web server by its service's name.
-fn fetch() -> PodRun {
-    PodRun::shell(
-        "wget -q -O - -T 5 --tries 20 --retry-connrefused --waitretry 1 http://web.default.svc.cluster.local",
-    )
-}
-
 /// A web server on a node, behind a service; its pod's address.
 async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result<Ipv4Addr> {
-    acme.apply(&WEB.replace("@NODE@", node.real_name())).await?;
+    acme.apply(&web::on_node(node.real_name())).await?;
     let address = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     let ready = |pod: &Pod| {
         let conditions = pod.status.clone().and_then(|status| status.conditions).unwrap_or_default();
@@ -159,7 +154,7 @@ async fn ping_from_the_other_node(acme: &TestCluster, server: Ipv4Addr) -> anyho
 }
 
 async fn node_port_answers(node: &TestNode) -> anyhow::Result<()> {
-    let port = SocketAddr::from((node.ip(), 30080));
+    let port = SocketAddr::from((node.ip(), web::NODE_PORT));
     let answer = until(format!("an answer on {port}"), Duration::from_secs(30), async || {
         let fetched: std::io::Result<String> = async {
             let mut stream = TcpStream::connect(port).await?;
@@ -171,28 +166,6 @@ async fn node_port_answers(node: &TestNode) -> anyhow::Result<()> {
         .await;
         Ok::<_, std::io::Error>(fetched.map_or_else(|error| Wait::NotYet(error.to_string()), Wait::Done))
     });
-    ensure!(answer.await?.contains("hello from web"), "the NodePort answers with something else");
+    ensure!(answer.await?.contains(web::HELLO), "the NodePort answers with something else");
     Ok(())
 }
-
-const WEB: &str = "
-apiVersion: v1
-kind: Pod
-metadata: { name: web, labels: { app: web } }
-spec:
-  nodeName: '@NODE@'
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: main
-    image: homelab.invalid/toolbox:1
-    command: [sh, -c, 'mkdir -p /www && echo hello from web > /www/index.html && exec httpd -f -h /www -p 80']
-    readinessProbe: { tcpSocket: { port: 80 }, periodSeconds: 1 }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web }
-spec:
-  type: NodePort
-  selector: { app: web }
-  ports: [{ port: 80, nodePort: 30080 }]
-";

@@ -21,6 +21,8 @@ use provisioner::registry::{Instance, Workers};
 use provisioner::spec::{ClusterSpec, Topology};
 use provisioner::{Drain, Provisioner};
 
+use crate::web;
+
 const PATIENCE: Drain = Drain::Within(Duration::from_secs(120));
 
 fn one_worker() -> FixtureBuilder {
@@ -36,7 +38,7 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
         .run(async |fx| {
             let acme = fx.cluster("acme");
             no_tickets(acme).await.context("after the bring-up")?;
-            acme.apply(WEB).await?;
+            acme.apply(&web::anywhere()).await?;
             let web = web_on(acme, "acme-w-1").await?;
 
             let acme = &acme.add_workers(1).await?;
@@ -47,13 +49,13 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
                 kubernetes_has(acme).await?
             );
             acme.run_pod(ping(web).on_node("acme-w-2")).await?.assert_output_contains(" 0% packet loss");
-            acme.run_pod(fetch().on_node("acme-w-2")).await?.assert_output_contains("hello from web");
+            acme.run_pod(web::fetch().on_node("acme-w-2")).await?.assert_output_contains(web::HELLO);
 
             let acme = &acme.remove_worker("acme-w-1", PATIENCE).await?;
             ensure!(kubernetes_has(acme).await? == ["cp-1", "w-2"], "{:?}", kubernetes_has(acme).await?);
             let web = web_on(acme, "acme-w-2").await?;
             acme.run_pod(ping(web).on_node("acme-w-2")).await?.assert_output_contains(" 0% packet loss");
-            acme.run_pod(fetch().on_node("acme-w-2")).await?.assert_output_contains("hello from web");
+            acme.run_pod(web::fetch().on_node("acme-w-2")).await?.assert_output_contains(web::HELLO);
             names_lead_to(acme, acme.node("acme-w-2").ip()).await?;
 
             let real = &acme.inner().instance.name;
@@ -222,12 +224,6 @@ async fn web_on(cluster: &TestCluster, node: &str) -> anyhow::Result<Ipv4Addr> {
     Ok(address.await?.parse()?)
 }
 
-fn fetch() -> PodRun {
-    PodRun::shell(
-        "wget -q -O - -T 5 --tries 20 --retry-connrefused --waitretry 1 http://web.default.svc.cluster.local",
-    )
-}
-
 /// The kubelet hands CoreDNS its new file within a minute and a half, and CoreDNS looks every half a minute.
 async fn names_lead_to(cluster: &TestCluster, address: Ipv4Addr) -> anyhow::Result<()> {
     let name = format!("deep.app.{}", cluster.inner().plan.dns_suffix());
@@ -248,27 +244,3 @@ async fn on(cluster: &TestCluster, node: &str, script: &str) -> anyhow::Result<S
     let run = Command::within(Duration::from_secs(30), "sh").args(["-ec", script]);
     Ok(cluster.node(node).run(&run).await?.text())
 }
-
-const WEB: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-      - name: main
-        image: homelab.invalid/toolbox:1
-        command: [sh, -c, 'mkdir -p /www && echo hello from web > /www/index.html && exec httpd -f -h /www -p 80']
-        readinessProbe: { tcpSocket: { port: 80 }, periodSeconds: 1 }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web }
-spec:
-  selector: { app: web }
-  ports: [{ port: 80 }]
-";

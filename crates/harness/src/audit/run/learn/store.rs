@@ -12,11 +12,12 @@ const FILES: usize = 200_000;
 /// Lists what root can write (`-writable` asks the system, so it is nothing on a read-only mount), files behind
 /// symbolic links where they really are. A link to a folder within the store's own structure counts with all that is
 /// below it; deeper down are the file systems of images, whose links have no meaning on the node.
-const LIST: &str = r"cd /var/lib/containerd/ && {
-find . -ignore_readdir_race -type f -writable -printf '%D:%i %p\n' &&
-find . -ignore_readdir_race -type l -xtype f -writable -print0 | xargs -0 -r stat -L -c '%d:%i %n' -- &&
-find . -ignore_readdir_race -maxdepth 3 -type l -xtype d -exec find '{}/' -type f -writable -printf '%D:%i %p\n' ';'
-}";
+///
+/// 1 of `find` and 123 of `xargs` mean that something could not be looked at: what it was is on standard error.
+const LIST: &str = r"export LC_ALL=C; cd /var/lib/containerd/ &&
+{ find . -type f -writable -printf '%D:%i %p\n' || [ $? -eq 1 ]; } &&
+{ find . -type l -xtype f -writable -print0 | xargs -0 -r stat -L -c '%d:%i %n' -- || [ $? -eq 123 ]; } &&
+{ find . -maxdepth 3 -type l -xtype d -exec find '{}/' -type f -writable -printf '%D:%i %p\n' ';' || [ $? -eq 1 ]; }";
 
 /// `<device>:<inode> <path>` of the writable files of all nodes; nothing when one cannot be read.
 pub(super) async fn of(nodes: &[TestNode]) -> Option<Vec<String>> {
@@ -26,13 +27,23 @@ pub(super) async fn of(nodes: &[TestNode]) -> Option<Vec<String>> {
 
 async fn listed(node: &TestNode) -> Option<Vec<String>> {
     let list = Command::within(Duration::from_secs(30), "sh").args(["-c", LIST]);
-    let text = node.run(&list).await.ok()?.text();
+    let output = node.run(&list).await.ok()?;
+    if !only_vanished(&String::from_utf8_lossy(&output.stderr)) {
+        return None;
+    }
+    let text = output.text();
     let lines = text.lines().take(FILES + 1).map(|line| match line.split_once(" ./") {
         Some((key, path)) => format!("{key} {}:/var/lib/containerd/{path}", node.real_name()),
         None => line.to_owned(),
     });
     let lines: Vec<String> = lines.collect();
     (lines.len() <= FILES).then_some(lines)
+}
+
+/// Whether all complaints are of what went away while it was looked for: containerd makes and removes files all the time,
+/// and what is gone nobody can change.
+fn only_vanished(complaints: &str) -> bool {
+    complaints.lines().all(|line| line.ends_with(": No such file or directory"))
 }
 
 #[cfg(test)]
@@ -42,6 +53,14 @@ mod tests {
     use provisioner::exec::{Local, Runner};
 
     use super::*;
+
+    #[test]
+    fn what_vanished_is_no_reason_to_give_up_and_what_cannot_be_read_is_one() {
+        let vanished = "find: './snapshots/7': No such file or directory\n\
+                        stat: cannot statx './blobs/one': No such file or directory\n";
+        assert!(only_vanished("") && only_vanished(vanished));
+        assert!(!only_vanished(&format!("{vanished}find: './snapshots/8': Permission denied\n")));
+    }
 
     #[tokio::test]
     async fn a_file_is_listed_where_it_really_is() {
