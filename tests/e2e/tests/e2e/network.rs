@@ -7,7 +7,9 @@ use anyhow::{Context, ensure};
 use camino::Utf8PathBuf;
 use harness::wait::{Wait, until};
 use harness::{MultiClusterFixture, PodError, PodRun, TestCluster, TestNode, ping};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Api;
+use kube::api::ListParams;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::spec::{CiliumOptions, ClusterSpec, CniKind, Topology};
 use rstest::rstest;
@@ -53,6 +55,12 @@ async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_worksta
         .cluster(ClusterSpec::new("acme").topology(Topology::Single).cni(CniKind::Cilium))
         .run(async |fx| {
             let acme = fx.cluster("acme");
+            // What is up takes pods at once: Cilium's operator would keep them off until it has seen the agent's pod.
+            let nodes: Api<Node> = Api::all(acme.client());
+            for node in nodes.list(&ListParams::default()).await? {
+                let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+                ensure!(taints.is_empty(), "pods are kept off the node: {taints:?}");
+            }
             serve(acme, acme.node("acme-main")).await?;
             acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
             node_port_answers(acme.node("acme-main")).await

@@ -73,6 +73,8 @@ struct Operator {
     replicas: u8,
     #[serde(rename = "skipCRDCreation")]
     skip_crd_creation: bool,
+    set_node_taints: bool,
+    remove_node_taints: bool,
 }
 
 /// Names it in metrics and in a cluster mesh. 0 is the number of a cluster that is in no mesh.
@@ -142,6 +144,10 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
             image: image("quay.io/cilium/operator"),
             replicas: 1,
             skip_crd_creation: true, // they come with the manifests
+            // They keep pods from a node until its agent's pod counts as ready, ten seconds after the agent is. There is
+            // no other pod network that a pod could get by mistake: it waits for its own.
+            set_node_taints: false,
+            remove_node_taints: false,
         },
         cluster: Cluster { name: cluster_name(&plan.id.name), id: 0 },
         k8s_service_host: plan.api_address,
