@@ -11,7 +11,7 @@ use provisioner::error::chain;
 use provisioner::exec::Command;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan, Role};
-use provisioner::registry::{Instance, Transit};
+use provisioner::registry::Transit;
 use serde::Serialize;
 
 use super::instance::{InstanceView, uptime};
@@ -45,7 +45,9 @@ impl Status {
         let instance = app.find(&self.name)?;
         let plan = ClusterPlan::of(&instance.with_transit(), app.home());
         let now = Timestamp::now();
-        let mut problems: Vec<String> = instance.transit.iter().map(|it| transit(&self.name, it)).collect();
+        let on_their_way = in_transit(&plan, &ClusterPlan::of(&instance, app.home()));
+        let mut problems: Vec<String> =
+            instance.transit.iter().map(|it| transit(&on_their_way, it)).collect();
         let mut seen = Seen::default();
         match app.provisioner.attach(&self.name).await {
             Ok(cluster) => {
@@ -75,7 +77,7 @@ impl Status {
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: kubeconfig.exists().then(|| words::own_path(&kubeconfig)),
-            nodes: nodes(&instance, &plan, &seen),
+            nodes: nodes(&plan, &on_their_way, &seen),
             on_this_host: sightings,
             problems,
         };
@@ -151,13 +153,15 @@ impl Seen {
     }
 }
 
-fn names(instance: &str, transit: &Transit) -> Vec<String> {
-    transit.workers.numbers().map(|number| format!("{instance}-w-{number}")).collect()
+/// The nodes on their way in or out, by their names: those of the plan that are not there for good.
+fn in_transit(plan: &ClusterPlan, settled: &ClusterPlan) -> Vec<String> {
+    let moving = plan.nodes.iter().filter(|node| !settled.nodes.contains(node));
+    moving.map(|node| node.name.clone()).collect()
 }
 
 /// What goes on with workers, or did not finish.
-fn transit(instance: &str, transit: &Transit) -> String {
-    let workers = words::list(&names(instance, transit));
+fn transit(workers: &[String], transit: &Transit) -> String {
+    let workers = words::list(workers);
     match transit.owner.as_ref().filter(|owner| owner.is_alive()) {
         Some(owner) => format!("on the way in or out: {workers}; process {} sees to that", owner.pid),
         None => format!(
@@ -167,9 +171,7 @@ fn transit(instance: &str, transit: &Transit) -> String {
     }
 }
 
-fn nodes(instance: &Instance, plan: &ClusterPlan, seen: &Seen) -> Vec<NodeView> {
-    let on_their_way: Vec<String> =
-        instance.transit.iter().flat_map(|transit| names(&instance.name, transit)).collect();
+fn nodes(plan: &ClusterPlan, on_their_way: &[String], seen: &Seen) -> Vec<NodeView> {
     let view = |node: &provisioner::plan::NodePlan| NodeView {
         name: node.name.clone(),
         role: match node.role {
@@ -284,8 +286,10 @@ mod tests {
                 "caName": "HomeLab CA - acme", "cni": "routed",
             },
         }));
-        let instance: Instance = instance.expect("an entry as the registry writes it");
-        let plan = ClusterPlan::of(&instance.with_transit(), &provisioner::home::Home::at("/root/.homelab"));
+        let instance: provisioner::registry::Instance = instance.expect("an entry as the registry writes it");
+        let home = provisioner::home::Home::at("/root/.homelab");
+        let plan = ClusterPlan::of(&instance.with_transit(), &home);
+        let on_their_way = in_transit(&plan, &ClusterPlan::of(&instance, &home));
         let health = [("acme-cp-1", Health::Good), ("acme-w-1", Health::Bad("no such map".to_owned()))];
         let health = health.map(|(node, health)| (node.to_owned(), health));
         let seen = Seen { ready: parse_readiness("acme-cp-1 True true"), health: health.into() };
@@ -295,9 +299,9 @@ mod tests {
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: Some("~/.homelab/instances/acme/kubeconfig".to_owned()),
-            nodes: nodes(&instance, &plan, &seen),
+            nodes: nodes(&plan, &on_their_way, &seen),
             on_this_host: vec!["link hl-0123456789".to_owned()],
-            problems: [vec![transit("acme", instance.transit.as_ref().expect("one"))], seen.unwell()]
+            problems: [vec![transit(&on_their_way, instance.transit.as_ref().expect("one"))], seen.unwell()]
                 .concat(),
         };
         insta::assert_snapshot!(text(&view, Some(12_120)));

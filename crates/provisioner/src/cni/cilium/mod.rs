@@ -1,8 +1,8 @@
 //! Cilium: its own chart, rendered by Helm on the first node with values out of the plan, and applied there.
 //!
 //! What takes the time is starting containers one after the other, and compiling the datapath. So the nodes have
-//! beforehand what init containers would put there, nothing is cleaned up where nothing is, and the custom resource definitions come with the manifests
-//! instead of by the operator, for which the agents would wait.
+//! beforehand what init containers would put there, nothing is cleaned up where nothing is, and the custom resource
+//! definitions come with the manifests instead of by the operator, for which the agents would wait.
 
 mod capabilities;
 mod values;
