@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use crate::assets::Assets;
 use crate::capacity::Cost;
 use crate::cni::{self, Cni};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{EngineError, Engines};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::events::{Event, Events};
 use crate::exec::Runner;
@@ -55,7 +55,7 @@ pub use workers::{Drain, WorkersError};
 pub struct Provisioner {
     home: Home,
     registry: Registry,
-    engine: Arc<dyn Engine>,
+    engines: Engines,
     host: Host,
     settings: Settings,
     assets: Assets,
@@ -143,13 +143,13 @@ impl Provisioner {
         tokio::try_join!(complete, deploy)?;
         let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &bundle, &self.events);
         stages.run(Stage::Join, left, join).await?;
-        stages.run(Stage::Ready, left, self.ready(&plane, network.as_ref(), &nodes)).await?;
+        stages.run(Stage::Ready, left, self.ready(&plane, &plan, network.as_ref(), &nodes)).await?;
         stages.run(Stage::Kubeconfig, left, self.hand_out(nodes, plan)).await
     }
 
     /// Records what is decided, before anything exists.
     async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
-        self.demand_room(Cost::of_spec(spec)).await?;
+        self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };
@@ -185,7 +185,7 @@ impl Provisioner {
     async fn nodes(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let made = self.home.create_dir(&plan.folder);
         made.map_err(|source| EngineError::File { attempt: "make", path: plan.folder.clone(), source })?;
-        self.engine.create(plan).await
+        self.engines.create(plan).await
     }
 
     async fn node_image(&self, kubernetes: &str) -> Result<(), StageError> {
@@ -200,9 +200,16 @@ impl Provisioner {
     }
 
     /// Waits for nodes and names, and for the pod network on each node.
-    async fn ready(&self, plane: &ControlPlane, network: &dyn Cni, nodes: &[Node]) -> Result<(), StageError> {
+    async fn ready(
+        &self,
+        plane: &ControlPlane,
+        plan: &ClusterPlan,
+        network: &dyn Cni,
+        nodes: &[Node],
+    ) -> Result<(), StageError> {
         let network = async { network.ready(nodes).await.map_err(StageError::from) };
-        tokio::try_join!(async { kubeadm::ready(plane).await.map_err(StageError::from) }, network).map(drop)
+        tokio::try_join!(async { kubeadm::ready(plane, plan).await.map_err(StageError::from) }, network)
+            .map(drop)
     }
 
     /// Those of Kubernetes, and the instance's own.
@@ -250,7 +257,7 @@ impl Provisioner {
     pub async fn attach(&self, name: &str) -> Result<Cluster, AttachError> {
         let instance = self.known(name)?;
         let plan = ClusterPlan::of(&instance, &self.home);
-        let nodes = self.engine.attach(&plan).await?;
+        let nodes = self.engines.attach(&plan).await?;
         let kubeconfig = self.home.isolated_kubeconfig(name);
         Ok(Cluster { instance, plan, nodes, kubeconfig })
     }

@@ -30,5 +30,6 @@ pub fn vast_pools() -> Pools {
         subnet: Pool { range: net(172, 16, 12), block: 24, first: net(172, 20, 24) },
         pod: Pool { range: net(10, 0, 9), block: 20, first: net(10, 64, 20) },
         service: Pool { range: net(10, 128, 9), block: 20, first: net(10, 128, 20) },
+        ..Pools::default()
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn wide_pools() -> Pools {
         subnet: pool("192.168.0.0/16", 24, "192.168.60.0/24"),
         pod: pool("10.240.0.0/12", 20, "10.244.0.0/20"),
         service: pool("10.96.0.0/12", 20, "10.96.0.0/20"),
+        ..Pools::default()
     }
 }
 

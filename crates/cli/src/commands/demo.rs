@@ -150,7 +150,7 @@ fn quoted(stdout: &str) -> String {
 }
 
 async fn nothing_is_left(app: &App, names: &[String]) -> Result<Exit, CliError> {
-    let sightings = app.provisioner.engine().sightings().await?;
+    let sightings = app.provisioner.engines().sightings().await?;
     let left = sightings.iter().filter(|one| names.contains(&one.instance)).map(ToString::to_string);
     let entries = app.provisioner.registry().list()?;
     let entries = entries.iter().filter_map(|entry| entry.name());

@@ -9,6 +9,7 @@ use provisioner::assets::{KUBERNETES_VERSION, tools};
 use provisioner::engine::Lack;
 use provisioner::error::chain;
 use provisioner::exec::Command;
+use provisioner::spec::EngineKind;
 
 use crate::app::App;
 use crate::doctor::{Facts, Grade, checks};
@@ -51,7 +52,7 @@ impl Doctor {
 
 async fn facts(app: &App) -> Facts {
     let (home, assets) = (app.home(), app.provisioner.assets());
-    let to_run = app.provisioner.preflight().await;
+    let to_run = app.provisioner.preflight(EngineKind::Container).await;
     let missing = tools::missing_to_build(app.provisioner.runner().as_ref()).await;
     let to_build = missing.iter().map(|tool| Lack { what: tool.name.to_owned(), remedy: tool.remedy() });
     // What is needed for both is said once.

@@ -51,7 +51,7 @@ impl Destroy {
 async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
     app.must_be_root()?;
     let before = app.provisioner.registry().find(name)?;
-    let sightings = app.provisioner.engine().sightings().await?;
+    let sightings = app.provisioner.engines().sightings().await?;
     let sightings: Vec<String> =
         sightings.iter().filter(|one| one.instance == name).map(ToString::to_string).collect();
     let mut signals = Signals::listen()?;

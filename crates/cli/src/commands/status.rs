@@ -61,7 +61,7 @@ impl Status {
             Err(error) => problems.push(chain(&error)),
         }
         problems.extend(seen.unwell());
-        let sightings = match app.provisioner.engine().sightings().await {
+        let sightings = match app.provisioner.engines().sightings().await {
             Ok(sightings) => {
                 sightings.iter().filter(|one| one.instance == self.name).map(ToString::to_string).collect()
             }

@@ -26,7 +26,8 @@ use crate::fabric;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
-use super::{Engine, EngineError, Lack, Sighting, SightingKind};
+use super::engines::Removal;
+use super::{Engine, EngineError, Lack, Power, Sighting, SightingKind};
 
 /// Nodes that are started at the same time, by podman and by the kernel's namespaces: more only queue up.
 const AT_ONCE: usize = 4;
@@ -95,6 +96,31 @@ impl ContainerEngine {
         })
     }
 
+    /// Has a node of this state do what it is told.
+    async fn obey(
+        &self,
+        plan: &ClusterPlan,
+        node: &NodePlan,
+        power: Power,
+        state: &str,
+    ) -> Result<(), EngineError> {
+        let Some(verb) = verb(power, state) else { return Ok(()) };
+        let folder = node_folder(&plan.folder, &node.name);
+        let command =
+            hooked(plan, node, &folder).args(verb.iter().copied()).arg(plan.id.node_scope(&node.name));
+        let failed = |source| EngineError::Power { power, node: node.name.clone(), source };
+        self.host.run(&command).await.map(drop).map_err(failed)
+    }
+
+    /// The states of this home's containers by their names, as podman calls them.
+    async fn states(&self) -> Result<HashMap<String, String>, EngineError> {
+        let containers = self.containers().await?.into_iter();
+        let named = containers.flat_map(|container| {
+            container.names.into_iter().map(move |name| (name, container.state.clone()))
+        });
+        Ok(named.collect())
+    }
+
     async fn handles(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let running: HashMap<String, u32> = self
             .containers()
@@ -139,20 +165,14 @@ impl Engine for ContainerEngine {
             let instance = plan.id.name.clone();
             let wired = fabric::lay(plan, &self.pools, self.host.as_ref()).await;
             wired.map_err(|source| EngineError::Wires { instance, source: Box::new(source) })?;
-            let there: HashMap<String, String> = self
-                .containers()
-                .await?
-                .into_iter()
-                .flat_map(|container| {
-                    container.names.into_iter().map(move |name| (name, container.state.clone()))
-                })
-                .collect();
+            let there = self.states().await?;
             // Boxed one by one: the compiler cannot see through a stream of borrowing futures.
             let mut starts: Vec<BoxFuture<'_, Result<(), EngineError>>> = Vec::new();
             for node in &plan.nodes {
                 match there.get(&plan.id.node_scope(&node.name)).map(String::as_str) {
                     None => starts.push(self.start(plan, node).boxed()),
                     Some("running") => {}
+                    Some("paused") => starts.push(self.obey(plan, node, Power::Resume, "paused").boxed()),
                     Some(_) => starts.push(self.start_again(plan, node).boxed()),
                 }
             }
@@ -199,6 +219,19 @@ impl Engine for ContainerEngine {
         })
     }
 
+    fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let states = self.states().await?;
+            for node in &plan.nodes {
+                let scope = plan.id.node_scope(&node.name);
+                let absent = || EngineError::Absent { node: node.name.clone() };
+                let state = states.get(&scope).ok_or_else(absent)?;
+                self.obey(plan, node, power, state).await?;
+            }
+            Ok(())
+        })
+    }
+
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {
         Box::pin(async move {
             let wires = fabric::sightings(&self.home).await.map_err(|source| EngineError::Wires {
@@ -232,34 +265,6 @@ impl Engine for ContainerEngine {
     }
 }
 
-/// How the steps of a removal went, each tried on its own.
-#[derive(Debug, Default)]
-struct Removal {
-    found: bool,
-    left: Vec<String>,
-}
-
-impl Removal {
-    /// Notes whether a step found something to remove, or why it could not remove it.
-    fn note(&mut self, outcome: Result<bool, EngineError>) {
-        self.note_all(outcome.map_err(|error| vec![error]));
-    }
-
-    fn note_all<E: std::error::Error>(&mut self, outcome: Result<bool, Vec<E>>) {
-        match outcome {
-            Ok(there) => self.found |= there,
-            Err(failures) => self.left.extend(failures.iter().map(|failure| crate::error::chain(failure))),
-        }
-    }
-
-    fn end(self, instance: &str) -> Result<bool, EngineError> {
-        match self.left.is_empty() {
-            true => Ok(self.found),
-            false => Err(EngineError::Left { instance: instance.to_owned(), left: self.left }),
-        }
-    }
-}
-
 /// What `podman ps --format json` says of a container, as far as we read it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -270,6 +275,18 @@ struct Container {
     state: String,
     #[serde(default)]
     labels: HashMap<String, String>,
+}
+
+/// What podman does to a container of this state; nothing when all is as it should be.
+fn verb(power: Power, state: &str) -> Option<&'static [&'static str]> {
+    match (power, state) {
+        (Power::Pause, "running") => Some(&["pause"]),
+        (Power::Resume, "paused") => Some(&["unpause"]),
+        // runit takes SIGHUP for the end of the node's day (runsvdir(8)); podman follows up with SIGKILL.
+        (Power::Halt, "running") => Some(&["stop", "--time", "10"]),
+        (Power::Start, "exited" | "created" | "stopped") => Some(&["start"]),
+        _ => None,
+    }
 }
 
 fn podman(seconds: u64) -> Command {

@@ -5,7 +5,9 @@
 //! against all engines. Next in the flow: `kubeadm` makes nodes a cluster.
 
 mod container;
+mod engines;
 mod preflight;
+mod vagrant;
 #[cfg(feature = "simulated")]
 mod simulated;
 
@@ -20,6 +22,7 @@ use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
 pub use container::ContainerEngine;
+pub use engines::Engines;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
 
@@ -67,6 +70,12 @@ pub trait Engine: Debug + Send + Sync {
         node: &'a NodePlan,
     ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
+    /// Stops all nodes of an instance or has them go on, and says nothing of what runs on them. Repeating it is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::Absent`] when one of them is not there; [`EngineError`] when one of them does not obey.
+    fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
+
     /// What the host really has of this home's instances, whatever the registry says.
     ///
     /// # Errors
@@ -82,6 +91,30 @@ pub trait Engine: Debug + Send + Sync {
         plan: &'a ClusterPlan,
         into: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
+}
+
+/// What becomes of nodes that stay where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// They keep their memory and get no processor.
+    Pause,
+    /// They go on where they were paused; nodes that run, run on.
+    Resume,
+    /// They are shut down and keep their disks.
+    Halt,
+    /// They boot; nodes that run, run on.
+    Start,
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Halt => "halt",
+            Self::Start => "start",
+        })
+    }
 }
 
 /// Something that this host lacks, and what to do about it.
@@ -119,6 +152,12 @@ pub enum SightingKind {
     Namespace,
     /// A network link on the host.
     Link,
+    /// A virtual machine.
+    Machine,
+    /// The disk of a virtual machine.
+    Volume,
+    /// A hypervisor's network.
+    Network,
 }
 
 impl fmt::Display for Sighting {
@@ -127,6 +166,9 @@ impl fmt::Display for Sighting {
             SightingKind::Container => "container",
             SightingKind::Namespace => "network namespace",
             SightingKind::Link => "link",
+            SightingKind::Machine => "virtual machine",
+            SightingKind::Volume => "volume",
+            SightingKind::Network => "network",
         };
         write!(f, "{kind} {}", self.name)
     }
@@ -157,6 +199,17 @@ pub enum EngineError {
         /// What the fabric says.
         #[source]
         source: Box<FabricError>,
+    },
+    /// A node does not obey.
+    #[error("{power} node {node}")]
+    Power {
+        /// What it was told.
+        power: Power,
+        /// Which.
+        node: String,
+        /// What the engine's own tool says.
+        #[source]
+        source: CommandError,
     },
     /// A node could not be started.
     #[error("start node {node}")]

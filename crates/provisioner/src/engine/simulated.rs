@@ -16,7 +16,7 @@ use crate::exec::Command;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
-use super::{Engine, EngineError, Lack, Sighting, SightingKind};
+use super::{Engine, EngineError, Lack, Power, Sighting, SightingKind};
 
 use node::SimulatedNode;
 
@@ -124,7 +124,7 @@ impl SimulatedEngine {
                 return Err(EngineError::Injected(format!("create, when {made} nodes were made")));
             }
             let key = (plan.id.clone(), node.name.clone());
-            state.nodes.entry(key).or_insert_with(|| SimulatedNode::new(plan));
+            state.nodes.entry(key).or_insert_with(|| SimulatedNode::new(plan)).wake();
         }
         match limit {
             Some(limit) if limit >= plan.nodes.len() => {
@@ -136,8 +136,11 @@ impl SimulatedEngine {
 
     fn find(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let state = self.host.state();
-        let absent =
-            plan.nodes.iter().find(|node| !state.nodes.contains_key(&(plan.id.clone(), node.name.clone())));
+        let runs = |node: &NodePlan| {
+            let known = state.nodes.get(&(plan.id.clone(), node.name.clone()));
+            known.is_some_and(SimulatedNode::runs)
+        };
+        let absent = plan.nodes.iter().find(|node| !runs(node));
         match absent {
             Some(node) => Err(EngineError::Absent { node: node.name.clone() }),
             None => Ok(self.nodes(plan)),
@@ -190,6 +193,18 @@ impl Engine for SimulatedEngine {
         node: &'a NodePlan,
     ) -> BoxFuture<'a, Result<bool, EngineError>> {
         Box::pin(async move { self.remove(|of, name| *of == plan.id && name == node.name) })
+    }
+
+    fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let mut state = self.host.state();
+            for node in &plan.nodes {
+                let known = state.nodes.get_mut(&(plan.id.clone(), node.name.clone()));
+                let absent = || EngineError::Absent { node: node.name.clone() };
+                known.ok_or_else(absent)?.obey(power);
+            }
+            Ok(())
+        })
     }
 
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {

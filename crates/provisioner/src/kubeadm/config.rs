@@ -2,6 +2,8 @@
 //!
 //! Format: kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -28,7 +30,7 @@ const IGNORED: [&str; 3] =
 
 /// The configuration of a cluster and its first node, four YAML documents.
 pub(super) fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
-    documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(), kube_proxy(plan)])
+    documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(plan), kube_proxy(plan)])
 }
 
 /// The configuration of a node that joins. A control plane finds its authorities on its disk: no key for fetching them
@@ -44,17 +46,23 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
         "nodeRegistration": registration(plan, node),
         // kubeadm's own are minutes each; it shall be the first to say what does not come.
         "timeouts": {
-            "controlPlaneComponentHealthCheck": "1m30s",
-            "discovery": "1m0s",
-            "etcdAPICall": "1m0s",
-            "kubeletHealthCheck": "1m0s",
-            "tlsBootstrap": "1m0s",
+            "controlPlaneComponentHealthCheck": within(plan, 90),
+            "discovery": within(plan, 60),
+            "etcdAPICall": within(plan, 60),
+            "kubeletHealthCheck": within(plan, 60),
+            "tlsBootstrap": within(plan, 60),
         },
     });
     if node.role == Role::ControlPlane {
         configuration["controlPlane"] = json!({ "localAPIEndpoint": endpoint(node) });
     }
     documents(&[configuration])
+}
+
+/// So many seconds in a container, as Go writes durations: `1m30s`.
+fn within(plan: &ClusterPlan, seconds: u64) -> String {
+    let seconds = plan.machine.within(Duration::from_secs(seconds)).as_secs();
+    format!("{}m{}s", seconds / 60, seconds % 60)
 }
 
 /// The Secret that makes a ticket good (kubernetes.io, "Authenticating with Bootstrap Tokens").
@@ -261,11 +269,11 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
     })
 }
 
-fn kubelet() -> Value {
+fn kubelet(plan: &ClusterPlan) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "cgroupDriver": "cgroupfs",
+        "cgroupDriver": plan.machine.cgroup_driver(),
         "failCgroupV1": false,
         "failSwapOn": false,
         // The disk belongs to the whole workstation: how full it is says nothing about this node.

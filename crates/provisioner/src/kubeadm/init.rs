@@ -64,7 +64,7 @@ pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), Ku
         run(first, phase("mark-control-plane")),
         run(first, phase("bootstrap-token")),
         run(first, phase("kubelet-finalize all")),
-        give_pod_cidr(first, first),
+        give_pod_cidr(first, first, plan),
     )
     .map(drop)
 }
@@ -98,10 +98,12 @@ async fn dns(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
 
 /// Gives a node the part of the pod CIDR that was planned for it, as soon as its kubelet has registered it:
 /// kubeadm is done a little earlier.
-pub(super) async fn give_pod_cidr(first: &Node, node: &Node) -> Result<(), KubeadmError> {
+pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let object = format!("node/{}", node.name());
+    let patience = plan.machine.within(Duration::from_secs(60));
+    let wait = kubectl(patience + Duration::from_secs(5));
     let wait =
-        kubectl(Duration::from_secs(65)).args(["wait", "--for", "create", "--timeout", "60s", &object]);
+        wait.args(["wait", "--for", "create", "--timeout", &format!("{}s", patience.as_secs()), &object]);
     waited(node, "the kubelet to register", first, &wait).await?;
     let cidr = node.plan().pod_cidr;
     let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });

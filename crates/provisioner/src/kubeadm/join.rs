@@ -104,5 +104,5 @@ async fn join(
     if is_plane {
         virtual_address::carry(node, plan).await?;
     }
-    give_pod_cidr(&control_plane.node, node).await
+    give_pod_cidr(&control_plane.node, node, plan).await
 }

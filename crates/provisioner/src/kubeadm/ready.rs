@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::exec::Command;
 use crate::node::Node;
+use crate::plan::ClusterPlan;
 
 use super::init::waited;
 use super::{ControlPlane, KubeadmError, kubectl};
@@ -12,19 +13,18 @@ use super::{ControlPlane, KubeadmError, kubectl};
 ///
 /// # Errors
 /// [`KubeadmError::NotReady`] with what was last seen.
-pub async fn ready(control_plane: &ControlPlane) -> Result<(), KubeadmError> {
+pub async fn ready(control_plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let first = &control_plane.node;
-    let nodes = patiently().args(["wait", "--for", "condition=Ready", "node", "--all", "--timeout", "180s"]);
+    let nodes = patiently(plan, ["wait", "--for", "condition=Ready", "node", "--all"]);
     // Not `wait --selector`: that fails at once while the pods do not exist yet.
-    let dns = ["rollout", "status", "deployment/coredns", "--namespace", "kube-system", "--timeout", "180s"];
-    let dns = patiently().args(dns);
+    let dns = ["rollout", "status", "deployment/coredns", "--namespace", "kube-system"];
+    let dns = patiently(plan, dns);
     tokio::try_join!(
         waited(first, "all nodes to be Ready", first, &nodes),
         waited(first, "CoreDNS to be ready", first, &dns),
     )?;
     // Without it no pod is admitted, and the controller-manager makes it some time after its start.
-    let account =
-        patiently().args(["wait", "--for", "create", "serviceaccount/default", "--timeout", "180s"]);
+    let account = patiently(plan, ["wait", "--for", "create", "serviceaccount/default"]);
     waited(first, "the default service account", first, &account).await
 }
 
@@ -32,14 +32,19 @@ pub async fn ready(control_plane: &ControlPlane) -> Result<(), KubeadmError> {
 ///
 /// # Errors
 /// [`KubeadmError::NotReady`] with what was last seen.
-pub async fn nodes_ready(control_plane: &ControlPlane, nodes: &[Node]) -> Result<(), KubeadmError> {
+pub async fn nodes_ready(
+    control_plane: &ControlPlane,
+    plan: &ClusterPlan,
+    nodes: &[Node],
+) -> Result<(), KubeadmError> {
     let names = nodes.iter().map(Node::name);
-    let wait =
-        patiently().args(["wait", "--for", "condition=Ready", "--timeout", "180s", "node"]).args(names);
+    let wait = patiently(plan, ["wait", "--for", "condition=Ready", "node"].into_iter().chain(names));
     waited(&control_plane.node, "new nodes to be Ready", &control_plane.node, &wait).await
 }
 
-/// A little longer than the program's own deadline, so that its message is the one that is seen.
-fn patiently() -> Command {
-    kubectl(Duration::from_secs(185))
+/// kubectl with a deadline of its own, a little earlier than ours, so that its message is the one that is seen.
+fn patiently<'a>(plan: &ClusterPlan, args: impl IntoIterator<Item = &'a str>) -> Command {
+    let patience = plan.machine.within(Duration::from_secs(180));
+    let command = kubectl(patience + Duration::from_secs(5)).args(args);
+    command.args(["--timeout", &format!("{}s", patience.as_secs())])
 }

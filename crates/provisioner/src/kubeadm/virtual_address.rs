@@ -24,7 +24,7 @@ pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), Kubeadm
     let file = File::public(CONFIGURATION, keepalived(plan, node.plan(), address));
     node.put(&[file]).await.map_err(failed(node))?;
     // Without a configuration the service is asleep.
-    run(node, Command::within(Duration::from_secs(20), "sv").args(["restart", "keepalived"])).await
+    run(node, plan.machine.restart("keepalived")).await
 }
 
 /// Waits until a node has the virtual address: nobody else wants it yet.
@@ -33,7 +33,7 @@ pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), Kubeadm
 /// [`KubeadmError::NotReady`].
 pub(super) async fn carried(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let Some(address) = plan.virtual_address() else { return Ok(()) };
-    let look = format!("ip -oneline address show dev eth0 to {address} | grep -q .");
+    let look = format!("ip -oneline address show dev {} to {address} | grep -q .", plan.machine.link);
     let wait = format!("until {look}; do sleep 0.1; done");
     let wait = Command::within(Duration::from_secs(30), "sh").args(["-c", &wait]);
     waited(node, "the virtual address", node, &wait).await
@@ -69,7 +69,7 @@ https://{own}:{API_PORT}/livez\"
 }}
 vrrp_instance api {{
   state BACKUP
-  interface eth0
+  interface {link}
   virtual_router_id 5
   priority 200
   advert_int 0.5
@@ -77,7 +77,7 @@ vrrp_instance api {{
   unicast_peer {{
 {peers}  }}
   virtual_ipaddress {{
-    {address}/32 dev eth0
+    {address}/32 dev {link}
   }}
   track_script {{
     api_server
@@ -85,6 +85,7 @@ vrrp_instance api {{
 }}
 ",
         name = node.name,
+        link = plan.machine.link,
         own = node.address,
     )
 }

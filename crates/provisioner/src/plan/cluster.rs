@@ -9,7 +9,9 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::{Instance, Workers};
-use crate::spec::{CheckedSpec, CiliumOptions, CniKind, Durability, Label, Topology};
+use crate::spec::{CheckedSpec, CiliumOptions, CniKind, Durability, EngineKind, Label, NodeSize, Topology};
+
+use super::Machine;
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +52,12 @@ impl InstanceId {
     pub fn link(&self) -> String {
         format!("hl-{}", &digest(&self.scope())[..10])
     }
+
+    /// The host's link into the network by which a hypervisor manages the instance's nodes: `hl-m` and nine hex digits.
+    /// No other link of ours has an `m` there.
+    pub fn management_link(&self) -> String {
+        format!("hl-m{}", &digest(&self.scope())[..9])
+    }
 }
 
 impl fmt::Display for InstanceId {
@@ -71,6 +79,14 @@ pub struct ClusterPlan {
     pub gateway: Ipv4Addr,
     /// All nodes, the first control plane first.
     pub nodes: Vec<NodePlan>,
+    /// What makes the nodes.
+    pub engine: EngineKind,
+    /// What is the engine's way in the nodes that it makes.
+    pub machine: Machine,
+    /// How large the nodes are, where they are virtual machines.
+    pub size: NodeSize,
+    /// The network by which a hypervisor manages the nodes, where it needs one.
+    pub management: Option<Ipv4Net>,
     /// Where pods get their addresses.
     pub pod_cidr: Ipv4Net,
     /// Where services get theirs.
@@ -192,6 +208,10 @@ impl ClusterPlan {
             folder: home.instance(&instance.name),
             subnet: instance.subnet,
             gateway: host(1),
+            engine: instance.engine,
+            machine: Machine::of(instance.engine),
+            size: instance.size.unwrap_or_default(),
+            management: instance.management,
             pod_cidr,
             service_cidr: instance.k8s.service_cidr,
             api_address: match instance.topology {

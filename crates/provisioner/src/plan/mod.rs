@@ -5,6 +5,7 @@
 //! Next in the flow: `engine` makes the nodes.
 
 mod cluster;
+mod machine;
 mod subnets;
 mod workers;
 
@@ -14,12 +15,13 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
 use crate::registry::{Instance, K8s, Owner, State, Workers};
-use crate::spec::{CheckedSpec, Topology};
+use crate::spec::{CheckedSpec, EngineKind, Provider, Topology};
 
 use cluster::Member;
 use subnets::Occupied;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
+pub use machine::{Machine, Supervisor};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker};
 
@@ -203,6 +205,13 @@ pub fn claim(
     };
     // A subnet that was asked for may lie in a pool of the other kinds.
     let occupied = Occupied::of(taken.networks().chain([subnet]));
+    let management = match spec.engine {
+        // VirtualBox gives each machine an adapter of its own for that, which is no network.
+        EngineKind::Vagrant(Provider::Libvirt) => {
+            Some(draw("management network", &pools.management, &occupied)?)
+        }
+        _ => None,
+    };
     Ok(Instance {
         subnet,
         created_at: now,
@@ -210,6 +219,8 @@ pub fn claim(
         workers,
         transit: None,
         engine: spec.engine,
+        size: spec.size,
+        management,
         durability: spec.durability,
         k8s: K8s {
             distribution: "kubeadm".to_owned(),

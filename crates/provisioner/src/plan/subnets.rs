@@ -24,24 +24,28 @@ pub struct Pools {
     pub pod: Pool,
     /// Service CIDRs.
     pub service: Pool,
+    /// Networks by which a hypervisor manages the nodes of an instance.
+    pub management: Pool,
 }
 
 impl Default for Pools {
-    /// 192.168.48.0/20 in /24s from .60, 10.240.0.0/12 in /16s from 10.244, 10.96.0.0/12 in /16s.
+    /// 192.168.48.0/20 in /24s from .60, 10.240.0.0/12 in /16s from 10.244, 10.96.0.0/12 in /16s, 10.232.0.0/18
+    /// in /24s.
     fn default() -> Self {
         let net = |a, b, c, size| Ipv4Net::new_assert([a, b, c, 0].into(), size);
         Self {
             subnet: Pool { range: net(192, 168, 48, 20), block: 24, first: net(192, 168, 60, 24) },
             pod: Pool { range: net(10, 240, 0, 12), block: 16, first: net(10, 244, 0, 16) },
             service: Pool { range: net(10, 96, 0, 12), block: 16, first: net(10, 96, 0, 16) },
+            management: Pool { range: net(10, 232, 0, 18), block: 24, first: net(10, 232, 0, 24) },
         }
     }
 }
 
 impl Pools {
     /// The ranges of all pools: no address of these may ever leave the host.
-    pub fn ranges(&self) -> [Ipv4Net; 3] {
-        [self.subnet.range, self.pod.range, self.service.range]
+    pub fn ranges(&self) -> [Ipv4Net; 4] {
+        [self.subnet.range, self.pod.range, self.service.range, self.management.range]
     }
 }
 

@@ -110,7 +110,7 @@ impl Provisioner {
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
         steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
         steps.note(Removed::Trust, self.refuse(name).await);
-        steps.note(Removed::Machines, self.engine.destroy(&id, &folder).await);
+        steps.note(Removed::Machines, self.engines.destroy(&id, &folder).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
         steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
         if steps.failures.is_empty() {

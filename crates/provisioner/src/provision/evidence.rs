@@ -18,7 +18,7 @@ impl Provisioner {
         let failed = |source| EngineError::File { attempt: "write", path: into.to_owned(), source };
         self.home.create_dir(into).map_err(failed)?;
         std::fs::write(into.join("plan.txt"), format!("{plan:#?}\n")).map_err(failed)?;
-        self.engine.collect_logs(&plan, into).await?;
+        self.engines.collect_logs(&plan, into).await?;
         self.home.adopt_all(into).map_err(failed)
     }
 }

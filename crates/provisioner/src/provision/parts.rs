@@ -5,12 +5,15 @@ use std::sync::Arc;
 use crate::assets::Assets;
 #[cfg(feature = "simulated")]
 use crate::dns::Dns;
-use crate::engine::{ContainerEngine, Engine};
+#[cfg(feature = "simulated")]
+use crate::engine::Engine;
+use crate::engine::{ContainerEngine, Engines};
 use crate::events::{EventLog, Events};
 use crate::exec::{Local, Runner};
 use crate::home::Home;
 use crate::registry::Registry;
 use crate::settings::{Settings, SettingsError};
+use crate::spec::EngineKind;
 use crate::trust::Store;
 
 use super::{Host, Provisioner};
@@ -33,7 +36,7 @@ impl Provisioner {
         let engine = ContainerEngine::new(home.id(), ranges, assets.clone(), events.clone());
         Self {
             registry: Registry::in_home(&home),
-            engine: Arc::new(engine),
+            engines: Engines::new((EngineKind::Container, Arc::new(engine)), Vec::new()),
             host: Host::Real,
             runner: Arc::new(Local),
             trust: Store::of_host(),
@@ -49,7 +52,11 @@ impl Provisioner {
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
         let settings = Settings { dns: Dns::None, ..Settings::default() };
-        Self { engine, host: Host::None, ..Self::with_settings(home, settings) }
+        Self {
+            engines: Engines::new((EngineKind::Simulated, engine), Vec::new()),
+            host: Host::None,
+            ..Self::with_settings(home, settings)
+        }
     }
 
     /// The same with another trust store than this host's.
@@ -85,8 +92,8 @@ impl Provisioner {
     }
 
     /// What makes the nodes.
-    pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
+    pub fn engines(&self) -> &Engines {
+        &self.engines
     }
 
     /// The built inputs.

@@ -44,7 +44,7 @@ impl Provisioner {
     /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list.
     pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
         // The host first: what is made after this look has its entry before the next one.
-        let sightings = self.engine.sightings().await?;
+        let sightings = self.engines.sightings().await?;
         let anchors = self.trust.anchors(&self.home.id())?;
         let names = self.dns().list(&self.home)?;
         let instances = self.registry.instances()?;

@@ -56,7 +56,7 @@ impl Provisioner {
     /// # Errors
     /// [`ReleaseError`], above all when the host has anything of it; nothing was done then.
     pub async fn release(&self, name: &str) -> Result<Vec<Removed>, ReleaseError> {
-        let seen = self.engine.sightings().await?.into_iter().filter(|sighting| sighting.instance == name);
+        let seen = self.engines.sightings().await?.into_iter().filter(|sighting| sighting.instance == name);
         let sightings: Vec<String> = seen.map(|sighting| sighting.to_string()).collect();
         if !sightings.is_empty() {
             return Err(ReleaseError::There { instance: name.to_owned(), sightings });

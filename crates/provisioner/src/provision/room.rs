@@ -5,14 +5,14 @@ use crate::engine::{EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::plan::ClusterPlan;
 use crate::registry::State;
-use crate::spec::CheckedSpec;
+use crate::spec::{CheckedSpec, EngineKind};
 
 use super::{Host, Provisioner};
 
 impl Provisioner {
-    /// Everything that this host lacks, all at once, whatever is asked for.
-    pub async fn preflight(&self) -> Vec<Lack> {
-        self.engine.preflight().await
+    /// Everything that this host lacks for an engine, all at once.
+    pub async fn preflight(&self, engine: EngineKind) -> Vec<Lack> {
+        self.engines.preflight(engine).await
     }
 
     /// What is left on this host for further clusters; nothing is known of a host that is simulated.
@@ -44,7 +44,9 @@ impl Provisioner {
     /// # Errors
     /// [`ProvisionError`] with what is lacking or too little.
     pub async fn admit(&self, asked: &[CheckedSpec]) -> Result<(), ProvisionError> {
-        self.demand_room(asked.iter().map(Cost::of_spec).sum()).await.map_err(|source| ProvisionError {
+        let engines: Vec<EngineKind> = asked.iter().map(|spec| spec.engine).collect();
+        let cost = asked.iter().map(Cost::of_spec).sum();
+        self.demand_room(cost, &engines).await.map_err(|source| ProvisionError {
             cluster: asked.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", "),
             stage: Stage::Claim,
             residue: Residue::Nothing,
@@ -52,10 +54,14 @@ impl Provisioner {
         })
     }
 
-    /// The same for whatever will take so much.
-    pub(super) async fn demand_room(&self, asked: Cost) -> Result<(), StageError> {
+    /// The same for whatever will take so much, and is made by these engines.
+    pub(super) async fn demand_room(&self, asked: Cost, engines: &[EngineKind]) -> Result<(), StageError> {
         let room = if self.is_forced { None } else { self.room()? };
-        let mut lacks = self.preflight().await;
+        let mut lacks = Vec::new();
+        for engine in engines {
+            let further = self.preflight(*engine).await;
+            lacks.extend(further.into_iter().filter(|lack| !lacks.contains(lack)).collect::<Vec<_>>());
+        }
         lacks.extend(room.and_then(|room| room.lack(asked)));
         if !lacks.is_empty() {
             return Err(EngineError::Preflight(lacks).into());

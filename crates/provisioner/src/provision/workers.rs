@@ -115,7 +115,7 @@ impl Provisioner {
             return Ok(cluster);
         }
         let asked = Cost::of_workers(cluster.plan.cni, count);
-        self.demand_room(asked).await.map_err(|source| WorkersError::Stage {
+        self.demand_room(asked, &[cluster.plan.engine]).await.map_err(|source| WorkersError::Stage {
             instance: name.to_owned(),
             stage: Stage::Claim,
             residue: Residue::Nothing,
@@ -156,7 +156,7 @@ impl Provisioner {
         let join = kubeadm::join_all(&new, &plan, &plane, &bundle, &self.events);
         stages.run(Stage::Join, left, join).await?;
         let ready = async {
-            kubeadm::nodes_ready(&plane, &new).await?;
+            kubeadm::nodes_ready(&plane, &plan, &new).await?;
             network.ready(&new).await.map_err(StageError::from)
         };
         stages.run(Stage::Ready, left, ready).await?;
@@ -234,7 +234,7 @@ impl Provisioner {
         let leave = async {
             // First the machines: a kubelet that runs would have itself known again.
             for node in &gone {
-                self.engine.destroy_node(&before, node).await?;
+                self.engines.destroy_node(&before, node).await?;
             }
             let nodes = self.running(&after).await?;
             kubeadm::void_tickets(&nodes[0]).await?;
@@ -288,7 +288,7 @@ impl Provisioner {
     async fn running(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let mut nodes = vec![self.first(plan).await?];
         for node in plan.others() {
-            match self.engine.attach(&alone(plan, node)).await {
+            match self.engines.attach(&alone(plan, node)).await {
                 Ok(found) => nodes.extend(found),
                 Err(EngineError::Absent { .. }) => {}
                 Err(error) => return Err(error),
@@ -298,7 +298,7 @@ impl Provisioner {
     }
 
     async fn first(&self, plan: &ClusterPlan) -> Result<Node, EngineError> {
-        let found = self.engine.attach(&alone(plan, plan.first())).await?;
+        let found = self.engines.attach(&alone(plan, plan.first())).await?;
         found.into_iter().next().ok_or_else(|| EngineError::Absent { node: plan.first().name.clone() })
     }
 }

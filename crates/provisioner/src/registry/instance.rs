@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Transit, Workers};
 use crate::identity::Identity;
-use crate::spec::{CiliumOptions, CniKind, Durability, EngineKind, Topology};
+use crate::spec::{CiliumOptions, CniKind, Durability, EngineKind, NodeSize, Topology};
 
 /// One instance: one cluster with its network, names and owner. The registry's file is a list of these; fields
 /// that a newer version wrote stay there, untouched.
@@ -30,6 +30,12 @@ pub struct Instance {
     pub transit: Option<Transit>,
     /// What makes its nodes.
     pub engine: EngineKind,
+    /// How large its nodes are, where they are virtual machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<NodeSize>,
+    /// The network by which a hypervisor manages its nodes, where it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<Ipv4Net>,
     /// Whether its data survives a power cut.
     pub durability: Durability,
     /// What Kubernetes needs to know.
@@ -57,8 +63,8 @@ impl Instance {
     }
 
     /// Every network that is its own, of all kinds.
-    pub fn networks(&self) -> [Ipv4Net; 3] {
-        [self.subnet, self.k8s.pod_cidr, self.k8s.service_cidr]
+    pub fn networks(&self) -> Vec<Ipv4Net> {
+        [self.subnet, self.k8s.pod_cidr, self.k8s.service_cidr].into_iter().chain(self.management).collect()
     }
 }
 

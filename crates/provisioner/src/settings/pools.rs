@@ -17,13 +17,17 @@ const POD_BLOCKS: RangeInclusive<u8> = 16..=24;
 /// What a service CIDR's block may be: kube-apiserver takes no range larger than a /12.
 const SERVICE_BLOCKS: RangeInclusive<u8> = 12..=24;
 
-/// All three pools; none when one of them has a problem.
+/// What a management network's block may be: each node has an address in it.
+const MANAGEMENT_BLOCKS: RangeInclusive<u8> = 24..=27;
+
+/// All pools; none when one of them has a problem.
 pub(super) fn read(mut fields: Fields<'_>) -> Option<Pools> {
     let usual = Pools::default();
     let subnet = pool(fields.section("subnet"), &usual.subnet, SUBNET_BLOCKS);
     let pod = pool(fields.section("pod"), &usual.pod, POD_BLOCKS);
     let service = pool(fields.section("service"), &usual.service, SERVICE_BLOCKS);
-    let ranges = [("subnet", &subnet), ("pod", &pod), ("service", &service)];
+    let management = pool(fields.section("management"), &usual.management, MANAGEMENT_BLOCKS);
+    let ranges = [("subnet", &subnet), ("pod", &pod), ("service", &service), ("management", &management)];
     let ranges = ranges.map(|(key, pool)| (key, pool.as_ref().map(|pool| pool.range)));
     for (place, (key, range)) in ranges.iter().enumerate() {
         for (other, theirs) in &ranges[..place] {
@@ -36,7 +40,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Option<Pools> {
         }
     }
     fields.end();
-    Some(Pools { subnet: subnet?, pod: pod?, service: service? })
+    Some(Pools { subnet: subnet?, pod: pod?, service: service?, management: management? })
 }
 
 fn pool(mut fields: Fields<'_>, usual: &Pool, blocks: RangeInclusive<u8>) -> Option<Pool> {

@@ -106,22 +106,132 @@ impl CiliumOptions {
 
 /// What makes the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "String", try_from = "String")]
 pub enum EngineKind {
     /// podman containers on networks of our own. They share the host's kernel.
     Container,
+    /// Virtual machines, made by Vagrant on this hypervisor.
+    Vagrant(Provider),
     /// In memory, for unit tests.
     #[cfg(feature = "simulated")]
     Simulated,
 }
 
+/// The hypervisor that Vagrant drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// QEMU, by way of libvirt and the plugin vagrant-libvirt.
+    Libvirt,
+    /// VirtualBox.
+    Virtualbox,
+}
+
+impl Provider {
+    /// All of them, the one that is looked for first in front.
+    pub const ALL: [Self; 2] = [Self::Libvirt, Self::Virtualbox];
+
+    /// The name in files, flags and listings, which is also Vagrant's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Libvirt => "libvirt",
+            Self::Virtualbox => "virtualbox",
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|provider| provider.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("unknown provider '{text}'; known: {known}")
+        })
+    }
+}
+
+impl EngineKind {
+    /// All engines that make something real.
+    pub const ALL: [Self; 3] =
+        [Self::Container, Self::Vagrant(Provider::Libvirt), Self::Vagrant(Provider::Virtualbox)];
+
+    /// The name in the registry and in listings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Vagrant(Provider::Libvirt) => "vagrant-libvirt",
+            Self::Vagrant(Provider::Virtualbox) => "vagrant-virtualbox",
+            #[cfg(feature = "simulated")]
+            Self::Simulated => "simulated",
+        }
+    }
+
+    /// Whether nodes have kernels of their own.
+    pub fn is_virtual(self) -> bool {
+        matches!(self, Self::Vagrant(_))
+    }
+}
+
 impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Container => f.pad("container"),
-            #[cfg(feature = "simulated")]
-            Self::Simulated => f.pad("simulated"),
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        #[cfg(feature = "simulated")]
+        if text == Self::Simulated.as_str() {
+            return Ok(Self::Simulated);
         }
+        Self::ALL.into_iter().find(|engine| engine.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("unknown engine '{text}'; known: {known}")
+        })
+    }
+}
+
+impl From<EngineKind> for String {
+    fn from(engine: EngineKind) -> Self {
+        engine.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for EngineKind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// What a virtual machine is given. A container takes what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSize {
+    /// How many processors.
+    pub cpus: u8,
+    /// How much memory, in MiB.
+    pub memory_mb: u32,
+}
+
+impl NodeSize {
+    /// The least that kubeadm takes for a control plane (kubeadm's own preflight: 2 processors, 1700 MiB).
+    pub const LEAST: Self = Self { cpus: 2, memory_mb: 1700 };
+}
+
+impl Default for NodeSize {
+    /// Two processors and 2.5 GiB: a control plane with Cilium takes 1.3 GiB, its image cache the rest.
+    fn default() -> Self {
+        Self { cpus: 2, memory_mb: 2560 }
     }
 }
 

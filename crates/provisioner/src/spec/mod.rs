@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 
 use crate::assets::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
-pub use kinds::{CiliumOptions, CniKind, Durability, EngineKind, Topology};
+pub use kinds::{CiliumOptions, CniKind, Durability, EngineKind, NodeSize, Provider, Topology};
 pub use label::Label;
 
 /// The longest instance name, in characters: node names (`<name>-cp-1`) must stay below the 63 of a DNS
@@ -42,6 +42,8 @@ pub struct ClusterSpec {
     pub cilium: CiliumOptions,
     /// What makes the nodes.
     pub engine: EngineKind,
+    /// How large the nodes are, where they are virtual machines and the usual size is not wanted.
+    pub size: Option<NodeSize>,
     /// Whether its data survives a power cut.
     pub durability: Durability,
 }
@@ -59,6 +61,7 @@ impl ClusterSpec {
             cni: CniKind::Routed,
             cilium: CiliumOptions::default(),
             engine: EngineKind::Container,
+            size: None,
             durability: Durability::Durable,
         }
     }
@@ -109,6 +112,12 @@ impl ClusterSpec {
     #[must_use]
     pub fn engine(self, engine: EngineKind) -> Self {
         Self { engine, ..self }
+    }
+
+    /// Chooses how large the nodes are, where they are virtual machines.
+    #[must_use]
+    pub fn size(self, size: NodeSize) -> Self {
+        Self { size: Some(size), ..self }
     }
 
     /// Gives up durability for speed: etcd does not wait for the disk.
@@ -163,6 +172,7 @@ impl ClusterSpec {
             let asked = asked.into_iter().filter(|(_, asked)| *asked);
             problems.extend(asked.map(|(field, _)| Problem::new(field, "true", &why)));
         }
+        problems.extend(self.size.into_iter().flat_map(|size| size_problems(size, self.engine)));
         match (name, tld_prefix, subnet) {
             (Ok(name), Ok(tld_prefix), Ok(subnet)) if problems.is_empty() => Ok(CheckedSpec {
                 name,
@@ -174,6 +184,7 @@ impl ClusterSpec {
                 cni: self.cni,
                 cilium: self.cilium,
                 engine: self.engine,
+                size: self.engine.is_virtual().then(|| self.size.unwrap_or_default()),
                 durability: self.durability,
             }),
             _ => Err(SpecError { problems }),
@@ -202,6 +213,8 @@ pub struct CheckedSpec {
     pub cilium: CiliumOptions,
     /// What makes the nodes.
     pub engine: EngineKind,
+    /// How large the nodes are; nothing for containers, which take what they need.
+    pub size: Option<NodeSize>,
     /// Whether its data survives a power cut.
     pub durability: Durability,
 }
@@ -238,6 +251,23 @@ fn count(problems: usize) -> String {
 
 fn listed(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What is wrong with the size of an engine's nodes.
+fn size_problems(size: NodeSize, engine: EngineKind) -> Vec<Problem> {
+    let asked = [
+        ("cpus", u32::from(size.cpus), u32::from(NodeSize::LEAST.cpus)),
+        ("memoryMb", size.memory_mb, NodeSize::LEAST.memory_mb),
+    ];
+    let problem = |(field, asked, least): (&'static str, u32, u32)| {
+        let why = match engine.is_virtual() {
+            false => format!("cannot be with {engine}: only virtual machines have a size"),
+            true if asked < least => format!("is too little; kubeadm needs {least}"),
+            true => return None,
+        };
+        Some(Problem::new(field, &asked.to_string(), &why))
+    };
+    asked.into_iter().filter_map(problem).collect()
 }
 
 fn parse_subnet(text: &str) -> Result<Ipv4Net, String> {

@@ -2,7 +2,6 @@
 
 pub(crate) mod etcd;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -71,7 +70,7 @@ async fn a_control_plane_that_is_killed_while_it_joins_is_a_clear_error_and_is_u
 
 /// Kills the second control plane as soon as kubeadm has given it a part of the control plane.
 async fn kill_while_it_joins(provisioner: &Provisioner, name: &str) -> anyhow::Result<()> {
-    let engine = Arc::clone(provisioner.engine());
+    let engine = provisioner.engines().clone();
     let look = "test -s /etc/kubernetes/manifests/kube-apiserver.yaml";
     let joining = until("the second control plane to join", Duration::from_secs(120), async || {
         let Ok(Some(instance)) = provisioner.registry().find(name) else {

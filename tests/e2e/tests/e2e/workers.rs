@@ -62,7 +62,7 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
             let entry = fx.provisioner().registry().find(real)?.context("an entry")?;
             ensure!(entry.transit.is_none() && entry.workers.numbers().eq([2]), "{:?}", entry.workers);
             let gone = format!("{real}-w-1");
-            let sightings = fx.provisioner().engine().sightings().await?;
+            let sightings = fx.provisioner().engines().sightings().await?;
             ensure!(!sightings.iter().any(|it| it.name.ends_with(&gone)), "{sightings:?}");
             let known = on(acme, "acme-cp-1", "ip route show; cat /etc/hosts").await?;
             let second = acme.node("acme-w-2");
@@ -176,7 +176,7 @@ async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
 async fn unjoined(fx: &MultiClusterFixture, acme: &TestCluster) -> anyhow::Result<Node> {
     let instance = Instance { workers: Workers::first(2), ..acme.inner().instance.clone() };
     let plan = ClusterPlan::of(&instance, fx.provisioner().home());
-    fx.provisioner().engine().create(&plan).await?.pop().context("a node")
+    fx.provisioner().engines().create(&plan).await?.pop().context("a node")
 }
 
 /// No bootstrap token is left that somebody could join with.

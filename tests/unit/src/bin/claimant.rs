@@ -50,8 +50,8 @@ fn claim(registry: &Registry, name: &str) -> anyhow::Result<()> {
         let taken = Taken { instances: there.to_vec(), host: Vec::new() };
         plan::claim(&spec, &taken, &pools, None, jiff::Timestamp::now())
     })?;
-    let [subnet, pods, services] = claimed.networks();
-    Ok(say(&format!("claimed {name} {subnet} {pods} {services}"))?)
+    let networks: Vec<String> = claimed.networks().iter().map(ToString::to_string).collect();
+    Ok(say(&format!("claimed {name} {}", networks.join(" ")))?)
 }
 
 /// A line that is out before anything else happens.

@@ -77,7 +77,7 @@ async fn names_that_are_taken_end_a_creation_before_anything_exists() {
     assert_eq!((error.stage, error.residue), (Stage::Names, Residue::Recorded));
     assert!(error.source.to_string().starts_with("api.acme.lab already in use: "), "{}", error.source);
     assert!(error.hint().unwrap().contains("--tld"));
-    assert_eq!(lab.provisioner.engine().sightings().await.unwrap(), []);
+    assert_eq!(lab.provisioner.engines().sightings().await.unwrap(), []);
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Failed);
     assert!(lab.provisioner.destroy("acme").await.unwrap().contains(&provisioner::Removed::Entry));

@@ -83,7 +83,7 @@ fn pools() -> impl Strategy<Value = Pools> {
         })
     };
     (pool("192.168.48.0/20", 24..=27), pool("10.240.0.0/12", 16..=24), pool("10.96.0.0/12", 14..=24))
-        .prop_map(|(subnet, pod, service)| Pools { subnet, pod, service })
+        .prop_map(|(subnet, pod, service)| Pools { subnet, pod, service, ..Pools::default() })
 }
 
 /// Claims and releases in turn; a refused claim must be right to refuse.

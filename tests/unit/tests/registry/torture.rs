@@ -158,7 +158,7 @@ fn read_fates(log: &Log, fates: &mut BTreeMap<String, Fate>) -> anyhow::Result<(
 fn no_two_overlap(instances: &[Instance]) -> anyhow::Result<()> {
     let mut all: Vec<(Ipv4Net, &str)> = instances
         .iter()
-        .flat_map(|instance| instance.networks().map(|net| (net, instance.name.as_str())))
+        .flat_map(|instance| instance.networks().into_iter().map(|net| (net, instance.name.as_str())))
         .collect();
     all.sort_unstable();
     for pair in all.windows(2) {

@@ -154,7 +154,7 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
         k8s_service_port: API_PORT,
         kube_proxy_replacement: plan.cilium.kube_proxy_replacement,
         // By name: Cilium would look for the link of the default route, which a node does not have.
-        devices: plan.cilium.kube_proxy_replacement.then_some("eth+"),
+        devices: plan.cilium.kube_proxy_replacement.then_some(plan.machine.link),
         mtu: MTU,
         // Nodes share a link, and nothing leads out of an instance: no tunnel, no other source address.
         routing_mode: "native",
@@ -217,7 +217,7 @@ mod tests {
         };
         let off = CiliumOptions::default();
         let proxy = new(CiliumOptions { kube_proxy_replacement: true, ..off });
-        assert_eq!(proxy, ["kubeProxyReplacement: true", "devices: eth+"]);
+        assert_eq!(proxy, ["kubeProxyReplacement: true", "devices: eth0"]);
         assert_eq!(new(CiliumOptions { hubble: true, ..off }), ["enabled: true"]);
     }
 

@@ -9,19 +9,39 @@ use k8s_openapi::ByteString;
 use crate::exec::{Command, CommandError, Failure, Output, Runner};
 use crate::plan::{API_PORT, ClusterPlan, InstanceId};
 
-use super::{Fault, Host, State, meant};
+use super::{Fault, Host, Power, State, meant};
 
 /// What is on a node: files by their absolute path.
 #[derive(Debug)]
 pub(super) struct SimulatedNode {
     api: String,
+    state: Power,
     files: BTreeMap<String, Vec<u8>>,
 }
 
 impl SimulatedNode {
     /// A node as the engine leaves it: without anything of Kubernetes.
     pub(super) fn new(plan: &ClusterPlan) -> Self {
-        Self { api: plan.api_name.clone(), files: BTreeMap::new() }
+        Self { api: plan.api_name.clone(), state: Power::Start, files: BTreeMap::new() }
+    }
+
+    /// Whether it runs.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.state, Power::Start | Power::Resume)
+    }
+
+    /// Does what it is told, where that makes sense: a paused node can only go on, and one that is off only start.
+    pub(super) fn obey(&mut self, power: Power) {
+        match (self.state, power) {
+            (Power::Pause, Power::Resume) | (Power::Halt, Power::Start) => self.state = power,
+            (Power::Start | Power::Resume, Power::Pause | Power::Halt) => self.state = power,
+            _ => {}
+        }
+    }
+
+    /// Makes it run, whatever it was told before.
+    pub(super) fn wake(&mut self) {
+        self.state = Power::Start;
     }
 
     /// What `kubeadm init phase kubeconfig` leaves on a control plane.
@@ -117,8 +137,8 @@ impl Inside {
         if state.faults.iter().any(|fault| matches!(fault, Fault::Vanish(text) if meant(text, command))) {
             state.nodes.remove(&self.key);
         }
-        let Some(node) = state.nodes.get_mut(&self.key) else {
-            return Err(Failure::Start(std::io::Error::other("the node does not exist")));
+        let Some(node) = state.nodes.get_mut(&self.key).filter(|node| node.runs()) else {
+            return Err(Failure::Start(std::io::Error::other("the node does not exist or does not run")));
         };
         for fault in &state.faults {
             match fault {

@@ -29,7 +29,7 @@ async fn every_control_plane_may_be_killed_and_no_acknowledged_write_is_lost() -
         .run(async |fx| {
             let acme = fx.cluster("acme");
             let plan = &acme.inner().plan;
-            let engine = fx.provisioner().engine();
+            let engine = fx.provisioner().engines();
             let writer = Writer::start(acme.client());
             let mut interruptions = Vec::new();
             for (place, killed) in plan.control_planes().enumerate() {

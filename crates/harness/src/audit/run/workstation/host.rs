@@ -69,7 +69,7 @@ async fn networks(provisioner: &Provisioner) -> Option<Vec<(String, Ipv4Net)>> {
 
 /// What the registry and the engine disagree about.
 async fn disagreements(provisioner: &Provisioner) -> Option<Vec<String>> {
-    let sightings = provisioner.engine().sightings().await.ok()?;
+    let sightings = provisioner.engines().sightings().await.ok()?;
     let instances: Vec<Instance> = provisioner.registry().instances().ok()?;
     let known = |name: &str| instances.iter().any(|instance| instance.name == name);
     let strays = sightings.iter().filter(|sighting| !known(&sighting.instance));

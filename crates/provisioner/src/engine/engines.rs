@@ -1,0 +1,140 @@
+//! All engines of a home: each instance has one, and what is left on the host may be of any.
+
+use std::sync::Arc;
+
+use camino::Utf8Path;
+
+use crate::node::Node;
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::spec::EngineKind;
+
+use super::{Engine, EngineError, Lack, Power, Sighting};
+
+/// The engines that a home's instances are made by.
+#[derive(Debug, Clone)]
+pub struct Engines(Vec<(EngineKind, Arc<dyn Engine>)>);
+
+impl Engines {
+    /// These engines; the first one also stands for kinds that are not among them.
+    pub(crate) fn new(
+        first: (EngineKind, Arc<dyn Engine>),
+        others: Vec<(EngineKind, Arc<dyn Engine>)>,
+    ) -> Self {
+        Self(std::iter::once(first).chain(others).collect())
+    }
+
+    /// The engine of a kind.
+    pub fn of(&self, kind: EngineKind) -> &Arc<dyn Engine> {
+        let found = self.0.iter().find(|(of, _)| *of == kind).unwrap_or(&self.0[0]);
+        &found.1
+    }
+
+    /// [`Engine::preflight`] of a kind.
+    pub async fn preflight(&self, kind: EngineKind) -> Vec<Lack> {
+        self.of(kind).preflight().await
+    }
+
+    /// [`Engine::create`] by the plan's engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        self.of(plan.engine).create(plan).await
+    }
+
+    /// [`Engine::attach`] by the plan's engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn attach(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        self.of(plan.engine).attach(plan).await
+    }
+
+    /// [`Engine::destroy`] by every engine: what is left may have no entry that tells by which one it was made.
+    ///
+    /// # Errors
+    /// What the engine says that could not; [`EngineError::Left`] with what is left of several.
+    pub async fn destroy(&self, id: &InstanceId, folder: &Utf8Path) -> Result<bool, EngineError> {
+        let (mut found, mut failures) = (false, Vec::new());
+        for (_, engine) in &self.0 {
+            match engine.destroy(id, folder).await {
+                Ok(there) => found |= there,
+                Err(error) => failures.push(error),
+            }
+        }
+        match failures.len() {
+            0 => Ok(found),
+            1 => Err(failures.remove(0)),
+            _ => {
+                let left = failures.iter().map(|failure| crate::error::chain(failure)).collect();
+                Err(EngineError::Left { instance: id.name.clone(), left })
+            }
+        }
+    }
+
+    /// [`Engine::destroy_node`] by the plan's engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn destroy_node(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<bool, EngineError> {
+        self.of(plan.engine).destroy_node(plan, node).await
+    }
+
+    /// [`Engine::power`] by the plan's engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn power(&self, plan: &ClusterPlan, power: Power) -> Result<(), EngineError> {
+        self.of(plan.engine).power(plan, power).await
+    }
+
+    /// [`Engine::sightings`] of every engine.
+    ///
+    /// # Errors
+    /// The first engine that cannot ask its host.
+    pub async fn sightings(&self) -> Result<Vec<Sighting>, EngineError> {
+        let mut all = Vec::new();
+        for (_, engine) in &self.0 {
+            all.extend(engine.sightings().await?);
+        }
+        Ok(all)
+    }
+
+    /// [`Engine::collect_logs`] by the plan's engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn collect_logs(&self, plan: &ClusterPlan, into: &Utf8Path) -> Result<(), EngineError> {
+        self.of(plan.engine).collect_logs(plan, into).await
+    }
+}
+
+/// How the steps of a removal went, each tried on its own.
+#[derive(Debug, Default)]
+pub(super) struct Removal {
+    found: bool,
+    left: Vec<String>,
+}
+
+impl Removal {
+    /// Notes whether a step found something to remove, or why it could not remove it.
+    pub(super) fn note(&mut self, outcome: Result<bool, EngineError>) {
+        self.note_all(outcome.map_err(|error| vec![error]));
+    }
+
+    /// The same of a step with several failures.
+    pub(super) fn note_all<E: std::error::Error>(&mut self, outcome: Result<bool, Vec<E>>) {
+        match outcome {
+            Ok(there) => self.found |= there,
+            Err(failures) => self.left.extend(failures.iter().map(|failure| crate::error::chain(failure))),
+        }
+    }
+
+    /// Whether there was something, or everything that is left of it.
+    pub(super) fn end(self, instance: &str) -> Result<bool, EngineError> {
+        match self.left.is_empty() {
+            true => Ok(self.found),
+            false => Err(EngineError::Left { instance: instance.to_owned(), left: self.left }),
+        }
+    }
+}

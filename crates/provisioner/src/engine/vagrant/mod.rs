@@ -1,0 +1,3 @@
+//! Virtual machines, made by Vagrant: each client has kernels of its own.
+
+mod hypervisor;

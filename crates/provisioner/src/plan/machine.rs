@@ -1,0 +1,62 @@
+//! What an engine's nodes are like: data, so that nothing above an engine has to know which one it is. Pure.
+
+use std::time::Duration;
+
+use crate::exec::Command;
+use crate::spec::EngineKind;
+
+/// What differs between the nodes of one engine and of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// Its link in the instance's network.
+    pub link: &'static str,
+    /// Who runs its services.
+    pub supervisor: Supervisor,
+    /// How much longer than in a container everything may take. It only stretches deadlines: an emulated processor
+    /// is slower by this much, and a hypervisor's own does not make use of it.
+    pub patience: u32,
+}
+
+/// Who runs a node's services, and thereby also makes its cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervisor {
+    /// runit, which knows no cgroups.
+    Runit,
+    /// systemd, which wants all of them to itself.
+    Systemd,
+}
+
+impl Machine {
+    /// What an engine's nodes are like.
+    pub fn of(engine: EngineKind) -> Self {
+        match engine {
+            EngineKind::Vagrant(_) => {
+                // The first link is the hypervisor's own.
+                Self { link: "eth1", supervisor: Supervisor::Systemd, patience: 10 }
+            }
+            _ => Self { link: "eth0", supervisor: Supervisor::Runit, patience: 1 },
+        }
+    }
+
+    /// Starts one of the node's services anew.
+    pub fn restart(&self, service: &str) -> Command {
+        let program = match self.supervisor {
+            Supervisor::Runit => "sv",
+            Supervisor::Systemd => "systemctl",
+        };
+        Command::within(Duration::from_secs(30), program).args(["restart", service])
+    }
+
+    /// The kubelet's `cgroupDriver`: it and containerd have to make cgroups in the same way.
+    pub fn cgroup_driver(&self) -> &'static str {
+        match self.supervisor {
+            Supervisor::Runit => "cgroupfs",
+            Supervisor::Systemd => "systemd",
+        }
+    }
+
+    /// How long something may take here that may take so long in a container.
+    pub fn within(&self, usual: Duration) -> Duration {
+        usual * self.patience
+    }
+}
