@@ -17,7 +17,7 @@ pub(crate) mod demo;
 pub(crate) mod completions;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use provisioner::spec::{CniKind, EngineKind, Label, Topology};
+use provisioner::spec::{CniKind, EngineKind, Label, Provider, Topology};
 
 /// An instance's name on the command line: a DNS label, so never a path.
 pub(crate) fn name(text: &str) -> Result<String, String> {
@@ -32,6 +32,11 @@ pub(crate) fn topologies() -> impl TypedValueParser<Value = Topology> {
 /// A pod network by its name.
 pub(crate) fn cnis() -> impl TypedValueParser<Value = CniKind> {
     named(CniKind::ALL.map(|cni| (cni.as_str(), cni)))
+}
+
+/// A hypervisor by its name.
+pub(crate) fn providers() -> impl TypedValueParser<Value = Provider> {
+    named(Provider::ALL.map(|provider| (provider.as_str(), provider)))
 }
 
 /// An engine by its name.

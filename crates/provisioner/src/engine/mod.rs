@@ -276,9 +276,10 @@ impl EngineError {
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Foreign { .. } => {
-                Some("`homelab down NAME` removes what carries the instance's name; or choose another name".to_owned())
-            }
+            Self::Foreign { .. } => Some(
+                "`homelab down NAME` removes what carries the instance's name; or choose another name"
+                    .to_owned(),
+            ),
             Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room on the disk that holds the home".to_owned())

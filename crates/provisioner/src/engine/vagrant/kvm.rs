@@ -1,2 +1,4 @@
 //! Whether this host's processor can run machines by itself.
-pub fn usable() -> Result<(), String> { Err("to be written".to_owned()) }
+pub fn usable() -> Result<(), String> {
+    Err("to be written".to_owned())
+}

@@ -76,12 +76,17 @@ impl VagrantEngine {
     }
 
     /// Has the machines of a plan that are there run, takes those away that are not whole, and says which nodes have none.
-    async fn wake<'a>(&self, plan: &'a ClusterPlan, project: &Project) -> Result<Vec<&'a NodePlan>, EngineError> {
+    async fn wake<'a>(
+        &self,
+        plan: &'a ClusterPlan,
+        project: &Project,
+    ) -> Result<Vec<&'a NodePlan>, EngineError> {
         let mut missing = Vec::new();
         for node in &plan.nodes {
             match self.machine(plan, node).await? {
                 Some(machine) if project.is_whole(node) => {
-                    let power = if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
+                    let power =
+                        if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
                     self.hypervisor.power(&machine, power).await?;
                 }
                 Some(_) if !project.knows(node) => {
