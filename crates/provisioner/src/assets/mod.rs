@@ -19,6 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::events::Events;
 use crate::exec::{CommandError, Runner};
+use crate::spec::Provider;
 
 use cache::Cache;
 use tools::MissingTool;
@@ -47,6 +48,15 @@ pub struct NodeImage {
     pub containerd_store: Utf8PathBuf,
 }
 
+/// A box, from which Vagrant makes virtual machines of one Kubernetes version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeBox {
+    /// Where it is.
+    pub folder: Utf8PathBuf,
+    /// What it was made from.
+    pub digest: String,
+}
+
 impl NodeImage {
     /// Where it is, finished or not.
     fn in_cache(cache: &Cache, kubernetes: &str) -> Self {
@@ -65,6 +75,12 @@ pub enum AssetsError {
     Version {
         /// What was asked for.
         version: String,
+    },
+    /// There is no recipe for it.
+    #[error("boxes for {provider} cannot be built yet")]
+    NoBox {
+        /// For which hypervisor.
+        provider: Provider,
     },
     /// Tools are missing, all of them named.
     #[error("tools are missing: {}", listed(.0))]
@@ -120,7 +136,7 @@ impl AssetsError {
             Self::Step { .. } | Self::File { .. } => {
                 Some("`homelab assets build` goes on where it stopped".to_owned())
             }
-            Self::Version { .. } => None,
+            Self::Version { .. } | Self::NoBox { .. } => None,
         }
     }
 }
@@ -166,5 +182,20 @@ impl Assets {
         self.cache.demand_space(DISK_SPACE)?;
         self.cache.sweep()?;
         build::all(&self.cache, kubernetes, runner, events).await
+    }
+
+    /// Builds the box of a Kubernetes version for a provider, with an event for each part.
+    ///
+    /// # Errors
+    /// [`AssetsError`] with the part that failed; finished parts are kept.
+    pub async fn build_box(
+        &self,
+        kubernetes: &str,
+        provider: Provider,
+        runner: &dyn Runner,
+        events: &Events,
+    ) -> Result<NodeBox, AssetsError> {
+        self.build(kubernetes, runner, events).await?;
+        Err(AssetsError::NoBox { provider })
     }
 }

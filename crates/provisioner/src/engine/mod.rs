@@ -25,6 +25,7 @@ pub use container::ContainerEngine;
 pub use engines::Engines;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
+pub use vagrant::{kvm, networks_conf};
 
 /// Makes machines and takes them away.
 ///
