@@ -1,4 +1,4 @@
-//! The flow itself: create, attach, add and remove workers, destroy, release, reap.
+//! The flow itself: create, attach, add and remove workers, pause and halt, destroy, release, reap.
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
@@ -9,6 +9,7 @@ mod identify;
 mod names;
 mod room;
 mod parts;
+mod power;
 mod reap;
 mod release;
 mod stages;
@@ -46,6 +47,7 @@ pub use certificates::{Certificates, CertificatesError};
 pub use destroy::Removed;
 pub use identify::RenewError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
+pub use power::PowerError;
 pub use reap::{ReapError, Reaped};
 pub use release::ReleaseError;
 pub use workers::{Drain, WorkersError};

@@ -26,6 +26,7 @@ pub use engines::Engines;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
 pub use vagrant::VagrantEngine;
+pub use vagrant::{kvm, networks_conf};
 
 /// Makes machines and takes them away.
 ///

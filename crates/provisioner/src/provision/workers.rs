@@ -114,7 +114,7 @@ impl Provisioner {
         if count == 0 {
             return Ok(cluster);
         }
-        let asked = Cost::of_workers(cluster.plan.cni, count);
+        let asked = Cost::of_workers(&cluster.plan, count);
         self.demand_room(asked, &[cluster.plan.engine]).await.map_err(|source| WorkersError::Stage {
             instance: name.to_owned(),
             stage: Stage::Claim,

@@ -5,9 +5,10 @@
 //! Vagrant's records. A machine on which `vagrant up` did not come to its end is made anew.
 
 mod hypervisor;
-mod kvm;
+pub mod kvm;
 mod libvirt;
 mod logs;
+pub mod networks_conf;
 mod preflight;
 mod project;
 mod vagrantfile;
