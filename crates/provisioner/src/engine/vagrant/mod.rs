@@ -30,7 +30,7 @@ use super::engines::Removal;
 use super::{Engine, EngineError, Lack, Power, Sighting};
 
 use hypervisor::{Hypervisor, Machine, MachineState};
-use libvirt::Libvirt;
+use libvirt::{Driver, Libvirt};
 use project::Project;
 
 /// How long a machine may take from power to the first login.
@@ -50,8 +50,8 @@ impl VagrantEngine {
     pub fn new(home: impl Into<String>, provider: Provider, pools: Vec<Ipv4Net>, assets: Assets) -> Self {
         let host: Arc<dyn Runner> = Arc::new(Local);
         let hypervisor: Arc<dyn Hypervisor> = match provider {
-            Provider::Libvirt => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
-            Provider::Virtualbox => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
+            Provider::Libvirt => Arc::new(Libvirt::new(pools, Driver::of_host(), Arc::clone(&host))),
+            Provider::Virtualbox => Arc::new(Libvirt::new(pools, Driver::of_host(), Arc::clone(&host))),
         };
         Self { home: home.into(), assets, hypervisor, host }
     }

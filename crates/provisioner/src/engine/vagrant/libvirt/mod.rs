@@ -30,13 +30,30 @@ use virsh::Virsh;
 pub(super) struct Libvirt {
     virsh: Virsh,
     pools: Vec<Ipv4Net>,
+    driver: Driver,
     host: Arc<dyn Runner>,
+}
+
+/// Who runs a machine's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// The processor, by KVM.
+    Kvm,
+    /// QEMU, which translates them.
+    Emulated,
+}
+
+impl Driver {
+    /// The best that this host has.
+    pub(super) fn of_host() -> Self {
+        if kvm::usable().is_ok() { Self::Kvm } else { Self::Emulated }
+    }
 }
 
 impl Libvirt {
     /// The hypervisor of this host; no address of `pools` will leave it.
-    pub(super) fn new(pools: Vec<Ipv4Net>, host: Arc<dyn Runner>) -> Self {
-        Self { virsh: Virsh::new(Arc::clone(&host)), pools, host }
+    pub(super) fn new(pools: Vec<Ipv4Net>, driver: Driver, host: Arc<dyn Runner>) -> Self {
+        Self { virsh: Virsh::new(Arc::clone(&host)), pools, driver, host }
     }
 
     /// Makes a network that is not there and starts one that does not run.
@@ -104,7 +121,10 @@ impl Hypervisor for Libvirt {
     fn configure(&self, plan: &ClusterPlan) -> String {
         let management = network::management_name(&plan.id);
         let subnet = plan.management.map(|net| net.to_string()).unwrap_or_default();
-        let driver = if kvm::usable().is_ok() { "kvm" } else { "qemu" };
+        let driver = match self.driver {
+            Driver::Kvm => "kvm",
+            Driver::Emulated => "qemu",
+        };
         format!(
             "\
 config.vm.provider :libvirt do |libvirt|
