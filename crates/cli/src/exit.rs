@@ -139,6 +139,7 @@ impl Exit {
             PowerError::Attach(AttachError::Unknown { .. }) => Self::Usage,
             PowerError::Stage { stage: Stage::Ready, .. } => Self::ProvisionFailed,
             PowerError::Stage { .. }
+            | PowerError::Gone { .. }
             | PowerError::Attach(_)
             | PowerError::Registry(_)
             | PowerError::Identity(_) => Self::CouldNotRun,

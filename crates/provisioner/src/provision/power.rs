@@ -26,6 +26,16 @@ pub enum PowerError {
     /// It is another cluster than the one that is meant.
     #[error(transparent)]
     Identity(IdentityError),
+    /// A node of it does not exist any more.
+    #[error("{power} {instance}: its node {node} is gone")]
+    Gone {
+        /// What it was told.
+        power: Power,
+        /// The instance's name.
+        instance: String,
+        /// The node.
+        node: String,
+    },
     /// A stage failed.
     #[error("{power} {instance}: stage {stage}")]
     Stage {
@@ -48,10 +58,8 @@ impl PowerError {
             Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
             Self::Identity(error) => error.hint(),
             Self::Attach(_) => None,
-            Self::Stage { instance, source: StageError::Engine(EngineError::Absent { .. }), .. } => {
-                Some(format!(
-                    "its machine is gone, and what was on it: `homelab down {instance}` takes the rest away"
-                ))
+            Self::Gone { instance, .. } => {
+                Some(format!("what was on it is gone as well: `homelab down {instance}` takes the rest away"))
             }
             Self::Stage { power, instance, .. } => Some(format!(
                 "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows what there is"
@@ -85,7 +93,8 @@ impl Provisioner {
         self.rest(name, Power::Halt).await
     }
 
-    /// Boots the nodes of a halted instance, and waits until its API server answers. May be repeated.
+    /// Boots the nodes of a halted instance, has those of a paused one go on, and waits until its API server answers. May
+    /// be repeated, and ends whatever rest an instance is in: what was paused is off after a reboot of this host.
     ///
     /// # Errors
     /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as before.
@@ -111,6 +120,9 @@ impl Provisioner {
         let instance = self.known(name)?;
         plan::awake(&instance, power).map_err(RegistryError::from)?;
         let stages = Stages::of(name, &self.events);
+        if power == Power::Start {
+            self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
+        }
         let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;
         let answers = async {
             let nodes = self.engines.attach(&plan).await?;
@@ -146,10 +158,10 @@ fn told(power: Power, name: &str) -> Event {
 }
 
 fn failed(power: Power) -> impl Fn(ProvisionError) -> PowerError {
-    move |ProvisionError { cluster, stage, source, .. }| PowerError::Stage {
-        power,
-        instance: cluster,
-        stage,
-        source,
+    move |ProvisionError { cluster: instance, stage, source, .. }| match source {
+        StageError::Engine(EngineError::Absent { node }) if stage == Stage::Nodes => {
+            PowerError::Gone { power, instance, node }
+        }
+        source => PowerError::Stage { power, instance, stage, source },
     }
 }
