@@ -56,8 +56,8 @@ pub(crate) struct Halt {
 
 /// Start a cluster that was halted, with its data
 ///
-/// Also after a reboot of this host, and after a pause. Ends when its API server answers again; pods come up after that.
-/// May be repeated.
+/// Also after a reboot of this host, and after a pause. Ends when its API server answers again; pods come up after
+/// that. May be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -20,8 +20,8 @@ pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError>
     Ok(Instance { state, ..instance.clone() })
 }
 
-/// Decides that an instance runs again: what is recorded when all nodes do. One that runs already stays as it is. A start
-/// wakes whatever rests: what was paused is off after a reboot of this host.
+/// Decides that an instance runs again: what is recorded when all nodes do. One that runs already stays as it is. A
+/// start wakes whatever rests: what was paused is off after a reboot of this host.
 ///
 /// # Errors
 /// [`PlanError::NotRunning`] when it did not come up, or is off and only to be resumed.

@@ -3,16 +3,27 @@
 //! It is recorded as at rest before the first node is, and as running when the API server answers again: whatever was
 //! cut short in between is finished by the same verb.
 
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::cni;
 use crate::engine::{EngineError, Power};
-use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::error::{ProvisionError, Residue, Stage, StageError, chain};
 use crate::events::Event;
+use crate::exec::{Command, CommandError};
 use crate::identity::IdentityError;
 use crate::kubeadm;
+use crate::node::Node;
 use crate::plan::{self, ClusterPlan};
 use crate::registry::{Instance, RegistryError, State};
 
 use super::stages::Stages;
 use super::{AttachError, Provisioner};
+
+/// How long a container may take from its start until it runs commands.
+const BOOT: Duration = Duration::from_secs(30);
 
 /// Why an instance did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +71,11 @@ impl PowerError {
             Self::Attach(_) => None,
             Self::Gone { instance, .. } => {
                 Some(format!("what was on it is gone as well: `homelab down {instance}` takes the rest away"))
+            }
+            Self::Stage { power: Power::Resume, instance, source, .. }
+                if matches!(source, StageError::Engine(EngineError::Absent { .. })) =>
+            {
+                Some(format!("it is off, as after a reboot of this host: `homelab start {instance}`"))
             }
             Self::Stage { power, instance, .. } => Some(format!(
                 "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows what there is"
@@ -124,14 +140,43 @@ impl Provisioner {
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
         }
         let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;
-        let answers = async {
-            let nodes = self.engines.attach(&plan).await?;
-            Ok::<_, StageError>(kubeadm::serves(&nodes[0], &plan).await?)
-        };
-        stages.run(Stage::Ready, Residue::Recorded, answers).await.map_err(failed(power))?;
+        self.answers(&plan, &stages).await.map_err(failed(power))?;
         let instance = self.registry.revise(name, |instance| plan::awake(instance, power))?;
         self.events.publish(told(power, name));
         Ok(instance)
+    }
+
+    /// Waits until nodes that are on their way have booted, know the ways to each other's pods, which a kernel forgets, and
+    /// serve the API.
+    async fn answers(&self, plan: &ClusterPlan, stages: &Stages<'_>) -> Result<(), ProvisionError> {
+        let left = Residue::Recorded;
+        let nodes = stages.run(Stage::Ready, left, self.booted(plan)).await?;
+        stages.run(Stage::Network, left, cni::of(plan).adapt(&nodes, plan, &[])).await?;
+        stages.run(Stage::Ready, left, kubeadm::serves(&nodes[0], plan)).await
+    }
+
+    /// Takes handles on nodes as soon as all of them run commands.
+    async fn booted(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let deadline = Instant::now() + plan.machine.within(BOOT);
+        loop {
+            match self.usable(plan).await {
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => sleep(Duration::from_millis(200)).await,
+                Ok(nodes) => return Ok(nodes),
+            }
+        }
+    }
+
+    async fn usable(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let nodes = self.engines.attach(plan).await?;
+        let look = Command::within(plan.machine.within(Duration::from_secs(10)), "true");
+        let looks = nodes.iter().map(async |node| {
+            let unusable =
+                |why: CommandError| EngineError::Unusable { node: node.name().to_owned(), why: chain(&why) };
+            node.run(&look).await.map_err(unusable)
+        });
+        try_join_all(looks).await?;
+        Ok(nodes)
     }
 
     /// Has all machines do what they are told.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use harness::wait::{Wait, until};
-use harness::{MultiClusterFixture, PodError, PodRun, TestCluster, ping};
+use harness::{MultiClusterFixture, PodError, PodRun, TestCluster};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use provisioner::Provisioner;
@@ -56,17 +56,42 @@ async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_wi
         .await
 }
 
-/// Pods run, have a network and find services. The API server answers some time before they do.
+/// Pods run on each node, have a network, also to the node of the cluster's DNS, and find services. The API server
+/// answers some time before they do.
 async fn runs_pods(cluster: &TestCluster) -> anyhow::Result<()> {
-    let itself = cluster.nodes()[0].ip();
-    until("a pod to find a service", Duration::from_secs(180), async || {
-        let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
-        let said = cluster.run_pod(lookup).await?;
-        Ok::<_, PodError>(if said.exit_code == 0 { Wait::Done(()) } else { Wait::NotYet(said.to_string()) })
-    })
-    .await?;
-    cluster.run_pod(ping(itself)).await?.assert_output_contains(" 0% packet loss");
+    for node in cluster.nodes() {
+        until("a pod to find a service", Duration::from_secs(180), async || {
+            let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local").on_node(node.name());
+            let said = cluster.run_pod(lookup).await?;
+            Ok::<_, PodError>(match said.exit_code {
+                0 => Wait::Done(()),
+                _ => Wait::NotYet(said.to_string()),
+            })
+        })
+        .await?;
+    }
     Ok(())
+}
+
+#[tokio::test]
+async fn several_control_planes_and_a_worker_start_again_behind_their_one_address() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Ha).workers(1))
+        .run(async |fx| {
+            let (acme, provisioner) = (fx.cluster("acme"), fx.provisioner());
+            let name = acme.inner().instance.name.as_str();
+            acme.apply(KEPT).await?;
+            let before: ConfigMap = Api::default_namespaced(acme.client()).get("kept").await?;
+            provisioner.halt(name).await?;
+            is_silent(provisioner, name, State::Halted).await?;
+            let cut = fabric::cut(&acme.inner().plan.id, &Local).await;
+            ensure!(matches!(cut, Ok(true)), "no wires were cut: {cut:?}");
+            provisioner.start(name).await?;
+            let acme = &TestCluster::attach(provisioner, name).await?;
+            still_has(acme, provisioner, &before).await?;
+            runs_pods(acme).await
+        })
+        .await
 }
 
 async fn is_silent(provisioner: &Provisioner, name: &str, state: State) -> anyhow::Result<()> {

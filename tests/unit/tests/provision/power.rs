@@ -156,3 +156,37 @@ async fn an_api_server_that_does_not_answer_again_leaves_it_at_rest_and_the_next
     lab.engine.heal();
     assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_boot_fails_the_start_with_its_name_after_a_while() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Halt).await.unwrap();
+    let _ = lab.engine.clone().with_fault(Fault::Command("true".to_owned()));
+    let dead = lab.power(Power::Start).await.unwrap_err();
+    let unusable =
+        matches!(&dead, PowerError::Stage { source: StageError::Engine(EngineError::Unusable { .. }), .. });
+    assert!(unusable, "{dead:?}");
+    assert_eq!(lab.state(), State::Halted);
+}
+
+#[test]
+fn what_cannot_be_resumed_because_it_is_off_is_to_be_started() {
+    let off = EngineError::Absent { node: "acme-main".to_owned() };
+    let (instance, stage) = ("acme".to_owned(), Stage::Ready);
+    let error = PowerError::Stage { power: Power::Resume, instance, stage, source: off.into() };
+    assert_eq!(error.hint().unwrap(), "it is off, as after a reboot of this host: `homelab start acme`");
+}
+
+#[tokio::test]
+async fn nodes_that_start_again_know_the_ways_to_each_others_pods() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Halt).await.unwrap();
+    let before = lab.engine.commands().len();
+    lab.power(Power::Start).await.unwrap();
+    let ran = lab.engine.commands().split_off(before);
+    for node in ["acme-cp-1", "acme-w-1", "acme-w-2"] {
+        assert!(ran.contains(&(node.to_owned(), "ip -batch -".to_owned())), "{ran:?}");
+    }
+}
