@@ -72,11 +72,12 @@ impl PowerError {
             Self::Gone { instance, .. } => {
                 Some(format!("what was on it is gone as well: `homelab down {instance}` takes the rest away"))
             }
-            Self::Stage { power: Power::Resume, instance, source, .. }
-                if matches!(source, StageError::Engine(EngineError::Absent { .. })) =>
-            {
-                Some(format!("it is off, as after a reboot of this host: `homelab start {instance}`"))
-            }
+            Self::Stage {
+                power: Power::Resume,
+                instance,
+                source: StageError::Engine(EngineError::Absent { .. }),
+                ..
+            } => Some(format!("it is off, as after a reboot of this host: `homelab start {instance}`")),
             Self::Stage { power, instance, .. } => Some(format!(
                 "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows what there is"
             )),
