@@ -100,7 +100,7 @@ pub trait Engine: Debug + Send + Sync {
 pub enum Power {
     /// They keep their memory and get no processor.
     Pause,
-    /// They go on where they were paused; nodes that run, run on.
+    /// They go on where they were paused; nodes that run, run on, and those that are off stay off.
     Resume,
     /// They are shut down and keep their disks.
     Halt,
