@@ -376,6 +376,11 @@ pub(crate) mod tests {
         of(ClusterSpec::new("acme").topology(Topology::Ha).workers(1))
     }
 
+    /// The same in virtual machines on libvirt.
+    pub(crate) fn acme_in_machines() -> ClusterPlan {
+        of(ClusterSpec::new("acme").workers(1).engine(EngineKind::Vagrant(Provider::Libvirt)))
+    }
+
     fn of(spec: ClusterSpec) -> ClusterPlan {
         let spec = spec.check().expect("a sound spec");
         let now = Timestamp::UNIX_EPOCH;
