@@ -11,6 +11,7 @@ mod logs;
 mod preflight;
 mod project;
 mod vagrantfile;
+mod virtualbox;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,10 @@ use super::{Engine, EngineError, Lack, Power, Sighting};
 use hypervisor::{Hypervisor, Machine, MachineState};
 use libvirt::Libvirt;
 use project::Project;
+use virtualbox::VirtualBox;
+
+pub use virtualbox::VirtualBoxError;
+pub(crate) use virtualbox::allowed_ranges;
 
 /// How long a machine may take from power to the first login.
 const BOOT: Duration = Duration::from_secs(600);
@@ -50,7 +55,7 @@ impl VagrantEngine {
         let host: Arc<dyn Runner> = Arc::new(Local);
         let hypervisor: Arc<dyn Hypervisor> = match provider {
             Provider::Libvirt => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
-            Provider::Virtualbox => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
+            Provider::Virtualbox => Arc::new(VirtualBox::new(pools, Arc::clone(&host))),
         };
         Self { home: home.into(), assets, hypervisor, host }
     }
