@@ -54,7 +54,7 @@ pub enum VirtualBoxError {
     Answer {
         /// What was asked.
         what: String,
-        /// The beginning of the answer.
+        /// What it was.
         answer: String,
     },
     /// The file with the allowed ranges.
@@ -108,7 +108,7 @@ pub enum VirtualBoxError {
     ForeignMachine {
         /// The machine.
         machine: String,
-        /// `hostonly vboxnet7`, `bridged eth0` …
+        /// `host-only adapter vboxnet7`, `a bridge to eth0` …
         network: String,
         /// Whose name it has.
         instance: String,

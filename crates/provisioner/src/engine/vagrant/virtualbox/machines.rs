@@ -1,5 +1,7 @@
 //! What VirtualBox knows of machines and disks, read from VBoxManage's answers. Pure.
 
+use std::fmt;
+
 use camino::Utf8Path;
 
 use super::super::hypervisor::MachineState;
@@ -31,6 +33,20 @@ pub(super) struct Network {
     pub(super) kind: String,
     /// Its name; for a host-only network that of the adapter.
     pub(super) name: String,
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind.as_str() {
+            "hostonly" => "host-only adapter",
+            "bridged" => "a bridge to",
+            "intnet" => "internal network",
+            "natnetwork" => "NAT network",
+            "nat" => "NAT by a further adapter",
+            other => other,
+        };
+        f.write_str(format!("{kind} {}", self.name).trim_end())
+    }
 }
 
 /// How far a machine is, as far as it makes a difference here.
@@ -88,13 +104,17 @@ impl State {
 
 impl Description {
     pub(super) fn read(machine: &str, answer: &str) -> Result<Self, VirtualBoxError> {
-        let unknown = |what: &str| VirtualBoxError::Answer {
-            what: format!("{what} of virtual machine {machine}"),
-            answer: answer.chars().take(200).collect(),
+        let unknown = || VirtualBoxError::Answer {
+            what: format!("the state of virtual machine {machine}"),
+            answer: answer
+                .lines()
+                .find(|line| line.starts_with("VMState="))
+                .unwrap_or("it has none")
+                .to_owned(),
         };
         let fields: Vec<(&str, &str)> = answer.lines().filter_map(field).collect();
         let value = |key: &str| fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        let state = value("VMState").and_then(State::of).ok_or_else(|| unknown("the state"))?;
+        let state = value("VMState").and_then(State::of).ok_or_else(unknown)?;
         let network = |(key, kind): &(&str, &str)| {
             let slot = key.strip_prefix("nic").filter(|slot| slot.parse::<u8>().is_ok())?;
             let name = match *kind {

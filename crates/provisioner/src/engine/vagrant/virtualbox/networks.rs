@@ -21,11 +21,11 @@ impl VirtualBox {
             return Err(refused(None));
         }
         let _alone = self.wires.alone().await.map_err(guard("of this host"))?;
-        let there = self.adapter_of(plan).await?;
+        let there = self.mark_of(plan).await?;
         self.refuse_strangers(plan, there.as_ref()).await?;
-        let (adapter, is_new) = match there {
-            Some(adapter) => (adapter.name, false),
-            None => (self.create_adapter(&plan.id).await?, true),
+        let Mark { adapter, address: marked, .. } = match there {
+            Some(mark) => mark,
+            None => self.create_adapter(&plan.id).await?,
         };
         // Nothing can come in by an adapter without an address, and from here on nothing gets past the guard.
         self.wires.watch(&adapter).await.map_err(guard(&adapter))?;
@@ -39,21 +39,21 @@ impl VirtualBox {
             }
             told => told.map(drop)?,
         }
-        if is_new {
+        if marked != Some(address) {
             self.mark(&Mark { id: plan.id.clone(), adapter, address: Some(address) }).await?;
         }
         Ok(())
     }
 
-    /// The adapter that a plan's instance has already. Any other one in its network is in the way: Vagrant compares
-    /// networks only, and takes the first adapter that it finds.
-    async fn adapter_of(&self, plan: &ClusterPlan) -> Result<Option<Adapter>, VirtualBoxError> {
+    /// The mark of the adapter that a plan's instance has already. Any other adapter in its network is in the way: Vagrant
+    /// compares networks only, and takes the first one that it finds.
+    async fn mark_of(&self, plan: &ClusterPlan) -> Result<Option<Mark>, VirtualBoxError> {
         let adapters = adapters::adapters(&self.tool.list("hostonlyifs").await?);
-        let marks = self.marks().await?;
-        let is_own = |adapter: &Adapter| marks.iter().any(|mark| mark.id == plan.id && mark.is_of(adapter));
+        let marks: Vec<Mark> = self.marks().await?.into_iter().filter(|mark| mark.id == plan.id).collect();
         let in_the_way = |adapter: &Adapter| {
             let address = adapter.address.filter(|address| adapters::overlap(*address, plan.subnet))?;
-            (!is_own(adapter)).then(|| VirtualBoxError::ForeignAdapter {
+            let is_own = marks.iter().any(|mark| mark.is_of(adapter));
+            (!is_own).then(|| VirtualBoxError::ForeignAdapter {
                 adapter: adapter.name.clone(),
                 address,
                 instance: plan.id.name.clone(),
@@ -61,17 +61,13 @@ impl VirtualBox {
         };
         match adapters.iter().find_map(in_the_way) {
             Some(foreign) => Err(foreign),
-            None => Ok(adapters.into_iter().find(is_own)),
+            None => Ok(marks.into_iter().find(|mark| adapters.iter().any(|adapter| mark.is_of(adapter)))),
         }
     }
 
     /// Refuses machines of others on our adapter, and machines with our names on the networks of others.
-    async fn refuse_strangers(
-        &self,
-        plan: &ClusterPlan,
-        adapter: Option<&Adapter>,
-    ) -> Result<(), VirtualBoxError> {
-        let own = adapter.map(|adapter| adapter.name.as_str());
+    async fn refuse_strangers(&self, plan: &ClusterPlan, mark: Option<&Mark>) -> Result<(), VirtualBoxError> {
+        let own = mark.map(|mark| mark.adapter.as_str());
         for machine in machines::names(&self.tool.list("vms").await?) {
             let is_ours = is_of(&machine, &plan.id);
             // Where there is no adapter of ours yet, nobody can be on it.
@@ -92,7 +88,7 @@ impl VirtualBox {
                     (true, false) => {
                         return Err(VirtualBoxError::ForeignMachine {
                             machine: machine.name,
-                            network: format!("{} {}", network.kind, network.name).trim_end().to_owned(),
+                            network: network.to_string(),
                             instance: plan.id.name.clone(),
                         });
                     }
@@ -104,15 +100,16 @@ impl VirtualBox {
     }
 
     /// Makes an adapter and marks it at once. Its address is the one that belongs to its number, until it gets its own.
-    async fn create_adapter(&self, id: &InstanceId) -> Result<String, VirtualBoxError> {
+    async fn create_adapter(&self, id: &InstanceId) -> Result<Mark, VirtualBoxError> {
         let object = "a host-only adapter";
         let answer = self.tool.tell("create", object, ["hostonlyif", "create"]).await?;
         let adapter = adapters::created(&answer).ok_or_else(|| VirtualBoxError::Answer {
             what: "the creation of an adapter".to_owned(),
             answer,
         })?;
-        self.mark(&Mark { id: id.clone(), adapter: adapter.clone(), address: None }).await?;
-        Ok(adapter)
+        let mark = Mark { id: id.clone(), adapter, address: None };
+        self.mark(&mark).await?;
+        Ok(mark)
     }
 
     async fn remove_dhcp(&self, adapter: &str) -> Result<(), VirtualBoxError> {
