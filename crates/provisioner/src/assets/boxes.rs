@@ -58,7 +58,12 @@ fn disk_name(provider: Provider) -> &'static str {
 /// What decides a box.
 fn digest(kubernetes: &str, provider: Provider) -> String {
     let files: String = files(provider).into_iter().map(|(name, text)| format!("{name}\n{text}")).collect();
-    digest_of([&*machine::digest(kubernetes), provider.as_str(), &files, &convert("".into(), "".into(), provider).to_string()])
+    digest_of([
+        &*machine::digest(kubernetes),
+        provider.as_str(),
+        &files,
+        &convert("".into(), "".into(), provider).to_string(),
+    ])
 }
 
 /// Builds a box; says whether it was there.
@@ -82,7 +87,8 @@ pub(super) async fn build(
             names.push(name);
         }
         let archive = Command::within(Duration::from_secs(300), "tar");
-        let archive = archive.args(["--create", "--file", "node.box"]).args(names).in_directory(part.as_str());
+        let archive =
+            archive.args(["--create", "--file", "node.box"]).args(names).in_directory(part.as_str());
         runner.run(&archive).await.map_err(step)?;
         let path = part.join("box.json");
         let folder = finished.catalogue.parent().unwrap_or(part);

@@ -90,7 +90,8 @@ pub(super) async fn disk(
     for path in ["etc/resolv.conf", "etc/hostname"] {
         write(&tree.join(path), 0o644, "")?;
     }
-    let prepare = Command::within(Duration::from_secs(300), "chroot").args([tree.as_str(), "sh", "-c", PREPARE]);
+    let prepare =
+        Command::within(Duration::from_secs(300), "chroot").args([tree.as_str(), "sh", "-c", PREPARE]);
     runner.run(&contained(&prepare)).await.map_err(step)?;
     let make = Command::within(Duration::from_secs(300), "sh").args(["-c", DISK, "disk.sh"]);
     let make = make.args([tree.as_str(), image.as_str(), &SIZE.to_string()]);
@@ -101,6 +102,10 @@ pub(super) async fn disk(
 
 /// Hard links to a tree's files at another place: both are only ever read, and what is written replaces its link first.
 fn linked(from: &Utf8Path, to: &Utf8Path) -> Command {
-    let copy = Command::within(Duration::from_secs(120), "cp").args(["--archive", "--link", "--no-target-directory"]);
+    let copy = Command::within(Duration::from_secs(120), "cp").args([
+        "--archive",
+        "--link",
+        "--no-target-directory",
+    ]);
     copy.args([from.as_str(), to.as_str()])
 }

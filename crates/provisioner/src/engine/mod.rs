@@ -27,6 +27,7 @@ pub use engines::Engines;
 pub use simulated::{Fault, SimulatedEngine};
 pub(crate) use vagrant::allowed_ranges;
 pub use vagrant::{VagrantEngine, VirtualBoxError};
+pub use vagrant::{kvm, networks_conf};
 
 /// Makes machines and takes them away.
 ///
@@ -281,9 +282,10 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::VirtualBox(error) => error.hint(),
-            Self::Foreign { .. } => {
-                Some("`homelab down NAME` removes what carries the instance's name; or choose another name".to_owned())
-            }
+            Self::Foreign { .. } => Some(
+                "`homelab down NAME` removes what carries the instance's name; or choose another name"
+                    .to_owned(),
+            ),
             Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room on the disk that holds the home".to_owned())

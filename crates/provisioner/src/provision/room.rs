@@ -15,6 +15,17 @@ impl Provisioner {
         self.engines.preflight(engine).await
     }
 
+    /// The hypervisor for virtual machines where nobody says which: the first that this host lacks nothing for, or else
+    /// the first of all, whose lacks are then told by whoever begins.
+    pub async fn provider(&self) -> Provider {
+        for provider in Provider::ALL {
+            if self.preflight(EngineKind::Vagrant(provider)).await.is_empty() {
+                return provider;
+            }
+        }
+        Provider::ALL[0]
+    }
+
     /// What is left on this host for further clusters; nothing is known of a host that is simulated.
     ///
     /// Another home's instances count by the memory that they have taken, as all programs do.
@@ -29,9 +40,8 @@ impl Provisioner {
                 let (mut risen, mut rising) = (Cost::default(), Cost::default());
                 for instance in self.registry.instances()? {
                     let plan = ClusterPlan::of(&instance, &self.home);
-                    let roles: Vec<_> = plan.nodes.iter().map(|node| node.role).collect();
                     let sum = if instance.state == State::Creating { &mut rising } else { &mut risen };
-                    *sum = *sum + Cost::of(plan.cni, &roles);
+                    *sum = *sum + Cost::of_plan(&plan);
                 }
                 Ok(Some(Room { machine: Machine::here()?, risen, rising }))
             }

@@ -3,3 +3,4 @@
 mod failover;
 mod matrix;
 mod several;
+mod vagrant;

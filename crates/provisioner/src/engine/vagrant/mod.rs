@@ -5,9 +5,10 @@
 //! Vagrant's records. A machine on which `vagrant up` did not come to its end is made anew.
 
 mod hypervisor;
-mod kvm;
+pub mod kvm;
 mod libvirt;
 mod logs;
+pub mod networks_conf;
 mod preflight;
 mod project;
 mod vagrantfile;
@@ -81,12 +82,17 @@ impl VagrantEngine {
     }
 
     /// Has the machines of a plan that are there run, takes those away that are not whole, and says which nodes have none.
-    async fn wake<'a>(&self, plan: &'a ClusterPlan, project: &Project) -> Result<Vec<&'a NodePlan>, EngineError> {
+    async fn wake<'a>(
+        &self,
+        plan: &'a ClusterPlan,
+        project: &Project,
+    ) -> Result<Vec<&'a NodePlan>, EngineError> {
         let mut missing = Vec::new();
         for node in &plan.nodes {
             match self.machine(plan, node).await? {
                 Some(machine) if project.is_whole(node) => {
-                    let power = if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
+                    let power =
+                        if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
                     self.hypervisor.power(&machine, power).await?;
                 }
                 Some(_) if !project.knows(node) => {

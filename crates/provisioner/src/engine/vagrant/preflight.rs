@@ -25,7 +25,8 @@ pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
         return vec![lack("root", "run the same command with sudo: the guard and the networks need it")];
     }
     let path = std::env::var("PATH").unwrap_or_default();
-    let is_there = |name: &str| path.split(':').any(|folder| std::path::Path::new(folder).join(name).is_file());
+    let is_there =
+        |name: &str| path.split(':').any(|folder| std::path::Path::new(folder).join(name).is_file());
     let missing = needed.iter().filter(|(program, _)| !is_there(program));
     missing.map(|(program, package)| lack(program, &format!("apt-get install {package}"))).collect()
 }
@@ -41,7 +42,8 @@ pub(super) fn no_daemon() -> Lack {
 
 /// Vagrant's plugin for libvirt, if it is missing. Asked last: it takes Vagrant a second or two.
 pub(super) async fn plugin(host: &dyn Runner) -> Option<Lack> {
-    let ask = Command::within(Duration::from_secs(120), "vagrant").args(["plugin", "list", "--machine-readable"]);
+    let ask =
+        Command::within(Duration::from_secs(120), "vagrant").args(["plugin", "list", "--machine-readable"]);
     let answer = host.run(&ask).await.map(|output| output.text()).unwrap_or_default();
     let remedy = "apt-get install vagrant-libvirt, or vagrant plugin install vagrant-libvirt";
     (!answer.contains("vagrant-libvirt")).then(|| lack("vagrant-libvirt", remedy))

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::assets::NodeBox;
 use crate::exec::{Command, CommandError, Login, Runner};
-use crate::plan::{ClusterPlan, NodePlan};
+use crate::plan::NodePlan;
 use crate::spec::Provider;
 
 use super::super::EngineError;
@@ -48,14 +48,16 @@ impl Project {
         let names = nodes.iter().map(|node| node.name.as_str());
         let provider = ["up", "--provider", self.provider.as_str()];
         let up = self.vagrant(UP).args(provider.into_iter().chain(names.clone()));
-        let failed = |source| EngineError::Start { node: names.clone().collect::<Vec<_>>().join(", "), source };
+        let failed =
+            |source| EngineError::Start { node: names.clone().collect::<Vec<_>>().join(", "), source };
         self.host.run(&mortal(&up)).await.map_err(failed)?;
         nodes.iter().try_for_each(|node| self.mark(node))
     }
 
     /// `vagrant destroy`: Vagrant forgets these nodes, or all of them.
     pub(super) async fn destroy(&self, nodes: &[&str]) -> Result<(), CommandError> {
-        let destroy = self.vagrant(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());
+        let destroy =
+            self.vagrant(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());
         self.host.run(&mortal(&destroy)).await.map(drop)
     }
 
@@ -124,9 +126,17 @@ impl Project {
 }
 
 /// Puts the box into Vagrant's store, once for all instances.
-pub(super) async fn add_box(node_box: &NodeBox, provider: Provider, host: &dyn Runner) -> Result<(), EngineError> {
+pub(super) async fn add_box(
+    node_box: &NodeBox,
+    provider: Provider,
+    host: &dyn Runner,
+) -> Result<(), EngineError> {
     let what = "the box";
-    let list = quiet(Command::within(Duration::from_secs(60), "vagrant")).args(["box", "list", "--machine-readable"]);
+    let list = quiet(Command::within(Duration::from_secs(60), "vagrant")).args([
+        "box",
+        "list",
+        "--machine-readable",
+    ]);
     let known = host.run(&list).await.map_err(|source| EngineError::Ask { what, source })?.text();
     if has_box(&known, node_box, provider) {
         return Ok(());
@@ -141,7 +151,9 @@ pub(super) async fn add_box(node_box: &NodeBox, provider: Provider, host: &dyn R
 fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
     let values = |kind: &str| -> Vec<String> {
         let rows = list.lines().map(|line| line.split(',').collect::<Vec<_>>());
-        rows.filter(|row| row.get(2) == Some(&kind)).filter_map(|row| row.get(3).map(ToString::to_string)).collect()
+        rows.filter(|row| row.get(2) == Some(&kind))
+            .filter_map(|row| row.get(3).map(ToString::to_string))
+            .collect()
     };
     let boxes = values("box-name").into_iter().zip(values("box-provider")).zip(values("box-version"));
     boxes.into_iter().any(|((name, of), version)| {

@@ -4,8 +4,8 @@
 
 use crate::plan::ClusterPlan;
 
-use super::hypervisor::Hypervisor;
 use super::NodeBox;
+use super::hypervisor::Hypervisor;
 
 /// Seconds until a machine must let Vagrant in: a boot takes 25 under emulation, and several may boot at once.
 const BOOT: u32 = 900;
@@ -22,7 +22,9 @@ pub(super) fn vagrantfile(plan: &ClusterPlan, node_box: &NodeBox, hypervisor: &d
         .map(|node| {
             let name = &node.name;
             let own = indented(&hypervisor.configure_node(plan, node), 4);
-            format!("\n  config.vm.define \"{name}\" do |node|\n    node.vm.hostname = \"{name}\"\n{own}  end\n")
+            format!(
+                "\n  config.vm.define \"{name}\" do |node|\n    node.vm.hostname = \"{name}\"\n{own}  end\n"
+            )
         })
         .collect();
     format!(

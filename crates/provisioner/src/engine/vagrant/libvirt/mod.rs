@@ -146,7 +146,11 @@ end
         )
     }
 
-    fn prepare<'a>(&'a self, plan: &'a ClusterPlan, image: &'a super::NodeBox) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn prepare<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        image: &'a super::NodeBox,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             self.virsh.make_pool().await?;
             self.virsh.keep_image(image).await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::exec::{Command, CommandError, Failure, Output, Runner};
+use crate::exec::{Command, Output, Runner};
 
 use super::super::super::EngineError;
 use super::super::NodeBox;

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use crate::exec::{CommandError, Failure};
 use crate::fabric::FabricError;
 
-use super::networks_conf;
+use super::super::networks_conf;
 
 /// Why VirtualBox did not obey.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +73,8 @@ pub enum VirtualBoxError {
     Range {
         /// Where it should be.
         network: Ipv4Net,
-        /// The ranges.
-        allowed: Vec<Ipv4Net>,
+        /// The lines that allow it, unless the file has them.
+        lines: Vec<String>,
         /// What VBoxManage says, if it was asked.
         #[source]
         source: Option<CommandError>,
@@ -157,11 +157,12 @@ impl VirtualBoxError {
             Self::Locked { .. } => {
                 Some("close the window or end the command that has it, and try again".to_owned())
             }
-            Self::Range { network, allowed, .. } => Some(format!(
-                "add the line `{}` to {}, which may have to be made",
-                networks_conf::line(allowed, *network),
-                networks_conf::PATH
-            )),
+            Self::Range { lines, .. } => Some(match lines.as_slice() {
+                [] => {
+                    format!("{} allows it; VirtualBox has to be able to read that file", networks_conf::PATH)
+                }
+                lines => add(lines),
+            }),
             Self::ForeignAdapter { adapter, .. } => Some(format!(
                 "`homelab reap` removes it if a killed command has left it, `VBoxManage hostonlyif remove {adapter}` \
                  if nobody needs it; `--subnet` chooses another network"
@@ -178,6 +179,11 @@ impl VirtualBoxError {
             Self::Guard { .. } | Self::Tool { .. } | Self::Answer { .. } | Self::NetworksConf { .. } => None,
         }
     }
+}
+
+/// What to do with lines that `networks.conf` lacks.
+pub(super) fn add(lines: &[String]) -> String {
+    format!("add to {}: `{}`", networks_conf::PATH, lines.join("` and `"))
 }
 
 /// Whether a command failed with one of these words.

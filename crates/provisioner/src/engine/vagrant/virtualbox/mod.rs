@@ -12,7 +12,6 @@ mod adapters;
 mod error;
 mod machines;
 mod networks;
-mod networks_conf;
 mod power;
 mod preflight;
 mod vagrantfile;
@@ -36,6 +35,7 @@ use crate::spec::Provider;
 use super::super::engines::Removal;
 use super::super::{EngineError, Lack, Power, Sighting, SightingKind};
 use super::hypervisor::{Hypervisor, Machine};
+use super::networks_conf;
 
 use adapters::Mark;
 use machines::Disk;
@@ -49,7 +49,12 @@ pub use error::VirtualBoxError;
 /// # Errors
 /// [`VirtualBoxError::NetworksConf`] when the file that says so cannot be read.
 pub(crate) fn allowed_ranges() -> Result<Vec<Ipv4Net>, VirtualBoxError> {
-    networks_conf::read(Utf8Path::new(networks_conf::PATH))
+    Ok(networks_conf::allowed(conf_at(Utf8Path::new(networks_conf::PATH))?.as_deref()))
+}
+
+fn conf_at(path: &Utf8Path) -> Result<Option<String>, VirtualBoxError> {
+    networks_conf::read(path)
+        .map_err(|source| VirtualBoxError::NetworksConf { path: path.to_owned(), source })
 }
 
 /// The VirtualBox of this host.

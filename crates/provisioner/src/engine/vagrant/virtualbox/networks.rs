@@ -4,20 +4,22 @@ use ipnet::Ipv4Net;
 
 use crate::plan::{ClusterPlan, InstanceId};
 
+use super::super::networks_conf;
 use super::adapters::{self, Adapter, Mark};
 use super::machines::{self, Description};
-use super::networks_conf;
-use super::{VirtualBox, VirtualBoxError, error};
+use super::{VirtualBox, VirtualBoxError, conf_at, error};
 
 impl VirtualBox {
     /// Makes an instance's network, or finds it as it should be. Everything that would be in its way is an error before
     /// anything is made.
     pub(super) async fn make_network(&self, plan: &ClusterPlan) -> Result<(), VirtualBoxError> {
         let address = Ipv4Net::new_assert(plan.gateway, plan.subnet.prefix_len());
-        let allowed = networks_conf::read(&self.networks_conf)?;
-        let refused =
-            |source| VirtualBoxError::Range { network: plan.subnet, allowed: allowed.clone(), source };
-        if !networks_conf::allows(&allowed, plan.subnet) {
+        let conf = conf_at(&self.networks_conf)?;
+        let refused = |source| {
+            let lines = networks_conf::lines_to_add(conf.as_deref(), plan.subnet);
+            VirtualBoxError::Range { network: plan.subnet, lines, source }
+        };
+        if !networks_conf::allows(conf.as_deref(), plan.subnet) {
             return Err(refused(None));
         }
         let _alone = self.wires.alone().await.map_err(guard("of this host"))?;

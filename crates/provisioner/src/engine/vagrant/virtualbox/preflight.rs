@@ -5,8 +5,9 @@ use std::fs;
 use ipnet::Ipv4Net;
 
 use super::super::super::Lack;
+use super::super::networks_conf;
 use super::super::preflight::{Needed, programs};
-use super::{VirtualBox, adapters, networks_conf};
+use super::{VirtualBox, adapters, conf_at, error};
 
 /// Where VirtualBox is to be had: Debian 12 has none.
 pub(super) const DOWNLOADS: &str = "https://www.virtualbox.org/wiki/Linux_Downloads";
@@ -38,8 +39,8 @@ impl VirtualBox {
             }
         }
         lacks.extend(modules(&fs::read_to_string("/proc/modules").unwrap_or_default()));
-        match networks_conf::read(&self.networks_conf) {
-            Ok(allowed) => lacks.extend(self.subnets.and_then(|subnets| ranges(&allowed, subnets))),
+        match conf_at(&self.networks_conf) {
+            Ok(conf) => lacks.extend(self.subnets.and_then(|subnets| ranges(conf.as_deref(), subnets))),
             Err(error) => {
                 let remedy = format!("see to it that {} can be read", networks_conf::PATH);
                 lacks.push(Lack { what: crate::error::chain(&error), remedy });
@@ -70,11 +71,11 @@ fn modules(loaded: &str) -> Option<Lack> {
 }
 
 /// A pool in which VirtualBox makes no host-only network at all. Pure.
-fn ranges(allowed: &[Ipv4Net], subnets: Ipv4Net) -> Option<Lack> {
-    let some = allowed.iter().any(|range| adapters::overlap(*range, subnets));
+fn ranges(conf: Option<&str>, subnets: Ipv4Net) -> Option<Lack> {
+    let some = networks_conf::allowed(conf).into_iter().any(|range| adapters::overlap(range, subnets));
     (!some).then(|| Lack {
         what: format!("{} allows no host-only network in {subnets}", networks_conf::PATH),
-        remedy: format!("add the line `{}` to it", networks_conf::line(allowed, subnets)),
+        remedy: error::add(&networks_conf::lines_to_add(conf, subnets)),
     })
 }
 
@@ -89,8 +90,8 @@ mod tests {
             version("6.1.50r161033\n"),
             version("WARNING: The vboxdrv kernel module is not loaded.\n"),
             modules("vboxdrv 663552 1 vboxnetflt, Live 0x0 (OE)\nkvm 1 0 - Live 0x0\n"),
-            ranges(&[net("10.0.0.0/8")], net("192.168.48.0/20")),
-            ranges(&[], net("192.168.48.0/20")),
+            ranges(Some("* 10.0.0.0/8"), net("192.168.48.0/20")),
+            ranges(None, net("10.99.0.0/16")),
         ];
         let lacks = lacks.map(|lack| lack.unwrap().to_string());
         insta::assert_snapshot!(lacks.join("\n"));
@@ -102,10 +103,6 @@ mod tests {
         assert_eq!(version(warned), None);
         assert_eq!(modules("vboxnetadp 1\nvboxnetflt 1\nvboxdrv 1\n"), None);
         let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
-        assert_eq!(
-            ranges(&[net("192.168.56.0/21")], net("192.168.48.0/20")),
-            None,
-            "half of the pool will do"
-        );
+        assert_eq!(ranges(None, net("192.168.48.0/20")), None, "half of the pool will do");
     }
 }
