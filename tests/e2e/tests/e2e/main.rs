@@ -18,5 +18,6 @@ mod power;
 mod probe;
 mod resilience;
 mod self_test;
+mod vagrant;
 mod web;
 mod workers;

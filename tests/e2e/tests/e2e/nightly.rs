@@ -3,4 +3,3 @@
 mod failover;
 mod matrix;
 mod several;
-mod vagrant;
