@@ -1,5 +1,6 @@
 //! The promises of the hypervisor, kept by a VirtualBox that plays scripts.
 
+mod engine;
 mod faults;
 mod transcripts;
 
