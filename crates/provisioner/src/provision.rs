@@ -153,9 +153,10 @@ impl Provisioner {
     async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
+        let pools = self.pools_of(spec.engine)?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };
-            plan::claim(spec, &taken, &self.settings.pools, owner, Timestamp::now())
+            plan::claim(spec, &taken, &pools, owner, Timestamp::now())
         })?;
         let (name, subnet) = (instance.name.clone(), instance.subnet.to_string());
         self.events.publish(Event::InstanceClaimed { instance: name, subnet });

@@ -12,6 +12,7 @@ pub mod networks_conf;
 mod preflight;
 mod project;
 mod vagrantfile;
+mod virtualbox;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,10 @@ use super::{Engine, EngineError, Lack, Power, Sighting};
 use hypervisor::{Hypervisor, Machine, MachineState};
 use libvirt::{Driver, Libvirt};
 use project::Project;
+use virtualbox::VirtualBox;
+
+pub use virtualbox::VirtualBoxError;
+pub(crate) use virtualbox::allowed_ranges;
 
 /// How long a machine may take from power to the first login.
 const BOOT: Duration = Duration::from_secs(600);
@@ -51,7 +56,7 @@ impl VagrantEngine {
         let host: Arc<dyn Runner> = Arc::new(Local);
         let hypervisor: Arc<dyn Hypervisor> = match provider {
             Provider::Libvirt => Arc::new(Libvirt::new(pools, Driver::of_host(), Arc::clone(&host))),
-            Provider::Virtualbox => Arc::new(Libvirt::new(pools, Driver::of_host(), Arc::clone(&host))),
+            Provider::Virtualbox => Arc::new(VirtualBox::new(pools, Arc::clone(&host))),
         };
         Self { home: home.into(), assets, hypervisor, host }
     }
