@@ -174,7 +174,8 @@ impl Provisioner {
             Host::Real => {
                 let id = |name: String| InstanceId { home: self.home.id(), name };
                 let instances = self.registry.instances()?.into_iter();
-                let links: Vec<String> = instances.map(|instance| id(instance.name).link()).collect();
+                let ours = instances.map(|instance| id(instance.name));
+                let links: Vec<String> = ours.flat_map(|id| [id.link(), id.management_link()]).collect();
                 let networks = fabric::host_networks(|link| links.iter().any(|ours| ours == link)).await;
                 Ok(networks.map_err(|source| EngineError::Wires {
                     instance: "the host".to_owned(),

@@ -1,6 +1,7 @@
 //! Clients in virtual machines, for real. Those on libvirt run on a workstation made for each test (`ci/lab`).
 
 mod clients;
+mod faults;
 mod libvirt;
 mod virtualbox;
 

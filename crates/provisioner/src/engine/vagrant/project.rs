@@ -66,9 +66,9 @@ impl Project {
         self.machine(node).join("homelab-whole").exists() && self.key(node).exists()
     }
 
-    /// Whether Vagrant knows of a machine of a node.
-    pub(super) fn knows(&self, node: &NodePlan) -> bool {
-        self.machine(node).join("id").exists()
+    /// The hypervisor's own id of a node's machine, if Vagrant knows of one.
+    pub(super) fn id(&self, node: &NodePlan) -> Option<String> {
+        fs::read_to_string(self.machine(node).join("id")).ok().map(|id| id.trim().to_owned())
     }
 
     /// How to get into a node.

@@ -153,8 +153,9 @@ fn clears() -> Vec<Exchange> {
 /// The machine is made.
 fn makes(desk: &Desk) -> Vec<Exchange> {
     let up = Exchange::ok(desk.up(), "==> acme-cp-1: Machine booted and ready!\n");
-    let mut script = makes_the_network();
-    script.extend([machines(&[]), desk.boxes(), up]);
+    let mut script = vec![machines(&[])];
+    script.extend(makes_the_network());
+    script.extend([desk.boxes(), up]);
     script.extend(seals());
     script
 }
@@ -168,8 +169,8 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
     assert!(vagrantfile.contains(&format!("vb.name = \"{ACME}\"")));
 
     // Made again: all of it is there.
-    let mut again = finds_the_network("running", Sealed("vboxnet0"));
-    again.extend(looks("running"));
+    let mut again = looks("running");
+    again.extend(finds_the_network("running", Sealed("vboxnet0")));
     again
         .extend([machine(ACME, "running", Sealed("vboxnet0")), machine(ACME, "running", Sealed("vboxnet0"))]);
     desk.engine(again).create(&desk.plan).await.unwrap();
@@ -203,14 +204,15 @@ Timed out while waiting for the machine to boot. This means that
 Vagrant was unable to communicate with the guest machine within
 the configured (\"config.vm.boot_timeout\" value) time period.
 ";
-    let mut script = makes_the_network();
-    script.extend([machines(&[]), desk.boxes(), Exchange::fails(desk.up(), 1, failure)]);
+    let mut script = vec![machines(&[])];
+    script.extend(makes_the_network());
+    script.extend([desk.boxes(), Exchange::fails(desk.up(), 1, failure)]);
     let error = desk.engine(script).create(&desk.plan).await.unwrap_err();
     let shown = crate::error::chain(&error).replace(desk.plan.folder.as_str(), "<folder>");
     insta::assert_snapshot!(shown);
 
-    let mut again = finds_the_network("running", Open("vboxnet0"));
-    again.extend([machines(&[ACME]), machine(ACME, "running", Open("vboxnet0"))]);
+    let mut again = vec![machines(&[ACME]), machine(ACME, "running", Open("vboxnet0"))];
+    again.extend(finds_the_network("running", Open("vboxnet0")));
     again.extend([
         machine(ACME, "running", Open("vboxnet0")),
         told(&format!("controlvm {ACME} poweroff")),
@@ -253,8 +255,6 @@ async fn a_machine_that_vagrant_has_locked_goes_nevertheless_and_what_is_left_is
 #[tokio::test]
 async fn a_machine_with_our_name_that_vagrant_does_not_know_is_left_alone() {
     let desk = Desk::new();
-    let mut script = finds_the_network("poweroff", Sealed("vboxnet0"));
-    script.extend(looks("poweroff"));
-    let error = desk.engine(script).create(&desk.plan).await.unwrap_err();
+    let error = desk.engine(looks("poweroff")).create(&desk.plan).await.unwrap_err();
     insta::assert_snapshot!(crate::error::chain(&error));
 }
