@@ -212,22 +212,29 @@ impl Engine for VagrantEngine {
 
     fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
+            let machines = self.hypervisor.machines(&self.home).await?;
+            let machine = |node: &NodePlan| {
+                let absent = || EngineError::Absent { node: node.name.clone() };
+                machine_of(plan, node, &machines).ok_or_else(absent)
+            };
+            let machines = plan.nodes.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
             if power == Power::Start {
                 // The host may have been off in between, and its networks with it.
                 self.hypervisor.prepare(plan, &self.node_box(&plan.kubernetes)?).await?;
             }
-            let obeys = async |node: &NodePlan| {
-                let absent = || EngineError::Absent { node: node.name.clone() };
-                let machine = self.machine(plan, node).await?.ok_or_else(absent)?;
-                self.hypervisor.power(&machine, power).await
+            try_join_all(machines.iter().map(|machine| self.hypervisor.power(machine, power))).await?;
+            let woken = |state| {
+                matches!(
+                    (power, state),
+                    (Power::Start, MachineState::Off) | (Power::Resume, MachineState::Paused)
+                )
             };
-            try_join_all(plan.nodes.iter().map(obeys)).await?;
-            if power == Power::Start || power == Power::Resume {
+            let woken = plan.nodes.iter().zip(&machines).filter(|(_, machine)| woken(machine.state));
+            let woken: Vec<Node> = woken.map(|(node, _)| self.handle(plan, node)).collect();
+            if !woken.is_empty() {
                 self.hypervisor.seal(plan).await?;
-                let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
-                try_join_all(nodes.iter().map(usable)).await?;
             }
-            Ok(())
+            try_join_all(woken.iter().map(usable)).await.map(drop)
         })
     }
 

@@ -181,8 +181,8 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
     assert!(matches!(absent, Err(EngineError::Absent { node }) if node == "acme-cp-1"));
 
     // After the workstation was off.
-    let mut start = finds_the_network("aborted", Sealed("vboxnet0"));
-    start.extend(looks("aborted"));
+    let mut start = looks("aborted");
+    start.extend(finds_the_network("aborted", Sealed("vboxnet0")));
     start.extend([
         machine(ACME, "aborted", Sealed("vboxnet0")),
         told(&format!("startvm {ACME} --type headless")),
