@@ -125,7 +125,7 @@ impl Lab {
     }
 
     /// A destruction finishes the job, and says the second time that there was nothing.
-    async fn is_removed(self) -> anyhow::Result<()> {
+    async fn is_removed(&self) -> anyhow::Result<()> {
         let (id, folder) = (&self.plan.id, &self.plan.folder);
         ensure!(self.engine.destroy(id, folder).await?, "nothing is said to have been there");
         let left = self.engine.sightings().await?;
