@@ -179,6 +179,7 @@ impl Class {
     /// Whether it can be asked of instances of this engine, and would be seen.
     pub fn coverage(&self, engine: EngineKind) -> Coverage {
         match (self.container, self.injection) {
+            _ if engine.is_virtual() => Coverage::NotCovered("virtual machines are not judged yet"),
             _ if engine != EngineKind::Container => Coverage::NotCovered("nothing of this engine is real"),
             (Coverage::Covered, None) => Coverage::NotCovered("no injection proves that it would be seen"),
             (coverage, _) => coverage,
