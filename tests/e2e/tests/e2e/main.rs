@@ -14,7 +14,6 @@ mod nightly;
 mod operator;
 mod page;
 mod policy;
-mod power;
 mod probe;
 mod resilience;
 mod self_test;

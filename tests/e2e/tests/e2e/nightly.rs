@@ -2,4 +2,5 @@
 
 mod failover;
 mod matrix;
+mod power;
 mod several;
