@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::{Command, CommandError, Output, Runner};
+use super::{Command, CommandError, ENVIRONMENT, Output, Runner};
 
 /// Runs commands inside the namespaces of a container's first process.
 ///
@@ -30,11 +30,7 @@ impl InContainer {
             ["--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"];
         let entered = flags.iter().map(|flag| (*flag).to_owned());
         let clean = ["--", "env", "-i"].map(str::to_owned);
-        let environment = [
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            "HOME=/root".to_owned(),
-            "LANG=C.UTF-8".to_owned(),
-        ];
+        let environment = ENVIRONMENT.map(str::to_owned);
         let own = command.environment().iter().map(|(name, value)| format!("{name}={value}"));
         let args: Vec<String> = entered.chain(clean).chain(environment).chain(own).collect();
         command.wrapped_by("nsenter", args)

@@ -21,6 +21,10 @@ pub use local::{Background, Local, replace};
 pub use scripted::{Exchange, Scripted};
 pub use ssh::{Login, OverSsh};
 
+/// What commands on a node find in their environment, whatever is in ours.
+const ENVIRONMENT: [&str; 3] =
+    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"];
+
 /// Runs commands somewhere: on this host, in a node, or out of a script in tests.
 pub trait Runner: Debug + Send + Sync {
     /// Runs the command to its end and returns its output when it exited with 0.

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use futures::future::BoxFuture;
 
 use super::command::quoted;
-use super::{Command, CommandError, Output, Runner};
+use super::{Command, CommandError, ENVIRONMENT, Output, Runner};
 
 /// How to get into a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +57,7 @@ impl OverSsh {
             .input(command.input_bytes());
         let limit = format!("{}s", within.as_secs().max(1));
         let frame = ["sudo", "--non-interactive", "timeout", "--kill-after=5s", &limit, "env", "-i"];
-        let environment = [
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-            "HOME=/root".to_owned(),
-            "LANG=C.UTF-8".to_owned(),
-        ];
+        let environment = ENVIRONMENT.map(str::to_owned);
         let own = command.environment().iter().map(|(name, value)| format!("{name}={value}"));
         let words = frame.into_iter().map(str::to_owned).chain(environment).chain(own);
         let words = words.chain([command.program().to_owned()]).chain(command.arguments().map(str::to_owned));
