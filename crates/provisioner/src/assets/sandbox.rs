@@ -32,12 +32,7 @@ pub(super) fn contained_with_own_run(command: &Command) -> Command {
 }
 
 fn wrapped(command: &Command, first: &str) -> Command {
-    let outer = command.wrapped_by("setpriv", CONTAINED.into_iter().chain(["-c", first, "sh"]));
-    let outer = command.environment().iter().fold(outer, |outer, (name, value)| outer.env(name, value));
-    match command.directory() {
-        Some(directory) => outer.in_directory(directory),
-        None => outer,
-    }
+    command.wrapped_here_by("setpriv", CONTAINED.into_iter().chain(["-c", first, "sh"]))
 }
 
 #[cfg(test)]

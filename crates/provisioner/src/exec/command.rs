@@ -120,6 +120,13 @@ impl Command {
         outer.input.clone_from(&self.input);
         outer
     }
+
+    /// The same for a program that stays on this host, and hands environment and directory over by itself.
+    #[must_use]
+    pub fn wrapped_here_by(&self, program: &str, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let (env, directory) = (self.env.clone(), self.directory.clone());
+        Self { env, directory, ..self.wrapped_by(program, args) }
+    }
 }
 
 impl fmt::Display for Command {

@@ -179,10 +179,5 @@ fn quiet(command: Command) -> Command {
 
 /// The same command, ended with the thread that starts it: a Vagrant that outlives us would go on making machines.
 fn mortal(command: &Command) -> Command {
-    let outer = command.wrapped_by("setpriv", ["--pdeathsig", "KILL"]);
-    let outer = command.environment().iter().fold(outer, |outer, (name, value)| outer.env(name, value));
-    match command.directory() {
-        Some(directory) => outer.in_directory(directory),
-        None => outer,
-    }
+    command.wrapped_here_by("setpriv", ["--pdeathsig", "KILL"])
 }
