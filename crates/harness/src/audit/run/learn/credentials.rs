@@ -1,18 +1,19 @@
 //! What opens an instance's doors: certificates and tokens, each as whoever got hold of it would show it.
 
 use k8s_openapi::ByteString;
+use provisioner::plan::ClusterPlan;
 
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::{TestCluster, TestNode};
 
-use super::Stage;
+use super::{Stage, files};
 
 /// What opens an instance's doors.
 pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
     CredentialSet {
         administrator: administrator(cluster),
         etcd: match cluster.nodes().first() {
-            Some(plane) => etcd(plane).await,
+            Some(plane) => etcd(&cluster.inner().plan, plane).await,
             None => None,
         },
         service_account: stage.account().cloned(),
@@ -36,9 +37,9 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
 }
 
 /// What the API server shows to etcd (kubeadm, "apiserver-etcd-client").
-async fn etcd(plane: &TestNode) -> Option<ClientCertificate> {
-    let file = async |extension: &str| {
-        plane.read(&format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}")).await.ok()
-    };
-    Some(ClientCertificate { certificate: file("crt").await?, key: Secret::new(file("key").await?) })
+async fn etcd(plan: &ClusterPlan, plane: &TestNode) -> Option<ClientCertificate> {
+    let of = |extension| format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}");
+    let files: [String; 2] = files::read(plan, plane, &["crt", "key"].map(of)).await?.try_into().ok()?;
+    let [certificate, key] = files;
+    Some(ClientCertificate { certificate, key: Secret::new(key) })
 }
