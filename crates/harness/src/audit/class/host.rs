@@ -215,14 +215,18 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let Some(management) = &scene.source.management else {
         return Err(lack(scene.source, "a hypervisor's link"));
     };
-    let gateway = IpAddr::from(management.gateway);
+    // Where the hypervisor is a program that speaks for its machines, its address leads to the workstation's loopback, and
+    // is nobody's on the workstation.
+    let here = scene.viewpoint.stand() == Stand::Workstation && management.link.is_none();
+    let behind = if management.link.is_none() { Ipv4Addr::LOCALHOST } else { management.gateway };
+    let gateway = IpAddr::from(if here { behind } else { management.gateway });
     let all = scene.host.addresses.iter().map(|(_, address)| *address);
     // Its own gateway is on its own link, whatever routes say: H2 asks there.
     let others = all.filter(|to| ![gateway, scene.source.gateway.into()].contains(to) && routable(to));
     let asks = [gateway].into_iter().chain(others);
     let asks = asks.flat_map(|to| two(to).into_iter().chain([answered("icmp", ping(to))]));
     let everywhere = scene.host.listeners.iter().copied();
-    let bound = scene.host.bound.iter().filter(|at| at.ip() == gateway).map(|at| at.port());
+    let bound = scene.host.bound.iter().filter(|at| at.ip() == behind).map(|at| at.port());
     let listeners: BTreeSet<u16> = everywhere.chain(bound).collect();
     Ok(asks.chain(listeners.into_iter().map(|port| answered("listeners", tcp(gateway, port)))).collect())
 }

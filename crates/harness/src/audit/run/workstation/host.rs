@@ -63,14 +63,14 @@ fn listeners(tables: &str) -> Vec<u16> {
     ports.into_iter().filter(|port| ![TCP_PORT, UDP_PORT].contains(port)).collect()
 }
 
-/// TCP sockets that listen on one IPv4 address, loopback aside, out of `/proc/net/tcp`: an address is written as the
-/// machine has it in memory.
+/// TCP sockets that listen on one IPv4 address, out of `/proc/net/tcp`: an address is written as the machine has it in
+/// memory.
 fn bound(table: &str) -> Vec<SocketAddr> {
     let at = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (address, port) = words.get(1)?.split_once(':')?;
         let address = Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_ne_bytes());
-        let listens = words.get(3) == Some(&"0A") && !address.is_unspecified() && !address.is_loopback();
+        let listens = words.get(3) == Some(&"0A") && !address.is_unspecified();
         listens.then(|| Some((address, u16::from_str_radix(port, 16).ok()?).into()))?
     };
     table.lines().filter_map(at).collect()
@@ -113,6 +113,6 @@ mod tests {
         let table = format!(
             "{table}   4: 0100E80A:0035 00000000:0000 0A 0\n   5: 0100E80A:0050 0200E80A:0007 01 0\n"
         );
-        assert_eq!(bound(&table), ["10.232.0.1:53".parse().unwrap()]);
+        assert_eq!(bound(&table), ["127.0.0.1:53", "10.232.0.1:53"].map(|at| at.parse().unwrap()));
     }
 }
