@@ -4,6 +4,9 @@
 # One cargo profile (dev) serves the CLI and the tests, so that dependencies are compiled once: what takes
 # time is Kubernetes, not homelab. `make install` builds with optimisation.
 
+# Whose virtual machines: libvirt or virtualbox.
+PROVIDER := libvirt
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -11,11 +14,11 @@ export MAKECMDGOALS
 homelab := $${CARGO_TARGET_DIR:-target}/debug/homelab
 with_tools := source ci/env;
 
-.PHONY: help setup tools demo test unit e2e nightly lint bench install clean
+.PHONY: help setup setup-vagrant tools demo test unit e2e nightly test-vagrant lint bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Packages, Go, cargo-nextest, homelab, node image
 	@ci/setup
@@ -36,8 +39,17 @@ unit: tools ## Tests without root, in seconds
 e2e: setup ## Tests on real clusters
 	@ci/e2e e2e
 
-nightly: setup ## Everything, also what takes minutes: control planes killed one after the other
+nightly: setup setup-vagrant ## Everything, also what takes minutes: killed control planes, virtual machines
 	@ci/e2e nightly
+
+setup-vagrant: setup ## What virtual machines take besides: Vagrant, its plugin, a box (PROVIDER=libvirt or virtualbox)
+	@ci/setup vagrant $(PROVIDER)
+
+test-vagrant: setup-vagrant ## The tests on virtual machines alone (PROVIDER=libvirt or virtualbox)
+	@case $(PROVIDER) in \
+	    libvirt) ci/e2e nightly -E 'test(/^vagrant::libvirt::/)' ;; \
+	    *) ci/e2e $(PROVIDER) ;; \
+	esac
 
 lint: tools ## Format and clippy
 	@$(with_tools) cargo fmt --all --check

@@ -6,14 +6,15 @@ use crate::app::App;
 use crate::commands::{
     assets::Assets, audit::Audit, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor,
     down::Destroy, down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl,
-    reap::Reap, status::Status, tls::Tls, up::Up,
+    power::Halt, power::Pause, power::Resume, power::Start, reap::Reap, status::Status, tls::Tls, up::Up,
 };
 use crate::exit::{CliError, Exit};
 
 /// Real Kubernetes clusters side by side on one Linux host, one per client, kept apart.
 ///
 /// Each instance has machines, a network, an API server, an etcd and certificate authorities of its own; no
-/// route leads from one to another. Nodes are podman containers and share the host's kernel.
+/// route leads from one to another. Nodes are podman containers, which share the host's kernel, or, with
+/// `--engine vagrant`, virtual machines with kernels of their own.
 #[derive(Debug, Parser)]
 #[command(name = "homelab", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -48,6 +49,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Instance(InstanceCommand),
     Status(Status),
+    Pause(Pause),
+    Resume(Resume),
+    Halt(Halt),
+    Start(Start),
     Events(Events),
     /// Workers, contexts and kubeconfigs
     #[command(subcommand)]
@@ -82,6 +87,10 @@ impl Command {
             Self::Destroy(verb) => verb.run(app).await,
             Self::Instance(verb) => verb.run(app).await,
             Self::Status(verb) => verb.run(app).await,
+            Self::Pause(verb) => verb.run(app).await,
+            Self::Resume(verb) => verb.run(app).await,
+            Self::Halt(verb) => verb.run(app).await,
+            Self::Start(verb) => verb.run(app).await,
             Self::Events(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app).await,
@@ -129,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 32] = [
+        let paths: [&[&str]; 36] = [
             &[],
             &["doctor"],
             &["up"],
@@ -139,6 +148,10 @@ mod tests {
             &["instance", "show"],
             &["instance", "release"],
             &["status"],
+            &["pause"],
+            &["resume"],
+            &["halt"],
+            &["start"],
             &["events"],
             &["k8s"],
             &["k8s", "add-worker"],
@@ -172,9 +185,12 @@ mod tests {
     #[test]
     fn values_that_nobody_knows_are_refused_with_the_known_ones() {
         let refuse = |line: &[&str]| Args::try_parse_from(line).expect_err("nonsense is refused").to_string();
-        let lines: [&[&str]; 9] = [
+        let lines: [&[&str]; 12] = [
             &["homelab", "up", "acme", "--topology", "k8s-huge"],
             &["homelab", "up", "acme", "--cni", "weave"],
+            &["homelab", "up", "acme", "--engine", "docker"],
+            &["homelab", "up", "acme", "--provider", "hyperv"],
+            &["homelab", "assets", "build", "--box", "vmware"],
             &["homelab", "down", "../etc"],
             &["homelab", "instance", "list", "--format", "yaml"],
             &["homelab", "audit", "--class", "N1,N99"],

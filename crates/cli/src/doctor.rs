@@ -1,5 +1,7 @@
 //! What a host must have, judged from facts. Pure; `commands/doctor.rs` collects the facts.
 
+pub(crate) mod vagrant;
+
 use provisioner::assets::KUBERNETES_VERSION;
 use provisioner::capacity::{Cost, Resource, Room};
 use provisioner::engine::Lack;
@@ -23,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) room: Option<Result<Room, String>>,
     /// Free space in MiB, each with the folder it was measured in.
     pub(crate) disks: Vec<(String, u64)>,
+    /// Virtual machines, where they were looked at.
+    pub(crate) vagrant: Option<vagrant::Facts>,
 }
 
 /// How a check ended.
@@ -86,6 +90,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         let remedy = format!("{} GiB are needed", needed / 1024);
         checks.push(if *free < needed { bad(&what, &remedy) } else { good(what) });
     }
+    checks.extend(facts.vagrant.iter().flat_map(|facts_of| vagrant::checks(facts_of, &facts.to_run)));
     checks
 }
 
@@ -163,12 +168,12 @@ fn bad(what: &str, remedy: &str) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use provisioner::capacity::Machine;
 
     use super::*;
 
-    fn lack(what: &str, remedy: &str) -> Lack {
+    pub(super) fn lack(what: &str, remedy: &str) -> Lack {
         Lack { what: what.to_owned(), remedy: remedy.to_owned() }
     }
 

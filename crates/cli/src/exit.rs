@@ -16,11 +16,11 @@ use provisioner::identity::IdentityError;
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::plan::PlanError;
 use provisioner::registry::RegistryError;
-use provisioner::settings::SettingsError;
+use provisioner::settings::{EngineFamily, SettingsError};
 use provisioner::spec::SpecError;
 use provisioner::tls::TlsError;
 use provisioner::{
-    AttachError, CertificatesError, NamesError, ReapError, ReleaseError, RenewError, WorkersError,
+    AttachError, CertificatesError, NamesError, PowerError, ReapError, ReleaseError, RenewError, WorkersError,
 };
 
 use crate::commands::audit::NoReport;
@@ -55,6 +55,7 @@ impl Exit {
         match error {
             CliError::Spec(_)
             | CliError::Unknown { .. }
+            | CliError::NotVirtual { .. }
             | CliError::Certificates(CertificatesError::Tls(TlsError::Refused { .. })) => Self::Usage,
             CliError::Home(_)
             | CliError::Settings(_)
@@ -81,6 +82,7 @@ impl Exit {
             CliError::Dns(error) => dns::exit(error),
             CliError::Provision(error) => Self::of_provision(error),
             CliError::Workers(error) => Self::of_workers(error),
+            CliError::Power(error) => Self::of_power(error),
             CliError::Release(error) => match error {
                 ReleaseError::There { .. } | ReleaseError::Needed { .. } => Self::Usage,
                 ReleaseError::Registry(_) | ReleaseError::Engine(_) => Self::CouldNotRun,
@@ -128,6 +130,18 @@ impl Exit {
             | WorkersError::Identity(_)
             | WorkersError::Engine(_)
             | WorkersError::Owner(_) => Self::CouldNotRun,
+        }
+    }
+
+    /// An instance that does not come to rest, or cannot, is as it is; one that does not go on did not come up.
+    fn of_power(error: &PowerError) -> Self {
+        match error {
+            PowerError::Attach(AttachError::Unknown { .. }) => Self::Usage,
+            PowerError::Stage { stage: Stage::Ready, .. } => Self::ProvisionFailed,
+            PowerError::Stage { .. }
+            | PowerError::Attach(_)
+            | PowerError::Registry(_)
+            | PowerError::Identity(_) => Self::CouldNotRun,
         }
     }
 
@@ -179,6 +193,8 @@ pub(crate) enum CliError {
     Dns(#[from] DnsError),
     #[error("this cannot be made as asked:{}", problems(.0))]
     Spec(SpecError),
+    #[error("containers have no such thing: {}", words::list(.asked))]
+    NotVirtual { asked: Vec<String>, engine: Option<EngineFamily> },
     #[error("no instance '{name}'; {}", words::there_are(.known))]
     Unknown { name: String, known: Vec<String> },
     #[error(transparent)]
@@ -187,6 +203,8 @@ pub(crate) enum CliError {
     Provision(#[from] Box<ProvisionError>),
     #[error(transparent)]
     Workers(#[from] WorkersError),
+    #[error(transparent)]
+    Power(#[from] PowerError),
     #[error(transparent)]
     Destroy(#[from] DestroyError),
     #[error(transparent)]
@@ -251,6 +269,10 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NotRoot { command } | Self::NotWritable { command, .. } => Some(format!("`{command}`")),
+            Self::NotVirtual { engine: None, .. } => {
+                Some("`--engine vagrant` makes virtual machines; config.yaml can say so for all".to_owned())
+            }
+            Self::NotVirtual { .. } => Some("`--engine vagrant` makes virtual machines".to_owned()),
             Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
             Self::Dns(error) => error.hint(),
@@ -267,6 +289,7 @@ impl CliError {
             Self::Kubeconfig(error) => error.hint(),
             Self::Identity(error) | Self::Renew(RenewError::Identity(error)) => error.hint(),
             Self::Workers(error) => error.hint(),
+            Self::Power(error) => error.hint(),
             Self::Destroy(error) => Some(error.hint()),
             Self::Release(error) => error.hint(),
             Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),

@@ -43,5 +43,6 @@ mod digest;
 
 pub use provision::{
     AttachError, Certificates, CertificatesError, Change, Cluster, Drain, Names, NamesChange, NamesError,
-    NamesState, Provisioner, ReapError, Reaped, ReleaseError, Removed, RenewError, Synced, WorkersError,
+    NamesState, PowerError, Provisioner, ReapError, Reaped, ReleaseError, Removed, RenewError, Synced,
+    WorkersError,
 };

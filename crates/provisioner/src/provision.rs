@@ -1,4 +1,4 @@
-//! The flow itself: create, attach, add and remove workers, destroy, release, reap.
+//! The flow itself: create, attach, add and remove workers, pause and halt, destroy, release, reap.
 //!
 //! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
 
@@ -9,6 +9,7 @@ mod identify;
 mod names;
 mod room;
 mod parts;
+mod power;
 mod reap;
 mod release;
 mod stages;
@@ -36,7 +37,7 @@ use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
 use crate::settings::Settings;
-use crate::spec::{CheckedSpec, Durability};
+use crate::spec::{CheckedSpec, Durability, EngineKind};
 use crate::tls::Folder;
 use crate::trust::Store;
 
@@ -46,6 +47,7 @@ pub use certificates::{Certificates, CertificatesError};
 pub use destroy::Removed;
 pub use identify::RenewError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
+pub use power::PowerError;
 pub use reap::{ReapError, Reaped};
 pub use release::ReleaseError;
 pub use workers::{Drain, WorkersError};
@@ -132,7 +134,7 @@ impl Provisioner {
         if self.has_names(instance) {
             stages.run(Stage::Names, left, self.record_names(&plan)).await?;
         }
-        stages.run(Stage::Assets, left, self.node_image(&plan.kubernetes)).await?;
+        stages.run(Stage::Assets, left, self.built(&plan)).await?;
         let network = cni::of(&plan);
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         stages.run(Stage::Network, left, network.install(&nodes, &plan)).await?;
@@ -188,14 +190,17 @@ impl Provisioner {
         self.engines.create(plan).await
     }
 
-    async fn node_image(&self, kubernetes: &str) -> Result<(), StageError> {
-        match self.host {
+    /// Builds what nodes of the plan's engine are started from, if it is not there.
+    async fn built(&self, plan: &ClusterPlan) -> Result<(), StageError> {
+        let (kubernetes, runner) = (&plan.kubernetes, self.runner.as_ref());
+        match (&self.host, plan.engine) {
             #[cfg(feature = "simulated")]
-            Host::None => Ok(()),
-            Host::Real => {
-                let built = self.assets.build(kubernetes, self.runner.as_ref(), &self.events).await;
+            (Host::None, _) => Ok(()),
+            (Host::Real, EngineKind::Vagrant(provider)) => {
+                let built = self.assets.build_box(kubernetes, provider, runner, &self.events).await;
                 Ok(built.map(drop)?)
             }
+            (Host::Real, _) => Ok(self.assets.build(kubernetes, runner, &self.events).await.map(drop)?),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What every engine promises, written once: `unit` runs it against the simulated engine, `e2e` against those
 //! that make real nodes.
 //!
-//! Each promise takes away what it made, also when it is broken. The promises themselves are in `promises`.
+//! A node may take a minute to boot, so the promises are kept on two instances, one after the other: `a` with two nodes,
+//! and `a-cp-1`, whose name begins like the other one's and is that of one of its nodes. Six boots in all. Whatever is
+//! broken, both are taken away. The promises themselves are in `promises`.
 
 mod promises;
 
@@ -10,78 +12,106 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 
-use provisioner::engine::Engine;
+use provisioner::engine::{Engine, SightingKind};
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, InstanceId, Pools, Taken};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Topology};
 
-/// An engine on trial, and where its instances may live.
-#[derive(Debug, Clone)]
+/// An engine on trial, and the instances that it is tried on.
+#[derive(Debug)]
 pub struct Trial {
     engine: Arc<dyn Engine>,
     home: Home,
-    taken: Taken,
+    /// A control plane and a worker.
+    large: ClusterPlan,
+    /// One node.
+    small: ClusterPlan,
 }
 
 /// Holds an engine to all its promises, one after the other.
 ///
-/// `taken` is what the trial's instances must keep clear of: the host's own networks, for a real engine.
+/// `kind` is what its instances are planned for. `taken` is what they must keep clear of: the host's own networks, for a
+/// real engine.
 ///
 /// # Errors
 /// The first promise that is broken.
-pub async fn engine_suite(engine: Arc<dyn Engine>, home: Home, taken: Taken) -> anyhow::Result<()> {
-    let trial = Trial { engine, home, taken };
-    let broken = |promise: &'static str| move || format!("broken promise: {promise}");
-    trial.nothing_is_there().await.with_context(broken("a trial begins with nothing"))?;
-    trial.create_may_be_repeated().await.with_context(broken("create may be repeated"))?;
-    trial.attach_finds_what_create_made().await.with_context(broken("attach finds what create made"))?;
-    trial.attach_says_what_is_absent().await.with_context(broken("attach says what is absent"))?;
-    trial.a_node_runs_commands_and_keeps_files().await.with_context(broken("a node runs commands"))?;
-    trial.sightings_tell_what_exists().await.with_context(broken("sightings tell what exists"))?;
-    trial.destroy_may_come_at_any_time().await.with_context(broken("destroy may come at any time"))?;
-    trial.instances_go_alone().await.with_context(broken("destroying one instance leaves the other"))?;
-    trial.one_node_goes_and_comes_again().await.with_context(broken("one node goes alone"))?;
-    trial.a_larger_plan_adds_what_is_missing().await.with_context(broken("create adds what is missing"))?;
-    trial.logs_are_collected().await.with_context(broken("logs are collected"))
+pub async fn engine_suite(
+    kind: EngineKind,
+    engine: Arc<dyn Engine>,
+    home: Home,
+    taken: Taken,
+) -> anyhow::Result<()> {
+    let trial = Trial::new(kind, engine, home, taken)?;
+    let outcome = trial.all_promises().await;
+    trial.cleaned(outcome).await
 }
 
 impl Trial {
-    /// Plans clusters that do not overlap.
-    fn plans<const N: usize>(&self, wishes: [(&str, u8); N]) -> anyhow::Result<[ClusterPlan; N]> {
-        let mut taken = self.taken.clone();
-        let mut plans = Vec::new();
-        for (name, workers) in wishes {
-            let topology = if workers == 0 { Topology::Single } else { Topology::Multi };
-            let spec = ClusterSpec::new(name).topology(topology).workers(workers).throw_away().check()?;
-            let instance = plan::claim(&spec, &taken, &Pools::default(), None, Timestamp::UNIX_EPOCH)?;
-            plans.push(ClusterPlan::of(&instance, &self.home));
-            self.home.create_dir(&self.home.instance(name))?;
+    fn new(kind: EngineKind, engine: Arc<dyn Engine>, home: Home, mut taken: Taken) -> anyhow::Result<Self> {
+        let mut planned = |name: &str, topology: Topology| {
+            let spec = ClusterSpec::new(name).topology(topology).engine(kind).throw_away();
+            let spec = if topology == Topology::Multi { spec.workers(1) } else { spec };
+            let spec = if kind.is_virtual() { spec.size(NodeSize::LEAST) } else { spec };
+            let instance =
+                plan::claim(&spec.check()?, &taken, &Pools::default(), None, Timestamp::UNIX_EPOCH)?;
+            home.create_dir(&home.instance(name))?;
+            let plan = ClusterPlan::of(&instance, &home);
             taken.instances.push(instance);
-        }
-        plans.try_into().map_err(|_| anyhow::anyhow!("one plan for each wish"))
+            anyhow::Ok(plan)
+        };
+        let large = planned("a", Topology::Multi)?;
+        let small = planned("a-cp-1", Topology::Single)?;
+        Ok(Self { engine, home, large, small })
+    }
+
+    /// In an order in which each begins where the one before it ends.
+    async fn all_promises(&self) -> anyhow::Result<()> {
+        let broken = |promise: &'static str| move || format!("broken promise: {promise}");
+        self.nothing_is_there().await.with_context(broken("a trial begins with nothing"))?;
+        self.what_never_was_is_absent().await.with_context(broken("what never was is said to be absent"))?;
+        self.create_may_be_repeated().await.with_context(broken("create may be repeated"))?;
+        self.attach_finds_what_create_made().await.with_context(broken("attach finds what create made"))?;
+        self.a_node_runs_commands_and_keeps_files().await.with_context(broken("a node runs commands"))?;
+        self.sightings_tell_what_exists().await.with_context(broken("sightings tell what exists"))?;
+        self.logs_are_collected().await.with_context(broken("logs are collected"))?;
+        self.a_paused_node_keeps_its_memory().await.with_context(broken("a paused node keeps its memory"))?;
+        self.a_halted_node_keeps_its_disk().await.with_context(broken("a halted node keeps its disk"))?;
+        self.one_node_goes_alone().await.with_context(broken("one node goes alone"))?;
+        self.create_adds_what_is_missing().await.with_context(broken("create adds what is missing"))?;
+        self.instances_go_alone().await.with_context(broken("destroying one instance leaves the other"))?;
+        self.destroy_may_come_at_any_time().await.with_context(broken("destroy may come at any time"))
     }
 
     async fn destroy(&self, plan: &ClusterPlan) -> anyhow::Result<bool> {
         Ok(self.engine.destroy(&plan.id, &plan.folder).await?)
     }
 
-    /// Destroys all plans' nodes, whatever the outcome, then looks whether nothing is left.
-    async fn cleaned<T>(&self, plans: &[ClusterPlan], outcome: anyhow::Result<T>) -> anyhow::Result<T> {
-        for plan in plans {
+    /// Destroys all nodes, whatever the outcome, then looks whether nothing is left.
+    async fn cleaned(&self, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
+        for plan in [&self.large, &self.small] {
             let destroyed = self.destroy(plan).await;
             if outcome.is_ok() {
-                destroyed?;
+                destroyed.context("destroy in the end")?;
             }
         }
-        let outcome = outcome?;
-        self.nothing_is_there().await?;
-        Ok(outcome)
+        outcome?;
+        self.nothing_is_there().await.context("a trial ends with nothing")
     }
 
     async fn nothing_is_there(&self) -> anyhow::Result<()> {
         let left = self.engine.sightings().await?;
         ensure!(left.is_empty(), "things are left: {left:?}");
         Ok(())
+    }
+
+    /// The names of the nodes that are really there, of all instances.
+    async fn nodes_there(&self) -> anyhow::Result<Vec<String>> {
+        let is_node = |kind| matches!(kind, SightingKind::Container | SightingKind::Machine);
+        let sightings = self.engine.sightings().await?.into_iter();
+        let mut names: Vec<String> =
+            sightings.filter(|sighting| is_node(sighting.kind)).map(|sighting| sighting.name).collect();
+        names.sort();
+        Ok(names)
     }
 
     fn id(&self, name: &str) -> InstanceId {

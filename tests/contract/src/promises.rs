@@ -1,212 +1,245 @@
-//! The promises, each a trial of its own.
+//! The promises, each a step of the trial.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use tokio::time::{Instant, sleep};
 
-use provisioner::engine::EngineError;
+use provisioner::engine::{EngineError, Power};
 use provisioner::exec::Command;
 use provisioner::node::{File, Node};
-use provisioner::plan::ClusterPlan;
+use provisioner::plan::{ClusterPlan, NodePlan};
 
 use super::Trial;
 
-const MARKER: &str = "/root/trial/marker";
+/// A file on the disk.
+const DISK: &str = "/root/trial/marker";
+/// A file in memory.
+const MEMORY: &str = "/run/trial/marker";
 
 impl Trial {
+    pub(super) async fn what_never_was_is_absent(&self) -> anyhow::Result<()> {
+        let (plan, node) = (&self.large, &self.large.nodes[1]);
+        self.is_absent(plan, "a-cp-1").await.context("attach")?;
+        for power in [Power::Pause, Power::Resume, Power::Halt, Power::Start] {
+            match self.engine.power(plan, power).await {
+                Err(EngineError::Absent { node }) => {
+                    ensure!(node == "a-cp-1", "{power} says {node} is absent")
+                }
+                other => bail!("{power} of what was never made: {other:?}"),
+            }
+        }
+        let into = tempfile::tempdir()?;
+        let into = into.path().to_str().context("a temporary folder in UTF-8")?;
+        self.engine.collect_logs(plan, into.into()).await.context("collect logs")?;
+        ensure!(!self.engine.destroy_node(plan, node).await?, "a node is said to have been there");
+        // Never created, and not even planned.
+        let never = self.engine.destroy(&self.id("never"), &self.home.instance("never")).await?;
+        ensure!(!never, "an instance is said to have been there");
+        self.nothing_is_there().await
+    }
+
+    /// Boots both nodes of `a`.
     pub(super) async fn create_may_be_repeated(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("twice", 1)])?;
-        let outcome = async {
-            let first = self.engine.create(&plans[0]).await?;
-            ensure!(names(&first) == ["twice-cp-1", "twice-w-1"], "made {:?}", names(&first));
-            mark(&first[0], "kept").await?;
-            let second = self.engine.create(&plans[0]).await?;
-            ensure!(names(&second) == names(&first), "the second time, made {:?}", names(&second));
-            ensure!(second[0].read(MARKER).await? == "kept", "the second create made new nodes");
-            Ok(())
-        };
-        self.cleaned(&plans, outcome.await).await
+        let first = self.engine.create(&self.large).await?;
+        ensure!(names(&first) == ["a-cp-1", "a-w-1"], "made {:?}", names(&first));
+        for node in &first {
+            mark(node, DISK, node.name()).await?;
+        }
+        let second = self.engine.create(&self.large).await.context("the second time")?;
+        ensure!(names(&second) == names(&first), "the second time, made {:?}", names(&second));
+        for node in first.iter().chain(&second) {
+            ensure!(node.read(DISK).await? == node.name(), "the second create made new nodes");
+        }
+        Ok(())
     }
 
     pub(super) async fn attach_finds_what_create_made(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("attached", 1)])?;
-        let outcome = async {
-            let made = self.engine.create(&plans[0]).await?;
-            mark(&made[1], "made").await?;
-            let found = self.engine.attach(&plans[0]).await?;
-            let plans_of = |nodes: &[Node]| nodes.iter().map(|node| node.plan().clone()).collect::<Vec<_>>();
-            ensure!(plans_of(&found) == plans[0].nodes, "found {:?}", plans_of(&found));
-            ensure!(found[1].read(MARKER).await? == "made", "it is another node that was found");
-            Ok(())
-        };
-        self.cleaned(&plans, outcome.await).await
-    }
-
-    pub(super) async fn attach_says_what_is_absent(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("absent", 0)])?;
-        match self.engine.attach(&plans[0]).await {
-            Err(EngineError::Absent { node }) => ensure!(node == "absent-main", "it says {node} is absent"),
-            Err(other) => return Err(other).context("attach to what was never made"),
-            Ok(nodes) => bail!("attached to what was never made: {:?}", names(&nodes)),
+        let found = self.engine.attach(&self.large).await?;
+        let plans: Vec<NodePlan> = found.iter().map(|node| node.plan().clone()).collect();
+        ensure!(plans == self.large.nodes, "found {plans:?}");
+        for node in &found {
+            ensure!(node.read(DISK).await? == node.name(), "it is another node that was found");
         }
-        self.cleaned(&plans, Ok(())).await
+        Ok(())
     }
 
     pub(super) async fn a_node_runs_commands_and_keeps_files(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("runs", 1)])?;
-        let outcome = async {
-            let nodes = self.engine.create(&plans[0]).await?;
-            let (public, private) = ("/root/trial/public", "/root/trial/private");
-            let files = [File::public(public, "for all\n"), File::private(private, vec![0, 159, 146, 150])];
-            nodes[0].put(&files).await?;
-            ensure!(nodes[0].read(public).await? == "for all\n", "a file is not what was put");
-            let cat = |path: &str| Command::within(Duration::from_secs(10), "cat").arg(path);
-            let bytes = nodes[0].run(&cat(private)).await?.stdout;
-            ensure!(bytes == [0, 159, 146, 150], "bytes are not kept: {bytes:?}");
-            ensure!(nodes[1].run(&cat(public)).await.is_err(), "another node has the file as well");
-            let error =
-                nodes[0].run(&cat("/does/not/exist")).await.err().context("a failure passed as success")?;
-            let told = error.to_string();
-            ensure!(told.contains("runs-cp-1"), "the error does not name the node: {told}");
-            ensure!(told.contains("No such file or directory"), "the error hides the reason: {told}");
-            Ok(())
-        };
-        self.cleaned(&plans, outcome.await).await
+        let nodes = self.engine.attach(&self.large).await?;
+        let (public, private) = ("/root/trial/public", "/root/trial/private");
+        let files = [File::public(public, "for all\n"), File::private(private, vec![0, 159, 146, 150])];
+        nodes[0].put(&files).await?;
+        ensure!(nodes[0].read(public).await? == "for all\n", "a file is not what was put");
+        let within = self.large.machine.within(Duration::from_secs(10));
+        let cat = |path: &str| Command::within(within, "cat").arg(path);
+        let bytes = nodes[0].run(&cat(private)).await?.stdout;
+        ensure!(bytes == [0, 159, 146, 150], "bytes are not kept: {bytes:?}");
+        ensure!(nodes[1].run(&cat(public)).await.is_err(), "another node has the file as well");
+        let error =
+            nodes[0].run(&cat("/does/not/exist")).await.err().context("a failure passed as success")?;
+        let told = error.to_string();
+        ensure!(told.contains("a-cp-1"), "the error does not name the node: {told}");
+        ensure!(told.contains("No such file or directory"), "the error hides the reason: {told}");
+        Ok(())
     }
 
+    /// Boots the node of `a-cp-1`.
     pub(super) async fn sightings_tell_what_exists(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("seen", 0), ("seen-too", 0)])?;
-        let outcome = async {
-            for plan in &plans {
-                self.engine.create(plan).await?;
+        let made = self.engine.create(&self.small).await?;
+        mark(&made[0], DISK, made[0].name()).await?;
+        let sightings = self.engine.sightings().await?;
+        let strange: Vec<_> = sightings
+            .iter()
+            .filter(|one| ![&*self.large.id.name, "a-cp-1"].contains(&&*one.instance))
+            .collect();
+        ensure!(strange.is_empty(), "things of nobody: {strange:?}");
+        for plan in [&self.large, &self.small] {
+            for scope in scopes(plan) {
+                let seen = sightings.iter().any(|one| one.instance == plan.id.name && one.name == scope);
+                ensure!(seen, "{scope} of {} is not among {sightings:?}", plan.id);
             }
-            let sightings = self.engine.sightings().await?;
-            for plan in &plans {
-                let scope = plan.id.node_scope(&plan.nodes[0].name);
-                let seen = sightings
-                    .iter()
-                    .any(|sighting| sighting.instance == plan.id.name && sighting.name == scope);
-                ensure!(seen, "{scope} is not among {sightings:?}");
-            }
-            let strange: Vec<_> =
-                sightings.iter().filter(|sighting| !sighting.instance.starts_with("seen")).collect();
-            ensure!(strange.is_empty(), "things of nobody: {strange:?}");
-            Ok(())
-        };
-        self.cleaned(&plans, outcome.await).await
-    }
-
-    pub(super) async fn destroy_may_come_at_any_time(&self) -> anyhow::Result<()> {
-        // Never created, and not even planned.
-        let never = self.id("never");
-        let was = self.engine.destroy(&never, &self.home.instance("never")).await;
-        ensure!(
-            !was.context("destroy what never was")?,
-            "something that never was is said to have been there"
-        );
-        let plans = self.plans([("gone", 1)])?;
-        let outcome = async {
-            let nodes = self.engine.create(&plans[0]).await?;
-            ensure!(self.destroy(&plans[0]).await?, "nothing is said to have been there");
-            ensure!(
-                !self.destroy(&plans[0]).await.context("destroy twice")?,
-                "something was left for a second time"
-            );
-            ensure!(nodes[0].read("/etc/hostname").await.is_err(), "a destroyed node still answers");
-            ensure!(self.engine.attach(&plans[0]).await.is_err(), "a destroyed cluster can be attached to");
-            self.engine.create(&plans[0]).await.context("create again after destroy").map(drop)
-        };
-        self.cleaned(&plans, outcome.await).await
-    }
-
-    /// With names of which one is the beginning of the other, also by way of a node's name.
-    pub(super) async fn instances_go_alone(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("a", 0), ("a-1", 0), ("a-main", 0)])?;
-        let outcome = async {
-            for plan in &plans {
-                let nodes = self.engine.create(plan).await?;
-                mark(&nodes[0], &plan.id.name).await?;
-            }
-            self.destroy(&plans[0]).await?;
-            for plan in &plans[1..] {
-                self.still_has_its_marker(plan).await?;
-            }
-            let left = self.engine.sightings().await?;
-            ensure!(left.iter().all(|sighting| sighting.instance != "a"), "something of a is left: {left:?}");
-            self.destroy(&plans[2]).await?;
-            self.still_has_its_marker(&plans[1]).await
-        };
-        self.cleaned(&plans, outcome.await).await
-    }
-
-    pub(super) async fn one_node_goes_and_comes_again(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("less", 2)])?;
-        let (plan, gone) = (&plans[0], &plans[0].nodes[1]);
-        let outcome = async {
-            let never =
-                self.engine.destroy_node(plan, gone).await.context("destroy a node that never was")?;
-            ensure!(!never, "a node that never was is said to have been there");
-            let nodes = self.engine.create(plan).await?;
-            for node in &nodes {
-                mark(node, node.name()).await?;
-            }
-            ensure!(self.engine.destroy_node(plan, gone).await?, "no node is said to have been there");
-            let again = self.engine.destroy_node(plan, gone).await.context("destroy a node twice")?;
-            ensure!(!again, "something of the node was left for a second time");
-            ensure!(nodes[1].read(MARKER).await.is_err(), "a destroyed node still answers");
-            let scope = plan.id.node_scope(&gone.name);
-            let left = self.engine.sightings().await?;
-            ensure!(left.iter().all(|sighting| sighting.name != scope), "{scope} is among {left:?}");
-            for node in [&nodes[0], &nodes[2]] {
-                ensure!(node.read(MARKER).await? == node.name(), "{} is another node now", node.name());
-            }
-            match self.engine.attach(plan).await {
-                Err(EngineError::Absent { node }) => ensure!(node == gone.name, "it says {node} is absent"),
-                other => bail!("attached to a node that is gone: {other:?}"),
-            }
-            let rest = without(plan, &gone.name);
-            ensure!(names(&self.engine.attach(&rest).await?) == ["less-cp-1", "less-w-2"], "others are gone");
-            let nodes = self.engine.create(plan).await.context("create it again")?;
-            ensure!(nodes[1].read(MARKER).await.is_err(), "the new node has the old one's files");
-            ensure!(nodes[2].read(MARKER).await? == "less-w-2", "the others are made anew");
-            Ok(())
-        };
-        self.cleaned(&plans, outcome.await).await
-    }
-
-    pub(super) async fn a_larger_plan_adds_what_is_missing(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("more", 2)])?;
-        let outcome = async {
-            let few = without(&plans[0], "more-w-2");
-            let nodes = self.engine.create(&few).await?;
-            mark(&nodes[1], "kept").await?;
-            let all = self.engine.create(&plans[0]).await?;
-            ensure!(names(&all) == ["more-cp-1", "more-w-1", "more-w-2"], "made {:?}", names(&all));
-            ensure!(all[1].read(MARKER).await? == "kept", "a node that was there is made anew");
-            ensure!(nodes[1].read(MARKER).await? == "kept", "an old handle does not work any more");
-            Ok(())
-        };
-        self.cleaned(&plans, outcome.await).await
+        }
+        Ok(())
     }
 
     pub(super) async fn logs_are_collected(&self) -> anyhow::Result<()> {
-        let plans = self.plans([("logged", 0)])?;
         let folder = tempfile::tempdir()?;
         let into = folder.path().to_str().context("a temporary folder in UTF-8")?;
-        let outcome = async {
-            self.engine.collect_logs(&plans[0], into.into()).await.context("logs of what never was")?;
-            self.engine.create(&plans[0]).await?;
-            Ok(self.engine.collect_logs(&plans[0], into.into()).await?)
-        };
-        self.cleaned(&plans, outcome.await).await
-    }
-
-    async fn still_has_its_marker(&self, plan: &ClusterPlan) -> anyhow::Result<()> {
-        let nodes = self.engine.attach(plan).await?;
-        let marker = nodes[0].read(MARKER).await?;
-        ensure!(marker == plan.id.name, "the node of {} has the marker of {marker}", plan.id.name);
+        self.engine.collect_logs(&self.large, into.into()).await?;
+        for node in &self.large.nodes {
+            ensure!(folder.path().join(&node.name).is_dir(), "nothing was collected of {}", node.name);
+        }
         Ok(())
     }
+
+    pub(super) async fn a_paused_node_keeps_its_memory(&self) -> anyhow::Result<()> {
+        let nodes = self.engine.attach(&self.small).await?;
+        mark(&nodes[0], MEMORY, "in memory").await?;
+        self.engine.power(&self.small, Power::Resume).await.context("resume what runs")?;
+        for again in ["once", "again"] {
+            self.engine.power(&self.small, Power::Pause).await.context(again)?;
+            self.is_absent(&self.small, "a-cp-1-main").await.with_context(|| format!("paused {again}"))?;
+        }
+        ensure!(self.nodes_there().await?.contains(&scopes(&self.small)[0]), "a paused node is not seen");
+        self.neighbour_runs().await?;
+        for again in ["once", "again"] {
+            self.engine.power(&self.small, Power::Resume).await.context(again)?;
+            let kept = self.read_soon(MEMORY).await.with_context(|| format!("resumed {again}"))?;
+            ensure!(kept == "in memory", "what was in memory is {kept:?}");
+        }
+        Ok(())
+    }
+
+    /// Boots the node of `a-cp-1` again.
+    pub(super) async fn a_halted_node_keeps_its_disk(&self) -> anyhow::Result<()> {
+        self.engine.power(&self.small, Power::Start).await.context("start what runs")?;
+        for again in ["once", "again"] {
+            self.engine.power(&self.small, Power::Halt).await.context(again)?;
+            self.is_absent(&self.small, "a-cp-1-main").await.with_context(|| format!("halted {again}"))?;
+        }
+        ensure!(self.nodes_there().await?.contains(&scopes(&self.small)[0]), "a halted node is not seen");
+        self.neighbour_runs().await?;
+        for again in ["once", "again"] {
+            self.engine.power(&self.small, Power::Start).await.context(again)?;
+            let kept = self.read_soon(DISK).await.with_context(|| format!("started {again}"))?;
+            ensure!(kept == "a-cp-1-main", "what was on the disk is {kept:?}");
+        }
+        Ok(())
+    }
+
+    pub(super) async fn one_node_goes_alone(&self) -> anyhow::Result<()> {
+        let (plan, gone) = (&self.large, &self.large.nodes[1]);
+        let nodes = self.engine.attach(plan).await?;
+        ensure!(self.engine.destroy_node(plan, gone).await?, "no node is said to have been there");
+        let again = self.engine.destroy_node(plan, gone).await.context("destroy a node twice")?;
+        ensure!(!again, "something of the node was left for a second time");
+        ensure!(nodes[1].read(DISK).await.is_err(), "a destroyed node still answers");
+        let scope = plan.id.node_scope(&gone.name);
+        let left = self.engine.sightings().await?;
+        ensure!(left.iter().all(|sighting| sighting.name != scope), "{scope} is among {left:?}");
+        ensure!(nodes[0].read(DISK).await? == "a-cp-1", "the other node is another one now");
+        self.is_absent(plan, &gone.name).await?;
+        let rest = self.engine.attach(&without(plan, &gone.name)).await?;
+        ensure!(names(&rest) == ["a-cp-1"], "the other node is gone: {:?}", names(&rest));
+        Ok(())
+    }
+
+    /// Boots the worker of `a` again.
+    pub(super) async fn create_adds_what_is_missing(&self) -> anyhow::Result<()> {
+        let few =
+            self.engine.create(&without(&self.large, "a-w-1")).await.context("create the smaller one")?;
+        ensure!(names(&few) == ["a-cp-1"], "made {:?}", names(&few));
+        let all = self.engine.create(&self.large).await?;
+        ensure!(names(&all) == ["a-cp-1", "a-w-1"], "made {:?}", names(&all));
+        ensure!(all[0].read(DISK).await? == "a-cp-1", "a node that was there is made anew");
+        ensure!(few[0].read(DISK).await? == "a-cp-1", "an old handle does not work any more");
+        ensure!(all[1].read(DISK).await.is_err(), "the new node has the old one's files");
+        mark(&all[1], DISK, "a-w-1").await
+    }
+
+    /// The one whose name begins like the other's goes first.
+    pub(super) async fn instances_go_alone(&self) -> anyhow::Result<()> {
+        ensure!(self.destroy(&self.small).await?, "nothing is said to have been there");
+        self.neighbour_runs().await?;
+        let left = self.engine.sightings().await?;
+        ensure!(left.iter().all(|one| one.instance == self.large.id.name), "something is left: {left:?}");
+        Ok(())
+    }
+
+    /// Boots the node of `a-cp-1` anew.
+    pub(super) async fn destroy_may_come_at_any_time(&self) -> anyhow::Result<()> {
+        let again = self.destroy(&self.small).await.context("destroy twice")?;
+        ensure!(!again, "something was left for a second time");
+        self.is_absent(&self.small, "a-cp-1-main").await?;
+        let anew = self.engine.create(&self.small).await.context("create again after destroy")?;
+        ensure!(anew[0].read(DISK).await.is_err(), "the new node has the old one's files");
+        mark(&anew[0], DISK, "a-cp-1-main").await?;
+        let old = self.engine.attach(&self.large).await?;
+        ensure!(self.destroy(&self.large).await?, "nothing is said to have been there");
+        ensure!(old[0].read(DISK).await.is_err(), "a destroyed node still answers");
+        ensure!(self.read_soon(DISK).await? == "a-cp-1-main", "the other instance is another one now");
+        let left = self.engine.sightings().await?;
+        ensure!(left.iter().all(|one| one.instance == self.small.id.name), "something is left: {left:?}");
+        // Nor does it matter what it was told before.
+        self.engine.power(&self.small, Power::Pause).await?;
+        ensure!(self.destroy(&self.small).await.context("destroy what is paused")?, "nothing was there");
+        Ok(())
+    }
+
+    async fn is_absent(&self, plan: &ClusterPlan, absent: &str) -> anyhow::Result<()> {
+        match self.engine.attach(plan).await {
+            Err(EngineError::Absent { node }) => ensure!(node == absent, "it says {node} is absent"),
+            Err(other) => return Err(other).context("attach to what is absent"),
+            Ok(nodes) => bail!("attached to what is absent: {:?}", names(&nodes)),
+        }
+        Ok(())
+    }
+
+    /// The nodes of `a` go on as they were.
+    async fn neighbour_runs(&self) -> anyhow::Result<()> {
+        for node in self.engine.attach(&self.large).await.context("attach to the other instance")? {
+            ensure!(node.read(DISK).await? == node.name(), "{} is another node now", node.name());
+        }
+        Ok(())
+    }
+
+    /// Reads a file of `a-cp-1`, whose node may still be on its way.
+    async fn read_soon(&self, path: &str) -> anyhow::Result<String> {
+        let deadline = Instant::now() + self.small.machine.within(Duration::from_secs(30));
+        loop {
+            let read = async { anyhow::Ok(self.engine.attach(&self.small).await?[0].read(path).await?) };
+            match read.await {
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => sleep(Duration::from_millis(100)).await,
+                Ok(text) => return Ok(text),
+            }
+        }
+    }
+}
+
+/// The names of a plan's nodes on the host.
+fn scopes(plan: &ClusterPlan) -> Vec<String> {
+    plan.nodes.iter().map(|node| plan.id.node_scope(&node.name)).collect()
 }
 
 /// The plan of the same cluster without one of its nodes.
@@ -219,6 +252,6 @@ fn names(nodes: &[Node]) -> Vec<&str> {
     nodes.iter().map(Node::name).collect()
 }
 
-async fn mark(node: &Node, text: &str) -> anyhow::Result<()> {
-    Ok(node.put(&[File::public(MARKER, text)]).await?)
+async fn mark(node: &Node, path: &str, text: &str) -> anyhow::Result<()> {
+    Ok(node.put(&[File::public(path, text)]).await?)
 }

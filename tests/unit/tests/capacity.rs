@@ -28,7 +28,7 @@ fn refusal(room: &Room, asked: Cost) -> String {
 #[test]
 fn a_cluster_costs_what_its_nodes_cost() {
     let of = |workers| cost(CniKind::Routed, Topology::Multi, workers);
-    let worker = Cost::of(CniKind::Routed, &[Role::ControlPlane, Role::Worker, Role::Worker]);
+    let worker = Cost::of(CniKind::Routed, None, &[Role::ControlPlane, Role::Worker, Role::Worker]);
     assert_eq!(of(2), worker);
     let step = of(3).memory - of(2).memory;
     assert!(step > 0);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use provisioner::engine::{Engine, EngineError, Fault, Lack, SimulatedEngine};
 use provisioner::exec::{Command, Failure};
 use provisioner::plan::Taken;
+use provisioner::spec::EngineKind;
 
 use crate::given::{House, planned};
 
@@ -13,7 +14,8 @@ use crate::given::{House, planned};
 async fn the_simulated_engine_keeps_every_promise() -> anyhow::Result<()> {
     let house = House::new();
     let engine = SimulatedEngine::new(house.home.id());
-    contract::engine_suite(Arc::new(engine), house.home.clone(), Taken::default()).await
+    contract::engine_suite(EngineKind::Simulated, Arc::new(engine), house.home.clone(), Taken::default())
+        .await
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! `destroy` leaves nothing.
 
 mod faults;
+mod power;
 mod release;
 mod workers;
 

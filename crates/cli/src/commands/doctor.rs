@@ -6,13 +6,13 @@ use std::time::Duration;
 use camino::Utf8Path;
 use clap::Args;
 use provisioner::assets::{KUBERNETES_VERSION, tools};
-use provisioner::engine::Lack;
+use provisioner::engine::{Lack, kvm, networks_conf};
 use provisioner::error::chain;
 use provisioner::exec::Command;
-use provisioner::spec::EngineKind;
+use provisioner::spec::{EngineKind, Provider};
 
 use crate::app::App;
-use crate::doctor::{Facts, Grade, checks};
+use crate::doctor::{Facts, Grade, checks, vagrant};
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::words;
@@ -20,8 +20,9 @@ use crate::words;
 /// Say what this host lacks, all at once
 ///
 /// Checks root, tools, kernel settings and features, cgroups, disk space and the node image, and names
-/// the package or the command for each thing that is missing. Says how many clusters still fit. Changes nothing. Ends with 4 when
-/// something is missing.
+/// the package or the command for each thing that is missing. Says how many clusters still fit, and
+/// whether there can be virtual machines. Changes nothing. Ends with 4 when something is missing; what only virtual
+/// machines need counts where ~/.homelab/config.yaml chooses them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -64,7 +65,31 @@ async fn facts(app: &App) -> Facts {
         kernel_config: kernel_config(app).await,
         cgroup: cgroup().map(str::to_owned),
         room: app.provisioner.room().map_err(|error| chain(&error)).transpose(),
+        vagrant: Some(virtual_machines(app).await),
         disks: [home.root(), home.cache()].into_iter().filter_map(free).collect(),
+    }
+}
+
+async fn virtual_machines(app: &App) -> vagrant::Facts {
+    let (provisioner, settings) = (&app.provisioner, app.provisioner.settings());
+    let ask = |program| Command::within(Duration::from_secs(20), program).arg("--version");
+    let mut lacks = Vec::new();
+    for provider in Provider::ALL {
+        lacks.push((provider, provisioner.preflight(EngineKind::Vagrant(provider)).await));
+    }
+    let networks = || fs::read_to_string(networks_conf::PATH).ok();
+    let virtualbox = provisioner.runner().run(&ask("VBoxManage")).await.ok().map(|_| vagrant::VirtualBox {
+        has_module: Utf8Path::new("/dev/vboxdrv").exists(),
+        lines: networks_conf::lines_to_add(networks().as_deref(), settings.pools.subnet.range),
+    });
+    let version = provisioner.runner().run(&ask("vagrant")).await.ok();
+    vagrant::Facts {
+        engine: settings.engine,
+        provider: settings.vagrant.provider,
+        vagrant: version.map(|output| output.text().trim().to_owned()),
+        lacks,
+        no_kvm: kvm::usable().err().map(|why| (chain(&why), why.remedy())),
+        virtualbox,
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod doctor;
 pub(crate) mod up;
+mod machines;
+pub(crate) mod power;
 pub(crate) mod down;
 pub(crate) mod instance;
 pub(crate) mod status;
@@ -17,7 +19,7 @@ pub(crate) mod demo;
 pub(crate) mod completions;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use provisioner::spec::{CniKind, EngineKind, Label, Topology};
+use provisioner::spec::{CniKind, Label, Topology};
 
 /// An instance's name on the command line: a DNS label, so never a path.
 pub(crate) fn name(text: &str) -> Result<String, String> {
@@ -34,12 +36,7 @@ pub(crate) fn cnis() -> impl TypedValueParser<Value = CniKind> {
     named(CniKind::ALL.map(|cni| (cni.as_str(), cni)))
 }
 
-/// An engine by its name.
-pub(crate) fn engines() -> impl TypedValueParser<Value = EngineKind> {
-    named([("container", EngineKind::Container)])
-}
-
-fn named<T, const N: usize>(all: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+pub(crate) fn named<T, const N: usize>(all: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
 {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use futures::future::join_all;
 use jiff::Timestamp;
+use provisioner::AttachError;
 use provisioner::cni::{self, Health};
+use provisioner::engine::EngineError;
 use provisioner::error::chain;
 use provisioner::exec::Command;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan, Role};
-use provisioner::registry::Transit;
+use provisioner::registry::{Instance, State, Transit};
 use serde::Serialize;
 
 use super::instance::{InstanceView, uptime};
@@ -58,7 +60,7 @@ impl Status {
                 });
                 seen.health = health;
             }
-            Err(error) => problems.push(chain(&error)),
+            Err(error) => problems.push(at_rest(&instance, &error).unwrap_or_else(|| chain(&error))),
         }
         problems.extend(seen.unwell());
         let sightings = match app.provisioner.engines().sightings().await {
@@ -157,6 +159,20 @@ impl Seen {
 fn in_transit(plan: &ClusterPlan, settled: &ClusterPlan) -> Vec<String> {
     let moving = plan.nodes.iter().filter(|node| !settled.nodes.contains(node));
     moving.map(|node| node.name.clone()).collect()
+}
+
+/// Why nobody can be asked of an instance that rests, and what to do about it.
+fn at_rest(instance: &Instance, error: &AttachError) -> Option<String> {
+    let name = &instance.name;
+    match (instance.state, error) {
+        (State::Paused, AttachError::Engine(EngineError::Absent { .. })) => {
+            Some(format!("it is paused, its nodes get no processor: `homelab resume {name}` has it go on"))
+        }
+        (State::Halted, AttachError::Engine(EngineError::Absent { .. })) => {
+            Some(format!("it is halted, its nodes are off: `homelab start {name}` starts it with its data"))
+        }
+        _ => None,
+    }
 }
 
 /// What goes on with workers, or did not finish.
@@ -272,6 +288,18 @@ mod tests {
         let plane = ("acme-cp-1".to_owned(), Readiness { ready: true, cordoned: false });
         let worker = ("acme-w-1".to_owned(), Readiness { ready: false, cordoned: true });
         assert_eq!(seen, HashMap::from([plane, worker]));
+    }
+
+    #[test]
+    fn what_rests_is_told_with_what_ends_it_and_any_other_error_stays_what_it_is() {
+        let absent = AttachError::Engine(EngineError::Absent { node: "acme-main".to_owned() });
+        let other = AttachError::Engine(EngineError::Preflight(Vec::new()));
+        let at = |state, error| {
+            at_rest(&Instance { state, ..crate::commands::instance::tests::running("acme") }, error)
+        };
+        let told = [State::Paused, State::Halted].map(|state| at(state, &absent).expect("it rests"));
+        insta::assert_snapshot!(told.join("\n"), @"");
+        assert_eq!([at(State::Running, &absent), at(State::Paused, &other)], [None, None]);
     }
 
     #[test]

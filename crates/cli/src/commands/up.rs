@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use provisioner::Cluster;
 use provisioner::error::{ProvisionError, Residue};
 use provisioner::registry::Owner;
-use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, EngineKind, Topology};
+use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, Topology};
 
-use super::{cnis, engines, topologies};
+use super::machines::Machines;
+use super::{cnis, topologies};
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
@@ -30,7 +31,9 @@ Examples:
   sudo homelab up acme                                  one control plane, three workers
   sudo homelab up personal --topology k8s-single        one node that does everything
   sudo homelab up initech --topology k8s-ha             three control planes, three workers
-  sudo homelab up globex --workers 1 --subnet 192.168.61.0/24")]
+  sudo homelab up globex --workers 1 --subnet 192.168.61.0/24
+  sudo homelab up strict --engine vagrant               in virtual machines, with kernels of their own
+  sudo homelab up strict --engine vagrant --provider libvirt --cpus 4 --memory 4096")]
 pub(crate) struct Up {
     /// The instance's name: a DNS label, also the prefix of its nodes and the name of its context
     name: String,
@@ -58,9 +61,8 @@ pub(crate) struct Up {
     /// Have Cilium keep the flows it sees, for `hubble observe` in its agents
     #[arg(long)]
     hubble: bool,
-    /// What makes the nodes
-    #[arg(long, value_parser = engines(), default_value = "container")]
-    engine: EngineKind,
+    #[command(flatten)]
+    machines: Machines,
     /// Try it even if this machine has no room for it: `homelab doctor` says what fits
     #[arg(long)]
     force: bool,
@@ -81,14 +83,15 @@ impl Up {
                 kube_proxy_replacement: self.kube_proxy_replacement,
                 hubble: self.hubble,
             },
-            engine: self.engine,
             ..ClusterSpec::new(&self.name).topology(self.topology)
         }
     }
 
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
-        let spec = self.spec().check()?;
+        let (spec, wanted) = self.machines.apply(self.spec(), app.provisioner.settings())?;
+        spec.check()?;
         app.must_be_root()?;
+        let spec = spec.engine(wanted.here(&app.provisioner).await).check()?;
         let attempt = Attempt { app, spec, owner: Owner::current(run_id()).map_err(CliError::Owner)? };
         let mut signals = Signals::listen()?;
         let progress = Progress::of(app.provisioner.events(), &app.printer);

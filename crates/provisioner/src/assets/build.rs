@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::events::{Event, Events};
 use crate::exec::Runner;
+use crate::spec::Provider;
 
 use super::cache::Cache;
 use super::pins::{CILIUM_PACKAGES, PACKAGES, components};
-use super::{AssetsError, NodeImage, binaries, images, root, store};
+use super::{AssetsError, NodeImage, binaries, boxes, images, root, store};
 
 /// Builds what is missing for nodes of a Kubernetes version.
 pub(super) async fn all(
@@ -34,6 +35,21 @@ pub(super) async fn all(
     let store = store::build(cache, kubernetes, &archives, runner);
     progress.step("container store", store, |cached| *cached).await?;
     Ok(NodeImage::in_cache(cache, kubernetes))
+}
+
+/// Builds a box out of a node image.
+pub(super) async fn node_box(
+    cache: &Cache,
+    kubernetes: &str,
+    provider: Provider,
+    node: &NodeImage,
+    runner: &dyn Runner,
+    events: &Events,
+) -> Result<(), AssetsError> {
+    let mut progress = Progress { events, step: 0, of: 1 };
+    let name = format!("box {kubernetes} for {provider}");
+    let made = boxes::build(cache, kubernetes, provider, node, runner);
+    progress.step(&name, made, |cached| *cached).await.map(drop)
 }
 
 /// Tells which of how many is being built.

@@ -11,6 +11,8 @@ mod binaries;
 mod root;
 mod images;
 mod store;
+mod machine;
+mod boxes;
 mod sandbox;
 mod build;
 pub mod tools;
@@ -19,10 +21,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::events::Events;
 use crate::exec::{CommandError, Runner};
+use crate::spec::Provider;
 
 use cache::Cache;
 use tools::MissingTool;
 
+pub use boxes::NodeBox;
 pub use pins::{
     CILIUM_TAG, COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, KUBERNETES_VERSIONS, PAUSE_IMAGE, PROBE,
     TOOLBOX_IMAGE,
@@ -31,6 +35,9 @@ pub use root::apt_sources;
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
 const DISK_SPACE: u64 = 6 << 30;
+
+/// Disk space that a box takes while it is built, in bytes: its disk, raw, compressed and packed.
+const BOX_SPACE: u64 = 8 << 30;
 
 /// The built inputs in a cache folder.
 #[derive(Debug, Clone)]
@@ -141,6 +148,37 @@ impl Assets {
         let image = NodeImage::in_cache(&self.cache, kubernetes);
         let is_there = image.root.exists() && image.containerd_store.exists();
         (KUBERNETES_VERSIONS.contains(&kubernetes) && is_there).then_some(image)
+    }
+
+    /// The box of a Kubernetes version for a provider, if it is built. Takes milliseconds and changes nothing.
+    pub fn find_box(&self, kubernetes: &str, provider: Provider) -> Option<NodeBox> {
+        let node_box = NodeBox::in_cache(&self.cache, kubernetes, provider);
+        (KUBERNETES_VERSIONS.contains(&kubernetes) && node_box.catalogue.exists()).then_some(node_box)
+    }
+
+    /// Builds what is missing of the box of a Kubernetes version for a provider, the node image that it is made of
+    /// included, with an event for each part.
+    ///
+    /// # Errors
+    /// [`AssetsError`] with the part that failed; finished parts are kept.
+    pub async fn build_box(
+        &self,
+        kubernetes: &str,
+        provider: Provider,
+        runner: &dyn Runner,
+        events: &Events,
+    ) -> Result<NodeBox, AssetsError> {
+        let node = self.build(kubernetes, runner, events).await?;
+        if let Some(node_box) = self.find_box(kubernetes, provider) {
+            return Ok(node_box);
+        }
+        let missing = tools::missing_to_build_boxes();
+        if !missing.is_empty() {
+            return Err(AssetsError::Tools(missing));
+        }
+        self.cache.demand_space(BOX_SPACE)?;
+        build::node_box(&self.cache, kubernetes, provider, &node, runner, events).await?;
+        Ok(NodeBox::in_cache(&self.cache, kubernetes, provider))
     }
 
     /// Builds what is missing of the node image of a Kubernetes version, with an event for each part.

@@ -153,7 +153,7 @@ pub(super) async fn build(
     Ok(cache.artefact(KIND, &digest(kubernetes), make).await?.1)
 }
 
-fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {
+pub(super) fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(failed("make", folder))?;
     match fs::remove_file(path) {

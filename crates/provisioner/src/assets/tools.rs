@@ -63,6 +63,15 @@ const TO_BUILD: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
 ];
 
+/// Needed only while a box is built, beside what the node image takes.
+const TO_BUILD_BOXES: [(&str, &str); 4] =
+    [("qemu-img", "qemu-utils"), ("sfdisk", "fdisk"), ("mke2fs", "e2fsprogs"), ("tar", "tar")];
+
+/// Everything that building a box lacks.
+pub(super) fn missing_to_build_boxes() -> Vec<MissingTool> {
+    absent(&TO_BUILD_BOXES)
+}
+
 /// Everything that running nodes lacks.
 pub async fn missing_to_run(_: &dyn Runner) -> Vec<MissingTool> {
     absent(&TO_RUN)

@@ -1,7 +1,7 @@
 //! Whether clusters fit on a machine: what they take, what is left, and the verdict with its figures. Pure.
 //!
-//! What nodes take was measured (`weight`), what the machine has is read by `machine`. Containers are meant:
-//! virtual machines would take what they are given. Next in the flow: `registry` records what fits.
+//! What containers take was measured, virtual machines take what they are given (`weight`); what the machine has is
+//! read by `machine`. Next in the flow: `registry` records what fits.
 
 mod machine;
 mod weight;
@@ -13,8 +13,8 @@ use std::ops::Add;
 use camino::Utf8PathBuf;
 
 use crate::engine::Lack;
-use crate::plan::{Role, roles};
-use crate::spec::{CheckedSpec, CniKind};
+use crate::plan::{ClusterPlan, Role, roles};
+use crate::spec::{CheckedSpec, CniKind, NodeSize};
 
 pub use machine::Machine;
 
@@ -26,7 +26,7 @@ const RESERVED_PROCESSORS: u64 = 5;
 /// What nodes take: of one cluster, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Anonymous memory, in MiB: the most of it, which is while a cluster comes up.
+    /// Anonymous memory, in MiB: the most of it, which is while a cluster comes up; of virtual machines, all of it.
     pub memory: u64,
     /// What they keep busy at rest, in thousandths of a processor.
     pub processors: u64,
@@ -37,18 +37,28 @@ pub struct Cost {
 impl Cost {
     /// What the cluster of a spec will take, without what runs in it.
     pub fn of_spec(spec: &CheckedSpec) -> Self {
-        Self::of(spec.cni, &roles(spec))
+        Self::of(spec.cni, spec.size, &roles(spec))
     }
 
-    /// What so many more workers take, without what runs on them.
-    pub fn of_workers(cni: CniKind, count: u8) -> Self {
-        (0..count).map(|_| weight::of(cni, Role::Worker, false)).sum()
+    /// What a planned cluster takes, without what runs in it.
+    pub fn of_plan(plan: &ClusterPlan) -> Self {
+        let roles: Vec<Role> = plan.nodes.iter().map(|node| node.role).collect();
+        Self::of(plan.cni, size(plan), &roles)
     }
 
-    /// What a cluster of such nodes takes, without what runs in it.
-    pub fn of(cni: CniKind, nodes: &[Role]) -> Self {
-        nodes.iter().map(|role| weight::of(cni, *role, nodes.len() == 1)).sum()
+    /// What so many more workers of a planned cluster take, without what runs on them.
+    pub fn of_workers(plan: &ClusterPlan, count: u8) -> Self {
+        (0..count).map(|_| weight::of(plan.cni, size(plan), Role::Worker, false)).sum()
     }
+
+    /// What a cluster of such nodes takes, without what runs in it. With a size, they are virtual machines.
+    pub fn of(cni: CniKind, size: Option<NodeSize>, nodes: &[Role]) -> Self {
+        nodes.iter().map(|role| weight::of(cni, size, *role, nodes.len() == 1)).sum()
+    }
+}
+
+fn size(plan: &ClusterPlan) -> Option<NodeSize> {
+    plan.engine.is_virtual().then_some(plan.size)
 }
 
 impl Add for Cost {

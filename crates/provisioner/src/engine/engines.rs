@@ -18,7 +18,7 @@ impl Engines {
     /// These engines; the first one also stands for kinds that are not among them.
     pub(crate) fn new(
         first: (EngineKind, Arc<dyn Engine>),
-        others: Vec<(EngineKind, Arc<dyn Engine>)>,
+        others: impl IntoIterator<Item = (EngineKind, Arc<dyn Engine>)>,
     ) -> Self {
         Self(std::iter::once(first).chain(others).collect())
     }

@@ -25,6 +25,8 @@ pub use container::ContainerEngine;
 pub use engines::Engines;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
+pub use vagrant::VagrantEngine;
+pub use vagrant::{kvm, networks_conf};
 
 /// Makes machines and takes them away.
 ///
@@ -259,6 +261,12 @@ pub enum EngineError {
         /// Each of them, with the reason.
         left: Vec<String>,
     },
+    /// Something is in the way that nobody here has made.
+    #[error("{what} is there, and this instance did not make it")]
+    Foreign {
+        /// What, with its name.
+        what: String,
+    },
     /// A failure that a test asked for.
     #[cfg(feature = "simulated")]
     #[error("injected failure: {0}")]
@@ -269,6 +277,10 @@ impl EngineError {
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Foreign { .. } => Some(
+                "`homelab down NAME` removes what carries the instance's name; or choose another name"
+                    .to_owned(),
+            ),
             Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room on the disk that holds the home".to_owned())

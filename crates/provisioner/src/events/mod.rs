@@ -74,6 +74,26 @@ pub enum Event {
         /// The worker.
         node: String,
     },
+    /// Its nodes keep their memory and get no processor.
+    InstancePaused {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Its nodes went on, and its API server answers.
+    InstanceResumed {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Its nodes are off and keep their disks.
+    InstanceHalted {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Its nodes booted, and its API server answers.
+    InstanceStarted {
+        /// The instance's name.
+        instance: String,
+    },
     /// kubectl's current context is another one now.
     KubeconfigContextSwitched {
         /// The instance that it leads to.
@@ -142,6 +162,10 @@ impl Event {
             | Self::ClusterUp { instance, .. }
             | Self::WorkerAdded { instance, .. }
             | Self::WorkerRemoved { instance, .. }
+            | Self::InstancePaused { instance }
+            | Self::InstanceResumed { instance }
+            | Self::InstanceHalted { instance }
+            | Self::InstanceStarted { instance }
             | Self::KubeconfigContextSwitched { instance }
             | Self::CaTrusted { instance, .. }
             | Self::CaRevoked { instance, .. }

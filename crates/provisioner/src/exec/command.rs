@@ -86,6 +86,11 @@ impl Command {
         })
     }
 
+    /// Whether an argument is hidden wherever the command is printed.
+    pub fn has_secrets(&self) -> bool {
+        self.args.iter().any(|arg| matches!(arg, Arg::Secret(_)))
+    }
+
     /// Variables set on top of the inherited environment.
     pub fn environment(&self) -> &[(String, String)] {
         &self.env
@@ -143,7 +148,7 @@ impl fmt::Debug for Command {
 }
 
 /// POSIX shell quoting: bare where that is safe, single quotes otherwise.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+^".contains(c);
     if !text.is_empty() && text.chars().all(safe) {
         text.to_owned()

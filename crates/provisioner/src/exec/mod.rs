@@ -8,6 +8,7 @@ mod command;
 mod container;
 mod local;
 mod scripted;
+mod ssh;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use command::{Command, Output};
 pub use container::InContainer;
 pub use local::{Background, Local, replace};
 pub use scripted::{Exchange, Scripted};
+pub use ssh::{Login, OverSsh};
 
 /// Runs commands somewhere: on this host, in a node, or out of a script in tests.
 pub trait Runner: Debug + Send + Sync {

@@ -1,5 +1,6 @@
 //! Bridges, cables (veth pairs) and addresses, by netlink.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
@@ -49,7 +50,22 @@ pub(super) async fn plug_host(
         })?;
         ns.change("move link", link, |change| change.setns_by_fd(outside.as_raw_fd())).await?;
     }
-    // The link's own copies hold whatever Docker, libvirt or a VPN do to the global switches.
+    harden(link)?;
+    host.change("name the owner of link", link, |change| change.alias(switch)).await?;
+    host.address(link, address, prefix).await?;
+    host.up(link).await?;
+    let ns = Namespace::open(switch).await?;
+    ns.plug_into_bridge(UPLINK).await
+}
+
+/// Closes what the host opens on a link of its own by default: the kernel's settings, for this link alone.
+///
+/// The link's own copies hold whatever Docker, libvirt or a VPN do to the global switches. They go with the link, so
+/// whoever makes it anew hardens it anew.
+///
+/// # Errors
+/// [`FabricError::Sysctl`], also where there is no such link.
+pub fn harden(link: &str) -> Result<(), FabricError> {
     settings(&[
         (&format!("ipv4/conf/{link}/forwarding"), "0"),
         (&format!("ipv4/conf/{link}/rp_filter"), "1"),
@@ -58,12 +74,7 @@ pub(super) async fn plug_host(
         (&format!("ipv4/conf/{link}/proxy_arp"), "0"),
         (&format!("ipv6/conf/{link}/accept_ra"), "0"),
         (&format!("ipv6/conf/{link}/disable_ipv6"), "1"),
-    ])?;
-    host.change("name the owner of link", link, |change| change.alias(switch)).await?;
-    host.address(link, address, prefix).await?;
-    host.up(link).await?;
-    let ns = Namespace::open(switch).await?;
-    ns.plug_into_bridge(UPLINK).await
+    ])
 }
 
 /// Lays the cable from a node to its switch; the node's end is its `eth0`.
@@ -113,14 +124,8 @@ fn port(address: Ipv4Addr) -> String {
 
 /// Our links on the host, each with the switch it leads to.
 pub(super) async fn host_links() -> Result<Vec<(String, Option<String>)>, FabricError> {
-    let host = Namespace::host()?;
-    let all: Vec<LinkMessage> =
-        host.netlink.link().get().execute().try_collect().await.map_err(host.failed("list", "links"))?;
-    let ours = all.into_iter().filter_map(|link| {
-        let name = link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) if name.starts_with(LINK_PREFIX) => Some(name.clone()),
-            _ => None,
-        })?;
+    let ours = all_links().await?.into_iter().filter_map(|link| {
+        let name = name_of(&link).filter(|name| name.starts_with(LINK_PREFIX))?;
         let alias = link.attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::IfAlias(alias) => Some(alias.clone()),
             _ => None,
@@ -128,6 +133,23 @@ pub(super) async fn host_links() -> Result<Vec<(String, Option<String>)>, Fabric
         Some((name, alias))
     });
     Ok(ours.collect())
+}
+
+/// The names of all links on the host.
+pub(super) async fn link_names() -> Result<BTreeSet<String>, FabricError> {
+    Ok(all_links().await?.iter().filter_map(name_of).collect())
+}
+
+async fn all_links() -> Result<Vec<LinkMessage>, FabricError> {
+    let host = Namespace::host()?;
+    host.netlink.link().get().execute().try_collect().await.map_err(host.failed("list", "links"))
+}
+
+fn name_of(link: &LinkMessage) -> Option<String> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })
 }
 
 /// A netlink socket in a namespace, driven by the ordinary runtime.

@@ -20,6 +20,7 @@ use crate::engine::{Sighting, SightingKind};
 use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
+pub use cable::harden;
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 
@@ -86,6 +87,31 @@ pub enum FabricError {
     /// The guard's rules.
     #[error("set the host guard")]
     Guard(#[source] CommandError),
+    /// nft answers in an unknown form.
+    #[error("read which links the host guard watches: {answer}")]
+    Answer {
+        /// All of it.
+        answer: String,
+    },
+}
+
+/// Sets the guard before links come that somebody else makes, a hypervisor. Those whose names begin with ours are
+/// watched anyway; `links` are those that are not, and stay watched until they are gone. May be repeated.
+///
+/// # Errors
+/// [`FabricError`]; then nobody may make such a link.
+pub async fn guard(pools: &[Ipv4Net], links: &[String], runner: &dyn Runner) -> Result<(), FabricError> {
+    let _lock = guard::lock().await?;
+    guard::raise(pools, links, runner).await
+}
+
+/// Takes the guard away when there is no link any more that it watches, and else only its memory of those that are gone.
+///
+/// # Errors
+/// [`FabricError`]; it stands until this is repeated.
+pub async fn lower(runner: &dyn Runner) -> Result<(), FabricError> {
+    let _lock = guard::lock().await?;
+    guard::lower_behind_the_last(runner).await
 }
 
 /// Lays all wires of a plan: may be called again, and adds what is missing.
@@ -100,7 +126,7 @@ pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> 
     cable::make_bridge(&switch).await?;
     {
         let _lock = guard::lock().await?;
-        guard::raise(pools, runner).await?;
+        guard::raise(pools, &[], runner).await?;
         cable::plug_host(&switch, &plan.id.link(), plan.gateway, plan.subnet.prefix_len()).await?;
     }
     for node in &plan.nodes {

@@ -113,13 +113,17 @@ pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan)
 
 /// Waits until the API server has made its roles and reports ready: before, it tells strangers nothing. wget
 /// costs a tenth of kubectl, and the processor is what everybody waits for.
-async fn serves(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+///
+/// # Errors
+/// [`KubeadmError::NotReady`] with what was last seen.
+pub async fn serves(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let ready = format!("https://{}:{API_PORT}/readyz", plan.api_name);
     let ask = format!(
         "wget --quiet --timeout 5 --tries 1 --ca-certificate {CA} --output-document /dev/null {ready}"
     );
     let wait = format!("until {ask}; do sleep 0.1; done");
-    let wait = Command::within(Duration::from_secs(180), "sh").args(["-c", &wait]);
+    let patience = plan.machine.within(Duration::from_secs(180));
+    let wait = Command::within(patience, "sh").args(["-c", &wait]);
     waited(first, "the API server to be ready", first, &wait).await
 }
 

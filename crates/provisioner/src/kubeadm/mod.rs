@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::exec::{Command, CommandError};
 
 pub use adapt::adapt;
-pub use init::{ControlPlane, admin_conf, complete, init, uid};
+pub use init::{ControlPlane, admin_conf, complete, init, serves, uid};
 pub use join::{join_all, reopen};
 pub use leave::{drain, forget, void_tickets};
 pub use ready::{nodes_ready, ready};

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod machine;
+mod power;
 mod subnets;
 mod workers;
 
@@ -22,6 +23,7 @@ use subnets::Occupied;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
 pub use machine::{Machine, Supervisor};
+pub use power::{at_rest, awake};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker};
 
@@ -88,7 +90,7 @@ pub enum PlanError {
         /// Its topology.
         topology: Topology,
     },
-    /// Only an instance that came up gets or loses workers.
+    /// Only an instance that came up, and is not at rest, gets or loses workers.
     #[error("instance '{instance}' is {state}, not running")]
     NotRunning {
         /// The instance.
@@ -146,6 +148,12 @@ impl PlanError {
                 Some(format!("ask for fewer workers or a larger network: pools.{key}.block in config.yaml"))
             }
             Self::NoWorkers { .. } => Some("`homelab up NAME --topology k8s-multi` makes one that has".to_owned()),
+            Self::NotRunning { instance, state: State::Paused } => {
+                Some(format!("`homelab resume {instance}` has it go on"))
+            }
+            Self::NotRunning { instance, state: State::Halted } => {
+                Some(format!("`homelab start {instance}` starts it"))
+            }
             Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` says how far it is")),
             Self::InTransit { owner: Some(pid), .. } => Some(format!("wait for process {pid}, or end it")),
             Self::InTransit { owner: None, .. } => Some("try again".to_owned()),
@@ -309,6 +317,11 @@ pub(crate) mod tests {
     /// The same with three control planes and one worker.
     pub(crate) fn acme_ha() -> ClusterPlan {
         of(ClusterSpec::new("acme").topology(Topology::Ha).workers(1))
+    }
+
+    /// The same in virtual machines on libvirt.
+    pub(crate) fn acme_in_machines() -> ClusterPlan {
+        of(ClusterSpec::new("acme").workers(1).engine(EngineKind::Vagrant(Provider::Libvirt)))
     }
 
     fn of(spec: ClusterSpec) -> ClusterPlan {

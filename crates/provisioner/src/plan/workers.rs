@@ -56,7 +56,7 @@ pub fn remove_worker(instance: &Instance, node: &str, owner: Owner) -> Result<In
 }
 
 /// Only an instance that runs, and whose workers nobody changes at the moment.
-fn changeable(instance: &Instance) -> Result<(), PlanError> {
+pub(super) fn changeable(instance: &Instance) -> Result<(), PlanError> {
     if instance.state != State::Running {
         return Err(PlanError::NotRunning { instance: instance.name.clone(), state: instance.state });
     }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use crate::assets::Assets;
 #[cfg(feature = "simulated")]
 use crate::dns::Dns;
-#[cfg(feature = "simulated")]
-use crate::engine::Engine;
-use crate::engine::{ContainerEngine, Engines};
+use crate::engine::{ContainerEngine, Engine, Engines, VagrantEngine};
 use crate::events::{EventLog, Events};
 use crate::exec::{Local, Runner};
 use crate::home::Home;
 use crate::registry::Registry;
 use crate::settings::{Settings, SettingsError};
-use crate::spec::EngineKind;
+use crate::spec::{EngineKind, Provider};
 use crate::trust::Store;
 
 use super::{Host, Provisioner};
@@ -33,10 +31,14 @@ impl Provisioner {
         let events = Events::kept_in(EventLog::in_home(&home));
         let assets = Assets::in_cache(home.cache().to_owned());
         let ranges = settings.pools.ranges().to_vec();
-        let engine = ContainerEngine::new(home.id(), ranges, assets.clone(), events.clone());
+        let engine = ContainerEngine::new(home.id(), ranges.clone(), assets.clone(), events.clone());
+        let machines = Provider::ALL.map(|provider| {
+            let engine = VagrantEngine::new(home.id(), provider, ranges.clone(), assets.clone());
+            (EngineKind::Vagrant(provider), Arc::new(engine) as Arc<dyn Engine>)
+        });
         Self {
             registry: Registry::in_home(&home),
-            engines: Engines::new((EngineKind::Container, Arc::new(engine)), Vec::new()),
+            engines: Engines::new((EngineKind::Container, Arc::new(engine)), machines),
             host: Host::Real,
             runner: Arc::new(Local),
             trust: Store::of_host(),

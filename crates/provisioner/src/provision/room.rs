@@ -5,7 +5,7 @@ use crate::engine::{EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::plan::ClusterPlan;
 use crate::registry::State;
-use crate::spec::{CheckedSpec, EngineKind};
+use crate::spec::{CheckedSpec, EngineKind, Provider};
 
 use super::{Host, Provisioner};
 
@@ -13,6 +13,17 @@ impl Provisioner {
     /// Everything that this host lacks for an engine, all at once.
     pub async fn preflight(&self, engine: EngineKind) -> Vec<Lack> {
         self.engines.preflight(engine).await
+    }
+
+    /// The hypervisor for virtual machines where nobody says which: the first that this host lacks nothing for, or else
+    /// the first of all, whose lacks are then told by whoever begins.
+    pub async fn provider(&self) -> Provider {
+        for provider in Provider::ALL {
+            if self.preflight(EngineKind::Vagrant(provider)).await.is_empty() {
+                return provider;
+            }
+        }
+        Provider::ALL[0]
     }
 
     /// What is left on this host for further clusters; nothing is known of a host that is simulated.
@@ -29,9 +40,8 @@ impl Provisioner {
                 let (mut risen, mut rising) = (Cost::default(), Cost::default());
                 for instance in self.registry.instances()? {
                     let plan = ClusterPlan::of(&instance, &self.home);
-                    let roles: Vec<_> = plan.nodes.iter().map(|node| node.role).collect();
                     let sum = if instance.state == State::Creating { &mut rising } else { &mut risen };
-                    *sum = *sum + Cost::of(plan.cni, &roles);
+                    *sum = *sum + Cost::of_plan(&plan);
                 }
                 Ok(Some(Room { machine: Machine::here()?, risen, rising }))
             }

@@ -114,7 +114,7 @@ impl Provisioner {
         if count == 0 {
             return Ok(cluster);
         }
-        let asked = Cost::of_workers(cluster.plan.cni, count);
+        let asked = Cost::of_workers(&cluster.plan, count);
         self.demand_room(asked, &[cluster.plan.engine]).await.map_err(|source| WorkersError::Stage {
             instance: name.to_owned(),
             stage: Stage::Claim,
@@ -144,7 +144,7 @@ impl Provisioner {
         let before = ClusterPlan::of(instance, &self.home);
         let plan = ClusterPlan::of(&instance.with_transit(), &self.home);
         let left = Residue::Recorded;
-        stages.run(Stage::Assets, left, self.node_image(&plan.kubernetes)).await?;
+        stages.run(Stage::Assets, left, self.built(&plan)).await?;
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
         let (old, new): (Vec<Node>, Vec<Node>) =
             nodes.iter().cloned().partition(|node| before.nodes.contains(node.plan()));

@@ -102,6 +102,10 @@ pub enum State {
     Creating,
     /// It came up.
     Running,
+    /// Its nodes keep their memory and get no processor, or some of them did not go on.
+    Paused,
+    /// Its nodes are off, or some of them did not come up again.
+    Halted,
     /// Its creation failed and something may be left.
     Failed,
     /// It is being taken down.
@@ -113,6 +117,8 @@ impl std::fmt::Display for State {
         f.pad(match self {
             Self::Creating => "creating",
             Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Halted => "halted",
             Self::Failed => "failed",
             Self::Destroying => "destroying",
         })

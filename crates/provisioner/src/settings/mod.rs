@@ -5,6 +5,7 @@
 //! nothing is ever written here. Next in the flow: `plan` draws from the pools.
 
 mod dns;
+mod engine;
 mod fields;
 mod pools;
 
@@ -19,6 +20,7 @@ use crate::plan::Pools;
 
 use fields::Fields;
 
+pub use engine::{EngineFamily, Vagrant};
 pub use fields::Problem;
 
 /// Everything that can be set, checked.
@@ -28,6 +30,10 @@ pub struct Settings {
     pub pools: Pools,
     /// Where names of instances are recorded on this host.
     pub dns: Dns,
+    /// What makes nodes.
+    pub engine: EngineFamily,
+    /// What they are like where Vagrant makes them.
+    pub vagrant: Vagrant,
 }
 
 /// Why the settings cannot be used.
@@ -102,9 +108,11 @@ impl Settings {
         let mut fields = Fields::of(String::new(), Some(value), &mut problems);
         let pools = pools::read(fields.section("pools"));
         let dns = dns::read(fields.section("dns"));
+        let engine = engine::family(&mut fields);
+        let vagrant = engine::vagrant(fields.section("vagrant"));
         fields.end();
         match pools {
-            Some(pools) if problems.is_empty() => Ok(Self { pools, dns }),
+            Some(pools) if problems.is_empty() => Ok(Self { pools, dns, engine, vagrant }),
             _ => Err(problems),
         }
     }

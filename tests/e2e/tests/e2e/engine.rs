@@ -14,13 +14,13 @@ use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::node::Node;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::spec::{ClusterSpec, EngineKind, Topology};
 use tempfile::TempDir;
 
 #[tokio::test]
 async fn the_container_engine_keeps_every_promise() -> anyhow::Result<()> {
     let (_folder, home, engine) = engine()?;
-    contract::engine_suite(Arc::new(engine), home, taken().await?).await
+    contract::engine_suite(EngineKind::Container, Arc::new(engine), home, taken().await?).await
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn two_clients_on_cilium_with_and_without_kube_proxy_are_isolated_in_every
         .await
 }
 
-async fn each_reaches_itself_and_not_the_other(fx: &MultiClusterFixture) -> anyhow::Result<()> {
+pub(crate) async fn each_reaches_itself_and_not_the_other(fx: &MultiClusterFixture) -> anyhow::Result<()> {
     let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
     for (here, there) in [(acme, globex), (globex, acme)] {
         let (own, foreign) = (here.nodes()[0].ip(), there.nodes()[0].ip());

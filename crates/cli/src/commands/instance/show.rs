@@ -64,6 +64,10 @@ pub(super) fn text(view: &ShowView) -> String {
         [] => String::new(),
         numbers => format!("; on their way in or out: {}", numbered(numbers)),
     };
+    let size = view.size.as_ref().map_or_else(String::new, |size| {
+        format!(", {} with {} MiB a node", words::count(size.cpus.into(), "processor"), size.memory_mb)
+    });
+    let management = view.management.clone();
     let rows = [
         ("instance", &instance.name),
         ("status", &status),
@@ -71,7 +75,7 @@ pub(super) fn text(view: &ShowView) -> String {
         ("claimed", &instance.created_at),
         ("topology", &format!("{}, {workers}{transit}", instance.topology)),
         ("kubernetes", &format!("{}, {}, {}", instance.kubernetes, view.distribution, instance.cni)),
-        ("engine", &format!("{}, {}", instance.engine, view.durability)),
+        ("engine", &format!("{}, {}{size}", instance.engine, view.durability)),
         ("subnet", &instance.subnet),
         ("pods", &instance.pod_cidr),
         ("services", &instance.service_cidr),
@@ -80,7 +84,12 @@ pub(super) fn text(view: &ShowView) -> String {
         ("context", &instance.context),
         ("federated", &federated),
     ];
-    table(&rows.map(|(key, value)| vec![key.to_owned(), value.clone()]))
+    let mut rows = rows.map(|(key, value)| vec![key.to_owned(), value.clone()]).to_vec();
+    if let Some(management) = management {
+        let place = rows.iter().position(|row| row[0] == "pods").unwrap_or(rows.len());
+        rows.insert(place, vec!["management".to_owned(), management]);
+    }
+    table(&rows)
 }
 
 fn numbered(workers: &[u8]) -> String {

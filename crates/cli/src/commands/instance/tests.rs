@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use provisioner::registry::{Entry, Instance};
+use provisioner::spec::{EngineKind, NodeSize, Provider};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
@@ -36,6 +37,15 @@ fn acme() -> Instance {
     instance("acme", "k8s-multi", 60, "running", &Value::Null)
 }
 
+/// An instance in virtual machines, at rest.
+fn strict() -> Instance {
+    let mut strict = instance("strict", "k8s-multi", 64, "paused", &Value::Null);
+    strict.engine = EngineKind::Vagrant(Provider::Libvirt);
+    strict.size = Some(NodeSize { cpus: 2, memory_mb: 2560 });
+    strict.management = Some("10.232.0.0/24".parse().expect("a network"));
+    strict
+}
+
 /// An instance whose owner died.
 fn orphan() -> Instance {
     instance("orphan", "k8s-single", 63, "creating", &owner())
@@ -47,6 +57,7 @@ fn some() -> Vec<Entry> {
         Entry::Broken { name: Some("globex".to_owned()), error: "missing field `subnet`".to_owned() },
         Entry::Sound(instance("personal", "k8s-single", 62, "creating", &Value::Null)),
         Entry::Sound(orphan()),
+        Entry::Sound(strict()),
     ]
 }
 
@@ -71,9 +82,9 @@ fn programs_get_every_field_by_name() {
 #[test]
 fn an_instance_is_shown_with_everything_that_is_recorded() {
     let joined = Instance { federated: vec!["globex".to_owned()], ..acme() };
-    let views = [ShowView::of(&joined, false, now()), ShowView::of(&orphan(), true, now())];
+    let views = [&joined, &orphan(), &strict()].map(|instance| ShowView::of(instance, dead(instance), now()));
     insta::assert_snapshot!(views.map(|view| show::text(&view)).join("\n"));
-    insta::assert_json_snapshot!(ShowView::of(&orphan(), true, now()));
+    insta::assert_json_snapshot!([&orphan(), &strict()].map(|it| ShowView::of(it, dead(it), now())));
 }
 
 /// The schema of a view is the published one, and what is really printed is as it says.
@@ -129,6 +140,6 @@ fn the_list_is_as_published() {
 #[test]
 fn an_instance_is_as_published() {
     let text = include_str!("../../../../../docs/schemas/instance-show.json");
-    let views = [ShowView::of(&acme(), false, now()), ShowView::of(&orphan(), true, now())];
+    let views = [&acme(), &orphan(), &strict()].map(|it| ShowView::of(it, dead(it), now()));
     published(text, "instance-show.json", &views);
 }

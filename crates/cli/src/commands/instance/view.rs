@@ -50,7 +50,7 @@ pub(crate) struct InstanceView {
     pub(crate) workers: u8,
     /// The host network.
     pub(crate) subnet: String,
-    /// `creating`, `running`, `failed`, `destroying`; `abandoned` if its owner died.
+    /// `creating`, `running`, `paused`, `halted`, `failed`, `destroying`; `abandoned` if its owner died.
     pub(crate) status: String,
     /// Seconds since the claim, while it runs.
     pub(crate) uptime_seconds: Option<i64>,
@@ -68,7 +68,7 @@ pub(crate) struct InstanceView {
     pub(crate) context: String,
     /// The pod network.
     pub(crate) cni: String,
-    /// What makes its nodes.
+    /// What makes its nodes: `container`, `vagrant-libvirt`, `vagrant-virtualbox`.
     pub(crate) engine: String,
     /// The process that may still need it.
     pub(crate) owner_pid: Option<u32>,
@@ -83,7 +83,8 @@ pub(super) struct ShowView {
     pub(super) version: u32,
     /// What the list has of it, too.
     pub(super) instance: InstanceView,
-    /// What the registry records: `creating`, `running`, `failed`, `destroying`, whether abandoned or not.
+    /// What the registry records: `creating`, `running`, `paused`, `halted`, `failed`, `destroying`, whether abandoned or
+    /// not.
     pub(super) state: String,
     /// How its names end outside the cluster.
     pub(super) dns_suffix: String,
@@ -101,6 +102,21 @@ pub(super) struct ShowView {
     pub(super) worker_numbers: Vec<u8>,
     /// Workers on their way in or out: a change that goes on, or did not finish.
     pub(super) workers_in_transit: Vec<u8>,
+    /// What each of its virtual machines is given; null for containers, which take what they need.
+    pub(super) size: Option<SizeView>,
+    /// The network by which a hypervisor manages its nodes; null where it needs none.
+    pub(super) management: Option<String>,
+}
+
+/// What a virtual machine is given.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SizeView {
+    /// How many processors.
+    pub(super) cpus: u8,
+    /// How much memory, in MiB.
+    pub(super) memory_mb: u32,
 }
 
 /// A process, told from all others that ever had its pid.
@@ -178,6 +194,8 @@ impl ShowView {
             federated: instance.federated.clone(),
             worker_numbers: instance.workers.numbers().collect(),
             workers_in_transit: instance.transit.iter().flat_map(|it| it.workers.numbers()).collect(),
+            size: instance.size.map(|size| SizeView { cpus: size.cpus, memory_mb: size.memory_mb }),
+            management: instance.management.map(|network| network.to_string()),
         }
     }
 }

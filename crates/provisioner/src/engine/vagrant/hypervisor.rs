@@ -7,6 +7,7 @@ use std::fmt::Debug;
 
 use futures::future::BoxFuture;
 
+use crate::assets::NodeBox;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
 
@@ -28,8 +29,12 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     /// The lines of a Vagrantfile for one node, within `config.vm.define … do |node|`: its networks, its size. Pure.
     fn configure_node(&self, plan: &ClusterPlan, node: &NodePlan) -> String;
 
-    /// Makes what has to be there before the first machine: networks, sealed from their first moment. May be repeated.
-    fn prepare<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>>;
+    /// Makes what has to be there before the first machine of this box: networks, sealed from their first moment. May be repeated.
+    fn prepare<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        image: &'a NodeBox,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Closes what was open as long as Vagrant provisioned: afterwards a machine has no way but into its own networks.
     /// May be repeated.

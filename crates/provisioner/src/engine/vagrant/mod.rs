@@ -1,3 +1,276 @@
 //! Virtual machines, made by Vagrant: each client has kernels of its own.
+//!
+//! Vagrant makes a machine from the box, gives it a key, a name and its address, and takes it away again. What it leaves
+//! open the [`Hypervisor`] closes, and what it forgets the hypervisor still knows: machines are counted there, never in
+//! Vagrant's records. A machine on which `vagrant up` did not come to its end is made anew.
 
 mod hypervisor;
+pub mod kvm;
+mod libvirt;
+mod logs;
+pub mod networks_conf;
+mod preflight;
+mod project;
+mod vagrantfile;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use futures::future::{BoxFuture, try_join_all};
+use ipnet::Ipv4Net;
+
+use crate::assets::{Assets, NodeBox};
+use crate::exec::{Command, CommandError, Failure, Local, OverSsh, Runner};
+use crate::node::Node;
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::spec::Provider;
+
+use super::engines::Removal;
+use super::{Engine, EngineError, Lack, Power, Sighting};
+
+use hypervisor::{Hypervisor, Machine, MachineState};
+use libvirt::Libvirt;
+use project::Project;
+
+/// How long a machine may take from power to the first login.
+const BOOT: Duration = Duration::from_secs(600);
+
+/// Makes nodes as virtual machines.
+#[derive(Debug, Clone)]
+pub struct VagrantEngine {
+    home: String,
+    assets: Assets,
+    hypervisor: Arc<dyn Hypervisor>,
+    host: Arc<dyn Runner>,
+}
+
+impl VagrantEngine {
+    /// An engine for the instances of one home; no address of `pools` will leave the host.
+    pub fn new(home: impl Into<String>, provider: Provider, pools: Vec<Ipv4Net>, assets: Assets) -> Self {
+        let host: Arc<dyn Runner> = Arc::new(Local);
+        let hypervisor: Arc<dyn Hypervisor> = match provider {
+            Provider::Libvirt => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
+            Provider::Virtualbox => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
+        };
+        Self { home: home.into(), assets, hypervisor, host }
+    }
+
+    fn project(&self, instance: &Utf8Path) -> Project {
+        Project::of(instance, self.hypervisor.provider(), Arc::clone(&self.host))
+    }
+
+    fn node_box(&self, kubernetes: &str) -> Result<NodeBox, EngineError> {
+        let provider = self.hypervisor.provider();
+        self.assets.find_box(kubernetes, provider).ok_or_else(|| {
+            let what = format!("the box of Kubernetes {kubernetes} for {provider}");
+            let remedy = format!("homelab assets build --kubernetes {kubernetes} --box {provider}");
+            EngineError::Preflight(vec![Lack { what, remedy }])
+        })
+    }
+
+    /// The machine of a node, if there is one.
+    async fn machine(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Machine>, EngineError> {
+        let scope = plan.id.node_scope(&node.name);
+        let mut machines = self.hypervisor.machines(&self.home).await?.into_iter();
+        Ok(machines.find(|machine| machine.name == scope))
+    }
+
+    /// Has the machines of a plan that are there run, takes those away that are not whole, and says which nodes have none.
+    async fn wake<'a>(
+        &self,
+        plan: &'a ClusterPlan,
+        project: &Project,
+    ) -> Result<Vec<&'a NodePlan>, EngineError> {
+        let mut missing = Vec::new();
+        for node in &plan.nodes {
+            match self.machine(plan, node).await? {
+                Some(machine) if project.is_whole(node) => {
+                    let power =
+                        if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
+                    self.hypervisor.power(&machine, power).await?;
+                }
+                Some(_) if !project.knows(node) => {
+                    let what = format!("a virtual machine named {}", plan.id.node_scope(&node.name));
+                    return Err(EngineError::Foreign { what });
+                }
+                there => {
+                    if let Some(machine) = there {
+                        self.hypervisor.remove(&machine.name).await?;
+                    }
+                    project.forget(&node.name)?;
+                    missing.push(node);
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    fn handle(&self, plan: &ClusterPlan, node: &NodePlan) -> Node {
+        let login = self.project(&plan.folder).login(node);
+        let runner = OverSsh::new(&node.name, login, plan.machine.patience, Arc::clone(&self.host));
+        Node::new(node.clone(), Arc::new(runner))
+    }
+
+    /// Handles on all nodes of a plan, all of which run.
+    async fn handles(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let machines = self.hypervisor.machines(&self.home).await?;
+        let project = self.project(&plan.folder);
+        let handle = |node: &NodePlan| {
+            let scope = plan.id.node_scope(&node.name);
+            let runs = machines.iter().any(|it| it.name == scope && it.state == MachineState::Running);
+            match runs && project.is_whole(node) {
+                true => Ok(self.handle(plan, node)),
+                false => Err(EngineError::Absent { node: node.name.clone() }),
+            }
+        };
+        plan.nodes.iter().map(handle).collect()
+    }
+
+    /// Takes machines away, first by Vagrant, which forgets them, then by the hypervisor, which knows.
+    async fn remove(&self, machines: &[Machine]) -> Result<bool, EngineError> {
+        for machine in machines {
+            self.hypervisor.remove(&machine.name).await?;
+        }
+        Ok(!machines.is_empty())
+    }
+}
+
+impl Engine for VagrantEngine {
+    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+        self.hypervisor.preflight()
+    }
+
+    fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
+        Box::pin(async move {
+            let image = self.node_box(&plan.kubernetes)?;
+            let project = self.project(&plan.folder);
+            self.hypervisor.prepare(plan, &image).await?;
+            project.write(&vagrantfile::vagrantfile(plan, &image, self.hypervisor.as_ref()))?;
+            let missing = self.wake(plan, &project).await?;
+            if !missing.is_empty() {
+                project::add_box(&image, self.hypervisor.provider(), self.host.as_ref()).await?;
+                project.up(&missing).await?;
+            }
+            self.hypervisor.seal(plan).await?;
+            let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
+            try_join_all(nodes.iter().map(usable)).await?;
+            Ok(nodes)
+        })
+    }
+
+    fn attach<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
+        Box::pin(self.handles(plan))
+    }
+
+    fn destroy<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move {
+            let project = self.project(folder);
+            let mut removal = Removal::default();
+            if project.is_there() {
+                // What Vagrant cannot do, the hypervisor does: whether it is done is asked there.
+                drop(project.destroy(&[]).await);
+            }
+            let ours = format!("{}.", id.scope());
+            let removed = async {
+                let machines = self.hypervisor.machines(&self.home).await?.into_iter();
+                let ours: Vec<Machine> = machines.filter(|it| it.name.starts_with(&ours)).collect();
+                self.remove(&ours).await
+            };
+            removal.note(removed.await);
+            removal.note(self.hypervisor.clear(id).await);
+            removal.note(project.remove());
+            removal.end(&id.name)
+        })
+    }
+
+    fn destroy_node<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        node: &'a NodePlan,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move {
+            let project = self.project(&plan.folder);
+            let mut removal = Removal::default();
+            let machine = self.machine(plan, node).await?;
+            if machine.is_some() && project.is_there() {
+                drop(project.destroy(&[&node.name]).await);
+            }
+            let left = self.machine(plan, node).await?;
+            removal.note(self.remove(left.as_slice()).await);
+            removal.note(project.forget(&node.name).map(|()| machine.is_some()));
+            removal.end(&plan.id.name)
+        })
+    }
+
+    fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            if power == Power::Start {
+                // The host may have been off in between, and its networks with it.
+                self.hypervisor.prepare(plan, &self.node_box(&plan.kubernetes)?).await?;
+            }
+            let obeys = async |node: &NodePlan| {
+                let absent = || EngineError::Absent { node: node.name.clone() };
+                let machine = self.machine(plan, node).await?.ok_or_else(absent)?;
+                self.hypervisor.power(&machine, power).await
+            };
+            try_join_all(plan.nodes.iter().map(obeys)).await?;
+            if power == Power::Start || power == Power::Resume {
+                self.hypervisor.seal(plan).await?;
+                let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
+                try_join_all(nodes.iter().map(usable)).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {
+        self.hypervisor.sightings(&self.home)
+    }
+
+    fn collect_logs<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        into: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let machines = self.hypervisor.machines(&self.home).await?;
+            for node in &plan.nodes {
+                let scope = plan.id.node_scope(&node.name);
+                if machines.iter().any(|it| it.name == scope && it.state == MachineState::Running) {
+                    logs::collect(&self.handle(plan, node), &into.join(&node.name)).await?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Whether a command did not get as far as the machine, as far as ssh can tell (ssh(1), "Exit status").
+fn is_unreachable(error: &CommandError) -> bool {
+    matches!(error.failure, Failure::Status { code: Some(255), .. })
+}
+
+/// Waits until a node lets us in and its containerd serves its socket.
+async fn usable(node: &Node) -> Result<(), EngineError> {
+    const SOCKET: &str = "/run/containerd/containerd.sock";
+    let wait = format!("until ctr --address {SOCKET} version >/dev/null 2>&1; do sleep 0.2; done");
+    let wait = Command::within(Duration::from_secs(30), "sh").args(["-c", &wait]);
+    let asked = Instant::now();
+    let mut outcome = node.run(&wait).await;
+    while let Err(error) = &outcome
+        && is_unreachable(error)
+        && asked.elapsed() < BOOT
+    {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        outcome = node.run(&wait).await;
+    }
+    outcome.map(drop).map_err(|error| EngineError::Unusable {
+        node: node.name().to_owned(),
+        why: format!("containerd does not answer: {error}"),
+    })
+}

@@ -1,0 +1,99 @@
+//! Whether QEMU can use the processor itself, by KVM, or has to emulate one.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+
+/// Where the kernel offers it (kvm(4), Documentation/virt/kvm/api.rst).
+const DEVICE: &str = "/dev/kvm";
+const CPUINFO: &str = "/proc/cpuinfo";
+/// What the processor must be able to do: Intel's name for it, and AMD's.
+const FLAGS: [&str; 2] = ["vmx", "svm"];
+
+/// Why a processor has to be emulated.
+#[derive(Debug, thiserror::Error)]
+pub enum NoKvm {
+    /// The kernel offers none: its module is not loaded, or there is nothing to offer.
+    #[error("there is no {DEVICE}")]
+    Missing,
+    /// It is there, and not for us.
+    #[error("{DEVICE} cannot be opened")]
+    Closed(#[source] io::Error),
+    /// It is there, and leads to nothing: the processor cannot do it, or whoever emulates this machine does not let it.
+    #[error("the processor has neither {}", FLAGS.join(" nor "))]
+    Processor,
+}
+
+impl NoKvm {
+    /// What to do about it, if anything helps.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "`modprobe kvm_intel` or `modprobe kvm_amd`; virtualisation may be off in the firmware"
+            }
+            Self::Closed(_) => "run with sudo, or belong to the group kvm",
+            Self::Processor => "in a virtual machine, have its host pass virtualisation on",
+        }
+    }
+}
+
+/// Whether KVM can be used on this host.
+///
+/// # Errors
+/// [`NoKvm`] with the reason why not.
+pub fn usable() -> Result<(), NoKvm> {
+    let opened = OpenOptions::new().read(true).write(true).open(DEVICE).map(drop);
+    judge(opened, &fs::read_to_string(CPUINFO).unwrap_or_default())
+}
+
+/// Pure. A device that can be opened proves nothing: machines without virtualisation may have one.
+fn judge(opened: io::Result<()>, cpuinfo: &str) -> Result<(), NoKvm> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NoKvm::Missing),
+        Err(error) => return Err(NoKvm::Closed(error)),
+        Ok(()) => {}
+    }
+    let flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
+    let has = flags.flat_map(str::split_whitespace).any(|flag| FLAGS.contains(&flag));
+    if has { Ok(()) } else { Err(NoKvm::Processor) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTEL: &str = "processor\t: 0\nflags\t\t: fpu vme de vmx smx est\nvmx flags\t: vnmi\n";
+    const AMD: &str = "processor\t: 0\nflags\t\t: fpu vme svm extapic\n";
+    const NEITHER: &str = "processor\t: 0\nmodel name\t: one with vmx\nflags\t\t: fpu vme hypervisor svml\n";
+
+    fn failed(kind: io::ErrorKind) -> io::Result<()> {
+        Err(kind.into())
+    }
+
+    #[test]
+    fn kvm_is_usable_where_the_device_opens_and_the_processor_can() {
+        for cpuinfo in [INTEL, AMD] {
+            assert!(judge(Ok(()), cpuinfo).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_device_that_opens_proves_nothing_on_a_processor_that_cannot() {
+        for cpuinfo in [NEITHER, ""] {
+            assert!(matches!(judge(Ok(()), cpuinfo), Err(NoKvm::Processor)));
+        }
+    }
+
+    #[test]
+    fn why_there_is_none_is_said_in_words() {
+        let all = [
+            judge(failed(io::ErrorKind::NotFound), INTEL),
+            judge(failed(io::ErrorKind::PermissionDenied), INTEL),
+        ];
+        let all = all.into_iter().chain([judge(Ok(()), NEITHER)]);
+        let said: Vec<String> = all
+            .map(|answer| answer.expect_err("no KVM"))
+            .map(|why| format!("{}: {}", crate::error::chain(&why), why.remedy()))
+            .collect();
+        insta::assert_snapshot!(said.join("\n"), @"");
+    }
+}

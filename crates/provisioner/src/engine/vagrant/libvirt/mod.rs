@@ -1,0 +1,218 @@
+//! QEMU by way of libvirt: machines on networks of our own making.
+//!
+//! vagrant-libvirt, left alone, forwards a client's network to the world and puts the machines of all clients on one
+//! management network. So both networks of an instance are made here, before Vagrant runs: bridges whose names the host
+//! guard watches, no forwarding, no name server, and DHCP on the management network alone, where Vagrant finds a machine
+//! by its lease. Vagrant is told to use them and to leave them alone.
+
+mod network;
+mod virsh;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use ipnet::Ipv4Net;
+
+use crate::exec::Runner;
+use crate::fabric;
+use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::spec::Provider;
+
+use super::super::{EngineError, Lack, Power, Sighting, SightingKind};
+use super::hypervisor::{Hypervisor, Machine, MachineState};
+use super::kvm;
+use super::preflight;
+use network::Network;
+use virsh::Virsh;
+
+/// libvirt's own daemon on this host.
+#[derive(Debug, Clone)]
+pub(super) struct Libvirt {
+    virsh: Virsh,
+    pools: Vec<Ipv4Net>,
+    host: Arc<dyn Runner>,
+}
+
+impl Libvirt {
+    /// The hypervisor of this host; no address of `pools` will leave it.
+    pub(super) fn new(pools: Vec<Ipv4Net>, host: Arc<dyn Runner>) -> Self {
+        Self { virsh: Virsh::new(Arc::clone(&host)), pools, host }
+    }
+
+    /// Makes a network that is not there and starts one that does not run.
+    async fn make(&self, network: &Network) -> Result<(), EngineError> {
+        match self.virsh.network(&network.name).await? {
+            None => self.virsh.define_network(&network.xml()).await?,
+            Some(there) if network.is_described_by(&there) => {}
+            Some(_) => {
+                let what = format!("a network named {}", network.name);
+                return Err(EngineError::Foreign { what });
+            }
+        }
+        self.virsh.start_network(&network.name).await?;
+        fabric::harden(&network.bridge).map_err(wires(&network.name))
+    }
+
+    async fn clear_all(&self, id: &InstanceId) -> Result<bool, EngineError> {
+        if !self.virsh.is_there().await {
+            return Ok(false);
+        }
+        let mut found = false;
+        for volume in self.virsh.volumes().await?.iter().filter(|name| is_of(name, id)) {
+            self.virsh.delete_volume(volume).await?;
+            found = true;
+        }
+        for network in self.virsh.networks().await? {
+            if network == network::private_name(id) || network == network::management_name(id) {
+                self.virsh.remove_network(&network).await?;
+                found = true;
+            }
+        }
+        fabric::lower(self.host.as_ref()).await.map_err(wires(&id.name))?;
+        Ok(found)
+    }
+}
+
+/// Whether a name on the host belongs to a machine of this instance: names hold no dots.
+fn is_of(name: &str, id: &InstanceId) -> bool {
+    name.strip_prefix(&id.scope()).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn wires(of: &str) -> impl FnOnce(fabric::FabricError) -> EngineError {
+    let instance = of.to_owned();
+    move |source| EngineError::Wires { instance, source: Box::new(source) }
+}
+
+impl Hypervisor for Libvirt {
+    fn provider(&self) -> Provider {
+        Provider::Libvirt
+    }
+
+    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+        Box::pin(async move {
+            let mut lacks = preflight::programs(&preflight::LIBVIRT);
+            if lacks.is_empty() && !self.virsh.is_there().await {
+                lacks.push(preflight::no_daemon());
+            }
+            if lacks.is_empty() {
+                lacks.extend(preflight::plugin(self.host.as_ref()).await);
+            }
+            lacks
+        })
+    }
+
+    fn configure(&self, plan: &ClusterPlan) -> String {
+        let management = network::management_name(&plan.id);
+        let subnet = plan.management.map(|net| net.to_string()).unwrap_or_default();
+        let driver = if kvm::usable().is_ok() { "kvm" } else { "qemu" };
+        format!(
+            "\
+config.vm.provider :libvirt do |libvirt|
+  libvirt.uri = \"{uri}\"
+  libvirt.driver = \"{driver}\"
+  libvirt.cpu_mode = \"maximum\"
+  libvirt.default_prefix = \"{scope}.\"
+  libvirt.storage_pool_name = \"{pool}\"
+  libvirt.management_network_name = \"{management}\"
+  libvirt.management_network_address = \"{subnet}\"
+  libvirt.management_network_mode = \"none\"
+  libvirt.management_network_keep = true
+  libvirt.graphics_type = \"none\"
+  libvirt.video_type = \"none\"
+end
+",
+            uri = virsh::URI,
+            scope = plan.id.scope(),
+            pool = virsh::POOL,
+        )
+    }
+
+    fn configure_node(&self, plan: &ClusterPlan, node: &NodePlan) -> String {
+        format!(
+            "\
+node.vm.network :private_network, ip: \"{address}\", netmask: \"{netmask}\",
+  libvirt__network_name: \"{network}\", libvirt__forward_mode: \"none\",
+  libvirt__dhcp_enabled: false, libvirt__always_destroy: false
+node.vm.provider :libvirt do |libvirt|
+  libvirt.cpus = {cpus}
+  libvirt.memory = {memory}
+end
+",
+            address = node.address,
+            netmask = plan.subnet.netmask(),
+            network = network::private_name(&plan.id),
+            cpus = plan.size.cpus,
+            memory = plan.size.memory_mb,
+        )
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        image: &'a super::NodeBox,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            self.virsh.make_pool().await?;
+            self.virsh.keep_image(image).await?;
+            fabric::guard(&self.pools, &[], self.host.as_ref()).await.map_err(wires(&plan.id.name))?;
+            for network in Network::all(plan) {
+                self.make(&network).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Both networks are closed from their first moment, before there is anything on them.
+    fn seal<'a>(&'a self, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Machine>, EngineError>> {
+        Box::pin(async move {
+            let prefix = InstanceId::prefix(home);
+            if !self.virsh.is_there().await {
+                return Ok(Vec::new());
+            }
+            let machines = self.virsh.machines().await?.into_iter();
+            Ok(machines.filter(|machine| machine.name.starts_with(&prefix)).collect())
+        })
+    }
+
+    fn power<'a>(&'a self, machine: &'a Machine, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            match (power, machine.state) {
+                (Power::Pause, MachineState::Running) => self.virsh.suspend(&machine.name).await,
+                (Power::Resume, MachineState::Paused) => self.virsh.resume(&machine.name).await,
+                (Power::Halt, MachineState::Running) => self.virsh.shut_down(&machine.name).await,
+                (Power::Start, MachineState::Off) => self.virsh.start(&machine.name).await,
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn remove<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(self.virsh.remove(machine))
+    }
+
+    fn clear<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(self.clear_all(id))
+    }
+
+    fn sightings<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Sighting>, EngineError>> {
+        Box::pin(async move {
+            if !self.virsh.is_there().await {
+                return Ok(Vec::new());
+            }
+            let machines = self.virsh.machines().await?.into_iter().map(|machine| machine.name);
+            let machines = machines.map(|name| (SightingKind::Machine, name));
+            let volumes = self.virsh.volumes().await?.into_iter().map(|name| (SightingKind::Volume, name));
+            let networks = self.virsh.networks().await?.into_iter().map(|name| (SightingKind::Network, name));
+            let prefix = InstanceId::prefix(home);
+            let all = machines.chain(volumes).chain(networks).filter_map(|(kind, name)| {
+                let instance = name.strip_prefix(&prefix)?.split('.').next()?.to_owned();
+                Some(Sighting { instance, kind, name })
+            });
+            Ok(all.collect())
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! The two networks of an instance, as libvirt takes them (libvirt.org, "Network XML format"). Pure.
+
+use ipnet::Ipv4Net;
+
+use crate::plan::{ClusterPlan, InstanceId};
+
+/// A network without a way out: `<forward>` is missing, so libvirt calls it isolated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Network {
+    /// Its name.
+    pub(super) name: String,
+    /// The host's link into it.
+    pub(super) bridge: String,
+    /// Its addresses, of which the host has the first one.
+    subnet: Ipv4Net,
+    /// Whether machines get their addresses from it.
+    has_dhcp: bool,
+}
+
+/// The network of an instance's nodes.
+pub(super) fn private_name(id: &InstanceId) -> String {
+    id.scope()
+}
+
+/// The network by which Vagrant finds the machines of an instance.
+pub(super) fn management_name(id: &InstanceId) -> String {
+    format!("{}.management", id.scope())
+}
+
+impl Network {
+    /// All networks of a plan.
+    pub(super) fn all(plan: &ClusterPlan) -> Vec<Self> {
+        let private = Self {
+            name: private_name(&plan.id),
+            bridge: plan.id.link(),
+            subnet: plan.subnet,
+            has_dhcp: false,
+        };
+        let management = plan.management.map(|subnet| Self {
+            name: management_name(&plan.id),
+            bridge: plan.id.management_link(),
+            subnet,
+            has_dhcp: true,
+        });
+        std::iter::once(private).chain(management).collect()
+    }
+
+    /// As `virsh net-define` takes it. No name server: it would tell each client what the workstation knows.
+    pub(super) fn xml(&self) -> String {
+        let Self { name, bridge, subnet, has_dhcp } = self;
+        let (host, netmask) = (self.host(), subnet.netmask());
+        let mut others = subnet.hosts().filter(|address| *address != host);
+        let dhcp = match (others.next(), others.last()) {
+            (Some(first), Some(last)) if *has_dhcp => {
+                format!("    <dhcp>\n      <range start='{first}' end='{last}'/>\n    </dhcp>\n")
+            }
+            _ => String::new(),
+        };
+        format!(
+            "\
+<network>
+  <name>{name}</name>
+  <bridge name='{bridge}' stp='off' delay='0'/>
+  <dns enable='no'/>
+  <ip address='{host}' netmask='{netmask}'>
+{dhcp}  </ip>
+</network>
+"
+        )
+    }
+
+    /// Whether `virsh net-dumpxml` speaks of this network, and of nothing that leads further.
+    pub(super) fn is_described_by(&self, xml: &str) -> bool {
+        let bridge = format!("<bridge name='{}'", self.bridge);
+        let address = format!("<ip address='{}'", self.host());
+        xml.contains(&bridge) && xml.contains(&address) && !xml.contains("<forward")
+    }
+
+    fn host(&self) -> std::net::Ipv4Addr {
+        self.subnet.hosts().next().unwrap_or_else(|| self.subnet.addr())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::acme_in_machines;
+
+    #[test]
+    fn both_networks_lead_nowhere_and_only_the_hypervisors_own_gives_addresses() {
+        let all: Vec<String> = Network::all(&acme_in_machines()).iter().map(Network::xml).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn a_network_of_our_name_that_leads_elsewhere_is_not_ours() {
+        let network = &Network::all(&acme_in_machines())[0];
+        assert!(network.is_described_by(&network.xml()));
+        let forwarded = network.xml().replace("<dns", "<forward mode='nat'/>\n  <dns");
+        assert!(!network.is_described_by(&forwarded));
+        assert!(!network.is_described_by(&network.xml().replace("192.168.60.1", "192.168.121.1")));
+        assert!(!network.is_described_by(&network.xml().replace(&network.bridge, "virbr0")));
+    }
+}

@@ -1,0 +1,177 @@
+//! The Vagrant project of an instance: a folder with a Vagrantfile, and what `vagrant` does with it.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::assets::NodeBox;
+use crate::exec::{Command, CommandError, Login, Runner};
+use crate::plan::NodePlan;
+use crate::spec::Provider;
+
+use super::super::EngineError;
+
+/// How long `vagrant up` may take for one machine after the other, each of which boots, gets its key, its name and its
+/// networks: 60 s are usual under emulation, for one that is alone.
+const UP: Duration = Duration::from_secs(1200);
+
+/// The Vagrant project of one instance.
+#[derive(Debug, Clone)]
+pub(super) struct Project {
+    folder: Utf8PathBuf,
+    provider: Provider,
+    host: Arc<dyn Runner>,
+}
+
+impl Project {
+    /// The project in an instance's folder.
+    pub(super) fn of(instance: &Utf8Path, provider: Provider, host: Arc<dyn Runner>) -> Self {
+        Self { folder: instance.join("vagrant"), provider, host }
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_there(&self) -> bool {
+        self.vagrantfile().exists()
+    }
+
+    /// Writes its Vagrantfile.
+    pub(super) fn write(&self, text: &str) -> Result<(), EngineError> {
+        let path = self.vagrantfile();
+        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, text));
+        written.map_err(|source| EngineError::File { attempt: "write", path, source })
+    }
+
+    /// `vagrant up`: these nodes are made, or fail with Vagrant's last lines.
+    pub(super) async fn up(&self, nodes: &[&NodePlan]) -> Result<(), EngineError> {
+        let names = nodes.iter().map(|node| node.name.as_str());
+        let provider = ["up", "--provider", self.provider.as_str()];
+        let up = self.vagrant(UP).args(provider.into_iter().chain(names.clone()));
+        let failed =
+            |source| EngineError::Start { node: names.clone().collect::<Vec<_>>().join(", "), source };
+        self.host.run(&mortal(&up)).await.map_err(failed)?;
+        nodes.iter().try_for_each(|node| self.mark(node))
+    }
+
+    /// `vagrant destroy`: Vagrant forgets these nodes, or all of them.
+    pub(super) async fn destroy(&self, nodes: &[&str]) -> Result<(), CommandError> {
+        let destroy =
+            self.vagrant(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());
+        self.host.run(&mortal(&destroy)).await.map(drop)
+    }
+
+    /// Whether `vagrant up` has come to its end for a node: one that was cut off has machines that nobody gets into.
+    pub(super) fn is_whole(&self, node: &NodePlan) -> bool {
+        self.machine(node).join("homelab-whole").exists() && self.key(node).exists()
+    }
+
+    /// Whether Vagrant knows of a machine of a node.
+    pub(super) fn knows(&self, node: &NodePlan) -> bool {
+        self.machine(node).join("id").exists()
+    }
+
+    /// How to get into a node.
+    pub(super) fn login(&self, node: &NodePlan) -> Login {
+        Login {
+            user: "vagrant".to_owned(),
+            address: node.address,
+            key: self.key(node),
+            known_hosts: self.machine(node).join("known_hosts"),
+        }
+    }
+
+    /// Forgets everything about a node.
+    pub(super) fn forget(&self, node: &str) -> Result<(), EngineError> {
+        let path = self.folder.join(".vagrant/machines").join(node);
+        match fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(EngineError::File { attempt: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the whole project, and says whether it was there.
+    pub(super) fn remove(&self) -> Result<bool, EngineError> {
+        match fs::remove_dir_all(&self.folder) {
+            Ok(()) => Ok(true),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(EngineError::File { attempt: "remove", path: self.folder.clone(), source }),
+        }
+    }
+
+    fn mark(&self, node: &NodePlan) -> Result<(), EngineError> {
+        let path = self.machine(node).join("homelab-whole");
+        fs::write(&path, "").map_err(|source| EngineError::File { attempt: "write", path, source })
+    }
+
+    fn vagrantfile(&self) -> Utf8PathBuf {
+        self.folder.join("Vagrantfile")
+    }
+
+    /// Where Vagrant keeps what it knows of a node.
+    fn machine(&self, node: &NodePlan) -> Utf8PathBuf {
+        self.folder.join(".vagrant/machines").join(&node.name).join(self.provider.as_str())
+    }
+
+    /// The key that Vagrant made for a node and put there in place of its well-known one.
+    fn key(&self, node: &NodePlan) -> Utf8PathBuf {
+        self.machine(node).join("private_key")
+    }
+
+    fn vagrant(&self, within: Duration) -> Command {
+        quiet(Command::within(within, "vagrant")).in_directory(self.folder.as_str())
+    }
+}
+
+/// Puts the box into Vagrant's store, once for all instances.
+pub(super) async fn add_box(
+    node_box: &NodeBox,
+    provider: Provider,
+    host: &dyn Runner,
+) -> Result<(), EngineError> {
+    let what = "the box";
+    let list = quiet(Command::within(Duration::from_secs(60), "vagrant")).args([
+        "box",
+        "list",
+        "--machine-readable",
+    ]);
+    let known = host.run(&list).await.map_err(|source| EngineError::Ask { what, source })?.text();
+    if has_box(&known, node_box, provider) {
+        return Ok(());
+    }
+    let add = quiet(Command::within(Duration::from_secs(600), "vagrant"));
+    let add = add.args(["box", "add", "--provider", provider.as_str(), node_box.catalogue.as_str()]);
+    host.run(&mortal(&add)).await.map(drop).map_err(|source| EngineError::Ask { what, source })
+}
+
+/// Whether a list of boxes has this one of this provider: three lines for each, name, provider and version (Vagrant's
+/// documentation, "Machine readable output").
+fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
+    let values = |kind: &str| -> Vec<String> {
+        let rows = list.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        rows.filter(|row| row.get(2) == Some(&kind))
+            .filter_map(|row| row.get(3).map(ToString::to_string))
+            .collect()
+    };
+    let boxes = values("box-name").into_iter().zip(values("box-provider")).zip(values("box-version"));
+    boxes.into_iter().any(|((name, of), version)| {
+        name == node_box.name && of == provider.as_str() && version == node_box.version
+    })
+}
+
+/// Without colours, questions and calls home.
+fn quiet(command: Command) -> Command {
+    command.env("VAGRANT_NO_COLOR", "1").env("VAGRANT_CHECKPOINT_DISABLE", "1")
+}
+
+/// The same command, ended with the thread that starts it: a Vagrant that outlives us would go on making machines.
+fn mortal(command: &Command) -> Command {
+    let outer = command.wrapped_by("setpriv", ["--pdeathsig", "KILL"]);
+    let outer = command.environment().iter().fold(outer, |outer, (name, value)| outer.env(name, value));
+    match command.directory() {
+        Some(directory) => outer.in_directory(directory),
+        None => outer,
+    }
+}

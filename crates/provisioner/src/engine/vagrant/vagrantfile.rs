@@ -1,0 +1,56 @@
+//! The Vagrantfile of an instance. Pure.
+//!
+//! Every value in it is a DNS label, an address, a number or a name of ours: nothing needs quoting in Ruby.
+
+use crate::plan::ClusterPlan;
+
+use super::NodeBox;
+use super::hypervisor::Hypervisor;
+
+/// Seconds until a machine must let Vagrant in: a boot takes 25 under emulation, and several may boot at once.
+const BOOT: u32 = 900;
+/// Seconds in which a machine may shut down by itself.
+const HALT: u32 = 120;
+
+/// The Vagrantfile of a plan's machines, started from this box.
+///
+/// Nothing is shared between instances but the box, which is only ever read: no synced folder, no key, no network.
+pub(super) fn vagrantfile(plan: &ClusterPlan, node_box: &NodeBox, hypervisor: &dyn Hypervisor) -> String {
+    let nodes: String = plan
+        .nodes
+        .iter()
+        .map(|node| {
+            let name = &node.name;
+            let own = indented(&hypervisor.configure_node(plan, node), 4);
+            format!(
+                "\n  config.vm.define \"{name}\" do |node|\n    node.vm.hostname = \"{name}\"\n{own}  end\n"
+            )
+        })
+        .collect();
+    format!(
+        "\
+# Written by homelab for instance {instance}: changes are lost.
+Vagrant.configure(\"2\") do |config|
+  config.vm.box = \"{name}\"
+  config.vm.box_version = \"{version}\"
+  config.vm.box_check_update = false
+  config.vm.guest = :debian
+  config.vm.boot_timeout = {BOOT}
+  config.vm.graceful_halt_timeout = {HALT}
+  config.vm.allow_hosts_modification = false
+  config.vm.allow_fstab_modification = false
+  config.vm.synced_folder \".\", \"/vagrant\", disabled: true
+  config.ssh.insert_key = true
+  config.ssh.forward_agent = false
+{common}{nodes}end
+",
+        instance = plan.id,
+        name = node_box.name,
+        version = node_box.version,
+        common = indented(&hypervisor.configure(plan), 2),
+    )
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+}

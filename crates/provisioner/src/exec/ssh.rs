@@ -1,0 +1,115 @@
+//! Runs commands as root on a machine, by OpenSSH.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use futures::future::BoxFuture;
+
+use super::command::quoted;
+use super::{Command, CommandError, Output, Runner};
+
+/// How to get into a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Who may become root there without a password.
+    pub user: String,
+    /// Where it answers.
+    pub address: Ipv4Addr,
+    /// The private key that it lets in.
+    pub key: Utf8PathBuf,
+    /// Where its host key is kept: taken on trust the first time, and never again.
+    pub known_hosts: Utf8PathBuf,
+}
+
+/// Runs commands as root on one machine.
+#[derive(Debug, Clone)]
+pub struct OverSsh {
+    node: String,
+    login: Login,
+    patience: u32,
+    host: Arc<dyn Runner>,
+}
+
+impl OverSsh {
+    /// A runner for a machine on which everything may take `patience` times as long as usual.
+    pub fn new(node: impl Into<String>, login: Login, patience: u32, host: Arc<dyn Runner>) -> Self {
+        Self { node: node.into(), login, patience, host }
+    }
+
+    /// The command as it runs on the host.
+    ///
+    /// The machine ends it by itself at its deadline: a connection that is cut ends nothing there.
+    fn on_host(&self, command: &Command) -> Command {
+        /// What making the connection may take beyond the command's own time.
+        const CONNECTION: Duration = Duration::from_secs(30);
+        let within = command.deadline() * self.patience;
+        let Login { user, address, key, known_hosts } = &self.login;
+        let ssh = Command::within(within + CONNECTION, "ssh")
+            // No file of the user's has a say in it.
+            .args(["-F", "/dev/null", "-i", key.as_str()])
+            .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"])
+            .args(["-o", "StrictHostKeyChecking=accept-new"])
+            .args(["-o", &format!("UserKnownHostsFile={known_hosts}")])
+            .args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6"])
+            .arg(format!("{user}@{address}"))
+            .input(command.input_bytes());
+        let limit = format!("{}s", within.as_secs().max(1));
+        let frame = ["sudo", "--non-interactive", "timeout", "--kill-after=5s", &limit, "env", "-i"];
+        let environment = [
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            "HOME=/root".to_owned(),
+            "LANG=C.UTF-8".to_owned(),
+        ];
+        let own = command.environment().iter().map(|(name, value)| format!("{name}={value}"));
+        let words = frame.into_iter().map(str::to_owned).chain(environment).chain(own);
+        let words = words.chain([command.program().to_owned()]).chain(command.arguments().map(str::to_owned));
+        // sshd hands everything to a shell as one line.
+        let line = words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ");
+        if command.has_secrets() { ssh.secret_arg(line) } else { ssh.arg(line) }
+    }
+}
+
+impl Runner for OverSsh {
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>> {
+        Box::pin(async move {
+            self.host.run(&self.on_host(command)).await.map_err(|error| CommandError {
+                command: command.to_string(),
+                place: format!(" in {}", self.node),
+                ..error
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Local;
+
+    fn runner() -> OverSsh {
+        let login = Login {
+            user: "vagrant".to_owned(),
+            address: Ipv4Addr::new(192, 168, 60, 10),
+            key: "/home/key".into(),
+            known_hosts: "/home/known_hosts".into(),
+        };
+        OverSsh::new("acme-main", login, 10, Arc::new(Local))
+    }
+
+    #[test]
+    fn a_command_is_one_line_for_the_machines_shell_which_ends_it_at_its_deadline() {
+        let command =
+            Command::within(Duration::from_secs(3), "sh").args(["-c", "echo it's $HOME"]).env("A", "b c");
+        insta::assert_snapshot!(runner().on_host(&command).to_string().replace(" -", "\n -"));
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_on_the_hosts_side_either() {
+        let command = Command::within(Duration::from_secs(3), "kubeadm").secret_arg("hunter2");
+        let line = runner().on_host(&command);
+        assert!(!line.to_string().contains("hunter2"));
+        assert!(line.arguments().any(|arg| arg.contains("hunter2")));
+    }
+}

@@ -1,0 +1,40 @@
+//! Which instances may be paused, halted and woken again. Pure.
+
+use crate::engine::Power;
+use crate::registry::{Instance, State};
+
+use super::PlanError;
+use super::workers::changeable;
+
+/// Decides that an instance comes to rest: what is recorded before the first node does. One that rests in this way
+/// already stays as it is, so that what was cut short can be repeated.
+///
+/// # Errors
+/// [`PlanError::NotRunning`] when it did not come up or rests in another way, [`PlanError::InTransit`] while workers
+/// are on their way.
+pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
+    let state = rest(power);
+    if instance.state != state {
+        changeable(instance)?;
+    }
+    Ok(Instance { state, ..instance.clone() })
+}
+
+/// Decides that an instance runs again: what is recorded when all nodes do. One that runs already stays as it is.
+///
+/// # Errors
+/// [`PlanError::NotRunning`] when it did not come up, or takes another way back.
+pub fn awake(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
+    if instance.state != State::Running && instance.state != rest(power) {
+        return Err(PlanError::NotRunning { instance: instance.name.clone(), state: instance.state });
+    }
+    Ok(Instance { state: State::Running, ..instance.clone() })
+}
+
+/// The rest that this leads to, or out of.
+fn rest(power: Power) -> State {
+    match power {
+        Power::Pause | Power::Resume => State::Paused,
+        Power::Halt | Power::Start => State::Halted,
+    }
+}

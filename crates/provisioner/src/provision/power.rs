@@ -1,0 +1,155 @@
+//! An instance comes to rest, with its memory or its disks alone, and goes on again.
+//!
+//! It is recorded as at rest before the first node is, and as running when the API server answers again: whatever was
+//! cut short in between is finished by the same verb.
+
+use crate::engine::{EngineError, Power};
+use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::events::Event;
+use crate::identity::IdentityError;
+use crate::kubeadm;
+use crate::plan::{self, ClusterPlan};
+use crate::registry::{Instance, RegistryError, State};
+
+use super::stages::Stages;
+use super::{AttachError, Provisioner};
+
+/// Why an instance did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum PowerError {
+    /// There is no such instance.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// It cannot be: nothing was done.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// It is another cluster than the one that is meant.
+    #[error(transparent)]
+    Identity(IdentityError),
+    /// A stage failed.
+    #[error("{power} {instance}: stage {stage}")]
+    Stage {
+        /// What it was told.
+        power: Power,
+        /// The instance's name.
+        instance: String,
+        /// Where it failed.
+        stage: Stage,
+        /// Why.
+        #[source]
+        source: StageError,
+    },
+}
+
+impl PowerError {
+    /// What to type next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
+            Self::Identity(error) => error.hint(),
+            Self::Attach(_) => None,
+            Self::Stage { instance, source: StageError::Engine(EngineError::Absent { .. }), .. } => {
+                Some(format!(
+                    "its machine is gone, and what was on it: `homelab down {instance}` takes the rest away"
+                ))
+            }
+            Self::Stage { power, instance, .. } => Some(format!(
+                "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows what there is"
+            )),
+        }
+    }
+}
+
+impl Provisioner {
+    /// Stops all nodes of an instance where they are: they keep their memory and get no processor. May be repeated.
+    ///
+    /// # Errors
+    /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as paused, and some of its nodes may run.
+    pub async fn pause(&self, name: &str) -> Result<Instance, PowerError> {
+        self.rest(name, Power::Pause).await
+    }
+
+    /// Has a paused instance go on, and waits until its API server answers. May be repeated.
+    ///
+    /// # Errors
+    /// [`PowerError`]; after [`PowerError::Stage`] it is still recorded as paused.
+    pub async fn resume(&self, name: &str) -> Result<Instance, PowerError> {
+        self.wake(name, Power::Resume).await
+    }
+
+    /// Shuts all nodes of an instance down: they keep their disks. May be repeated.
+    ///
+    /// # Errors
+    /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as halted, and some of its nodes may run.
+    pub async fn halt(&self, name: &str) -> Result<Instance, PowerError> {
+        self.rest(name, Power::Halt).await
+    }
+
+    /// Boots the nodes of a halted instance, and waits until its API server answers. May be repeated.
+    ///
+    /// # Errors
+    /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as before.
+    pub async fn start(&self, name: &str) -> Result<Instance, PowerError> {
+        self.wake(name, Power::Start).await
+    }
+
+    async fn rest(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
+        let instance = self.known(name)?;
+        // One that rests already does not answer; one that runs must be the one that is meant, if it can tell.
+        if instance.state == State::Running
+            && let Err(mismatch @ IdentityError::Mismatch { .. }) = self.identify_instance(&instance).await
+        {
+            return Err(PowerError::Identity(mismatch));
+        }
+        let instance = self.registry.revise(name, |instance| plan::at_rest(instance, power))?;
+        self.tell(&instance, power, &Stages::of(name, &self.events)).await.map_err(failed(power))?;
+        self.events.publish(told(power, name));
+        Ok(instance)
+    }
+
+    async fn wake(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
+        let instance = self.known(name)?;
+        plan::awake(&instance, power).map_err(RegistryError::from)?;
+        let stages = Stages::of(name, &self.events);
+        let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;
+        let answers = async {
+            let nodes = self.engines.attach(&plan).await?;
+            Ok::<_, StageError>(kubeadm::serves(&nodes[0], &plan).await?)
+        };
+        stages.run(Stage::Ready, Residue::Recorded, answers).await.map_err(failed(power))?;
+        let instance = self.registry.revise(name, |instance| plan::awake(instance, power))?;
+        self.events.publish(told(power, name));
+        Ok(instance)
+    }
+
+    /// Has all machines do what they are told.
+    async fn tell(
+        &self,
+        instance: &Instance,
+        power: Power,
+        stages: &Stages<'_>,
+    ) -> Result<ClusterPlan, ProvisionError> {
+        let plan = ClusterPlan::of(instance, &self.home);
+        stages.run(Stage::Nodes, Residue::Recorded, self.engines.power(&plan, power)).await?;
+        Ok(plan)
+    }
+}
+
+fn told(power: Power, name: &str) -> Event {
+    let instance = name.to_owned();
+    match power {
+        Power::Pause => Event::InstancePaused { instance },
+        Power::Resume => Event::InstanceResumed { instance },
+        Power::Halt => Event::InstanceHalted { instance },
+        Power::Start => Event::InstanceStarted { instance },
+    }
+}
+
+fn failed(power: Power) -> impl Fn(ProvisionError) -> PowerError {
+    move |ProvisionError { cluster, stage, source, .. }| PowerError::Stage {
+        power,
+        instance: cluster,
+        stage,
+        source,
+    }
+}

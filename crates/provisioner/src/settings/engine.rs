@@ -1,0 +1,90 @@
+//! `engine` and `vagrant`: what makes the nodes of new instances where nobody says otherwise. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::spec::{NodeSize, Provider};
+
+use super::fields::Fields;
+
+/// What makes nodes, whatever the hypervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineFamily {
+    /// Containers, which share this host's kernel.
+    #[default]
+    Container,
+    /// Virtual machines, made by Vagrant.
+    Vagrant,
+}
+
+impl EngineFamily {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Container, Self::Vagrant];
+
+    /// The name in the settings and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Vagrant => "vagrant",
+        }
+    }
+}
+
+impl fmt::Display for EngineFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for EngineFamily {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        let found = Self::ALL.into_iter().find(|family| family.as_str() == text);
+        found.ok_or_else(|| format!("is unknown; known: {}", known()))
+    }
+}
+
+/// What virtual machines are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vagrant {
+    /// The hypervisor; without it, one that this host is ready for.
+    pub provider: Option<Provider>,
+    /// What each machine is given.
+    pub size: NodeSize,
+}
+
+/// What makes nodes.
+pub(super) fn family(fields: &mut Fields<'_>) -> EngineFamily {
+    fields.take("engine", |value| text(value).parse()).unwrap_or_default()
+}
+
+/// What virtual machines are like; the size is checked whatever makes the nodes.
+pub(super) fn vagrant(mut fields: Fields<'_>) -> Vagrant {
+    let provider = fields.take("provider", |value| {
+        let known = || Provider::ALL.map(Provider::as_str).join(", ");
+        text(value).parse().map_err(|_| format!("is unknown; known: {}", known()))
+    });
+    let (usual, least) = (NodeSize::default(), NodeSize::LEAST);
+    let cpus = fields.take("cpus", |value| at_least(value, least.cpus));
+    let memory_mb = fields.take("memoryMb", |value| at_least(value, least.memory_mb));
+    fields.end();
+    let size = NodeSize { cpus: cpus.unwrap_or(usual.cpus), memory_mb: memory_mb.unwrap_or(usual.memory_mb) };
+    Vagrant { provider, size }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn at_least<T: TryFrom<u64> + PartialOrd + fmt::Display>(value: &Value, least: T) -> Result<T, String> {
+    let number = value.as_u64().and_then(|number| T::try_from(number).ok());
+    match number {
+        None => Err("is no such number".to_owned()),
+        Some(number) if number < least => Err(format!("is too little; kubeadm needs {least}")),
+        Some(number) => Ok(number),
+    }
+}

@@ -1,0 +1,35 @@
+//! Two clients in machines of their own: both clusters are ready, and neither reaches the other.
+
+use anyhow::ensure;
+use harness::MultiClusterFixture;
+use harness::inventory::Inventory;
+use provisioner::Provisioner;
+use provisioner::exec::Command;
+use provisioner::home::Home;
+use provisioner::spec::Topology;
+
+use super::on_libvirt;
+use crate::isolation::each_reaches_itself_and_not_the_other;
+
+#[tokio::test]
+async fn two_clients_with_kernels_of_their_own_are_ready_and_isolated_and_leave_nothing() -> anyhow::Result<()> {
+    let provisioner = Provisioner::new(Home::from_env()?)?;
+    let before = Inventory::take(&provisioner).await?;
+    MultiClusterFixture::builder()
+        .cluster(on_libvirt("acme").topology(Topology::Single))
+        .cluster(on_libvirt("globex").topology(Topology::Multi).workers(1))
+        .run(async |fx| {
+            each_reaches_itself_and_not_the_other(fx).await?;
+            for cluster in fx.clusters() {
+                let validate = Command::within(std::time::Duration::from_secs(120), "vagrant").arg("validate");
+                let folder = cluster.inner().plan.folder.join("vagrant");
+                fx.provisioner().runner().run(&validate.in_directory(folder)).await?;
+            }
+            fx.audit().await?.assert_isolated();
+            anyhow::Ok(())
+        })
+        .await?;
+    let left = Inventory::take(&provisioner).await?.since(&before);
+    ensure!(left.is_none(), "things were left behind:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! Virtual machines on VirtualBox: `make test-vagrant PROVIDER=virtualbox`, where there is one.
+
+use provisioner::spec::Provider;
+
+use super::libvirt::keeps_every_promise;
+
+#[tokio::test]
+async fn the_engine_keeps_every_promise_on_virtualbox() -> anyhow::Result<()> {
+    keeps_every_promise(Provider::Virtualbox).await
+}

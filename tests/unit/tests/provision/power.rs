@@ -1,0 +1,142 @@
+//! Instances come to rest and go on, whatever was cut short; what rests is never taken for what runs.
+
+use provisioner::engine::{EngineError, Fault, Power};
+use provisioner::error::{Stage, StageError};
+use provisioner::events::Event;
+use provisioner::plan::PlanError;
+use provisioner::registry::{RegistryError, State};
+use provisioner::{AttachError, PowerError, WorkersError};
+
+use super::{Lab, lab};
+
+impl Lab {
+    async fn power(&self, power: Power) -> Result<State, PowerError> {
+        let provisioner = &self.provisioner;
+        let done = match power {
+            Power::Pause => provisioner.pause("acme").await,
+            Power::Resume => provisioner.resume("acme").await,
+            Power::Halt => provisioner.halt("acme").await,
+            Power::Start => provisioner.start("acme").await,
+        };
+        done.map(|instance| instance.state)
+    }
+
+    fn state(&self) -> State {
+        self.provisioner.registry().find("acme").unwrap().unwrap().state
+    }
+}
+
+#[tokio::test]
+async fn an_instance_rests_and_goes_on_and_each_verb_may_be_repeated() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    let mut events = lab.provisioner.events().subscribe();
+    for (rest, wake, state) in
+        [(Power::Pause, Power::Resume, State::Paused), (Power::Halt, Power::Start, State::Halted)]
+    {
+        for _ in 0..2 {
+            assert_eq!(lab.power(rest).await.unwrap(), state);
+            assert_eq!(lab.state(), state);
+            let attached = lab.provisioner.attach("acme").await;
+            assert!(matches!(attached, Err(AttachError::Engine(EngineError::Absent { .. }))), "{attached:?}");
+        }
+        for _ in 0..2 {
+            assert_eq!(lab.power(wake).await.unwrap(), State::Running);
+            assert_eq!(lab.provisioner.attach("acme").await.unwrap().nodes.len(), 3);
+        }
+    }
+    let mut told = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        match event {
+            Event::InstancePaused { .. } => told.push("paused"),
+            Event::InstanceResumed { .. } => told.push("resumed"),
+            Event::InstanceHalted { .. } => told.push("halted"),
+            Event::InstanceStarted { .. } => told.push("started"),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["paused", "paused", "resumed", "resumed", "halted", "halted", "started", "started"]);
+}
+
+#[tokio::test]
+async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    let mut said = Vec::new();
+    for (rest, wake, others) in [
+        (Power::Pause, Power::Resume, [Power::Halt, Power::Start]),
+        (Power::Halt, Power::Start, [Power::Pause, Power::Resume]),
+    ] {
+        lab.power(rest).await.unwrap();
+        for other in others {
+            let refused = lab.power(other).await.unwrap_err();
+            said.push(format!("{other}: {refused}; {}", refused.hint().unwrap()));
+        }
+        lab.power(wake).await.unwrap();
+    }
+    insta::assert_snapshot!(said.join("\n"), @"");
+}
+
+#[tokio::test]
+async fn what_rests_gets_no_workers_and_can_be_taken_down() {
+    let lab = lab();
+    for power in [Power::Pause, Power::Halt] {
+        lab.up("acme").await.unwrap();
+        lab.power(power).await.unwrap();
+        let refused = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
+        let not_running = |error: &WorkersError| {
+            matches!(error, WorkersError::Registry(RegistryError::Plan(PlanError::NotRunning { .. })))
+        };
+        assert!(not_running(&refused), "{refused:?}");
+        lab.provisioner.destroy("acme").await.unwrap();
+        lab.assert_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_or_never_came_up_is_told_what_it_is() {
+    let lab = lab();
+    let unknown = lab.power(Power::Pause).await.unwrap_err();
+    insta::assert_snapshot!(unknown, @"");
+    let _ = lab.engine.clone().with_fault(Fault::Command("kubeadm init".to_owned()));
+    lab.up("acme").await.unwrap_err();
+    for power in [Power::Pause, Power::Resume, Power::Halt, Power::Start] {
+        let refused = lab.power(power).await.unwrap_err();
+        assert_eq!(refused.to_string(), "instance 'acme' is failed, not running");
+        assert_eq!(lab.state(), State::Failed);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_at_rest() {
+    let lab = lab();
+    let cluster = lab.up("acme").await.unwrap();
+    provisioner::engine::Engine::destroy_node(&lab.engine, &cluster.plan, &cluster.plan.nodes[1])
+        .await
+        .unwrap();
+    let absent = lab.power(Power::Halt).await.unwrap_err();
+    insta::assert_snapshot!(format!("{}\nhint: {}", provisioner::error::chain(&absent), absent.hint().unwrap()), @"");
+    assert_eq!(lab.state(), State::Halted, "some of its nodes may be off");
+    lab.provisioner.destroy("acme").await.unwrap();
+    lab.assert_empty().await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_does_not_answer_again_leaves_it_at_rest_and_the_next_try_may_succeed() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Halt).await.unwrap();
+    let _ = lab.engine.clone().with_fault(Fault::Command("/readyz".to_owned()));
+    let silent = lab.power(Power::Start).await.unwrap_err();
+    let at = |error: &PowerError| {
+        matches!(error, PowerError::Stage { stage: Stage::Ready, source: StageError::Kubeadm(_), .. })
+    };
+    assert!(at(&silent), "{silent:?}");
+    assert_eq!(
+        silent.hint().unwrap(),
+        "`homelab start acme` may be repeated; `homelab status acme` shows what there is"
+    );
+    assert_eq!(lab.state(), State::Halted);
+    lab.engine.heal();
+    assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
+}
