@@ -1,6 +1,8 @@
 //! Clients in virtual machines, for real. Those on libvirt run on a workstation made for each test (`ci/lab`).
 
+mod audit;
 mod clients;
+mod iterate;
 mod libvirt;
 mod virtualbox;
 

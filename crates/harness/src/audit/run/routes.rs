@@ -17,17 +17,16 @@ const EVERYTHING: [&str; 2] = ["0.0.0.0/1", "128.0.0.0/1"];
 pub(super) async fn lay(clusters: &[TestCluster], by: Route, undos: &mut Undos) -> Result<(), CommandError> {
     for cluster in clusters {
         let Some(hop) = hop(cluster, by) else { continue };
-        let within = cluster.inner().plan.machine.within(Duration::from_secs(10));
         for node in cluster.nodes() {
             let there = node.clone();
             // Unlike `del`, it is fine with a route that never was there.
-            let gone = routes(within, &format!("flush exact {{}} {hop}"));
+            let gone = routes(&format!("flush exact {{}} {hop}"));
             undos.push(format!("remove the audit's routes of {}", node.real_name()), move || {
                 let (there, gone) = (there.clone(), gone.clone());
                 async move { run(&there, &gone).await }
             });
             // A link without a carrier takes a route, too: then nothing leaves by it, which is the answer.
-            run(node, &routes(within, &format!("replace {{}} {hop} onlink"))).await?;
+            run(node, &routes(&format!("replace {{}} {hop} onlink"))).await?;
         }
     }
     Ok(())
@@ -47,9 +46,9 @@ fn hop(cluster: &TestCluster, by: Route) -> Option<String> {
 }
 
 /// One command for both halves.
-fn routes(within: Duration, words: &str) -> Command {
+fn routes(words: &str) -> Command {
     let both = EVERYTHING.map(|half| format!("ip route {}", words.replace("{}", half))).join(" && ");
-    Command::within(within, "sh").args(["-c", &both])
+    Command::within(Duration::from_secs(10), "sh").args(["-c", &both])
 }
 
 async fn run(node: &TestNode, command: &Command) -> Result<(), CommandError> {

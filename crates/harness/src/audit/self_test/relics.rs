@@ -75,7 +75,7 @@ impl Relics {
             found.push(format!("ConfigMap {}", self.name));
         }
         for node in cluster.nodes() {
-            let search = find(cluster, &self.name);
+            let search = find(&self.name);
             let files = node.run(&search).await.ok()?.text();
             found.extend(files.lines().map(|file| format!("{file} on {}", node.name())));
         }
@@ -107,18 +107,17 @@ impl Relics {
     async fn on_nodes(&self, cluster: &TestCluster, program: &str) -> Result<(), RelicsError> {
         for node in cluster.nodes() {
             let files = FOLDERS.map(|folder| format!("{folder}/{}", self.name));
-            let within = cluster.inner().plan.machine.within(Duration::from_secs(10));
-            node.run(&Command::within(within, program).args(files)).await?;
+            node.run(&Command::within(Duration::from_secs(10), program).args(files)).await?;
         }
         Ok(())
     }
 }
 
 /// Looks through everything that a node keeps; what is in the kernel is not kept.
-fn find(cluster: &TestCluster, name: &str) -> Command {
+fn find(name: &str) -> Command {
     let words =
         ["/", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune", "-o", "-name", name, "-print"];
-    Command::within(cluster.inner().plan.machine.within(Duration::from_secs(60)), "find").args(words)
+    Command::within(Duration::from_secs(60), "find").args(words)
 }
 
 fn objects(cluster: &TestCluster) -> Api<ConfigMap> {

@@ -44,8 +44,7 @@ impl State {
             state.insert(format!("life of pod {}", pod.name_any()), life(&pod));
         }
         for node in cluster.nodes() {
-            let within = cluster.inner().plan.machine.within(Duration::from_secs(10));
-            let listed = Command::within(within, "sh").args(["-c", PROCESSES]);
+            let listed = Command::within(Duration::from_secs(10), "sh").args(["-c", PROCESSES]);
             let listed = node.run(&listed).await?.text();
             state.insert(format!("processes of {}", node.name()), listed.trim().replace('\n', ", "));
         }

@@ -18,7 +18,7 @@ pub(super) async fn of(home: &Home, cluster: &TestCluster) -> Option<Vec<Authori
     let on_plane: Vec<_> = AuthorityRole::ALL.into_iter().filter_map(on_node).collect();
     let paths: Vec<String> = on_plane.iter().map(|(_, file)| format!("{ON_NODE}/{file}")).collect();
     let plane = cluster.nodes().first()?;
-    let texts = files::read(&cluster.inner().plan, plane, &paths).await?;
+    let texts = files::read(plane, &paths).await?;
     let own = Folder::of(home, &cluster.inner().instance).authority_path();
     let own = tokio::fs::read_to_string(own).await.ok()?;
     let on_plane = on_plane.into_iter().map(|(role, _)| role).zip(texts);

@@ -1,7 +1,6 @@
 //! What opens an instance's doors: certificates and tokens, each as whoever got hold of it would show it.
 
 use k8s_openapi::ByteString;
-use provisioner::plan::ClusterPlan;
 
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::{TestCluster, TestNode};
@@ -13,7 +12,7 @@ pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
     CredentialSet {
         administrator: administrator(cluster),
         etcd: match cluster.nodes().first() {
-            Some(plane) => etcd(&cluster.inner().plan, plane).await,
+            Some(plane) => etcd(plane).await,
             None => None,
         },
         service_account: stage.account().cloned(),
@@ -37,9 +36,9 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
 }
 
 /// What the API server shows to etcd (kubeadm, "apiserver-etcd-client").
-async fn etcd(plan: &ClusterPlan, plane: &TestNode) -> Option<ClientCertificate> {
+async fn etcd(plane: &TestNode) -> Option<ClientCertificate> {
     let of = |extension| format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}");
-    let files: [String; 2] = files::read(plan, plane, &["crt", "key"].map(of)).await?.try_into().ok()?;
+    let files: [String; 2] = files::read(plane, &["crt", "key"].map(of)).await?.try_into().ok()?;
     let [certificate, key] = files;
     Some(ClientCertificate { certificate, key: Secret::new(key) })
 }

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use provisioner::plan::ClusterPlan;
 
 use crate::cluster::TestNode;
 
@@ -12,9 +11,9 @@ use super::quick;
 const ALL: &str = "for file; do base64 --wrap=0 -- \"$file\" || exit; echo; done";
 
 /// What is in them, in their order; nothing when one cannot be read.
-pub(super) async fn read(plan: &ClusterPlan, node: &TestNode, paths: &[String]) -> Option<Vec<String>> {
+pub(super) async fn read(node: &TestNode, paths: &[String]) -> Option<Vec<String>> {
     let words = ["-c", ALL, "sh"].map(str::to_owned);
-    let all = node.run(&quick(plan, "sh").args(words).args(paths.to_vec())).await.ok()?;
+    let all = node.run(&quick("sh").args(words).args(paths.to_vec())).await.ok()?;
     let read = |line: &str| String::from_utf8(STANDARD.decode(line).ok()?).ok();
     let read: Vec<String> = all.text().lines().map(read).collect::<Option<_>>()?;
     (read.len() == paths.len()).then_some(read)

@@ -121,6 +121,6 @@ async fn within<T>(plan: &ClusterPlan, learnt: impl Future<Output = Option<T>>) 
     tokio::time::timeout(plan.machine.within(PATIENCE), learnt).await.ok().flatten()
 }
 
-fn quick(plan: &ClusterPlan, program: &str) -> Command {
-    Command::within(plan.machine.within(PATIENCE), program)
+fn quick(program: &str) -> Command {
+    Command::within(PATIENCE, program)
 }

@@ -28,7 +28,7 @@ pub(super) async fn subject(
     node: &TestNode,
     listed: Option<&Node>,
 ) -> NodeSubject {
-    let said = node.run(&quick(plan, "sh").args(["-c", FACTS])).await;
+    let said = node.run(&quick("sh").args(["-c", FACTS])).await;
     let facts = said.map(|output| Facts::read(&output.text())).ok();
     let own = facts.as_ref();
     let node_uid = listed.and_then(|listed| listed.metadata.uid.clone());
