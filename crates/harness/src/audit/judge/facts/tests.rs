@@ -36,7 +36,8 @@ fn machines_have_keys_and_an_identity_of_their_own() {
     let both = |subjects: &mut Vec<Subject>, bend: fn(&mut Machine)| {
         (0..2).for_each(|place| machine(subjects, place, bend));
     };
-    let table: [(Fact, Verdict, &dyn Fn(&mut Vec<Subject>)); 13] = [
+    type Bent<'a> = &'a dyn Fn(&mut Vec<Subject>);
+    let table: [(Fact, Verdict, Bent<'_>); 13] = [
         (Fact::Machines, Isolated, &|_| ()),
         (Fact::Machines, Leak, &|all| both(all, |machine| machine.product = Some("same".to_owned()))),
         (Fact::Machines, Leak, &|all| both(all, |machine| machine.host_keys = vec!["same".to_owned()])),

@@ -55,11 +55,10 @@ impl Needles {
 fn parts(secret: &str) -> Vec<&str> {
     let found = if secret.contains("-----BEGIN ") {
         let body: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
-        let lines = match secret.contains("-----BEGIN OPENSSH ") {
+        match secret.contains("-----BEGIN OPENSSH ") {
             true => body.rchunks(2).next().unwrap_or_default().to_vec(),
             false => [body.first(), body.get(body.len() / 2)].into_iter().flatten().copied().collect(),
-        };
-        lines
+        }
     } else {
         vec![secret.rsplit('.').next().unwrap_or(secret)]
     };
