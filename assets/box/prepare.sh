@@ -21,6 +21,8 @@ chmod 0440 /etc/sudoers.d/vagrant
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed
 : > /etc/machine-id
 
+mkdir -p /var/lib/kubelet
+
 update-initramfs -u
 # The first part of the boot loader finds the second by a list of sectors; this one finds the root by its label.
 printf 'search --no-floppy --label root --set root\nset prefix=($root)/boot/grub\n' > /tmp/early.cfg

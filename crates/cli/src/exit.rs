@@ -137,8 +137,9 @@ impl Exit {
     fn of_power(error: &PowerError) -> Self {
         match error {
             PowerError::Attach(AttachError::Unknown { .. }) => Self::Usage,
-            PowerError::Stage { stage: Stage::Ready, .. } => Self::ProvisionFailed,
+            PowerError::Stage { stage: Stage::Ready | Stage::Network, .. } => Self::ProvisionFailed,
             PowerError::Stage { .. }
+            | PowerError::Gone { .. }
             | PowerError::Attach(_)
             | PowerError::Registry(_)
             | PowerError::Identity(_) => Self::CouldNotRun,

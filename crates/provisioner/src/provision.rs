@@ -153,9 +153,10 @@ impl Provisioner {
     async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
+        let pools = self.pools_of(spec.engine)?;
         let instance = self.registry.claim(|instances| {
             let taken = Taken { instances: instances.to_vec(), host };
-            plan::claim(spec, &taken, &self.settings.pools, owner, Timestamp::now())
+            plan::claim(spec, &taken, &pools, owner, Timestamp::now())
         })?;
         let (name, subnet) = (instance.name.clone(), instance.subnet.to_string());
         self.events.publish(Event::InstanceClaimed { instance: name, subnet });
@@ -173,7 +174,8 @@ impl Provisioner {
             Host::Real => {
                 let id = |name: String| InstanceId { home: self.home.id(), name };
                 let instances = self.registry.instances()?.into_iter();
-                let links: Vec<String> = instances.map(|instance| id(instance.name).link()).collect();
+                let ours = instances.map(|instance| id(instance.name));
+                let links: Vec<String> = ours.flat_map(|id| [id.link(), id.management_link()]).collect();
                 let networks = fabric::host_networks(|link| links.iter().any(|ours| ours == link)).await;
                 Ok(networks.map_err(|source| EngineError::Wires {
                     instance: "the host".to_owned(),

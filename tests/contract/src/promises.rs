@@ -138,6 +138,8 @@ impl Trial {
             self.is_absent(&self.small, "a-cp-1-main").await.with_context(|| format!("halted {again}"))?;
         }
         ensure!(self.nodes_there().await?.contains(&scopes(&self.small)[0]), "a halted node is not seen");
+        self.engine.power(&self.small, Power::Resume).await.context("resume what is halted")?;
+        self.is_absent(&self.small, "a-cp-1-main").await.context("resumed, though it was halted")?;
         self.neighbour_runs().await?;
         for again in ["once", "again"] {
             self.engine.power(&self.small, Power::Start).await.context(again)?;

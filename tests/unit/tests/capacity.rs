@@ -1,9 +1,11 @@
 //! What fits on a machine is decided from what nodes take, what there is and what is promised.
 
 use provisioner::capacity::{CapacityError, Cost, Machine, Room};
-use provisioner::plan::Role;
-use provisioner::spec::{ClusterSpec, CniKind, Topology};
+use provisioner::plan::{self, ClusterPlan, Pools, Role, Taken};
+use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
 use rstest::rstest;
+
+use crate::given::{House, now};
 
 /// A machine of these sizes, in GiB and processors, on which nothing of ours runs.
 fn empty(memory: u64, available: u64, processors: u64) -> Room {
@@ -36,6 +38,37 @@ fn a_cluster_costs_what_its_nodes_cost() {
     let light = single();
     let heavy = cost(CniKind::Cilium, Topology::Single, 0);
     assert!(heavy.memory > light.memory && heavy.processors > light.processors);
+}
+
+#[test]
+fn a_virtual_machine_costs_the_memory_that_it_is_given_and_none_of_the_hosts_inotify() {
+    let of = |workers| {
+        let spec = ClusterSpec::new("acme").workers(workers).cni(CniKind::Cilium);
+        let spec = spec.engine(EngineKind::Vagrant(Provider::Libvirt));
+        Cost::of_spec(&spec.size(NodeSize { cpus: 2, memory_mb: 2000 }).check().unwrap())
+    };
+    assert_eq!((of(0).memory, of(0).inotify), (2100, 0));
+    assert_eq!((of(3).memory, of(3).inotify), (4 * 2100, 0));
+    let in_containers = cost(CniKind::Cilium, Topology::Multi, 3);
+    assert_eq!(of(3).processors, in_containers.processors, "the same runs on them");
+}
+
+#[test]
+fn a_plan_and_its_further_workers_cost_what_its_spec_says() {
+    let house = House::new();
+    for engine in [EngineKind::Container, EngineKind::Vagrant(Provider::Libvirt)] {
+        let spec = |workers| ClusterSpec::new("acme").workers(workers).engine(engine).check().unwrap();
+        let instance = plan::claim(&spec(2), &Taken::default(), &Pools::default(), None, now()).unwrap();
+        let plan = ClusterPlan::of(&instance, &house.home);
+        assert_eq!(Cost::of_plan(&plan), Cost::of_spec(&spec(2)));
+        assert_eq!(Cost::of_plan(&plan) + Cost::of_workers(&plan, 3), Cost::of_spec(&spec(5)));
+    }
+}
+
+#[test]
+fn virtual_machines_that_do_not_fit_are_refused_with_all_figures() {
+    let spec = ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Libvirt)).check().unwrap();
+    insta::assert_snapshot!(refusal(&empty(8, 7, 8), Cost::of_spec(&spec)), @"no room on this machine: needs 10.4 GiB of memory, 6.0 GiB are left (8.0 GiB in all, 1.0 GiB in use or promised, 1.0 GiB for the workstation itself)");
 }
 
 #[rstest]

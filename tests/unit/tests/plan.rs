@@ -62,6 +62,41 @@ fn a_full_pool_is_an_error_that_says_so() {
 }
 
 #[test]
+fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
+    let claim = |spec: ClusterSpec, there: &[Instance], allowed: &[&str]| {
+        let pools = Pools::default().within(allowed.iter().map(|range| net(range)).collect());
+        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        plan::claim(&spec.check().unwrap(), &taken, &pools, None, now())
+    };
+    let usual = ["192.168.56.0/21"];
+    let there = (0..8).fold(Vec::new(), |mut there, i| {
+        there.push(claim(ClusterSpec::new(format!("client-{i}")), &there, &usual).unwrap());
+        there
+    });
+    let third: Vec<u8> = there.iter().map(|instance| instance.subnet.network().octets()[2]).collect();
+    assert_eq!(third, [60, 61, 62, 63, 56, 57, 58, 59]);
+
+    let acme = || ClusterSpec::new("acme");
+    let wider = ["192.168.56.0/21", "192.168.40.0/24"];
+    assert_eq!(claim(acme().subnet("192.168.40.0/24"), &[], &wider).unwrap().subnet, net("192.168.40.0/24"));
+    let refusals = [
+        claim(acme(), &there, &usual),
+        claim(acme(), &[], &["10.0.0.0/8"]),
+        claim(acme(), &[], &[]),
+        claim(acme().subnet("192.168.48.0/24"), &[], &usual),
+        // Two halves are allowed one by one.
+        claim(acme().subnet("192.168.60.0/24"), &[], &["192.168.60.0/25", "192.168.60.128/25"]),
+        // Who has it is said first: it would be taken in a wider range, too.
+        claim(acme().subnet("192.168.60.0/24"), &there, &[]),
+    ];
+    let refusals = refusals.map(|refused| {
+        let error = refused.unwrap_err();
+        format!("{error}\nhint: {}", error.hint().unwrap_or_default())
+    });
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+#[test]
 fn the_freed_subnet_of_one_client_is_the_next_ones() {
     let mut there = full();
     let freed = there.remove(5).subnet;

@@ -5,8 +5,8 @@ use std::error::Error;
 use provisioner::Provisioner;
 use provisioner::dns::Dns;
 use provisioner::plan::{self, PlanError, Pools, Taken};
-use provisioner::settings::{Settings, SettingsError};
-use provisioner::spec::ClusterSpec;
+use provisioner::settings::{EngineFamily, Settings, SettingsError, Vagrant};
+use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};
 
 use crate::given::{House, checked, net, now};
 
@@ -98,6 +98,31 @@ fn names_are_served_as_the_file_says() {
 }
 
 #[test]
+fn nodes_are_made_as_the_file_says_and_what_it_leaves_out_is_as_usual() {
+    let text = "engine: vagrant\nvagrant: { provider: virtualbox, cpus: 4, memoryMb: 4096 }";
+    let settings = read(text).unwrap();
+    assert_eq!(settings.engine, EngineFamily::Vagrant);
+    let size = NodeSize { cpus: 4, memory_mb: 4096 };
+    assert_eq!(settings.vagrant, Vagrant { provider: Some(Provider::Virtualbox), size });
+    let usual = NodeSize::default();
+    let some = read("vagrant: { cpus: 3, provider: }").unwrap();
+    assert_eq!(some.engine, EngineFamily::Container);
+    assert_eq!(some.vagrant, Vagrant { provider: None, size: NodeSize { cpus: 3, ..usual } });
+}
+
+#[test]
+fn a_management_network_is_drawn_from_its_own_pool_where_the_engine_needs_one() {
+    let pools = read("pools: { management: { range: 172.20.0.0/20, block: 27 } }").unwrap().pools;
+    let drawn = |engine| {
+        let spec = ClusterSpec::new("acme").engine(engine).check().unwrap();
+        plan::claim(&spec, &Taken::default(), &pools, None, now()).unwrap().management
+    };
+    assert_eq!(drawn(EngineKind::Vagrant(Provider::Libvirt)), Some(net("172.20.0.0/27")));
+    assert_eq!(drawn(EngineKind::Vagrant(Provider::Virtualbox)), None);
+    assert_eq!(drawn(EngineKind::Container), None);
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_the_path_of_its_field() {
     let text = "
 pools:
@@ -112,6 +137,8 @@ dns:
   dnsmasqFolder: 7
   restart: systemctl restart dnsmasq
 colour: blue
+engine: docker
+vagrant: { provider: hyperv, cpus: 1, memoryMb: 1699, disk: 20 }
 ";
     insta::assert_snapshot!(problems(text));
 }
@@ -126,6 +153,11 @@ fn pools_that_cannot_be_drawn_from_are_refused_with_the_reason() {
         "pools: { service: { range: 10.0.0.0/8 } }",
         "pools: { subnet: { range: 10.97.0.0/20 } }",
         "pools: { service: { range: 10.0.0.0/7 } }",
+        "pools: { management: { range: 10.244.0.0/18 } }",
+        "pools: { management: { block: 28 } }",
+        "vagrant: { cpus: many, memoryMb: -1 }",
+        "vagrant: { cpus: 300 }",
+        "engine: [vagrant]",
     ];
     let reasons = files.map(|text| format!("{text}\n  {}", problems(text).replace('\n', "\n  ")));
     insta::assert_snapshot!(reasons.join("\n"));
@@ -154,7 +186,7 @@ fn an_error_names_the_file_the_problems_and_what_to_do() {
     let said = format!("{error}\nhint: {}", error.hint().unwrap());
     insta::assert_snapshot!(said.replace(house.home.root().as_str(), "~/.homelab"), @r"
     ~/.homelab/config.yaml cannot be used:
-    pool is unknown; known here: pools, dns
+    pool is unknown; known here: pools, dns, engine, vagrant
     hint: correct ~/.homelab/config.yaml, or move it away to use the defaults; docs/settings.md has all keys
     ");
 }

@@ -19,10 +19,10 @@ pub(crate) struct Machines {
     /// ready for]
     #[arg(long, value_parser = providers())]
     provider: Option<Provider>,
-    /// How many processors each virtual machine gets [default: 2]
+    /// How many processors each virtual machine gets [default: 2, or as ~/.homelab/config.yaml says]
     #[arg(long, value_name = "N")]
     cpus: Option<u8>,
-    /// How much memory each virtual machine gets, in MiB [default: 2560]
+    /// How much memory each virtual machine gets, in MiB [default: 2560, or as ~/.homelab/config.yaml says]
     #[arg(long, value_name = "MB")]
     memory: Option<u32>,
 }

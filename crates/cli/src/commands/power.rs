@@ -13,8 +13,8 @@ use crate::signals::Signals;
 
 /// Stop a cluster where it is, with all that it has in memory
 ///
-/// Its nodes get no processor until `homelab resume NAME`; nothing on them notices but by the clock. A pause does not
-/// survive a reboot of this host. May be repeated.
+/// Its nodes get no processor until `homelab resume NAME`; nothing on them notices but by the clock. A reboot of this
+/// host ends a pause: `homelab start NAME` then. May be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -56,7 +56,8 @@ pub(crate) struct Halt {
 
 /// Start a cluster that was halted, with its data
 ///
-/// Ends when its API server answers again; pods come up after that. May be repeated.
+/// Also after a reboot of this host, and after a pause. Ends when its API server answers again; pods come up after
+/// that. May be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -298,7 +298,10 @@ mod tests {
             at_rest(&Instance { state, ..crate::commands::instance::tests::running("acme") }, error)
         };
         let told = [State::Paused, State::Halted].map(|state| at(state, &absent).expect("it rests"));
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        it is paused, its nodes get no processor: `homelab resume acme` has it go on
+        it is halted, its nodes are off: `homelab start acme` starts it with its data
+        ");
         assert_eq!([at(State::Running, &absent), at(State::Paused, &other)], [None, None]);
     }
 

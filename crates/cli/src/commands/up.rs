@@ -32,7 +32,7 @@ Examples:
   sudo homelab up personal --topology k8s-single        one node that does everything
   sudo homelab up initech --topology k8s-ha             three control planes, three workers
   sudo homelab up globex --workers 1 --subnet 192.168.61.0/24
-  sudo homelab up strict --engine vagrant               in virtual machines, with kernels of their own
+  sudo homelab up strict --engine vagrant               in virtual machines by Vagrant
   sudo homelab up strict --engine vagrant --provider libvirt --cpus 4 --memory 4096")]
 pub(crate) struct Up {
     /// The instance's name: a DNS label, also the prefix of its nodes and the name of its context

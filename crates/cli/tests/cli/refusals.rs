@@ -9,6 +9,11 @@ async fn wrong_specs_and_unknown_names_are_refused_with_everything_that_is_wrong
         .session(&[
             "up Acme --subnet 192.168.60.7/24 --topology k8s-single --workers 2 --kubernetes v1.2.3",
             "up acme --topology k8s-huge",
+            "up initech --provider libvirt --cpus 4",
+            "up initech --engine container --memory 4096",
+            "up initech --engine vagrant --cpus 1 --memory 512",
+            "pause initech",
+            "start ../etc",
             "status initech",
             "k8s add-worker initech",
             "k8s add-worker acme --count 0",

@@ -156,6 +156,12 @@ impl Assets {
         (KUBERNETES_VERSIONS.contains(&kubernetes) && node_box.catalogue.exists()).then_some(node_box)
     }
 
+    /// Where that box is, built or not.
+    #[cfg(test)]
+    pub(crate) fn box_at(&self, kubernetes: &str, provider: Provider) -> NodeBox {
+        NodeBox::in_cache(&self.cache, kubernetes, provider)
+    }
+
     /// Builds what is missing of the box of a Kubernetes version for a provider, the node image that it is made of
     /// included, with an event for each part.
     ///

@@ -52,6 +52,13 @@ impl ContainerEngine {
         Self { home: home.into(), pools, assets, events, host: Arc::new(Local) }
     }
 
+    /// Lays the wires that are missing.
+    async fn wire(&self, plan: &ClusterPlan) -> Result<(), EngineError> {
+        let instance = plan.id.name.clone();
+        let wired = fabric::lay(plan, &self.pools, self.host.as_ref()).await;
+        wired.map_err(|source| EngineError::Wires { instance, source: Box::new(source) })
+    }
+
     async fn start(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let started = Instant::now();
         let version = &plan.kubernetes;
@@ -162,9 +169,7 @@ impl Engine for ContainerEngine {
 
     fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
         Box::pin(async move {
-            let instance = plan.id.name.clone();
-            let wired = fabric::lay(plan, &self.pools, self.host.as_ref()).await;
-            wired.map_err(|source| EngineError::Wires { instance, source: Box::new(source) })?;
+            self.wire(plan).await?;
             let there = self.states().await?;
             // Boxed one by one: the compiler cannot see through a stream of borrowing futures.
             let mut starts: Vec<BoxFuture<'_, Result<(), EngineError>>> = Vec::new();
@@ -222,10 +227,15 @@ impl Engine for ContainerEngine {
     fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             let states = self.states().await?;
-            for node in &plan.nodes {
-                let scope = plan.id.node_scope(&node.name);
-                let absent = || EngineError::Absent { node: node.name.clone() };
-                let state = states.get(&scope).ok_or_else(absent)?;
+            let state = |node: &NodePlan| match states.get(&plan.id.node_scope(&node.name)) {
+                Some(state) => Ok(state.as_str()),
+                None => Err(EngineError::Absent { node: node.name.clone() }),
+            };
+            let found: Vec<&str> = plan.nodes.iter().map(state).collect::<Result<_, _>>()?;
+            if power == Power::Start && !found.contains(&"running") {
+                self.wire(plan).await?; // a reboot of this host has taken all wires away
+            }
+            for (node, state) in plan.nodes.iter().zip(found) {
                 self.obey(plan, node, power, state).await?;
             }
             Ok(())

@@ -25,7 +25,8 @@ pub use container::ContainerEngine;
 pub use engines::Engines;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
-pub use vagrant::VagrantEngine;
+pub(crate) use vagrant::allowed_ranges;
+pub use vagrant::{VagrantEngine, VirtualBoxError};
 pub use vagrant::{kvm, networks_conf};
 
 /// Makes machines and takes them away.
@@ -100,7 +101,7 @@ pub trait Engine: Debug + Send + Sync {
 pub enum Power {
     /// They keep their memory and get no processor.
     Pause,
-    /// They go on where they were paused; nodes that run, run on.
+    /// They go on where they were paused; nodes that run, run on, and those that are off stay off.
     Resume,
     /// They are shut down and keep their disks.
     Halt,
@@ -261,6 +262,9 @@ pub enum EngineError {
         /// Each of them, with the reason.
         left: Vec<String>,
     },
+    /// VirtualBox.
+    #[error(transparent)]
+    VirtualBox(#[from] VirtualBoxError),
     /// Something is in the way that nobody here has made.
     #[error("{what} is there, and this instance did not make it")]
     Foreign {
@@ -277,6 +281,7 @@ impl EngineError {
     /// What to type next.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::VirtualBox(error) => error.hint(),
             Self::Foreign { .. } => Some(
                 "`homelab down NAME` removes what carries the instance's name; or choose another name"
                     .to_owned(),

@@ -77,14 +77,19 @@ fn nft(script: impl Into<Vec<u8>>) -> Command {
 
 /// Lets one process at a time change the guard and the set of links; the kernel frees it with its holder.
 pub(super) async fn lock() -> Result<File, FabricError> {
-    let taken = tokio::task::spawn_blocking(|| {
+    hold(LOCK).await
+}
+
+/// Waits for a lock that one process at a time has, and the kernel frees with its holder.
+pub(super) async fn hold(path: &'static str) -> Result<File, FabricError> {
+    let taken = tokio::task::spawn_blocking(move || {
         fs::create_dir_all("/run/homelab")?;
-        let file = File::options().create(true).truncate(false).write(true).open(LOCK)?;
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
         file.lock()?;
         Ok(file)
     });
     let taken = taken.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-    taken.map_err(|source| FabricError::Lock { path: LOCK.to_owned(), source })
+    taken.map_err(|source| FabricError::Lock { path: path.to_owned(), source })
 }
 
 /// Sets rules and routes, and watches these links beside those with our prefix and those that are watched already; the

@@ -12,6 +12,7 @@ mod routes;
 mod guard;
 mod host;
 
+use std::fs::File;
 use std::io;
 
 use ipnet::Ipv4Net;
@@ -66,7 +67,7 @@ pub enum FabricError {
         #[source]
         source: io::Error,
     },
-    /// The lock that lets one process at a time change the guard.
+    /// A lock that one process at a time has.
     #[error("lock {path}")]
     Lock {
         /// Its file.
@@ -103,6 +104,11 @@ pub enum FabricError {
 pub async fn guard(pools: &[Ipv4Net], links: &[String], runner: &dyn Runner) -> Result<(), FabricError> {
     let _lock = guard::lock().await?;
     guard::raise(pools, links, runner).await
+}
+
+/// Lets one process of this host at a time change adapters that VirtualBox names; the kernel frees it with its holder.
+pub(crate) async fn adapters_lock() -> Result<File, FabricError> {
+    guard::hold("/run/homelab/virtualbox.lock").await
 }
 
 /// Takes the guard away when there is no link any more that it watches, and else only its memory of those that are gone.

@@ -240,9 +240,10 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
     // The plan has given each node its part of the pod CIDR already.
     let planned = [arg("allocate-node-cidrs", "false")];
     let mut etcd = Vec::new();
-    if alone {
+    if alone && plan.machine.is_prompt() {
         // A single member otherwise waits a second to elect itself. Several keep etcd's defaults, 100 and 1000 ms: on a
-        // busy machine a member is late by more than 200, and each needless election stops all writes.
+        // busy machine a member is late by more than 200, and each needless election stops all writes. So does one on an
+        // emulated processor.
         etcd.extend([arg("heartbeat-interval", "20"), arg("election-timeout", "200")]);
     }
     if plan.durability == Durability::ThrowAway {
@@ -352,6 +353,15 @@ mod tests {
             assert!(!several.contains(only_alone), "{only_alone}: {several}");
         }
         insta::assert_snapshot!(several);
+    }
+
+    #[test]
+    fn a_machine_with_systemd_leaves_it_the_cgroups_and_an_emulated_one_leaves_etcd_its_time() {
+        let plan = crate::plan::tests::acme_in_machines();
+        let text = cluster(&plan, &ticket());
+        assert!(text.contains("cgroupDriver: systemd"), "{text}");
+        assert!(!text.contains("heartbeat-interval"), "{text}");
+        assert!(join(&plan, &plan.others()[0], &ticket()).contains("tlsBootstrap: 10m0s"));
     }
 
     #[test]

@@ -58,6 +58,12 @@ impl Machine {
         }
     }
 
+    /// Whether a process gets the processor within milliseconds when it wants to have it: not where the processor may be
+    /// emulated.
+    pub fn is_prompt(&self) -> bool {
+        self.patience == 1
+    }
+
     /// How long something may take here that may take so long in a container.
     pub fn within(&self, usual: Duration) -> Duration {
         usual * self.patience

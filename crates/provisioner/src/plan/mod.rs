@@ -70,6 +70,32 @@ pub enum PlanError {
         /// Their prefix length.
         size: u8,
     },
+    /// A subnet lies where the hypervisor makes no network.
+    #[error("subnet {subnet} is not within one of the ranges that VirtualBox allows on this host: {}", ranges(.allowed))]
+    NotAllowed {
+        /// What was asked for.
+        subnet: Ipv4Net,
+        /// Where it may lie.
+        allowed: Vec<Ipv4Net>,
+    },
+    /// Nothing is left of the subnets that the hypervisor takes.
+    #[error(
+        "no subnet left in pool {pool}: {}",
+        match .blocks {
+            0 => format!("no block of /{size} is within one of the ranges that VirtualBox allows on this host: {}", ranges(.allowed)),
+            blocks => format!("all {blocks} blocks of /{size} that VirtualBox allows on this host are in use ({})", ranges(.allowed)),
+        }
+    )]
+    NoneAllowed {
+        /// The pool.
+        pool: Ipv4Net,
+        /// How many of its blocks are allowed.
+        blocks: u64,
+        /// Their prefix length.
+        size: u8,
+        /// Where they may lie.
+        allowed: Vec<Ipv4Net>,
+    },
     /// A network is too small for the nodes.
     #[error("a {what} of /{size} has room for {room} node{}, and {asked} are asked for", if *.room == 1 { "" } else { "s" })]
     DoesNotFit {
@@ -126,6 +152,20 @@ pub enum PlanError {
     },
 }
 
+fn ranges(allowed: &[Ipv4Net]) -> String {
+    match allowed {
+        [] => "none".to_owned(),
+        _ => allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What widens the ranges that VirtualBox allows. Without the file there is one by default, which ends with its first
+/// line: so that line says again what is allowed already.
+fn widen(allowed: &[Ipv4Net], range: Ipv4Net) -> String {
+    let all: Vec<String> = allowed.iter().chain([&range]).map(ToString::to_string).collect();
+    format!("add the line `* {}` to /etc/vbox/networks.conf, which may have to be made", all.join(" "))
+}
+
 fn by(owner: &Option<u32>) -> String {
     owner.map(|pid| format!(" by process {pid}, which runs")).unwrap_or_default()
 }
@@ -143,6 +183,8 @@ impl PlanError {
                  config.yaml"
                     .to_owned(),
             ),
+            Self::NotAllowed { subnet, allowed } => Some(widen(allowed, *subnet)),
+            Self::NoneAllowed { pool, allowed, .. } => Some(widen(allowed, *pool)),
             Self::DoesNotFit { what, .. } => {
                 let key = if *what == "subnet" { "subnet" } else { "pod" };
                 Some(format!("ask for fewer workers or a larger network: pools.{key}.block in config.yaml"))
@@ -208,8 +250,8 @@ pub fn claim(
     let subnet_size = spec.subnet.map_or(pools.subnet.block, |subnet| subnet.prefix_len());
     room(&members, subnet_size, pools.pod.block)?;
     let subnet = match spec.subnet {
-        Some(subnet) => taken.refuse("subnet", subnet)?,
-        None => draw("subnet", &pools.subnet, &Occupied::of(taken.networks()))?,
+        Some(subnet) => allow(taken.refuse("subnet", subnet)?, pools)?,
+        None => draw_subnet(pools, &Occupied::of(taken.networks()))?,
     };
     // A subnet that was asked for may lie in a pool of the other kinds.
     let occupied = Occupied::of(taken.networks().chain([subnet]));
@@ -257,6 +299,29 @@ fn draw(what: &'static str, pool: &Pool, occupied: &Occupied) -> Result<Ipv4Net,
         blocks: pool.blocks(),
         size: pool.block,
     })
+}
+
+/// The next free subnet that is allowed.
+fn draw_subnet(pools: &Pools, occupied: &Occupied) -> Result<Ipv4Net, PlanError> {
+    let (pool, Some(allowed)) = (&pools.subnet, &pools.allowed) else {
+        return draw("subnet", &pools.subnet, occupied);
+    };
+    pool.next_free_within(allowed, occupied).ok_or_else(|| PlanError::NoneAllowed {
+        pool: pool.range,
+        blocks: pool.blocks_within(allowed),
+        size: pool.block,
+        allowed: allowed.clone(),
+    })
+}
+
+/// The subnet itself if it lies where it may.
+fn allow(subnet: Ipv4Net, pools: &Pools) -> Result<Ipv4Net, PlanError> {
+    match &pools.allowed {
+        Some(allowed) if !allowed.iter().any(|range| range.contains(&subnet)) => {
+            Err(PlanError::NotAllowed { subnet, allowed: allowed.clone() })
+        }
+        _ => Ok(subnet),
+    }
 }
 
 /// Refuses nodes for which a subnet or a pod CIDR of these sizes is too small.

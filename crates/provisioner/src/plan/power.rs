@@ -20,18 +20,21 @@ pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError>
     Ok(Instance { state, ..instance.clone() })
 }
 
-/// Decides that an instance runs again: what is recorded when all nodes do. One that runs already stays as it is.
+/// Decides that an instance runs again: what is recorded when all nodes do. One that runs already stays as it is. A
+/// start wakes whatever rests: what was paused is off after a reboot of this host.
 ///
 /// # Errors
-/// [`PlanError::NotRunning`] when it did not come up, or takes another way back.
+/// [`PlanError::NotRunning`] when it did not come up, or is off and only to be resumed.
 pub fn awake(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
-    if instance.state != State::Running && instance.state != rest(power) {
-        return Err(PlanError::NotRunning { instance: instance.name.clone(), state: instance.state });
+    match (instance.state, power) {
+        (State::Running | State::Paused, _) | (State::Halted, Power::Start) => {
+            Ok(Instance { state: State::Running, ..instance.clone() })
+        }
+        (state, _) => Err(PlanError::NotRunning { instance: instance.name.clone(), state }),
     }
-    Ok(Instance { state: State::Running, ..instance.clone() })
 }
 
-/// The rest that this leads to, or out of.
+/// The rest that this leads to.
 fn rest(power: Power) -> State {
     match power {
         Power::Pause | Power::Resume => State::Paused,

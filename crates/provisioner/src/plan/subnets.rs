@@ -26,6 +26,8 @@ pub struct Pools {
     pub service: Pool,
     /// Networks by which a hypervisor manages the nodes of an instance.
     pub management: Pool,
+    /// Where host networks may lie, where a hypervisor takes only some: each of them within one of these ranges.
+    pub allowed: Option<Vec<Ipv4Net>>,
 }
 
 impl Default for Pools {
@@ -38,11 +40,18 @@ impl Default for Pools {
             pod: Pool { range: net(10, 240, 0, 12), block: 16, first: net(10, 244, 0, 16) },
             service: Pool { range: net(10, 96, 0, 12), block: 16, first: net(10, 96, 0, 16) },
             management: Pool { range: net(10, 232, 0, 18), block: 24, first: net(10, 232, 0, 24) },
+            allowed: None,
         }
     }
 }
 
 impl Pools {
+    /// The same pools with host networks from these ranges only.
+    #[must_use]
+    pub fn within(&self, allowed: Vec<Ipv4Net>) -> Self {
+        Self { allowed: Some(allowed), ..self.clone() }
+    }
+
     /// The ranges of all pools: no address of these may ever leave the host.
     pub fn ranges(&self) -> [Ipv4Net; 4] {
         [self.subnet.range, self.pod.range, self.service.range, self.management.range]
@@ -81,11 +90,39 @@ impl Pool {
         self.block.checked_sub(self.range.prefix_len()).map_or(0, |bits| 1 << bits)
     }
 
+    /// How many blocks lie within one of these ranges each.
+    pub(super) fn blocks_within(&self, allowed: &[Ipv4Net]) -> u64 {
+        self.places_within(allowed).iter().map(|places| places.end - places.start).sum()
+    }
+
     /// The first block, in the order in which they are drawn, of which nobody uses any address. It takes a binary
     /// search for each run of used ones, however many blocks these are.
     pub(super) fn next_free(&self, occupied: &Occupied) -> Option<Ipv4Net> {
+        self.next_free_within(&[self.range], occupied)
+    }
+
+    /// The same among the blocks that lie within one of these ranges each.
+    pub(super) fn next_free_within(&self, allowed: &[Ipv4Net], occupied: &Occupied) -> Option<Ipv4Net> {
         let first = if self.range.contains(&self.first) { self.place(ends(self.first).0) } else { 0 };
-        self.free_in(first..self.blocks(), occupied).or_else(|| self.free_in(0..first, occupied))
+        let all = self.places_within(allowed);
+        let behind = all.iter().find_map(|at| self.free_in(at.start.max(first)..at.end, occupied));
+        behind.or_else(|| all.iter().find_map(|at| self.free_in(at.start..at.end.min(first), occupied)))
+    }
+
+    /// Which blocks lie within one of these ranges each, ascending. Ranges that are smaller than a block have none,
+    /// also where two of them would make up one: they are allowed one by one.
+    fn places_within(&self, allowed: &[Ipv4Net]) -> Vec<Range<u64>> {
+        let large: Vec<Ipv4Net> =
+            allowed.iter().filter(|range| range.prefix_len() <= self.block).copied().collect();
+        let apart = Ipv4Net::aggregate(&large).into_iter().filter_map(|range| {
+            let part = if range.contains(&self.range) { self.range } else { range };
+            let blocks = 1 << self.block.checked_sub(part.prefix_len())?;
+            let begin = self.range.contains(&part).then(|| self.place(ends(part).0))?;
+            Some(begin..begin + blocks)
+        });
+        let mut apart: Vec<Range<u64>> = apart.collect();
+        apart.sort_by_key(|places| places.start);
+        apart
     }
 
     fn free_in(&self, places: Range<u64>, occupied: &Occupied) -> Option<Ipv4Net> {
@@ -155,6 +192,25 @@ mod tests {
         ) {
             let occupied = Occupied::of(used.iter().copied());
             prop_assert_eq!(pool.next_free(&occupied), naive(&pool, &used));
+        }
+
+        #[test]
+        fn the_next_free_block_within_some_ranges_is_the_one_that_the_definition_says(
+            (pool, allowed, used) in (16..=24_u8, 0..=7_u8, any::<u32>()).prop_flat_map(|(size, more, first)| {
+                let range = Ipv4Net::new_assert([10, 96, 0, 0].into(), size);
+                let block = size + more;
+                let first = u32::from(range.network()) | (first & u32::from(range.hostmask()));
+                let first = Ipv4Net::new_assert(first.into(), block).trunc();
+                (Just(Pool { range, block, first }), networks(range, 6), networks(range, 40))
+            })
+        ) {
+            let blocks: Vec<Ipv4Net> = pool.range.subnets(pool.block).into_iter().flatten().collect();
+            let forbidden: Vec<Ipv4Net> =
+                blocks.into_iter().filter(|block| !allowed.iter().any(|range| range.contains(block))).collect();
+            let occupied = Occupied::of(used.iter().copied());
+            let expected = naive(&pool, &[forbidden.clone(), used].concat());
+            prop_assert_eq!(pool.next_free_within(&allowed, &occupied), expected);
+            prop_assert_eq!(pool.blocks_within(&allowed), pool.blocks() - forbidden.len() as u64);
         }
     }
 

@@ -3,16 +3,27 @@
 //! It is recorded as at rest before the first node is, and as running when the API server answers again: whatever was
 //! cut short in between is finished by the same verb.
 
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::cni;
 use crate::engine::{EngineError, Power};
-use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::error::{ProvisionError, Residue, Stage, StageError, chain};
 use crate::events::Event;
+use crate::exec::{Command, CommandError};
 use crate::identity::IdentityError;
 use crate::kubeadm;
+use crate::node::Node;
 use crate::plan::{self, ClusterPlan};
 use crate::registry::{Instance, RegistryError, State};
 
 use super::stages::Stages;
 use super::{AttachError, Provisioner};
+
+/// How long a container may take from its start until it runs commands.
+const BOOT: Duration = Duration::from_secs(30);
 
 /// Why an instance did not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +37,16 @@ pub enum PowerError {
     /// It is another cluster than the one that is meant.
     #[error(transparent)]
     Identity(IdentityError),
+    /// A node of it does not exist any more.
+    #[error("{power} {instance}: its node {node} is gone")]
+    Gone {
+        /// What it was told.
+        power: Power,
+        /// The instance's name.
+        instance: String,
+        /// The node.
+        node: String,
+    },
     /// A stage failed.
     #[error("{power} {instance}: stage {stage}")]
     Stage {
@@ -48,11 +69,15 @@ impl PowerError {
             Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
             Self::Identity(error) => error.hint(),
             Self::Attach(_) => None,
-            Self::Stage { instance, source: StageError::Engine(EngineError::Absent { .. }), .. } => {
-                Some(format!(
-                    "its machine is gone, and what was on it: `homelab down {instance}` takes the rest away"
-                ))
+            Self::Gone { instance, .. } => {
+                Some(format!("what was on it is gone as well: `homelab down {instance}` takes the rest away"))
             }
+            Self::Stage {
+                power: Power::Resume,
+                instance,
+                source: StageError::Engine(EngineError::Absent { .. }),
+                ..
+            } => Some(format!("it is off, as after a reboot of this host: `homelab start {instance}`")),
             Self::Stage { power, instance, .. } => Some(format!(
                 "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows what there is"
             )),
@@ -85,7 +110,8 @@ impl Provisioner {
         self.rest(name, Power::Halt).await
     }
 
-    /// Boots the nodes of a halted instance, and waits until its API server answers. May be repeated.
+    /// Boots the nodes of a halted instance, has those of a paused one go on, and waits until its API server answers. May
+    /// be repeated, and ends whatever rest an instance is in: what was paused is off after a reboot of this host.
     ///
     /// # Errors
     /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as before.
@@ -111,15 +137,47 @@ impl Provisioner {
         let instance = self.known(name)?;
         plan::awake(&instance, power).map_err(RegistryError::from)?;
         let stages = Stages::of(name, &self.events);
+        if power == Power::Start {
+            self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
+        }
         let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;
-        let answers = async {
-            let nodes = self.engines.attach(&plan).await?;
-            Ok::<_, StageError>(kubeadm::serves(&nodes[0], &plan).await?)
-        };
-        stages.run(Stage::Ready, Residue::Recorded, answers).await.map_err(failed(power))?;
+        self.answers(&plan, &stages).await.map_err(failed(power))?;
         let instance = self.registry.revise(name, |instance| plan::awake(instance, power))?;
         self.events.publish(told(power, name));
         Ok(instance)
+    }
+
+    /// Waits until nodes that are on their way have booted, know the ways to each other's pods, which a kernel forgets, and
+    /// serve the API.
+    async fn answers(&self, plan: &ClusterPlan, stages: &Stages<'_>) -> Result<(), ProvisionError> {
+        let left = Residue::Recorded;
+        let nodes = stages.run(Stage::Ready, left, self.booted(plan)).await?;
+        stages.run(Stage::Network, left, cni::of(plan).adapt(&nodes, plan, &[])).await?;
+        stages.run(Stage::Ready, left, kubeadm::serves(&nodes[0], plan)).await
+    }
+
+    /// Takes handles on nodes as soon as all of them run commands.
+    async fn booted(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let deadline = Instant::now() + plan.machine.within(BOOT);
+        loop {
+            match self.usable(plan).await {
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => sleep(Duration::from_millis(200)).await,
+                Ok(nodes) => return Ok(nodes),
+            }
+        }
+    }
+
+    async fn usable(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+        let nodes = self.engines.attach(plan).await?;
+        let look = Command::within(plan.machine.within(Duration::from_secs(10)), "true");
+        let looks = nodes.iter().map(async |node| {
+            let unusable =
+                |why: CommandError| EngineError::Unusable { node: node.name().to_owned(), why: chain(&why) };
+            node.run(&look).await.map_err(unusable)
+        });
+        try_join_all(looks).await?;
+        Ok(nodes)
     }
 
     /// Has all machines do what they are told.
@@ -146,10 +204,10 @@ fn told(power: Power, name: &str) -> Event {
 }
 
 fn failed(power: Power) -> impl Fn(ProvisionError) -> PowerError {
-    move |ProvisionError { cluster, stage, source, .. }| PowerError::Stage {
-        power,
-        instance: cluster,
-        stage,
-        source,
+    move |ProvisionError { cluster: instance, stage, source, .. }| match source {
+        StageError::Engine(EngineError::Absent { node }) if stage == Stage::Nodes => {
+            PowerError::Gone { power, instance, node }
+        }
+        source => PowerError::Stage { power, instance, stage, source },
     }
 }

@@ -1,9 +1,9 @@
 //! Whether this host can take what is asked for: its lacks, and its room.
 
 use crate::capacity::{Cost, Machine, Room};
-use crate::engine::{EngineError, Lack};
+use crate::engine::{self, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
-use crate::plan::ClusterPlan;
+use crate::plan::{ClusterPlan, Pools};
 use crate::registry::State;
 use crate::spec::{CheckedSpec, EngineKind, Provider};
 
@@ -77,5 +77,16 @@ impl Provisioner {
             return Err(EngineError::Preflight(lacks).into());
         }
         Ok(room.map_or(Ok(()), |room| room.admit(asked))?)
+    }
+
+    /// The pools, as far as an engine makes networks in them.
+    pub(super) fn pools_of(&self, engine: EngineKind) -> Result<Pools, StageError> {
+        match engine {
+            EngineKind::Vagrant(Provider::Virtualbox) => {
+                let allowed = engine::allowed_ranges().map_err(EngineError::from)?;
+                Ok(self.settings.pools.within(allowed))
+            }
+            _ => Ok(self.settings.pools.clone()),
+        }
     }
 }

@@ -81,10 +81,10 @@ fn text(value: &Value) -> &str {
 }
 
 fn at_least<T: TryFrom<u64> + PartialOrd + fmt::Display>(value: &Value, least: T) -> Result<T, String> {
-    let number = value.as_u64().and_then(|number| T::try_from(number).ok());
-    match number {
-        None => Err("is no such number".to_owned()),
-        Some(number) if number < least => Err(format!("is too little; kubeadm needs {least}")),
-        Some(number) => Ok(number),
+    let number = value.as_u64().ok_or_else(|| format!("is no number from {least} on"))?;
+    match T::try_from(number) {
+        Err(_) => Err("is too much".to_owned()),
+        Ok(number) if number < least => Err(format!("is too little; kubeadm needs {least}")),
+        Ok(number) => Ok(number),
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn read(mut fields: Fields<'_>) -> Option<Pools> {
         }
     }
     fields.end();
-    Some(Pools { subnet: subnet?, pod: pod?, service: service?, management: management? })
+    Some(Pools { subnet: subnet?, pod: pod?, service: service?, management: management?, allowed: None })
 }
 
 fn pool(mut fields: Fields<'_>, usual: &Pool, blocks: RangeInclusive<u8>) -> Option<Pool> {

@@ -2,7 +2,7 @@
 
 mod audit;
 mod clients;
-mod iterate;
+mod faults;
 mod libvirt;
 mod virtualbox;
 

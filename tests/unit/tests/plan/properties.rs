@@ -133,6 +133,9 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
         | PlanError::NotAWorker { .. } => {
             return Err(TestCaseError::fail(format!("a claim changes no workers: {refusal}")));
         }
+        PlanError::NotAllowed { .. } | PlanError::NoneAllowed { .. } => {
+            return Err(TestCaseError::fail(format!("no range is forbidden here: {refusal}")));
+        }
         PlanError::Exhausted { what, .. } => {
             let pool = match *what {
                 "subnet" => &pools.subnet,

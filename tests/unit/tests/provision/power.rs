@@ -64,8 +64,8 @@ async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
     lab.up("acme").await.unwrap();
     let mut said = Vec::new();
     for (rest, wake, others) in [
-        (Power::Pause, Power::Resume, [Power::Halt, Power::Start]),
-        (Power::Halt, Power::Start, [Power::Pause, Power::Resume]),
+        (Power::Pause, Power::Resume, vec![Power::Halt]),
+        (Power::Halt, Power::Start, vec![Power::Pause, Power::Resume]),
     ] {
         lab.power(rest).await.unwrap();
         for other in others {
@@ -74,7 +74,20 @@ async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
         }
         lab.power(wake).await.unwrap();
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    halt: instance 'acme' is paused, not running; `homelab resume acme` has it go on
+    pause: instance 'acme' is halted, not running; `homelab start acme` starts it
+    resume: instance 'acme' is halted, not running; `homelab start acme` starts it
+    ");
+}
+
+#[tokio::test]
+async fn a_start_ends_a_pause_too_as_a_reboot_may_have() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Pause).await.unwrap();
+    assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
+    assert_eq!(lab.provisioner.attach("acme").await.unwrap().nodes.len(), 3);
 }
 
 #[tokio::test]
@@ -97,7 +110,7 @@ async fn what_rests_gets_no_workers_and_can_be_taken_down() {
 async fn what_does_not_exist_or_never_came_up_is_told_what_it_is() {
     let lab = lab();
     let unknown = lab.power(Power::Pause).await.unwrap_err();
-    insta::assert_snapshot!(unknown, @"");
+    insta::assert_snapshot!(unknown, @"no instance 'acme'; there are none");
     let _ = lab.engine.clone().with_fault(Fault::Command("kubeadm init".to_owned()));
     lab.up("acme").await.unwrap_err();
     for power in [Power::Pause, Power::Resume, Power::Halt, Power::Start] {
@@ -115,7 +128,10 @@ async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_at_rest() 
         .await
         .unwrap();
     let absent = lab.power(Power::Halt).await.unwrap_err();
-    insta::assert_snapshot!(format!("{}\nhint: {}", provisioner::error::chain(&absent), absent.hint().unwrap()), @"");
+    insta::assert_snapshot!(format!("{absent}\nhint: {}", absent.hint().unwrap()), @r"
+    halt acme: its node acme-w-1 is gone
+    hint: what was on it is gone as well: `homelab down acme` takes the rest away
+    ");
     assert_eq!(lab.state(), State::Halted, "some of its nodes may be off");
     lab.provisioner.destroy("acme").await.unwrap();
     lab.assert_empty().await;
@@ -139,4 +155,38 @@ async fn an_api_server_that_does_not_answer_again_leaves_it_at_rest_and_the_next
     assert_eq!(lab.state(), State::Halted);
     lab.engine.heal();
     assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_boot_fails_the_start_with_its_name_after_a_while() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Halt).await.unwrap();
+    let _ = lab.engine.clone().with_fault(Fault::Command("true".to_owned()));
+    let dead = lab.power(Power::Start).await.unwrap_err();
+    let unusable =
+        matches!(&dead, PowerError::Stage { source: StageError::Engine(EngineError::Unusable { .. }), .. });
+    assert!(unusable, "{dead:?}");
+    assert_eq!(lab.state(), State::Halted);
+}
+
+#[test]
+fn what_cannot_be_resumed_because_it_is_off_is_to_be_started() {
+    let off = EngineError::Absent { node: "acme-main".to_owned() };
+    let (instance, stage) = ("acme".to_owned(), Stage::Ready);
+    let error = PowerError::Stage { power: Power::Resume, instance, stage, source: off.into() };
+    assert_eq!(error.hint().unwrap(), "it is off, as after a reboot of this host: `homelab start acme`");
+}
+
+#[tokio::test]
+async fn nodes_that_start_again_know_the_ways_to_each_others_pods() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Halt).await.unwrap();
+    let before = lab.engine.commands().len();
+    lab.power(Power::Start).await.unwrap();
+    let ran = lab.engine.commands().split_off(before);
+    for node in ["acme-cp-1", "acme-w-1", "acme-w-2"] {
+        assert!(ran.contains(&(node.to_owned(), "ip -batch -".to_owned())), "{ran:?}");
+    }
 }

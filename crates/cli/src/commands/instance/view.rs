@@ -83,8 +83,7 @@ pub(super) struct ShowView {
     pub(super) version: u32,
     /// What the list has of it, too.
     pub(super) instance: InstanceView,
-    /// What the registry records: `creating`, `running`, `paused`, `halted`, `failed`, `destroying`, whether abandoned or
-    /// not.
+    /// As recorded, abandoned or not: `creating`, `running`, `paused`, `halted`, `failed`, `destroying`.
     pub(super) state: String,
     /// How its names end outside the cluster.
     pub(super) dns_suffix: String,

@@ -94,6 +94,10 @@ mod tests {
             .map(|answer| answer.expect_err("no KVM"))
             .map(|why| format!("{}: {}", crate::error::chain(&why), why.remedy()))
             .collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r"
+        there is no /dev/kvm: `modprobe kvm_intel` or `modprobe kvm_amd`; virtualisation may be off in the firmware
+        /dev/kvm cannot be opened: permission denied: run with sudo, or belong to the group kvm
+        the processor has neither vmx nor svm: in a virtual machine, have its host pass virtualisation on
+        ");
     }
 }

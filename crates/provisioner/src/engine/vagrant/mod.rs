@@ -12,6 +12,7 @@ pub mod networks_conf;
 mod preflight;
 mod project;
 mod vagrantfile;
+mod virtualbox;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,8 +31,12 @@ use super::engines::Removal;
 use super::{Engine, EngineError, Lack, Power, Sighting};
 
 use hypervisor::{Hypervisor, Machine, MachineState};
-use libvirt::Libvirt;
+use libvirt::{Driver, Libvirt};
 use project::Project;
+use virtualbox::VirtualBox;
+
+pub use virtualbox::VirtualBoxError;
+pub(crate) use virtualbox::allowed_ranges;
 
 /// How long a machine may take from power to the first login.
 const BOOT: Duration = Duration::from_secs(600);
@@ -50,8 +55,8 @@ impl VagrantEngine {
     pub fn new(home: impl Into<String>, provider: Provider, pools: Vec<Ipv4Net>, assets: Assets) -> Self {
         let host: Arc<dyn Runner> = Arc::new(Local);
         let hypervisor: Arc<dyn Hypervisor> = match provider {
-            Provider::Libvirt => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
-            Provider::Virtualbox => Arc::new(Libvirt::new(pools, Arc::clone(&host))),
+            Provider::Libvirt => Arc::new(Libvirt::new(pools, Driver::of_host(), Arc::clone(&host))),
+            Provider::Virtualbox => Arc::new(VirtualBox::new(pools, Arc::clone(&host))),
         };
         Self { home: home.into(), assets, hypervisor, host }
     }
@@ -71,9 +76,8 @@ impl VagrantEngine {
 
     /// The machine of a node, if there is one.
     async fn machine(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Machine>, EngineError> {
-        let scope = plan.id.node_scope(&node.name);
-        let mut machines = self.hypervisor.machines(&self.home).await?.into_iter();
-        Ok(machines.find(|machine| machine.name == scope))
+        let machines = self.hypervisor.machines(&self.home).await?;
+        Ok(machine_of(plan, node, &machines).cloned())
     }
 
     /// Has the machines of a plan that are there run, takes those away that are not whole, and says which nodes have none.
@@ -81,27 +85,24 @@ impl VagrantEngine {
         &self,
         plan: &'a ClusterPlan,
         project: &Project,
+        there: &[Machine],
     ) -> Result<Vec<&'a NodePlan>, EngineError> {
         let mut missing = Vec::new();
         for node in &plan.nodes {
-            match self.machine(plan, node).await? {
-                Some(machine) if project.is_whole(node) => {
+            match (machine_of(plan, node, there), project.id(node)) {
+                (Some(machine), _) if project.is_whole(node) => {
                     let power =
                         if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
-                    self.hypervisor.power(&machine, power).await?;
+                    self.hypervisor.power(machine, power).await?;
+                    continue;
                 }
-                Some(_) if !project.knows(node) => {
-                    let what = format!("a virtual machine named {}", plan.id.node_scope(&node.name));
-                    return Err(EngineError::Foreign { what });
-                }
-                there => {
-                    if let Some(machine) = there {
-                        self.hypervisor.remove(&machine.name).await?;
-                    }
-                    project.forget(&node.name)?;
-                    missing.push(node);
-                }
+                (Some(machine), _) => self.hypervisor.remove(&machine.name).await?,
+                // A clone that was killed has not got its name yet.
+                (None, Some(id)) => self.hypervisor.remove(&id).await?,
+                (None, None) => {}
             }
+            project.forget(&node.name)?;
+            missing.push(node);
         }
         Ok(missing)
     }
@@ -117,8 +118,8 @@ impl VagrantEngine {
         let machines = self.hypervisor.machines(&self.home).await?;
         let project = self.project(&plan.folder);
         let handle = |node: &NodePlan| {
-            let scope = plan.id.node_scope(&node.name);
-            let runs = machines.iter().any(|it| it.name == scope && it.state == MachineState::Running);
+            let there = machine_of(plan, node, &machines);
+            let runs = there.is_some_and(|machine| machine.state == MachineState::Running);
             match runs && project.is_whole(node) {
                 true => Ok(self.handle(plan, node)),
                 false => Err(EngineError::Absent { node: node.name.clone() }),
@@ -145,9 +146,11 @@ impl Engine for VagrantEngine {
         Box::pin(async move {
             let image = self.node_box(&plan.kubernetes)?;
             let project = self.project(&plan.folder);
+            let there = self.hypervisor.machines(&self.home).await?;
+            refuse_foreign(plan, &project, &there)?;
             self.hypervisor.prepare(plan, &image).await?;
             project.write(&vagrantfile::vagrantfile(plan, &image, self.hypervisor.as_ref()))?;
-            let missing = self.wake(plan, &project).await?;
+            let missing = self.wake(plan, &project, &there).await?;
             if !missing.is_empty() {
                 project::add_box(&image, self.hypervisor.provider(), self.host.as_ref()).await?;
                 project.up(&missing).await?;
@@ -209,22 +212,29 @@ impl Engine for VagrantEngine {
 
     fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
+            let machines = self.hypervisor.machines(&self.home).await?;
+            let machine = |node: &NodePlan| {
+                let absent = || EngineError::Absent { node: node.name.clone() };
+                machine_of(plan, node, &machines).ok_or_else(absent)
+            };
+            let machines = plan.nodes.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
             if power == Power::Start {
                 // The host may have been off in between, and its networks with it.
                 self.hypervisor.prepare(plan, &self.node_box(&plan.kubernetes)?).await?;
             }
-            let obeys = async |node: &NodePlan| {
-                let absent = || EngineError::Absent { node: node.name.clone() };
-                let machine = self.machine(plan, node).await?.ok_or_else(absent)?;
-                self.hypervisor.power(&machine, power).await
+            try_join_all(machines.iter().map(|machine| self.hypervisor.power(machine, power))).await?;
+            let woken = |state| {
+                matches!(
+                    (power, state),
+                    (Power::Start, MachineState::Off) | (Power::Resume, MachineState::Paused)
+                )
             };
-            try_join_all(plan.nodes.iter().map(obeys)).await?;
-            if power == Power::Start || power == Power::Resume {
+            let woken = plan.nodes.iter().zip(&machines).filter(|(_, machine)| woken(machine.state));
+            let woken: Vec<Node> = woken.map(|(node, _)| self.handle(plan, node)).collect();
+            if !woken.is_empty() {
                 self.hypervisor.seal(plan).await?;
-                let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
-                try_join_all(nodes.iter().map(usable)).await?;
             }
-            Ok(())
+            try_join_all(woken.iter().map(usable)).await.map(drop)
         })
     }
 
@@ -248,6 +258,21 @@ impl Engine for VagrantEngine {
             Ok(())
         })
     }
+}
+
+/// The machine of a node among these.
+fn machine_of<'a>(plan: &ClusterPlan, node: &NodePlan, machines: &'a [Machine]) -> Option<&'a Machine> {
+    let scope = plan.id.node_scope(&node.name);
+    machines.iter().find(|machine| machine.name == scope)
+}
+
+/// Refuses to go on where a machine has a name of ours that Vagrant has not made for us.
+fn refuse_foreign(plan: &ClusterPlan, project: &Project, there: &[Machine]) -> Result<(), EngineError> {
+    let foreign = plan.nodes.iter().filter(|node| project.id(node).is_none());
+    let mut foreign = foreign.filter_map(|node| machine_of(plan, node, there));
+    foreign.next().map_or(Ok(()), |machine| {
+        Err(EngineError::Foreign { what: format!("a virtual machine named {}", machine.name) })
+    })
 }
 
 /// Whether a command did not get as far as the machine, as far as ssh can tell (ssh(1), "Exit status").

@@ -1,34 +1,58 @@
-//! Which host-only networks VirtualBox allows: `/etc/vbox/networks.conf`. Pure.
+//! Which host-only networks VirtualBox allows: `/etc/vbox/networks.conf`. All but [`read`] is pure.
 //!
 //! Since version 6.1.28 it refuses addresses outside of what this file lists, and without the file outside of one range
-//! (VirtualBox manual, "Host-Only Networking").
+//! (VirtualBox manual, "Host-Only Networking"). A network has to be within one of the ranges as a whole: VirtualBox
+//! compares it with one after the other.
 
+use std::fs;
+use std::io;
+
+use camino::Utf8Path;
 use ipnet::Ipv4Net;
 
 /// Where VirtualBox looks.
 pub const PATH: &str = "/etc/vbox/networks.conf";
+
+/// The text of such a file; nothing where there is none.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn read(path: &Utf8Path) -> io::Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// What it allows without the file: 192.168.56.0/21.
 fn usual() -> Ipv4Net {
     Ipv4Net::new_assert([192, 168, 56, 0].into(), 21)
 }
 
-/// The lines that the file lacks before networks of this range are allowed, given what is in it, if it is there. A file
-/// that is new says what was allowed without it, too.
+/// The IPv4 networks of the file, given what is in it, if it is there: of lines that begin with an asterisk, which stands
+/// alone, every word that is a network. VirtualBox warns of other words and goes on.
+pub fn allowed(text: Option<&str>) -> Vec<Ipv4Net> {
+    let Some(text) = text else { return vec![usual()] };
+    let lines = text.lines().map(str::split_ascii_whitespace);
+    let words = lines.filter_map(|mut words| (words.next() == Some("*")).then_some(words)).flatten();
+    words.filter_map(|word| word.parse::<Ipv4Net>().ok()).map(|range| range.trunc()).collect()
+}
+
+/// Whether networks of this range are allowed.
+pub fn allows(text: Option<&str>, range: Ipv4Net) -> bool {
+    allowed(text).iter().any(|net| net.contains(&range))
+}
+
+/// The lines that the file lacks before networks of this range are allowed. A file that is new says what was allowed
+/// without it, too.
 pub fn lines_to_add(text: Option<&str>, range: Ipv4Net) -> Vec<String> {
     let line = |net: Ipv4Net| format!("* {net}");
     match text {
-        None if usual().contains(&range) => Vec::new(),
+        _ if allows(text, range) => Vec::new(),
         None => vec![line(usual()), line(range)],
-        Some(text) if allowed(text).iter().any(|net| net.contains(&range)) => Vec::new(),
         Some(_) => vec![line(range)],
     }
-}
-
-/// The IPv4 networks of the file: its lines begin with an asterisk, and may hold several.
-fn allowed(text: &str) -> Vec<Ipv4Net> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix('*'));
-    lines.flat_map(str::split_whitespace).filter_map(|word| word.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -60,5 +84,32 @@ mod tests {
         {
             assert_eq!(lacks(Some(text)), ["* 192.168.48.0/20"], "{text}");
         }
+    }
+
+    #[test]
+    fn ranges_are_read_as_virtualbox_reads_them() {
+        let text = "# * 10.1.0.0/16\n* 10.0.0.0/8 192.168.0.0/16\n\n*\t172.16.9.9/12  fd00::/64\n*10.2.0.0/16\n\
+                    ** 10.3.0.0/16\n  * 100.64.0.0/24 # remark\n* 10.4.0.0/33 10.5.0.0\n*";
+        let expected = ["10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", "100.64.0.0/24"];
+        assert_eq!(allowed(Some(text)), expected.map(|range| range.parse().expect("a network")));
+    }
+
+    #[test]
+    fn a_network_is_allowed_as_a_whole_and_by_one_range() {
+        let halves = Some("* 192.168.60.0/25 192.168.60.128/25");
+        let allowed = |range: &str| allows(halves, range.parse().expect("a network"));
+        assert!(!allowed("192.168.60.0/24"));
+        assert!(allowed("192.168.60.128/26"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_no_error_and_one_that_cannot_be_read_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Utf8Path::from_path(folder.path()).expect("its path");
+        let path = folder.join("networks.conf");
+        assert_eq!(read(&path).expect("no file"), None);
+        fs::write(&path, "* 10.0.0.0/8\n").expect("a file");
+        assert_eq!(read(&path).expect("a file").as_deref(), Some("* 10.0.0.0/8\n"));
+        assert!(read(folder).is_err());
     }
 }

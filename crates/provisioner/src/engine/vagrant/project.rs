@@ -7,7 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::assets::NodeBox;
-use crate::exec::{Command, CommandError, Login, Runner};
+use crate::exec::{Command, CommandError, Failure, Login, Runner};
 use crate::plan::NodePlan;
 use crate::spec::Provider;
 
@@ -48,8 +48,10 @@ impl Project {
         let names = nodes.iter().map(|node| node.name.as_str());
         let provider = ["up", "--provider", self.provider.as_str()];
         let up = self.vagrant(UP).args(provider.into_iter().chain(names.clone()));
-        let failed =
-            |source| EngineError::Start { node: names.clone().collect::<Vec<_>>().join(", "), source };
+        let failed = |source| EngineError::Start {
+            node: names.clone().collect::<Vec<_>>().join(", "),
+            source: without_backtrace(source),
+        };
         self.host.run(&mortal(&up)).await.map_err(failed)?;
         nodes.iter().try_for_each(|node| self.mark(node))
     }
@@ -66,9 +68,9 @@ impl Project {
         self.machine(node).join("homelab-whole").exists() && self.key(node).exists()
     }
 
-    /// Whether Vagrant knows of a machine of a node.
-    pub(super) fn knows(&self, node: &NodePlan) -> bool {
-        self.machine(node).join("id").exists()
+    /// The hypervisor's own id of a node's machine, if Vagrant knows of one.
+    pub(super) fn id(&self, node: &NodePlan) -> Option<String> {
+        fs::read_to_string(self.machine(node).join("id")).ok().map(|id| id.trim().to_owned())
     }
 
     /// How to get into a node.
@@ -159,6 +161,15 @@ fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
     boxes.into_iter().any(|((name, of), version)| {
         name == node_box.name && of == provider.as_str() && version == node_box.version
     })
+}
+
+/// The same without the places in Ruby where it came about: they are many, and what happened stands before them.
+fn without_backtrace(mut error: CommandError) -> CommandError {
+    if let Failure::Status { stderr, .. } | Failure::Deadline { stderr, .. } = &mut error.failure {
+        let told = stderr.lines().filter(|line| !line.trim_start().starts_with("from /"));
+        *stderr = told.collect::<Vec<_>>().join("\n");
+    }
+    error
 }
 
 /// Without colours, questions and calls home.

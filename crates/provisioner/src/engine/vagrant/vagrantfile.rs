@@ -54,3 +54,28 @@ Vagrant.configure(\"2\") do |config|
 fn indented(text: &str, by: usize) -> String {
     text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::vagrant::libvirt::{Driver, Libvirt};
+    use crate::exec::Scripted;
+    use crate::plan::tests::acme_in_machines;
+
+    #[test]
+    fn a_vagrantfile_has_each_node_with_its_address_and_nothing_that_instances_share_but_the_box() {
+        let libvirt = Libvirt::new(Vec::new(), Driver::Emulated, Arc::new(Scripted::new([])));
+        insta::assert_snapshot!(vagrantfile(&acme_in_machines(), &node_box(), &libvirt));
+    }
+
+    fn node_box() -> NodeBox {
+        NodeBox {
+            name: "homelab/0123456789abcdef".to_owned(),
+            version: "1.36.3".to_owned(),
+            catalogue: "/cache/box.json".into(),
+            disk: "/cache/box.img".into(),
+        }
+    }
+}

@@ -16,7 +16,8 @@ async fn the_audit_finds_what_is_opened_between_two_clients_in_machines() -> any
         .cluster(on_libvirt("acme").topology(Topology::Single))
         .cluster(on_libvirt("globex").topology(Topology::Single))
         .run(async |fx| {
-            let selection = Selection { classes: CLASSES.map(str::to_owned).to_vec(), ..Selection::default() };
+            let selection =
+                Selection { classes: CLASSES.map(str::to_owned).to_vec(), ..Selection::default() };
             let score = self_test(fx.provisioner(), fx.clusters(), &selection, &Progress::default()).await?;
             score.assert_perfect();
             Ok(())

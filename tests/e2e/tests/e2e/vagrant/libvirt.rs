@@ -4,23 +4,30 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use provisioner::assets::Assets;
-use provisioner::engine::VagrantEngine;
+use provisioner::engine::{Engine, VagrantEngine};
 use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::plan::{Pools, Taken};
 use provisioner::spec::{EngineKind, Provider};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn the_engine_keeps_every_promise_on_libvirt() -> anyhow::Result<()> {
     keeps_every_promise(Provider::Libvirt).await
 }
 
-/// In a home of its own: no registry entry explains these instances, so nobody else may see them as leftovers.
 pub(super) async fn keeps_every_promise(provider: Provider) -> anyhow::Result<()> {
+    let (_folder, home, engine) = engine(provider)?;
+    let taken = Taken { instances: Vec::new(), host: fabric::host_networks(|_| false).await? };
+    contract::engine_suite(EngineKind::Vagrant(provider), engine, home, taken).await
+}
+
+/// An engine with a home of its own: no registry entry explains these instances, so nobody else may see them as
+/// leftovers.
+pub(super) fn engine(provider: Provider) -> anyhow::Result<(TempDir, Home, Arc<dyn Engine>)> {
     let folder = tempfile::tempdir()?;
     let home = Home::at(Utf8PathBuf::try_from(folder.path().to_owned())?);
     let assets = Assets::in_cache(Home::from_env()?.cache().to_owned());
     let engine = VagrantEngine::new(home.id(), provider, Pools::default().ranges().to_vec(), assets);
-    let taken = Taken { instances: Vec::new(), host: fabric::host_networks(|_| false).await? };
-    contract::engine_suite(EngineKind::Vagrant(provider), Arc::new(engine), home, taken).await
+    Ok((folder, home, Arc::new(engine)))
 }

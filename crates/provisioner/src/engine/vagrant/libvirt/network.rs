@@ -50,7 +50,7 @@ impl Network {
         let Self { name, bridge, subnet, has_dhcp } = self;
         let (host, netmask) = (self.host(), subnet.netmask());
         let mut others = subnet.hosts().filter(|address| *address != host);
-        let dhcp = match (others.next(), others.last()) {
+        let dhcp = match (others.next(), others.next_back()) {
             (Some(first), Some(last)) if *has_dhcp => {
                 format!("    <dhcp>\n      <range start='{first}' end='{last}'/>\n    </dhcp>\n")
             }

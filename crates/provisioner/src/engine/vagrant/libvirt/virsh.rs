@@ -61,7 +61,7 @@ impl Virsh {
         // A pool that was not looked at since somebody wrote to its folder tells old news.
         self.ask("our pool", ["pool-refresh", POOL]).await?;
         let table = self.ask("volumes", ["vol-list", POOL]).await?.text();
-        let rows = table.lines().skip(2).filter_map(|row| row.split_whitespace().next());
+        let rows = table.lines().filter_map(|row| row.split_whitespace().next());
         Ok(rows.map(str::to_owned).collect())
     }
 

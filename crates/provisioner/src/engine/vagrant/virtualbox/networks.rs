@@ -1,0 +1,184 @@
+//! The host-only network of an instance: made before its first machine, found again by its mark, and taken away.
+
+use ipnet::Ipv4Net;
+
+use crate::plan::{ClusterPlan, InstanceId};
+
+use super::super::networks_conf;
+use super::adapters::{self, Adapter, Mark};
+use super::machines::{self, Description};
+use super::{VirtualBox, VirtualBoxError, conf_at, error};
+
+impl VirtualBox {
+    /// Makes an instance's network, or finds it as it should be. Everything that would be in its way is an error before
+    /// anything is made.
+    pub(super) async fn make_network(&self, plan: &ClusterPlan) -> Result<(), VirtualBoxError> {
+        let address = Ipv4Net::new_assert(plan.gateway, plan.subnet.prefix_len());
+        let conf = conf_at(&self.networks_conf)?;
+        let refused = |source| {
+            let lines = networks_conf::lines_to_add(conf.as_deref(), plan.subnet);
+            VirtualBoxError::Range { network: plan.subnet, lines, source }
+        };
+        if !networks_conf::allows(conf.as_deref(), plan.subnet) {
+            return Err(refused(None));
+        }
+        let _alone = self.wires.alone().await.map_err(guard("of this host"))?;
+        let there = self.mark_of(plan).await?;
+        self.refuse_strangers(plan, there.as_ref()).await?;
+        let Mark { adapter, address: marked, .. } = match there {
+            Some(mark) => mark,
+            None => self.create_adapter(&plan.id).await?,
+        };
+        // Nothing can come in by an adapter without an address, and from here on nothing gets past the guard.
+        self.wires.watch(&adapter).await.map_err(guard(&adapter))?;
+        self.remove_dhcp(&adapter).await?;
+        let (host, mask) = (address.addr().to_string(), address.netmask().to_string());
+        let told = ["hostonlyif", "ipconfig", &adapter, "--ip", &host, "--netmask", &mask];
+        match self.tool.tell("give an address to host-only adapter", &adapter, told).await {
+            // VirtualBox reads the same file, and is the one to decide.
+            Err(VirtualBoxError::Tool { source, .. }) if error::says(&source, &["E_ACCESSDENIED"]) => {
+                return Err(refused(Some(source)));
+            }
+            told => told.map(drop)?,
+        }
+        if marked != Some(address) {
+            self.mark(&Mark { id: plan.id.clone(), adapter, address: Some(address) }).await?;
+        }
+        Ok(())
+    }
+
+    /// The mark of the adapter that a plan's instance has already. Any other adapter in its network is in the way: Vagrant
+    /// compares networks only, and takes the first one that it finds.
+    async fn mark_of(&self, plan: &ClusterPlan) -> Result<Option<Mark>, VirtualBoxError> {
+        let adapters = adapters::adapters(&self.tool.list("hostonlyifs").await?);
+        let marks: Vec<Mark> = self.marks().await?.into_iter().filter(|mark| mark.id == plan.id).collect();
+        let in_the_way = |adapter: &Adapter| {
+            let address = adapter.address.filter(|address| adapters::overlap(*address, plan.subnet))?;
+            let is_own = marks.iter().any(|mark| mark.is_of(adapter));
+            (!is_own).then(|| VirtualBoxError::ForeignAdapter {
+                adapter: adapter.name.clone(),
+                address,
+                instance: plan.id.name.clone(),
+            })
+        };
+        match adapters.iter().find_map(in_the_way) {
+            Some(foreign) => Err(foreign),
+            None => Ok(marks.into_iter().find(|mark| adapters.iter().any(|adapter| mark.is_of(adapter)))),
+        }
+    }
+
+    /// Refuses machines of others on our adapter, and machines with our names on the networks of others.
+    async fn refuse_strangers(&self, plan: &ClusterPlan, mark: Option<&Mark>) -> Result<(), VirtualBoxError> {
+        let own = mark.map(|mark| mark.adapter.as_str());
+        for machine in machines::names(&self.tool.list("vms").await?) {
+            let is_ours = is_of(&machine, &plan.id);
+            // Where there is no adapter of ours yet, nobody can be on it.
+            if !is_ours && own.is_none() {
+                continue;
+            }
+            let Some(machine) = self.describe(&machine).await? else { continue };
+            for network in &machine.networks {
+                let is_own = network.kind == "hostonly" && Some(network.name.as_str()) == own;
+                match (is_ours, is_own) {
+                    (false, true) => {
+                        return Err(VirtualBoxError::ForeignPassenger {
+                            machine: machine.name,
+                            adapter: network.name.clone(),
+                            instance: plan.id.name.clone(),
+                        });
+                    }
+                    (true, false) => {
+                        return Err(VirtualBoxError::ForeignMachine {
+                            machine: machine.name,
+                            network: network.to_string(),
+                            instance: plan.id.name.clone(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an adapter and marks it at once. Its address is the one that belongs to its number, until it gets its own.
+    async fn create_adapter(&self, id: &InstanceId) -> Result<Mark, VirtualBoxError> {
+        let object = "a host-only adapter";
+        let answer = self.tool.tell("create", object, ["hostonlyif", "create"]).await?;
+        let adapter = adapters::created(&answer).ok_or_else(|| VirtualBoxError::Answer {
+            what: "the creation of an adapter".to_owned(),
+            answer,
+        })?;
+        let mark = Mark { id: id.clone(), adapter, address: None };
+        self.mark(&mark).await?;
+        Ok(mark)
+    }
+
+    async fn remove_dhcp(&self, adapter: &str) -> Result<(), VirtualBoxError> {
+        if !adapters::has_dhcp(&self.tool.list("dhcpservers").await?, adapter) {
+            return Ok(());
+        }
+        let network = format!("--network=HostInterfaceNetworking-{adapter}");
+        let told = ["dhcpserver", "remove", &network];
+        self.tool.tell("remove the DHCP server of host-only adapter", adapter, told).await.map(drop)
+    }
+
+    /// Takes an instance's adapter away, and says whether there was one or a mark of one.
+    pub(super) async fn remove_network(&self, id: &InstanceId) -> Result<bool, VirtualBoxError> {
+        let _alone = self.wires.alone().await.map_err(guard("of this host"))?;
+        let marks = self.marks().await?.into_iter();
+        let marks: Vec<Mark> = marks.filter(|mark| mark.id == *id).collect();
+        if marks.is_empty() {
+            return Ok(false);
+        }
+        let adapters = adapters::adapters(&self.tool.list("hostonlyifs").await?);
+        for adapter in adapters.iter().filter(|adapter| marks.iter().any(|mark| mark.is_of(adapter))) {
+            self.remove_adapter(id, &adapter.name).await?;
+        }
+        let told = ["setextradata", "global", &Mark::key(id)];
+        self.tool.tell("forget the adapter of", &id.scope(), told).await?;
+        self.wires.forget().await.map_err(guard("of this host"))?;
+        Ok(true)
+    }
+
+    /// Takes an adapter away that no machine of others is on.
+    async fn remove_adapter(&self, id: &InstanceId, adapter: &str) -> Result<(), VirtualBoxError> {
+        for machine in machines::names(&self.tool.list("vms").await?) {
+            let Some(machine) = self.describe(&machine).await? else { continue };
+            let is_on = machine.networks.iter().any(|it| it.kind == "hostonly" && it.name == adapter);
+            if is_on && !is_of(&machine.name, id) {
+                let (adapter, instance) = (adapter.to_owned(), id.name.clone());
+                return Err(VirtualBoxError::ForeignPassenger { machine: machine.name, adapter, instance });
+            }
+        }
+        self.remove_dhcp(adapter).await?;
+        let told = ["hostonlyif", "remove", adapter];
+        self.tool.tell("remove host-only adapter", adapter, told).await.map(drop)
+    }
+
+    /// What a machine is like; nothing if there is none of this name.
+    pub(super) async fn describe(&self, machine: &str) -> Result<Option<Description>, VirtualBoxError> {
+        let answer = self.tool.show(machine).await?;
+        answer.map(|answer| Description::read(machine, &answer)).transpose()
+    }
+
+    pub(super) async fn marks(&self) -> Result<Vec<Mark>, VirtualBoxError> {
+        let told = ["getextradata", "global", "enumerate"];
+        Ok(Mark::all(&self.tool.tell("list", "the adapters of instances", told).await?))
+    }
+
+    async fn mark(&self, mark: &Mark) -> Result<(), VirtualBoxError> {
+        let told = ["setextradata", "global", &Mark::key(&mark.id), &mark.value()];
+        self.tool.tell("remember the adapter of", &mark.id.scope(), told).await.map(drop)
+    }
+}
+
+/// Whether a name on the host belongs to a machine of this instance: names hold no dots.
+pub(super) fn is_of(name: &str, id: &InstanceId) -> bool {
+    name.strip_prefix(&id.scope()).is_some_and(|rest| rest.starts_with('.'))
+}
+
+pub(super) fn guard(adapter: &str) -> impl FnOnce(crate::fabric::FabricError) -> VirtualBoxError {
+    let adapter = adapter.to_owned();
+    move |source| VirtualBoxError::Guard { adapter, source: Box::new(source) }
+}
