@@ -7,9 +7,10 @@ use kube::Api;
 use kube::api::AttachParams;
 use probe::{Batch, Said};
 use provisioner::identity::IdentityError;
+use provisioner::plan::Machine;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What an exec may take beyond the prober's own deadline.
+/// What an exec may take beyond the prober's own deadline, where nodes are containers.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What runs a prober.
@@ -61,8 +62,13 @@ pub enum AskError {
 }
 
 /// Has a prober ask a batch, and returns everything that it said.
-pub(crate) async fn ask(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
-    let within = Duration::from_millis(batch.deadline_ms) + GRACE;
+pub(crate) async fn ask(
+    pods: &Api<Pod>,
+    machine: &Machine,
+    pod: &str,
+    batch: &Batch,
+) -> Result<Vec<Said>, AskError> {
+    let within = Duration::from_millis(batch.deadline_ms) + machine.within(GRACE);
     let late = || AskError::Late { pod: pod.to_owned(), within };
     let text = tokio::time::timeout(within, spoken(pods, pod, batch)).await.map_err(|_| late())??;
     let said = text.lines().map(|line| {

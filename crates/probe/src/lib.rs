@@ -257,13 +257,13 @@ impl fmt::Debug for Credentials {
 pub enum Sight {
     /// Mounts of process 1, with device and inode of their roots.
     Mounts,
-    /// Links with their addresses, and where the other ends of cables are.
+    /// Links with their addresses, where the other ends of cables are, and which links are devices of the machine.
     Links,
     /// Routes.
     Routes,
     /// Processes with their pid namespaces, of every procfs that process 1 has mounted.
     Processes,
-    /// Socket files that process 1 can open, with device and inode, and abstract sockets.
+    /// Socket files that process 1 can open, with device and inode, abstract sockets, and what leads to a hypervisor.
     Sockets,
     /// Machine id, boot id and SSH host keys.
     Identity,
@@ -317,6 +317,10 @@ pub enum Outcome {
     },
     /// What was seen, a line each; for [`Ask::Look`].
     Seen {
+        /// The boot id of the kernel that showed it, if it could be read: its numbers (devices, inodes, namespaces) mean
+        /// nothing beside those of another kernel.
+        #[serde(default)]
+        boot: Option<String>,
         /// The lines, sorted.
         lines: Vec<String>,
     },

@@ -18,7 +18,7 @@ use super::class::{Class, ClassId, Coverage, Fact, Proof, Towards, Way};
 use super::subject::{Host, Subject};
 #[cfg(test)]
 use super::viewpoint::WORKSTATION;
-use super::viewpoint::{Stand, Target, Viewpoint};
+use super::viewpoint::{Route, Stand, Target, Viewpoint};
 
 use ask::Asks;
 pub use select::{PlanError, Selection};
@@ -122,7 +122,8 @@ impl Plan {
             return Err(PlanError::NothingToAsk);
         }
         let barriers = asks.barriers();
-        let batches = pace::batches(asks.into_batches());
+        let patience = subjects.iter().map(|subject| subject.patience).max().unwrap_or(1);
+        let batches = pace::batches(asks.into_batches(), patience);
         Ok(Self { run, cells, batches, barriers, subjects, host })
     }
 
@@ -139,24 +140,26 @@ fn targets(class: &Class, source: &Subject, subjects: &[Subject]) -> impl Iterat
     let (others, workstation) = match class.towards {
         Towards::Instances => (Some(others), None),
         Towards::Workstation | Towards::Nobody => (None, Some(Target::Workstation)),
+        Towards::Everybody => (Some(others), Some(Target::Workstation)),
     };
     others.into_iter().flatten().chain(workstation)
 }
 
 /// The places of one kind that an instance has.
 pub(super) fn places(stand: Stand, of: &Subject) -> Vec<Viewpoint> {
-    let node = |routed| {
+    let node = |by| {
         let nodes = of.nodes.iter().map(move |node| Viewpoint::Node {
             instance: of.name.clone(),
             node: node.name.clone(),
-            routed,
+            by,
         });
         nodes.collect()
     };
     match stand {
         Stand::Pod => vec![Viewpoint::Pod { instance: of.name.clone() }],
-        Stand::Node => node(false),
-        Stand::Routed => node(true),
+        Stand::Node => node(Route::Own),
+        Stand::Routed => node(Route::Workstation),
+        Stand::Pivot => node(Route::Hypervisor),
         Stand::Workstation => vec![Viewpoint::Workstation],
     }
 }

@@ -6,6 +6,7 @@
 //! control, so that they cannot differ. [`Plan`](super::Plan) turns them into cells.
 
 mod id;
+mod coverage;
 mod injection;
 mod questions;
 mod link;
@@ -20,6 +21,7 @@ use provisioner::spec::EngineKind;
 use super::subject::{Host, Subject};
 use super::viewpoint::{Stand, Viewpoint};
 
+pub use coverage::{Coverage, Coverages};
 pub use id::{ClassId, UnknownClass};
 pub use injection::Injection;
 
@@ -38,9 +40,9 @@ pub struct Class {
     pub towards: Towards,
     /// How it is asked.
     pub way: Way,
-    /// Whether nodes that are containers can be asked.
-    pub container: Coverage,
-    /// What opens exactly this leak. What nothing opens, nothing proves: it counts as not covered.
+    /// Of whose nodes it can be asked.
+    pub coverage: Coverages,
+    /// What opens exactly this leak. What nothing opens anywhere, nothing proves: it counts as not covered.
     pub injection: Option<Injection>,
 }
 
@@ -51,6 +53,8 @@ pub enum Towards {
     Instances,
     /// The workstation, whose own control is asked by itself.
     Workstation,
+    /// Every other instance, and the workstation.
+    Everybody,
     /// Addresses at the workstation at which nobody must live, so that the target has no control of its own.
     Nobody,
 }
@@ -80,11 +84,13 @@ pub enum Fact {
     Forwards,
     /// `route_localnet` on the host (H5).
     RouteLocalnet,
-    /// Machine ids, host keys, node UIDs (H12).
+    /// Machine ids, host keys, UUIDs of machines and nodes (H12).
     Machines,
     /// Context → server → authority → UID (C6).
     Identity,
-    /// Writable files of image stores (C9).
+    /// SSH keys that are let in (C8).
+    Keys,
+    /// Writable files of image stores and disks (C9).
     Stores,
     /// Secrets of the other in files of this one (C10).
     Secrets,
@@ -100,15 +106,6 @@ pub enum Fact {
     Authorities,
     /// The registry against what is really there (S3).
     Registry,
-}
-
-/// Whether a class can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coverage {
-    /// It can.
-    Covered,
-    /// It cannot: why, in words.
-    NotCovered(&'static str),
 }
 
 /// Everything that a question depends on.
@@ -178,9 +175,7 @@ impl Class {
 
     /// Whether it can be asked of instances of this engine, and would be seen.
     pub fn coverage(&self, engine: EngineKind) -> Coverage {
-        match (self.container, self.injection) {
-            _ if engine.is_virtual() => Coverage::NotCovered("virtual machines are not judged yet"),
-            _ if engine != EngineKind::Container => Coverage::NotCovered("nothing of this engine is real"),
+        match (self.coverage.on(engine), self.injection) {
             (Coverage::Covered, None) => Coverage::NotCovered("no injection proves that it would be seen"),
             (coverage, _) => coverage,
         }

@@ -18,7 +18,7 @@ use probe::{Answer, Ask, Nonce, Probe};
 
 use super::cells::{Cell, CellWay, Plan};
 use super::observed::Observed;
-use super::subject::Subject;
+use super::subject::{NodeSubject, Subject};
 use super::verdict::Judgement;
 use super::viewpoint::{Target, Viewpoint};
 
@@ -74,11 +74,16 @@ impl<'a> Run<'a> {
                 (facts::judge(*fact, &known), None)
             }
             CellWay::Look { here, there, .. } => {
+                let (source, target) =
+                    (self.plan.subject(&cell.source), self.plan.subject(cell.target.name()));
+                let sides = || [source, target].into_iter().flatten();
                 let judgement = look::judge(&look::Looks {
                     class: cell.class,
                     here: self.observed.answers.get(here),
                     there: there.iter().map(|nonce| self.observed.answers.get(nonce)).collect(),
-                    networks: self.plan.subject(cell.target.name()).map(networks).unwrap_or_default(),
+                    one_kernel: sides().all(|subject| !subject.engine.is_virtual()),
+                    adapters: source.map(adapters).unwrap_or_default(),
+                    networks: target.map(networks).unwrap_or_default(),
                 });
                 let sides = [here].into_iter().chain(there);
                 (judgement, Some(self.evidence(cell, None, sides, &[], None)))
@@ -150,9 +155,7 @@ impl<'a> Run<'a> {
         let to = evidence::address(ask)?;
         self.plan.subjects.iter().find_map(|subject| {
             let (pod, published) = (&subject.pod, evidence::port(ask) == Some(subject.pod.node_port));
-            let node = subject.nodes.iter().find(|node| {
-                to == IpAddr::from(node.address) || node.link_local.is_some_and(|own| to == IpAddr::from(own))
-            });
+            let node = subject.nodes.iter().find(|node| of_node(node).any(|own| own == to));
             match node {
                 Some(node) if !published => Some(node.witness.clone()),
                 Some(_) => Some(pod.witness.clone()),
@@ -195,16 +198,29 @@ impl<'a> Run<'a> {
 
 /// What answers for an instance: nodes, pods, services. The gateway is the workstation's.
 fn addresses(of: &Subject) -> Vec<IpAddr> {
-    let nodes = of.nodes.iter().flat_map(|node| {
-        let link_local = node.link_local.map(IpAddr::from);
-        [Some(IpAddr::from(node.address)), link_local].into_iter().flatten()
-    });
+    let nodes = of.nodes.iter().flat_map(of_node);
     let others = [of.pod.address, of.pod.service, of.dns.server, of.api].map(IpAddr::from);
     nodes.chain(others).collect()
 }
 
+/// What answers for a node.
+fn of_node(node: &NodeSubject) -> impl Iterator<Item = IpAddr> {
+    let others = [node.link_local.map(IpAddr::from), node.management.map(IpAddr::from)];
+    [IpAddr::from(node.address)].into_iter().chain(others.into_iter().flatten())
+}
+
 fn networks(of: &Subject) -> Vec<ipnet::Ipv4Net> {
-    vec![of.subnet, of.pod_cidr, of.service_cidr]
+    let management = of.management.as_ref().and_then(|management| management.net);
+    [of.subnet, of.pod_cidr, of.service_cidr].into_iter().chain(management).collect()
+}
+
+/// The links that its nodes are given.
+fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
+    let own = look::Adapter { link: &of.node_link, net: Some(of.subnet) };
+    let management = of.management.as_ref();
+    let management =
+        management.map(|management| look::Adapter { link: &management.node_link, net: management.net });
+    [own].into_iter().chain(management).collect()
 }
 
 /// The answer's outcome, if it is one that a prober really sent.

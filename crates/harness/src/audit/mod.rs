@@ -34,21 +34,22 @@ mod sample;
 
 pub use cells::{Barrier, Cell, CellWay, Plan, PlanError, Selection};
 pub use class::{
-    Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards,
-    UnknownClass, Way,
+    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Lack, Proof, Question, Questions, Scene,
+    Towards, UnknownClass, Way,
 };
 pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Phase, Watch};
 pub use report::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, KERNEL, PairReport, PhaseReport,
-    ProbeReport, Report, VERSION, WitnessReport, accepted_on,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, PairReport, PhaseReport, ProbeReport,
+    Report, VERSION, WitnessReport, accepted_on,
 };
 pub use run::{AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
-    Host, Link, Machine, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT, UDP_PORT,
+    Host, Link, LinkWitness, Machine, Management, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT,
+    UDP_PORT,
 };
 pub use verdict::{Judgement, Outcome, Verdict};
-pub use viewpoint::{Stand, Target, Viewpoint, WORKSTATION};
+pub use viewpoint::{Route, Stand, Target, Viewpoint, WORKSTATION};

@@ -31,7 +31,7 @@ pub struct Observed {
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// Which: `set`, `learn`, `ask`, `ask, routed`, `hear`.
+    /// Which: `set`, `learn`, `ask`, `ask, routed`, `ask, by the hypervisor`, `hear`.
     pub name: &'static str,
     /// How long it took.
     pub took: Duration,

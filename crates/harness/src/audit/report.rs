@@ -17,12 +17,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use provisioner::spec::EngineKind;
+use provisioner::spec::{EngineKind, Provider};
 
 use super::cells::Plan;
 use super::class::{Class, ClassId};
 use super::judge::Run;
 use super::observed::Observed;
+use super::subject::Subject;
 use super::verdict::{Outcome, Verdict};
 use super::viewpoint::{Target, WORKSTATION};
 
@@ -31,29 +32,72 @@ pub use model::{
     Report, VERSION, WitnessReport,
 };
 
-/// What every report says first: what no audit of packets can change.
-pub const KERNEL: &str = "The nodes of all instances are containers and share this workstation's kernel: a hole in \
-                          the kernel is a hole between all clients, whatever this report says. Only virtual \
-                          machines separate kernels.";
+/// What every report says of containers: what no audit of packets can change.
+const KERNEL: &str = "The nodes of all instances are containers and share this workstation's kernel: a hole in \
+                      the kernel is a hole between all clients, whatever this report says. Only virtual \
+                      machines separate kernels.";
+/// And of virtual machines.
+const HYPERVISOR: &str = "The nodes of all instances are virtual machines with kernels of their own. What they share is \
+                          this workstation: its hypervisor, its network stack, its processors and disks. A hole in \
+                          one of these is a hole between all clients, whatever this report says.";
+/// And where there are both.
+const BOTH: &str = "The nodes of some instances are containers and share this workstation's kernel; those of others are \
+                    virtual machines with kernels of their own, and share its hypervisor, its network stack, its \
+                    processors and disks. A hole in what is shared is a hole between those clients, whatever this \
+                    report says.";
+
+/// What the nodes of these instances share whatever an audit of packets says.
+fn shared(subjects: &[Subject]) -> &'static str {
+    let machines = subjects.iter().filter(|subject| subject.engine.is_virtual()).count();
+    match machines {
+        0 => KERNEL,
+        all if all == subjects.len() => HYPERVISOR,
+        _ => BOTH,
+    }
+}
 
 /// Classes that a run on an engine accepts as not covered unless its caller wants otherwise, with the reason: there is
 /// nothing of them to be had, or what they would say is known.
 pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
     let of = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
-    if engine != EngineKind::Container {
-        return Vec::new();
+    let own = if let EngineKind::Vagrant(provider) = engine {
+        let alone = "there is no management network under VirtualBox";
+        let h13 = (provider == Provider::Virtualbox).then(|| of(ClassId::H13, alone));
+        let always = [
+            of(ClassId::N2, "there is no routed IPv6 in the machines"),
+            of(
+                ClassId::H11,
+                "nothing limits what one client takes of processors and disks: that is known, and not tried",
+            ),
+        ];
+        always.into_iter().chain(h13).collect()
+    } else if engine == EngineKind::Container {
+        vec![
+            of(ClassId::N2, "there is no routed IPv6 on container nodes"),
+            of(ClassId::H4, "there is no NAT interface on container nodes"),
+            of(
+                ClassId::H11,
+                "nothing limits what one client takes of the workstation: that is known, and not tried",
+            ),
+            of(ClassId::H13, "there is no hypervisor and no management network of container nodes"),
+            of(ClassId::C8, "there are no SSH servers and no SSH keys on container nodes"),
+        ]
+    } else {
+        Vec::new()
+    };
+    let destroyed = [ClassId::T2, ClassId::T3].map(|class| of(class, "nothing was destroyed in this run"));
+    own.into_iter().chain(destroyed).collect()
+}
+
+/// The same of instances of several engines.
+pub(super) fn accepted_on_all(engines: impl IntoIterator<Item = EngineKind>) -> Vec<Acceptance> {
+    let mut accepted: Vec<Acceptance> = Vec::new();
+    for acceptance in engines.into_iter().flat_map(accepted_on) {
+        if accepted.iter().all(|known| known.class != acceptance.class) {
+            accepted.push(acceptance);
+        }
     }
-    vec![
-        of(ClassId::N2, "there is no routed IPv6 on container nodes"),
-        of(ClassId::H4, "there is no NAT interface on container nodes"),
-        of(
-            ClassId::H11,
-            "nothing limits what one client takes of the workstation: that is known, and not tried",
-        ),
-        of(ClassId::C8, "there are no SSH servers and no SSH keys on container nodes"),
-        of(ClassId::T2, "nothing was destroyed in this run"),
-        of(ClassId::T3, "nothing was destroyed in this run"),
-    ]
+    accepted
 }
 
 impl Report {
@@ -92,7 +136,7 @@ impl Report {
             ended: format!("{ended:.0}"),
             phases: observed.phases.iter().map(PhaseReport::of).collect(),
             outcome: Outcome::Inconclusive,
-            kernel: KERNEL.to_owned(),
+            kernel: shared(&plan.subjects).to_owned(),
             pairs: Vec::new(),
             counts: Counts::default(),
             classes: asked.map(ClassReport::of).collect(),

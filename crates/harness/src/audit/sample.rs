@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
-use provisioner::spec::{CniKind, EngineKind};
+use provisioner::spec::{CniKind, EngineKind, Provider};
 
 use super::cells::{CellWay, Plan};
 use super::class::Proof;
@@ -22,10 +22,13 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         address: address(number),
         link_local: Some(format!("fe80::{third}:{number}").parse().expect("an address")),
         witness: format!("{name}-{suffix}/witness"),
+        management: None,
         machine: Some(Machine {
             machine_id: format!("m-{name}-{suffix}"),
             node_uid: format!("u-{name}-{suffix}"),
             host_keys: Vec::new(),
+            product: None,
+            lets_in: Vec::new(),
         }),
     };
     let nodes = (1..=workers).map(|i| node(&format!("w-{i}"), Role::Worker, 20 + i));
@@ -47,7 +50,17 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         engine: EngineKind::Container,
         subnet: net(format!("192.168.{third}.0/24")),
         link: format!("hl-{name}"),
-        link_witness: (workers == 0).then(|| format!("{name}/link")),
+        node_link: "eth0".to_owned(),
+        management: None,
+        link_witnesses: (workers == 0)
+            .then(|| LinkWitness {
+                witness: format!("{name}/link"),
+                link: format!("hl-{name}"),
+                gateway: address(1),
+            })
+            .into_iter()
+            .collect(),
+        patience: 1,
         gateway: address(1),
         cni: CniKind::Routed,
         pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
@@ -80,6 +93,36 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
     }
 }
 
+/// The same whose nodes are virtual machines: managed by `10.232.<third>.0/24`.
+pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
+    let mut subject = subject(name, third, workers);
+    let at = |number| Ipv4Addr::new(10, 232, third, number);
+    subject.engine = EngineKind::Vagrant(Provider::Libvirt);
+    subject.node_link = "eth1".to_owned();
+    subject.patience = 10;
+    subject.management = Some(Management {
+        net: Some(format!("10.232.{third}.0/24").parse().expect("a network")),
+        gateway: at(1),
+        node_link: "eth0".to_owned(),
+        link: Some(format!("hl-m{name}")),
+    });
+    if workers == 0 {
+        subject.link_witnesses.push(LinkWitness {
+            witness: format!("{name}/management"),
+            link: format!("hl-m{name}"),
+            gateway: at(1),
+        });
+    }
+    for (number, node) in (10..).zip(&mut subject.nodes) {
+        node.management = Some(at(number));
+        let machine = node.machine.as_mut().expect("a machine");
+        machine.product = Some(format!("p-{}", node.name));
+        machine.host_keys = vec![format!("ssh-ed25519 host-{}", node.name)];
+        machine.lets_in = vec![format!("ssh-ed25519 user-{name}")];
+    }
+    subject
+}
+
 /// A sound workstation.
 pub(crate) fn host() -> Host {
     let addresses = [("eth0", "10.0.0.7"), ("hl-acme", "192.168.60.1"), ("hl-globex", "192.168.61.1")];
@@ -88,6 +131,7 @@ pub(crate) fn host() -> Host {
         addresses: addresses.map(|(link, ip)| (link.to_owned(), ip.parse().expect("an address"))).to_vec(),
         witness: "workstation/witness".to_owned(),
         listeners: vec![22],
+        bound: vec!["10.232.60.1:53".parse().expect("an address and a port")],
         forwards: Some(Vec::new()),
         settings: ["all", "eth0", "hl-acme", "hl-globex"].map(key).into_iter().collect(),
         networks: Some(vec![("eth0".to_owned(), "10.0.0.0/24".parse().expect("a network"))]),
@@ -98,6 +142,11 @@ pub(crate) fn host() -> Host {
 /// acme with a worker, and globex with none.
 pub(crate) fn two() -> Vec<Subject> {
     vec![subject("acme", 60, 1), subject("globex", 61, 0)]
+}
+
+/// The same two with virtual machines.
+pub(crate) fn two_of_machines() -> Vec<Subject> {
+    vec![machines("acme", 60, 1), machines("globex", 61, 0)]
 }
 
 /// What a run brings back in which every control answered, every witness was there, and nothing leaked.
@@ -124,7 +173,14 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
         observed.commands.insert(viewpoint.clone(), "homelab-probe prober".to_owned());
         for probe in &batch.probes {
             let outcome = match &probe.ask {
-                Ask::Look { at } => Outcome::Seen { lines: vec![seen(*at, &viewpoint.to_string())] },
+                Ask::Look { at } => {
+                    let subject = viewpoint.instance().and_then(|instance| plan.subject(instance));
+                    let kernel = match subject {
+                        Some(subject) if subject.engine.is_virtual() => viewpoint.to_string(),
+                        _ => "the workstation's".to_owned(),
+                    };
+                    Outcome::Seen { boot: Some(kernel), lines: vec![seen(*at, &viewpoint.to_string())] }
+                }
                 _ => Outcome::Silent,
             };
             say(&mut observed, &probe.nonce, outcome);

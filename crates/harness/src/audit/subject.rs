@@ -33,9 +33,15 @@ pub struct Subject {
     pub subnet: Ipv4Net,
     /// The host's link into it, `hl-…`: its only other inhabitant where there is one node.
     pub link: String,
-    /// The identity of the witness on the host's end of its link, which sees the frames that come from its nodes before
-    /// the guard does. Only where one node is alone: there is nobody else on the link who could be its control.
-    pub link_witness: Option<String>,
+    /// Its nodes' link into it.
+    pub node_link: String,
+    /// How a hypervisor manages its nodes, where they are virtual machines.
+    pub management: Option<Management>,
+    /// The witnesses on the host's ends of its links. Only where one node is alone: there is nobody else on the link who
+    /// could be its control.
+    pub link_witnesses: Vec<LinkWitness>,
+    /// How much longer than in a container everything may take in its nodes.
+    pub patience: u32,
     /// The host's own address in it.
     pub gateway: Ipv4Addr,
     /// What its pods are connected by.
@@ -60,10 +66,36 @@ pub struct Subject {
     pub authorities: Option<Vec<Authority>>,
     /// Its identity, link for link: what was recorded when it came up, and what was found now.
     pub identity: Option<Vec<Link>>,
-    /// Files of its image stores, of all its nodes: `<device>:<inode> <path>`, writable ones only.
+    /// Files of the workstation that its nodes can write: `<device>:<inode> <path>`. Of containers those of their image
+    /// stores, of virtual machines their disks, which hold such a store and all the rest.
     pub store: Option<Vec<String>>,
     /// What was found of *other* instances' secrets in its files, logs and snapshots.
     pub search: Option<Search>,
+}
+
+/// The network by which a hypervisor manages the virtual machines of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Management {
+    /// The network; nothing where each machine has an adapter of its own, which leads to the hypervisor and no further.
+    pub net: Option<Ipv4Net>,
+    /// The hypervisor's own address there.
+    pub gateway: Ipv4Addr,
+    /// The nodes' link into it.
+    pub node_link: String,
+    /// The host's link into it; nothing where it has none.
+    pub link: Option<String>,
+}
+
+/// A witness on the host's end of a link, which sees the frames that come from an instance's nodes before the guard
+/// does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkWitness {
+    /// Its identity, unique among all witnesses of a run.
+    pub witness: String,
+    /// The link, `hl-…`.
+    pub link: String,
+    /// The host's own address there.
+    pub gateway: Ipv4Addr,
 }
 
 /// A node, and the witness on its own network. The witness listens on [`TCP_PORT`] and [`UDP_PORT`], and watches the
@@ -78,6 +110,8 @@ pub struct NodeSubject {
     pub address: Ipv4Addr,
     /// Its IPv6 link-local address, if it has one.
     pub link_local: Option<Ipv6Addr>,
+    /// Its address in the network by which a hypervisor manages it, if it is known.
+    pub management: Option<Ipv4Addr>,
     /// The identity of its witness, unique among all witnesses of a run.
     pub witness: String,
     /// What must be its own; nothing when it could not be read.
@@ -91,8 +125,13 @@ pub struct Machine {
     pub machine_id: String,
     /// The UID that Kubernetes gave to the node.
     pub node_uid: String,
-    /// Fingerprints of its SSH host keys; a machine without an SSH server has none.
+    /// Its SSH host keys, without comments; a machine without an SSH server has none.
     pub host_keys: Vec<String>,
+    /// The UUID of the machine itself, as its firmware says it. Only of a virtual one: containers all say the
+    /// workstation's.
+    pub product: Option<String>,
+    /// The SSH keys that it lets in, without comments.
+    pub lets_in: Vec<String>,
 }
 
 /// The witness on the pod network.
@@ -125,6 +164,7 @@ impl Subject {
     /// The identities of all its witnesses.
     pub fn witnesses(&self) -> impl Iterator<Item = &str> {
         let nodes = self.nodes.iter().map(|node| node.witness.as_str());
-        nodes.chain([self.pod.witness.as_str()]).chain(self.link_witness.as_deref())
+        let links = self.link_witnesses.iter().map(|link| link.witness.as_str());
+        nodes.chain([self.pod.witness.as_str()]).chain(links)
     }
 }

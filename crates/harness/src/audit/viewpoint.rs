@@ -18,13 +18,24 @@ pub enum Viewpoint {
         instance: String,
         /// The node.
         node: String,
-        /// Whether the runner adds, for as long as the batch runs, routes to everything of the others, and to
-        /// 169.254.169.254, through the host's address: what root on a node would do.
-        routed: bool,
+        /// By which way it asks what is on none of its links.
+        by: Route,
     },
     /// The workstation. It may reach every instance, so nothing is isolated from it: it asks what needs an open path
     /// (credentials), and gives the control where the host itself is the target.
     Workstation,
+}
+
+/// By which way a node asks what is on none of its links: what root on it would try. The runner adds routes to
+/// everything for as long as the batches of their kind run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// As it is.
+    Own,
+    /// By the host's address in the instance's network.
+    Workstation,
+    /// By the hypervisor's address on its own link into a virtual machine.
+    Hypervisor,
 }
 
 /// A kind of [`Viewpoint`].
@@ -36,6 +47,8 @@ pub enum Stand {
     Node,
     /// [`Viewpoint::Node`] with routes through the host.
     Routed,
+    /// [`Viewpoint::Node`] with routes through the hypervisor's own link.
+    Pivot,
     /// [`Viewpoint::Workstation`].
     Workstation,
 }
@@ -45,8 +58,9 @@ impl Viewpoint {
     pub fn stand(&self) -> Stand {
         match self {
             Self::Pod { .. } => Stand::Pod,
-            Self::Node { routed: false, .. } => Stand::Node,
-            Self::Node { routed: true, .. } => Stand::Routed,
+            Self::Node { by: Route::Own, .. } => Stand::Node,
+            Self::Node { by: Route::Workstation, .. } => Stand::Routed,
+            Self::Node { by: Route::Hypervisor, .. } => Stand::Pivot,
             Self::Workstation => Stand::Workstation,
         }
     }
@@ -79,8 +93,9 @@ impl fmt::Display for Viewpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod { instance } => write!(f, "a pod of {instance}"),
-            Self::Node { node, routed: false, .. } => write!(f, "node {node}"),
-            Self::Node { node, routed: true, .. } => write!(f, "node {node}, routed"),
+            Self::Node { node, by: Route::Own, .. } => write!(f, "node {node}"),
+            Self::Node { node, by: Route::Workstation, .. } => write!(f, "node {node}, routed"),
+            Self::Node { node, by: Route::Hypervisor, .. } => write!(f, "node {node}, by the hypervisor"),
             Self::Workstation => f.write_str(WORKSTATION),
         }
     }

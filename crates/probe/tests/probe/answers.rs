@@ -149,7 +149,7 @@ fn a_look_shows_what_is_there_in_order() {
     let done = prober(&batch(SOON, sights.map(|at| Ask::Look { at })));
     let seen: Vec<_> = (0..4)
         .map(|number| match done.outcome(number) {
-            Outcome::Seen { lines } => lines,
+            Outcome::Seen { lines, .. } => lines,
             other => panic!("{:?} shows {other:?}", sights[number as usize]),
         })
         .collect();

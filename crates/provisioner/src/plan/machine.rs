@@ -10,6 +10,8 @@ use crate::spec::EngineKind;
 pub struct Machine {
     /// Its link in the instance's network.
     pub link: &'static str,
+    /// Its link to the hypervisor, by which it is managed.
+    pub management_link: Option<&'static str>,
     /// Who runs its services.
     pub supervisor: Supervisor,
     /// How much longer than in a container everything may take. It only stretches deadlines: an emulated processor
@@ -32,9 +34,10 @@ impl Machine {
         match engine {
             EngineKind::Vagrant(_) => {
                 // The first link is the hypervisor's own.
-                Self { link: "eth1", supervisor: Supervisor::Systemd, patience: 10 }
+                let management_link = Some("eth0");
+                Self { link: "eth1", management_link, supervisor: Supervisor::Systemd, patience: 10 }
             }
-            _ => Self { link: "eth0", supervisor: Supervisor::Runit, patience: 1 },
+            _ => Self { link: "eth0", management_link: None, supervisor: Supervisor::Runit, patience: 1 },
         }
     }
 

@@ -141,6 +141,6 @@ fn in_short(outcome: &Outcome) -> String {
         Outcome::Unreachable { .. } => "unreachable".to_owned(),
         Outcome::Silent => "silent".to_owned(),
         Outcome::NotRun { .. } => "not run".to_owned(),
-        Outcome::Seen { lines } => lines.join("\n"),
+        Outcome::Seen { lines, .. } => lines.join("\n"),
     }
 }

@@ -1,5 +1,6 @@
 //! Clients in virtual machines, for real. Those on libvirt run on a workstation made for each test (`ci/lab`).
 
+mod audit;
 mod clients;
 mod faults;
 mod libvirt;

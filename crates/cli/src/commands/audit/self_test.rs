@@ -8,6 +8,7 @@ use super::folder::Folder;
 use super::steps::Steps;
 use super::{NoReport, say_written};
 use crate::app::App;
+use crate::commands::machines::Machines;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 
@@ -22,16 +23,29 @@ pub(crate) enum NoScore {
     SelfTest(#[from] SelfTestError),
 }
 
+/// The two clusters: of machines, which are slow, as small as can be.
+pub(super) async fn clients(app: &App, machines: &Machines) -> Result<[ClusterSpec; 2], CliError> {
+    let (spec, wanted) = machines.apply(ClusterSpec::new("acme"), app.provisioner.settings())?;
+    let engine = wanted.here(&app.provisioner).await;
+    let spec = spec.engine(engine);
+    let spec = match engine.is_virtual() {
+        true => spec.topology(Topology::Single),
+        false => spec.topology(Topology::Multi).workers(1),
+    };
+    Ok(["acme", "globex"].map(|name| ClusterSpec { name: name.to_owned(), ..spec.clone() }))
+}
+
 /// Brings two clusters up that may be lost, opens leaks between them, and takes them down.
 pub(super) async fn run(
     app: &App,
+    clients: [ClusterSpec; 2],
     selection: &Selection,
     out: Option<&Folder<'_>>,
 ) -> Result<Exit, CliError> {
     let (progress, steps) =
         Steps::shown(&app.printer, "two clusters come up, to be opened to each other".to_owned());
-    let client = |name| ClusterSpec::new(name).topology(Topology::Multi).workers(1);
-    let fixture = MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex"));
+    let [from, to] = clients;
+    let fixture = MultiClusterFixture::builder().cluster(from).cluster(to);
     let scored: Result<Score, NoScore> = fixture
         .run(async |fx| Ok(self_test(fx.provisioner(), fx.clusters(), selection, &progress).await?))
         .await;

@@ -7,7 +7,7 @@ use probe::{Ask, Nonce, Probe, Sight};
 use super::{Barrier, CellWay, places};
 use crate::audit::class::{Asked, Class, ClassId, Lack, Proof, Scene, Towards, Way};
 use crate::audit::subject::{Host, Subject, UDP_PORT};
-use crate::audit::viewpoint::{Stand, Viewpoint, WORKSTATION};
+use crate::audit::viewpoint::{Route, Stand, Viewpoint, WORKSTATION};
 
 /// By protocol: what is proven how, and by which probes.
 type Planned = BTreeMap<&'static str, (Proof, Vec<Nonce>)>;
@@ -44,7 +44,7 @@ impl<'a> Asks<'a> {
         }
         let control = self.ask(class, viewpoint, source, Some(source))?;
         let own = match (class.towards, other) {
-            (Towards::Instances, Some(other)) => {
+            (Towards::Instances | Towards::Everybody, Some(other)) => {
                 // The last of its kind: a worker, where there is one, asks a control plane over the wire.
                 let inside = places(viewpoint.stand(), other).pop();
                 let inside = inside.ok_or_else(|| Lack(format!("'{}' has no node", other.name)))?;
@@ -124,16 +124,16 @@ impl<'a> Asks<'a> {
             for (witness, address, here) in nodes.chain(pod) {
                 let other = subject.nodes.iter().rev().find(|node| node.name != here);
                 let node = other.map_or(here, |node| node.name.as_str()).to_owned();
-                let from = Viewpoint::Node { instance: subject.name.clone(), node, routed: false };
+                let from = Viewpoint::Node { instance: subject.name.clone(), node, by: Route::Own };
                 barriers.push((witness.clone(), from, address.into()));
             }
         }
         for subject in self.subjects {
             // The gateway answers nobody; its end of the link hears it all the same.
-            if let (Some(witness), Some(node)) = (&subject.link_witness, subject.nodes.first()) {
+            for (link, node) in subject.link_witnesses.iter().zip(std::iter::repeat(&subject.nodes[0])) {
                 let (instance, node) = (subject.name.clone(), node.name.clone());
-                let from = Viewpoint::Node { instance, node, routed: false };
-                barriers.push((witness.clone(), from, subject.gateway.into()));
+                let from = Viewpoint::Node { instance, node, by: Route::Own };
+                barriers.push((link.witness.clone(), from, link.gateway.into()));
             }
         }
         let own = self.host.addresses.iter().map(|(_, address)| *address).find(std::net::IpAddr::is_ipv4);

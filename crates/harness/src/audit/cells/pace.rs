@@ -15,26 +15,32 @@ const PATIENCE_MS: u64 = 800;
 /// What a batch may take beyond the time in which it is sent: a server under load may need seconds for a handshake.
 const GRACE_MS: u64 = 10_000;
 
-/// The batches of all viewpoints. Those with routes of their own ask after the others, so that each kind has the
-/// machine to itself.
-pub(super) fn batches(probes: BTreeMap<Viewpoint, Vec<Probe>>) -> BTreeMap<Viewpoint, Batch> {
-    let is_routed = |viewpoint: &Viewpoint| viewpoint.stand() == Stand::Routed;
-    let routed = probes.keys().filter(|viewpoint| is_routed(viewpoint)).count();
-    let others = probes.len() - routed;
+/// The batches of all viewpoints. Those with routes of their own ask after the others, kind by kind, so that each has the
+/// machine to itself. Where nodes are slower than containers, everything has so many times as long.
+pub(super) fn batches(probes: BTreeMap<Viewpoint, Vec<Probe>>, patience: u32) -> BTreeMap<Viewpoint, Batch> {
+    let kind = |viewpoint: &Viewpoint| match viewpoint.stand() {
+        Stand::Pod | Stand::Node | Stand::Workstation => 0,
+        Stand::Routed => 1,
+        Stand::Pivot => 2_usize,
+    };
+    let mut beside = [0_u32; 3];
+    for viewpoint in probes.keys() {
+        beside[kind(viewpoint)] += 1;
+    }
     let paced = probes.into_iter().map(|(viewpoint, probes)| {
-        let beside = if is_routed(&viewpoint) { routed } else { others };
-        let rate = PACKETS / u32::try_from(beside.max(1)).unwrap_or(u32::MAX);
-        (viewpoint, batch(probes, rate.max(1)))
+        let rate = PACKETS / patience / beside[kind(&viewpoint)];
+        (viewpoint, batch(probes, rate.max(1), patience.into()))
     });
     paced.collect()
 }
 
 /// One batch at this rate.
-fn batch(probes: Vec<Probe>, rate: u32) -> Batch {
+fn batch(probes: Vec<Probe>, rate: u32, patience: u64) -> Batch {
     let packets: u64 = probes.iter().map(|probe| packets(&probe.ask)).sum();
     let sending = packets * 1000 / u64::from(rate);
     // A busy machine may send at half the rate that is allowed.
-    Batch { version: VERSION, deadline_ms: 2 * sending + GRACE_MS, patience_ms: PATIENCE_MS, rate, probes }
+    let deadline_ms = 2 * sending + patience * GRACE_MS;
+    Batch { version: VERSION, deadline_ms, patience_ms: patience * PATIENCE_MS, rate, probes }
 }
 
 /// How many packets a probe sends, at most and about.
@@ -56,9 +62,10 @@ mod tests {
     use probe::Nonce;
 
     use super::*;
+    use crate::audit::viewpoint::Route;
 
-    fn node(number: usize, routed: bool) -> Viewpoint {
-        Viewpoint::Node { instance: "acme".to_owned(), node: format!("acme-{number}"), routed }
+    fn node(number: usize, by: Route) -> Viewpoint {
+        Viewpoint::Node { instance: "acme".to_owned(), node: format!("acme-{number}"), by }
     }
 
     fn sweep() -> Vec<Probe> {
@@ -68,18 +75,21 @@ mod tests {
 
     #[test]
     fn all_that_ask_at_once_share_one_rate_and_have_time_to_send_all_they_have() {
-        for viewpoints in [1, 8, 16, 100] {
-            let all = (0..viewpoints).flat_map(|i| [(node(i, true), sweep()), (node(i, false), Vec::new())]);
-            let batches = batches(all.collect());
-            let routed: Vec<&Batch> = batches
-                .iter()
-                .filter(|(at, _)| at.stand() == Stand::Routed)
-                .map(|(_, batch)| batch)
-                .collect();
-            assert!(routed.iter().map(|batch| batch.rate).sum::<u32>() <= PACKETS);
-            for batch in routed {
-                let sending = 2768 * 1000 / u64::from(batch.rate);
-                assert!(batch.deadline_ms > sending + 3 * batch.patience_ms, "{batch:?}");
+        for (viewpoints, patience) in [(1, 1), (8, 1), (16, 1), (100, 1), (1, 10), (8, 10)] {
+            let of = |i| [(node(i, Route::Own), Vec::new()), (node(i, Route::Workstation), sweep())];
+            let pivot = |i| (node(i, Route::Hypervisor), sweep());
+            let all = (0..viewpoints).flat_map(|i| of(i).into_iter().chain([pivot(i)]));
+            let batches = batches(all.collect(), patience);
+            for stand in [Stand::Routed, Stand::Pivot] {
+                let at_once = batches.iter().filter(|(at, _)| at.stand() == stand);
+                let at_once: Vec<&Batch> = at_once.map(|(_, batch)| batch).collect();
+                assert_eq!(at_once.len(), viewpoints);
+                assert!(at_once.iter().map(|batch| batch.rate).sum::<u32>() <= PACKETS / patience);
+                for batch in at_once {
+                    let sending = 2768 * 1000 / u64::from(batch.rate);
+                    assert!(batch.deadline_ms > sending + 3 * batch.patience_ms, "{batch:?}");
+                    assert_eq!(batch.patience_ms, PATIENCE_MS * u64::from(patience));
+                }
             }
         }
     }

@@ -76,6 +76,9 @@ impl Selection {
         let towards = |class: &Class, source: &str| match class.towards {
             Towards::Instances => names.iter().any(|other| other != source && selected.to(other)),
             Towards::Workstation | Towards::Nobody => selected.to(WORKSTATION),
+            Towards::Everybody => {
+                selected.to(WORKSTATION) || names.iter().any(|other| other != source && selected.to(other))
+            }
         };
         let asks = |class: &Class| {
             instances.iter().any(|(source, engine)| {
@@ -89,6 +92,12 @@ impl Selection {
         } else {
             Err(PlanError::NothingToAsk)
         }
+    }
+
+    /// Whether it selects a class.
+    pub(in crate::audit) fn has(&self, class: ClassId) -> bool {
+        let is_it = |name: &String| name.parse() == Ok(class);
+        self.classes.is_empty() || self.classes.iter().any(is_it)
     }
 
     pub(super) fn check(&self, subjects: &[Subject], host: &Host) -> Result<Selected, PlanError> {

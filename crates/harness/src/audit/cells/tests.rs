@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use probe::Ask;
 use proptest::prelude::*;
-use provisioner::spec::CniKind;
+use provisioner::spec::{CniKind, EngineKind};
 
 use super::*;
 use crate::audit::class::Injection;
@@ -12,10 +12,10 @@ use crate::audit::verdict::{Outcome, Verdict};
 fn instances() -> impl Strategy<Value = Vec<Subject>> {
     let names = ["acme", "globex", "initech", "umbrella"];
     let cni = proptest::sample::select(&CniKind::ALL);
-    proptest::collection::vec((0_u8..3, cni), 1..=names.len()).prop_map(move |wanted| {
-        let subject = |(i, (workers, cni)): (usize, (u8, CniKind))| {
-            let subject = sample::subject(names[i], 60 + u8::try_from(i).expect("small"), workers);
-            Subject { cni, ..subject }
+    proptest::collection::vec((0_u8..3, cni, any::<bool>()), 1..=names.len()).prop_map(move |wanted| {
+        let subject = |(i, (workers, cni, of_machines)): (usize, (u8, CniKind, bool))| {
+            let make = if of_machines { sample::machines } else { sample::subject };
+            Subject { cni, ..make(names[i], 60 + u8::try_from(i).expect("small"), workers) }
         };
         wanted.into_iter().enumerate().map(subject).collect()
     })
@@ -126,6 +126,7 @@ fn nothing_to_ask_and_unknown_names_are_errors_that_list_the_known() {
         of(&[], Selection::default()),
         of(&["acme"], only("N3")),
         of(&["acme", "globex"], only("H4")),
+        of(&["acme", "globex"], only("H13")),
         of(&["acme", "acme"], Selection::default()),
         of(&["acme", "globex"], from("initech")),
         of(&["acme", "globex"], only("X1")),
@@ -136,7 +137,27 @@ fn nothing_to_ask_and_unknown_names_are_errors_that_list_the_known() {
 
 #[test]
 fn the_plan_for_two_is_this() {
-    let plan = Plan::new(1, sample::two(), sample::host(), &Selection::default()).expect("a plan");
+    insta::assert_snapshot!(planned(sample::two(), &Selection::default()));
+}
+
+#[test]
+fn the_plan_for_two_of_machines_asks_these_classes_otherwise() {
+    let otherwise = ["L5", "L7", "N2", "H4", "H8", "H9", "H10", "H11", "H12", "H13", "C8", "C9"];
+    let classes = otherwise.map(str::to_owned).to_vec();
+    let selection = Selection { classes, ..Selection::default() };
+    insta::assert_snapshot!(planned(sample::two_of_machines(), &selection));
+}
+
+#[test]
+fn what_is_asked_of_machines_is_not_asked_between_a_machine_and_a_container() {
+    let two = vec![sample::machines("acme", 60, 1), sample::subject("globex", 61, 1)];
+    let classes = ["N1", "H13", "H4"].map(str::to_owned).to_vec();
+    insta::assert_snapshot!(planned(two, &Selection { classes, ..Selection::default() }));
+}
+
+/// What acme asks.
+fn planned(subjects: Vec<Subject>, selection: &Selection) -> String {
+    let plan = Plan::new(1, subjects, sample::host(), selection).expect("a plan");
     let lines = plan.cells.iter().filter(|cell| cell.source == "acme").map(|cell| {
         let how = match &cell.way {
             CellWay::Probes { proof, cross, control, own } => {
@@ -149,18 +170,31 @@ fn the_plan_for_two_is_this() {
         };
         format!("{:<4}{} → {}, {}: {how}", cell.class, cell.viewpoint, cell.target, cell.protocol)
     });
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn every_class_has_a_place_in_the_lists_and_its_own_injection() {
+    use Coverage::NotCovered;
     let ids: Vec<ClassId> = Class::all().map(|class| class.id).collect();
     assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len());
     let injections: Vec<Injection> = Class::all().filter_map(|class| class.injection).collect();
     assert_eq!(injections.len(), injections.iter().collect::<BTreeSet<_>>().len());
-    let unproven =
-        Class::all().filter(|class| class.container == Coverage::Covered && class.injection.is_none());
-    assert_eq!(unproven.count(), 0);
+    let covered =
+        |class: &&Class| EngineKind::ALL.iter().any(|engine| class.coverage.on(*engine) == Coverage::Covered);
+    let unproven = |class: &&Class| {
+        let opens = |engine: &EngineKind| class.injection.is_some_and(|it| it.lacks(*engine).is_none());
+        !EngineKind::ALL.iter().any(opens)
+    };
+    assert_eq!(Class::all().filter(covered).filter(unproven).count(), 0);
+    for class in Class::all() {
+        for engine in EngineKind::ALL {
+            let NotCovered(why) = class.coverage(engine) else { continue };
+            assert!(why.len() > 20, "{} on {engine}: {why}", class.id);
+            let accepted = crate::audit::accepted_on(engine);
+            assert!(accepted.iter().any(|known| known.class == class.id), "{} on {engine}", class.id);
+        }
+    }
     assert_eq!(
         ids.iter().map(ToString::to_string).filter(|id| id.parse() != Ok(ids[0])).count(),
         ids.len() - 1

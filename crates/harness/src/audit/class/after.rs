@@ -2,7 +2,7 @@
 
 use crate::audit::viewpoint::Stand;
 
-use super::{Class, ClassId, Coverage, Fact, Injection, Towards, Way};
+use super::{Class, ClassId, Coverages, Fact, Injection, Towards, Way};
 
 const fn class(
     id: ClassId,
@@ -12,8 +12,8 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (from, way) = (&[Stand::Workstation] as &[Stand], Way::Fact(fact));
-    let container = Coverage::Covered;
-    Class { id, title, means, from, towards, way, container, injection: Some(injection) }
+    let coverage = Coverages::EVERYWHERE;
+    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
 }
 
 pub(super) const CLASSES: &[Class] = &[

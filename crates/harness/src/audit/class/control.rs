@@ -13,7 +13,7 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{answered, certificate, https, lack, token};
 use super::{
-    Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards, Way,
+    Class, ClassId, Coverages, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards, Way,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
@@ -33,8 +33,8 @@ const fn class(
     way: Way,
     injection: Injection,
 ) -> Class {
-    let (towards, container) = (Towards::Instances, Coverage::Covered);
-    Class { id, title, means, from, towards, way, container, injection: Some(injection) }
+    let (towards, coverage) = (Towards::Instances, Coverages::EVERYWHERE);
+    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -100,11 +100,11 @@ pub(super) const CLASSES: &[Class] = &[
         means: "a key of one opens a machine of the other",
         from: WORKSTATION,
         towards: Towards::Instances,
-        way: Way::Probes(|_| Ok(Vec::new())),
-        container: Coverage::NotCovered(
+        way: Way::Fact(Fact::Keys),
+        coverage: Coverages::of_machines(
             "container nodes run no SSH server and nobody has a key for one (N11 asks at port 22)",
         ),
-        injection: None,
+        injection: Some(Injection::ForeignKey),
     },
     class(
         ClassId::C9,

@@ -1,17 +1,21 @@
 //! H: the workstation, and what both share of it, as a bridge.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe::{Ask, Sight};
 
-use crate::audit::subject::{TCP_PORT, UDP_PORT};
+use crate::audit::subject::{NodeSubject, Subject, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
 
-use super::questions::{SMALL, answered, ping, tcp, udp, witnessed};
-use super::{Asked, Class, ClassId, Coverage, Fact, Injection, Lack, Proof, Question, Scene, Towards, Way};
+use super::questions::{SMALL, answered, lack, ping, syn, tcp, udp, witnessed};
+use super::{
+    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Lack, Proof, Question, Scene, Towards, Way,
+};
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const NODE: &[Stand] = &[Stand::Node];
+const PIVOT: &[Stand] = &[Stand::Pivot];
 const WORKSTATION: &[Stand] = &[Stand::Workstation];
 
 const fn class(
@@ -22,20 +26,8 @@ const fn class(
     way: Way,
     injection: Injection,
 ) -> Class {
-    Class { id, title, means, from, towards, way, container: Coverage::Covered, injection: Some(injection) }
-}
-
-const fn not_covered(id: ClassId, title: &'static str, means: &'static str, why: &'static str) -> Class {
-    Class {
-        id,
-        title,
-        means,
-        from: WORKSTATION,
-        towards: Towards::Instances,
-        way: Way::Probes(|_| Ok(Vec::new())),
-        container: Coverage::NotCovered(why),
-        injection: None,
-    }
+    let coverage = Coverages::EVERYWHERE;
+    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -63,12 +55,19 @@ pub(super) const CLASSES: &[Class] = &[
         Way::Fact(Fact::Forwards),
         Injection::PublishPort,
     ),
-    not_covered(
-        ClassId::H4,
-        "pivot by NAT",
-        "the network interface that a hypervisor adds for NAT leads to the workstation's own services",
-        "container nodes have no such interface; it comes with engines of virtual machines",
-    ),
+    Class {
+        coverage: Coverages::of_machines(
+            "container nodes have no such interface; it comes with engines of virtual machines",
+        ),
+        ..class(
+            ClassId::H4,
+            "pivot by NAT",
+            "the link that a hypervisor adds for itself leads to the other, or to the workstation's own services",
+            (PIVOT, Towards::Everybody),
+            Way::Probes(pivot),
+            Injection::NatPivot,
+        )
+    },
     class(
         ClassId::H5,
         "route_localnet",
@@ -117,13 +116,21 @@ pub(super) const CLASSES: &[Class] = &[
         Way::Look(Sight::Processes),
         Injection::SharedProcess,
     ),
-    not_covered(
-        ClassId::H11,
-        "exhausted resources",
-        "one fills memory, processors or disk, and the other's API server no longer answers",
-        "container nodes share the workstation's memory, processors and disk; the audit does not fill up a \
-         workstation in use to see who starves first",
-    ),
+    Class {
+        id: ClassId::H11,
+        title: "exhausted resources",
+        means: "one fills memory, processors or disk, and the other's API server no longer answers",
+        from: WORKSTATION,
+        towards: Towards::Instances,
+        way: Way::Probes(|_| Ok(Vec::new())),
+        coverage: Coverages::nowhere(
+            "container nodes share the workstation's memory, processors and disk; the audit does not fill up a \
+             workstation in use to see who starves first",
+            "a machine's memory is its own, processors and disk are the workstation's; the audit does not fill up a \
+             workstation in use to see who starves first",
+        ),
+        injection: None,
+    },
     class(
         ClassId::H12,
         "duplicated identity",
@@ -132,6 +139,26 @@ pub(super) const CLASSES: &[Class] = &[
         Way::Fact(Fact::Machines),
         Injection::SameMachineId,
     ),
+    Class {
+        coverage: Coverages {
+            containers: Coverage::NotCovered(
+                "container nodes have no hypervisor that manages them by a network",
+            ),
+            libvirt: Coverage::Covered,
+            virtualbox: Coverage::NotCovered(
+                "each machine has an adapter of its own for that, which leads to its own hypervisor process and to no \
+                 network (H4 asks through it)",
+            ),
+        },
+        ..class(
+            ClassId::H13,
+            "management network",
+            "the network by which the hypervisor manages machines is one for both, beside the networks that are not",
+            (NODE, Towards::Instances),
+            Way::Probes(management),
+            Injection::SharedManagement,
+        )
+    },
 ];
 
 /// What to try at an address of the workstation, and at the own instance for the control.
@@ -171,6 +198,66 @@ fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let gateway = scene.source.gateway.into();
     let others = scene.host.listeners.iter().map(|port| answered("listeners", tcp(gateway, *port)));
     Ok(three(gateway).into_iter().chain(others).collect())
+}
+
+/// What the hypervisor's link may lead to: the other's nodes, by any address, and its pods; every address of the
+/// workstation, the other's gateway among them, and its own listeners at the hypervisor's address.
+fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let two = |to| [witnessed("tcp", tcp(to, TCP_PORT)), witnessed("udp", udp(to, UDP_PORT, SMALL))];
+    let Asked::Workstation = scene.target else {
+        let managed = scene.nodes().filter_map(|node| node.management).filter(|_| !scene.is_control());
+        let everywhere = scene.everywhere().into_iter().chain(managed.map(IpAddr::from));
+        let asks = everywhere.flat_map(|to| two(to).into_iter().chain([witnessed("icmp", ping(to))]));
+        // The control of what is asked of the workstation.
+        let listeners = scene.everywhere().into_iter().filter(|_| scene.is_control());
+        return Ok(asks.chain(listeners.map(|to| answered("listeners", tcp(to, TCP_PORT)))).collect());
+    };
+    let Some(management) = &scene.source.management else {
+        return Err(lack(scene.source, "a hypervisor's link"));
+    };
+    // Where the hypervisor is a program that speaks for its machines, its address leads to the workstation's loopback, and
+    // is nobody's on the workstation.
+    let here = scene.viewpoint.stand() == Stand::Workstation && management.link.is_none();
+    let behind = if management.link.is_none() { Ipv4Addr::LOCALHOST } else { management.gateway };
+    let gateway = IpAddr::from(if here { behind } else { management.gateway });
+    let all = scene.host.addresses.iter().map(|(_, address)| *address);
+    // Its own gateway is on its own link, whatever routes say: H2 asks there.
+    let others = all.filter(|to| ![gateway, scene.source.gateway.into()].contains(to) && routable(to));
+    let asks = [gateway].into_iter().chain(others);
+    let asks = asks.flat_map(|to| two(to).into_iter().chain([answered("icmp", ping(to))]));
+    let everywhere = scene.host.listeners.iter().copied();
+    let bound = scene.host.bound.iter().filter(|at| at.ip() == behind).map(|at| at.port());
+    let listeners: BTreeSet<u16> = everywhere.chain(bound).collect();
+    Ok(asks.chain(listeners.into_iter().map(|port| answered("listeners", tcp(gateway, port)))).collect())
+}
+
+/// Everybody on the hypervisor's network of the asked instance, and its nodes there by their addresses. Where there is
+/// no other node, the hypervisor's own end: what is sent out of this link arrives there.
+fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+    let of =
+        |subject: &Subject| subject.management.clone().ok_or_else(|| lack(subject, "a management network"));
+    let (own, asked) = (of(scene.source)?, of(scene.instance())?);
+    let link = match scene.viewpoint.stand() {
+        Stand::Workstation => asked.link,
+        _ => Some(own.node_link),
+    };
+    let known = |node: &NodeSubject| {
+        let unknown = || Lack(format!("nobody knows the address by which {} is managed", node.name));
+        node.management.ok_or_else(unknown)
+    };
+    let mut to: Vec<Ipv4Addr> = scene.nodes().map(known).collect::<Result<_, _>>()?;
+    if to.is_empty() {
+        to.push(asked.gateway);
+    }
+    let everybody = Ask::Group { to: (Ipv4Addr::BROADCAST, UDP_PORT).into(), link: link.clone() };
+    let asks = to.into_iter().flat_map(|target| {
+        let to = IpAddr::from(target);
+        let arp = witnessed("arp", Ask::Arp { target, link: link.clone() });
+        let rest = [witnessed("icmp", ping(to)), witnessed("udp", udp(to, UDP_PORT, SMALL))];
+        let knock = syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| witnessed("tcp", ask));
+        [arp].into_iter().chain(rest).chain(knock)
+    });
+    Ok([witnessed("broadcast", everybody)].into_iter().chain(asks).collect())
 }
 
 fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {

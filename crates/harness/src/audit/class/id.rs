@@ -43,6 +43,7 @@ pub enum ClassId {
     H10,
     H11,
     H12,
+    H13,
     C1,
     C2,
     C3,

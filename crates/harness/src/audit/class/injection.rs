@@ -3,6 +3,8 @@
 //! These are names and what they mean; `inject` does it, in a scope guard. `self_test` demands a leak of the class that
 //! names it and of the right pair, and asks once more after its removal.
 
+use provisioner::spec::{EngineKind, Provider};
+
 /// What opens exactly one class of leak, from a source A to a target B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "`words` says what each does")]
@@ -37,6 +39,8 @@ pub enum Injection {
     SharedSocket,
     SharedProcess,
     SameMachineId,
+    NatPivot,
+    SharedManagement,
     ForwardApi,
     ForeignClients,
     ForeignTokens,
@@ -44,6 +48,7 @@ pub enum Injection {
     ForeignServer,
     SwappedContext,
     AnonymousKubelet,
+    ForeignKey,
     SharedStore,
     LeakedSecret,
     LeftLink,
@@ -96,6 +101,8 @@ impl Injection {
                 "a process of B's node shows up in A's: a bind mount of its /proc entry, or a shared namespace"
             }
             Self::SameMachineId => "a node of A says the machine id of a node of B",
+            Self::NatPivot => "the host forwards from A's management network to B",
+            Self::SharedManagement => "a cable joins the management networks of A and B",
             Self::ForwardApi => "the host forwards TCP to B's port 6443",
             Self::ForeignClients => "B's API server takes A's cluster CA for its clients' too",
             Self::ForeignTokens => "B's API server has A's service-account token in its list of tokens",
@@ -103,6 +110,7 @@ impl Injection {
             Self::ForeignServer => "B's API server shows a certificate that A's CA signed",
             Self::SwappedContext => "A's context leads to B",
             Self::AnonymousKubelet => "a kubelet of B lets everybody in",
+            Self::ForeignKey => "a node of B lets A's SSH key in",
             Self::SharedStore => "a writable file of A's image store is a hard link to one of B's",
             Self::LeakedSecret => "a key of B is copied into a log of A",
             Self::LeftLink => "a link is left behind",
@@ -114,6 +122,48 @@ impl Injection {
         }
     }
 
+    /// The same of an engine's nodes: what containers share in one kernel, machines share by their hypervisor.
+    pub fn words_on(self, engine: EngineKind) -> &'static str {
+        if !engine.is_virtual() {
+            return self.words();
+        }
+        match self {
+            Self::ExtraLink => "a machine of A gets a network adapter on B's bridge while it runs",
+            Self::SharedMount => "a machine of A and one of B mount the same folder of one server",
+            Self::SharedSocket => {
+                "a machine of A and one of B get a port of the hypervisor's, with one file behind both"
+            }
+            Self::SharedProcess => {
+                "a machine of A says that it runs on the kernel of one of B, by its boot id"
+            }
+            Self::SharedStore => "a machine of A and one of B get the same writable disk",
+            other => other.words(),
+        }
+    }
+
+    /// Why it cannot be opened between an engine's nodes; nothing where it can.
+    pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
+        use Injection::{
+            ExtraLink, ForeignKey, NatPivot, SharedBridge, SharedDhcp, SharedGroups, SharedIpv6,
+            SharedManagement, SharedSocket, SharedStore,
+        };
+        match (engine, self) {
+            (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
+                Some("container nodes have neither hypervisors nor SSH servers")
+            }
+            (
+                EngineKind::Vagrant(Provider::Virtualbox),
+                SharedBridge | SharedIpv6 | SharedGroups | SharedDhcp | NatPivot | SharedManagement,
+            ) => Some(
+                "the networks of VirtualBox are its own, and no bridges into which a cable could be plugged",
+            ),
+            (EngineKind::Vagrant(Provider::Virtualbox), ExtraLink | SharedSocket | SharedStore) => {
+                Some("VirtualBox gives adapters, ports and disks to machines that are off only")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it takes the destruction of A to open it.
     pub fn takes_destruction(self) -> bool {
         matches!(self, Self::OldData | Self::RestartOther)
@@ -122,9 +172,9 @@ impl Injection {
     /// Whether B reaches A as well: what both share, and what is the workstation's for everybody.
     pub fn is_mutual(self) -> bool {
         use Injection::{
-            LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork, SharedBridge,
-            SharedDhcp, SharedGroups, SharedIpv6, SharedMount, SharedProcess, SharedSocket, SharedStore,
-            Stray,
+            ForeignKey, LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork,
+            SharedBridge, SharedDhcp, SharedGroups, SharedIpv6, SharedManagement, SharedMount, SharedProcess,
+            SharedSocket, SharedStore, Stray,
         };
         matches!(
             self,
@@ -132,6 +182,8 @@ impl Injection {
                 | SharedIpv6
                 | SharedGroups
                 | SharedDhcp
+                | SharedManagement
+                | ForeignKey
                 | SameMac
                 | SharedMount
                 | SharedSocket

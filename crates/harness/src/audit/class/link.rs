@@ -11,7 +11,7 @@ use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
 use super::questions::witnessed;
-use super::{Class, ClassId, Coverage, Injection, Lack, Proof, Question, Scene, Towards, Way};
+use super::{Class, ClassId, Coverages, Injection, Lack, Proof, Question, Scene, Towards, Way};
 
 const NODE: &[Stand] = &[Stand::Node];
 
@@ -22,8 +22,8 @@ const fn class(
     way: Way,
     injection: Injection,
 ) -> Class {
-    let (from, towards, container) = (NODE, Towards::Instances, Coverage::Covered);
-    Class { id, title, means, from, towards, way, container, injection: Some(injection) }
+    let (from, towards, coverage) = (NODE, Towards::Instances, Coverages::EVERYWHERE);
+    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
 }
 
 pub(super) const CLASSES: &[Class] = &[

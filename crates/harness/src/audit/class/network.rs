@@ -11,7 +11,7 @@ use crate::audit::subject::{CLOSED_PORT, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, ping, syn, tcp, udp, witnessed};
-use super::{Class, ClassId, Coverage, Injection, Lack, Question, Questions, Scene, Towards, Way};
+use super::{Class, ClassId, Coverages, Injection, Lack, Question, Questions, Scene, Towards, Way};
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
@@ -41,8 +41,8 @@ const fn class(
     ask: Questions,
     injection: Injection,
 ) -> Class {
-    let (towards, container) = (Towards::Instances, Coverage::Covered);
-    Class { id, title, means, from, towards, way: Way::Probes(ask), container, injection: Some(injection) }
+    let (towards, coverage) = (Towards::Instances, Coverages::EVERYWHERE);
+    Class { id, title, means, from, towards, way: Way::Probes(ask), coverage, injection: Some(injection) }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -61,8 +61,9 @@ pub(super) const CLASSES: &[Class] = &[
         from: ROUTED,
         towards: Towards::Instances,
         way: Way::Probes(|_| Ok(Vec::new())),
-        container: Coverage::NotCovered(
+        coverage: Coverages::nowhere(
             "container nodes have no IPv6 address but their link-local one, which no router forwards (L2 asks there)",
+            "the machines have no IPv6 address but those of their links, which no router forwards (L2 asks there)",
         ),
         injection: None,
     },

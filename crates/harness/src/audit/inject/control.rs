@@ -156,7 +156,7 @@ pub(super) async fn anonymous_kubelet(ground: &Ground<'_>, deeds: &mut Deeds) ->
     let node = last(ground.to)?;
     let server = format!("https://{}:10250", node.ip());
     let door = Door { server, path: "/pods", ..api_of(ground.target, Credentials::None) };
-    let restart = || command("sv", &["restart", "/etc/service/kubelet"]);
+    let restart = || ground.to.inner().plan.machine.restart("kubelet");
     close_behind(&door, deeds);
     deeds.on_node(node, &command("true", &[]), restart()).await?;
     let open = |text: &str| {
@@ -189,7 +189,8 @@ fn planes<'a>(ground: &Ground<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
 /// Everybody whom the API server knows may read `/api`, and nobody else (Kubernetes, `system:discovery`).
 fn api_of(target: &Subject, credentials: Credentials) -> Door {
     let server = format!("https://{}:{API_PORT}", target.api);
-    Door { cluster: target.name.clone(), server, authority: None, credentials, path: "/api" }
+    let (cluster, patience) = (target.name.clone(), target.patience);
+    Door { cluster, server, authority: None, credentials, path: "/api", patience }
 }
 
 /// The last of the ways back: waits until the door is closed again.

@@ -33,6 +33,11 @@ impl Deeds {
         Self { host: Arc::clone(ground.provisioner.runner()), undos: Undos::default() }
     }
 
+    /// What runs commands on the host.
+    pub(super) fn host(&self) -> Arc<dyn Runner> {
+        Arc::clone(&self.host)
+    }
+
     pub(super) async fn undo(self) -> Result<(), Left> {
         self.undos.close().await
     }

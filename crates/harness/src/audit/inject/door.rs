@@ -28,13 +28,15 @@ pub(in crate::audit) struct Door {
     pub(in crate::audit) credentials: Credentials,
     /// What is read.
     pub(in crate::audit) path: &'static str,
+    /// How much longer than in a container it may take.
+    pub(in crate::audit) patience: u32,
 }
 
 impl Door {
     /// Waits until it lets in (2xx), or until it does not.
     pub(super) async fn until(&self, open: bool) -> Result<(), InjectError> {
         let what = format!("{} to {}", self.server, if open { "let in" } else { "refuse" });
-        let waited = wait::until(what, PATIENCE, async || {
+        let waited = wait::until(what, PATIENCE * self.patience, async || {
             Ok::<_, kube::Error>(match self.status().await {
                 Ok(status) if (200..300).contains(&status) == open => Wait::Done(()),
                 Ok(status) => Wait::NotYet(format!("HTTP {status}")),
@@ -55,8 +57,8 @@ impl Door {
         let authority = authority.and_then(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());
         config.accept_invalid_certs = authority.is_none();
         config.root_cert = authority.map(|certificate| vec![certificate.to_vec()]);
-        config.connect_timeout = Some(ANSWER);
-        config.read_timeout = Some(ANSWER);
+        config.connect_timeout = Some(ANSWER * self.patience);
+        config.read_timeout = Some(ANSWER * self.patience);
         match &self.credentials {
             Credentials::None => {}
             Credentials::Token { token } => config.auth_info.token = Some(token.clone().into()),

@@ -2,6 +2,8 @@
 //!
 //! The ways back need no route of the target's: what is forwarded gets the host's own address as its source.
 
+use provisioner::spec::{EngineKind, Provider};
+
 use super::deeds::{Deeds, command};
 use super::{Ground, InjectError, networks};
 
@@ -15,44 +17,58 @@ pub(super) async fn guard(deeds: &mut Deeds, rules: &str) -> Result<(), InjectEr
 
 /// The host forwards from one to the other what a condition of nftables holds for, and the answers to it.
 pub(super) async fn open(ground: &Ground<'_>, deeds: &mut Deeds, condition: &str) -> Result<(), InjectError> {
-    let (from, to) = links(ground);
+    open_by(&Way::of(ground), deeds, condition).await
+}
+
+/// The host forwards everything from the network by which a hypervisor manages one to the other, and the answers to it.
+pub(super) async fn pivot(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let management = ground.source.management.as_ref().and_then(|management| management.link.clone());
+    let cluster = ground.source.name.clone();
+    let from = management.ok_or(InjectError::Missing { what: "a management network", cluster })?;
+    open_by(&Way { from, ..Way::of(ground) }, deeds, "").await
+}
+
+async fn open_by(way: &Way, deeds: &mut Deeds, condition: &str) -> Result<(), InjectError> {
+    let (from, to) = way.names();
     let rules = format!(
         "{}
         insert rule inet homelab forward iifname {from} oifname {to} {condition} accept
         insert rule inet homelab forward iifname {to} oifname {from} ct state established,related accept
         {}",
-        past_the_first_check(ground, condition),
-        masquerade(ground)
+        way.past_the_first_check(condition),
+        way.masquerade()
     );
-    route(ground, deeds)?;
+    way.route(deeds).await?;
     guard(deeds, &rules).await
 }
 
 /// The host forwards everything from one to the other, and nothing back.
 pub(super) async fn one_way(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let (from, to) = links(ground);
+    let way = Way::of(ground);
+    let (from, to) = way.names();
     let rules = format!(
         "{}\ninsert rule inet homelab forward iifname {from} oifname {to} accept\n",
-        past_the_first_check(ground, "")
+        way.past_the_first_check("")
     );
-    route(ground, deeds)?;
+    way.route(deeds).await?;
     guard(deeds, &rules).await
 }
 
 /// The host forwards flows to the witness that begin early; then the rule comes, and flows that exist stay open.
 pub(super) async fn established(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     const BEGINNINGS: &str = "tcp dport 7001 ct state new quota 4000 bytes"; // about 60 SYNs
-    let (from, to) = links(ground);
+    let way = Way::of(ground);
+    let (from, to) = way.names();
     let rules = format!(
         "{}
         insert rule inet homelab forward iifname {from} oifname {to} {BEGINNINGS} accept
         insert rule inet homelab forward iifname {from} oifname {to} ct state established accept
         insert rule inet homelab forward iifname {to} oifname {from} ct state established accept
         {}",
-        past_the_first_check(ground, "tcp dport 7001"),
-        masquerade(ground)
+        way.past_the_first_check("tcp dport 7001"),
+        way.masquerade()
     );
-    route(ground, deeds)?;
+    way.route(deeds).await?;
     guard(deeds, &rules).await
 }
 
@@ -70,30 +86,62 @@ pub(super) async fn pods(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
     open(ground, deeds, &format!("ip daddr {{ {}, {} }}", target.pod_cidr, target.service_cidr)).await
 }
 
-/// Both links, as nftables takes names.
-fn links(ground: &Ground<'_>) -> (String, String) {
-    (format!("\"{}\"", ground.source.link), format!("\"{}\"", ground.target.link))
+/// From which link of the host to which other one, and where to behind that.
+#[derive(Debug)]
+struct Way {
+    from: String,
+    to: String,
+    networks: String,
+    /// Whether a hypervisor has rules of its own for these links.
+    hypervisor: bool,
 }
 
-/// Past the check that a packet is for an address of its own link.
-fn past_the_first_check(ground: &Ground<'_>, condition: &str) -> String {
-    let ((from, _), theirs) = (links(ground), networks(ground.target));
-    format!("insert rule inet homelab prerouting iifname {from} ip daddr {{ {theirs} }} {condition} accept")
-}
-
-/// The host's own address as the source.
-fn masquerade(ground: &Ground<'_>) -> String {
-    let (from, to) = links(ground);
-    format!(
-        "add chain inet homelab injected {{ type nat hook postrouting priority srcnat; }}
-        add rule inet homelab injected iifname {from} oifname {to} masquerade\n"
-    )
-}
-
-/// The host routes between both links.
-fn route(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    for link in [&ground.source.link, &ground.target.link] {
-        deeds.set(&format!("net/ipv4/conf/{link}/forwarding"), "1")?;
+impl Way {
+    /// Between the networks of both.
+    fn of(ground: &Ground<'_>) -> Self {
+        Self {
+            from: ground.source.link.clone(),
+            to: ground.target.link.clone(),
+            networks: networks(ground.target),
+            hypervisor: ground.target.engine == EngineKind::Vagrant(Provider::Libvirt),
+        }
     }
-    Ok(())
+
+    /// Both links, as nftables takes names.
+    fn names(&self) -> (String, String) {
+        (format!("\"{}\"", self.from), format!("\"{}\"", self.to))
+    }
+
+    /// Past the check that a packet is for an address of its own link.
+    fn past_the_first_check(&self, condition: &str) -> String {
+        let ((from, _), theirs) = (self.names(), &self.networks);
+        format!(
+            "insert rule inet homelab prerouting iifname {from} ip daddr {{ {theirs} }} {condition} accept"
+        )
+    }
+
+    /// The host's own address as the source.
+    fn masquerade(&self) -> String {
+        let (from, to) = self.names();
+        format!(
+            "add chain inet homelab injected {{ type nat hook postrouting priority srcnat; }}
+        add rule inet homelab injected iifname {from} oifname {to} masquerade\n"
+        )
+    }
+
+    /// The host routes between both links. libvirt refuses to forward from or to its isolated networks, by rules that come
+    /// after all that were there before them (libvirt, "Firewall and network filtering"): those in front accept.
+    async fn route(&self, deeds: &mut Deeds) -> Result<(), InjectError> {
+        for link in [&self.from, &self.to] {
+            deeds.set(&format!("net/ipv4/conf/{link}/forwarding"), "1")?;
+        }
+        if self.hypervisor {
+            for (from, to) in [(&self.from, &self.to), (&self.to, &self.from)] {
+                let rule = ["FORWARD", "--in-interface", from, "--out-interface", to, "--jump", "ACCEPT"];
+                let tables = |verb| command("iptables", &[&["--wait", verb][..], &rule].concat());
+                deeds.on_host(&tables("--insert"), tables("--delete")).await?;
+            }
+        }
+        Ok(())
+    }
 }

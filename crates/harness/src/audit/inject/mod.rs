@@ -5,11 +5,13 @@
 //! injections change what is known, not what is there: [`Opened::twist`] is for those.
 
 mod deeds;
+mod switch;
 mod cable;
 mod forward;
 mod host;
 mod graft;
 mod node;
+mod machines;
 mod door;
 mod known;
 mod control;
@@ -158,6 +160,7 @@ pub(super) async fn open(injection: Injection, ground: &Ground<'_>) -> Result<Op
 }
 
 async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let of_machines = ground.from.inner().plan.engine.is_virtual();
     match injection {
         Injection::SharedBridge => cable::join(ground, deeds, "").await,
         Injection::SharedIpv6 => cable::join(ground, deeds, cable::ONLY_IPV6).await,
@@ -187,9 +190,16 @@ async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -
         Injection::Metadata => host::metadata(ground, deeds).await,
         Injection::LeftLink => host::link(deeds, "left0").await,
         Injection::Stray => host::stray(ground, deeds).await,
+        Injection::SharedMount if of_machines => machines::mount(ground, deeds).await,
+        Injection::SharedSocket if of_machines => machines::port(ground, deeds).await,
+        Injection::SharedProcess if of_machines => machines::kernel(ground, deeds).await,
+        Injection::SharedStore if of_machines => machines::disk(ground, deeds).await,
         Injection::SharedMount => node::shared_mount(ground, deeds).await,
         Injection::SharedSocket => node::shared_socket(ground, deeds).await,
         Injection::SharedProcess => node::shared_process(ground, deeds).await,
+        Injection::SharedManagement => cable::join_managements(ground, deeds).await,
+        Injection::NatPivot => forward::pivot(ground, deeds).await,
+        Injection::ForeignKey => machines::key(ground, deeds).await,
         Injection::SameMachineId => node::same_machine_id(ground, deeds).await,
         Injection::SharedStore => node::shared_store(ground, deeds),
         Injection::LeakedSecret => node::leaked_secret(ground, deeds).await,

@@ -54,8 +54,10 @@ pub(super) async fn leaked_secret(ground: &Ground<'_>, deeds: &mut Deeds) -> Res
     let missing =
         || InjectError::Missing { what: "an administrator's key", cluster: ground.target.name.clone() };
     let key = ground.target.credentials.administrator.as_ref().ok_or_else(missing)?.key.reveal().to_owned();
-    let node = last(ground.from)?.real_name();
-    let log = ground.from.inner().plan.folder.join("nodes").join(node).join("var/log/injected.log");
+    let folder = &ground.from.inner().plan.folder;
+    let logs = folder.join("nodes").join(last(ground.from)?.real_name()).join("var/log");
+    // The logs of a virtual machine are in itself; of it, the host keeps what it was made by.
+    let log = if logs.is_dir() { logs } else { folder.clone() }.join("injected.log");
     deeds.make(&log, |path| {
         let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(key.as_bytes())

@@ -28,6 +28,7 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
         (_, None) => Judgement::inconclusive("the target is unknown"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
         (Fact::Machines, Some(target)) => machines(source, target),
+        (Fact::Keys, Some(target)) => keys(source, target),
         (Fact::Identity, Some(target)) => identity(source, target),
         (Fact::Stores, Some(target)) => stores(source, target),
         (Fact::Secrets, Some(target)) => secrets(source, target),
@@ -81,11 +82,43 @@ fn forwards(host: &Host, target: &Subject) -> Judgement {
     }
 }
 
-fn machines(source: &Subject, target: &Subject) -> Judgement {
-    let of = |subject: &Subject| -> Option<Vec<(String, Machine)>> {
-        let all = subject.nodes.iter().map(|node| Some((node.name.clone(), node.machine.clone()?)));
-        all.collect()
+/// All nodes of an instance with what tells them from others; nothing when it could not be read of one.
+fn of_nodes(subject: &Subject) -> Option<Vec<(&str, &Machine)>> {
+    subject.nodes.iter().map(|node| Some((node.name.as_str(), node.machine.as_ref()?))).collect()
+}
+
+/// Everybody knows the keys that Vagrant's boxes come with (its repository, `keys/`).
+const EVERYBODYS: [&str; 2] = [
+    "AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct",
+    "AAAAC3NzaC1lZDI1NTE5AAAAIN1YdxBpNlzxDqfJyw/QKow1F+wvG9hXGoqiysfJOn5Y",
+];
+
+/// A key that both let in opens both. That each lets in its own is the control.
+fn keys(source: &Subject, target: &Subject) -> Judgement {
+    let (Some(ours), Some(theirs)) = (of_nodes(source), of_nodes(target)) else {
+        return Judgement::inconclusive("the SSH keys that a node lets in could not be read");
     };
+    if let Some((node, _)) = ours.iter().chain(&theirs).find(|(_, machine)| machine.lets_in.is_empty()) {
+        return Judgement::inconclusive(format!(
+            "the control failed: {node} lets in no key, not even its own"
+        ));
+    }
+    let known = |key: &str| EVERYBODYS.iter().any(|known| key.contains(known));
+    for (node, machine) in &theirs {
+        if machine.lets_in.iter().any(|key| known(key)) {
+            return Judgement::leak(format!("{node} lets in the key that everybody has of Vagrant"));
+        }
+        for (own, ours) in &ours {
+            if ours.lets_in.iter().any(|key| machine.lets_in.contains(key)) {
+                return Judgement::leak(format!("one SSH key opens {own} and {node}"));
+            }
+        }
+    }
+    Judgement::isolated(format!("{} and {} machines, which let in different keys", ours.len(), theirs.len()))
+}
+
+fn machines(source: &Subject, target: &Subject) -> Judgement {
+    let of = of_nodes;
     let (Some(ours), Some(theirs)) = (of(source), of(target)) else {
         return Judgement::inconclusive("a node's machine id, UID or host keys could not be read");
     };
@@ -93,10 +126,14 @@ fn machines(source: &Subject, target: &Subject) -> Judgement {
         if machine.machine_id.is_empty() || machine.node_uid.is_empty() {
             return Judgement::inconclusive(format!("{node} has no machine id or no UID"));
         }
+        if source.engine.is_virtual() && (machine.host_keys.is_empty() || machine.product.is_none()) {
+            return Judgement::inconclusive(format!("{node} has no host key or no UUID of its own"));
+        }
         for (other, theirs) in &theirs {
             let same = [
                 ("machine id", machine.machine_id == theirs.machine_id),
                 ("UID", machine.node_uid == theirs.node_uid),
+                ("UUID", machine.product.is_some() && machine.product == theirs.product),
                 ("host key", machine.host_keys.iter().any(|key| theirs.host_keys.contains(key))),
             ];
             if let Some((what, _)) = same.iter().find(|(_, same)| *same) {

@@ -2,13 +2,14 @@
 //!
 //! What must not be on both sides depends on the sight: a mount by device, inode and root
 //! (`8:1 2 rw / /mnt ext4 /dev/sda1`), a socket by its file (`8:1 40 /run/a.sock /run`), the pid namespace of a process
-//! (`1 pause pid:[4026531836]`), any MAC address of a link.
+//! (`1 pause pid:[4026531836]`), any MAC address of a link. Numbers of a kernel are its own: they are compared where both
+//! sides say the same boot id, and of two kernels only what leads out of a machine.
 
+mod links;
 mod mounts;
 mod sockets;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use probe::{Answer, Outcome};
@@ -22,41 +23,88 @@ pub(super) struct Looks<'a> {
     pub(super) class: ClassId,
     pub(super) here: Option<&'a Answer>,
     pub(super) there: Vec<Option<&'a Answer>>,
+    /// Whether the nodes of both are known to run on one kernel.
+    pub(super) one_kernel: bool,
+    /// The links that the source's nodes are given.
+    pub(super) adapters: Vec<Adapter<'a>>,
     /// The target's networks.
     pub(super) networks: Vec<Ipv4Net>,
 }
 
-/// The links of a node whose name is always the same: its own, and what the kernel puts into each network namespace for
-/// tunnels that nobody uses (`fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
-const LINKS: [&str; 11] = [
-    "lo", "eth0", "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0",
-];
+/// A link that a node is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Adapter<'a> {
+    pub(super) link: &'a str,
+    /// Where its addresses are; nothing where that is the hypervisor's affair.
+    pub(super) net: Option<Ipv4Net>,
+}
+
+/// What one side saw.
+struct Side {
+    /// On which kernel.
+    boot: Option<String>,
+    lines: Vec<String>,
+}
 
 pub(super) fn judge(looks: &Looks<'_>) -> Judgement {
-    let here = match lines(looks.here) {
-        Ok(lines) => lines,
+    let here = match side(looks.here) {
+        Ok(side) => side,
         Err(why) => return Judgement::inconclusive(format!("the look from the source failed: {why}")),
     };
-    let there: Result<Vec<_>, _> = looks.there.iter().map(|answer| lines(*answer)).collect();
+    let there: Result<Vec<_>, _> = looks.there.iter().map(|answer| side(*answer)).collect();
     let there = match there {
-        Ok(sides) if !sides.is_empty() => sides.concat(),
+        Ok(sides) if !sides.is_empty() => sides,
         Ok(_) => return Judgement::inconclusive("nobody looked from the target"),
         Err(why) => return Judgement::inconclusive(format!("the look from the target failed: {why}")),
     };
+    let all = |sides: &[Side]| sides.iter().flat_map(|side| side.lines.clone()).collect::<Vec<_>>();
     match looks.class {
-        ClassId::L5 => links(&here, &looks.networks),
-        ClassId::L7 => shared(&here, &there, macs),
-        ClassId::H9 => sockets::judge(&here, &there),
-        ClassId::H10 => shared(&here, &there, namespaces),
-        _ => mounts::judge(&here, &there),
+        ClassId::L5 => return links::judge(&here.lines, &looks.adapters, &looks.networks),
+        ClassId::L7 => return shared(&here.lines, &all(&there), macs),
+        _ => {}
+    }
+    let boot = |side: &Side| side.boot.clone();
+    let (Some(own), Some(others)) = (boot(&here), there.iter().map(boot).collect::<Option<Vec<_>>>()) else {
+        return Judgement::inconclusive("a side did not say on which kernel it looked");
+    };
+    if looks.one_kernel && others.iter().any(|other| *other != own) {
+        return Judgement::inconclusive("containers of one workstation say that they run on several kernels");
+    }
+    let (same, apart): (Vec<Side>, Vec<Side>) =
+        there.into_iter().partition(|side| side.boot.as_ref() == Some(&own));
+    let within = (!same.is_empty()).then(|| within_a_kernel(looks.class, &here.lines, &all(&same)));
+    let across = (!apart.is_empty()).then(|| across_kernels(looks.class, &here.lines, &all(&apart)));
+    let worst = within.into_iter().chain(across).max_by_key(|judgement| judgement.verdict);
+    worst.unwrap_or_else(|| Judgement::inconclusive("nobody looked from the target"))
+}
+
+fn within_a_kernel(class: ClassId, here: &[String], there: &[String]) -> Judgement {
+    match class {
+        ClassId::H9 => sockets::judge(here, there),
+        ClassId::H10 => shared(here, there, namespaces),
+        _ => mounts::judge(here, there),
+    }
+}
+
+fn across_kernels(class: ClassId, here: &[String], there: &[String]) -> Judgement {
+    match class {
+        ClassId::H9 => sockets::across(here, there),
+        ClassId::H10 => {
+            let read = |lines: &[String]| lines.iter().any(|line| !namespaces(line).is_empty());
+            if !read(here) || !read(there) {
+                return Judgement::inconclusive("nothing that could be compared was seen");
+            }
+            Judgement::isolated("each side has a kernel of its own, by its boot id: no process is on both")
+        }
+        _ => mounts::across(here, there),
     }
 }
 
 /// A side that sees nothing at all did not look: there is always a mount, a process, a link.
-fn lines(answer: Option<&Answer>) -> Result<Vec<String>, String> {
+fn side(answer: Option<&Answer>) -> Result<Side, String> {
     match outcome(answer)? {
-        Outcome::Seen { lines } if lines.is_empty() => Err("it saw nothing at all".to_owned()),
-        Outcome::Seen { lines } => Ok(lines.clone()),
+        Outcome::Seen { lines, .. } if lines.is_empty() => Err("it saw nothing at all".to_owned()),
+        Outcome::Seen { boot, lines } => Ok(Side { boot: boot.clone(), lines: lines.clone() }),
         _ => Err("the answer is none to this question".to_owned()),
     }
 }
@@ -92,33 +140,6 @@ fn macs(line: &str) -> Vec<String> {
     };
     let words = line.split_whitespace().filter(is_mac).map(str::to_lowercase);
     words.filter(|mac| !["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"].contains(&mac.as_str())).collect()
-}
-
-fn links(here: &[String], networks: &[Ipv4Net]) -> Judgement {
-    if networks.is_empty() {
-        return Judgement::inconclusive("the target's networks are unknown");
-    }
-    for line in here {
-        let words = line.split_whitespace();
-        let addresses = words.filter_map(|word| word.split('/').next()?.parse::<Ipv4Addr>().ok());
-        for address in addresses {
-            if let Some(network) = networks.iter().find(|network| network.contains(&address)) {
-                return Judgement::leak(format!("a link has {address}, which is in {network}: {line}"));
-            }
-        }
-    }
-    let names: BTreeSet<&str> = here.iter().filter_map(|line| line.split_whitespace().next()).collect();
-    let unknown = names.iter().find(|name| !LINKS.contains(name) && !stays_here(here, name));
-    match unknown {
-        Some(name) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {name}")),
-        None => Judgement::isolated(format!("{} links, all of them its own", names.len())),
-    }
-}
-
-/// A cable whose other end is on the same node: beside it, or in the namespace of a process that the node sees, as a
-/// pod's is. Its name says nothing, and a cable of which nobody has the other end may lead anywhere.
-fn stays_here(lines: &[String], name: &str) -> bool {
-    lines.iter().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" ends ")))
 }
 
 #[cfg(test)]

@@ -9,11 +9,14 @@ use crate::audit::verdict::Judgement;
 pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judgement {
     let kinds = |of: &Subject| {
         let named = |kind: &str, net| (format!("{kind} of '{}'", of.name), net);
-        vec![
+        let management = of.management.as_ref().and_then(|management| management.net);
+        let management = management.map(|net| named("management network", net));
+        let kinds = [
             named("subnet", of.subnet),
             named("pod CIDR", of.pod_cidr),
             named("service CIDR", of.service_cidr),
-        ]
+        ];
+        kinds.into_iter().chain(management).collect::<Vec<_>>()
     };
     let Some(host) = &host.networks else {
         return Judgement::inconclusive("the workstation's own networks could not be read");
@@ -27,7 +30,7 @@ pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judge
             return Judgement::leak(format!("{what} ({net}) overlaps {other} ({found})"));
         }
     }
-    Judgement::isolated(format!("3 networks against {}, no overlap", others.len()))
+    Judgement::isolated(format!("{} networks against {}, no overlap", ours.len(), others.len()))
 }
 
 fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {

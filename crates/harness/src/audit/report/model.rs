@@ -47,7 +47,8 @@ pub struct Report {
 #[serde(rename_all = "camelCase")]
 pub struct PhaseReport {
     /// Which: `set` until the witnesses listen, `learn` what is known of the instances, `ask`, `ask, routed` by root with
-    /// a route through the workstation, `hear` the witnesses, `strike` everything.
+    /// a route through the workstation, `ask, by the hypervisor` with one through that, `hear` the witnesses, `strike`
+    /// everything.
     pub name: String,
     /// How long it took, in milliseconds.
     pub took_ms: u64,

@@ -49,16 +49,22 @@ pub(super) fn leaky() -> Report {
 
 #[test]
 fn the_whole_sample_is_isolated_when_nothing_is_wrong() {
-    let plan = Plan::new(1, sample::two(), sample::host(), &Selection::default()).expect("a plan");
-    let report = Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times());
-    let failed: Vec<String> = report
-        .cells
-        .iter()
-        .filter(|cell| cell.fails())
-        .map(|cell| format!("{}: {}", tell::name(cell), cell.why))
-        .collect();
-    assert_eq!(failed, [""; 0]);
-    assert_eq!(report.outcome, Outcome::Isolated);
+    let mixed = vec![sample::machines("acme", 60, 1), sample::subject("globex", 61, 0)];
+    for (subjects, shared) in
+        [(sample::two(), KERNEL), (sample::two_of_machines(), HYPERVISOR), (mixed, BOTH)]
+    {
+        let plan = Plan::new(1, subjects, sample::host(), &Selection::default()).expect("a plan");
+        let accepted = accepted_on_all(plan.subjects.iter().map(|subject| subject.engine));
+        let report = Report::of(&plan, &sample::quiet(&plan), &accepted, times());
+        let failed: Vec<String> = report
+            .cells
+            .iter()
+            .filter(|cell| cell.fails())
+            .map(|cell| format!("{}: {}", tell::name(cell), cell.why))
+            .collect();
+        assert_eq!(failed, [""; 0]);
+        assert_eq!((report.outcome, report.kernel.as_str()), (Outcome::Isolated, shared));
+    }
 }
 
 #[test]

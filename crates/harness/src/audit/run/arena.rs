@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use probe::{Batch, Said, VERSION};
 use provisioner::Provisioner;
 
-use crate::audit::{Host, Observed, Phase, Plan, Selection, Stand, Subject, Viewpoint};
+use crate::audit::{Host, Observed, Phase, Plan, Route, Selection, Stand, Subject, Viewpoint};
 use crate::cluster::TestCluster;
 use crate::undo::Undos;
 use crate::wait::{self, Wait};
@@ -19,7 +19,7 @@ use super::progress::{Progress, Step};
 use super::workstation::{self, Workstation};
 use super::{AuditError, Stage, StageError, learn, routes};
 
-/// How long the last probes may take to be in the witnesses' logs.
+/// How long the last probes may take to be in the witnesses' logs, where nodes are containers.
 const SETTLE: Duration = Duration::from_secs(5);
 /// When a batch of last probes must be over, in milliseconds.
 const BARRIER_DEADLINE_MS: u64 = 2_000;
@@ -59,7 +59,8 @@ impl<'a> Arena<'a> {
             }
         });
         let set = async {
-            let links: Vec<_> = clusters.iter().filter_map(learn::link_witness).collect();
+            let of = |cluster: &TestCluster| learn::link_witnesses(cluster.name(), &cluster.inner().plan);
+            let links: Vec<_> = clusters.iter().flat_map(of).collect();
             let workstation = Workstation::set(&links).await?;
             let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
             Ok::<_, AuditError>((workstation, stages))
@@ -77,10 +78,10 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// Learns what there is to be known now.
-    pub(in crate::audit) async fn learn(&mut self) -> (Vec<Subject>, Host) {
+    /// Learns what there is to be known now, for what is selected.
+    pub(in crate::audit) async fn learn(&mut self, selection: &Selection) -> (Vec<Subject>, Host) {
         let begun = Instant::now();
-        let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.stages);
+        let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.stages, selection);
         let known = futures::join!(subjects, workstation::host(self.provisioner));
         self.phases.push(Phase::since("learn", begun));
         known
@@ -110,26 +111,50 @@ impl<'a> Arena<'a> {
         // First everybody as they are, then root with routes of its own: a route must not help the others.
         let begun = Instant::now();
         progress.say(Step::Ask { cells: plan.cells.len() });
-        self.ask_all(plan, |stand| stand != Stand::Routed, &mut observed).await;
+        let as_they_are = |stand| ![Stand::Routed, Stand::Pivot].contains(&stand);
+        self.ask_all(plan, as_they_are, &mut observed).await;
         observed.phases.push(Phase::since("ask", begun));
-        if plan.batches.keys().any(|viewpoint| viewpoint.stand() == Stand::Routed) {
-            let begun = Instant::now();
-            progress.say(Step::AskRouted);
-            let mut undos = Undos::default();
-            let laid = routes::lay(self.clusters, &mut undos).await;
-            if laid.is_ok() {
-                self.ask_all(plan, |stand| stand == Stand::Routed, &mut observed).await;
-            }
-            undos.close().await?;
-            laid.map_err(AuditError::Route)?;
-            observed.phases.push(Phase::since("ask, routed", begun));
-        }
+        self.ask_by(Route::Workstation, plan, &mut observed, progress).await?;
+        self.ask_by(Route::Hypervisor, plan, &mut observed, progress).await?;
         let begun = Instant::now();
         progress.say(Step::Hear);
         self.ask_last(plan, &mut observed).await;
         self.hear(plan, &mut observed).await;
         observed.phases.push(Phase::since("hear", begun));
         Ok(observed)
+    }
+
+    /// Has root on every node ask with routes of its own.
+    async fn ask_by(
+        &self,
+        by: Route,
+        plan: &Plan,
+        observed: &mut Observed,
+        progress: &Progress,
+    ) -> Result<(), AuditError> {
+        let (wanted, step, phase) = match by {
+            Route::Hypervisor => (Stand::Pivot, Step::AskPivot, "ask, by the hypervisor"),
+            _ => (Stand::Routed, Step::AskRouted, "ask, routed"),
+        };
+        if plan.batches.keys().all(|viewpoint| viewpoint.stand() != wanted) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        progress.say(step);
+        let mut undos = Undos::default();
+        let laid = routes::lay(self.clusters, by, &mut undos).await;
+        if laid.is_ok() {
+            self.ask_all(plan, |stand| stand == wanted, observed).await;
+        }
+        undos.close().await?;
+        laid.map_err(AuditError::Route)?;
+        observed.phases.push(Phase::since(phase, begun));
+        Ok(())
+    }
+
+    /// How much longer than in containers everything may take, where it takes longest.
+    fn patience(&self) -> u32 {
+        patience(self.clusters)
     }
 
     /// Removes everything, and waits until it is gone.
@@ -180,7 +205,8 @@ impl<'a> Arena<'a> {
             batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {
-            let (deadline_ms, patience_ms) = (BARRIER_DEADLINE_MS, BARRIER_PATIENCE_MS);
+            let longer = u64::from(self.patience());
+            let (deadline_ms, patience_ms) = (longer * BARRIER_DEADLINE_MS, longer * BARRIER_PATIENCE_MS);
             let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 1_000, probes };
             (viewpoint, self.ask_one(viewpoint, &batch).await)
         });
@@ -194,7 +220,8 @@ impl<'a> Arena<'a> {
     /// Reads what all witnesses saw, when each has seen its last probe or will not any more.
     async fn hear(&mut self, plan: &Plan, observed: &mut Observed) {
         let mut watches = BTreeMap::new();
-        let heard = wait::until("the witnesses' last words".to_owned(), SETTLE, async || {
+        let settle = SETTLE * self.patience();
+        let heard = wait::until("the witnesses' last words".to_owned(), settle, async || {
             let heard = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten();
             watches = heard.chain(self.workstation.watches()).collect();
             let missing = plan.barriers.iter().find(|barrier| {
@@ -219,6 +246,11 @@ impl<'a> Arena<'a> {
         let place = places.find(|(cluster, _)| cluster.name() == instance);
         place.ok_or_else(|| format!("there is no instance '{instance}'"))
     }
+}
+
+/// How much longer than in containers everything may take in the slowest of some clusters.
+pub(super) fn patience(clusters: &[TestCluster]) -> u32 {
+    clusters.iter().map(|cluster| cluster.inner().plan.machine.patience).max().unwrap_or(1)
 }
 
 /// The number of a run.

@@ -21,7 +21,8 @@ use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
 
-use super::{Phase, PlanError, Report, Selection, accepted_on};
+use super::report::accepted_on_all;
+use super::{Phase, PlanError, Report, Selection};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::inventory::Inventory;
 use crate::undo::Left;
@@ -33,7 +34,7 @@ pub use progress::{Progress, Step};
 pub use stage::{Stage, StageError};
 pub use workstation::WorkstationError;
 
-/// When a run must be over, whatever hangs; what it has put anywhere is removed after that.
+/// When a run among containers must be over, whatever hangs; what it has put anywhere is removed after that.
 const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Why there is no report.
@@ -83,8 +84,9 @@ pub async fn audit(
     let started = Timestamp::now();
     let before = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     let mut arena = Arena::set(provisioner, clusters, progress).await?;
-    let asked = tokio::time::timeout(DEADLINE, async {
-        let known = arena.learn().await;
+    let deadline = DEADLINE * arena::patience(clusters);
+    let asked = tokio::time::timeout(deadline, async {
+        let known = arena.learn(selection).await;
         let plan = arena.plan(known, selection)?;
         let observed = arena.ask(&plan, progress).await?;
         Ok::<_, AuditError>((plan, observed))
@@ -93,11 +95,10 @@ pub async fn audit(
     let begun = Instant::now();
     arena.strike(progress).await?;
     let struck = Phase::since("strike", begun);
-    let (plan, mut observed) = asked.map_err(|_| AuditError::Late(DEADLINE))??;
+    let (plan, mut observed) = asked.map_err(|_| AuditError::Late(deadline))??;
     observed.phases.push(struck);
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     observed.after.left = Some(after.left_since(&before));
-    let engine = clusters.first().map(|cluster| cluster.inner().instance.engine);
-    let accepted = engine.map(accepted_on).unwrap_or_default();
+    let accepted = accepted_on_all(clusters.iter().map(|cluster| cluster.inner().instance.engine));
     Ok(Report::of(&plan, &observed, &accepted, (started, Timestamp::now())))
 }

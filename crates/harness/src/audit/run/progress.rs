@@ -21,6 +21,8 @@ pub enum Step {
     },
     /// Root on every node asks, with a route through the workstation.
     AskRouted,
+    /// Root on every virtual machine asks, with a route through the hypervisor.
+    AskPivot,
     /// The witnesses are heard.
     Hear,
     /// Everything that was put into the clusters goes.
@@ -49,6 +51,7 @@ impl fmt::Display for Step {
             Self::Set { clusters } => write!(f, "witnesses and probers start in {clusters} clusters"),
             Self::Ask { cells } => write!(f, "{cells} questions are asked"),
             Self::AskRouted => f.write_str("root on every node asks, with a route through the workstation"),
+            Self::AskPivot => f.write_str("root on every machine asks, with a route through the hypervisor"),
             Self::Hear => f.write_str("the witnesses are heard"),
             Self::Strike => f.write_str("witnesses and probers go"),
             Self::Open { class, place, of } => write!(f, "leak {class} is opened, {place} of {of}"),

@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
 
+use provisioner::plan::Machine;
+
 use super::manifest::PROBER;
 use crate::ask::ask;
 use crate::audit::PodWitness;
@@ -20,6 +22,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Waits until the service's own address and its port on every node lead to the witness.
 pub(super) async fn leads(
     pods: &Api<Pod>,
+    machine: &Machine,
     witness: &PodWitness,
     nodes: impl Iterator<Item = Ipv4Addr>,
 ) -> Result<(), WaitError<kube::Error>> {
@@ -28,9 +31,11 @@ pub(super) async fn leads(
     let probes = doors.map(|(n, to)| Probe { nonce: Nonce::new(0, n as u32), ask: Ask::Tcp { to } });
     let probes: Vec<Probe> = probes.collect();
     let all = probes.len();
-    let batch = Batch { version: VERSION, deadline_ms: 2_000, patience_ms: 500, rate: 100, probes };
-    wait::until(format!("the service of {}", witness.witness), WITHIN, async || {
-        Ok(match ask(pods, PROBER, &batch).await {
+    let longer = u64::from(machine.patience);
+    let (deadline_ms, patience_ms) = (longer * 2_000, longer * 500);
+    let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 100, probes };
+    wait::until(format!("the service of {}", witness.witness), machine.within(WITHIN), async || {
+        Ok(match ask(pods, machine, PROBER, &batch).await {
             Ok(said) if served(&said, &witness.witness) == all => Wait::Done(()),
             Ok(said) => Wait::NotYet(format!("{said:?}")),
             Err(error) => Wait::NotYet(provisioner::error::chain(&error)),

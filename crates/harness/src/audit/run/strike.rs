@@ -1,5 +1,7 @@
 //! A stage goes: its run's own at the end, and those of runs whose process was killed before the next one is set.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
@@ -24,8 +26,9 @@ impl Stage {
             instance: instance.to_owned(),
             source: Box::new(source),
         };
-        let token = timeout(PATIENCE, token::remove(client.clone(), run, instance)).await;
-        remove(&client, instance, &Self::namespace_of(run)).await?;
+        let within = cluster.inner().plan.machine.within(PATIENCE);
+        let token = timeout(within, token::remove(client.clone(), run, instance)).await;
+        remove(&client, instance, &Self::namespace_of(run), within).await?;
         token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
     }
 }
@@ -46,20 +49,21 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
         namespace.metadata.name.filter(|_| !owner.is_alive())
     });
     let dead: Vec<String> = dead.collect();
-    let removed = dead.iter().map(|name| remove(&client, instance, name));
+    let within = cluster.inner().plan.machine.within(PATIENCE);
+    let removed = dead.iter().map(|name| remove(&client, instance, name, within));
     futures::future::try_join_all(removed).await.map(drop)
 }
 
-async fn remove(client: &Client, instance: &str, name: &str) -> Result<(), StageError> {
+async fn remove(client: &Client, instance: &str, name: &str, within: Duration) -> Result<(), StageError> {
     let (attempt, instance) = (format!("remove the namespace {name}"), instance.to_owned());
-    let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within: PATIENCE };
+    let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within };
     let (namespaces, pods): (Api<Namespace>, Api<Pod>) =
         (Api::all(client.clone()), Api::namespaced(client.clone(), name));
     // The namespace controller waits for five seconds before it deletes what is in a namespace, and comes again only
     // seconds later where pods are still going then (`namespaceDeletionGracePeriod`). They go meanwhile.
     let now = DeleteParams::default();
-    drop(timeout(PATIENCE, pods.delete_collection(&now, &ListParams::default())).await);
-    let deleted = timeout(PATIENCE, namespaces.delete(name, &now)).await;
+    drop(timeout(within, pods.delete_collection(&now, &ListParams::default())).await);
+    let deleted = timeout(within, namespaces.delete(name, &now)).await;
     match deleted.map_err(|_| late())? {
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
         Err(source) => {
@@ -67,7 +71,7 @@ async fn remove(client: &Client, instance: &str, name: &str) -> Result<(), Stage
         }
         Ok(_) => {}
     }
-    let gone = wait::until(format!("namespace {name} to go"), PATIENCE, async || {
+    let gone = wait::until(format!("namespace {name} to go"), within, async || {
         Ok(match namespaces.get_opt(name).await? {
             None => Wait::Done(()),
             Some(_) => Wait::NotYet("it is still there".to_owned()),

@@ -16,7 +16,7 @@ use provisioner::assets;
 use provisioner::exec::{Background, Command, CommandError, Local, Runner};
 
 use crate::ask;
-use crate::audit::{TCP_PORT, UDP_PORT, WORKSTATION, Watch};
+use crate::audit::{LinkWitness, TCP_PORT, UDP_PORT, WORKSTATION, Watch};
 use crate::wait::{self, Wait, WaitError};
 
 use super::stage::reports;
@@ -72,8 +72,8 @@ pub enum WorkstationError {
 
 impl Workstation {
     /// Starts the witness on every address, those included that are added later, which is what H1 and H2 ask for, and
-    /// one on each of these links, by their identities. They end with this value.
-    pub(super) async fn set(links: &[(String, String)]) -> Result<Self, WorkstationError> {
+    /// one on each of these links. They end with this value.
+    pub(super) async fn set(links: &[LinkWitness]) -> Result<Self, WorkstationError> {
         let unwritable = |folder: &Utf8Path| {
             let folder = folder.to_string();
             move |source| WorkstationError::Folder { folder, source }
@@ -86,7 +86,7 @@ impl Workstation {
         fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
             .map_err(unwritable(&path))?;
-        let on_links = links.iter().map(|(identity, link)| (identity.as_str(), format!("--capture={link}")));
+        let on_links = links.iter().map(|at| (at.witness.as_str(), format!("--capture={}", at.link)));
         for (identity, where_to) in [(WORKSTATION, everywhere())].into_iter().chain(on_links) {
             let log = path.join(format!("log-{}", workstation.witnesses.len()));
             let errors = log.with_extension("errors");

@@ -7,12 +7,11 @@
 //! 3. It is destroyed once more, and the other must be as before.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::error::{DestroyError, ProvisionError};
-use provisioner::exec::{Command, CommandError};
+use provisioner::exec::CommandError;
 use provisioner::registry::Owner;
 use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError, Topology};
 
@@ -84,6 +83,7 @@ impl Third {
         let name = format!("{}-{}", other.name, name::suffix());
         let spec = ClusterSpec {
             engine: other.engine,
+            size: other.size,
             cni: other.k8s.cni,
             cilium: other.k8s.cilium,
             ..ClusterSpec::new(name).topology(Topology::Single).throw_away()
@@ -155,7 +155,7 @@ impl Third {
 
 /// The leak of T3: a node of the other starts its kubelet anew.
 async fn stir(other: &TestCluster) -> Result<(), CommandError> {
-    let anew = Command::within(Duration::from_secs(30), "sv").args(["restart", "kubelet"]);
+    let anew = other.inner().plan.machine.restart("kubelet");
     match other.nodes().last() {
         Some(node) => node.run(&anew).await.map(drop),
         None => Ok(()),

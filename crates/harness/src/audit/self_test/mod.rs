@@ -87,10 +87,11 @@ async fn score(
     let classes: Vec<&Class> = Class::all().filter(|class| baseline.asks(class.id)).collect();
     let mut rows = Vec::new();
     for (place, class) in classes.iter().enumerate() {
-        let detection = match (class.coverage(engine), class.injection) {
-            (Coverage::NotCovered(why), _) => Detection::NotCovered(why.to_owned()),
-            (Coverage::Covered, None) => Detection::NotCovered("nothing opens it".to_owned()),
-            (Coverage::Covered, Some(injection)) => {
+        let lacks = class.injection.and_then(|injection| injection.lacks(engine));
+        let detection = match (class.coverage(engine), class.injection, lacks) {
+            (Coverage::NotCovered(why), ..) | (_, _, Some(why)) => Detection::NotCovered(why.to_owned()),
+            (Coverage::Covered, None, None) => Detection::NotCovered("nothing opens it".to_owned()),
+            (Coverage::Covered, Some(injection), None) => {
                 progress.say(Step::Open { class: class.id, place: place + 1, of: classes.len() });
                 let begun = Instant::now();
                 let detection = if injection.takes_destruction() {
@@ -103,7 +104,7 @@ async fn score(
                 detection
             }
         };
-        rows.push(Row::of(class, detection));
+        rows.push(Row::of(class, engine, detection));
     }
     Ok(Score::of((from.name(), to.name()), &baseline, rows))
 }
@@ -133,7 +134,7 @@ impl Trial<'_, '_> {
         let after = self.audit(&only, None).await?;
         let (from, to) = (self.from.name(), self.to.name());
         let (there, back) = match class.towards {
-            Towards::Instances => ((from, to), (to, from)),
+            Towards::Instances | Towards::Everybody => ((from, to), (to, from)),
             Towards::Workstation | Towards::Nobody => ((from, WORKSTATION), (to, WORKSTATION)),
         };
         let back = injection.is_mutual().then_some(back);
@@ -166,7 +167,7 @@ impl Trial<'_, '_> {
             Some(injection) => Some(inject::open(injection, &self.ground()?).await?),
             None => None,
         };
-        let (mut subjects, host) = self.arena.learn().await;
+        let (mut subjects, host) = self.arena.learn(selection).await;
         match &opened {
             Some(opened) => opened.twist(&mut subjects, self.from.name(), self.to.name()),
             None if self.known.is_empty() => self.known.clone_from(&subjects),

@@ -5,6 +5,8 @@ mod markdown;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use provisioner::spec::EngineKind;
+
 use crate::audit::class::{Class, ClassId};
 use crate::audit::report::Report;
 use crate::audit::verdict::Verdict;
@@ -102,8 +104,9 @@ impl Score {
 }
 
 impl Row {
-    pub(super) fn of(class: &Class, detection: Detection) -> Self {
-        let injection = class.injection.map(|injection| injection.words().to_owned());
+    pub(super) fn of(class: &Class, engine: EngineKind, detection: Detection) -> Self {
+        let injection = class.injection.filter(|injection| injection.lacks(engine).is_none());
+        let injection = injection.map(|injection| injection.words_on(engine).to_owned());
         Self { class: class.id, title: class.title, injection, detection }
     }
 }

@@ -17,6 +17,8 @@ pub struct Host {
     pub witness: String,
     /// TCP sockets of other programs that listen on all addresses.
     pub listeners: Vec<u16>,
+    /// TCP sockets of other programs that listen on one address.
+    pub bound: Vec<SocketAddr>,
     /// Ports that the host forwards: where it listens, and where it leads.
     pub forwards: Option<Vec<(SocketAddr, SocketAddr)>>,
     /// Kernel settings by key, `net.ipv4.conf.all.route_localnet`.

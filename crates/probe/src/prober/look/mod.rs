@@ -7,6 +7,7 @@
 mod tables;
 mod sockets;
 mod ends;
+mod devices;
 
 use std::fs;
 use std::io;
@@ -28,7 +29,13 @@ pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<Outcome> {
     lines.sort();
     lines.dedup();
     lines.truncate(LINES);
-    Ok(Outcome::Seen { lines })
+    Ok(Outcome::Seen { boot: boot_id(), lines })
+}
+
+/// Of the kernel on which process 1 runs, as process 1 sees it: a number between two starts that no other has (random(4)).
+fn boot_id() -> Option<String> {
+    let id = fs::read_to_string(of_first("/proc/sys/kernel/random/boot_id")).ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 fn see(at: Sight) -> io::Result<Vec<String>> {
@@ -42,7 +49,11 @@ fn see(at: Sight) -> io::Result<Vec<String>> {
             Ok(lines)
         }
         Sight::Processes => processes(),
-        Sight::Sockets => sockets::all(&mounted()?),
+        Sight::Sockets => {
+            let mut lines = sockets::all(&mounted()?)?;
+            lines.extend(devices::to_a_hypervisor());
+            Ok(lines)
+        }
         Sight::Identity => Ok(identity()),
     }
 }
@@ -78,6 +89,7 @@ fn seen_links() -> io::Result<Vec<String>> {
         lines.extend(link.addresses.iter().map(address));
     }
     lines.extend(ends::all()?);
+    lines.extend(devices::links());
     Ok(lines)
 }
 

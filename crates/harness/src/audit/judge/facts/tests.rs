@@ -28,6 +28,45 @@ fn destroyed(after: &mut After, inherited: Option<Vec<String>>, found: &str) {
 }
 
 #[test]
+fn machines_have_keys_and_an_identity_of_their_own() {
+    use Verdict::{Inconclusive, Isolated, Leak};
+    let machine = |subjects: &mut Vec<Subject>, place: usize, bend: fn(&mut Machine)| {
+        bend(subjects[place].nodes[0].machine.as_mut().expect("a machine"));
+    };
+    let both = |subjects: &mut Vec<Subject>, bend: fn(&mut Machine)| {
+        (0..2).for_each(|place| machine(subjects, place, bend));
+    };
+    type Bent<'a> = &'a dyn Fn(&mut Vec<Subject>);
+    let table: [(Fact, Verdict, Bent<'_>); 13] = [
+        (Fact::Machines, Isolated, &|_| ()),
+        (Fact::Machines, Leak, &|all| both(all, |machine| machine.product = Some("same".to_owned()))),
+        (Fact::Machines, Leak, &|all| both(all, |machine| machine.host_keys = vec!["same".to_owned()])),
+        (Fact::Machines, Leak, &|all| both(all, |machine| machine.machine_id = "same".to_owned())),
+        (Fact::Machines, Inconclusive, &|all| machine(all, 0, |machine| machine.product = None)),
+        (Fact::Machines, Inconclusive, &|all| machine(all, 0, |machine| machine.host_keys.clear())),
+        (Fact::Keys, Isolated, &|_| ()),
+        (Fact::Keys, Leak, &|all| both(all, |machine| machine.lets_in.push("ssh-rsa same".to_owned()))),
+        (Fact::Keys, Leak, &|all| {
+            machine(all, 1, |machine| machine.lets_in.push(format!("ssh-ed25519 {}", EVERYBODYS[1])));
+        }),
+        (Fact::Keys, Isolated, &|all| {
+            machine(all, 0, |machine| machine.lets_in.push(format!("ssh-ed25519 {}", EVERYBODYS[1])));
+        }),
+        (Fact::Keys, Inconclusive, &|all| machine(all, 0, |machine| machine.lets_in.clear())),
+        (Fact::Keys, Inconclusive, &|all| machine(all, 1, |machine| machine.lets_in.clear())),
+        (Fact::Keys, Inconclusive, &|all| all[1].nodes[0].machine = None),
+    ];
+    for (place, (fact, expected, bend)) in table.into_iter().enumerate() {
+        let plan = Plan::new(1, sample::two_of_machines(), sample::host(), &Selection::default());
+        let mut plan = plan.expect("a plan");
+        bend(&mut plan.subjects);
+        let (source, target) = (&plan.subjects[0], Some(&plan.subjects[1]));
+        let known = Known { source, target, plan: &plan, after: &After::default() };
+        assert_eq!(judge(fact, &known).verdict, expected, "{fact:?}, row {place}");
+    }
+}
+
+#[test]
 fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
     use Fact::*;
     use Verdict::{Inconclusive, Isolated, Leak, NotCovered};

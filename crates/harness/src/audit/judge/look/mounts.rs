@@ -9,6 +9,12 @@ use crate::audit::verdict::Judgement;
 const KERNEL: [&str; 8] =
     ["binfmt_misc", "configfs", "debugfs", "efivarfs", "fusectl", "pstore", "securityfs", "tracefs"];
 
+/// File systems that lead out of a virtual machine, to a folder of the workstation that is behind a tag. The tag is any
+/// name that somebody chose for it.
+const TAGGED: [&str; 3] = ["9p", "virtiofs", "vboxsf"];
+/// File systems that lead to a folder of a server, whose name and path are their source.
+const SERVED: [&str; 5] = ["nfs", "nfs4", "cifs", "smb3", "ceph"];
+
 /// A line of [`Sight::Mounts`](probe::Sight::Mounts): `8:1 2 rw / /mnt ext4 /dev/sda1`.
 struct Mount<'a> {
     line: &'a str,
@@ -18,6 +24,16 @@ struct Mount<'a> {
     writable: bool,
     root: &'a str,
     kind: &'a str,
+    source: &'a str,
+}
+
+/// Where a mount leads that leads out of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Behind a tag.
+    Tagged,
+    /// To a server.
+    Served,
 }
 
 /// How two mounts stand to each other.
@@ -32,9 +48,32 @@ enum Relation {
 impl<'a> Mount<'a> {
     fn read(line: &'a str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [device, inode, mode, root, _, kind, _] = words[..] else { return None };
+        let [device, inode, mode, root, _, kind, source] = words[..] else { return None };
         let inode = Some(inode).filter(|inode| *inode != "-");
-        device.contains(':').then_some(Self { line, device, inode, writable: mode == "rw", root, kind })
+        device.contains(':').then_some(Self {
+            line,
+            device,
+            inode,
+            writable: mode == "rw",
+            root,
+            kind,
+            source,
+        })
+    }
+
+    /// How it leads out of the machine; nothing where it does not. What a program of the machine shows
+    /// (filesystems/fuse.rst) may come from anywhere, and says from where by its source, too.
+    fn way_out(&self) -> Option<Way> {
+        if TAGGED.contains(&self.kind) {
+            return Some(Way::Tagged);
+        }
+        let served = SERVED.contains(&self.kind) || self.kind.starts_with("fuse.");
+        served.then_some(Way::Served)
+    }
+
+    /// The folder that it shows, as its server calls it.
+    fn served(&self) -> String {
+        format!("{}/{}", self.source.trim_end_matches('/'), self.root.trim_matches('/'))
     }
 
     fn is_to(&self, other: &Mount<'_>) -> Relation {
@@ -63,9 +102,8 @@ fn within(path: &str, folder: &str) -> bool {
 /// Folders and files that both have mounted. What neither can write by its mount is no way from one to the other; it is
 /// said, like what is the kernel's.
 pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
-    let read = |lines: &'_ [String]| lines.iter().filter_map(|line| Mount::read(line)).count() == lines.len();
-    if !read(here) || !read(there) {
-        return Judgement::inconclusive("a line of what was seen is no mount");
+    if !all_read(here) || !all_read(there) {
+        return Judgement::inconclusive(NO_MOUNT);
     }
     let (mut common, mut unknown) = (BTreeSet::new(), None);
     for own in here.iter().filter_map(|line| Mount::read(line)) {
@@ -90,4 +128,52 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
         some => format!("shared is what is the kernel's or read-only for both: {}", some.join(", ")),
     };
     Judgement::isolated(format!("{} mounts on one side, {} on the other, {common}", here.len(), there.len()))
+}
+
+/// Why lines that are no mounts prove nothing.
+const NO_MOUNT: &str = "a line of what was seen is no mount";
+
+fn all_read(lines: &[String]) -> bool {
+    lines.iter().all(|line| Mount::read(line).is_some())
+}
+
+/// The same of two kernels, whose numbers have nothing to do with each other: what can be shared is what leads out of a
+/// machine, and is told by where it leads. Which folder is behind a tag only the hypervisor knows.
+pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
+    if !all_read(here) || !all_read(there) {
+        return Judgement::inconclusive(NO_MOUNT);
+    }
+    fn out(lines: &[String]) -> Vec<(Mount<'_>, Way)> {
+        let mounts = lines.iter().filter_map(|line| Mount::read(line));
+        mounts.filter_map(|mount| mount.way_out().map(|way| (mount, way))).collect()
+    }
+    let (ours, theirs) = (out(here), out(there));
+    for (own, way) in &ours {
+        for (other, _) in theirs.iter().filter(|(_, other)| way == other) {
+            let same = match way {
+                Way::Tagged => own.source == other.source,
+                Way::Served => {
+                    within(&own.served(), &other.served()) || within(&other.served(), &own.served())
+                }
+            };
+            if same && (own.writable || other.writable) {
+                return Judgement::leak(format!("{} leads where {} leads", own.line, other.line));
+            }
+        }
+    }
+    let tagged = ours.iter().find(|(mount, way)| *way == Way::Tagged && mount.writable);
+    match tagged {
+        Some((mount, _)) => Judgement::inconclusive(format!(
+            "nobody knows which folder of the workstation this is: {}",
+            mount.line
+        )),
+        None => Judgement::isolated(format!(
+            "each side has a kernel of its own, by its boot id; of {} mounts on one side {} lead out of it, of {} on \
+             the other {}, none to the same place",
+            here.len(),
+            ours.len(),
+            there.len(),
+            theirs.len()
+        )),
+    }
 }

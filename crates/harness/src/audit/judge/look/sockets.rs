@@ -14,13 +14,20 @@ enum Socket<'a> {
     File { path: &'a str, point: &'a str },
     /// `abstract 41 @name`: it belongs to a network namespace (unix(7)).
     Abstract,
+    /// `port org.qemu.guest_agent.0`, `vsock virtio4`: what leads to a hypervisor. Within one kernel it is the
+    /// workstation's own.
+    Device,
 }
+
+/// Ports by which a hypervisor itself speaks to each of its machines, and which it keeps apart.
+const ITS_OWN: [&str; 2] = ["org.qemu.guest_agent.0", "com.redhat.spice.0"];
 
 /// What tells a socket from all others, and what else is known of it.
 fn read(line: &str) -> Option<((&str, &str), Socket<'_>)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         ["abstract", inode, ..] => Some((("abstract", inode), Socket::Abstract)),
+        [kind @ ("port" | "vsock"), name] => Some(((kind, name), Socket::Device)),
         [device, inode, path, point] if device.contains(':') => {
             Some(((device, inode), Socket::File { path, point }))
         }
@@ -39,6 +46,9 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
     let mut unknown = None;
     for line in here {
         let Some((key, socket)) = read(line) else { continue };
+        if let Socket::Device = socket {
+            continue;
+        }
         if let Some(other) = others.get(&key) {
             return Judgement::leak(format!("{line} is the socket {other}"));
         }
@@ -55,6 +65,35 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
         Some(line) => Judgement::inconclusive(format!("nobody knows whose socket this is: {line}")),
         None => Judgement::isolated(format!(
             "{} sockets on one side, {} on the other, none on both",
+            here.len(),
+            there.len()
+        )),
+    }
+}
+
+/// The same of two kernels. The file of a socket leads nobody to another kernel (unix(7)), whatever it is mounted by;
+/// ports and sockets of virtual machines lead to the hypervisor, which may lead them anywhere.
+pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
+    let all = |lines: &[String]| lines.iter().all(|line| read(line).is_some());
+    if !all(here) || !all(there) {
+        return Judgement::inconclusive("a line of what was seen is no socket");
+    }
+    let device = |line: &&String| match read(line) {
+        Some(((_, name), Socket::Device)) => !ITS_OWN.contains(&name),
+        _ => false,
+    };
+    let ours: Vec<&String> = here.iter().filter(device).collect();
+    let common = ours.iter().find(|line| line.starts_with("port ") && there.contains(line));
+    if let Some(port) = common {
+        return Judgement::leak(format!("both have a port of the hypervisor's by the name of {port}"));
+    }
+    match ours.first() {
+        Some(line) => {
+            Judgement::inconclusive(format!("nobody knows who is at the other end of this: {line}"))
+        }
+        None => Judgement::isolated(format!(
+            "each side has a kernel of its own, by its boot id; none of {} sockets on one side and {} on the other \
+             leads out of it",
             here.len(),
             there.len()
         )),

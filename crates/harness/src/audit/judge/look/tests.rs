@@ -8,13 +8,41 @@ fn answer(outcome: Outcome) -> Answer {
 }
 
 fn sees(lines: &[&str]) -> Answer {
-    answer(Outcome::Seen { lines: lines.iter().map(|line| (*line).to_owned()).collect() })
+    sees_on("one", lines)
+}
+
+/// The same on a kernel with this boot id.
+fn sees_on(boot: &str, lines: &[&str]) -> Answer {
+    let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+    answer(Outcome::Seen { boot: Some(boot.to_owned()), lines })
 }
 
 fn judged(class: ClassId, here: Option<&Answer>, there: &[Option<&Answer>]) -> (Verdict, String) {
-    let networks = vec!["192.168.61.0/24".parse().expect("a network")];
-    let judgement = judge(&Looks { class, here, there: there.to_vec(), networks });
+    judged_of(class, true, here, there)
+}
+
+/// The same of nodes that are containers, or of virtual machines.
+fn judged_of(
+    class: ClassId,
+    one_kernel: bool,
+    here: Option<&Answer>,
+    there: &[Option<&Answer>],
+) -> (Verdict, String) {
+    let net = |text: &str| text.parse().expect("a network");
+    let networks = vec![net("192.168.61.0/24"), net("10.232.61.0/24")];
+    let eth0 = Adapter { link: "eth0", net: Some(net("192.168.60.0/24")) };
+    let eth1 = Adapter { link: "eth1", ..eth0 };
+    let managed = Adapter { link: "eth0", net: Some(net("10.232.60.0/24")) };
+    let adapters = if one_kernel { vec![eth0] } else { vec![eth1, managed] };
+    let looks = Looks { class, here, there: there.to_vec(), one_kernel, adapters, networks };
+    let judgement = judge(&looks);
     (judgement.verdict, judgement.why)
+}
+
+/// Of virtual machines, each with a kernel of its own unless they say the same boot id.
+fn of_machines(class: ClassId, here: (&str, &[&str]), there: (&str, &[&str])) -> Verdict {
+    let (here, there) = (sees_on(here.0, here.1), sees_on(there.0, there.1));
+    judged_of(class, false, Some(&here), &[Some(&there)]).0
 }
 
 #[test]
@@ -182,4 +210,130 @@ fn a_process_belongs_to_one_side() {
     assert_eq!(judged(ClassId::H10, Some(&foreign), &[Some(&theirs)]).0, Verdict::Leak, "by its /proc");
     let hidden = sees(&["1 init -"]);
     assert_eq!(judged(ClassId::H10, Some(&hidden), &[Some(&theirs)]).0, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_machine_explains_the_two_adapters_that_it_was_given_and_no_third_one() {
+    let other = sees(&["eth1 52:54:00:00:00:bb up"]);
+    let own = [
+        "lo - up",
+        "eth0 52:54:00:00:00:01 up",
+        "eth0 10.232.60.10/24",
+        "eth0 on virtio0",
+        "eth1 52:54:00:00:00:02 up",
+        "eth1 192.168.60.10/24",
+        "eth1 on virtio1",
+        "veth1 9a:db:f7:6b:cf:5c up",
+        "veth1 ends in net:[4026532345]",
+    ];
+    let of = |lines: &[&str]| {
+        let here = sees(&[&own, lines].concat());
+        judged_of(ClassId::L5, false, Some(&here), &[Some(&other)]).0
+    };
+    assert_eq!(of(&[]), Verdict::Isolated);
+    assert_eq!(
+        of(&["eth2 52:54:00:00:00:03 down", "eth2 on virtio2"]),
+        Verdict::Leak,
+        "without an address, too"
+    );
+    assert_eq!(of(&["eth1 192.168.61.254/24"]), Verdict::Leak, "of the other");
+    assert_eq!(of(&["eth0 10.232.61.10/24"]), Verdict::Leak, "the other's management network");
+    assert_eq!(of(&["eth0 172.16.0.1/24"]), Verdict::Leak, "an address of nobody knows which network");
+    assert_eq!(of(&["wg0 - up"]), Verdict::Inconclusive);
+    assert_eq!(
+        of(&["veth2 9a:db:f7:6b:cf:5d up"]),
+        Verdict::Inconclusive,
+        "no device, and its end is nowhere"
+    );
+    let bare = sees(&["eth0 on virtio0", "eth1 52:54:00:00:00:02 up", "eth1 on virtio1"]);
+    let bare = judged_of(ClassId::L5, false, Some(&bare), &[Some(&other)]).0;
+    assert_eq!(bare, Verdict::Inconclusive, "an adapter without a MAC address");
+    let moved = sees(&["eth0 52:54:00:00:00:01 up", "eth1 52:54:00:00:00:02 up", "eth1 on 0000:00:19.0"]);
+    let moved = judged_of(ClassId::L5, true, Some(&moved), &[Some(&other)]).0;
+    assert_eq!(moved, Verdict::Leak, "an adapter of the workstation in a container");
+}
+
+#[test]
+fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
+    use Verdict::{Inconclusive, Isolated, Leak};
+    let mount: &[&str] = &["8:1 2 rw / / ext4 /dev/vda1"];
+    let socket: &[&str] = &["0:20 5 /run/containerd/containerd.sock /run"];
+    let process: &[&str] = &["1 systemd pid:[4026531836]"];
+    let abstracts: &[&str] = &["abstract 41 @a"];
+    for (class, lines) in
+        [(ClassId::H8, mount), (ClassId::H9, socket), (ClassId::H9, abstracts), (ClassId::H10, process)]
+    {
+        assert_eq!(of_machines(class, ("a", lines), ("b", lines)), Isolated, "{class}: two kernels");
+        assert_eq!(of_machines(class, ("a", lines), ("a", lines)), Leak, "{class}: one kernel");
+        // Of several nodes, the one that is on the same kernel counts.
+        let (here, apart, same) = (sees_on("a", lines), sees_on("b", lines), sees_on("a", lines));
+        let both = judged_of(class, false, Some(&here), &[Some(&apart), Some(&same)]).0;
+        assert_eq!(both, Leak, "{class}");
+        let silent = answer(Outcome::Seen { boot: None, lines: vec![lines[0].to_owned()] });
+        for (one, other) in [(&here, &silent), (&silent, &here)] {
+            assert_eq!(judged_of(class, false, Some(one), &[Some(other)]).0, Inconclusive, "{class}");
+        }
+        let containers = judged_of(class, true, Some(&here), &[Some(&apart)]).0;
+        assert_eq!(containers, Inconclusive, "{class}: containers of one workstation have one kernel");
+        assert_eq!(of_machines(class, ("a", lines), ("b", &["odd"])), Inconclusive, "{class}");
+    }
+}
+
+#[test]
+fn of_two_kernels_what_leads_out_of_a_machine_is_compared_by_where_it_leads() {
+    use Verdict::{Inconclusive, Isolated, Leak};
+    let of = |here: &str, there: &str| {
+        let disk = "254:1 2 rw / / ext4 /dev/vda1";
+        of_machines(ClassId::H8, ("a", &[disk, here]), ("b", &[disk, there]))
+    };
+    let nothing = "0:5 1 rw / /run tmpfs tmpfs";
+    for (here, there, expected, why) in [
+        (nothing, nothing, Isolated, "each its own"),
+        ("0:40 1 rw / /vagrant 9p vagrant", "0:41 1 rw / /vagrant 9p vagrant", Leak, "one tag"),
+        (
+            "0:40 1 rw / /vagrant 9p a",
+            "0:41 1 rw / /vagrant 9p b",
+            Inconclusive,
+            "two tags, maybe of one folder",
+        ),
+        ("0:40 1 rw / /vagrant vboxsf a", nothing, Inconclusive, "a folder of the workstation"),
+        (nothing, "0:40 1 rw / /vagrant vboxsf a", Isolated, "the other's: asked in the other direction"),
+        ("0:40 1 ro / /x virtiofs a", "0:41 1 ro / /x virtiofs a", Isolated, "neither writes"),
+        ("0:40 1 ro / /x virtiofs a", "0:41 1 rw / /x virtiofs a", Leak, "one writes, the other reads"),
+        ("0:40 1 rw / /x 9p a", "0:41 1 rw / /x virtiofs a", Leak, "one tag, whatever carries it"),
+        ("0:40 1 rw / /x nfs4 nas:/a", "0:41 1 rw / /x nfs4 nas:/a", Leak, "one export"),
+        ("0:40 1 rw / /x nfs nas:/a", "0:41 1 rw /b /x nfs nas:/a", Leak, "a folder of it"),
+        ("0:40 1 rw / /x nfs nas:/a/b", "0:41 1 rw / /x nfs nas:/a", Leak, "a folder above it"),
+        ("0:40 1 rw / /x nfs nas:/a", "0:41 1 rw / /x nfs nas:/ab", Isolated, "begins alike"),
+        ("0:40 1 rw / /x nfs nas:/a", "0:41 1 rw / /x nfs other:/a", Isolated, "another server"),
+        ("0:40 1 rw / /x cifs //nas/a", "0:41 1 rw / /x cifs //nas/a", Leak, "a share"),
+        ("0:40 - rw / /x fuse.sshfs b:/srv", "0:41 - rw / /x fuse.sshfs b:/srv", Leak, "by a program"),
+        ("0:40 1 rw / /x fusectl fusectl", "0:41 1 rw / /x fusectl fusectl", Isolated, "the kernel's"),
+        ("0:40 1 rw / /x nfsd nfsd", "0:41 1 rw / /x nfsd nfsd", Isolated, "the kernel's"),
+    ] {
+        assert_eq!(of(here, there), expected, "{why}: {here} and {there}");
+    }
+}
+
+#[test]
+fn of_two_kernels_a_port_that_leads_to_the_hypervisor_is_shared_or_a_question() {
+    use Verdict::{Inconclusive, Isolated, Leak};
+    let of = |here: &str, there: &str| of_machines(ClassId::H9, ("a", &[here]), ("b", &[there]));
+    let own = "0:20 5 /run/dbus/system_bus_socket /run";
+    for (here, there, expected, why) in [
+        (own, own, Isolated, "each machine's own"),
+        ("0:20 9 /mnt/x.sock /mnt/x.sock", own, Isolated, "a file leads to no other kernel"),
+        ("port org.qemu.guest_agent.0", "port org.qemu.guest_agent.0", Isolated, "the hypervisor's own"),
+        ("port shared", "port shared", Leak, "one name"),
+        ("port shared", own, Inconclusive, "nobody knows who is there"),
+        (own, "port shared", Isolated, "the other's: asked in the other direction"),
+        ("vsock virtio4", "vsock virtio4", Inconclusive, "each has one, which may lead anywhere"),
+    ] {
+        assert_eq!(of(here, there), expected, "{why}");
+    }
+    let port: &[&str] = &["port shared", "abstract 1 @a"];
+    let other: &[&str] = &["port shared", "abstract 2 @a"];
+    let (here, there) = (sees_on("one", port), sees_on("one", other));
+    let containers = judged(ClassId::H9, Some(&here), &[Some(&there)]).0;
+    assert_eq!(containers, Isolated, "on one kernel a port is the workstation's");
 }

@@ -195,6 +195,6 @@ pub(in crate::audit) fn words(outcome: &Outcome) -> String {
         Outcome::Unreachable { why } => format!("unreachable: {why}"),
         Outcome::Silent => "silent until the deadline".to_owned(),
         Outcome::NotRun { why } => format!("not run: {why}"),
-        Outcome::Seen { lines } => format!("seen: {} lines", lines.len()),
+        Outcome::Seen { lines, .. } => format!("seen: {} lines", lines.len()),
     }
 }

@@ -77,7 +77,7 @@ fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
         ("unreachable", Some(Outcome::Unreachable { why: why() }), true),
         ("silent", Some(Outcome::Silent), true),
         ("not run", Some(Outcome::NotRun { why: why() }), false),
-        ("seen, which answers nothing", Some(Outcome::Seen { lines: vec![why()] }), false),
+        ("seen, which answers nothing", Some(Outcome::Seen { boot: None, lines: vec![why()] }), false),
         ("no answer was read", None, false),
     ]
 }

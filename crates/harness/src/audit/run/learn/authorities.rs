@@ -6,33 +6,35 @@ use sha2::{Digest, Sha256};
 use x509_parser::pem::parse_x509_pem;
 
 use crate::audit::{Authority, AuthorityRole};
-use crate::cluster::{TestCluster, TestNode};
+use crate::cluster::TestCluster;
+
+use super::files;
 
 /// Where kubeadm has them (`certificatesDir`).
 const ON_NODE: &str = "/etc/kubernetes/pki";
 
 /// All of them; nothing when one cannot be read.
 pub(super) async fn of(home: &Home, cluster: &TestCluster) -> Option<Vec<Authority>> {
+    let on_plane: Vec<_> = AuthorityRole::ALL.into_iter().filter_map(on_node).collect();
+    let paths: Vec<String> = on_plane.iter().map(|(_, file)| format!("{ON_NODE}/{file}")).collect();
     let plane = cluster.nodes().first()?;
-    let mut found = Vec::new();
-    for role in AuthorityRole::ALL {
-        let pem = match role {
-            AuthorityRole::HomeLab => {
-                let path = Folder::of(home, &cluster.inner().instance).authority_path();
-                tokio::fs::read_to_string(path).await.ok()?
-            }
-            AuthorityRole::Cluster => on_node(plane, "ca.crt").await?,
-            AuthorityRole::Etcd => on_node(plane, "etcd/ca.crt").await?,
-            AuthorityRole::FrontProxy => on_node(plane, "front-proxy-ca.crt").await?,
-            AuthorityRole::ServiceAccounts => on_node(plane, "sa.pub").await?,
-        };
-        found.push(read(role, pem)?);
-    }
-    Some(found)
+    let texts = files::read(plane, &paths).await?;
+    let own = Folder::of(home, &cluster.inner().instance).authority_path();
+    let own = tokio::fs::read_to_string(own).await.ok()?;
+    let on_plane = on_plane.into_iter().map(|(role, _)| role).zip(texts);
+    on_plane.chain([(AuthorityRole::HomeLab, own)]).map(|(role, pem)| read(role, pem)).collect()
 }
 
-async fn on_node(plane: &TestNode, file: &str) -> Option<String> {
-    plane.read(&format!("{ON_NODE}/{file}")).await.ok()
+/// The file that says who vouches; that of the HomeLab CA is on the workstation.
+fn on_node(role: AuthorityRole) -> Option<(AuthorityRole, &'static str)> {
+    let file = match role {
+        AuthorityRole::HomeLab => return None,
+        AuthorityRole::Cluster => "ca.crt",
+        AuthorityRole::Etcd => "etcd/ca.crt",
+        AuthorityRole::FrontProxy => "front-proxy-ca.crt",
+        AuthorityRole::ServiceAccounts => "sa.pub",
+    };
+    Some((role, file))
 }
 
 /// Fingerprints of a certificate and its key, or of a bare public key. Both have the key in the same form

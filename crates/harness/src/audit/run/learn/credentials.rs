@@ -5,7 +5,7 @@ use k8s_openapi::ByteString;
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::{TestCluster, TestNode};
 
-use super::Stage;
+use super::{Stage, files};
 
 /// What opens an instance's doors.
 pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
@@ -37,8 +37,8 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
 
 /// What the API server shows to etcd (kubeadm, "apiserver-etcd-client").
 async fn etcd(plane: &TestNode) -> Option<ClientCertificate> {
-    let file = async |extension: &str| {
-        plane.read(&format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}")).await.ok()
-    };
-    Some(ClientCertificate { certificate: file("crt").await?, key: Secret::new(file("key").await?) })
+    let of = |extension| format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}");
+    let files: [String; 2] = files::read(plane, &["crt", "key"].map(of)).await?.try_into().ok()?;
+    let [certificate, key] = files;
+    Some(ClientCertificate { certificate, key: Secret::new(key) })
 }

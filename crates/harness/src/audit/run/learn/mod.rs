@@ -2,9 +2,12 @@
 //! judge takes for isolated.
 
 mod node;
+mod files;
+mod management;
 mod credentials;
 mod authorities;
 mod store;
+mod disks;
 mod secrets;
 mod search;
 
@@ -17,40 +20,51 @@ use kube::api::ListParams;
 use provisioner::exec::Command;
 use provisioner::home::Home;
 use provisioner::identity::{self, IdentityError};
+use provisioner::plan::ClusterPlan;
 
-use crate::audit::{DnsSubject, Link, Subject};
+use crate::audit::{ClassId, DnsSubject, Link, Selection, Subject};
 use crate::cluster::TestCluster;
 
 use super::Stage;
 
 pub(in crate::audit) use credentials::administrator;
+pub(super) use management::{link_witnesses, of as management};
 
 /// How long one kind of knowledge may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Everything that the audit knows of instances, each on its stage.
-pub(super) async fn subjects(home: &Home, clusters: &[TestCluster], stages: &[Stage]) -> Vec<Subject> {
-    let known = clusters.iter().zip(stages).map(|(cluster, stage)| subject(home, cluster, stage));
+/// Everything that the audit has to know of instances, each on its stage, to ask what is selected. What takes long is not
+/// learnt where no class asks for it.
+pub(super) async fn subjects(
+    home: &Home,
+    clusters: &[TestCluster],
+    stages: &[Stage],
+    selection: &Selection,
+) -> Vec<Subject> {
+    let known = clusters.iter().zip(stages);
+    let known = known.map(|(cluster, stage)| subject(home, cluster, stage, selection));
     let mut subjects = join_all(known).await;
-    search::all(home, clusters, &mut subjects).await;
+    if selection.has(ClassId::C10) {
+        search::all(home, clusters, &mut subjects).await;
+    }
     subjects
 }
 
-async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
+async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &Selection) -> Subject {
     let plan = &cluster.inner().plan;
     let machines: Api<Node> = Api::all(cluster.client());
-    let listed = within(async { machines.list(&ListParams::default()).await.ok() }).await;
+    let listed = within(plan, async { machines.list(&ListParams::default()).await.ok() }).await;
     let listed = listed.map(|nodes| nodes.items).unwrap_or_default();
     let nodes = plan.nodes.iter().zip(cluster.nodes()).map(|(planned, node)| {
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
-        node::subject(planned.role, node, listed.iter().find(same))
+        node::subject(plan, planned.role, node, listed.iter().find(same))
     });
     let (nodes, credentials, authorities, identity, store) = futures::join!(
         join_all(nodes),
-        within(async { Some(credentials::of(cluster, stage).await) }),
-        within(authorities::of(home, cluster)),
-        within(async { identity(cluster).await.ok() }),
-        within(store::of(cluster.nodes())),
+        within(plan, async { Some(credentials::of(cluster, stage).await) }),
+        within(plan, authorities::of(home, cluster)),
+        within(plan, async { identity(cluster).await.ok() }),
+        within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
     );
     Subject {
         name: cluster.name().to_owned(),
@@ -58,7 +72,10 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
         subnet: plan.subnet,
         gateway: plan.gateway,
         link: plan.id.link(),
-        link_witness: link_witness(cluster).map(|(witness, _)| witness),
+        node_link: plan.machine.link.to_owned(),
+        management: management(plan),
+        link_witnesses: link_witnesses(cluster.name(), plan),
+        patience: plan.machine.patience,
         cni: plan.cni,
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
@@ -80,10 +97,14 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage) -> Subject {
     }
 }
 
-/// The witness on the host's end of an instance's link, and the link; nothing where nodes can hear each other.
-pub(super) fn link_witness(cluster: &TestCluster) -> Option<(String, String)> {
-    let alone = cluster.nodes().len() == 1;
-    alone.then(|| (format!("{}/link", cluster.name()), cluster.inner().plan.id.link()))
+/// What its nodes can write of the workstation's files.
+async fn store(cluster: &TestCluster) -> Option<Vec<String>> {
+    let plan = &cluster.inner().plan;
+    if !plan.engine.is_virtual() {
+        return store::of(cluster.nodes()).await;
+    }
+    let machines: Vec<String> = plan.nodes.iter().map(|node| plan.id.node_scope(&node.name)).collect();
+    tokio::task::spawn_blocking(move || disks::of(&machines)).await.ok().flatten()
 }
 
 /// The chain of an identity, link by link, as recorded and as found now.
@@ -96,10 +117,10 @@ async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
 }
 
 /// What is learnt in time. An API server that hangs leaves it unknown.
-async fn within<T>(learnt: impl Future<Output = Option<T>>) -> Option<T> {
-    tokio::time::timeout(PATIENCE, learnt).await.ok().flatten()
+async fn within<T>(plan: &ClusterPlan, learnt: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::time::timeout(plan.machine.within(PATIENCE), learnt).await.ok().flatten()
 }
 
 fn quick(program: &str) -> Command {
-    Command::within(Duration::from_secs(10), program)
+    Command::within(PATIENCE, program)
 }

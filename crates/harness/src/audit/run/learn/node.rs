@@ -1,38 +1,146 @@
-//! One node: its addresses, and what must be its own.
+//! One node: its addresses, and what must be its own. One command asks for all of it: on a virtual machine each costs a
+//! connection.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use k8s_openapi::api::core::v1::Node;
-use provisioner::plan::Role;
+use provisioner::plan::{ClusterPlan, Role};
 
 use crate::audit::{Machine, NodeSubject};
 use crate::cluster::TestNode;
 
 use super::quick;
 
+/// Says what is in files, each line after a word that says what it is. A file that is not there says nothing; one that
+/// cannot be read is an error.
+const FACTS: &str = r#"export LC_ALL=C
+say() { [ ! -e "$2" ] || sed "s|^|$1 |" "$2" || exit; }
+say machine-id /etc/machine-id
+say product /sys/class/dmi/id/product_uuid
+for key in /etc/ssh/ssh_host_*_key.pub; do say host-key "$key"; done
+for keys in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; do say lets-in "$keys"; done
+ip -oneline address show"#;
+
 /// A node, and what Kubernetes says of it.
-pub(super) async fn subject(role: Role, node: &TestNode, listed: Option<&Node>) -> NodeSubject {
+pub(super) async fn subject(
+    plan: &ClusterPlan,
+    role: Role,
+    node: &TestNode,
+    listed: Option<&Node>,
+) -> NodeSubject {
+    let said = node.run(&quick("sh").args(["-c", FACTS])).await;
+    let facts = said.map(|output| Facts::read(&output.text())).ok();
+    let own = facts.as_ref();
+    let node_uid = listed.and_then(|listed| listed.metadata.uid.clone());
     NodeSubject {
         name: node.real_name().to_owned(),
         role,
         address: node.ip(),
-        link_local: link_local(node).await,
+        link_local: own.and_then(|facts| facts.link_local(plan.machine.link)),
+        management: own.and_then(|facts| facts.managed(plan)),
         witness: node.real_name().to_owned(),
-        machine: machine(node, listed.and_then(|listed| listed.metadata.uid.clone())).await,
+        machine: facts.zip(node_uid).and_then(|(facts, uid)| facts.machine(uid, plan.engine.is_virtual())),
     }
 }
 
-async fn link_local(node: &TestNode) -> Option<Ipv6Addr> {
-    let show = ["-oneline", "-6", "address", "show", "dev", "eth0", "scope", "link"];
-    let text = node.run(&quick("ip").args(show)).await.ok()?.text();
-    text.split_whitespace().find_map(|word| word.split('/').next()?.parse::<Ipv6Addr>().ok())
+/// What a node says of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Facts {
+    machine_id: Option<String>,
+    product: Option<String>,
+    host_keys: Vec<String>,
+    lets_in: Vec<String>,
+    addresses: Vec<(String, IpAddr)>,
 }
 
-async fn machine(node: &TestNode, node_uid: Option<String>) -> Option<Machine> {
-    let machine_id = node.read("/etc/machine-id").await.ok()?.trim().to_owned();
-    // A machine without an SSH server has no such file; one that cannot be read is an error.
-    let keys =
-        "for key in /etc/ssh/ssh_host_*_key.pub; do if [ -e \"$key\" ]; then cat \"$key\" || exit; fi; done";
-    let keys = node.run(&quick("sh").args(["-c", keys])).await.ok()?.text();
-    Some(Machine { machine_id, node_uid: node_uid?, host_keys: keys.lines().map(str::to_owned).collect() })
+impl Facts {
+    fn read(text: &str) -> Self {
+        let mut facts = Self::default();
+        for line in text.lines() {
+            let Some((what, rest)) = line.split_once(' ') else { continue };
+            match what {
+                "machine-id" => facts.machine_id = Some(rest.trim().to_owned()),
+                "product" => facts.product = Some(rest.trim().to_lowercase()),
+                "host-key" => facts.host_keys.extend(key(rest)),
+                "lets-in" => facts.lets_in.extend(key(rest)),
+                _ => facts.addresses.extend(address(rest)),
+            }
+        }
+        facts
+    }
+
+    fn link_local(&self, link: &str) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|(on, address)| match address {
+            IpAddr::V6(address) if on == link && address.is_unicast_link_local() => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// Its address in the hypervisor's network.
+    fn managed(&self, plan: &ClusterPlan) -> Option<Ipv4Addr> {
+        let (link, net) = (plan.machine.management_link?, plan.management?);
+        self.addresses.iter().find_map(|(on, address)| match address {
+            IpAddr::V4(address) if on == link && net.contains(address) => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// Containers say the workstation's UUID.
+    fn machine(self, node_uid: String, is_virtual: bool) -> Option<Machine> {
+        let Self { machine_id, product, host_keys, lets_in, .. } = self;
+        let product = product.filter(|_| is_virtual);
+        Some(Machine { machine_id: machine_id?, node_uid, host_keys, product, lets_in })
+    }
+}
+
+/// `ssh-ed25519 AAAA…`, without the options before it and the comment behind it (sshd(8)).
+fn key(line: &str) -> Option<String> {
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| !["ssh-", "ecdsa-", "sk-"].iter().any(|kind| word.starts_with(kind)));
+    Some(format!("{} {}", words.next()?, words.next()?))
+}
+
+/// `eth0    inet 192.168.60.10/24 brd …`, as ip-address(8) says it in one line after a number.
+fn address(line: &str) -> Option<(String, IpAddr)> {
+    let mut words = line.split_whitespace();
+    let link = words.next()?.to_owned();
+    let address = words.nth(1)?.split('/').next()?.parse().ok()?;
+    Some((link, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = "machine-id 0a1b\n\
+        product 8A5C0000-0000-4000-8000-0000000000AA\n\
+        host-key ssh-ed25519 AAAAhost root@acme-cp-1\n\
+        lets-in # a comment\n\
+        lets-in no-pty,command=\"true\" ssh-rsa AAAAuser ada@desk\n\
+        lets-in \n\
+        1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
+        2: eth0    inet 10.232.0.12/28 brd 10.232.0.15 scope global eth0\n\
+        2: eth0    inet6 fe80::1/64 scope link \n\
+        3: eth1    inet 192.168.60.10/24 brd 192.168.60.255 scope global eth1\n\
+        3: eth1    inet6 fe80::2/64 scope link \n";
+
+    #[test]
+    fn a_node_says_everything_in_one_answer() {
+        let facts = Facts::read(SAID);
+        assert_eq!(facts.link_local("eth1"), Some("fe80::2".parse().unwrap()));
+        assert_eq!(facts.link_local("eth2"), None);
+        assert_eq!(facts.addresses.len(), 5);
+        let machine = Facts::read(SAID).machine("uid".to_owned(), true).unwrap();
+        let expected = Machine {
+            machine_id: "0a1b".to_owned(),
+            node_uid: "uid".to_owned(),
+            host_keys: vec!["ssh-ed25519 AAAAhost".to_owned()],
+            product: Some("8a5c0000-0000-4000-8000-0000000000aa".to_owned()),
+            lets_in: vec!["ssh-rsa AAAAuser".to_owned()],
+        };
+        assert_eq!(machine, expected);
+        assert_eq!(facts.machine("uid".to_owned(), false).unwrap().product, None, "the workstation's");
+        assert_eq!(Facts::read("").machine("uid".to_owned(), true), None);
+    }
 }

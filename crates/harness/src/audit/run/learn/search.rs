@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::future::join_all;
+use provisioner::exec::Command;
 use provisioner::home::Home;
 
 use crate::audit::{Search, Secret, Subject};
@@ -18,6 +21,10 @@ const OWN: [&str; 5] =
     ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
 const KUBECONFIG: &str = "kubeconfig";
 
+/// The logs of a virtual machine are in itself: all of them as they are, one behind the other. What changes while it is
+/// read was still read (tar(1), "Return value").
+const LOGS: &str = "tar --create --directory=/var/log . 2>/dev/null || [ $? -eq 1 ]";
+
 /// Fills in the searches. One that cannot be made stays unknown, and so do all when a secret is not known: nobody
 /// could find it.
 pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [Subject]) {
@@ -27,20 +34,52 @@ pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [S
     let Some(needles) = secrets.collect::<Option<Vec<_>>>().and_then(|secrets| Needles::of(&secrets)) else {
         return;
     };
+    let logs = join_all(clusters.iter().map(logs)).await;
     let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
     let home = home.clone();
     let searched = tokio::task::spawn_blocking(move || {
-        let one = |(own, folder): (usize, &Utf8PathBuf)| search(&home, folder, own, &names, &needles).ok();
-        folders.iter().enumerate().map(one).collect::<Vec<_>>()
+        let one = |(own, (folder, logs)): (usize, (&Utf8PathBuf, &Option<Logs>))| {
+            let mut search = search(&home, folder, own, &names, &needles).ok()?;
+            for (place, text) in logs.as_ref()? {
+                let owners = needles.found_in(text.as_slice()).ok()?.into_iter();
+                let others = owners.filter(|owner| *owner != own);
+                search.found.extend(others.map(|owner| (names[owner].clone(), place.clone())));
+            }
+            Some(search)
+        };
+        folders.iter().zip(&logs).enumerate().map(one).collect::<Vec<_>>()
     });
     for (subject, search) in subjects.iter_mut().zip(searched.await.unwrap_or_default()) {
         subject.search = search;
     }
 }
 
-/// All that opens anything of an instance.
+/// Where logs are, and what is in them.
+type Logs = Vec<(String, Vec<u8>)>;
+
+/// The logs that are not on this workstation; nothing when those of a machine cannot be read.
+async fn logs(cluster: &TestCluster) -> Option<Logs> {
+    if !cluster.inner().plan.engine.is_virtual() {
+        return Some(Logs::new()); // theirs are in the instance's folder
+    }
+    let read = cluster.nodes().iter().map(async |node| {
+        let read = Command::within(Duration::from_secs(30), "sh").args(["-c", LOGS]);
+        let text = node.run(&read).await.ok()?.stdout;
+        Some((format!("/var/log of {}", node.real_name()), text))
+    });
+    join_all(read).await.into_iter().collect()
+}
+
+/// All that opens anything of an instance; of one of virtual machines their SSH keys, too.
 fn secrets(folder: &Utf8Path, subject: &Subject) -> Option<Vec<Secret>> {
-    let own = OWN.iter().map(|file| fs::read_to_string(folder.join(file)).ok().map(Secret::new));
+    let mut keys = Vec::new();
+    walk(folder.join("vagrant"), &mut keys).ok()?;
+    keys.retain(|file| file.file_name() == Some("private_key"));
+    if subject.engine.is_virtual() && keys.len() < subject.nodes.len() {
+        return None;
+    }
+    let own = OWN.iter().map(|file| folder.join(file)).chain(keys);
+    let own = own.map(|file| fs::read_to_string(file).ok().map(Secret::new));
     let credentials = &subject.credentials;
     let shown = [
         credentials.administrator.as_ref().map(|shown| shown.key.clone()),

@@ -49,13 +49,16 @@ impl Needles {
 }
 
 /// The parts of a secret that give it away. Of a key as PEM its first and its middle line: the private part is in one
-/// of them for RSA (RFC 8017, A.1.2) and for elliptic curves (RFC 5915), and none of both is public alone. Of a token
+/// of them for RSA (RFC 8017, A.1.2) and for elliptic curves (RFC 5915), and none of both is public alone. Of one of
+/// OpenSSH's its last two lines: it begins as all of them do (its sources, `PROTOCOL.key`). Of a token
 /// what comes after its last dot: the signature, or the half that is secret.
 fn parts(secret: &str) -> Vec<&str> {
     let found = if secret.contains("-----BEGIN ") {
         let body: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
-        let lines = [body.first(), body.get(body.len() / 2)];
-        lines.into_iter().flatten().copied().collect()
+        match secret.contains("-----BEGIN OPENSSH ") {
+            true => body.rchunks(2).next().unwrap_or_default().to_vec(),
+            false => [body.first(), body.get(body.len() / 2)].into_iter().flatten().copied().collect(),
+        }
     } else {
         vec![secret.rsplit('.').next().unwrap_or(secret)]
     };
@@ -101,6 +104,13 @@ mod tests {
             assert_eq!(found(&STANDARD.encode(public)), [] as [usize; 0], "{public}");
         }
         assert_eq!(format!("{needles:?}"), "Needles(20)");
+    }
+
+    #[test]
+    fn a_key_of_openssh_is_known_by_its_end() {
+        let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\nof-everybody-and-public\nprivate-one-line\n\
+                   private-another-line\n-----END OPENSSH PRIVATE KEY-----\n";
+        assert_eq!(parts(key), ["private-one-line", "private-another-line"]);
     }
 
     #[test]

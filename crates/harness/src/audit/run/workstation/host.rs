@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
@@ -29,6 +29,7 @@ pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> Host {
         settings: keys.iter().filter_map(setting).collect::<BTreeMap<_, _>>(),
         witness: WORKSTATION.to_owned(),
         listeners: listeners(&tables.concat()),
+        bound: bound(&tables[0]),
         forwards: forwards::all(provisioner).await,
         networks: networks(provisioner).await,
         disagreements: disagreements(provisioner).await,
@@ -60,6 +61,19 @@ fn listeners(tables: &str) -> Vec<u16> {
     };
     let ports: BTreeSet<u16> = tables.lines().filter_map(port).collect();
     ports.into_iter().filter(|port| ![TCP_PORT, UDP_PORT].contains(port)).collect()
+}
+
+/// TCP sockets that listen on one IPv4 address, out of `/proc/net/tcp`: an address is written as the machine has it in
+/// memory.
+fn bound(table: &str) -> Vec<SocketAddr> {
+    let at = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = words.get(1)?.split_once(':')?;
+        let address = Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_ne_bytes());
+        let listens = words.get(3) == Some(&"0A") && !address.is_unspecified();
+        listens.then(|| Some((address, u16::from_str_radix(port, 16).ok()?).into()))?
+    };
+    table.lines().filter_map(at).collect()
 }
 
 async fn networks(provisioner: &Provisioner) -> Option<Vec<(String, Ipv4Net)>> {
@@ -96,5 +110,9 @@ mod tests {
              3: {zero}:1B5A {zero}:0000 0A 0\n"
         );
         assert_eq!(listeners(&format!("{table}{six}")), [22, 8080]);
+        let table = format!(
+            "{table}   4: 0100E80A:0035 00000000:0000 0A 0\n   5: 0100E80A:0050 0200E80A:0007 01 0\n"
+        );
+        assert_eq!(bound(&table), ["127.0.0.1:53", "10.232.0.1:53"].map(|at| at.parse().unwrap()));
     }
 }

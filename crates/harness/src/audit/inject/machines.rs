@@ -1,0 +1,168 @@
+//! Leaks between virtual machines, by what their hypervisor gives to both while they run, and by what they say of
+//! themselves. libvirt's own tool does it; VirtualBox gives nothing to a machine that runs.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use provisioner::exec::Command;
+
+use super::cable::last;
+use super::deeds::{Deeds, command};
+use super::switch::Switch;
+use super::{Ground, InjectError};
+use crate::cluster::{TestCluster, TestNode};
+use crate::wait::{self, Wait};
+
+/// How long a machine may take to see what it was given, or to let go of it: its kernel is asked.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The MAC address of the adapter that a machine must not have, of those that QEMU gives.
+const MAC: &str = "52:54:00:68:6c:05";
+/// What the disk that two machines must not share is called in them.
+const DISK: &str = "vdz";
+/// The name of the port that they must not share.
+const PORT: &str = "homelab.injected";
+
+fn virsh(words: &[&str]) -> Command {
+    command("virsh", &[&["--connect", "qemu:///system"], words].concat())
+}
+
+/// What libvirt calls a node.
+fn domain(of: &TestCluster, node: &TestNode) -> String {
+    of.inner().plan.id.node_scope(node.real_name())
+}
+
+/// Gives a node an adapter on the other's switch, and returns what the node calls it.
+pub(super) async fn adapter(
+    ground: &Ground<'_>,
+    deeds: &mut Deeds,
+    node: &TestNode,
+) -> Result<String, InjectError> {
+    let machine = domain(ground.from, node);
+    let bridge = Switch::of(&ground.to.inner().plan).bridge;
+    let words = |verb| [verb, machine.as_str(), "bridge"];
+    let given =
+        [&words("attach-interface")[..], &[&bridge, "--model", "virtio", "--mac", MAC, "--live"]].concat();
+    let taken = [&words("detach-interface")[..], &["--mac", MAC, "--live"]].concat();
+    lend(deeds, &virsh(&given), virsh(&taken), (virsh(&["domiflist", &machine]), MAC)).await?;
+    let find = command("sh", &["-c", "cd /sys/class/net && grep --files-with-matches \"$0\" */address", MAC]);
+    let seen = wait::until(format!("an adapter in {machine}"), PATIENCE, async || {
+        let seen = node.run(&find).await;
+        let link = seen.ok().and_then(|seen| seen.text().split('/').next().map(str::to_owned));
+        Ok::<_, InjectError>(match link.filter(|link| !link.is_empty()) {
+            Some(link) => Wait::Done(link),
+            None => Wait::NotYet("it is not there".to_owned()),
+        })
+    });
+    seen.await.map_err(|source| InjectError::Carrier(Box::new(source)))
+}
+
+/// Gives a machine something, and sees to it that it is gone when it was taken away again: a machine's kernel lets go of
+/// it when it likes.
+async fn lend(
+    deeds: &mut Deeds,
+    given: &Command,
+    taken: Command,
+    (list, what): (Command, &'static str),
+) -> Result<(), InjectError> {
+    let host = deeds.host();
+    deeds.undos.push(format!("see that {what} is gone"), move || {
+        let (host, list) = (host.clone(), list.clone());
+        async move {
+            wait::until(format!("{what} to go"), PATIENCE, async || {
+                let listed = host.run(&list).await?.text();
+                Ok::<_, InjectError>(if listed.contains(what) {
+                    Wait::NotYet(listed)
+                } else {
+                    Wait::Done(())
+                })
+            })
+            .await
+        }
+    });
+    deeds.on_host(given, taken).await
+}
+
+/// One disk, writable, in a machine of each.
+pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let both = both(ground)?;
+    let image = beside_the_disks(ground, deeds, &both[0], "injected.img").await?;
+    deeds.make(&image, |path| std::fs::File::create(path)?.set_len(1 << 20))?;
+    for machine in &both {
+        let given = ["attach-disk", machine, image.as_str(), DISK, "--mode", "shareable", "--driver", "qemu"];
+        let given = [&given[..], &["--subdriver", "raw", "--live"]].concat();
+        let taken = virsh(&["detach-disk", machine, DISK, "--live"]);
+        lend(deeds, &virsh(&given), taken, (virsh(&["domblklist", machine]), DISK)).await?;
+    }
+    Ok(())
+}
+
+/// One file behind a port of a machine of each.
+pub(super) async fn port(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    let both = both(ground)?;
+    let file = beside_the_disks(ground, deeds, &both[0], "injected.port").await?;
+    deeds.make(&file, |path| std::fs::File::create(path).map(drop))?;
+    let channel = format!(
+        "<channel type='file'><source path='{file}'/><target type='virtio' name='{PORT}'/></channel>"
+    );
+    for machine in &both {
+        let with = |verb| virsh(&[verb, machine, "/dev/stdin", "--live"]).input(channel.clone());
+        let list = virsh(&["dumpxml", machine]);
+        lend(deeds, &with("attach-device"), with("detach-device"), (list, PORT)).await?;
+    }
+    Ok(())
+}
+
+/// The last machine of each.
+fn both(ground: &Ground<'_>) -> Result<[String; 2], InjectError> {
+    Ok([domain(ground.from, last(ground.from)?), domain(ground.to, last(ground.to)?)])
+}
+
+/// A path in the folder of a machine's own disk, where its hypervisor may read and write.
+async fn beside_the_disks(
+    ground: &Ground<'_>,
+    deeds: &Deeds,
+    machine: &str,
+    name: &str,
+) -> Result<Utf8PathBuf, InjectError> {
+    let listed = deeds.ask(&virsh(&["domblklist", machine])).await?;
+    let disk = listed.split_whitespace().find(|word| word.starts_with('/')).map(Utf8PathBuf::from);
+    let folder = disk.as_ref().and_then(|disk| disk.parent());
+    let missing = || InjectError::Missing { what: "a disk", cluster: ground.from.name().to_owned() };
+    Ok(folder.ok_or_else(missing)?.join(format!("{machine}.{name}")))
+}
+
+/// One folder of one server, mounted in a machine of each. The server need not answer: that it is the same is in the
+/// tables of mounts.
+pub(super) async fn mount(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    const THERE: &str = "mkdir -p /mnt/injected && mount --internal-only --types fuse.sshfs --options \
+                         fd=3,rootmode=40000,user_id=0,group_id=0 injected:/srv/both /mnt/injected 3<>/dev/fuse";
+    const BACK: &str = "umount --lazy /mnt/injected 2>/dev/null; rmdir /mnt/injected";
+    for node in [last(ground.from)?, last(ground.to)?] {
+        deeds.on_node(node, &command("sh", &["-c", THERE]), command("sh", &["-c", BACK])).await?;
+    }
+    Ok(())
+}
+
+/// A machine says the boot id of one of the other, as it would if both were one kernel.
+pub(super) async fn kernel(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    const THERE: &str = "cat > /run/injected-boot-id && \
+                         mount --bind /run/injected-boot-id /proc/sys/kernel/random/boot_id";
+    const BACK: &str = "umount /proc/sys/kernel/random/boot_id; rm -f /run/injected-boot-id";
+    let theirs = last(ground.to)?.read("/proc/sys/kernel/random/boot_id").await?;
+    let there = command("sh", &["-c", THERE]).input(theirs);
+    deeds.on_node(last(ground.from)?, &there, command("sh", &["-c", BACK])).await
+}
+
+/// A node of the other lets in a key of one's own.
+pub(super) async fn key(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+    const FIND: &str = "ls /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys 2>/dev/null | head -n 1";
+    let missing = |what, of: &TestCluster| InjectError::Missing { what, cluster: of.name().to_owned() };
+    let known = ground.source.nodes.iter().find_map(|node| node.machine.as_ref()?.lets_in.first());
+    let known = known.ok_or_else(|| missing("an SSH key that is let in", ground.from))?.clone();
+    let node = last(ground.to)?;
+    let file = node.run(&command("sh", &["-c", FIND])).await?.text().trim().to_owned();
+    if file.is_empty() {
+        return Err(missing("a list of SSH keys that are let in", ground.to));
+    }
+    deeds.edit_on(node, &file, |keys| format!("{}\n{known} injected\n", keys.trim_end())).await
+}

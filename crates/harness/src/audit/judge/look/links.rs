@@ -1,0 +1,74 @@
+//! Explains the links of a node: each is one that it was given, or stays within it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::{Adapter, macs};
+use crate::audit::verdict::Judgement;
+
+/// Links whose name is always the same: what the kernel puts into each network namespace, for itself and for tunnels
+/// that nobody uses (`fb_tunnels_only_for_init_net`, Documentation/admin-guide/sysctl/net.rst).
+const KERNEL: [&str; 10] =
+    ["lo", "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0"];
+
+/// A link that has an address of the other, and an adapter that the node was not given, has a foot in somebody's network.
+/// Of any other link that is not known to stay here nobody knows where it leads.
+pub(super) fn judge(here: &[String], adapters: &[Adapter<'_>], networks: &[Ipv4Net]) -> Judgement {
+    if networks.is_empty() || adapters.is_empty() {
+        return Judgement::inconclusive("the target's networks or the node's own links are unknown");
+    }
+    for line in here {
+        for address in addresses(line) {
+            if let Some(network) = networks.iter().find(|network| network.contains(&address)) {
+                return Judgement::leak(format!("a link has {address}, which is in {network}: {line}"));
+            }
+        }
+    }
+    let given = |name: &str| adapters.iter().find(|adapter| adapter.link == name);
+    for (name, device) in here.iter().filter_map(|line| device(line)) {
+        let Some(adapter) = given(name) else {
+            return Judgement::leak(format!("nobody gave it this network adapter: {name} on {device}"));
+        };
+        let of_it = here.iter().filter(|line| is_of(line, name));
+        let strange = of_it.clone().find(|line| {
+            addresses(line).into_iter().any(|at| adapter.net.is_some_and(|net| !net.contains(&at)))
+        });
+        if let Some(line) = strange {
+            return Judgement::leak(format!("an adapter has an address that nobody gave it: {line}"));
+        }
+        if of_it.flat_map(|line| macs(line)).next().is_none() {
+            return Judgement::inconclusive(format!("the adapter {name} has no MAC address"));
+        }
+    }
+    let names: BTreeSet<&str> = here.iter().filter_map(|line| line.split_whitespace().next()).collect();
+    let explained = |name: &str| given(name).is_some() || KERNEL.contains(&name) || stays_here(here, name);
+    match names.iter().find(|name| !explained(name)) {
+        Some(name) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {name}")),
+        None => Judgement::isolated(format!("{} links, all of them its own", names.len())),
+    }
+}
+
+fn addresses(line: &str) -> Vec<Ipv4Addr> {
+    line.split_whitespace().filter_map(|word| word.split('/').next()?.parse().ok()).collect()
+}
+
+/// A link that is a device of the machine: `eth0 on virtio1`.
+fn device(line: &str) -> Option<(&str, &str)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        [name, "on", device] => Some((name, device)),
+        _ => None,
+    }
+}
+
+fn is_of(line: &str, name: &str) -> bool {
+    line.split_whitespace().next() == Some(name)
+}
+
+/// A cable whose other end is on the same node: beside it, or in the namespace of a process that the node sees, as a
+/// pod's is. Its name says nothing, and a cable of which nobody has the other end may lead anywhere.
+fn stays_here(lines: &[String], name: &str) -> bool {
+    lines.iter().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" ends ")))
+}
