@@ -73,6 +73,9 @@ impl Trial {
         self.attach_finds_what_create_made().await.with_context(broken("attach finds what create made"))?;
         self.a_node_runs_commands_and_keeps_files().await.with_context(broken("a node runs commands"))?;
         self.sightings_tell_what_exists().await.with_context(broken("sightings tell what exists"))?;
+        self.nodes_reach_their_own_and_nobody_else()
+            .await
+            .with_context(broken("nodes reach their own and nobody else"))?;
         self.logs_are_collected().await.with_context(broken("logs are collected"))?;
         self.a_paused_node_keeps_its_memory().await.with_context(broken("a paused node keeps its memory"))?;
         self.a_halted_node_keeps_its_disk().await.with_context(broken("a halted node keeps its disk"))?;

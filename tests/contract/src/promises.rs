@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use tokio::time::{Instant, sleep};
 
 use provisioner::engine::{EngineError, Power};
-use provisioner::exec::Command;
+use provisioner::exec::{Command, Failure};
 use provisioner::node::{File, Node};
 use provisioner::plan::{ClusterPlan, NodePlan};
 
@@ -97,6 +97,27 @@ impl Trial {
             for scope in scopes(plan) {
                 let seen = sightings.iter().any(|one| one.instance == plan.id.name && one.name == scope);
                 ensure!(seen, "{scope} of {} is not among {sightings:?}", plan.id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn nodes_reach_their_own_and_nobody_else(&self) -> anyhow::Result<()> {
+        let plans = [&self.large, &self.small];
+        for from in plans {
+            let nodes = self.engine.attach(from).await?;
+            for to in plans {
+                for (node, to) in nodes.iter().flat_map(|node| to.nodes.iter().map(move |to| (node, to))) {
+                    let own = from.nodes.contains(to);
+                    let within = from.machine.within(Duration::from_secs(10));
+                    let ping = Command::within(within, "ping").args(["-c", "2", "-w", "5"]);
+                    let outcome = node.run(&ping.arg(to.address.to_string())).await;
+                    match outcome.map_err(|error| error.failure) {
+                        Ok(_) => ensure!(own, "{} reaches {}", node.name(), to.name),
+                        Err(Failure::Status { .. }) if !own => {}
+                        Err(other) => bail!("{} asks {}: {other:?}", node.name(), to.name),
+                    }
+                }
             }
         }
         Ok(())

@@ -22,6 +22,7 @@ use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
 pub use cable::harden;
+pub use guard::Link;
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 
@@ -97,11 +98,11 @@ pub enum FabricError {
 }
 
 /// Sets the guard before links come that somebody else makes, a hypervisor. Those whose names begin with ours are
-/// watched anyway; `links` are those that are not, and stay watched until they are gone. May be repeated.
+/// watched anyway; `links` are those that it has to be told of, and does not forget until they are gone. May be repeated.
 ///
 /// # Errors
 /// [`FabricError`]; then nobody may make such a link.
-pub async fn guard(pools: &[Ipv4Net], links: &[String], runner: &dyn Runner) -> Result<(), FabricError> {
+pub async fn guard(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
     let _lock = guard::lock().await?;
     guard::raise(pools, links, runner).await
 }

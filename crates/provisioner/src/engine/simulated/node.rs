@@ -1,6 +1,6 @@
 //! One simulated node: a file system of its own, and what it says to commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use futures::future::BoxFuture;
@@ -15,6 +15,8 @@ use super::{Fault, Host, Power, State, meant};
 #[derive(Debug)]
 pub(super) struct SimulatedNode {
     api: String,
+    /// The addresses of its instance's nodes.
+    network: BTreeSet<String>,
     state: Power,
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -22,7 +24,8 @@ pub(super) struct SimulatedNode {
 impl SimulatedNode {
     /// A node as the engine leaves it: without anything of Kubernetes.
     pub(super) fn new(plan: &ClusterPlan) -> Self {
-        Self { api: plan.api_name.clone(), state: Power::Start, files: BTreeMap::new() }
+        let network = plan.nodes.iter().map(|node| node.address.to_string()).collect();
+        Self { api: plan.api_name.clone(), network, state: Power::Start, files: BTreeMap::new() }
     }
 
     /// Whether it runs.
@@ -80,6 +83,9 @@ impl SimulatedNode {
                 all.extend(self.files.get(*path).ok_or_else(missing)?);
                 Ok(all)
             }),
+            ("ping", [.., address]) if !self.network.contains(*address) => {
+                Err((2, "ping: connect: Network is unreachable".to_owned()))
+            }
             ("kubeadm", ["init", "phase", "kubeconfig", ..]) => {
                 self.make_kubeconfigs();
                 Ok(Vec::new())

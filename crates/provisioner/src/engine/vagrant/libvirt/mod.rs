@@ -186,7 +186,8 @@ end
         Box::pin(async move {
             self.virsh.make_pool().await?;
             self.virsh.keep_image(image).await?;
-            fabric::guard(&self.pools, &[], self.host.as_ref()).await.map_err(wires(&plan.id.name))?;
+            let bridge = fabric::Link::Bridge(plan.id.link());
+            fabric::guard(&self.pools, &[bridge], self.host.as_ref()).await.map_err(wires(&plan.id.name))?;
             for network in Network::all(plan) {
                 self.make(&network).await?;
             }

@@ -36,7 +36,8 @@ impl Wires for HostWires {
 
     fn watch<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<(), FabricError>> {
         Box::pin(async move {
-            fabric::guard(&self.pools, &[adapter.to_owned()], self.host.as_ref()).await?;
+            let link = fabric::Link::Named(adapter.to_owned());
+            fabric::guard(&self.pools, &[link], self.host.as_ref()).await?;
             fabric::harden(adapter)
         })
     }
