@@ -11,7 +11,7 @@ use provisioner::events::Events;
 use provisioner::home::{Home, HomeError};
 use provisioner::registry::Owner;
 use provisioner::settings::SettingsError;
-use provisioner::spec::{ClusterSpec, SpecError};
+use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
 
@@ -38,6 +38,13 @@ pub enum Keep {
 /// processor, or with Cilium two. Beyond that nobody has looked, and deadlines come near.
 const PER_PROCESSOR: usize = 2;
 
+/// How many of these clusters come up side by side on so many processors. Virtual machines have processors of their own to
+/// keep busy: where these are emulated on as many as there are, two clusters took 12 minutes side by side, and one takes 4.
+fn side_by_side(clusters: &[CheckedSpec], processors: usize) -> usize {
+    let largest = clusters.iter().filter_map(|spec| spec.size).map(|size| usize::from(size.cpus)).max();
+    largest.map_or(PER_PROCESSOR * processors, |cpus| (processors / cpus).max(1))
+}
+
 /// Says which clusters a test wants.
 #[derive(Debug, Default)]
 pub struct FixtureBuilder {
@@ -46,6 +53,7 @@ pub struct FixtureBuilder {
     evidence: Option<Utf8PathBuf>,
     events: Option<tokio::sync::mpsc::UnboundedSender<Events>>,
     is_forced: bool,
+    provisioner: Option<Provisioner>,
 }
 
 /// Why a fixture could not be had or could not be taken down.
@@ -125,6 +133,12 @@ impl FixtureBuilder {
         Self { is_forced: true, ..self }
     }
 
+    /// Has the clusters made by this provisioner, instead of one for the home of the environment.
+    #[must_use]
+    pub fn made_by(self, provisioner: Provisioner) -> Self {
+        Self { provisioner: Some(provisioner), ..self }
+    }
+
     /// Brings the clusters up, runs the body, keeps evidence if anything failed, takes everything down.
     ///
     /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body.
@@ -135,8 +149,12 @@ impl FixtureBuilder {
     where
         E: From<FixtureError> + std::fmt::Display,
     {
-        let home = Home::from_env().map_err(FixtureError::from)?;
-        let provisioner = Provisioner::new(home).map_err(FixtureError::from)?;
+        let provisioner = match self.provisioner.clone() {
+            Some(provisioner) => provisioner,
+            None => {
+                Provisioner::new(Home::from_env().map_err(FixtureError::from)?).map_err(FixtureError::from)?
+            }
+        };
         if let Some(to) = &self.events {
             let _ = to.send(provisioner.events().clone()); // nobody may want to see progress any more
         }
@@ -212,7 +230,7 @@ impl FixtureBuilder {
                 Ok::<_, FixtureError>(TestCluster::of(provisioner, asked.name.clone(), cluster).await?)
             }
         }))
-        .buffered(PER_PROCESSOR * processors)
+        .buffered(side_by_side(&checked, processors))
         .try_collect()
         .await
     }
@@ -247,4 +265,22 @@ async fn interrupted() -> FixtureError {
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the test panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioner::spec::{EngineKind, Provider};
+
+    use super::*;
+
+    #[test]
+    fn machines_come_up_beside_each_other_only_as_far_as_each_has_processors_of_its_own() {
+        let container = ClusterSpec::new("acme").check().unwrap();
+        let machines = ClusterSpec::new("globex").engine(EngineKind::Vagrant(Provider::Libvirt));
+        let machines = machines.check().unwrap();
+        assert_eq!(side_by_side(std::slice::from_ref(&container), 2), 4);
+        assert_eq!(side_by_side(std::slice::from_ref(&machines), 2), 1);
+        assert_eq!(side_by_side(&[container, machines.clone()], 1), 1, "each comes up at some time");
+        assert_eq!(side_by_side(&[machines], 16), 8);
+    }
 }

@@ -23,6 +23,13 @@ impl Engines {
         Self(std::iter::once(first).chain(others).collect())
     }
 
+    /// The same with another engine of a kind.
+    pub(crate) fn with(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
+        self.0.retain(|(of, _)| *of != kind);
+        self.0.push((kind, engine));
+        self
+    }
+
     /// The engine of a kind.
     pub fn of(&self, kind: EngineKind) -> &Arc<dyn Engine> {
         let found = self.0.iter().find(|(of, _)| *of == kind).unwrap_or(&self.0[0]);

@@ -161,11 +161,24 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
     })])
 }
 
-/// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked every second whether
-/// they are ready instead of every ten. Where a control plane may fail, no two of them are on one node: kubeadm only
+/// How often it is asked whether something is ready: each answer of the API server costs a handshake and a question to
+/// etcd, which an emulated processor feels.
+fn readiness_period(plan: &ClusterPlan) -> u32 {
+    if plan.machine.is_prompt() { 1 } else { 5 }
+}
+
+/// How the API server differs from kubeadm's default.
+pub(super) fn api_server_patch(plan: &ClusterPlan) -> String {
+    let probe = json!({ "periodSeconds": readiness_period(plan) });
+    documents(&[json!({ "spec": { "containers": [{ "name": "kube-apiserver", "readinessProbe": probe }] } })])
+}
+
+/// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked more often whether
+/// they are ready than every ten seconds. Where a control plane may fail, no two of them are on one node: kubeadm only
 /// prefers that, and when they are scheduled there is no other node yet.
 pub(super) fn coredns_patch(plan: &ClusterPlan) -> String {
-    let mut pod = json!({ "containers": [{ "name": "coredns", "readinessProbe": { "periodSeconds": 1 } }] });
+    let probe = json!({ "periodSeconds": readiness_period(plan) });
+    let mut pod = json!({ "containers": [{ "name": "coredns", "readinessProbe": probe }] });
     if plan.virtual_address().is_some() {
         pod["affinity"] = json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{
             "labelSelector": { "matchLabels": { "k8s-app": "kube-dns" } },
@@ -304,7 +317,7 @@ fn documents(documents: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::{acme, acme_ha};
+    use crate::plan::tests::{acme, acme_ha, acme_in_machines};
 
     fn ticket() -> Ticket {
         Ticket::known("abcdef.0123456789abcdef")
@@ -313,6 +326,14 @@ mod tests {
     #[test]
     fn a_cluster_and_its_first_node_are_four_documents() {
         insta::assert_snapshot!(cluster(&acme(), &ticket()));
+    }
+
+    #[test]
+    fn machines_are_asked_less_often_whether_they_are_ready() {
+        assert!(api_server_patch(&acme()).contains("periodSeconds: 1\n"), "{}", api_server_patch(&acme()));
+        let machines = acme_in_machines();
+        assert!(api_server_patch(&machines).contains("periodSeconds: 5\n"));
+        assert!(coredns_patch(&machines).contains("periodSeconds: 5\n"));
     }
 
     #[test]

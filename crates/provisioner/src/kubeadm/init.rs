@@ -79,6 +79,7 @@ fn phase(part: &str) -> Command {
 async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket) -> Result<(), KubeadmError> {
     let mut files = bundle.on_node();
     files.push(File::private(CONFIG, config::cluster(plan, ticket)));
+    files.push(File::public(format!("{PATCHES}/kube-apiserver.yaml"), config::api_server_patch(plan)));
     files.push(File::public(format!("{PATCHES}/corednsdeployment.yaml"), config::coredns_patch(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));
     first.put(&files).await.map_err(failed(first))

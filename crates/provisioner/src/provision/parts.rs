@@ -61,6 +61,12 @@ impl Provisioner {
         }
     }
 
+    /// The same, with instances of one kind made by another engine.
+    #[must_use]
+    pub fn with_engine_of(self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
+        Self { engines: self.engines.with(kind, engine), ..self }
+    }
+
     /// The same with another trust store than this host's.
     #[must_use]
     pub fn with_trust_store(self, trust: Store) -> Self {

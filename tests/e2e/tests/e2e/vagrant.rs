@@ -2,6 +2,7 @@
 
 mod audit;
 mod clients;
+mod defaults;
 mod faults;
 mod libvirt;
 mod virtualbox;

@@ -53,7 +53,17 @@ pub struct VagrantEngine {
 impl VagrantEngine {
     /// An engine for the instances of one home; no address of `pools` will leave the host.
     pub fn new(home: impl Into<String>, provider: Provider, pools: Vec<Ipv4Net>, assets: Assets) -> Self {
-        let host: Arc<dyn Runner> = Arc::new(Local);
+        Self::on(Arc::new(Local), home, provider, pools, assets)
+    }
+
+    /// The same with commands on the host run by `host`.
+    pub fn on(
+        host: Arc<dyn Runner>,
+        home: impl Into<String>,
+        provider: Provider,
+        pools: Vec<Ipv4Net>,
+        assets: Assets,
+    ) -> Self {
         let hypervisor: Arc<dyn Hypervisor> = match provider {
             Provider::Libvirt => Arc::new(Libvirt::new(pools, Driver::of_host(), Arc::clone(&host))),
             Provider::Virtualbox => Arc::new(VirtualBox::new(pools, Arc::clone(&host))),

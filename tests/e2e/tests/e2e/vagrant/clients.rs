@@ -27,6 +27,7 @@ async fn two_clients_with_kernels_of_their_own_are_ready_and_isolated_and_leave_
                 let folder = cluster.inner().plan.folder.join("vagrant");
                 fx.provisioner().runner().run(&validate.in_directory(folder)).await?;
             }
+            fx.audit().await?.assert_isolated();
             anyhow::Ok(())
         })
         .await?;

@@ -143,26 +143,32 @@ impl Virsh {
         self.ask("a volume", ["vol-delete", "--pool", POOL, name]).await.map(drop)
     }
 
+    /// Whether our pool is defined, running or not.
+    async fn knows_pool(&self) -> Result<bool, EngineError> {
+        let all = lines(&self.ask("pools", ["pool-list", "--all", "--name"]).await?);
+        Ok(all.iter().any(|name| name == POOL))
+    }
+
     async fn has_pool(&self) -> Result<bool, EngineError> {
         let running = lines(&self.ask("pools", ["pool-list", "--name"]).await?);
         Ok(running.iter().any(|name| name == POOL))
     }
 
-    /// Makes the pool that is not there, and starts the one that does not run.
+    /// Makes the pool that is not there, and starts the one that does not run. Another one may do the same meanwhile.
     pub(super) async fn make_pool(&self) -> Result<(), EngineError> {
         if self.has_pool().await? {
             return Ok(());
         }
-        let folder = Utf8Path::new(POOL_FOLDER);
-        let failed = |source| EngineError::File { attempt: "make", path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let all = lines(&self.ask("pools", ["pool-list", "--all", "--name"]).await?);
-        if !all.iter().any(|name| name == POOL) {
+        if !self.knows_pool().await? {
             let define = ["pool-define-as", POOL, "dir", "--target", POOL_FOLDER];
-            self.ask("our pool", define).await?;
+            match self.ask("our pool", define).await {
+                Err(_) if self.knows_pool().await? => {}
+                defined => drop(defined?),
+            }
         }
+        // Makes its folder.
+        self.ask("our pool", ["pool-build", POOL]).await?;
         match self.ask("our pool", ["pool-start", POOL]).await {
-            // Somebody else was faster.
             Err(_) if self.has_pool().await? => Ok(()),
             started => started.map(drop),
         }
@@ -217,4 +223,92 @@ fn virsh<'a>(seconds: u64, args: impl IntoIterator<Item = &'a str>) -> Command {
 
 fn lines(answer: &Output) -> Vec<String> {
     answer.text().lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{Exchange, Scripted};
+
+    /// libvirt 9.0, as it answered.
+    fn answers<const N: usize>(exchanges: [(&str, Result<&str, &str>); N]) -> Virsh {
+        let script = exchanges.into_iter().map(|(words, answer)| {
+            let command = format!("virsh --quiet --connect qemu:///system {words}");
+            match answer {
+                Ok(text) => Exchange::ok(command, text),
+                Err(text) => Exchange::fails(command, 1, text),
+            }
+        });
+        Virsh::new(Arc::new(Scripted::new(script)))
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_somebody_else_makes_meanwhile_is_ours_as_well() {
+        let exists = "error: Failed to define pool homelab\nerror: operation failed: pool 'homelab' already exists \
+                      with uuid 9840e652-f500-44a4-b4a8-c40954808265\n";
+        let runs = "error: Failed to start pool homelab\nerror: Requested operation is not valid: storage pool \
+                    'homelab' is already active\n";
+        let virsh = answers([
+            ("pool-list --name", Ok("")),
+            ("pool-list --all --name", Ok("")),
+            ("pool-define-as homelab dir --target /var/lib/libvirt/homelab", Err(exists)),
+            ("pool-list --all --name", Ok("homelab\n")),
+            ("pool-build homelab", Ok("")),
+            ("pool-start homelab", Err(runs)),
+            ("pool-list --name", Ok("homelab\n")),
+        ]);
+        virsh.make_pool().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_libvirt_refuses_is_an_error_with_its_words() {
+        let denied = "error: Failed to define pool homelab\nerror: authentication unavailable\n";
+        let virsh = answers([
+            ("pool-list --name", Ok("")),
+            ("pool-list --all --name", Ok("")),
+            ("pool-define-as homelab dir --target /var/lib/libvirt/homelab", Err(denied)),
+            ("pool-list --all --name", Ok("")),
+        ]);
+        let error = virsh.make_pool().await.unwrap_err();
+        assert!(crate::error::chain(&error).contains("authentication unavailable"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_neither_runs_nor_pauses_is_off() {
+        let virsh = answers([
+            ("list --name --state-running", Ok("homelab-0a1b2c.acme.acme-main\n\n")),
+            ("list --name --state-paused", Ok("theirs\n\n")),
+            (
+                "list --name --all",
+                Ok("homelab-0a1b2c.acme.acme-main\ntheirs\nhomelab-0a1b2c.globex.globex-main\n\n"),
+            ),
+        ]);
+        let states: Vec<_> =
+            virsh.machines().await.unwrap().into_iter().map(|it| (it.name, it.state)).collect();
+        assert_eq!(
+            states,
+            [
+                ("homelab-0a1b2c.acme.acme-main".to_owned(), MachineState::Running),
+                ("theirs".to_owned(), MachineState::Paused),
+                ("homelab-0a1b2c.globex.globex-main".to_owned(), MachineState::Off),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_machine_goes_with_its_disk_and_without_asking_it() {
+        let name = "homelab-0a1b2c.acme.acme-main";
+        let virsh = answers([
+            ("list --name --state-running", Ok(name)),
+            ("list --name --state-paused", Ok("\n")),
+            ("list --name --all", Ok(name)),
+            (&format!("destroy {name}"), Ok("")),
+            (&format!("undefine {name} --managed-save --snapshots-metadata --nvram"), Ok("")),
+            ("pool-list --name", Ok("homelab\n")),
+            ("pool-refresh homelab", Ok("")),
+            ("vol-list homelab", Ok(" homelab-0a1b2c.acme.acme-main.img   /var/lib/libvirt/homelab/x.img\n")),
+            (&format!("vol-delete --pool homelab {name}.img"), Ok("")),
+        ]);
+        virsh.remove(name).await.unwrap();
+    }
 }
