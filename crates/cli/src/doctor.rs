@@ -169,7 +169,7 @@ fn bad(what: &str, remedy: &str) -> Check {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use provisioner::capacity::Machine;
+    use provisioner::capacity::Workstation;
 
     use super::*;
 
@@ -179,14 +179,14 @@ pub(super) mod tests {
 
     /// What is left of two processors and 24 GiB, of which so many MiB are available.
     fn room(available: u64) -> Room {
-        let machine = Machine {
+        let workstation = Workstation {
             memory: 24_576,
             available,
             processors: 2,
             inotify_limit: if available > 1024 { 8192 } else { 128 },
             inotify_used: 120,
         };
-        Room { machine, risen: Cost::default(), rising: Cost::default() }
+        Room { workstation, risen: Cost::default(), rising: Cost::default() }
     }
 
     fn told(facts: &Facts) -> String {

@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::AttachParams;
 use probe::{Batch, Said};
 use provisioner::identity::IdentityError;
-use provisioner::plan::Machine;
+use provisioner::plan::Platform;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What an exec may take beyond the prober's own deadline, where nodes are containers.
@@ -64,11 +64,11 @@ pub enum AskError {
 /// Has a prober ask a batch, and returns everything that it said.
 pub(crate) async fn ask(
     pods: &Api<Pod>,
-    machine: &Machine,
+    platform: &Platform,
     pod: &str,
     batch: &Batch,
 ) -> Result<Vec<Said>, AskError> {
-    let within = Duration::from_millis(batch.deadline_ms) + machine.within(GRACE);
+    let within = Duration::from_millis(batch.deadline_ms) + platform.within(GRACE);
     let late = || AskError::Late { pod: pod.to_owned(), within };
     let text = tokio::time::timeout(within, spoken(pods, pod, batch)).await.map_err(|_| late())??;
     let said = text.lines().map(|line| {

@@ -261,8 +261,8 @@ impl TestCluster {
     /// [`AskError`] when the prober could not be run or was not heard to its end.
     pub async fn ask(&self, namespace: &str, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
         self.identify().await?;
-        let machine = &self.cluster.plan.machine;
-        ask::ask(&Api::namespaced(self.client(), namespace), machine, pod, batch).await
+        let platform = &self.cluster.plan.platform;
+        ask::ask(&Api::namespaced(self.client(), namespace), platform, pod, batch).await
     }
 
     /// Applies manifests, one or several YAML documents, on the server's side.

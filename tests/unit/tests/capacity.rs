@@ -1,6 +1,6 @@
 //! What fits on a machine is decided from what nodes take, what there is and what is promised.
 
-use provisioner::capacity::{CapacityError, Cost, Machine, Room};
+use provisioner::capacity::{CapacityError, Cost, Room, Workstation};
 use provisioner::plan::{self, ClusterPlan, Pools, Role, Taken};
 use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
 use rstest::rstest;
@@ -10,8 +10,8 @@ use crate::given::{House, now};
 /// A machine of these sizes, in GiB and processors, on which nothing of ours runs.
 fn empty(memory: u64, available: u64, processors: u64) -> Room {
     let (memory, available) = (memory * 1024, available * 1024);
-    let machine = Machine { memory, available, processors, inotify_limit: 8192, inotify_used: 20 };
-    Room { machine, risen: Cost::default(), rising: Cost::default() }
+    let workstation = Workstation { memory, available, processors, inotify_limit: 8192, inotify_used: 20 };
+    Room { workstation, risen: Cost::default(), rising: Cost::default() }
 }
 
 fn cost(cni: CniKind, topology: Topology, workers: u8) -> Cost {
@@ -131,7 +131,7 @@ fn what_there_is_enough_of_is_not_in_a_refusal() {
 
 #[test]
 fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
-    let few = |room: Room| Room { machine: Machine { inotify_limit: 128, ..room.machine }, ..room };
+    let few = |room: Room| Room { workstation: Workstation { inotify_limit: 128, ..room.workstation }, ..room };
     let room = few(empty(24, 22, 8));
     assert_eq!(room.lack(single()), None);
     let many = (0..5).map(|_| single()).sum::<Cost>();
@@ -144,7 +144,7 @@ fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
 
 #[test]
 fn this_machine_can_be_read() {
-    let machine = Machine::here().unwrap();
-    assert!(machine.memory >= machine.available && machine.available > 0);
-    assert!(machine.processors > 0 && machine.inotify_limit > 0);
+    let workstation = Workstation::here().unwrap();
+    assert!(workstation.memory >= workstation.available && workstation.available > 0);
+    assert!(workstation.processors > 0 && workstation.inotify_limit > 0);
 }

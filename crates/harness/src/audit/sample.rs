@@ -23,7 +23,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         link_local: Some(format!("fe80::{third}:{number}").parse().expect("an address")),
         witness: format!("{name}-{suffix}/witness"),
         management: None,
-        machine: Some(Machine {
+        machine: Some(NodeIdentity {
             machine_id: format!("m-{name}-{suffix}"),
             node_uid: format!("u-{name}-{suffix}"),
             host_keys: Vec::new(),

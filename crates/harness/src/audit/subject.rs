@@ -115,12 +115,12 @@ pub struct NodeSubject {
     /// The identity of its witness, unique among all witnesses of a run.
     pub witness: String,
     /// What must be its own; nothing when it could not be read.
-    pub machine: Option<Machine>,
+    pub machine: Option<NodeIdentity>,
 }
 
 /// What tells a machine from all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct NodeIdentity {
     /// `/etc/machine-id`.
     pub machine_id: String,
     /// The UID that Kubernetes gave to the node.

@@ -1,9 +1,9 @@
 //! Whether clusters fit on a machine: what they take, what is left, and the verdict with its figures. Pure.
 //!
 //! What containers take was measured, virtual machines take what they are given (`weight`); what the machine has is
-//! read by `machine`. Next in the flow: `registry` records what fits.
+//! read by `workstation`. Next in the flow: `registry` records what fits.
 
-mod machine;
+mod workstation;
 mod weight;
 
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::engine::Lack;
 use crate::plan::{ClusterPlan, Role, roles};
 use crate::spec::{CheckedSpec, CniKind, NodeSize};
 
-pub use machine::Machine;
+pub use workstation::Workstation;
 
 /// What stays for the workstation itself, in MiB.
 const RESERVED_MEMORY: u64 = 1024;
@@ -83,7 +83,7 @@ impl Sum for Cost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// The machine.
-    pub machine: Machine,
+    pub workstation: Workstation,
     /// What the instances take that have come up.
     pub risen: Cost,
     /// What those will take that are on their way: nobody knows how much of it they have taken already.
@@ -94,14 +94,14 @@ impl Room {
     /// Memory that is left, in MiB: of what is available once all that come up have done so, and of what there is
     /// once all instances have grown to what they may take; the smaller one of these.
     pub fn memory(&self) -> u64 {
-        let available = self.machine.available.saturating_sub(self.rising.memory);
-        let unpromised = self.machine.memory.saturating_sub((self.risen + self.rising).memory);
+        let available = self.workstation.available.saturating_sub(self.rising.memory);
+        let unpromised = self.workstation.memory.saturating_sub((self.risen + self.rising).memory);
         available.min(unpromised).saturating_sub(RESERVED_MEMORY)
     }
 
     /// Processors that are left, in thousandths.
     pub fn processors(&self) -> u64 {
-        let all = self.machine.processors * 1000;
+        let all = self.workstation.processors * 1000;
         (all - all / RESERVED_PROCESSORS).saturating_sub((self.risen + self.rising).processors)
     }
 
@@ -120,15 +120,15 @@ impl Room {
             of: Resource::Memory,
             asked: asked.memory,
             left: self.memory(),
-            all: self.machine.memory,
+            all: self.workstation.memory,
             reserved: RESERVED_MEMORY,
         };
         let processors = Shortage {
             of: Resource::Processors,
             asked: asked.processors,
             left: self.processors(),
-            all: self.machine.processors * 1000,
-            reserved: self.machine.processors * 1000 / RESERVED_PROCESSORS,
+            all: self.workstation.processors * 1000,
+            reserved: self.workstation.processors * 1000 / RESERVED_PROCESSORS,
         };
         let shortages: Vec<Shortage> =
             [memory, processors].into_iter().filter(|it| it.asked > it.left).collect();
@@ -138,8 +138,8 @@ impl Room {
     /// What the kernel must be told before so much more can run. The user's other programs count, too.
     pub fn lack(&self, asked: Cost) -> Option<Lack> {
         let key = "fs.inotify.max_user_instances";
-        let limit = self.machine.inotify_limit;
-        let needed = self.machine.inotify_used + self.rising.inotify + asked.inotify;
+        let limit = self.workstation.inotify_limit;
+        let needed = self.workstation.inotify_used + self.rising.inotify + asked.inotify;
         // With some room, so that the next cluster does not ask again.
         let enough = needed.next_power_of_two();
         (limit < needed).then(|| Lack {

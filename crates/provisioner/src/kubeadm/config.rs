@@ -61,7 +61,7 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
 
 /// So many seconds in a container, as Go writes durations: `1m30s`.
 fn within(plan: &ClusterPlan, seconds: u64) -> String {
-    let seconds = plan.machine.within(Duration::from_secs(seconds)).as_secs();
+    let seconds = plan.platform.within(Duration::from_secs(seconds)).as_secs();
     format!("{}m{}s", seconds / 60, seconds % 60)
 }
 
@@ -164,7 +164,7 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
 /// How often it is asked whether something is ready: each answer of the API server costs a handshake and a question to
 /// etcd, which an emulated processor feels.
 fn readiness_period(plan: &ClusterPlan) -> u32 {
-    if plan.machine.is_prompt() { 1 } else { 5 }
+    if plan.platform.is_prompt() { 1 } else { 5 }
 }
 
 /// How the API server differs from kubeadm's default.
@@ -253,7 +253,7 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
     // The plan has given each node its part of the pod CIDR already.
     let planned = [arg("allocate-node-cidrs", "false")];
     let mut etcd = Vec::new();
-    if alone && plan.machine.is_prompt() {
+    if alone && plan.platform.is_prompt() {
         // A single member otherwise waits a second to elect itself. Several keep etcd's defaults, 100 and 1000 ms: on a
         // busy machine a member is late by more than 200, and each needless election stops all writes. So does one on an
         // emulated processor.
@@ -287,7 +287,7 @@ fn kubelet(plan: &ClusterPlan) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "cgroupDriver": plan.machine.cgroup_driver(),
+        "cgroupDriver": plan.platform.cgroup_driver(),
         "failCgroupV1": false,
         "failSwapOn": false,
         // The disk belongs to the whole workstation: how full it is says nothing about this node.

@@ -101,7 +101,7 @@ async fn dns(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
 /// kubeadm is done a little earlier.
 pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let object = format!("node/{}", node.name());
-    let patience = plan.machine.within(Duration::from_secs(60));
+    let patience = plan.platform.within(Duration::from_secs(60));
     let wait = kubectl(patience + Duration::from_secs(5));
     let wait =
         wait.args(["wait", "--for", "create", "--timeout", &format!("{}s", patience.as_secs()), &object]);
@@ -123,7 +123,7 @@ pub async fn serves(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError
         "wget --quiet --timeout 5 --tries 1 --ca-certificate {CA} --output-document /dev/null {ready}"
     );
     let wait = format!("until {ask}; do sleep 0.1; done");
-    let patience = plan.machine.within(Duration::from_secs(180));
+    let patience = plan.platform.within(Duration::from_secs(180));
     let wait = Command::within(patience, "sh").args(["-c", &wait]);
     waited(first, "the API server to be ready", first, &wait).await
 }

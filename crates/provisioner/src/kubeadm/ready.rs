@@ -44,7 +44,7 @@ pub async fn nodes_ready(
 
 /// kubectl with a deadline of its own, a little earlier than ours, so that its message is the one that is seen.
 fn patiently<'a>(plan: &ClusterPlan, args: impl IntoIterator<Item = &'a str>) -> Command {
-    let patience = plan.machine.within(Duration::from_secs(180));
+    let patience = plan.platform.within(Duration::from_secs(180));
     let command = kubectl(patience + Duration::from_secs(5)).args(args);
     command.args(["--timeout", &format!("{}s", patience.as_secs())])
 }

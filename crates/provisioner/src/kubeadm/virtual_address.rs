@@ -24,7 +24,7 @@ pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), Kubeadm
     let file = File::public(CONFIGURATION, keepalived(plan, node.plan(), address));
     node.put(&[file]).await.map_err(failed(node))?;
     // Without a configuration the service is asleep.
-    run(node, plan.machine.restart("keepalived")).await
+    run(node, plan.platform.restart("keepalived")).await
 }
 
 /// Waits until a node has the virtual address: nobody else wants it yet.
@@ -33,7 +33,7 @@ pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), Kubeadm
 /// [`KubeadmError::NotReady`].
 pub(super) async fn carried(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let Some(address) = plan.virtual_address() else { return Ok(()) };
-    let look = format!("ip -oneline address show dev {} to {address} | grep -q .", plan.machine.link);
+    let look = format!("ip -oneline address show dev {} to {address} | grep -q .", plan.platform.link);
     let wait = format!("until {look}; do sleep 0.1; done");
     let wait = Command::within(Duration::from_secs(30), "sh").args(["-c", &wait]);
     waited(node, "the virtual address", node, &wait).await
@@ -85,7 +85,7 @@ vrrp_instance api {{
 }}
 ",
         name = node.name,
-        link = plan.machine.link,
+        link = plan.platform.link,
         own = node.address,
     )
 }

@@ -11,7 +11,7 @@ use crate::home::Home;
 use crate::registry::{Instance, Workers};
 use crate::spec::{CheckedSpec, CiliumOptions, CniKind, Durability, EngineKind, Label, NodeSize, Topology};
 
-use super::Machine;
+use super::Platform;
 
 /// An instance as the host's objects name it: two homes on one host never mix up theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +82,7 @@ pub struct ClusterPlan {
     /// What makes the nodes.
     pub engine: EngineKind,
     /// What is the engine's way in the nodes that it makes.
-    pub machine: Machine,
+    pub platform: Platform,
     /// How large the nodes are, where they are virtual machines.
     pub size: NodeSize,
     /// The network by which a hypervisor manages the nodes, where it needs one.
@@ -209,7 +209,7 @@ impl ClusterPlan {
             subnet: instance.subnet,
             gateway: host(1),
             engine: instance.engine,
-            machine: Machine::of(instance.engine),
+            platform: Platform::of(instance.engine),
             size: instance.size.unwrap_or_default(),
             management: instance.management,
             pod_cidr,

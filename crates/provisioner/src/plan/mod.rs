@@ -5,7 +5,7 @@
 //! Next in the flow: `engine` makes the nodes.
 
 mod cluster;
-mod machine;
+mod platform;
 mod power;
 mod subnets;
 mod workers;
@@ -22,7 +22,7 @@ use cluster::Member;
 use subnets::Occupied;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
-pub use machine::{Machine, Supervisor};
+pub use platform::{Platform, Supervisor};
 pub use power::{at_rest, awake};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker};

@@ -1,6 +1,6 @@
 //! Whether this host can take what is asked for: its lacks, and its room.
 
-use crate::capacity::{Cost, Machine, Room};
+use crate::capacity::{Cost, Room, Workstation};
 use crate::engine::{self, EngineError, Lack};
 use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::plan::{ClusterPlan, Pools};
@@ -43,7 +43,7 @@ impl Provisioner {
                     let sum = if instance.state == State::Creating { &mut rising } else { &mut risen };
                     *sum = *sum + Cost::of_plan(&plan);
                 }
-                Ok(Some(Room { machine: Machine::here()?, risen, rising }))
+                Ok(Some(Room { workstation: Workstation::here()?, risen, rising }))
             }
         }
     }

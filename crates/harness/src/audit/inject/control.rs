@@ -156,7 +156,7 @@ pub(super) async fn anonymous_kubelet(ground: &Ground<'_>, deeds: &mut Deeds) ->
     let node = last(ground.to)?;
     let server = format!("https://{}:10250", node.ip());
     let door = Door { server, path: "/pods", ..api_of(ground.target, Credentials::None) };
-    let restart = || ground.to.inner().plan.machine.restart("kubelet");
+    let restart = || ground.to.inner().plan.platform.restart("kubelet");
     close_behind(&door, deeds);
     deeds.on_node(node, &command("true", &[]), restart()).await?;
     let open = |text: &str| {

@@ -31,13 +31,13 @@ impl Known {
         let pods: Api<Pod> = Api::namespaced(self.cluster.fresh_client().await?, &self.namespace);
         let question = Ask::Dns { server: self.server, name: self.name.clone() };
         let probes = vec![Probe { nonce: Nonce::new(0, 0), ask: question }];
-        let machine = &self.cluster.inner().plan.machine;
-        let longer = u64::from(machine.patience);
+        let platform = &self.cluster.inner().plan.platform;
+        let longer = u64::from(platform.patience);
         let (deadline_ms, patience_ms) = (longer * 3_000, longer * 1_000);
         let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 100, probes };
-        let within = machine.within(PATIENCE);
+        let within = platform.within(PATIENCE);
         let waited = wait::until(format!("{} at {}", self.name, self.server), within, async || {
-            let said = ask(&pods, machine, PROBER, &batch).await?;
+            let said = ask(&pods, platform, PROBER, &batch).await?;
             let has =
                 said.iter().any(|said| matches!(said, Said::Answer(answer) if has_address(&answer.outcome)));
             Ok::<_, AskError>(if has == known { Wait::Done(()) } else { Wait::NotYet(format!("{said:?}")) })

@@ -7,7 +7,7 @@ use provisioner::identity::CHAIN;
 use super::structure;
 use crate::audit::cells::Plan;
 use crate::audit::class::Fact;
-use crate::audit::subject::{After, Host, Link, Machine, Subject};
+use crate::audit::subject::{After, Host, Link, NodeIdentity, Subject};
 use crate::audit::verdict::Judgement;
 
 /// All that a fact may be judged by.
@@ -83,7 +83,7 @@ fn forwards(host: &Host, target: &Subject) -> Judgement {
 }
 
 /// All nodes of an instance with what tells them from others; nothing when it could not be read of one.
-fn of_nodes(subject: &Subject) -> Option<Vec<(&str, &Machine)>> {
+fn of_nodes(subject: &Subject) -> Option<Vec<(&str, &NodeIdentity)>> {
     subject.nodes.iter().map(|node| Some((node.name.as_str(), node.machine.as_ref()?))).collect()
 }
 

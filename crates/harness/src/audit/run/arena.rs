@@ -59,8 +59,11 @@ impl<'a> Arena<'a> {
             }
         });
         let set = async {
-            let of = |cluster: &TestCluster| learn::link_witnesses(cluster.name(), &cluster.inner().plan);
-            let links: Vec<_> = clusters.iter().flat_map(of).collect();
+            let of = async |cluster: &TestCluster| {
+                let plan = &cluster.inner().plan;
+                learn::link_witnesses(cluster.name(), plan, learn::host_link(plan).await)
+            };
+            let links: Vec<_> = join_all(clusters.iter().map(of)).await.into_iter().flatten().collect();
             let workstation = Workstation::set(&links).await?;
             let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
             Ok::<_, AuditError>((workstation, stages))
@@ -250,7 +253,7 @@ impl<'a> Arena<'a> {
 
 /// How much longer than in containers everything may take in the slowest of some clusters.
 pub(super) fn patience(clusters: &[TestCluster]) -> u32 {
-    clusters.iter().map(|cluster| cluster.inner().plan.machine.patience).max().unwrap_or(1)
+    clusters.iter().map(|cluster| cluster.inner().plan.platform.patience).max().unwrap_or(1)
 }
 
 /// The number of a run.

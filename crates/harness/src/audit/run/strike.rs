@@ -26,7 +26,7 @@ impl Stage {
             instance: instance.to_owned(),
             source: Box::new(source),
         };
-        let within = cluster.inner().plan.machine.within(PATIENCE);
+        let within = cluster.inner().plan.platform.within(PATIENCE);
         let token = timeout(within, token::remove(client.clone(), run, instance)).await;
         remove(&client, instance, &Self::namespace_of(run), within).await?;
         token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
@@ -49,7 +49,7 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
         namespace.metadata.name.filter(|_| !owner.is_alive())
     });
     let dead: Vec<String> = dead.collect();
-    let within = cluster.inner().plan.machine.within(PATIENCE);
+    let within = cluster.inner().plan.platform.within(PATIENCE);
     let removed = dead.iter().map(|name| remove(&client, instance, name, within));
     futures::future::try_join_all(removed).await.map(drop)
 }

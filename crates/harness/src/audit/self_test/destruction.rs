@@ -155,7 +155,7 @@ impl Third {
 
 /// The leak of T3: a node of the other starts its kubelet anew.
 async fn stir(other: &TestCluster) -> Result<(), CommandError> {
-    let anew = other.inner().plan.machine.restart("kubelet");
+    let anew = other.inner().plan.platform.restart("kubelet");
     match other.nodes().last() {
         Some(node) => node.run(&anew).await.map(drop),
         None => Ok(()),

@@ -154,7 +154,7 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
         k8s_service_port: API_PORT,
         kube_proxy_replacement: plan.cilium.kube_proxy_replacement,
         // By name: Cilium would look for the link of the default route, which a node does not have.
-        devices: plan.cilium.kube_proxy_replacement.then_some(plan.machine.link),
+        devices: plan.cilium.kube_proxy_replacement.then_some(plan.platform.link),
         mtu: MTU,
         // Nodes share a link, and nothing leads out of an instance: no tunnel, no other source address.
         routing_mode: "native",

@@ -119,7 +119,7 @@ impl VagrantEngine {
 
     fn handle(&self, plan: &ClusterPlan, node: &NodePlan) -> Node {
         let login = self.project(&plan.folder).login(node);
-        let runner = OverSsh::new(&node.name, login, plan.machine.patience, Arc::clone(&self.host));
+        let runner = OverSsh::new(&node.name, login, plan.platform.patience, Arc::clone(&self.host));
         Node::new(node.clone(), Arc::new(runner))
     }
 

@@ -181,3 +181,63 @@ fn quiet(command: Command) -> Command {
 fn mortal(command: &Command) -> Command {
     command.wrapped_here_by("setpriv", ["--pdeathsig", "KILL"])
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::error::chain;
+    use crate::exec::Output;
+    use crate::plan::tests::acme_in_machines;
+
+    /// A host on which every command ends like this.
+    #[derive(Debug)]
+    struct Fails(fn() -> Failure);
+
+    impl Runner for Fails {
+        fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>> {
+            let (command, place, failure) = (command.to_string(), String::new(), (self.0)());
+            Box::pin(std::future::ready(Err(CommandError { command, place, failure })))
+        }
+    }
+
+    /// What `vagrant up` of acme's first node is told to have failed by.
+    async fn up(failure: fn() -> Failure) -> String {
+        let project = Project::of(Utf8Path::new("/home/acme"), Provider::Libvirt, Arc::new(Fails(failure)));
+        let plan = acme_in_machines();
+        let error = project.up(&[&plan.nodes[0]]).await.unwrap_err();
+        assert!(!project.is_whole(&plan.nodes[0]), "a node that nobody gets into counts as made");
+        chain(&error)
+    }
+
+    const STDERR: &str = "Waiting for machine to boot. This may take a few minutes...\n\
+                          Timed out while waiting for the machine to boot.\n\
+                          \tfrom /usr/share/ruby/vagrant/action/warden.rb:48:in `call'\n";
+
+    #[tokio::test]
+    async fn an_up_that_hangs_is_an_error_with_the_node_the_deadline_and_vagrants_last_lines() {
+        let told = up(|| Failure::Deadline { within: UP, stdout: String::new(), stderr: STDERR.to_owned() });
+        let told = told.await;
+        for part in ["acme-cp-1", "1200", "Timed out while waiting for the machine to boot."] {
+            assert!(told.contains(part), "{part} is not in {told}");
+        }
+        assert!(!told.contains("warden.rb"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn an_up_that_meets_another_vagrants_lock_says_so() {
+        // Vagrant 2.3, `en.yml`, machine_locked.
+        let locked = || Failure::Status {
+            status: "exit status: 1".to_owned(),
+            code: Some(1),
+            stdout: String::new(),
+            stderr: "Vagrant can't use the requested machine because it is locked! This\n\
+                     means that another Vagrant process is currently reading or modifying\n\
+                     the machine.\n"
+                .to_owned(),
+        };
+        let told = up(locked).await;
+        assert!(told.contains("another Vagrant process is currently reading or modifying"), "{told}");
+    }
+}

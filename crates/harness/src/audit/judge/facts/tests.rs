@@ -30,10 +30,10 @@ fn destroyed(after: &mut After, inherited: Option<Vec<String>>, found: &str) {
 #[test]
 fn machines_have_keys_and_an_identity_of_their_own() {
     use Verdict::{Inconclusive, Isolated, Leak};
-    let machine = |subjects: &mut Vec<Subject>, place: usize, bend: fn(&mut Machine)| {
+    let machine = |subjects: &mut Vec<Subject>, place: usize, bend: fn(&mut NodeIdentity)| {
         bend(subjects[place].nodes[0].machine.as_mut().expect("a machine"));
     };
-    let both = |subjects: &mut Vec<Subject>, bend: fn(&mut Machine)| {
+    let both = |subjects: &mut Vec<Subject>, bend: fn(&mut NodeIdentity)| {
         (0..2).for_each(|place| machine(subjects, place, bend));
     };
     type Bent<'a> = &'a dyn Fn(&mut Vec<Subject>);
@@ -149,7 +149,7 @@ fn set(plan: &mut Plan, link: &str, value: Option<&str>) {
     plan.host.settings.extend(value.map(|value| (key, value.to_owned())));
 }
 
-fn machines_with(plan: &mut Plan, bend: impl Fn(&mut Machine)) {
+fn machines_with(plan: &mut Plan, bend: impl Fn(&mut NodeIdentity)) {
     for subject in &mut plan.subjects {
         bend(subject.nodes[0].machine.as_mut().expect("a machine"));
     }

@@ -1,8 +1,9 @@
-//! How a hypervisor manages the machines of an instance: what follows from its plan. Pure.
+//! How a hypervisor manages the machines of an instance, and by which links the host is in their networks.
 
 use std::net::Ipv4Addr;
 
-use provisioner::plan::ClusterPlan;
+use provisioner::fabric;
+use provisioner::plan::{ClusterPlan, HostNetwork};
 use provisioner::spec::{EngineKind, Provider};
 
 use crate::audit::{LinkWitness, Management};
@@ -10,9 +11,24 @@ use crate::audit::{LinkWitness, Management};
 /// VirtualBox's own address on the adapter that it gives to each machine (its manual, "Network Address Translation").
 const VIRTUALBOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
+/// The host's link in an instance's network: usually named as planned, but a hypervisor may have named it.
+pub(in crate::audit) async fn host_link(plan: &ClusterPlan) -> String {
+    link_among(&fabric::host_networks(|_| false).await.unwrap_or_default(), plan)
+}
+
+/// The one of these that is in the instance's network. Pure.
+fn link_among(networks: &[HostNetwork], plan: &ClusterPlan) -> String {
+    let planned = plan.id.link();
+    let mut links = networks.iter().filter(|network| network.net == plan.subnet).map(|it| &it.interface);
+    if links.clone().any(|link| *link == planned) {
+        return planned;
+    }
+    links.next().cloned().unwrap_or(planned)
+}
+
 /// The hypervisor's network; nothing where there is no hypervisor.
 pub(in crate::audit) fn of(plan: &ClusterPlan) -> Option<Management> {
-    let node_link = plan.machine.management_link?.to_owned();
+    let node_link = plan.platform.management_link?.to_owned();
     Some(match (plan.engine, plan.management) {
         (EngineKind::Vagrant(Provider::Virtualbox), _) => {
             Management { net: None, gateway: VIRTUALBOX, node_link, link: None }
@@ -26,15 +42,40 @@ pub(in crate::audit) fn of(plan: &ClusterPlan) -> Option<Management> {
     })
 }
 
-/// The witnesses on the host's ends of an instance's links; none where nodes can hear each other.
-pub(in crate::audit) fn link_witnesses(name: &str, plan: &ClusterPlan) -> Vec<LinkWitness> {
+/// The witnesses on the host's ends of an instance's links, of which `link` is the one in its network; none where nodes
+/// can hear each other.
+pub(in crate::audit) fn link_witnesses(name: &str, plan: &ClusterPlan, link: String) -> Vec<LinkWitness> {
     if plan.nodes.len() != 1 {
         return Vec::new();
     }
-    let own = LinkWitness { witness: format!("{name}/link"), link: plan.id.link(), gateway: plan.gateway };
+    let own = LinkWitness { witness: format!("{name}/link"), link, gateway: plan.gateway };
     let management = of(plan).and_then(|management| {
         let witness = format!("{name}/management");
         Some(LinkWitness { witness, link: management.link?, gateway: management.gateway })
     });
     [own].into_iter().chain(management).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioner::home::Home;
+    use provisioner::plan::{Pools, Taken, claim};
+    use provisioner::spec::ClusterSpec;
+
+    use super::*;
+
+    #[test]
+    fn the_hosts_link_is_the_one_in_the_network_whatever_a_hypervisor_calls_it() {
+        let spec = ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Virtualbox)).check().unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let instance = claim(&spec, &Taken::default(), &Pools::default(), None, now).unwrap();
+        let plan = ClusterPlan::of(&instance, &Home::at("/home/acme".into()));
+        let network = |net, interface: &str| HostNetwork { net, interface: interface.to_owned() };
+        let other = network("192.168.99.0/24".parse().unwrap(), "vboxnet0");
+        let its = network(plan.subnet, "vboxnet1");
+        let ours = network(plan.subnet, &plan.id.link());
+        assert_eq!(link_among(&[other.clone(), its.clone()], &plan), "vboxnet1");
+        assert_eq!(link_among(&[its, ours], &plan), plan.id.link());
+        assert_eq!(link_among(&[other], &plan), plan.id.link());
+    }
 }

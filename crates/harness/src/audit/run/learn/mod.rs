@@ -28,7 +28,7 @@ use crate::cluster::TestCluster;
 use super::Stage;
 
 pub(in crate::audit) use credentials::administrator;
-pub(super) use management::{link_witnesses, of as management};
+pub(super) use management::{host_link, link_witnesses, of as management};
 
 /// How long one kind of knowledge may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,16 +66,17 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
     );
+    let link = host_link(plan).await;
     Subject {
         name: cluster.name().to_owned(),
         engine: cluster.inner().instance.engine,
         subnet: plan.subnet,
         gateway: plan.gateway,
-        link: plan.id.link(),
-        node_link: plan.machine.link.to_owned(),
+        link: link.clone(),
+        node_link: plan.platform.link.to_owned(),
         management: management(plan),
-        link_witnesses: link_witnesses(cluster.name(), plan),
-        patience: plan.machine.patience,
+        link_witnesses: link_witnesses(cluster.name(), plan, link),
+        patience: plan.platform.patience,
         cni: plan.cni,
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
@@ -118,7 +119,7 @@ async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
 
 /// What is learnt in time. An API server that hangs leaves it unknown.
 async fn within<T>(plan: &ClusterPlan, learnt: impl Future<Output = Option<T>>) -> Option<T> {
-    tokio::time::timeout(plan.machine.within(PATIENCE), learnt).await.ok().flatten()
+    tokio::time::timeout(plan.platform.within(PATIENCE), learnt).await.ok().flatten()
 }
 
 fn quick(program: &str) -> Command {

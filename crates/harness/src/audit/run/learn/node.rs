@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use k8s_openapi::api::core::v1::Node;
 use provisioner::plan::{ClusterPlan, Role};
 
-use crate::audit::{Machine, NodeSubject};
+use crate::audit::{NodeIdentity, NodeSubject};
 use crate::cluster::TestNode;
 
 use super::quick;
@@ -36,7 +36,7 @@ pub(super) async fn subject(
         name: node.real_name().to_owned(),
         role,
         address: node.ip(),
-        link_local: own.and_then(|facts| facts.link_local(plan.machine.link)),
+        link_local: own.and_then(|facts| facts.link_local(plan.platform.link)),
         management: own.and_then(|facts| facts.managed(plan)),
         witness: node.real_name().to_owned(),
         machine: facts.zip(node_uid).and_then(|(facts, uid)| facts.machine(uid, plan.engine.is_virtual())),
@@ -78,7 +78,7 @@ impl Facts {
 
     /// Its address in the hypervisor's network.
     fn managed(&self, plan: &ClusterPlan) -> Option<Ipv4Addr> {
-        let (link, net) = (plan.machine.management_link?, plan.management?);
+        let (link, net) = (plan.platform.management_link?, plan.management?);
         self.addresses.iter().find_map(|(on, address)| match address {
             IpAddr::V4(address) if on == link && net.contains(address) => Some(*address),
             _ => None,
@@ -86,10 +86,10 @@ impl Facts {
     }
 
     /// Containers say the workstation's UUID.
-    fn machine(self, node_uid: String, is_virtual: bool) -> Option<Machine> {
+    fn machine(self, node_uid: String, is_virtual: bool) -> Option<NodeIdentity> {
         let Self { machine_id, product, host_keys, lets_in, .. } = self;
         let product = product.filter(|_| is_virtual);
-        Some(Machine { machine_id: machine_id?, node_uid, host_keys, product, lets_in })
+        Some(NodeIdentity { machine_id: machine_id?, node_uid, host_keys, product, lets_in })
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(facts.link_local("eth2"), None);
         assert_eq!(facts.addresses.len(), 5);
         let machine = Facts::read(SAID).machine("uid".to_owned(), true).unwrap();
-        let expected = Machine {
+        let expected = NodeIdentity {
             machine_id: "0a1b".to_owned(),
             node_uid: "uid".to_owned(),
             host_keys: vec!["ssh-ed25519 AAAAhost".to_owned()],

@@ -7,7 +7,7 @@ use crate::spec::EngineKind;
 
 /// What differs between the nodes of one engine and of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine {
+pub struct Platform {
     /// Its link in the instance's network.
     pub link: &'static str,
     /// Its link to the hypervisor, by which it is managed.
@@ -28,7 +28,7 @@ pub enum Supervisor {
     Systemd,
 }
 
-impl Machine {
+impl Platform {
     /// What an engine's nodes are like.
     pub fn of(engine: EngineKind) -> Self {
         match engine {

@@ -9,7 +9,7 @@ use super::CapacityError;
 
 /// The machine that nodes run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine {
+pub struct Workstation {
     /// All its memory, in MiB.
     pub memory: u64,
     /// What of it programs can have without swapping, in MiB.
@@ -25,7 +25,7 @@ pub struct Machine {
 const MEMORY: &str = "/proc/meminfo";
 const INOTIFY: &str = "/proc/sys/fs/inotify/max_user_instances";
 
-impl Machine {
+impl Workstation {
     /// This machine, now. Takes milliseconds for each hundred processes that run.
     ///
     /// # Errors
