@@ -131,7 +131,8 @@ fn what_there_is_enough_of_is_not_in_a_refusal() {
 
 #[test]
 fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
-    let few = |room: Room| Room { workstation: Workstation { inotify_limit: 128, ..room.workstation }, ..room };
+    let few =
+        |room: Room| Room { workstation: Workstation { inotify_limit: 128, ..room.workstation }, ..room };
     let room = few(empty(24, 22, 8));
     assert_eq!(room.lack(single()), None);
     let many = (0..5).map(|_| single()).sum::<Cost>();

@@ -48,8 +48,8 @@ pub use run::{AuditError, Progress, Stage, StageError, Step, WorkstationError, a
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{
     After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
-    Host, Link, LinkWitness, Management, NodeIdentity, NodeSubject, PodWitness, Search, Secret, Subject, TCP_PORT,
-    UDP_PORT,
+    Host, Link, LinkWitness, Management, NodeIdentity, NodeSubject, PodWitness, Search, Secret, Subject,
+    TCP_PORT, UDP_PORT,
 };
 pub use verdict::{Judgement, Outcome, Verdict};
 pub use viewpoint::{Route, Stand, Target, Viewpoint, WORKSTATION};

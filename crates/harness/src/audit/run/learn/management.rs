@@ -66,10 +66,11 @@ mod tests {
 
     #[test]
     fn the_hosts_link_is_the_one_in_the_network_whatever_a_hypervisor_calls_it() {
-        let spec = ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Virtualbox)).check().unwrap();
+        let spec =
+            ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Virtualbox)).check().unwrap();
         let now = jiff::Timestamp::UNIX_EPOCH;
         let instance = claim(&spec, &Taken::default(), &Pools::default(), None, now).unwrap();
-        let plan = ClusterPlan::of(&instance, &Home::at("/home/acme".into()));
+        let plan = ClusterPlan::of(&instance, &Home::at("/home/acme"));
         let network = |net, interface: &str| HostNetwork { net, interface: interface.to_owned() };
         let other = network("192.168.99.0/24".parse().unwrap(), "vboxnet0");
         let its = network(plan.subnet, "vboxnet1");
