@@ -29,8 +29,7 @@ async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_wi
         .run(async |fx| {
             let (acme, provisioner) = (fx.cluster("acme"), fx.provisioner());
             let name = acme.inner().instance.name.as_str();
-            acme.apply(KEPT).await?;
-            let before: ConfigMap = Api::default_namespaced(acme.client()).get("kept").await?;
+            let before = keep(acme).await?;
 
             provisioner.pause(name).await?;
             is_silent(provisioner, name, State::Paused).await?;
@@ -44,14 +43,7 @@ async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_wi
             still_has(acme, provisioner, &before).await?;
             runs_pods(acme).await?;
 
-            // What a reboot of the host takes away, as far as a test may.
-            provisioner.halt(name).await?;
-            let cut = fabric::cut(&acme.inner().plan.id, &Local).await;
-            ensure!(matches!(cut, Ok(true)), "no wires were cut: {cut:?}");
-            provisioner.start(name).await?;
-            let acme = &TestCluster::attach(provisioner, name).await?;
-            still_has(acme, provisioner, &before).await?;
-            runs_pods(acme).await
+            outlives_a_reboot(acme, provisioner, &before).await
         })
         .await
 }
@@ -79,19 +71,33 @@ async fn several_control_planes_and_a_worker_start_again_behind_their_one_addres
         .cluster(ClusterSpec::new("acme").topology(Topology::Ha).workers(1))
         .run(async |fx| {
             let (acme, provisioner) = (fx.cluster("acme"), fx.provisioner());
-            let name = acme.inner().instance.name.as_str();
-            acme.apply(KEPT).await?;
-            let before: ConfigMap = Api::default_namespaced(acme.client()).get("kept").await?;
-            provisioner.halt(name).await?;
-            is_silent(provisioner, name, State::Halted).await?;
-            let cut = fabric::cut(&acme.inner().plan.id, &Local).await;
-            ensure!(matches!(cut, Ok(true)), "no wires were cut: {cut:?}");
-            provisioner.start(name).await?;
-            let acme = &TestCluster::attach(provisioner, name).await?;
-            still_has(acme, provisioner, &before).await?;
-            runs_pods(acme).await
+            let before = keep(acme).await?;
+            outlives_a_reboot(acme, provisioner, &before).await
         })
         .await
+}
+
+/// Puts something into the cluster that it must not lose.
+async fn keep(cluster: &TestCluster) -> anyhow::Result<ConfigMap> {
+    cluster.apply(KEPT).await?;
+    Ok(Api::default_namespaced(cluster.client()).get("kept").await?)
+}
+
+/// Halts the cluster, takes away what a reboot of the host does, as far as a test may, and starts it again.
+async fn outlives_a_reboot(
+    cluster: &TestCluster,
+    provisioner: &Provisioner,
+    before: &ConfigMap,
+) -> anyhow::Result<()> {
+    let name = cluster.inner().instance.name.as_str();
+    provisioner.halt(name).await?;
+    is_silent(provisioner, name, State::Halted).await?;
+    let cut = fabric::cut(&cluster.inner().plan.id, &Local).await;
+    ensure!(matches!(cut, Ok(true)), "no wires were cut: {cut:?}");
+    provisioner.start(name).await?;
+    let cluster = &TestCluster::attach(provisioner, name).await?;
+    still_has(cluster, provisioner, before).await?;
+    runs_pods(cluster).await
 }
 
 async fn is_silent(provisioner: &Provisioner, name: &str, state: State) -> anyhow::Result<()> {
