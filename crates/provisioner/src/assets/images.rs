@@ -19,7 +19,7 @@ use super::sandbox::contained_with_own_run;
 
 const KIND: &str = "images";
 /// Counts up when the way in which images are put together changes.
-const RECIPE: &str = "7";
+const RECIPE: &str = "8";
 
 /// One image: its name, and what is in it.
 struct Image {
@@ -30,7 +30,7 @@ struct Image {
 enum Contents {
     /// One static binary of a component, which is also what runs.
     Binary(&'static str, &'static str),
-    /// kube-proxy and the `nft` that it calls, with its libraries.
+    /// kube-proxy and the `nft` that it calls, with its libraries and the protocols' names.
     Proxy,
     /// The probe as the first process of a sandbox.
     Pause,
@@ -167,6 +167,11 @@ impl Image {
             Contents::Binary(component, binary) => copy(component, binary),
             Contents::Proxy => {
                 copy("kubernetes", "kube-proxy")?;
+                // kube-proxy calls protocols by their names, and nft tells numbers where it has none. A kube-proxy that
+                // starts anew then takes what is in the kernel for somebody else's, and deletes what it has just added.
+                let (names, etc) = ("etc/protocols", root.join("etc"));
+                fs::create_dir(&etc).map_err(failed("make", &etc))?;
+                fs::copy(debian.join(names), root.join(names)).map_err(failed("copy", &debian.join(names)))?;
                 with_libraries(debian, "/usr/sbin/nft", root, runner).await
             }
             Contents::CiliumAgent => cilium(sources, root, runner).await,

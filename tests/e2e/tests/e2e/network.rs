@@ -72,6 +72,27 @@ async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_worksta
 const WITHOUT_KUBE_PROXY: CiliumOptions = CiliumOptions { kube_proxy_replacement: true, hubble: false };
 
 #[tokio::test]
+async fn services_are_found_also_when_kube_proxy_has_started_anew() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(ClusterSpec::new("acme").topology(Topology::Single))
+        .run(async |fx| {
+            let acme = fx.cluster("acme");
+            let script = "set -e
+                old=$(pgrep -x kube-proxy)
+                kill $old
+                while kill -0 $old 2>/dev/null; do sleep 0.1; done
+                until wget -qO- http://127.0.0.1:10249/metrics | grep -q 'sync_proxy_rules_last.*IPv4.* [1-9]'
+                do sleep 0.1; done";
+            let anew = Command::within(Duration::from_secs(60), "sh").args(["-c", script]);
+            acme.node("acme-main").run(&anew).await.context("a kube-proxy that is in step")?;
+            let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
+            acme.run_pod(lookup).await?.assert_success();
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
 async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_error() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Single))
