@@ -60,7 +60,7 @@ pub trait Cni: Debug + Send + Sync {
 /// The pod network that a plan asks for.
 pub fn of(plan: &ClusterPlan) -> Box<dyn Cni> {
     match plan.cni {
-        CniKind::Cilium => Box::new(Cilium),
+        CniKind::Cilium => Box::new(Cilium { platform: plan.platform }),
         CniKind::Routed => Box::new(Routed),
     }
 }

@@ -1,9 +1,9 @@
 //! The first node becomes a control plane.
 //!
-//! The order is what makes it quick; all steps are kubeadm's own. The files of etcd and the API server are in
-//! place before the kubelet looks for the first time. Scheduler and controller-manager come when the API
-//! server is ready: started earlier they fight it for the processor, are told "forbidden" while its roles are
-//! still being made, and back off for seconds. What is left runs side by side.
+//! The order is what makes it quick; all steps are kubeadm's own, a few to a process, for each start of it costs two
+//! seconds on an emulated processor. The files of etcd and the API server are in place before the kubelet looks for the
+//! first time. Scheduler and controller-manager come when the API server is ready: started earlier they fight it for the
+//! processor, are told "forbidden" while its roles are still being made, and back off for seconds.
 
 use std::time::Duration;
 
@@ -15,6 +15,27 @@ use crate::plan::{API_PORT, ClusterPlan};
 use super::config::{self, PATCHES};
 use super::virtual_address;
 use super::{CA, CONFIG, KubeadmError, Ticket, kubectl};
+
+/// What `kubeadm init` is made of, in its order: `kubeadm init --help`.
+const PHASES: [&str; 17] = [
+    "preflight",
+    "certs",
+    "kubeconfig",
+    "etcd",
+    "control-plane/apiserver",
+    "control-plane/controller-manager",
+    "control-plane/scheduler",
+    "kubelet-start",
+    "wait-control-plane",
+    "upload-config",
+    "upload-certs",
+    "mark-control-plane",
+    "bootstrap-token",
+    "kubelet-finalize",
+    "addon/coredns",
+    "addon/kube-proxy",
+    "show-join-command",
+];
 
 /// A first node whose API server answers.
 #[derive(Debug, Clone)]
@@ -35,13 +56,10 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
     let ticket = Ticket::draw()?;
     put(first, plan, bundle, &ticket).await?;
     virtual_address::carry(first, plan).await?;
-    tokio::try_join!(virtual_address::carried(first, plan), async {
-        for part in ["certs all", "kubeconfig all", "etcd local", "control-plane apiserver"] {
-            run(first, phase(part)).await?;
-        }
-        Ok(())
-    })?;
-    run(first, phase("kubelet-start")).await?;
+    tokio::try_join!(
+        virtual_address::carried(first, plan),
+        run(first, init_only(plan, &["certs", "kubeconfig", "etcd", "control-plane/apiserver", "kubelet-start"])),
+    )?;
     serves(first, plan).await?;
     Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
 }
@@ -53,27 +71,18 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
 pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let first = &plane.node;
     // First what pods wait for: who schedules them, and the proxy that leads CoreDNS to the API server.
-    tokio::try_join!(
-        run(first, phase("control-plane controller-manager")),
-        run(first, phase("control-plane scheduler")),
-        proxy(first, plan),
-        dns(first, plan),
-    )?;
-    tokio::try_join!(
-        run(first, phase("upload-config all")),
-        run(first, phase("mark-control-plane")),
-        run(first, phase("bootstrap-token")),
-        run(first, phase("kubelet-finalize all")),
-        give_pod_cidr(first, first, plan),
-    )
-    .map(drop)
+    let mut waited_for = vec!["control-plane/controller-manager", "control-plane/scheduler"];
+    waited_for.extend(plan.has_kube_proxy().then_some("addon/kube-proxy"));
+    tokio::try_join!(run(first, init_only(plan, &waited_for)), own_corefile(first, plan))?;
+    let rest = ["upload-config", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon/coredns"];
+    tokio::try_join!(run(first, init_only(plan, &rest)), give_pod_cidr(first, first, plan)).map(drop)
 }
 
-/// `kubeadm init phase <part>`, as a person would type it.
-fn phase(part: &str) -> Command {
-    let command = Command::within(Duration::from_secs(120), "kubeadm").args(["init", "phase"]);
-    let command = command.args(part.split(' '));
-    command.args(["--config", CONFIG])
+/// `kubeadm init` with these of its phases and no other.
+fn init_only(plan: &ClusterPlan, phases: &[&str]) -> Command {
+    let others: Vec<&str> = PHASES.into_iter().filter(|phase| !phases.contains(phase)).collect();
+    let command = Command::within(plan.platform.within(Duration::from_secs(120)), "kubeadm");
+    command.args(["init", "--config", CONFIG, "--skip-phases", &others.join(",")])
 }
 
 async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket) -> Result<(), KubeadmError> {
@@ -85,16 +94,11 @@ async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket)
     first.put(&files).await.map_err(failed(first))
 }
 
-async fn proxy(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
-    if plan.has_kube_proxy() { run(first, phase("addon kube-proxy")).await } else { Ok(()) }
-}
-
-/// Deploys CoreDNS around a Corefile of our own, which kubeadm finds and keeps.
-async fn dns(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+/// Puts a Corefile of our own where kubeadm finds and keeps it.
+async fn own_corefile(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     // Unchecked: for checking, kubectl has the API server describe itself, which costs it a second.
     let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
-    run(first, create.input(config::corefile(plan))).await?;
-    run(first, phase("addon coredns")).await
+    run(first, create.input(config::corefile(plan))).await
 }
 
 /// Gives a node the part of the pod CIDR that was planned for it, as soon as its kubelet has registered it:
@@ -122,9 +126,7 @@ pub async fn serves(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError
     let ask = format!(
         "wget --quiet --timeout 5 --tries 1 --ca-certificate {CA} --output-document /dev/null {ready}"
     );
-    let wait = format!("until {ask}; do sleep 0.1; done");
-    let patience = plan.platform.within(Duration::from_secs(180));
-    let wait = Command::within(patience, "sh").args(["-c", &wait]);
+    let wait = plan.platform.until(&ask, Duration::from_secs(180));
     waited(first, "the API server to be ready", first, &wait).await
 }
 

@@ -5,7 +5,6 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::exec::Command;
 use crate::node::{File, Node};
 use crate::plan::{API_PORT, ClusterPlan, NodePlan};
 
@@ -34,8 +33,7 @@ pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), Kubeadm
 pub(super) async fn carried(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let Some(address) = plan.virtual_address() else { return Ok(()) };
     let look = format!("ip -oneline address show dev {} to {address} | grep -q .", plan.platform.link);
-    let wait = format!("until {look}; do sleep 0.1; done");
-    let wait = Command::within(Duration::from_secs(30), "sh").args(["-c", &wait]);
+    let wait = plan.platform.until(&look, Duration::from_secs(30));
     waited(node, "the virtual address", node, &wait).await
 }
 

@@ -50,6 +50,14 @@ impl Platform {
         Command::within(Duration::from_secs(30), program).args(["restart", service])
     }
 
+    /// Waits in a node's shell until looking succeeds, as long as that may take here. Looking takes the processor from
+    /// what is waited for, so where it may be emulated it is done each second and not ten times as often.
+    pub fn until(&self, look: &str, usual: Duration) -> Command {
+        let pause = if self.is_prompt() { "0.1" } else { "1" };
+        let wait = format!("until {look}; do sleep {pause}; done");
+        Command::within(self.within(usual), "sh").args(["-c", &wait])
+    }
+
     /// The kubelet's `cgroupDriver`: it and containerd have to make cgroups in the same way.
     pub fn cgroup_driver(&self) -> &'static str {
         match self.supervisor {

@@ -34,7 +34,7 @@ async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panickin
     };
     holds("failure.txt", "an assertion fails")?;
     holds("events.jsonl", "ClusterUp")?;
-    holds("commands.log", "kubeadm init phase certs all")?;
+    holds("commands.log", "kubeadm init --config")?;
     let cluster = evidence.read_dir_utf8()?.flatten().find(|entry| entry.path().is_dir());
     let cluster = cluster.map(|entry| entry.file_name().to_owned()).unwrap_or_default();
     holds(&format!("{cluster}/plan.txt"), "192.168.")?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::exec::{Command, CommandError};
 use crate::kubeadm::kubectl;
 use crate::node::{File, Node};
-use crate::plan::ClusterPlan;
+use crate::plan::{ClusterPlan, Platform};
 
 use super::{Cni, CniError, Health};
 use capabilities::Capabilities;
@@ -26,12 +26,15 @@ const SHARE: &str = "/usr/local/share/cilium";
 const VALUES: &str = "/etc/kubernetes/cilium-values.yaml";
 /// Where an agent says how it is, on its own node only (`healthPort` of the chart).
 const HEALTH: &str = "http://127.0.0.1:9879/healthz";
-/// How long agents may take until they answer.
+/// How long agents of container nodes may take until they answer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Cilium's agent on every node, and its operator.
 #[derive(Debug, Clone, Copy)]
-pub struct Cilium;
+pub struct Cilium {
+    /// What its nodes are like.
+    pub platform: Platform,
+}
 
 impl Cni for Cilium {
     /// A configuration that is there before the agent: the node is Ready at once, and the plugin waits for the agent.
@@ -58,8 +61,7 @@ impl Cni for Cilium {
 
     fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
-            let wait = format!("until {}; do sleep 0.1; done", ask().join(" "));
-            let wait = Command::within(PATIENCE, "sh").args(["-c", &wait]);
+            let wait = self.platform.until(&ask().join(" "), PATIENCE);
             let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
             let late = nodes.iter().zip(waits).find_map(|(node, wait)| Some((node, wait.err()?)));
             match late {
@@ -195,6 +197,10 @@ mod tests {
         Node::new(acme().first().clone(), Arc::new(Scripted::new(exchanges)))
     }
 
+    fn cilium() -> Cilium {
+        Cilium { platform: acme().platform }
+    }
+
     /// What an agent said that could not find the link of its node, shortened.
     const WORDS: &str = "level=fatal msg=\"failed to start: unable to determine direct routing device\"\n";
 
@@ -204,7 +210,7 @@ mod tests {
                     http://127.0.0.1:9879/healthz; do sleep 0.1; done'";
         let look = last_words_command().to_string();
         let script = [Exchange::fails(wait, 124, ""), Exchange::ok(look, WORDS)];
-        let error = Cilium.ready(&[node(script)]).await.unwrap_err();
+        let error = cilium().ready(&[node(script)]).await.unwrap_err();
         insta::assert_snapshot!(error, @r#"wait for the pod network on acme-cp-1: level=fatal msg="failed to start: unable to determine direct routing device""#);
     }
 
@@ -212,10 +218,10 @@ mod tests {
     async fn an_agent_is_asked_on_its_own_node_and_its_words_are_kept_when_it_is_not_well() {
         let ask = ask().join(" ");
         let well = node([Exchange::ok(&ask, "")]);
-        assert_eq!(Cilium.health(&well).await, Health::Good);
+        assert_eq!(cilium().health(&well).await, Health::Good);
         let silent = [Exchange::fails(&ask, 8, ""), Exchange::ok(last_words_command().to_string(), " \n")];
         let said = Health::Bad("its agent has said nothing".to_owned());
-        assert_eq!(Cilium.health(&node(silent)).await, said);
+        assert_eq!(cilium().health(&node(silent)).await, said);
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ impl SimulatedNode {
         self.state = Power::Start;
     }
 
-    /// What `kubeadm init phase kubeconfig` leaves on a control plane.
+    /// What kubeadm's phase `kubeconfig` leaves on a control plane.
     fn make_kubeconfigs(&mut self) {
         let authority = self.files.get("/etc/kubernetes/pki/ca.crt").cloned().unwrap_or_default();
         for (file, user) in
@@ -86,7 +86,7 @@ impl SimulatedNode {
             ("ping", [.., address]) if !self.network.contains(*address) => {
                 Err((2, "ping: connect: Network is unreachable".to_owned()))
             }
-            ("kubeadm", ["init", "phase", "kubeconfig", ..]) => {
+            ("kubeadm", ["init", .., skipped]) if !skipped.split(',').any(|phase| phase == "kubeconfig") => {
                 self.make_kubeconfigs();
                 Ok(Vec::new())
             }
