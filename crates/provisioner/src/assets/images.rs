@@ -171,7 +171,8 @@ impl Image {
                 // starts anew then takes what is in the kernel for somebody else's, and deletes what it has just added.
                 let (names, etc) = ("etc/protocols", root.join("etc"));
                 fs::create_dir(&etc).map_err(failed("make", &etc))?;
-                fs::copy(debian.join(names), root.join(names)).map_err(failed("copy", &debian.join(names)))?;
+                fs::copy(debian.join(names), root.join(names))
+                    .map_err(failed("copy", &debian.join(names)))?;
                 with_libraries(debian, "/usr/sbin/nft", root, runner).await
             }
             Contents::CiliumAgent => cilium(sources, root, runner).await,

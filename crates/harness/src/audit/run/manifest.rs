@@ -14,8 +14,9 @@ pub(super) const CONTAINER: &str = "probe";
 pub(super) const WITNESS: &str = "witness";
 /// The pod that asks on the pod network.
 pub(in crate::audit) const PROBER: &str = "prober";
-/// What multicast a witness hears beyond what every host joins: mDNS (RFC 6762).
-const MDNS: &str = "224.0.0.251";
+/// What multicast a witness hears beyond what every host joins: mDNS (RFC 6762) and what is asked of DHCPv6 servers (RFC
+/// 8415). An adapter that is not told of a group may keep its packets from the system: QEMU's does.
+const GROUPS: [&str; 2] = ["224.0.0.251", "ff02::1:2"];
 
 /// The label of every namespace that a run makes.
 pub(super) const OWNED: &str = "homelab/audit";
@@ -100,7 +101,8 @@ pub(super) fn service(name: &str) -> Value {
 fn witness(identity: &str, address: &str) -> Vec<String> {
     let (tcp, udp) = (format!("{address}:{TCP_PORT}"), format!("{address}:{UDP_PORT}"));
     let words = ["homelab-probe", "witness", "--identity", identity, "--tcp", &tcp, "--udp", &udp];
-    words.into_iter().chain(["--join", MDNS, "--capture"]).map(str::to_owned).collect()
+    let joins = GROUPS.into_iter().flat_map(|group| ["--join", group]);
+    words.into_iter().chain(joins).chain(["--capture"]).map(str::to_owned).collect()
 }
 
 fn pod(name: &str, command: &[String]) -> Value {

@@ -186,9 +186,11 @@ end
         Box::pin(async move {
             self.virsh.make_pool().await?;
             self.virsh.keep_image(image).await?;
-            let bridge = fabric::Link::Bridge(plan.id.link());
-            fabric::guard(&self.pools, &[bridge], self.host.as_ref()).await.map_err(wires(&plan.id.name))?;
-            for network in Network::all(plan) {
+            let networks = Network::all(plan);
+            let bridges = networks.iter().map(|network| fabric::Link::Bridge(network.bridge.clone()));
+            let bridges: Vec<fabric::Link> = bridges.collect();
+            fabric::guard(&self.pools, &bridges, self.host.as_ref()).await.map_err(wires(&plan.id.name))?;
+            for network in networks {
                 self.make(&network).await?;
             }
             Ok(())
