@@ -161,11 +161,15 @@ impl Engine for VagrantEngine {
             self.hypervisor.prepare(plan, &image).await?;
             project.write(&vagrantfile::vagrantfile(plan, &image, self.hypervisor.as_ref()))?;
             let missing = self.wake(plan, &project, &there).await?;
-            if !missing.is_empty() {
+            let up = if missing.is_empty() {
+                Ok(())
+            } else {
                 project::add_box(&image, self.hypervisor.provider(), self.host.as_ref()).await?;
-                project.up(&missing).await?;
-            }
-            self.hypervisor.seal(plan).await?;
+                project.up(&missing).await
+            };
+            // Also what has not quite come up keeps no way out.
+            let sealed = self.hypervisor.seal(plan).await;
+            up.and(sealed)?;
             let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
             try_join_all(nodes.iter().map(usable)).await?;
             Ok(nodes)

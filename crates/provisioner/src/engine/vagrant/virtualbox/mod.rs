@@ -178,10 +178,11 @@ impl Hypervisor for VirtualBox {
 
     fn seal<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
+            let mut sealed = Ok(());
             for node in &plan.nodes {
-                self.seal_node(plan, node).await?;
+                sealed = sealed.and(self.seal_node(plan, node).await);
             }
-            Ok(())
+            sealed
         })
     }
 

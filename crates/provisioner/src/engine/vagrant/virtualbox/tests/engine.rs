@@ -197,7 +197,7 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
 }
 
 #[tokio::test]
-async fn a_vagrant_that_fails_half_way_says_why_and_the_machine_is_made_anew() {
+async fn a_vagrant_that_fails_half_way_says_why_leaves_no_way_out_and_the_machine_is_made_anew() {
     let desk = Desk::new();
     let failure = "\
 Timed out while waiting for the machine to boot. This means that
@@ -207,14 +207,15 @@ the configured (\"config.vm.boot_timeout\" value) time period.
     let mut script = vec![machines(&[])];
     script.extend(makes_the_network());
     script.extend([desk.boxes(), Exchange::fails(desk.up(), 1, failure)]);
+    script.extend(seals());
     let error = desk.engine(script).create(&desk.plan).await.unwrap_err();
     let shown = crate::error::chain(&error).replace(desk.plan.folder.as_str(), "<folder>");
     insta::assert_snapshot!(shown);
 
-    let mut again = vec![machines(&[ACME]), machine(ACME, "running", Open("vboxnet0"))];
-    again.extend(finds_the_network("running", Open("vboxnet0")));
+    let mut again = vec![machines(&[ACME]), machine(ACME, "running", Sealed("vboxnet0"))];
+    again.extend(finds_the_network("running", Sealed("vboxnet0")));
     again.extend([
-        machine(ACME, "running", Open("vboxnet0")),
+        machine(ACME, "running", Sealed("vboxnet0")),
         told(&format!("controlvm {ACME} poweroff")),
         told(&format!("unregistervm {ACME} --delete")),
     ]);
