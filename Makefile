@@ -39,7 +39,7 @@ unit: tools ## Tests without root, in seconds
 e2e: setup ## Tests on real clusters
 	@ci/e2e e2e
 
-nightly: setup setup-vagrant ## Everything, also what takes minutes: killed control planes, virtual machines
+nightly: setup setup-vagrant ## What takes too long for every day: killed control planes, all combinations, virtual machines
 	@ci/e2e nightly
 
 setup-vagrant: setup ## What virtual machines take besides: Vagrant, its plugin, a box (PROVIDER=libvirt or virtualbox)

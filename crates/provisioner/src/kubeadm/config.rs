@@ -11,12 +11,10 @@ use crate::assets::{COREDNS_TAG, ETCD_TAG};
 use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
 use crate::spec::Durability;
 
-use super::Ticket;
+use super::{Ticket, patches};
 
 /// Where containerd listens on every node.
 const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
-/// Where kubeadm looks for patches of what it deploys.
-pub(super) const PATCHES: &str = "/etc/kubernetes/patches";
 /// The kubeconfig that tells a joining node where the cluster is and who vouches for it.
 pub(super) const DISCOVERY: &str = "/etc/kubernetes/discovery.conf";
 /// The group that kubeadm lets in with a bootstrap token.
@@ -161,38 +159,6 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
     })])
 }
 
-/// How often it is asked whether something is ready: each answer of the API server costs a handshake and a question to
-/// etcd, which an emulated processor feels.
-fn readiness_period(plan: &ClusterPlan) -> u32 {
-    if plan.platform.is_prompt() { 1 } else { 5 }
-}
-
-/// How the API server differs from kubeadm's default.
-pub(super) fn api_server_patch(plan: &ClusterPlan) -> String {
-    let probe = json!({ "periodSeconds": readiness_period(plan) });
-    documents(&[json!({ "spec": { "containers": [{ "name": "kube-apiserver", "readinessProbe": probe }] } })])
-}
-
-/// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked more often whether
-/// they are ready than every ten seconds. Where a control plane may fail, no two of them are on one node: kubeadm only
-/// prefers that, and when they are scheduled there is no other node yet.
-pub(super) fn coredns_patch(plan: &ClusterPlan) -> String {
-    let probe = json!({ "periodSeconds": readiness_period(plan) });
-    let mut pod = json!({ "containers": [{ "name": "coredns", "readinessProbe": probe }] });
-    if plan.virtual_address().is_some() {
-        pod["affinity"] = json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{
-            "labelSelector": { "matchLabels": { "k8s-app": "kube-dns" } },
-            "topologyKey": "kubernetes.io/hostname",
-        }] } });
-    }
-    documents(&[json!({
-        "spec": {
-            "replicas": if plan.others().is_empty() { 1 } else { 2 },
-            "template": { "spec": pod },
-        },
-    })])
-}
-
 /// `/etc/hosts` of every node: there is no other resolver.
 pub(super) fn hosts(plan: &ClusterPlan) -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
@@ -216,7 +182,7 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
         }],
         "localAPIEndpoint": endpoint(first),
         "nodeRegistration": registration(plan, first),
-        "patches": { "directory": PATCHES },
+        "patches": { "directory": patches::FOLDER },
     })
 }
 
@@ -307,7 +273,7 @@ fn kube_proxy(plan: &ClusterPlan) -> Value {
     })
 }
 
-fn documents(documents: &[Value]) -> String {
+pub(super) fn documents(documents: &[Value]) -> String {
     let texts = documents.iter().map(|document| {
         serde_saphyr::to_string(document).expect("a document without odd keys can always be written")
     });
@@ -326,14 +292,6 @@ mod tests {
     #[test]
     fn a_cluster_and_its_first_node_are_four_documents() {
         insta::assert_snapshot!(cluster(&acme(), &ticket()));
-    }
-
-    #[test]
-    fn machines_are_asked_less_often_whether_they_are_ready() {
-        assert!(api_server_patch(&acme()).contains("periodSeconds: 1\n"), "{}", api_server_patch(&acme()));
-        let machines = acme_in_machines();
-        assert!(api_server_patch(&machines).contains("periodSeconds: 5\n"));
-        assert!(coredns_patch(&machines).contains("periodSeconds: 5\n"));
     }
 
     #[test]
@@ -378,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_systemd_leaves_it_the_cgroups_and_an_emulated_one_leaves_etcd_its_time() {
-        let plan = crate::plan::tests::acme_in_machines();
+        let plan = acme_in_machines();
         let text = cluster(&plan, &ticket());
         assert!(text.contains("cgroupDriver: systemd"), "{text}");
         assert!(!text.contains("heartbeat-interval"), "{text}");
@@ -397,11 +355,6 @@ mod tests {
     }
 
     #[test]
-    fn no_two_replicas_of_the_clusters_dns_share_a_node_where_nodes_may_fail() {
-        insta::assert_snapshot!(coredns_patch(&acme_ha()));
-    }
-
-    #[test]
     fn a_ticket_for_a_worker_is_a_secret_that_expires_within_minutes() {
         let now = "2026-01-02T03:04:05.678Z".parse().expect("a time");
         insta::assert_snapshot!(super::ticket(&ticket(), now));
@@ -409,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_clusters_dns_serves_its_own_names_and_nothing_beyond() {
-        insta::assert_snapshot!(format!("{}---\n{}", corefile(&acme()), coredns_patch(&acme())));
+        insta::assert_snapshot!(corefile(&acme()));
     }
 
     #[test]

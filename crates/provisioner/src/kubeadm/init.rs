@@ -12,9 +12,7 @@ use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
 
-use super::config::{self, PATCHES};
-use super::virtual_address;
-use super::{CA, CONFIG, KubeadmError, Ticket, kubectl};
+use super::{CA, CONFIG, KubeadmError, Ticket, config, kubectl, patches, virtual_address};
 
 /// What `kubeadm init` is made of, in its order: `kubeadm init --help`.
 const PHASES: [&str; 17] = [
@@ -58,7 +56,10 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
     virtual_address::carry(first, plan).await?;
     tokio::try_join!(
         virtual_address::carried(first, plan),
-        run(first, init_only(plan, &["certs", "kubeconfig", "etcd", "control-plane/apiserver", "kubelet-start"])),
+        run(
+            first,
+            init_only(plan, &["certs", "kubeconfig", "etcd", "control-plane/apiserver", "kubelet-start"])
+        ),
     )?;
     serves(first, plan).await?;
     Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
@@ -74,7 +75,8 @@ pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), Ku
     let mut waited_for = vec!["control-plane/controller-manager", "control-plane/scheduler"];
     waited_for.extend(plan.has_kube_proxy().then_some("addon/kube-proxy"));
     tokio::try_join!(run(first, init_only(plan, &waited_for)), own_corefile(first, plan))?;
-    let rest = ["upload-config", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon/coredns"];
+    let rest =
+        ["upload-config", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon/coredns"];
     tokio::try_join!(run(first, init_only(plan, &rest)), give_pod_cidr(first, first, plan)).map(drop)
 }
 
@@ -88,8 +90,8 @@ fn init_only(plan: &ClusterPlan, phases: &[&str]) -> Command {
 async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket) -> Result<(), KubeadmError> {
     let mut files = bundle.on_node();
     files.push(File::private(CONFIG, config::cluster(plan, ticket)));
-    files.push(File::public(format!("{PATCHES}/kube-apiserver.yaml"), config::api_server_patch(plan)));
-    files.push(File::public(format!("{PATCHES}/corednsdeployment.yaml"), config::coredns_patch(plan)));
+    files.push(File::public(format!("{}/kube-apiserver.yaml", patches::FOLDER), patches::api_server(plan)));
+    files.push(File::public(format!("{}/corednsdeployment.yaml", patches::FOLDER), patches::coredns(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));
     first.put(&files).await.map_err(failed(first))
 }

@@ -5,6 +5,7 @@
 //! hands out the credentials.
 
 mod config;
+mod patches;
 mod init;
 mod join;
 mod ready;
