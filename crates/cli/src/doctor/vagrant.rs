@@ -51,7 +51,7 @@ pub(super) fn checks(facts: &Facts, said: &[Lack]) -> Vec<Check> {
     checks.push(match &facts.no_kvm {
         None => good("KVM: virtual machines use the processor itself".to_owned()),
         Some((why, remedy)) => {
-            let slow = "QEMU emulates a processor, and a single-node cluster takes about 3 to 6 minutes instead of 1";
+            let slow = "QEMU emulates a processor, and a single-node cluster takes about 2 to 5 minutes instead of 1";
             note(&format!("no KVM, {why}: {slow}"), remedy)
         }
     });
@@ -193,6 +193,6 @@ mod tests {
     fn no_kvm_is_never_bad() {
         let slow = Facts { no_kvm: lacking().no_kvm, engine: EngineFamily::Vagrant, ..ready() };
         assert!(!is_bad(&slow));
-        assert!(told(&slow).contains("3 to 6 minutes instead of 1"));
+        assert!(told(&slow).contains("2 to 5 minutes instead of 1"));
     }
 }

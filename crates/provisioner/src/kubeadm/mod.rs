@@ -1,6 +1,6 @@
 //! Nodes become a cluster, by kubeadm's own phases and manifests.
 //!
-//! kubeadm's phases are run one by one, because their order decides how long a bring-up takes: see `init`.
+//! kubeadm's phases are run in three parts, because their order decides how long a bring-up takes: see `init`.
 //! This module knows nodes, never engines. Next in the flow: `ready` waits for the whole, then `kubeconfig`
 //! hands out the credentials.
 

@@ -47,7 +47,7 @@ pub(super) async fn run(
     let [from, to] = clients;
     let fixture = MultiClusterFixture::builder().cluster(from).cluster(to);
     let scored: Result<Score, NoScore> = fixture
-        .run(async |fx| Ok(self_test(fx.provisioner(), fx.clusters(), selection, &progress).await?))
+        .run(async |fx| Ok(self_test(fx.provisioner(), fx.clusters(), selection, &[], &progress).await?))
         .await;
     drop(progress);
     steps.finish().await;

@@ -1,7 +1,7 @@
 //! The audit audits itself: each leak is opened for real, must be found, and must be gone when it is closed.
 //!
 //! 1. The clean clusters are audited: whatever is not isolated is a false alarm.
-//! 2. For each class, its [`Injection`](super::Injection) is opened from the first cluster to the second one: the class
+//! 2. For each class that is wanted, its [`Injection`](super::Injection) is opened from the first cluster to the second one: the class
 //!    must say *leak* for that pair, and for no other.
 //! 3. It is closed, and the class must say *isolated* again.
 //!
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::spec::Durability;
 
-use super::class::{Class, Coverage, Injection, Towards};
+use super::class::{Class, ClassId, Coverage, Injection, Towards};
 use super::inject::{self, Ground, InjectError};
 use super::run::{Arena, AuditError, Progress, Step};
 use super::subject::Subject;
@@ -51,7 +51,10 @@ pub enum SelfTestError {
     Audit(#[from] AuditError),
 }
 
-/// Opens every leak there is between the first two clusters, one at a time, and audits each.
+/// Opens leaks between the first two clusters, one at a time, and audits each.
+///
+/// `selection` is what is asked of the clean clusters, and `opened` are the classes whose leaks are opened, of those that
+/// were asked; all of them where none is named.
 ///
 /// # Errors
 /// [`SelfTestError`]; a leak that cannot be opened or is not found is no error but a row of the score.
@@ -59,6 +62,7 @@ pub async fn self_test(
     provisioner: &Provisioner,
     clusters: &[TestCluster],
     selection: &Selection,
+    opened: &[ClassId],
     progress: &Progress,
 ) -> Result<Score, SelfTestError> {
     let [from, to] = clusters else { return Err(SelfTestError::Clusters(clusters.len())) };
@@ -69,7 +73,7 @@ pub async fn self_test(
         }
     }
     let mut arena = Arena::set(provisioner, clusters, progress).await?;
-    let scored = score(&mut arena, provisioner, (from, to), selection, progress).await;
+    let scored = score(&mut arena, provisioner, (from, to), (selection, opened), progress).await;
     arena.strike(progress).await?;
     scored
 }
@@ -78,13 +82,14 @@ async fn score(
     arena: &mut Arena<'_>,
     provisioner: &Provisioner,
     (from, to): (&TestCluster, &TestCluster),
-    selection: &Selection,
+    (selection, opened): (&Selection, &[ClassId]),
     progress: &Progress,
 ) -> Result<Score, SelfTestError> {
     let mut trial = Trial { arena, provisioner, from, to, known: Vec::new(), destroyed: None };
     let baseline = trial.audit(selection, None).await?;
     let engine = from.inner().instance.engine;
-    let classes: Vec<&Class> = Class::all().filter(|class| baseline.asks(class.id)).collect();
+    let wanted = |class: &&Class| opened.is_empty() || opened.contains(&class.id);
+    let classes: Vec<&Class> = Class::all().filter(|class| baseline.asks(class.id)).filter(wanted).collect();
     let mut rows = Vec::new();
     for (place, class) in classes.iter().enumerate() {
         let lacks = class.injection.and_then(|injection| injection.lacks(engine));

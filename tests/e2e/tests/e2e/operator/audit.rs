@@ -43,7 +43,8 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         let provisioner = desk.provisioner()?;
         let attached = ["acme", "globex"].map(|name| TestCluster::attach(&provisioner, name));
         let clients = futures::future::try_join_all(attached).await?;
-        let refused = self_test(&provisioner, &clients, &Selection::default(), &Progress::default()).await;
+        let refused =
+            self_test(&provisioner, &clients, &Selection::default(), &[], &Progress::default()).await;
         let error = refused.err().context("leaks are opened between an operator's clients")?;
         ensure!(matches!(error, SelfTestError::Durable { .. }), "{error}");
         as_they_were(desk).await
