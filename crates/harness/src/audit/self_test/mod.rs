@@ -1,8 +1,8 @@
 //! The audit audits itself: each leak is opened for real, must be found, and must be gone when it is closed.
 //!
 //! 1. The clean clusters are audited: whatever is not isolated is a false alarm.
-//! 2. For each class that is wanted, its [`Injection`](super::Injection) is opened from the first cluster to the second one: the class
-//!    must say *leak* for that pair, and for no other.
+//! 2. For each class that is wanted, its [`Injection`](super::Injection) is opened from the first cluster to the second
+//!    one: the class must say *leak* for that pair, and for no other.
 //! 3. It is closed, and the class must say *isolated* again.
 //!
 //! [`Score`] is what came of it. Leaks are opened only in clusters whose data may be lost.
