@@ -29,12 +29,12 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     /// The lines of a Vagrantfile for one node, within `config.vm.define … do |node|`: its networks, its size. Pure.
     fn configure_node(&self, plan: &ClusterPlan, node: &NodePlan) -> String;
 
-    /// Makes what has to be there before the first machine of this box: networks, sealed from their first moment. May be repeated.
-    fn prepare<'a>(
-        &'a self,
-        plan: &'a ClusterPlan,
-        image: &'a NodeBox,
-    ) -> BoxFuture<'a, Result<(), EngineError>>;
+    /// Makes what has to be there before a machine runs: networks, sealed from their first moment. May be repeated.
+    fn prepare<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>>;
+
+    /// Puts a box's disk where the machines grow from it, as far as Vagrant does not do so well enough; comes after
+    /// [`Hypervisor::prepare`]. May be repeated.
+    fn keep<'a>(&'a self, image: &'a NodeBox) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Closes what was open as long as Vagrant provisioned: afterwards a machine has no way but into its own networks.
     /// May be repeated.

@@ -158,7 +158,8 @@ impl Engine for VagrantEngine {
             let project = self.project(&plan.folder);
             let there = self.hypervisor.machines(&self.home).await?;
             refuse_foreign(plan, &project, &there)?;
-            self.hypervisor.prepare(plan, &image).await?;
+            self.hypervisor.prepare(plan).await?;
+            self.hypervisor.keep(&image).await?;
             project.write(&vagrantfile::vagrantfile(plan, &image, self.hypervisor.as_ref()))?;
             let missing = self.wake(plan, &project, &there).await?;
             let up = if missing.is_empty() {
@@ -234,7 +235,7 @@ impl Engine for VagrantEngine {
             let machines = plan.nodes.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
             if power == Power::Start {
                 // The host may have been off in between, and its networks with it.
-                self.hypervisor.prepare(plan, &self.node_box(&plan.kubernetes)?).await?;
+                self.hypervisor.prepare(plan).await?;
             }
             try_join_all(machines.iter().map(|machine| self.hypervisor.power(machine, power))).await?;
             let woken = |state| {

@@ -19,6 +19,7 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
 
 use super::super::{EngineError, Lack, Power, Sighting, SightingKind};
+use super::NodeBox;
 use super::hypervisor::{Hypervisor, Machine, MachineState};
 use super::kvm;
 use super::preflight;
@@ -178,14 +179,9 @@ end
         )
     }
 
-    fn prepare<'a>(
-        &'a self,
-        plan: &'a ClusterPlan,
-        image: &'a super::NodeBox,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn prepare<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             self.virsh.make_pool().await?;
-            self.virsh.keep_image(image).await?;
             let networks = Network::all(plan);
             let bridges = networks.iter().map(|network| fabric::Link::Bridge(network.bridge.clone()));
             let bridges: Vec<fabric::Link> = bridges.collect();
@@ -195,6 +191,10 @@ end
             }
             Ok(())
         })
+    }
+
+    fn keep<'a>(&'a self, image: &'a NodeBox) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(self.virsh.keep(image))
     }
 
     /// Both networks are closed from their first moment, before there is anything on them.

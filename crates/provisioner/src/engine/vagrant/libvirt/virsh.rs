@@ -177,7 +177,7 @@ impl Virsh {
     /// Puts the box's disk into the pool, once, under the name by which vagrant-libvirt looks for it (its action
     /// `HandleBoxImage`): it would upload the disk itself, but not atomically, and one that was killed would leave a torn
     /// disk to all instances.
-    pub(super) async fn keep_image(&self, image: &NodeBox) -> Result<(), EngineError> {
+    pub(super) async fn keep(&self, image: &NodeBox) -> Result<(), EngineError> {
         let name = format!(
             "{}_vagrant_box_image_{}_box.img",
             image.name.replace('/', "-VAGRANTSLASH-"),

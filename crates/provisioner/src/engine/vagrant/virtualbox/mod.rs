@@ -168,12 +168,13 @@ impl Hypervisor for VirtualBox {
     }
 
     /// The box is imported by Vagrant, once for all instances: their disks are differences to it.
-    fn prepare<'a>(
-        &'a self,
-        plan: &'a ClusterPlan,
-        _: &'a NodeBox,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn prepare<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move { Ok(self.make_network(plan).await?) })
+    }
+
+    /// Vagrant imports it, as the machine that all others are clones of.
+    fn keep<'a>(&'a self, _: &'a NodeBox) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn seal<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use futures::future::BoxFuture;
 
-use crate::assets::NodeBox;
 use crate::exec::{Exchange, Runner, Scripted};
 use crate::fabric::FabricError;
 use crate::plan::{ClusterPlan, InstanceId};
@@ -80,15 +79,6 @@ fn id(name: &str) -> InstanceId {
     InstanceId { home: "0a1b2c".to_owned(), name: name.to_owned() }
 }
 
-fn node_box() -> NodeBox {
-    NodeBox {
-        name: "homelab/0123456789abcdef".to_owned(),
-        version: "1.36.3".to_owned(),
-        catalogue: "/cache/box.json".into(),
-        disk: "/cache/box.vmdk".into(),
-    }
-}
-
 fn noted(wires: &Noted) -> Vec<String> {
     wires.0.lock().unwrap().clone()
 }
@@ -113,7 +103,7 @@ async fn an_adapter_is_marked_and_watched_before_it_has_an_address() {
         told("hostonlyif ipconfig vboxnet1 --ip 192.168.60.1 --netmask 255.255.255.0"),
         told(&format!("setextradata global homelab/{SCOPE} 'vboxnet1 192.168.60.1/24'")),
     ]);
-    virtualbox.prepare(&acme(), &node_box()).await.unwrap();
+    virtualbox.prepare(&acme()).await.unwrap();
     assert_eq!(noted(&wires), ["alone", "watch vboxnet1"]);
 }
 
@@ -129,7 +119,7 @@ async fn an_adapter_that_is_there_is_watched_again_and_loses_its_dhcp_server() {
         told("dhcpserver remove --network=HostInterfaceNetworking-vboxnet1"),
         told("hostonlyif ipconfig vboxnet1 --ip 192.168.60.1 --netmask 255.255.255.0"),
     ]);
-    virtualbox.prepare(&acme(), &node_box()).await.unwrap();
+    virtualbox.prepare(&acme()).await.unwrap();
     assert_eq!(noted(&wires), ["alone", "watch vboxnet1"]);
 }
 
@@ -143,7 +133,7 @@ async fn an_adapter_that_a_killed_command_was_making_is_finished_by_the_next_one
         told("hostonlyif ipconfig vboxnet4 --ip 192.168.60.1 --netmask 255.255.255.0"),
         told(&format!("setextradata global homelab/{SCOPE} 'vboxnet4 192.168.60.1/24'")),
     ]);
-    virtualbox.prepare(&acme(), &node_box()).await.unwrap();
+    virtualbox.prepare(&acme()).await.unwrap();
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ fn shown(error: &EngineError) -> String {
 /// Prepares acme's network in vain.
 async fn refused(exchanges: impl IntoIterator<Item = Exchange>) -> String {
     let (virtualbox, _) = playing(exchanges);
-    shown(&virtualbox.prepare(&acme(), &node_box()).await.unwrap_err())
+    shown(&virtualbox.prepare(&acme()).await.unwrap_err())
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_range_that_is_not_allowed_is_refused_before_anything_is_made() {
     let conf = Utf8PathBuf::from_path_buf(folder.path().join("networks.conf")).unwrap();
     std::fs::write(&conf, "# the office\n* 10.0.0.0/8\n").unwrap();
     let (virtualbox, wires) = on(Arc::new(Scripted::new([])), conf);
-    let error = virtualbox.prepare(&acme(), &node_box()).await.unwrap_err();
+    let error = virtualbox.prepare(&acme()).await.unwrap_err();
     insta::assert_snapshot!(shown(&error));
     assert_eq!(noted(&wires), [""; 0]);
 }
@@ -179,6 +179,6 @@ async fn a_host_without_virtualbox_has_nothing_of_ours_and_takes_nothing() {
     assert_eq!(virtualbox.machines("0a1b2c").await.unwrap(), []);
     assert_eq!(virtualbox.sightings("0a1b2c").await.unwrap(), []);
     assert!(!virtualbox.clear(&id("acme")).await.unwrap());
-    let error = virtualbox.prepare(&acme(), &node_box()).await.unwrap_err();
+    let error = virtualbox.prepare(&acme()).await.unwrap_err();
     insta::assert_snapshot!(shown(&error));
 }
