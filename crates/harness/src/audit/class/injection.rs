@@ -131,7 +131,7 @@ impl Injection {
             Self::ExtraLink => "a machine of A gets a network adapter on B's bridge while it runs",
             Self::SharedMount => "a machine of A and one of B mount the same folder of one server",
             Self::SharedSocket => {
-                "a machine of A and one of B get a port of the hypervisor's, with one file behind both"
+                "a machine of A and one of B get a port of the hypervisor's, with a line from one to the other"
             }
             Self::SharedProcess => {
                 "a machine of A says that it runs on the kernel of one of B, by its boot id"

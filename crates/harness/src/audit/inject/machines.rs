@@ -19,10 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MAC: &str = "52:54:00:68:6c:05";
 /// What the disk that two machines must not share is called in them.
 const DISK: &str = "vdz";
-/// The name of the port that they must not share.
-const PORT: &str = "homelab.injected";
 
-fn virsh(words: &[&str]) -> Command {
+/// libvirt's own tool.
+pub(super) fn virsh(words: &[&str]) -> Command {
     command("virsh", &[&["--connect", "qemu:///system"], words].concat())
 }
 
@@ -45,12 +44,17 @@ pub(super) async fn adapter(
     let taken = [&words("detach-interface")[..], &["--mac", MAC, "--live"]].concat();
     lend(deeds, &virsh(&given), virsh(&taken), (virsh(&["domiflist", &machine]), MAC)).await?;
     let find = command("sh", &["-c", "cd /sys/class/net && grep --files-with-matches \"$0\" */address", MAC]);
-    let seen = wait::until(format!("an adapter in {machine}"), PATIENCE, async || {
-        let seen = node.run(&find).await;
-        let link = seen.ok().and_then(|seen| seen.text().split('/').next().map(str::to_owned));
-        Ok::<_, InjectError>(match link.filter(|link| !link.is_empty()) {
-            Some(link) => Wait::Done(link),
-            None => Wait::NotYet("it is not there".to_owned()),
+    let link = seen(node, "an adapter", &find).await?;
+    Ok(link.split('/').next().unwrap_or(&link).to_owned())
+}
+
+/// Waits until a machine's kernel has found what it was given, and returns what it says of it.
+pub(super) async fn seen(node: &TestNode, what: &str, find: &Command) -> Result<String, InjectError> {
+    let seen = wait::until(format!("{what} in {}", node.real_name()), PATIENCE, async || {
+        let found = node.run(find).await.map(|found| found.text().trim().to_owned());
+        Ok::<_, InjectError>(match found {
+            Ok(found) if !found.is_empty() => Wait::Done(found),
+            _ => Wait::NotYet("it is not there".to_owned()),
         })
     });
     seen.await.map_err(|source| InjectError::Carrier(Box::new(source)))
@@ -58,7 +62,7 @@ pub(super) async fn adapter(
 
 /// Gives a machine something, and sees to it that it is gone when it was taken away again: a machine's kernel lets go of
 /// it when it likes.
-async fn lend(
+pub(super) async fn lend(
     deeds: &mut Deeds,
     given: &Command,
     taken: Command,
@@ -96,24 +100,8 @@ pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
     Ok(())
 }
 
-/// One file behind a port of a machine of each.
-pub(super) async fn port(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let both = both(ground)?;
-    let file = beside_the_disks(ground, deeds, &both[0], "injected.port").await?;
-    deeds.make(&file, |path| std::fs::File::create(path).map(drop))?;
-    let channel = format!(
-        "<channel type='file'><source path='{file}'/><target type='virtio' name='{PORT}'/></channel>"
-    );
-    for machine in &both {
-        let with = |verb| virsh(&[verb, machine, "/dev/stdin", "--live"]).input(channel.clone());
-        let list = virsh(&["dumpxml", machine]);
-        lend(deeds, &with("attach-device"), with("detach-device"), (list, PORT)).await?;
-    }
-    Ok(())
-}
-
 /// The last machine of each.
-fn both(ground: &Ground<'_>) -> Result<[String; 2], InjectError> {
+pub(super) fn both(ground: &Ground<'_>) -> Result<[String; 2], InjectError> {
     Ok([domain(ground.from, last(ground.from)?), domain(ground.to, last(ground.to)?)])
 }
 

@@ -12,6 +12,7 @@ mod host;
 mod graft;
 mod node;
 mod machines;
+mod port;
 mod door;
 mod known;
 mod control;
@@ -191,7 +192,7 @@ async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -
         Injection::LeftLink => host::link(deeds, "left0").await,
         Injection::Stray => host::stray(ground, deeds).await,
         Injection::SharedMount if of_machines => machines::mount(ground, deeds).await,
-        Injection::SharedSocket if of_machines => machines::port(ground, deeds).await,
+        Injection::SharedSocket if of_machines => port::line(ground, deeds).await,
         Injection::SharedProcess if of_machines => machines::kernel(ground, deeds).await,
         Injection::SharedStore if of_machines => machines::disk(ground, deeds).await,
         Injection::SharedMount => node::shared_mount(ground, deeds).await,
