@@ -16,6 +16,7 @@ useradd --create-home --shell /bin/bash vagrant
 install -d -m 0700 -o vagrant -g vagrant /home/vagrant/.ssh
 install -m 0600 -o vagrant -g vagrant /tmp/vagrant.pub /home/vagrant/.ssh/authorized_keys
 chmod 0440 /etc/sudoers.d/vagrant
+chmod 0755 /etc/systemd/system-generators/emulated
 
 # Nothing that would be the same on two machines.
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed

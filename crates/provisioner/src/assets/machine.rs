@@ -32,7 +32,7 @@ macro_rules! recipe {
 }
 
 /// Files that are laid over the packages.
-const RECIPE: [(&str, &str); 16] = recipe![
+const RECIPE: [(&str, &str); 17] = recipe![
     "boot/grub/grub.cfg",
     "etc/containerd/config.toml",
     "etc/fstab",
@@ -44,6 +44,7 @@ const RECIPE: [(&str, &str); 16] = recipe![
     "etc/sysctl.d/homelab.conf",
     "etc/systemd/journald.conf.d/homelab.conf",
     "etc/systemd/network/10-hypervisor.network",
+    "etc/systemd/system-generators/emulated",
     "etc/systemd/system/containerd.service",
     "etc/systemd/system/host-keys.service",
     "etc/systemd/system/keepalived.service",
