@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use provisioner::error::Stage;
 use provisioner::events::{Event, Events};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -31,6 +32,27 @@ impl Progress {
     pub(crate) async fn finish(self) {
         let _ = self.stop.send(());
         let _ = self.shown.await;
+    }
+}
+
+/// Shows the events of a fixture, as soon as it has some.
+#[derive(Debug)]
+pub(crate) struct FixtureProgress(JoinHandle<Option<Progress>>);
+
+impl FixtureProgress {
+    /// What shows them, and what the fixture's builder is given.
+    pub(crate) fn of(printer: &Printer) -> (Self, UnboundedSender<Events>) {
+        let (to, mut fixtures) = unbounded_channel();
+        let printer = printer.clone();
+        let shown = tokio::spawn(async move { Some(Progress::of(&fixtures.recv().await?, &printer)) });
+        (Self(shown), to)
+    }
+
+    /// As [`Progress::finish`]; the fixture must be gone.
+    pub(crate) async fn finish(self) {
+        if let Ok(Some(progress)) = self.0.await {
+            progress.finish().await;
+        }
     }
 }
 

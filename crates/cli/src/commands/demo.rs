@@ -4,15 +4,13 @@ use std::net::Ipv4Addr;
 
 use clap::Args;
 use harness::{FixtureError, MultiClusterFixture, PodError, PodOutput, TestCluster, ping};
-use provisioner::events::Events;
 use provisioner::spec::{ClusterSpec, Topology};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::topologies;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::printer::{Mark, Printer};
-use crate::progress::Progress;
+use crate::progress::FixtureProgress;
 use crate::words;
 
 /// Watch two clients come up side by side, unable to reach each other
@@ -62,15 +60,12 @@ impl Demo {
         printer.result(
             "Two clients, acme and globex: machines, networks, API servers, authorities of their own.\n",
         );
-        let (to, events) = unbounded_channel();
-        let progress = tokio::spawn(follow(events, printer.clone()));
+        let (progress, to) = FixtureProgress::of(printer);
         let client = |name| ClusterSpec::new(name).topology(self.topology);
         let fixture =
             MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex")).events(to);
         let toured = fixture.run(async |fx| tour(fx, printer).await).await;
-        if let Ok(Some(progress)) = progress.await {
-            progress.finish().await;
-        }
+        progress.finish().await;
         match toured {
             Ok(names) => nothing_is_left(app, &names).await,
             Err(DemoError::Fixture(FixtureError::Interrupted(signal))) => {
@@ -80,12 +75,6 @@ impl Demo {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Shows progress as soon as the fixture has events.
-async fn follow(mut events: UnboundedReceiver<Events>, printer: Printer) -> Option<Progress> {
-    let events = events.recv().await?;
-    Some(Progress::of(&events, &printer))
 }
 
 /// Asks in both directions; returns the names under which the clusters really ran.

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::commands::machines::Machines;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
+use crate::progress::FixtureProgress;
 
 /// Why there is no score.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +43,12 @@ pub(super) async fn run(
     selection: &Selection,
     out: Option<&Folder<'_>>,
 ) -> Result<Exit, CliError> {
-    let (progress, steps) =
-        Steps::shown(&app.printer, "two clusters come up, to be opened to each other".to_owned());
+    app.printer.line(Mark::Busy, "two clusters come up, to be opened to each other");
+    let (progress, events) = FixtureProgress::of(&app.printer);
     let [from, to] = clients;
-    let fixture = MultiClusterFixture::builder().cluster(from).cluster(to);
-    let scored: Result<Score, NoScore> = fixture
-        .run(async |fx| Ok(self_test(fx.provisioner(), fx.clusters(), selection, &[], &progress).await?))
-        .await;
-    drop(progress);
-    steps.finish().await;
+    let fixture = MultiClusterFixture::builder().cluster(from).cluster(to).events(events);
+    let scored = fixture.run(async |fx| opened(app, fx, selection).await).await;
+    progress.finish().await;
     let score = match scored {
         Err(NoScore::Fixture(FixtureError::Interrupted(signal))) => {
             app.printer.line(Mark::Bad, &format!("{signal}: no score, and the clusters are gone"));
@@ -63,4 +61,13 @@ pub(super) async fn run(
         say_written(&app.printer, &out.write("self-test.md", &score.markdown()).map_err(NoReport::from)?);
     }
     Ok(if score.is_perfect() { Exit::Ok } else { Exit::Inconclusive })
+}
+
+/// Opens leaks between the clusters of a fixture.
+async fn opened(app: &App, fx: &MultiClusterFixture, selection: &Selection) -> Result<Score, NoScore> {
+    let (progress, steps) = Steps::shown(&app.printer, "they are audited as they are".to_owned());
+    let scored = self_test(fx.provisioner(), fx.clusters(), selection, &[], &progress).await;
+    drop(progress);
+    steps.finish().await;
+    Ok(scored?)
 }
