@@ -42,9 +42,9 @@ pub(crate) struct FixtureProgress(JoinHandle<Option<Progress>>);
 impl FixtureProgress {
     /// What shows them, and what the fixture's builder is given.
     pub(crate) fn of(printer: &Printer) -> (Self, UnboundedSender<Events>) {
-        let (to, mut fixtures) = unbounded_channel();
+        let (to, mut events) = unbounded_channel();
         let printer = printer.clone();
-        let shown = tokio::spawn(async move { Some(Progress::of(&fixtures.recv().await?, &printer)) });
+        let shown = tokio::spawn(async move { Some(Progress::of(&events.recv().await?, &printer)) });
         (Self(shown), to)
     }
 

@@ -26,7 +26,7 @@ pub(super) fn virsh(words: &[&str]) -> Command {
 }
 
 /// What libvirt calls a node.
-fn domain(of: &TestCluster, node: &TestNode) -> String {
+pub(super) fn domain(of: &TestCluster, node: &TestNode) -> String {
     of.inner().plan.id.node_scope(node.real_name())
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn lend(
 /// One disk, writable, in a machine of each.
 pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let both = both(ground)?;
-    let image = beside_the_disks(ground, deeds, &both[0], "injected.img").await?;
+    let image = beside_its_disk(ground, deeds, &both[0]).await?;
     deeds.make(&image, |path| std::fs::File::create(path)?.set_len(1 << 20))?;
     for machine in &both {
         let given = ["attach-disk", machine, image.as_str(), DISK, "--mode", "shareable", "--driver", "qemu"];
@@ -101,22 +101,21 @@ pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
 }
 
 /// The last machine of each.
-pub(super) fn both(ground: &Ground<'_>) -> Result<[String; 2], InjectError> {
+fn both(ground: &Ground<'_>) -> Result<[String; 2], InjectError> {
     Ok([domain(ground.from, last(ground.from)?), domain(ground.to, last(ground.to)?)])
 }
 
 /// A path in the folder of a machine's own disk, where its hypervisor may read and write.
-async fn beside_the_disks(
+async fn beside_its_disk(
     ground: &Ground<'_>,
     deeds: &Deeds,
     machine: &str,
-    name: &str,
 ) -> Result<Utf8PathBuf, InjectError> {
     let listed = deeds.ask(&virsh(&["domblklist", machine])).await?;
     let disk = listed.split_whitespace().find(|word| word.starts_with('/')).map(Utf8PathBuf::from);
     let folder = disk.as_ref().and_then(|disk| disk.parent());
     let missing = || InjectError::Missing { what: "a disk", cluster: ground.from.name().to_owned() };
-    Ok(folder.ok_or_else(missing)?.join(format!("{machine}.{name}")))
+    Ok(folder.ok_or_else(missing)?.join(format!("{machine}.injected.img")))
 }
 
 /// One folder of one server, mounted in a machine of each. The server need not answer: that it is the same is in the

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::cable::last;
 use super::deeds::{Deeds, command};
-use super::machines::{both, lend, seen, virsh};
+use super::machines::{domain, lend, seen, virsh};
 use super::{Ground, InjectError};
+use crate::cluster::TestCluster;
 
 /// What the port is called, in a machine as in its QEMU.
 const PORT: &str = "homelab.injected";
@@ -18,30 +19,31 @@ const BUS: &str = "homelab-injected";
 
 /// A port of one name in a machine of each: what one writes, the other reads.
 pub(super) async fn line(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let nodes = [last(ground.from)?, last(ground.to)?];
-    let machines = both(ground)?;
     // The first end listens on the loopback, at any port that is free; the second calls there.
-    let mut backend = socket("0", true);
-    for (node, machine) in nodes.into_iter().zip(&machines) {
-        let end = json!({ "id": PORT, "backend": backend });
-        let gone = qemu(machine, "chardev-remove", &json!({ "id": PORT }));
-        deeds.on_host(&qemu(machine, "chardev-add", &end), gone).await?;
-        let bus = json!({ "driver": "virtio-serial-pci", "id": BUS });
-        let unplug = qemu(machine, "device_del", &json!({ "id": BUS }));
-        let tree = virsh(&["qemu-monitor-command", machine, "--hmp", "info qtree"]);
-        lend(deeds, &qemu(machine, "device_add", &bus), unplug, (tree, BUS)).await?;
-        let port = json!({
-            "driver": "virtserialport", "bus": format!("{BUS}.0"), "chardev": PORT, "name": PORT,
-        });
-        deeds.ask(&qemu(machine, "device_add", &port)).await?;
-        let find = "grep --line-regexp \"$0\" /sys/class/virtio-ports/*/name";
-        seen(node, "a port", &command("sh", &["-c", find, PORT])).await?;
-        let ends = deeds.ask(&qemu(machine, "query-chardev", &json!({}))).await?;
-        if let Some(port) = listens_at(&ends) {
-            backend = socket(&port, false);
-        }
-    }
-    Ok(())
+    let ends = plug(ground.from, socket("0", true), deeds).await?;
+    let cluster = ground.from.name().to_owned();
+    let missing = InjectError::Missing { what: "the end of a line that listens", cluster };
+    let port = listens_at(&ends).ok_or(missing)?;
+    plug(ground.to, socket(&port, false), deeds).await.map(drop)
+}
+
+/// Gives the last machine of a cluster the port with this behind it, and returns what its QEMU then says of such ends.
+async fn plug(of: &TestCluster, backend: Value, deeds: &mut Deeds) -> Result<String, InjectError> {
+    let node = last(of)?;
+    let machine = &domain(of, node);
+    let end = json!({ "id": PORT, "backend": backend });
+    let gone = qemu(machine, "chardev-remove", &json!({ "id": PORT }));
+    deeds.on_host(&qemu(machine, "chardev-add", &end), gone).await?;
+    let bus = json!({ "driver": "virtio-serial-pci", "id": BUS });
+    let unplug = qemu(machine, "device_del", &json!({ "id": BUS }));
+    let tree = virsh(&["qemu-monitor-command", machine, "--hmp", "info qtree"]);
+    lend(deeds, &qemu(machine, "device_add", &bus), unplug, (tree, BUS)).await?;
+    let port =
+        json!({ "driver": "virtserialport", "bus": format!("{BUS}.0"), "chardev": PORT, "name": PORT });
+    deeds.ask(&qemu(machine, "device_add", &port)).await?;
+    let find = "grep --line-regexp \"$0\" /sys/class/virtio-ports/*/name";
+    seen(node, "a port", &command("sh", &["-c", find, PORT])).await?;
+    deeds.ask(&qemu(machine, "query-chardev", &json!({}))).await
 }
 
 fn qemu(machine: &str, execute: &str, arguments: &Value) -> Command {
