@@ -159,12 +159,12 @@ impl Engine for VagrantEngine {
             let there = self.hypervisor.machines(&self.home).await?;
             refuse_foreign(plan, &project, &there)?;
             self.hypervisor.prepare(plan).await?;
-            self.hypervisor.keep(&image).await?;
             project.write(&vagrantfile::vagrantfile(plan, &image, self.hypervisor.as_ref()))?;
             let missing = self.wake(plan, &project, &there).await?;
             let up = if missing.is_empty() {
                 Ok(())
             } else {
+                self.hypervisor.keep(&image).await?;
                 project::add_box(&image, self.hypervisor.provider(), self.host.as_ref()).await?;
                 project.up(&missing).await
             };
