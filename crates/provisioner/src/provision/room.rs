@@ -72,11 +72,15 @@ impl Provisioner {
             let further = self.preflight(*engine).await;
             lacks.extend(further.into_iter().filter(|lack| !lacks.contains(lack)).collect::<Vec<_>>());
         }
-        lacks.extend(room.and_then(|room| room.lack(asked)));
+        let admitted = room.map_or(Ok(()), |room| room.admit(asked));
+        // Nobody shall tell the kernel of clusters that do not fit anyway.
+        if admitted.is_ok() {
+            lacks.extend(room.and_then(|room| room.lack(asked)));
+        }
         if !lacks.is_empty() {
             return Err(EngineError::Preflight(lacks).into());
         }
-        Ok(room.map_or(Ok(()), |room| room.admit(asked))?)
+        Ok(admitted?)
     }
 
     /// The pools, as far as an engine makes networks in them.
