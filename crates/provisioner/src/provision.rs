@@ -214,9 +214,10 @@ impl Provisioner {
         network: &dyn Cni,
         nodes: &[Node],
     ) -> Result<(), StageError> {
-        let network = async { network.ready(nodes).await.map_err(StageError::from) };
-        tokio::try_join!(async { kubeadm::ready(plane, plan).await.map_err(StageError::from) }, network)
-            .map(drop)
+        let up = async { network.ready(nodes).await.map_err(StageError::from) };
+        let whole = async { kubeadm::ready(plane, plan, nodes).await.map_err(StageError::from) };
+        tokio::try_join!(whole, up)?;
+        Ok(network.dns_ready(nodes).await?)
     }
 
     /// Those of Kubernetes, and the instance's own.

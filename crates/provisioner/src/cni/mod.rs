@@ -53,6 +53,15 @@ pub trait Cni: Debug + Send + Sync {
     /// [`CniError::NotReady`] with the last lines of what did not come up.
     fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>>;
 
+    /// Waits until pods on all these nodes are led to CoreDNS, once it is ready. A network that leaves services to
+    /// kube-proxy has nothing to wait for.
+    ///
+    /// # Errors
+    /// [`CniError::NotReady`] with the last lines of what does not lead there.
+    fn dns_ready<'a>(&'a self, _nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// How the pod network is on a node, asked of the node itself: also when its API server is gone.
     fn health<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Health>;
 }

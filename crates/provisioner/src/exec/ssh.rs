@@ -21,7 +21,13 @@ pub struct Login {
     pub key: Utf8PathBuf,
     /// Where its host key is kept: taken on trust the first time, and never again.
     pub known_hosts: Utf8PathBuf,
+    /// The socket of the connection that all commands to this machine share, in a folder of root's that exists.
+    pub shared: Utf8PathBuf,
 }
+
+/// How long the shared connection stays without a command. To make one takes as long as three commands, and longer
+/// where the processor is emulated; a machine that is halted and started again shall not meet that of before.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Runs commands as root on one machine.
 #[derive(Debug, Clone)]
@@ -45,7 +51,7 @@ impl OverSsh {
         /// What making the connection may take beyond the command's own time.
         const CONNECTION: Duration = Duration::from_secs(30);
         let within = command.deadline() * self.patience;
-        let Login { user, address, key, known_hosts } = &self.login;
+        let Login { user, address, key, known_hosts, shared } = &self.login;
         let ssh = Command::within(within + CONNECTION, "ssh")
             // No file of the user's has a say in it.
             .args(["-F", "/dev/null", "-i", key.as_str()])
@@ -53,6 +59,8 @@ impl OverSsh {
             .args(["-o", "StrictHostKeyChecking=accept-new"])
             .args(["-o", &format!("UserKnownHostsFile={known_hosts}")])
             .args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6"])
+            .args(["-o", "ControlMaster=auto", "-o", &format!("ControlPath={shared}")])
+            .args(["-o", &format!("ControlPersist={}s", IDLE.as_secs())])
             .arg(format!("{user}@{address}"))
             .input(command.input_bytes());
         let limit = format!("{}s", within.as_secs().max(1));
@@ -90,6 +98,7 @@ mod tests {
             address: Ipv4Addr::new(192, 168, 60, 10),
             key: "/home/key".into(),
             known_hosts: "/home/known_hosts".into(),
+            shared: "/run/acme-main".into(),
         };
         OverSsh::new("acme-main", login, 10, Arc::new(Local))
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
+
 use crate::exec::Command;
 use crate::node::Node;
 use crate::plan::ClusterPlan;
@@ -9,11 +11,15 @@ use crate::plan::ClusterPlan;
 use super::init::waited;
 use super::{ControlPlane, KubeadmError, kubectl};
 
-/// Waits until all nodes are Ready and CoreDNS answers. A cluster that does not get there is a failure.
+/// Waits until all nodes are Ready and CoreDNS is found from each of them. A cluster that does not get there is a failure.
 ///
 /// # Errors
 /// [`KubeadmError::NotReady`] with what was last seen.
-pub async fn ready(control_plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+pub async fn ready(
+    control_plane: &ControlPlane,
+    plan: &ClusterPlan,
+    all: &[Node],
+) -> Result<(), KubeadmError> {
     let first = &control_plane.node;
     let nodes = patiently(plan, ["wait", "--for", "condition=Ready", "node", "--all"]);
     // Not `wait --selector`: that fails at once while the pods do not exist yet.
@@ -25,7 +31,23 @@ pub async fn ready(control_plane: &ControlPlane, plan: &ClusterPlan) -> Result<(
     )?;
     // Without it no pod is admitted, and the controller-manager makes it some time after its start.
     let account = patiently(plan, ["wait", "--for", "create", "serviceaccount/default"]);
-    waited(first, "the default service account", first, &account).await
+    let account = waited(first, "the default service account", first, &account);
+    tokio::try_join!(account, led_to_dns(plan, all)).map(drop)
+}
+
+/// Waits until kube-proxy leads to CoreDNS on all of these nodes. For a second or two after CoreDNS is ready pods are
+/// refused at its service's address: whoever tells the nodes of endpoints gathers changes for a second
+/// (`endpointSliceChangeMinSyncDelay` of Kubernetes' `endpointslice_controller.go`), and kube-proxy follows. Nodes
+/// themselves have no route to services and cannot ask as pods do.
+async fn led_to_dns(plan: &ClusterPlan, nodes: &[Node]) -> Result<(), KubeadmError> {
+    if !plan.has_kube_proxy() {
+        return Ok(());
+    }
+    let entry = format!("'{{ {} . udp . 53 }}'", plan.dns_address());
+    let look = format!("nft get element ip kube-proxy service-ips {entry} >/dev/null 2>&1");
+    let wait = plan.platform.until(&look, Duration::from_secs(60));
+    let led = "kube-proxy to lead to CoreDNS";
+    try_join_all(nodes.iter().map(|node| waited(node, led, node, &wait))).await.map(drop)
 }
 
 /// Waits until these nodes are Ready, whatever becomes of others.

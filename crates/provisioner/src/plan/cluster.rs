@@ -256,6 +256,12 @@ impl ClusterPlan {
         format!("{}.lab", self.tld_prefix)
     }
 
+    /// Where CoreDNS is asked: the tenth address for services, by kubeadm's convention (`GetDNSIP` in
+    /// `cmd/kubeadm/app/constants/constants.go`).
+    pub fn dns_address(&self) -> Ipv4Addr {
+        address(self.service_cidr, 10)
+    }
+
     /// Whether kube-proxy leads services to pods: somebody must, and nobody twice.
     pub fn has_kube_proxy(&self) -> bool {
         self.cni != CniKind::Cilium || !self.cilium.kube_proxy_replacement

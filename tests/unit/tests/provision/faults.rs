@@ -21,6 +21,7 @@ use super::*;
 #[case::hanging_join(Fault::Hang("kubeadm join".to_owned()), Stage::Join)]
 #[case::nodes_never_ready(Fault::Hang("condition=Ready".to_owned()), Stage::Ready)]
 #[case::dns_never_ready(Fault::Command("rollout status".to_owned()), Stage::Ready)]
+#[case::dns_not_found(Fault::Hang("service-ips".to_owned()), Stage::Ready)]
 #[case::no_credentials(Fault::Command("cat /etc/kubernetes/admin.conf".to_owned()), Stage::Kubeconfig)]
 #[tokio::test(start_paused = true)]
 async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[case] stage: Stage) {

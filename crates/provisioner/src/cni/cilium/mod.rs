@@ -60,18 +60,12 @@ impl Cni for Cilium {
     }
 
     fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
-        Box::pin(async move {
-            let wait = self.platform.until(&ask().join(" "), PATIENCE);
-            let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
-            let late = nodes.iter().zip(waits).find_map(|(node, wait)| Some((node, wait.err()?)));
-            match late {
-                None => Ok(()),
-                Some((node, source)) => {
-                    let state = last_words(node).await;
-                    Err(CniError::NotReady { node: node.name().to_owned(), state, source })
-                }
-            }
-        })
+        Box::pin(self.until(nodes, ask().join(" ")))
+    }
+
+    /// Beside kube-proxy, too: Cilium leads pods' packets by a table of its own.
+    fn dns_ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+        Box::pin(self.until(nodes, finds_dns()))
     }
 
     fn health<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Health> {
@@ -82,6 +76,22 @@ impl Cni for Cilium {
                 Err(_) => Health::Bad(last_words(node).await),
             }
         })
+    }
+}
+
+impl Cilium {
+    /// Waits until looking succeeds on each of these nodes, all of which are waited for.
+    async fn until(&self, nodes: &[Node], look: String) -> Result<(), CniError> {
+        let wait = self.platform.until(&look, PATIENCE);
+        let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
+        let late = nodes.iter().zip(waits).find_map(|(node, wait)| Some((node, wait.err()?)));
+        match late {
+            None => Ok(()),
+            Some((node, source)) => {
+                let state = last_words(node).await;
+                Err(CniError::NotReady { node: node.name().to_owned(), state, source })
+            }
+        }
     }
 }
 
@@ -159,6 +169,18 @@ fn ask() -> [&'static str; 10] {
     ]
 }
 
+/// A service of CoreDNS with a pod behind it, in what Cilium's API says: a list of addresses that is not empty, before the
+/// service's name.
+const DNS_SERVED: &str = r#""backend-addresses":\[{[^]]*\],"flags":{[^}]*"name":"kube-dns""#;
+
+/// Asks a node's agent for its services (`GET /v1/service` of Cilium's API, on a socket), and succeeds when that of
+/// CoreDNS has a pod behind it. Pure.
+fn finds_dns() -> String {
+    let ask =
+        r"printf 'GET /v1/service HTTP/1.0\r\n\r\n' | socat -t 5 - UNIX-CONNECT:/var/run/cilium/cilium.sock";
+    format!("{ask} | grep --quiet '{DNS_SERVED}'")
+}
+
 /// The last lines of a node's agent, or of the container before it that did not end. An agent that cannot start says
 /// why before it ends, and then begins anew: what it complains of comes first, also in the log of its last life.
 async fn last_words(node: &Node) -> String {
@@ -190,7 +212,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::exec::{Exchange, Scripted};
+    use crate::exec::{Exchange, Local, Runner, Scripted};
     use crate::plan::tests::acme;
 
     fn node(exchanges: impl IntoIterator<Item = Exchange>) -> Node {
@@ -212,6 +234,30 @@ mod tests {
         let script = [Exchange::fails(wait, 124, ""), Exchange::ok(look, WORDS)];
         let error = cilium().ready(&[node(script)]).await.unwrap_err();
         insta::assert_snapshot!(error, @r#"wait for the pod network on acme-cp-1: level=fatal msg="failed to start: unable to determine direct routing device""#);
+    }
+
+    /// What an agent says of a service, shortened.
+    fn said_of(name: &str, pods: &str) -> String {
+        let spec = format!(
+            r#"{{"backend-addresses":{pods},"flags":{{"intTrafficPolicy":"Cluster","name":"{name}"}},"id":1}}"#
+        );
+        format!(r#"{{"spec":{spec},"status":{{"realized":{spec}}}}}"#)
+    }
+
+    #[tokio::test]
+    async fn dns_is_served_when_a_pod_is_behind_its_own_service() {
+        let one = r#"[{"ip":"10.244.0.126","port":53},{"ip":"10.244.1.7","port":53}]"#;
+        let is_served = async |services: [String; 2]| {
+            let grep = Command::within(Duration::from_secs(10), "grep").args(["--quiet", DNS_SERVED]);
+            Local.run(&grep.input(format!("[{}]", services.join(",")))).await.is_ok()
+        };
+        let api = || said_of("kubernetes", one);
+        assert!(is_served([api(), said_of("kube-dns", one)]).await);
+        assert!(is_served([said_of("kube-dns", one), api()]).await);
+        for nobody in ["[]", "null"] {
+            assert!(!is_served([api(), said_of("kube-dns", nobody)]).await, "{nobody}");
+            assert!(!is_served([said_of("kube-dns", nobody), api()]).await, "{nobody}");
+        }
     }
 
     #[tokio::test]

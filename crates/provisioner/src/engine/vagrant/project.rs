@@ -80,6 +80,9 @@ impl Project {
             address: node.address,
             key: self.key(node),
             known_hosts: self.machine(node).join("known_hosts"),
+            // Beside the guard's lock, which is there before any machine; in the instance's folder the path could be too
+            // long for a socket (unix(7)). Each process has its own, so that none meets what another one left.
+            shared: format!("/run/homelab/ssh.{}.{}", std::process::id(), node.address).into(),
         }
     }
 
