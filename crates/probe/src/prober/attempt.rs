@@ -65,10 +65,10 @@ impl Attempt {
     ) -> io::Result<T> {
         let sending = async {
             self.sent();
-            send().await?;
+            self.leaves(send()).await?;
             for _ in 1..tries {
                 self.pause().await;
-                send().await?;
+                self.leaves(send()).await?;
             }
             pending().await
         };
@@ -77,6 +77,13 @@ impl Attempt {
             heard = hear => heard,
             failed = sending => failed,
         }
+    }
+
+    /// Patience begins when the packets have left: a prober may wait for a core between the two.
+    async fn leaves(&self, sending: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        self.first(sending).await?;
+        self.state().until = Some(Instant::now() + self.patience);
+        Ok(())
     }
 
     /// Waits until it is time to send again.
@@ -152,5 +159,38 @@ impl Attempt {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_waited_for_from_when_the_packet_has_left() {
+        let patience = Duration::from_millis(800);
+        let (lines, read) = Lines::to_test(1);
+        let rate = Arc::new(Rate::new(1000, Instant::now()));
+        let attempt = Attempt::new(Nonce::new(1, 1), patience, rate, lines);
+        let held_up = 2 * patience;
+        let send = async || {
+            sleep(held_up).await;
+            Ok(())
+        };
+        let hear = async {
+            sleep(held_up + patience / 8).await;
+            Ok(())
+        };
+        let trying = async {
+            let heard = attempt.insist(TRIES, send, hear).await;
+            heard.map_or(Outcome::Silent, |()| Outcome::Answered {
+                identity: None,
+                from: None,
+                what: Vec::new(),
+            })
+        };
+        attempt.run(trying, Instant::now() + 100 * patience).await;
+        let answer = String::from_utf8(read.recv().unwrap()).unwrap();
+        assert!(answer.contains("answered"), "{answer}");
     }
 }
