@@ -10,16 +10,13 @@ use crate::node::Node;
 
 use super::super::EngineError;
 
+/// What changes or goes while it is read is taken as far as it could be read (tar(1), "Return value").
+const PACK: &str =
+    "tar --create --directory=/var/log --exclude=./journal --ignore-failed-read . || [ $? -eq 1 ]";
+
 /// Copies what a node has logged into a folder, without the journal, which is no text.
 pub(super) async fn collect(node: &Node, into: &Utf8Path) -> Result<(), EngineError> {
-    let pack = Command::within(Duration::from_secs(60), "tar").args([
-        "--create",
-        "--directory=/var/log",
-        "--exclude=./journal",
-        "--ignore-failed-read",
-        "--warning=no-file-changed",
-        ".",
-    ]);
+    let pack = Command::within(Duration::from_secs(60), "sh").args(["-c", PACK]);
     let what = "logs";
     let packed = node.run(&pack).await.map_err(|source| EngineError::Ask { what, source })?.stdout;
     let folder = into.to_owned();
