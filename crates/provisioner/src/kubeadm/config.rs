@@ -53,6 +53,10 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
     });
     if node.role == Role::ControlPlane {
         configuration["controlPlane"] = json!({ "localAPIEndpoint": endpoint(node) });
+        // kubeadm takes a folder that is not there for an error.
+        if !patches::control_plane(plan).is_empty() {
+            configuration["patches"] = json!({ "directory": patches::FOLDER });
+        }
     }
     documents(&[configuration])
 }
@@ -183,6 +187,8 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
         "localAPIEndpoint": endpoint(first),
         "nodeRegistration": registration(plan, first),
         "patches": { "directory": patches::FOLDER },
+        // So long the kubelet lets a part of the control plane start before it starts it anew.
+        "timeouts": { "controlPlaneComponentHealthCheck": within(plan, 240) },
     })
 }
 
@@ -217,8 +223,8 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
     // controller.
     busy.extend([arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")]);
     // The plan has given each node its part of the pod CIDR already.
-    let planned = [arg("allocate-node-cidrs", "false")];
-    let mut etcd = Vec::new();
+    let mut controllers = vec![arg("allocate-node-cidrs", "false")];
+    let (mut etcd, mut api_server) = (Vec::new(), Vec::new());
     if alone && plan.platform.is_prompt() {
         // A single member otherwise waits a second to elect itself. Several keep etcd's defaults, 100 and 1000 ms: on a
         // busy machine a member is late by more than 200, and each needless election stops all writes. So does one on an
@@ -229,6 +235,12 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
         // How often etcd tells each of the API server's hundred watchers that there is no news. Its own default is ten
         // minutes, kubeadm's five seconds; lists that have to be current ask for it (Kubernetes' KEP-2340).
         etcd.push(arg("watch-progress-notify-interval", "1m"));
+        // The API server says that it is ill when etcd takes longer than this to answer, two seconds by default, and is
+        // ended when it says so for a while.
+        let slow = within(plan, 2);
+        api_server.extend([arg("etcd-healthcheck-timeout", &slow), arg("etcd-readycheck-timeout", &slow)]);
+        // How long a node may say nothing before its pods are taken for dead: 50 seconds by default.
+        controllers.push(arg("node-monitor-grace-period", "3m"));
     }
     if plan.durability == Durability::ThrowAway {
         etcd.push(arg("unsafe-no-fsync", "true"));
@@ -245,8 +257,8 @@ fn cluster_configuration(plan: &ClusterPlan) -> Value {
             "serviceSubnet": plan.service_cidr,
             "dnsDomain": "cluster.local",
         },
-        "apiServer": { "certSANs": [plan.api_name, plan.api_address] },
-        "controllerManager": { "extraArgs": ([&busy[..], &planned[..]].concat()) },
+        "apiServer": { "certSANs": [plan.api_name, plan.api_address], "extraArgs": api_server },
+        "controllerManager": { "extraArgs": ([&busy[..], &controllers[..]].concat()) },
         "scheduler": { "extraArgs": busy },
         "dns": { "imageTag": COREDNS_TAG },
         "proxy": { "disabled": !plan.has_kube_proxy() },

@@ -90,7 +90,7 @@ fn init_only(plan: &ClusterPlan, phases: &[&str]) -> Command {
 async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket) -> Result<(), KubeadmError> {
     let mut files = bundle.on_node();
     files.push(File::private(CONFIG, config::cluster(plan, ticket)));
-    files.push(File::public(format!("{}/kube-apiserver.yaml", patches::FOLDER), patches::api_server(plan)));
+    files.extend(patches::control_plane(plan));
     files.push(File::public(format!("{}/corednsdeployment.yaml", patches::FOLDER), patches::coredns(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));
     first.put(&files).await.map_err(failed(first))

@@ -17,8 +17,8 @@ use crate::plan::{ClusterPlan, Role};
 
 use super::config::{self, DISCOVERY};
 use super::init::{failed, give_pod_cidr, run, waited};
-use super::virtual_address;
-use super::{CA, CONFIG, ControlPlane, KubeadmError, Ticket, kubectl};
+
+use super::{CA, CONFIG, ControlPlane, KubeadmError, Ticket, kubectl, patches, virtual_address};
 
 /// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.
 const AT_ONCE: usize = 3;
@@ -92,7 +92,11 @@ async fn join(
     bundle: &Bundle,
 ) -> Result<(), KubeadmError> {
     let is_plane = node.plan().role == Role::ControlPlane;
-    let mut files = if is_plane { bundle.on_node() } else { Vec::new() };
+    let mut files = Vec::new();
+    if is_plane {
+        files.extend(bundle.on_node());
+        files.extend(patches::control_plane(plan));
+    }
     files.extend([
         File::private(CONFIG, config::join(plan, node.plan(), &control_plane.ticket)),
         File::private(DISCOVERY, config::discovery(plan, &control_plane.authority)),
