@@ -5,8 +5,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks that take no time.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// Between two looks, however long they take.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// The pause after a look that took so long. Looking takes the processor from what is waited for, so it has a tenth of the
+/// time at most: an API server on an emulated processor has nothing else to do otherwise.
+fn pause(took: Duration) -> Duration {
+    (9 * took).clamp(SHORTEST, LONGEST)
+}
 
 /// What a look at a condition found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,15 +61,30 @@ pub async fn until<T, E: std::error::Error + 'static>(
     let deadline = Instant::now() + within;
     let mut last = "nothing yet".to_owned();
     loop {
+        let begun = Instant::now();
         match timeout_at(deadline, look()).await {
             Ok(Ok(Wait::Done(found))) => return Ok(found),
             Ok(Ok(Wait::NotYet(status))) => last = status,
             Ok(Err(source)) => return Err(WaitError::Look { what: what.to_string(), source }),
             Err(_) => {}
         }
-        if Instant::now() + PAUSE >= deadline {
+        let pause = pause(begun.elapsed());
+        if Instant::now() + pause >= deadline {
             return Err(WaitError::Timeout { what: what.to_string(), within, last });
         }
-        sleep(PAUSE).await;
+        sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_has_a_tenth_of_the_time_and_is_done_each_second_at_least() {
+        let millis = Duration::from_millis;
+        for (took, expected) in [(0, 100), (10, 100), (20, 180), (100, 900), (120, 1000), (20_000, 1000)] {
+            assert_eq!(pause(millis(took)), millis(expected), "{took} ms");
+        }
     }
 }
