@@ -8,33 +8,34 @@ use x509_parser::pem::parse_x509_pem;
 use crate::audit::{Authority, AuthorityRole};
 use crate::cluster::TestCluster;
 
-use super::files;
-
 /// Where kubeadm has them (`certificatesDir`).
-const ON_NODE: &str = "/etc/kubernetes/pki";
+pub(super) const ON_NODE: &str = "/etc/kubernetes/pki";
 
-/// All of them; nothing when one cannot be read.
-pub(super) async fn of(home: &Home, cluster: &TestCluster) -> Option<Vec<Authority>> {
-    let on_plane: Vec<_> = AuthorityRole::ALL.into_iter().filter_map(on_node).collect();
-    let paths: Vec<String> = on_plane.iter().map(|(_, file)| format!("{ON_NODE}/{file}")).collect();
-    let plane = cluster.nodes().first()?;
-    let texts = files::read(plane, &paths).await?;
-    let own = Folder::of(home, &cluster.inner().instance).authority_path();
-    let own = tokio::fs::read_to_string(own).await.ok()?;
-    let on_plane = on_plane.into_iter().map(|(role, _)| role).zip(texts);
-    on_plane.chain([(AuthorityRole::HomeLab, own)]).map(|(role, pem)| read(role, pem)).collect()
+/// The files on a cluster's first node that say who vouches.
+pub(super) fn files() -> Vec<String> {
+    on_node().map(|(_, file)| file).collect()
 }
 
-/// The file that says who vouches; that of the HomeLab CA is on the workstation.
-fn on_node(role: AuthorityRole) -> Option<(AuthorityRole, &'static str)> {
-    let file = match role {
-        AuthorityRole::HomeLab => return None,
-        AuthorityRole::Cluster => "ca.crt",
-        AuthorityRole::Etcd => "etcd/ca.crt",
-        AuthorityRole::FrontProxy => "front-proxy-ca.crt",
-        AuthorityRole::ServiceAccounts => "sa.pub",
-    };
-    Some((role, file))
+/// All of them, by what those files say; nothing when one cannot be read.
+pub(super) async fn of(home: &Home, cluster: &TestCluster, said: &[String]) -> Option<Vec<Authority>> {
+    let own = Folder::of(home, &cluster.inner().instance).authority_path();
+    let own = tokio::fs::read_to_string(own).await.ok()?;
+    let on_node = on_node().map(|(role, _)| role).zip(said.iter().cloned());
+    on_node.chain([(AuthorityRole::HomeLab, own)]).map(|(role, pem)| read(role, pem)).collect()
+}
+
+/// Those that are on the node, each with its file; that of the HomeLab CA is on the workstation.
+fn on_node() -> impl Iterator<Item = (AuthorityRole, String)> {
+    AuthorityRole::ALL.into_iter().filter_map(|role| {
+        let file = match role {
+            AuthorityRole::HomeLab => return None,
+            AuthorityRole::Cluster => "ca.crt",
+            AuthorityRole::Etcd => "etcd/ca.crt",
+            AuthorityRole::FrontProxy => "front-proxy-ca.crt",
+            AuthorityRole::ServiceAccounts => "sa.pub",
+        };
+        Some((role, format!("{ON_NODE}/{file}")))
+    })
 }
 
 /// Fingerprints of a certificate and its key, or of a bare public key. Both have the key in the same form

@@ -3,18 +3,16 @@
 use k8s_openapi::ByteString;
 
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
-use crate::cluster::{TestCluster, TestNode};
+use crate::cluster::TestCluster;
 
-use super::{Stage, files};
+use super::Stage;
+use super::authorities::ON_NODE;
 
-/// What opens an instance's doors.
-pub(super) async fn of(cluster: &TestCluster, stage: &Stage) -> CredentialSet {
+/// What opens an instance's doors; what it shows to etcd is learnt elsewhere.
+pub(super) fn of(cluster: &TestCluster, stage: &Stage, etcd: Option<ClientCertificate>) -> CredentialSet {
     CredentialSet {
         administrator: administrator(cluster),
-        etcd: match cluster.nodes().first() {
-            Some(plane) => etcd(plane).await,
-            None => None,
-        },
+        etcd,
         service_account: stage.account().cloned(),
         bootstrap: stage.token().cloned(),
     }
@@ -35,10 +33,13 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
     })
 }
 
-/// What the API server shows to etcd (kubeadm, "apiserver-etcd-client").
-async fn etcd(plane: &TestNode) -> Option<ClientCertificate> {
-    let of = |extension| format!("/etc/kubernetes/pki/apiserver-etcd-client.{extension}");
-    let files: [String; 2] = files::read(plane, &["crt", "key"].map(of)).await?.try_into().ok()?;
-    let [certificate, key] = files;
+/// The files on a cluster's first node that the API server shows to etcd (kubeadm, "apiserver-etcd-client").
+pub(super) fn etcd_files() -> [String; 2] {
+    ["crt", "key"].map(|extension| format!("{ON_NODE}/apiserver-etcd-client.{extension}"))
+}
+
+/// What those files say.
+pub(super) fn etcd(said: Vec<String>) -> Option<ClientCertificate> {
+    let [certificate, key]: [String; 2] = said.try_into().ok()?;
     Some(ClientCertificate { certificate, key: Secret::new(key) })
 }

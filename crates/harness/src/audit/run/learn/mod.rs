@@ -22,7 +22,7 @@ use provisioner::home::Home;
 use provisioner::identity::{self, IdentityError};
 use provisioner::plan::ClusterPlan;
 
-use crate::audit::{ClassId, DnsSubject, Link, Selection, Subject};
+use crate::audit::{Authority, ClassId, ClientCertificate, DnsSubject, Link, Selection, Subject};
 use crate::cluster::TestCluster;
 
 use super::Stage;
@@ -59,13 +59,13 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
         node::subject(plan, planned.role, node, listed.iter().find(same))
     });
-    let (nodes, credentials, authorities, identity, store) = futures::join!(
+    let (nodes, pki, identity, store) = futures::join!(
         join_all(nodes),
-        within(plan, async { Some(credentials::of(cluster, stage).await) }),
-        within(plan, authorities::of(home, cluster)),
+        within(plan, pki(home, cluster)),
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
     );
+    let (authorities, etcd) = pki.unzip();
     let link = host_link(plan).await;
     Subject {
         name: cluster.name().to_owned(),
@@ -90,12 +90,21 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
         },
         api: plan.api_address,
         api_name: plan.api_name.clone(),
-        credentials: credentials.unwrap_or_default(),
+        credentials: credentials::of(cluster, stage, etcd),
         authorities,
         identity,
         store,
         search: None,
     }
+}
+
+/// Who vouches for an instance, and what opens its etcd: files of its first node, all read with one command.
+async fn pki(home: &Home, cluster: &TestCluster) -> Option<(Vec<Authority>, ClientCertificate)> {
+    let authorities = authorities::files();
+    let paths = [authorities.as_slice(), &credentials::etcd_files()].concat();
+    let mut said = files::read(cluster.nodes().first()?, &paths).await?;
+    let etcd = credentials::etcd(said.split_off(authorities.len()))?;
+    Some((authorities::of(home, cluster, &said).await?, etcd))
 }
 
 /// What its nodes can write of the workstation's files.
