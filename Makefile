@@ -46,10 +46,7 @@ setup-vagrant: setup ## What virtual machines take besides: Vagrant, its plugin,
 	@ci/setup vagrant $(PROVIDER)
 
 test-vagrant: setup-vagrant ## The tests on virtual machines alone (PROVIDER=libvirt or virtualbox)
-	@case $(PROVIDER) in \
-	    libvirt) ci/e2e nightly -E 'test(/^vagrant::libvirt::/)' ;; \
-	    *) ci/e2e $(PROVIDER) ;; \
-	esac
+	@ci/e2e $(PROVIDER)
 
 lint: tools ## Format and clippy
 	@$(with_tools) cargo fmt --all --check

@@ -164,14 +164,15 @@ async fn exported(acme: &TestCluster) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A web server on a node, behind a service; its pod's address.
-async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result<Ipv4Addr> {
+pub(crate) async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result<Ipv4Addr> {
     acme.apply(&web::on_node(node.real_name())).await?;
     let address = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     let ready = |pod: &Pod| {
         let conditions = pod.status.clone().and_then(|status| status.conditions).unwrap_or_default();
         conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True")
     };
-    let pod: Pod = acme.wait_for("web", Duration::from_secs(60), ready).await?;
+    let within = acme.inner().plan.platform.within(Duration::from_secs(60));
+    let pod: Pod = acme.wait_for("web", within, ready).await?;
     Ok(address(&pod).context("an address")?.parse()?)
 }
 

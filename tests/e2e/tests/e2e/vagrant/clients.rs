@@ -1,9 +1,9 @@
-//! Two clients in machines of their own: both clusters are ready, neither reaches the other, and the audit would see it if
-//! one did. All of it in one test, for machines take minutes to boot.
+//! Clients in machines of their own: two clusters are ready, neither reaches the other, and the audit would see it if one
+//! did; and a cluster of two machines. A test has much in it, for machines take minutes to boot.
 
 use anyhow::ensure;
-use harness::MultiClusterFixture;
 use harness::inventory::Inventory;
+use harness::{MultiClusterFixture, ping};
 use provisioner::Provisioner;
 use provisioner::exec::Command;
 use provisioner::home::Home;
@@ -11,6 +11,8 @@ use provisioner::spec::Topology;
 
 use super::{audit, on_libvirt};
 use crate::isolation::each_reaches_itself_and_not_the_other;
+use crate::network::serve;
+use crate::web;
 
 #[tokio::test]
 async fn two_clients_with_kernels_of_their_own_are_isolated_the_audit_proves_it_and_nothing_is_left()
@@ -19,7 +21,7 @@ async fn two_clients_with_kernels_of_their_own_are_isolated_the_audit_proves_it_
     let before = Inventory::take(&provisioner).await?;
     MultiClusterFixture::builder()
         .cluster(on_libvirt("acme").topology(Topology::Single))
-        .cluster(on_libvirt("globex").topology(Topology::Multi).workers(1))
+        .cluster(on_libvirt("globex").topology(Topology::Single))
         .run(async |fx| {
             each_reaches_itself_and_not_the_other(fx).await?;
             for cluster in fx.clusters() {
@@ -38,4 +40,20 @@ async fn two_clients_with_kernels_of_their_own_are_isolated_the_audit_proves_it_
         left.map(|it| it.to_string()).unwrap_or_default()
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn pods_on_two_machines_of_a_client_meet_by_address_and_by_service_name() -> anyhow::Result<()> {
+    MultiClusterFixture::builder()
+        .cluster(on_libvirt("acme").topology(Topology::Multi).workers(1))
+        .run(async |fx| {
+            let acme = fx.cluster("acme");
+            let server = serve(acme, acme.node("acme-w-1")).await?;
+            let output = acme.run_pod(ping(server).on_node("acme-cp-1")).await?;
+            ensure!(output.node == "acme-cp-1", "it ran on {}", output.node);
+            output.assert_output_contains(" 0% packet loss");
+            acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
+            Ok(())
+        })
+        .await
 }
