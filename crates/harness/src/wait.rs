@@ -11,7 +11,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The pause after a look that took so long. Looking takes the processor from what is waited for, so it has a tenth of the
-/// time at most: an API server on an emulated processor has nothing else to do otherwise.
+/// time, but is never put off for longer than a second: an API server on an emulated processor feels each look.
 fn pause(took: Duration) -> Duration {
     (9 * took).clamp(SHORTEST, LONGEST)
 }

@@ -17,7 +17,6 @@ use crate::plan::{ClusterPlan, Role};
 
 use super::config::{self, DISCOVERY};
 use super::init::{failed, give_pod_cidr, run, waited};
-
 use super::{CA, CONFIG, ControlPlane, KubeadmError, Ticket, kubectl, patches, virtual_address};
 
 /// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.

@@ -31,7 +31,7 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
         .run(async |fx| {
             let acme = fx.cluster("acme");
             let server = serve(acme, acme.node("acme-w-2")).await?;
-            ping_from_the_other_node(acme, server).await?;
+            ping_from(acme, "acme-w-1", server).await?;
             acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
             let short = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
             let first_service_address =
@@ -176,9 +176,10 @@ pub(crate) async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result
     Ok(address(&pod).context("an address")?.parse()?)
 }
 
-async fn ping_from_the_other_node(acme: &TestCluster, server: Ipv4Addr) -> anyhow::Result<()> {
-    let output = acme.run_pod(ping(server).on_node("acme-w-1")).await?;
-    ensure!(output.node == "acme-w-1", "it ran on {}", output.node);
+/// A pod on this node reaches an address.
+pub(crate) async fn ping_from(acme: &TestCluster, node: &str, server: Ipv4Addr) -> anyhow::Result<()> {
+    let output = acme.run_pod(ping(server).on_node(node)).await?;
+    ensure!(output.node == node, "it ran on {}", output.node);
     output.assert_output_contains(" 0% packet loss");
     Ok(())
 }

@@ -2,8 +2,8 @@
 //! did; and a cluster of two machines. A test has much in it, for machines take minutes to boot.
 
 use anyhow::ensure;
+use harness::MultiClusterFixture;
 use harness::inventory::Inventory;
-use harness::{MultiClusterFixture, ping};
 use provisioner::Provisioner;
 use provisioner::exec::Command;
 use provisioner::home::Home;
@@ -11,7 +11,7 @@ use provisioner::spec::Topology;
 
 use super::{audit, on_libvirt};
 use crate::isolation::each_reaches_itself_and_not_the_other;
-use crate::network::serve;
+use crate::network::{ping_from, serve};
 use crate::web;
 
 #[tokio::test]
@@ -49,9 +49,7 @@ async fn pods_on_two_machines_of_a_client_meet_by_address_and_by_service_name() 
         .run(async |fx| {
             let acme = fx.cluster("acme");
             let server = serve(acme, acme.node("acme-w-1")).await?;
-            let output = acme.run_pod(ping(server).on_node("acme-cp-1")).await?;
-            ensure!(output.node == "acme-cp-1", "it ran on {}", output.node);
-            output.assert_output_contains(" 0% packet loss");
+            ping_from(acme, "acme-cp-1", server).await?;
             acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
             Ok(())
         })
