@@ -4,7 +4,7 @@ use provisioner::Provisioner;
 use provisioner::home::Home;
 use provisioner::registry::{Entry, Instance, RegistryError};
 
-use crate::exit::CliError;
+use crate::exit::{CliError, Refusal};
 use crate::printer::Printer;
 use crate::sudo;
 
@@ -31,7 +31,7 @@ impl App {
         if rustix::process::geteuid().is_root() {
             return Ok(());
         }
-        Err(CliError::NotRoot { command: sudo::command_from_env() })
+        Err(Refusal::NotRoot { command: sudo::command_from_env() }.into())
     }
 
     /// The instance of this name.
@@ -50,6 +50,6 @@ impl App {
 
     /// The error for a name that nothing has, with the names that there are.
     pub(crate) fn unknown(&self, name: &str) -> CliError {
-        CliError::Unknown { name: name.to_owned(), known: self.names().unwrap_or_default() }
+        Refusal::Unknown { name: name.to_owned(), known: self.names().unwrap_or_default() }.into()
     }
 }

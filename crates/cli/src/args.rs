@@ -1,6 +1,6 @@
 //! What can be typed: the whole command line as one type. Help texts are the doc comments.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
@@ -100,25 +100,13 @@ impl Command {
             Self::Reap(verb) => verb.run(app).await,
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
-            Self::Completions(verb) => Ok(verb.run(app)),
+            Self::Completions(verb) => Ok(verb.run(app, Args::command())),
         }
     }
 }
 
-/// How a result is written to stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs; fields are only ever added.
-    Json,
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// The help of a verb as `homelab … --help` prints it, at a fixed width.

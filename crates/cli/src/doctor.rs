@@ -2,10 +2,10 @@
 
 pub(crate) mod vagrant;
 
-use provisioner::assets::KUBERNETES_VERSION;
 use provisioner::capacity::{Cost, Resource, Room};
 use provisioner::engine::Lack;
 use provisioner::spec::ClusterSpec;
+use provisioner::spec::KUBERNETES_VERSION;
 use provisioner::spec::matrix::{Combination, TESTED};
 
 /// What is known of this host.

@@ -4,13 +4,14 @@
 //! the flow: `args` says what can be typed, `commands` holds a file per verb.
 
 mod args;
-mod app;
 mod commands;
 mod doctor;
-mod exit;
-mod printer;
+mod app;
 mod progress;
 mod signals;
+mod values;
+mod exit;
+mod printer;
 mod sudo;
 mod table;
 mod words;
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            printer.error(&error, error.hint());
-            exit::Exit::of(&error).into()
+            printer.error(error.cause(), error.hint());
+            error.exit().into()
         }
     }
 }

@@ -75,8 +75,8 @@ impl Printer {
     }
 
     /// An error with everything that led to it.
-    pub(crate) fn error(&self, error: &dyn ErrorChain, hint: Option<String>) {
-        self.to_stderr(&format!("{BAD}error:{BAD:#} {}\n", told(&error.messages())));
+    pub(crate) fn error(&self, error: &dyn Error, hint: Option<String>) {
+        self.to_stderr(&format!("{BAD}error:{BAD:#} {}\n", told(&messages(error))));
         if let Some(hint) = hint {
             self.hint(&hint);
         }
@@ -101,22 +101,15 @@ impl Printer {
     }
 }
 
-/// An error that can tell its chain.
-pub(crate) trait ErrorChain {
-    /// Its message and those of its sources.
-    fn messages(&self) -> Vec<String>;
-}
-
-impl<E: Error> ErrorChain for E {
-    fn messages(&self) -> Vec<String> {
-        let mut messages = vec![self.to_string()];
-        let mut next = self.source();
-        while let Some(source) = next {
-            messages.push(source.to_string());
-            next = source.source();
-        }
-        messages
+/// An error's message and those of its causes.
+pub(crate) fn messages(error: &dyn Error) -> Vec<String> {
+    let mut messages = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(source) = next {
+        messages.push(source.to_string());
+        next = source.source();
     }
+    messages
 }
 
 /// The chain as people read it: what was attempted, then why, a line each. A transparent layer repeats its
@@ -126,6 +119,13 @@ pub(crate) fn told(messages: &[String]) -> String {
     lines.dedup();
     let indented = lines.iter().map(|line| line.replace('\n', "\n    "));
     indented.collect::<Vec<_>>().join("\n  because: ")
+}
+
+/// A view as text for programs.
+pub(crate) fn json(view: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(view).expect("keys of a view are strings");
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use indicatif::ProgressBar;
-use provisioner::error::Stage;
 use provisioner::events::{Event, Events};
+use provisioner::stage::Stage;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::exit::CliError;
+use crate::exit::Refusal;
 
 /// The signals by which people and supervisors stop a command.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Takes the signals over: from now on they no longer end the process by themselves.
-    pub(crate) fn listen() -> Result<Self, CliError> {
-        let of = |kind| signal(kind).map_err(CliError::Signals);
+    pub(crate) fn listen() -> Result<Self, Refusal> {
+        let of = |kind| signal(kind).map_err(Refusal::Signals);
         Ok(Self {
             interrupt: of(SignalKind::interrupt())?,
             terminate: of(SignalKind::terminate())?,

@@ -6,12 +6,13 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use camino::Utf8PathBuf;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use provisioner::Provisioner;
-use provisioner::error::{DestroyError, ProvisionError};
+use provisioner::error::Hint;
 use provisioner::events::Events;
 use provisioner::home::{Home, HomeError};
 use provisioner::registry::Owner;
 use provisioner::settings::SettingsError;
 use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError};
+use provisioner::{DestroyError, ProvisionError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
 
@@ -95,6 +96,20 @@ pub enum FixtureError {
     /// The clusters did not go away.
     #[error("teardown failed: {}", listed(.0))]
     Teardown(Vec<DestroyError>),
+}
+
+impl Hint for FixtureError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Home(error) => error.hint(),
+            Self::Spec { source, .. } => source.hint(),
+            Self::Settings(error) => error.hint(),
+            Self::Provision(error) => error.hint(),
+            Self::Teardown(failures) if failures.is_empty() => None,
+            Self::Teardown(_) => Some("`homelab reap` tries again".to_owned()),
+            Self::Empty | Self::Owner(_) | Self::Signals(_) | Self::Cluster(_) | Self::Interrupted(_) => None,
+        }
+    }
 }
 
 fn listed(failures: &[DestroyError]) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use provisioner::Provisioner;
 use provisioner::events::Event;
-use provisioner::exec::Command;
+use provisioner::kubernetes::kubectl_as_admin;
 use tokio::sync::broadcast;
 
 use crate::journal::Journal;
@@ -67,9 +67,7 @@ impl Evidence {
 async fn overview(cluster: &provisioner::Cluster) -> String {
     let mut text = String::new();
     for what in ["get nodes,pods,services --all-namespaces --output wide", "get events --all-namespaces"] {
-        let command = Command::within(Duration::from_secs(15), "kubectl")
-            .args(["--kubeconfig", "/etc/kubernetes/admin.conf"])
-            .args(what.split(' '));
+        let command = kubectl_as_admin(Duration::from_secs(15)).args(what.split(' '));
         let answer = match cluster.nodes[0].run(&command).await {
             Ok(output) => output.text(),
             Err(error) => error.to_string(),

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::join_all;
+use provisioner::DestroyError;
 use provisioner::Provisioner;
-use provisioner::error::DestroyError;
 
 use crate::evidence::say;
 use crate::ring;

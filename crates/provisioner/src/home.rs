@@ -5,6 +5,7 @@ use std::os::unix::fs::chown;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::digest::digest;
+use crate::error::Hint;
 
 /// A user's folder, and the user to whom its files belong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,17 @@ pub enum HomeError {
         #[source]
         source: nix::Error,
     },
+}
+
+impl Hint for HomeError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::None | Self::NotText { .. } => Some("set HOMELAB_HOME to a folder of yours".to_owned()),
+            Self::User { .. } => {
+                Some("set HOMELAB_HOME and HOMELAB_CACHE, or run it as root without sudo".to_owned())
+            }
+        }
+    }
 }
 
 impl Home {

@@ -7,26 +7,14 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use serde::{Deserialize, Serialize};
 
+use crate::error::Hint;
 use crate::home::Home;
 use crate::kubeconfig::{self, Endpoint, KubeconfigError};
 use crate::registry::{Instance, RegistryError};
 
 /// The namespace whose UID stands for the whole cluster, by convention (OpenTelemetry, `k8s.cluster.uid`).
 pub const NAMESPACE: &str = "kube-system";
-
-/// What tells a cluster from all others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Identity {
-    /// Where its API server answers, as in its kubeconfig.
-    pub server: String,
-    /// SHA-256 of the certificate that vouches for the API server.
-    pub authority: String,
-    /// The UID of namespace `kube-system`.
-    pub uid: String,
-}
 
 /// Why it is not certain that a cluster is the one that it should be.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +56,8 @@ pub enum IdentityError {
     },
 }
 
-impl IdentityError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for IdentityError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Mismatch { instance, .. } => Some(format!(
                 "`homelab k8s kubeconfig {instance} --renew` writes its kubeconfigs anew, from its own nodes; \

@@ -14,7 +14,7 @@
 //! 9. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
 //!
 //! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
-//! a process; [`events`] says what happens; [`error`] says what went wrong and what is left; [`home`] says where
+//! a process; [`events`] says what happens; [`error`] tells an error with its causes; [`home`] says where
 //! things are, and [`settings`] what its user has set.
 
 pub mod home;
@@ -28,6 +28,7 @@ pub mod assets;
 pub mod fabric;
 pub mod engine;
 pub mod node;
+pub mod kubernetes;
 pub mod cni;
 pub mod pki;
 pub mod kubeadm;
@@ -37,12 +38,14 @@ pub mod kubeconfig;
 pub mod identity;
 pub mod provision;
 pub mod error;
+pub mod stage;
+pub mod sighting;
 pub mod events;
 pub mod exec;
 mod digest;
 
 pub use provision::{
-    AttachError, Certificates, CertificatesError, Change, Cluster, Drain, Names, NamesChange, NamesError,
-    NamesState, PowerError, Provisioner, ReapError, Reaped, ReleaseError, Removed, RenewError, Synced,
-    WorkersError,
+    AttachError, Certificates, CertificatesError, Change, Cluster, DestroyError, Drain, Names, NamesChange,
+    NamesError, NamesState, PowerError, ProvisionError, Provisioner, ReapError, Reaped, ReleaseError,
+    Removed, RenewError, Residue, StageError, Synced, WorkersError,
 };

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod destroy;
+mod error;
 mod evidence;
 mod identify;
 mod names;
@@ -25,7 +26,7 @@ use crate::assets::Assets;
 use crate::capacity::Cost;
 use crate::cni::{self, Cni};
 use crate::engine::{EngineError, Engines};
-use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::error::Hint;
 use crate::events::{Event, Events};
 use crate::exec::Runner;
 use crate::fabric;
@@ -38,6 +39,7 @@ use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
 use crate::settings::Settings;
 use crate::spec::{CheckedSpec, Durability, EngineKind};
+use crate::stage::Stage;
 use crate::tls::Folder;
 use crate::trust::Store;
 
@@ -45,6 +47,7 @@ use stages::Stages;
 
 pub use certificates::{Certificates, CertificatesError};
 pub use destroy::Removed;
+pub use error::{DestroyError, ProvisionError, Residue, StageError};
 pub use identify::RenewError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 pub use power::PowerError;
@@ -107,6 +110,17 @@ pub enum AttachError {
     /// Its nodes are not all there.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl Hint for AttachError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
+            Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
+            Self::Engine(error) => error.hint(),
+        }
+    }
 }
 
 impl Provisioner {

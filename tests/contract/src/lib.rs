@@ -12,9 +12,10 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 
-use provisioner::engine::{Engine, SightingKind};
+use provisioner::engine::Engine;
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, InstanceId, Pools, Taken};
+use provisioner::sighting::SightingKind;
 use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Topology};
 
 /// An engine on trial, and the instances that it is tried on.

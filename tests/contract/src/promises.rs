@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use tokio::time::{Instant, sleep};
 
-use provisioner::engine::{EngineError, Power};
+use provisioner::engine::EngineError;
 use provisioner::exec::{Command, Failure};
 use provisioner::node::{File, Node};
+use provisioner::plan::Power;
 use provisioner::plan::{ClusterPlan, NodePlan};
 
 use super::Trial;

@@ -1,6 +1,7 @@
 //! What fits on a machine is decided from what nodes take, what there is and what is promised.
 
 use provisioner::capacity::{CapacityError, Cost, Room, Workstation};
+use provisioner::error::Hint;
 use provisioner::plan::{self, ClusterPlan, Pools, Role, Taken};
 use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
 use rstest::rstest;

@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use provisioner::error::Stage;
 use provisioner::events::{Event, EventLog, Events, Line, Outcome, Record};
+use provisioner::stage::Stage;
 
 use crate::given::House;
 

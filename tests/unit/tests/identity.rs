@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use provisioner::Provisioner;
+use provisioner::StageError;
 use provisioner::engine::{Engine, SimulatedEngine};
-use provisioner::error::StageError;
+use provisioner::error::Hint;
 use provisioner::identity::{self, IdentityError};
 use provisioner::registry::{Instance, State};
 use provisioner::spec::{ClusterSpec, EngineKind};
@@ -50,7 +51,7 @@ impl Lab {
         assert!(matches!(destroyed.failures[..], [StageError::Identity(IdentityError::Mismatch { .. })]));
         assert_eq!(self.instance("acme").state, State::Running, "nothing has begun");
         assert_eq!(self.engine.sightings().await.unwrap().len(), 2);
-        assert!(destroyed.hint().contains("--renew"), "{}", destroyed.hint());
+        assert!(destroyed.hint().unwrap().contains("--renew"), "{:?}", destroyed.hint());
         let authority = |name: &str| self.instance(name).k8s.identity.unwrap().authority;
         let text = error.to_string().replace(self.house.home.root().as_str(), "~/.homelab");
         text.replace(&authority("acme"), "[acme's]").replace(&authority("globex"), "[globex's]")

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
+use provisioner::error::Hint;
 use provisioner::home::Home;
 use provisioner::kubeconfig::{self, KubeconfigError};
 use provisioner::plan::ClusterPlan;

@@ -5,6 +5,7 @@ mod workers;
 
 use ipnet::Ipv4Net;
 
+use provisioner::error::Hint;
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, HostNetwork, PlanError, Pool, Pools, Role, Taken};
 use provisioner::registry::Instance;

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use provisioner::Provisioner;
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
-use provisioner::error::{ProvisionError, Residue, Stage};
 use provisioner::events::Event;
 use provisioner::registry::{Owner, State};
 use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind, Topology};
+use provisioner::stage::Stage;
+use provisioner::{ProvisionError, Residue};
 
 use crate::given::House;
 

@@ -11,15 +11,24 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use provisioner::plan::{self, PlanError, Taken};
-use provisioner::registry::{Entry, Instance, Owner, Registry, RegistryError, State};
+use provisioner::registry::{ChangeError, Entry, Instance, Owner, Registry, RegistryError, State};
 
 use crate::given::{House, checked, instance, now, wide_pools};
 
-fn claim(registry: &Registry, name: &str) -> Result<Instance, RegistryError> {
+fn claim(registry: &Registry, name: &str) -> Result<Instance, ChangeError<PlanError>> {
     registry.claim(|there| {
         let taken = Taken { instances: there.to_vec(), host: Vec::new() };
         plan::claim(&checked(name), &taken, &wide_pools(), None, now())
     })
+}
+
+/// The same where only the ledger itself may be in the way.
+fn recorded(registry: &Registry, name: &str) -> Result<(), RegistryError> {
+    match claim(registry, name) {
+        Ok(_) => Ok(()),
+        Err(ChangeError::Registry(error)) => Err(error),
+        Err(ChangeError::Refused(error)) => panic!("{name} is refused: {error}"),
+    }
 }
 
 /// A registry with acme and globex in it.

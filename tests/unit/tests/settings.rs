@@ -4,6 +4,7 @@ use std::error::Error;
 
 use provisioner::Provisioner;
 use provisioner::dns::Dns;
+use provisioner::error::Hint;
 use provisioner::plan::{self, PlanError, Pools, Taken};
 use provisioner::settings::{EngineFamily, Settings, SettingsError, Vagrant};
 use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};

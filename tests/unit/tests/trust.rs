@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use provisioner::error::Hint;
 use provisioner::exec::{Exchange, Scripted};
 use provisioner::plan::InstanceId;
 use provisioner::trust::{Family, Store, TrustError};

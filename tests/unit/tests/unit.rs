@@ -6,6 +6,7 @@ mod given;
 
 mod settings;
 mod spec;
+mod structure;
 mod capacity;
 mod plan;
 mod registry;

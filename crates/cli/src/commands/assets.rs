@@ -1,8 +1,8 @@
 //! `homelab assets build`: the node image, and boxes for virtual machines.
 
 use clap::{Args, Subcommand};
-use provisioner::assets::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 use provisioner::spec::Provider;
+use provisioner::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
 use super::machines::providers;
 use crate::app::App;

@@ -17,14 +17,14 @@ use harness::audit::{
     Acceptance, AuditError, Class, ClassId, Outcome, PlanError, Progress, Report, Selection, audit,
 };
 use harness::{ClusterError, TestCluster};
-use provisioner::error::chain;
+use provisioner::error::{Hint, chain};
 
 use super::machines::Machines;
-use super::name;
 use crate::app::App;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Ends, Exit};
 use crate::printer::{Mark, Printer};
 use crate::signals::Signals;
+use crate::values::name;
 use crate::words;
 
 use folder::{Folder, FolderError};
@@ -204,9 +204,8 @@ async fn conduct(
     Ok(audit(&app.provisioner, &clusters, selection, progress).await?)
 }
 
-impl NoReport {
-    /// What to type next.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Hint for NoReport {
+    fn hint(&self) -> Option<String> {
         let status = |name: &str| Some(format!("`homelab status {name}` says what there is of it"));
         match self {
             Self::NoneRuns { .. } => Some("`sudo homelab up NAME` brings one up".to_owned()),
@@ -224,14 +223,22 @@ impl NoReport {
             Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::SelfTest(_) | Self::Render { .. } => None,
         }
     }
+}
 
-    /// Whether the command line was wrong.
-    pub(crate) fn is_usage(&self) -> bool {
+impl Ends for NoReport {
+    fn exit(&self) -> Exit {
         match self {
-            Self::Twice { .. } | Self::Alone { .. } | Self::Selection(_) => true,
-            Self::Audit(error) => matches!(error, AuditError::Plan(_)),
-            Self::NoneRuns { .. } | Self::NotRunning { .. } | Self::Folder(_) => false,
-            Self::Unusable(_) | Self::SelfTest(_) | Self::Render { .. } => false,
+            Self::Twice { .. }
+            | Self::Alone { .. }
+            | Self::Selection(_)
+            | Self::Audit(AuditError::Plan(_)) => Exit::Usage,
+            Self::NoneRuns { .. }
+            | Self::NotRunning { .. }
+            | Self::Folder(_)
+            | Self::Unusable(_)
+            | Self::Audit(_)
+            | Self::SelfTest(_)
+            | Self::Render { .. } => Exit::CouldNotRun,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `homelab completions SHELL`: what a shell needs to complete command lines.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::app::App;
@@ -18,9 +18,9 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self, app: &App) -> Exit {
+    pub(crate) fn run(self, app: &App, mut command: Command) -> Exit {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::args::Args::command(), "homelab", &mut script);
+        clap_complete::generate(self.shell, &mut command, "homelab", &mut script);
         app.printer.result(&String::from_utf8_lossy(&script));
         Exit::Ok
     }

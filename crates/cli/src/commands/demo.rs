@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 
 use clap::Args;
 use harness::{FixtureError, MultiClusterFixture, PodError, PodOutput, TestCluster, ping};
+use provisioner::error::Hint;
 use provisioner::spec::{ClusterSpec, Topology};
 
-use super::topologies;
 use crate::app::App;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Ends, Exit};
 use crate::printer::{Mark, Printer};
 use crate::progress::FixtureProgress;
+use crate::values::topologies;
 use crate::words;
 
 /// Watch two clients come up side by side, unable to reach each other
@@ -51,6 +52,27 @@ pub(crate) enum DemoError {
     /// The host has something left of it.
     #[error("left on this host: {0}")]
     Left(String),
+}
+
+impl Hint for DemoError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fixture(error) => error.hint(),
+            Self::Left(_) => Some("`homelab reap` tries again".to_owned()),
+            Self::Pod { .. } | Self::Control { .. } | Self::Leak { .. } => None,
+        }
+    }
+}
+
+impl Ends for DemoError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Leak { .. } => Exit::Leak,
+            Self::Control { .. } | Self::Pod { .. } => Exit::Inconclusive,
+            Self::Fixture(error) => error.exit(),
+            Self::Left(_) => Exit::TeardownFailed,
+        }
+    }
 }
 
 impl Demo {

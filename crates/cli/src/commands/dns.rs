@@ -3,16 +3,15 @@
 mod view;
 
 use clap::{Args, Subcommand};
-use provisioner::dns::{DnsError, Effect};
-use provisioner::error::chain;
+use provisioner::dns::Effect;
+use provisioner::error::{Hint, chain};
 use provisioner::{Change, NamesChange};
 
-use super::name;
 use crate::app::App;
-use crate::args::Format;
-use crate::exit::{CliError, Exit};
-use crate::printer::Mark;
+use crate::exit::{CliError, Exit, Refusal};
+use crate::printer::{Mark, json};
 use crate::sudo;
+use crate::values::{Format, name};
 
 /// Verbs over names.
 #[derive(Debug, Subcommand)]
@@ -63,7 +62,7 @@ impl List {
                     app.printer.hint(&hint);
                 }
             }
-            Format::Json => app.printer.result(&super::json(&view::ListView::of(&names, dns))),
+            Format::Json => app.printer.result(&json(&view::ListView::of(&names, dns))),
         }
         Ok(Exit::Ok)
     }
@@ -100,7 +99,7 @@ impl Sync {
             None if synced.changes.is_empty() => app.printer.line(Mark::Good, "no instance has names here"),
             None => {}
         }
-        if failed.is_empty() { Ok(Exit::Ok) } else { Err(CliError::Unrecorded { instances: failed }) }
+        if failed.is_empty() { Ok(Exit::Ok) } else { Err(Refusal::Unrecorded { instances: failed }.into()) }
     }
 }
 
@@ -137,7 +136,7 @@ fn must_be_writable(app: &App) -> Result<(), CliError> {
     let dns = app.provisioner.dns();
     match dns.place() {
         Some(place) if !dns.is_writable() && !rustix::process::geteuid().is_root() => {
-            Err(CliError::NotWritable { path: place.to_owned(), command: sudo::command_from_env() })
+            Err(Refusal::NotWritable { path: place.to_owned(), command: sudo::command_from_env() }.into())
         }
         _ => Ok(()),
     }
@@ -160,12 +159,4 @@ fn changed(instance: &str, change: Change) -> String {
         Change::Removed => "names are removed: no instance explains them",
     };
     format!("{instance}  {what}")
-}
-
-/// Names that somebody else has are a wrong wish; all else is the host.
-pub(crate) fn exit(error: &DnsError) -> Exit {
-    match error {
-        DnsError::Taken { .. } | DnsError::Claimed { .. } => Exit::Usage,
-        DnsError::File { .. } | DnsError::Damaged { .. } | DnsError::Restart(_) => Exit::CouldNotRun,
-    }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use clap::Args;
-use provisioner::assets::{KUBERNETES_VERSION, tools};
+use provisioner::assets::tools;
 use provisioner::engine::{Lack, kvm, networks_conf};
 use provisioner::error::chain;
 use provisioner::exec::Command;
+use provisioner::spec::KUBERNETES_VERSION;
 use provisioner::spec::{EngineKind, Provider};
 
 use crate::app::App;

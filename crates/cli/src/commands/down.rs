@@ -4,12 +4,12 @@ use clap::Args;
 use provisioner::Removed;
 use provisioner::registry::Instance;
 
-use super::name;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::values::name;
 use crate::words;
 
 /// Take a cluster down

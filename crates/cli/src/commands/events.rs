@@ -8,11 +8,10 @@ use jiff::{Span, Timestamp, Zoned};
 use provisioner::events::{EventLog, Line, Record};
 use serde_json::Value;
 
-use super::name;
 use crate::app::App;
-use crate::args::Format;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
+use crate::values::{Format, name};
 
 /// How often a follower looks. inotify would tell at once, but its instances are scarce where kubelets run.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -6,9 +6,9 @@ use clap::Args;
 use provisioner::exec::{Command, replace};
 use provisioner::identity::IdentityError;
 
-use super::name;
 use crate::app::App;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Refusal};
+use crate::values::name;
 
 /// Run kubectl against one instance
 ///
@@ -34,16 +34,16 @@ impl Kubectl {
         let instance = app.find(&self.name)?;
         let kubeconfig = app.home().isolated_kubeconfig(&self.name);
         if !kubeconfig.exists() {
-            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
+            return Err(Refusal::NoKubeconfig { name: self.name, state: instance.state.to_string() }.into());
         }
         match app.provisioner.identify(&self.name).await {
             Err(IdentityError::Unanswered { .. }) | Ok(()) => {} // kubectl tells better why nobody answers
             Err(error) => return Err(error.into()),
         }
-        let image = app.provisioner.assets().find(&instance.k8s.version).ok_or(CliError::NoNodeImage)?;
+        let image = app.provisioner.assets().find(&instance.k8s.version).ok_or(Refusal::NoNodeImage)?;
         let kubectl = Command::within(Duration::MAX, image.root.join("usr/local/bin/kubectl"))
             .args(self.arguments)
             .env("KUBECONFIG", kubeconfig);
-        Err(replace(&kubectl).into()) // it only returns when it could not
+        Err(Refusal::Command(replace(&kubectl)).into()) // it only returns when it could not
     }
 }

@@ -5,8 +5,8 @@ use provisioner::Provisioner;
 use provisioner::settings::{EngineFamily, Settings};
 use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};
 
-use super::named;
-use crate::exit::CliError;
+use crate::exit::Refusal;
+use crate::values::named;
 
 /// The part of a command line that says what nodes are.
 #[derive(Debug, Args)]
@@ -46,17 +46,17 @@ impl Machines {
     /// difference for what a spec may be.
     ///
     /// # Errors
-    /// [`CliError::NotVirtual`] with what containers do not have.
+    /// [`Refusal::NotVirtual`] with what containers do not have.
     pub(crate) fn apply(
         &self,
         spec: ClusterSpec,
         settings: &Settings,
-    ) -> Result<(ClusterSpec, Wanted), CliError> {
+    ) -> Result<(ClusterSpec, Wanted), Refusal> {
         if self.engine.unwrap_or(settings.engine) == EngineFamily::Container {
             let asked = self.of_virtual_machines();
             return match asked.is_empty() {
                 true => Ok((spec.engine(EngineKind::Container), Wanted::Kind(EngineKind::Container))),
-                false => Err(CliError::NotVirtual { asked, engine: self.engine }),
+                false => Err(Refusal::NotVirtual { asked, engine: self.engine }),
             };
         }
         let usual = settings.vagrant.size;

@@ -4,12 +4,12 @@ use clap::Args;
 use provisioner::registry::Instance;
 use provisioner::{PowerError, Provisioner};
 
-use super::name;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::values::name;
 
 /// Stop a cluster where it is, with all that it has in memory
 ///

@@ -5,7 +5,7 @@ use provisioner::Reaped;
 use provisioner::error::chain;
 
 use crate::app::App;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::Mark;
 
 /// Remove what nobody needs any more
@@ -35,6 +35,6 @@ impl Reap {
                 }
             }
         }
-        if left.is_empty() { Ok(Exit::Ok) } else { Err(CliError::Left { instances: left }) }
+        if left.is_empty() { Ok(Exit::Ok) } else { Err(Refusal::Left { instances: left }.into()) }
     }
 }

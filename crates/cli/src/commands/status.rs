@@ -10,18 +10,18 @@ use provisioner::AttachError;
 use provisioner::cni::{self, Health};
 use provisioner::engine::EngineError;
 use provisioner::error::chain;
-use provisioner::exec::Command;
+use provisioner::kubernetes::kubectl_as_admin;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan, Role};
 use provisioner::registry::{Instance, State, Transit};
 use serde::Serialize;
 
 use super::instance::{InstanceView, uptime};
-use super::name;
 use crate::app::App;
-use crate::args::Format;
 use crate::exit::{CliError, Exit};
+use crate::printer::json;
 use crate::table::table;
+use crate::values::{Format, name};
 use crate::words;
 
 /// Look at one instance
@@ -85,7 +85,7 @@ impl Status {
         };
         app.printer.result(&match self.format {
             Format::Text => text(&view, uptime(&instance, now)),
-            Format::Json => super::json(&view),
+            Format::Json => json(&view),
         });
         Ok(Exit::Ok)
     }
@@ -213,8 +213,8 @@ async fn readiness(nodes: &[Node]) -> Result<HashMap<String, Readiness>, String>
     let Some(first) = nodes.first() else { return Ok(HashMap::new()) };
     let columns =
         "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status,:.spec.unschedulable";
-    let kubectl = Command::within(Duration::from_secs(10), "kubectl")
-        .args(["--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s", "get", "nodes"])
+    let kubectl = kubectl_as_admin(Duration::from_secs(10))
+        .args(["--request-timeout=5s", "get", "nodes"])
         .args(["--no-headers", "--output", columns]);
     let output = first.run(&kubectl).await.map_err(|error| chain(&error))?;
     Ok(parse_readiness(&output.text()))

@@ -4,17 +4,17 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 use provisioner::Cluster;
-use provisioner::error::{ProvisionError, Residue};
 use provisioner::registry::Owner;
 use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, Topology};
+use provisioner::{ProvisionError, Residue};
 
 use super::machines::Machines;
-use super::{cnis, topologies};
 use crate::app::App;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::Mark;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::values::{cnis, topologies};
 use crate::words;
 
 /// Bring a cluster up
@@ -89,10 +89,10 @@ impl Up {
 
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let (spec, wanted) = self.machines.apply(self.spec(), app.provisioner.settings())?;
-        spec.check()?;
+        spec.check().map_err(Refusal::Spec)?;
         app.must_be_root()?;
-        let spec = spec.engine(wanted.here(&app.provisioner).await).check()?;
-        let attempt = Attempt { app, spec, owner: Owner::current(run_id()).map_err(CliError::Owner)? };
+        let spec = spec.engine(wanted.here(&app.provisioner).await).check().map_err(Refusal::Spec)?;
+        let attempt = Attempt { app, spec, owner: Owner::current(run_id()).map_err(Refusal::Owner)? };
         let mut signals = Signals::listen()?;
         let progress = Progress::of(app.provisioner.events(), &app.printer);
         let provisioner = app.provisioner.clone();

@@ -6,9 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
-use provisioner::identity::Identity;
 use provisioner::kubeconfig;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::registry::Identity;
 use provisioner::registry::{Instance, Registry, State};
 use provisioner::spec::{ClusterSpec, Topology};
 

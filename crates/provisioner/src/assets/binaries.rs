@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_component_is_one_go_build() {
         let command = go_build(
-            Component::named("runc", crate::assets::KUBERNETES_VERSION),
+            Component::named("runc", crate::spec::KUBERNETES_VERSION),
             "/part/module".into(),
             "/part".into(),
         );

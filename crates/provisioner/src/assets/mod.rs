@@ -19,18 +19,16 @@ pub mod tools;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::error::Hint;
 use crate::events::Events;
 use crate::exec::{CommandError, Runner};
-use crate::spec::Provider;
+use crate::spec::{KUBERNETES_VERSIONS, Provider};
 
 use cache::Cache;
 use tools::MissingTool;
 
 pub use boxes::NodeBox;
-pub use pins::{
-    CILIUM_TAG, COREDNS_TAG, ETCD_TAG, KUBERNETES_VERSION, KUBERNETES_VERSIONS, PAUSE_IMAGE, PROBE,
-    TOOLBOX_IMAGE,
-};
+pub use pins::{CILIUM_TAG, COREDNS_TAG, ETCD_TAG, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
 pub use root::apt_sources;
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
@@ -112,9 +110,8 @@ fn listed(missing: &[MissingTool]) -> String {
     missing.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ")
 }
 
-impl AssetsError {
-    /// What to type next.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for AssetsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Tools(missing) => Some(tools::remedy(missing)),
             Self::Disk { .. } => Some("make room, or move the cache with HOMELAB_CACHE=<folder>".to_owned()),

@@ -2,11 +2,6 @@
 
 use crate::digest::digest_of;
 
-/// The Kubernetes versions that nodes can be made of, the newest first: each has a module of its own below
-/// `assets/`, and shares everything else.
-pub const KUBERNETES_VERSIONS: [&str; 2] = [KUBERNETES_VERSION, "v1.35.4"];
-/// The Kubernetes version of a cluster that does not ask for one.
-pub const KUBERNETES_VERSION: &str = "v1.36.3";
 /// The module that gives a version of Kubernetes.
 const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
 /// CoreDNS's image tag, as kubeadm is told.
@@ -264,6 +259,7 @@ impl Component {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
     #[test]
     fn the_versions_that_kubeadm_is_told_are_the_pinned_ones() {

@@ -13,6 +13,7 @@ use std::ops::Add;
 use camino::Utf8PathBuf;
 
 use crate::engine::Lack;
+use crate::error::Hint;
 use crate::plan::{ClusterPlan, Role, roles};
 use crate::spec::{CheckedSpec, CniKind, NodeSize};
 
@@ -166,9 +167,8 @@ pub enum CapacityError {
     },
 }
 
-impl CapacityError {
-    /// What to type next.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for CapacityError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::TooMuch(_) => Some(
                 "fewer workers take less, `homelab down NAME` makes room, and `homelab up --force` tries it all the \

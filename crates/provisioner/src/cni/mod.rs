@@ -10,6 +10,7 @@ use std::fmt::Debug;
 
 use futures::future::BoxFuture;
 
+use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, NodePlan};
@@ -124,4 +125,15 @@ pub enum CniError {
         #[source]
         source: CommandError,
     },
+}
+
+impl Hint for CniError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused { .. }
+            | Self::Capabilities { .. }
+            | Self::Manifests { .. }
+            | Self::NotReady { .. } => None,
+        }
+    }
 }

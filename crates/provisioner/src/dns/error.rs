@@ -4,6 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
+use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::plan::InstanceId;
 
@@ -64,9 +65,8 @@ fn who(holder: &Option<InstanceId>) -> String {
     holder.as_ref().map_or_else(|| "somebody else".to_owned(), InstanceId::scope)
 }
 
-impl DnsError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for DnsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Taken { path, line, .. } | Self::Claimed { path, line, holder: None, .. } => {
                 Some(format!("remove line {line} of {path}, or choose another suffix with --tld"))

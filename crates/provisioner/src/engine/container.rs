@@ -19,15 +19,17 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 
 use crate::assets::{Assets, NodeImage};
-use crate::error::Stage;
 use crate::events::{Event, Events};
 use crate::exec::{Command, InContainer, Local, Runner};
 use crate::fabric;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::stage::Stage;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, Lack, Power, Sighting, SightingKind};
+use super::{Engine, EngineError, Lack};
+use crate::plan::Power;
+use crate::sighting::{Sighting, SightingKind};
 
 /// Nodes that are started at the same time, by podman and by the kernel's namespaces: more only queue up.
 const AT_ONCE: usize = 4;

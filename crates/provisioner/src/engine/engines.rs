@@ -8,7 +8,9 @@ use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::EngineKind;
 
-use super::{Engine, EngineError, Lack, Power, Sighting};
+use super::{Engine, EngineError, Lack};
+use crate::plan::Power;
+use crate::sighting::Sighting;
 
 /// The engines that a home's instances are made by.
 #[derive(Debug, Clone)]

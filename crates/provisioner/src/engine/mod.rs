@@ -16,10 +16,12 @@ use std::fmt::{self, Debug};
 use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::BoxFuture;
 
+use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::fabric::FabricError;
 use crate::node::Node;
-use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
+use crate::sighting::Sighting;
 
 pub use container::ContainerEngine;
 pub use engines::Engines;
@@ -96,30 +98,6 @@ pub trait Engine: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 }
 
-/// What becomes of nodes that stay where they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
-    /// They keep their memory and get no processor.
-    Pause,
-    /// They go on where they were paused; nodes that run, run on, and those that are off stay off.
-    Resume,
-    /// They are shut down and keep their disks.
-    Halt,
-    /// They boot; nodes that run, run on.
-    Start,
-}
-
-impl fmt::Display for Power {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Halt => "halt",
-            Self::Start => "start",
-        })
-    }
-}
-
 /// Something that this host lacks, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
@@ -132,48 +110,6 @@ pub struct Lack {
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.remedy)
-    }
-}
-
-/// A thing of ours that is really on the host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sighting {
-    /// Whose it is.
-    pub instance: String,
-    /// What kind of thing.
-    pub kind: SightingKind,
-    /// Its name on the host.
-    pub name: String,
-}
-
-/// What kinds of things engines leave on a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SightingKind {
-    /// A node's container.
-    Container,
-    /// A network namespace.
-    Namespace,
-    /// A network link on the host.
-    Link,
-    /// A virtual machine.
-    Machine,
-    /// The disk of a virtual machine.
-    Volume,
-    /// A hypervisor's network.
-    Network,
-}
-
-impl fmt::Display for Sighting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            SightingKind::Container => "container",
-            SightingKind::Namespace => "network namespace",
-            SightingKind::Link => "link",
-            SightingKind::Machine => "virtual machine",
-            SightingKind::Volume => "volume",
-            SightingKind::Network => "network",
-        };
-        write!(f, "{kind} {}", self.name)
     }
 }
 
@@ -277,9 +213,8 @@ pub enum EngineError {
     Injected(String),
 }
 
-impl EngineError {
-    /// What to type next.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for EngineError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::VirtualBox(error) => error.hint(),
             Self::Foreign { .. } => Some(
@@ -290,7 +225,17 @@ impl EngineError {
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room on the disk that holds the home".to_owned())
             }
-            _ => None,
+            Self::File { .. }
+            | Self::Wires { .. }
+            | Self::Power { .. }
+            | Self::Start { .. }
+            | Self::Ask { .. }
+            | Self::Answer { .. }
+            | Self::Unusable { .. }
+            | Self::Absent { .. }
+            | Self::Left { .. } => None,
+            #[cfg(feature = "simulated")]
+            Self::Injected(_) => None,
         }
     }
 }

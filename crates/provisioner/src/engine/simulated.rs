@@ -16,7 +16,9 @@ use crate::exec::Command;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
-use super::{Engine, EngineError, Lack, Power, Sighting, SightingKind};
+use super::{Engine, EngineError, Lack};
+use crate::plan::Power;
+use crate::sighting::{Sighting, SightingKind};
 
 use node::SimulatedNode;
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::error::Hint;
 use crate::home::Home;
 
 use super::Record;
@@ -32,6 +33,12 @@ pub struct EventLogError {
     /// The system's answer.
     #[source]
     pub source: io::Error,
+}
+
+impl Hint for EventLogError {
+    fn hint(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A line of the log, as far as it can be understood.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
-use crate::error::Stage;
+use crate::stage::Stage;
 
 pub use log::{Batch, EventLog, EventLogError, Line, Reader};
 pub use record::{Actor, Outcome, Record};

@@ -17,9 +17,9 @@ use std::io;
 
 use ipnet::Ipv4Net;
 
-use crate::engine::{Sighting, SightingKind};
 use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::sighting::{Sighting, SightingKind};
 
 pub use cable::harden;
 pub use guard::Link;

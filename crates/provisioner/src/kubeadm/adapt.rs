@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
+use crate::kubernetes::kubectl;
 use crate::node::{File, Node};
 use crate::plan::{ClusterPlan, Role};
 
 use super::init::{failed, run};
-use super::{KubeadmError, config, kubectl};
+use super::{KubeadmError, config};
 
 /// The taint by which kubeadm keeps pods from control planes.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane:NoSchedule";
@@ -22,24 +23,25 @@ pub async fn adapt(nodes: &[Node], before: &ClusterPlan, after: &ClusterPlan) ->
     let first = &nodes[0];
     try_join_all(nodes.iter().map(|node| async move {
         let hosts = File::public("/etc/hosts", config::hosts(after));
-        node.put(&[hosts]).await.map_err(failed(node))
+        node.put(&[hosts]).await.map_err(failed("write /etc/hosts", node))
     }))
     .await?;
     // Only what is another one now: everything else may be as the cluster's user wants it.
     if before.workload_address != after.workload_address {
         let replace =
             kubectl(Duration::from_secs(60)).args(["replace", "--validate=false", "--filename", "-"]);
-        run(first, replace.input(config::corefile(after))).await?;
+        run("replace CoreDNS's configuration", first, replace.input(config::corefile(after))).await?;
     }
     let here = after.control_plane_runs_pods();
     if before.control_plane_runs_pods() != here {
         let planes = after.nodes.iter().filter(|node| node.role == Role::ControlPlane);
         let planes: Vec<&str> = planes.map(|node| node.name.as_str()).collect();
         let taint = || kubectl(Duration::from_secs(60)).args(["taint", "node"]).args(planes.iter().copied());
-        run(first, taint().args([CONTROL_PLANE, "--overwrite"])).await?;
+        run("taint the control planes", first, taint().args([CONTROL_PLANE, "--overwrite"])).await?;
         if here {
             // kubectl refuses to remove a taint that is not there, so it was set before.
-            run(first, taint().arg(format!("{CONTROL_PLANE}-"))).await?;
+            run("remove the taint of the control planes", first, taint().arg(format!("{CONTROL_PLANE}-")))
+                .await?;
         }
     }
     Ok(())

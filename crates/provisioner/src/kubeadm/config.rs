@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::assets::{COREDNS_TAG, ETCD_TAG};
+use crate::kubernetes::{DISCOVERY, PATCHES};
 use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
 use crate::spec::Durability;
 
@@ -15,8 +16,6 @@ use super::{Ticket, patches};
 
 /// Where containerd listens on every node.
 const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
-/// The kubeconfig that tells a joining node where the cluster is and who vouches for it.
-pub(super) const DISCOVERY: &str = "/etc/kubernetes/discovery.conf";
 /// The group that kubeadm lets in with a bootstrap token.
 const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
 /// The label by which tickets that are made behind the bring-up are found.
@@ -55,7 +54,7 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
         configuration["controlPlane"] = json!({ "localAPIEndpoint": endpoint(node) });
         // kubeadm takes a folder that is not there for an error.
         if !patches::control_plane(plan).is_empty() {
-            configuration["patches"] = json!({ "directory": patches::FOLDER });
+            configuration["patches"] = json!({ "directory": PATCHES });
         }
     }
     documents(&[configuration])
@@ -186,7 +185,7 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
         }],
         "localAPIEndpoint": endpoint(first),
         "nodeRegistration": registration(plan, first),
-        "patches": { "directory": patches::FOLDER },
+        "patches": { "directory": PATCHES },
         // So long the kubelet lets a part of the control plane start before it starts it anew.
         "timeouts": { "controlPlaneComponentHealthCheck": within(plan, 240) },
     })

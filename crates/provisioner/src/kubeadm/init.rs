@@ -8,11 +8,12 @@
 use std::time::Duration;
 
 use crate::exec::{Command, CommandError};
+use crate::kubernetes::{ADMIN, CA, CONFIG, PATCHES, kubectl};
 use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
 
-use super::{CA, CONFIG, KubeadmError, Ticket, config, kubectl, patches, virtual_address};
+use super::{KubeadmError, Ticket, config, patches, virtual_address};
 
 /// What `kubeadm init` is made of, in its order: `kubeadm init --help`.
 const PHASES: [&str; 17] = [
@@ -57,6 +58,7 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
     tokio::try_join!(
         virtual_address::carried(first, plan),
         run(
+            "start etcd, the API server and the kubelet",
             first,
             init_only(plan, &["certs", "kubeconfig", "etcd", "control-plane/apiserver", "kubelet-start"])
         ),
@@ -74,10 +76,17 @@ pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), Ku
     // First what pods wait for: who schedules them, and the proxy that leads CoreDNS to the API server.
     let mut waited_for = vec!["control-plane/controller-manager", "control-plane/scheduler"];
     waited_for.extend(plan.has_kube_proxy().then_some("addon/kube-proxy"));
-    tokio::try_join!(run(first, init_only(plan, &waited_for)), own_corefile(first, plan))?;
+    tokio::try_join!(
+        run("deploy controllers, scheduler and proxy", first, init_only(plan, &waited_for)),
+        own_corefile(first, plan)
+    )?;
     let rest =
         ["upload-config", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon/coredns"];
-    tokio::try_join!(run(first, init_only(plan, &rest)), give_pod_cidr(first, first, plan)).map(drop)
+    tokio::try_join!(
+        run("deploy CoreDNS and upload the configuration", first, init_only(plan, &rest)),
+        give_pod_cidr(first, first, plan)
+    )
+    .map(drop)
 }
 
 /// `kubeadm init` with these of its phases and no other.
@@ -91,16 +100,16 @@ async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket)
     let mut files = bundle.on_node();
     files.push(File::private(CONFIG, config::cluster(plan, ticket)));
     files.extend(patches::control_plane(plan));
-    files.push(File::public(format!("{}/corednsdeployment.yaml", patches::FOLDER), patches::coredns(plan)));
+    files.push(File::public(format!("{}/corednsdeployment.yaml", PATCHES), patches::coredns(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));
-    first.put(&files).await.map_err(failed(first))
+    first.put(&files).await.map_err(failed("write the kubeadm files", first))
 }
 
 /// Puts a Corefile of our own where kubeadm finds and keeps it.
 async fn own_corefile(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     // Unchecked: for checking, kubectl has the API server describe itself, which costs it a second.
     let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
-    run(first, create.input(config::corefile(plan))).await
+    run("create CoreDNS's configuration", first, create.input(config::corefile(plan))).await
 }
 
 /// Gives a node the part of the pod CIDR that was planned for it, as soon as its kubelet has registered it:
@@ -115,7 +124,7 @@ pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan)
     let cidr = node.plan().pod_cidr;
     let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });
     let command = kubectl(Duration::from_secs(60)).args(["patch", "node", node.name(), "--patch"]);
-    run(first, command.arg(patch.to_string())).await
+    run("give a node its pod CIDR", first, command.arg(patch.to_string())).await
 }
 
 /// Waits until the API server has made its roles and reports ready: before, it tells strangers nothing. wget
@@ -152,13 +161,13 @@ pub(super) async fn waited(
     Err(KubeadmError::NotReady { what, node: node.name().to_owned(), state, source })
 }
 
-pub(super) async fn run(node: &Node, command: Command) -> Result<(), KubeadmError> {
-    node.run(&command).await.map(drop).map_err(failed(node))
+pub(super) async fn run(attempt: &'static str, node: &Node, command: Command) -> Result<(), KubeadmError> {
+    node.run(&command).await.map(drop).map_err(failed(attempt, node))
 }
 
-pub(super) fn failed(node: &Node) -> impl FnOnce(CommandError) -> KubeadmError {
+pub(super) fn failed(attempt: &'static str, node: &Node) -> impl FnOnce(CommandError) -> KubeadmError {
     let node = node.name().to_owned();
-    move |source| KubeadmError::Step { node, source }
+    move |source| KubeadmError::Step { attempt, node, source }
 }
 
 /// The administrator's kubeconfig that kubeadm made on the first node.
@@ -166,8 +175,7 @@ pub(super) fn failed(node: &Node) -> impl FnOnce(CommandError) -> KubeadmError {
 /// # Errors
 /// [`KubeadmError::Step`] when it cannot be read.
 pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
-    const PATH: &str = "/etc/kubernetes/admin.conf";
-    first.read(PATH).await.map_err(failed(first))
+    first.read(ADMIN).await.map_err(failed("read the administrator's kubeconfig", first))
 }
 
 /// The UID of namespace `kube-system`, which stands for the whole cluster.
@@ -177,5 +185,11 @@ pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
 pub async fn uid(first: &Node) -> Result<String, KubeadmError> {
     let get = ["get", "namespace", crate::identity::NAMESPACE, "--output", "jsonpath={.metadata.uid}"];
     let command = kubectl(Duration::from_secs(60)).args(get);
-    Ok(first.run(&command).await.map_err(failed(first))?.text().trim().to_owned())
+    Ok(first
+        .run(&command)
+        .await
+        .map_err(failed("read the UID of kube-system", first))?
+        .text()
+        .trim()
+        .to_owned())
 }

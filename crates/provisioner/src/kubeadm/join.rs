@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-use crate::error::Stage;
 use crate::events::{Event, Events};
 use crate::exec::Command;
+use crate::kubernetes::{CA, CONFIG, DISCOVERY, kubectl};
 use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{ClusterPlan, Role};
+use crate::stage::Stage;
 
-use super::config::{self, DISCOVERY};
+use super::config;
 use super::init::{failed, give_pod_cidr, run, waited};
-use super::{CA, CONFIG, ControlPlane, KubeadmError, Ticket, kubectl, patches, virtual_address};
+use super::{ControlPlane, KubeadmError, Ticket, patches, virtual_address};
 
 /// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.
 const AT_ONCE: usize = 3;
@@ -28,9 +29,9 @@ const AT_ONCE: usize = 3;
 /// [`KubeadmError`] when the node or its API server refuses.
 pub async fn reopen(first: &Node) -> Result<ControlPlane, KubeadmError> {
     let ticket = Ticket::draw()?;
-    let authority = first.read(CA).await.map_err(failed(first))?;
+    let authority = first.read(CA).await.map_err(failed("read the certificate authority", first))?;
     let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
-    run(first, create.input(config::ticket(&ticket, Timestamp::now()))).await?;
+    run("create the bootstrap token", first, create.input(config::ticket(&ticket, Timestamp::now()))).await?;
     Ok(ControlPlane { node: first.clone(), authority, ticket })
 }
 
@@ -48,7 +49,7 @@ pub async fn join_all(
     let joined = join_in_turn(others, plan, control_plane, bundle, events).await;
     let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
     let delete = delete.args(["--ignore-not-found", &control_plane.ticket.secret()]);
-    let deleted = run(&control_plane.node, delete).await;
+    let deleted = run("delete the bootstrap token", &control_plane.node, delete).await;
     joined.and(deleted)
 }
 
@@ -101,7 +102,7 @@ async fn join(
         File::private(DISCOVERY, config::discovery(plan, &control_plane.authority)),
         File::public("/etc/hosts", config::hosts(plan)),
     ]);
-    node.put(&files).await.map_err(failed(node))?;
+    node.put(&files).await.map_err(failed("write the kubeadm files", node))?;
     let join = Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG]);
     waited(node, "kubeadm to join it", node, &join).await?;
     if is_plane {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::exec::Command;
+use crate::kubernetes::kubectl;
 use crate::node::Node;
 use crate::plan::NodePlan;
 
+use super::KubeadmError;
 use super::init::{failed, run};
-use super::{KubeadmError, kubectl};
 
 /// Keeps new pods from a node and evicts those that it has, within this time. Whatever comes of it, the node stays
 /// cordoned. What a pod kept on the node goes with it; a pod that nobody would make anew elsewhere is never evicted.
@@ -33,11 +34,16 @@ pub async fn drain(first: &Node, node: &str, within: Duration) -> Result<(), Kub
 pub async fn forget(first: &Node, gone: &[NodePlan]) -> Result<(), KubeadmError> {
     for node in gone {
         let delete = || kubectl(Duration::from_secs(60)).args(["delete", "--ignore-not-found"]);
-        run(first, delete().args(["node", &node.name])).await?;
+        run("delete the node object", first, delete().args(["node", &node.name])).await?;
         let on_it = format!("spec.nodeName={}", node.name);
         let pods = delete().args(["pods", "--all-namespaces", "--field-selector", &on_it]);
         // There is no kubelet left that could say that they have ended.
-        run(first, pods.args(["--force", "--grace-period", "0", "--wait=false"])).await?;
+        run(
+            "delete the pods of a removed node",
+            first,
+            pods.args(["--force", "--grace-period", "0", "--wait=false"]),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -48,7 +54,11 @@ pub async fn forget(first: &Node, gone: &[NodePlan]) -> Result<(), KubeadmError>
 /// [`KubeadmError::Step`] when the API server refuses.
 pub async fn void_tickets(first: &Node) -> Result<(), KubeadmError> {
     let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
-    first.run(&delete.args(["--selector", super::config::TICKET])).await.map(drop).map_err(failed(first))
+    first
+        .run(&delete.args(["--selector", super::config::TICKET]))
+        .await
+        .map(drop)
+        .map_err(failed("delete the bootstrap tokens", first))
 }
 
 /// What runs on a node, by namespace, name and the kind of its owner.

@@ -14,9 +14,8 @@ mod adapt;
 mod ticket;
 mod virtual_address;
 
-use std::time::Duration;
-
-use crate::exec::{Command, CommandError};
+use crate::error::Hint;
+use crate::exec::CommandError;
 
 pub use adapt::adapt;
 pub use init::{ControlPlane, admin_conf, complete, init, serves, uid};
@@ -29,8 +28,10 @@ pub use ticket::Ticket;
 #[derive(Debug, thiserror::Error)]
 pub enum KubeadmError {
     /// A step of kubeadm's or kubectl's failed.
-    #[error("make {node} a part of the cluster")]
+    #[error("{attempt} on {node}")]
     Step {
+        /// What was tried: `write the kubeadm files`, `delete the bootstrap token`.
+        attempt: &'static str,
         /// On which node.
         node: String,
         /// The step and what it says.
@@ -74,14 +75,10 @@ fn pods_left(left: &[String]) -> String {
     }
 }
 
-/// The credentials that kubeadm makes for its own steps: they work before any role is bound.
-const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
-/// The authority of the API server, on a node.
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
-/// kubeadm's configuration on a node.
-const CONFIG: &str = "/etc/kubernetes/kubeadm.yaml";
-
-/// `kubectl` on a control plane, as the cluster's own super-admin.
-pub(crate) fn kubectl(within: Duration) -> Command {
-    Command::within(within, "kubectl").args(["--kubeconfig", SUPER_ADMIN])
+impl Hint for KubeadmError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Step { .. } | Self::NotReady { .. } | Self::Drain { .. } | Self::Ticket(_) => None,
+        }
+    }
 }

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::kubernetes::PATCHES;
 use crate::node::File;
 use crate::plan::ClusterPlan;
 
 use super::config::documents;
-
-/// Where kubeadm looks for them.
-pub(super) const FOLDER: &str = "/etc/kubernetes/patches";
 
 /// What kubeadm has deployed as static pods, and whether it is asked if it is ready.
 const CONTROL_PLANE: [(&str, bool); 4] =
@@ -32,7 +30,7 @@ pub(super) fn control_plane(plan: &ClusterPlan) -> Vec<File> {
             part["readinessProbe"] = json!({ "periodSeconds": readiness_period(plan) });
         }
         let patch = documents(&[json!({ "spec": { "containers": [part] } })]);
-        File::public(format!("{FOLDER}/{name}.yaml"), patch)
+        File::public(format!("{PATCHES}/{name}.yaml"), patch)
     };
     CONTROL_PLANE.into_iter().map(file).collect()
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use crate::exec::Command;
+use crate::kubernetes::kubectl;
 use crate::node::Node;
 use crate::plan::ClusterPlan;
 
 use super::init::waited;
-use super::{ControlPlane, KubeadmError, kubectl};
+use super::{ControlPlane, KubeadmError};
 
 /// Waits until all nodes are Ready and CoreDNS is found from each of them. A cluster that does not get there is a failure.
 ///

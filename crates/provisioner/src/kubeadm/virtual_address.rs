@@ -5,11 +5,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::kubernetes::CA;
 use crate::node::{File, Node};
 use crate::plan::{API_PORT, ClusterPlan, NodePlan};
 
+use super::KubeadmError;
 use super::init::{failed, run, waited};
-use super::{CA, KubeadmError};
 
 /// Where the node image's service looks for its configuration.
 const CONFIGURATION: &str = "/etc/keepalived/keepalived.conf";
@@ -21,9 +22,9 @@ const CONFIGURATION: &str = "/etc/keepalived/keepalived.conf";
 pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let Some(address) = plan.virtual_address() else { return Ok(()) };
     let file = File::public(CONFIGURATION, keepalived(plan, node.plan(), address));
-    node.put(&[file]).await.map_err(failed(node))?;
+    node.put(&[file]).await.map_err(failed("write keepalived's configuration", node))?;
     // Without a configuration the service is asleep.
-    run(node, plan.platform.restart("keepalived")).await
+    run("restart keepalived", node, plan.platform.restart("keepalived")).await
 }
 
 /// Waits until a node has the virtual address: nobody else wants it yet.

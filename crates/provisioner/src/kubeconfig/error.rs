@@ -4,6 +4,8 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
+use crate::error::Hint;
+
 /// Why credentials cannot be handed out or taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
@@ -69,9 +71,8 @@ fn leading_to(server: &Option<String>) -> String {
     server.as_ref().map(|server| format!(" (it leads to {server})")).unwrap_or_default()
 }
 
-impl KubeconfigError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for KubeconfigError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::File { .. } => None,
             Self::Unparsable { .. } | Self::Shape { .. } => {

@@ -8,12 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 
 use crate::home::Home;
+use crate::kubernetes::PKI;
 use crate::node::File;
 
 use super::{Authority, PkiError, Secret};
-
-/// Where kubeadm looks for them (`certificatesDir`).
-const ON_NODE: &str = "/etc/kubernetes/pki";
 
 /// Everything that has to exist before kubeadm issues the first certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +105,7 @@ impl Bundle {
         let files = self.files().into_iter();
         files
             .map(|(name, mode, contents)| File {
-                path: format!("{ON_NODE}/{name}"),
+                path: format!("{PKI}/{name}"),
                 mode,
                 contents: contents.into(),
             })

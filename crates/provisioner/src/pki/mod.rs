@@ -10,6 +10,8 @@ use std::fmt;
 
 use camino::Utf8PathBuf;
 
+use crate::error::Hint;
+
 pub use authority::Authority;
 pub use bundle::Bundle;
 
@@ -64,4 +66,12 @@ pub enum PkiError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl Hint for PkiError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Make { .. } | Self::File { .. } => None,
+        }
+    }
 }

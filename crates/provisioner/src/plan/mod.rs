@@ -15,6 +15,7 @@ use std::fmt;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
+use crate::error::Hint;
 use crate::registry::{Instance, K8s, Owner, State, Workers};
 use crate::spec::{CheckedSpec, EngineKind, Provider, Topology};
 
@@ -23,7 +24,7 @@ use subnets::Occupied;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
 pub use platform::{Platform, Supervisor};
-pub use power::{at_rest, awake};
+pub use power::{Power, at_rest, awake};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker};
 
@@ -170,9 +171,8 @@ fn by(owner: &Option<u32>) -> String {
     owner.map(|pid| format!(" by process {pid}, which runs")).unwrap_or_default()
 }
 
-impl PlanError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for PlanError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::InUse { what: "name", value, .. } => {
                 Some(format!("`homelab down {value}` frees it; or choose another name"))

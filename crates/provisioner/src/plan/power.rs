@@ -1,10 +1,35 @@
-//! Which instances may be paused, halted and woken again. Pure.
+//! Instances are paused, halted and started again: the four verbs, and when each is allowed. Pure.
 
-use crate::engine::Power;
+use std::fmt;
+
 use crate::registry::{Instance, State};
 
 use super::PlanError;
 use super::workers::changeable;
+
+/// What becomes of nodes that stay where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// They keep their memory and get no processor.
+    Pause,
+    /// They go on where they were paused; nodes that run, run on, and those that are off stay off.
+    Resume,
+    /// They are shut down and keep their disks.
+    Halt,
+    /// They boot; nodes that run, run on.
+    Start,
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Halt => "halt",
+            Self::Start => "start",
+        })
+    }
+}
 
 /// Decides that an instance comes to rest: what is recorded before the first node does. One that rests in this way
 /// already stays as it is, so that what was cut short can be repeated.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::error::Hint;
 use crate::events::Event;
 use crate::plan::InstanceId;
 use crate::registry::{Instance, RegistryError};
@@ -24,9 +25,8 @@ pub enum CertificatesError {
     Trust(#[from] TrustError),
 }
 
-impl CertificatesError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for CertificatesError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
             Self::Tls(error) => error.hint(),

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use camino::Utf8PathBuf;
 
+use super::{DestroyError, StageError};
 use crate::engine::EngineError;
-use crate::error::{DestroyError, Stage, StageError};
 use crate::events::Event;
 use crate::identity::IdentityError;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
 use crate::registry::State;
+use crate::stage::Stage;
 
 use super::Provisioner;
 

@@ -6,12 +6,13 @@ use camino::Utf8Path;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::identity::{self, Identity, IdentityError};
+use crate::error::Hint;
+use crate::identity::{self, IdentityError};
 use crate::kubeadm;
 use crate::kubeconfig::{self, Endpoint};
 use crate::node::Node;
 use crate::plan::ClusterPlan;
-use crate::registry::{Instance, RegistryError};
+use crate::registry::{Identity, Instance, RegistryError};
 use crate::spec::Durability;
 
 use super::{AttachError, Host, Provisioner, StageError};
@@ -83,6 +84,17 @@ pub enum RenewError {
     /// The cluster is another one.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+}
+
+impl Hint for RenewError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Attach(error) => error.hint(),
+            Self::Kubeadm(error) => error.hint(),
+            Self::Kubeconfig(error) => error.hint(),
+            Self::Identity(error) => error.hint(),
+        }
+    }
 }
 
 /// A client that gives up soon.

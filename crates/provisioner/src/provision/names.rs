@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::dns::{Dns, DnsError, Effect, Recorded, Records};
+use crate::error::Hint;
 use crate::plan::ClusterPlan;
 use crate::registry::{Entry, Instance, RegistryError, State};
 use crate::settings::Settings;
@@ -21,6 +22,15 @@ pub enum NamesError {
     /// The records.
     #[error(transparent)]
     Dns(#[from] DnsError),
+}
+
+impl Hint for NamesError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Dns(error) => error.hint(),
+        }
+    }
 }
 
 /// The names of one instance, as they should be and as they are.

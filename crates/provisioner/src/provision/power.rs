@@ -8,16 +8,18 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
+use super::{ProvisionError, Residue, StageError};
 use crate::cni;
-use crate::engine::{EngineError, Power};
-use crate::error::{ProvisionError, Residue, Stage, StageError, chain};
+use crate::engine::EngineError;
+use crate::error::{Hint, chain};
 use crate::events::Event;
 use crate::exec::{Command, CommandError};
 use crate::identity::IdentityError;
 use crate::kubeadm;
 use crate::node::Node;
-use crate::plan::{self, ClusterPlan};
-use crate::registry::{Instance, RegistryError, State};
+use crate::plan::{self, ClusterPlan, PlanError, Power};
+use crate::registry::{ChangeError, Instance, RegistryError, State};
+use crate::stage::Stage;
 
 use super::stages::Stages;
 use super::{AttachError, Provisioner};
@@ -31,9 +33,12 @@ pub enum PowerError {
     /// There is no such instance.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// It cannot be: nothing was done.
+    /// The registry cannot be read or changed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The instance is not in a state for it: nothing was done.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// It is another cluster than the one that is meant.
     #[error(transparent)]
     Identity(IdentityError),
@@ -62,13 +67,22 @@ pub enum PowerError {
     },
 }
 
-impl PowerError {
-    /// What to type next.
-    pub fn hint(&self) -> Option<String> {
+impl From<ChangeError<PlanError>> for PowerError {
+    fn from(error: ChangeError<PlanError>) -> Self {
+        match error {
+            ChangeError::Registry(error) => Self::Registry(error),
+            ChangeError::Refused(error) => Self::Plan(error),
+        }
+    }
+}
+
+impl Hint for PowerError {
+    fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::Plan(error) => error.hint(),
             Self::Identity(error) => error.hint(),
-            Self::Attach(_) => None,
+            Self::Attach(error) => error.hint(),
             Self::Gone { instance, .. } => {
                 Some(format!("what was on it is gone as well: `homelab down {instance}` takes the rest away"))
             }
@@ -135,7 +149,7 @@ impl Provisioner {
 
     async fn wake(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
         let instance = self.known(name)?;
-        plan::awake(&instance, power).map_err(RegistryError::from)?;
+        plan::awake(&instance, power)?;
         let stages = Stages::of(name, &self.events);
         if power == Power::Start {
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;

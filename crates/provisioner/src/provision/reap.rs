@@ -1,8 +1,9 @@
 //! What nobody needs any more: instances without a living owner, and sightings that no entry explains.
 
+use super::DestroyError;
 use crate::dns::DnsError;
 use crate::engine::EngineError;
-use crate::error::DestroyError;
+use crate::error::Hint;
 use crate::registry::RegistryError;
 use crate::trust::TrustError;
 
@@ -34,6 +35,17 @@ pub enum ReapError {
     /// Its names cannot be read.
     #[error(transparent)]
     Dns(#[from] DnsError),
+}
+
+impl Hint for ReapError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Dns(error) => error.hint(),
+        }
+    }
 }
 
 impl Provisioner {

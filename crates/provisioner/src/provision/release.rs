@@ -1,7 +1,8 @@
 //! The claim of an instance whose machines are gone is given back.
 
+use super::DestroyError;
 use crate::engine::EngineError;
-use crate::error::DestroyError;
+use crate::error::Hint;
 use crate::registry::{Owner, RegistryError};
 
 use super::{Provisioner, Removed};
@@ -36,15 +37,14 @@ pub enum ReleaseError {
     Destroy(#[from] DestroyError),
 }
 
-impl ReleaseError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for ReleaseError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::There { instance, .. } => Some(format!("`homelab down {instance}` takes it down")),
             Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
             Self::Registry(error) => error.hint(),
             Self::Engine(error) => error.hint(),
-            Self::Destroy(error) => Some(error.hint()),
+            Self::Destroy(error) => error.hint(),
         }
     }
 }

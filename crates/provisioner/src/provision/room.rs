@@ -1,11 +1,12 @@
 //! Whether this host can take what is asked for: its lacks, and its room.
 
+use super::{ProvisionError, Residue, StageError};
 use crate::capacity::{Cost, Room, Workstation};
 use crate::engine::{self, EngineError, Lack};
-use crate::error::{ProvisionError, Residue, Stage, StageError};
 use crate::plan::{ClusterPlan, Pools};
 use crate::registry::State;
 use crate::spec::{CheckedSpec, EngineKind, Provider};
+use crate::stage::Stage;
 
 use super::{Host, Provisioner};
 

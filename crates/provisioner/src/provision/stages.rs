@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use tracing::Instrument;
 
-use crate::error::{ProvisionError, Residue, Stage, StageError, chain};
+use super::{ProvisionError, Residue, StageError};
+use crate::error::chain;
 use crate::events::{Event, Events};
+use crate::stage::Stage;
 
 /// Runs the stages of one instance.
 #[derive(Debug)]

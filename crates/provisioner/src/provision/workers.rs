@@ -7,16 +7,18 @@
 use std::io;
 use std::time::Duration;
 
+use super::{ProvisionError, Residue, StageError};
 use crate::capacity::Cost;
 use crate::cni;
 use crate::engine::EngineError;
-use crate::error::{ProvisionError, Residue, Stage, StageError};
+use crate::error::Hint;
 use crate::events::Event;
 use crate::identity::IdentityError;
 use crate::kubeadm;
 use crate::node::Node;
 use crate::plan::{self, ClusterPlan, NodePlan, PlanError};
-use crate::registry::{Instance, Owner, Registry, RegistryError, State};
+use crate::registry::{ChangeError, Instance, Owner, Registry, RegistryError, State};
+use crate::stage::Stage;
 
 use super::stages::Stages;
 use super::{AttachError, Cluster, Provisioner};
@@ -36,9 +38,12 @@ pub enum WorkersError {
     /// There is no such instance, or a node of it does not run.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// It cannot be: nothing was done.
+    /// The registry cannot be read or changed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The instance is not in a state for it: nothing was done.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// It is another cluster than the one that is meant, or that cannot be found out.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -70,17 +75,20 @@ impl From<ProvisionError> for WorkersError {
     }
 }
 
-impl From<PlanError> for WorkersError {
-    fn from(error: PlanError) -> Self {
-        Self::Registry(error.into())
+impl From<ChangeError<PlanError>> for WorkersError {
+    fn from(error: ChangeError<PlanError>) -> Self {
+        match error {
+            ChangeError::Registry(error) => Self::Registry(error),
+            ChangeError::Refused(error) => Self::Plan(error),
+        }
     }
 }
 
-impl WorkersError {
-    /// What to type next.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for WorkersError {
+    fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry(error) | Self::Attach(AttachError::Registry(error)) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::Plan(error) => error.hint(),
             Self::Identity(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Attach(AttachError::Engine(EngineError::Absent { node })) => Some(format!(
@@ -96,7 +104,9 @@ impl WorkersError {
             Self::Stage { instance, residue: Residue::Recorded, .. } => Some(format!(
                 "what is left goes with the next add-worker or remove-worker, or with `homelab down {instance}`"
             )),
-            Self::Attach(_) | Self::Owner(_) | Self::Stage { .. } => None,
+            Self::Attach(error) => error.hint(),
+            Self::Stage { source, .. } => source.hint(),
+            Self::Owner(_) => None,
         }
     }
 }
@@ -273,7 +283,7 @@ impl Provisioner {
         name: &'a str,
         owner: Owner,
         decide: impl FnOnce(&Instance, Owner) -> Result<Instance, PlanError>,
-    ) -> Result<(Instance, Hold<'a>), RegistryError> {
+    ) -> Result<(Instance, Hold<'a>), ChangeError<PlanError>> {
         let instance = self.registry.revise(name, |instance| decide(instance, owner.clone()))?;
         Ok((instance, Hold { registry: &self.registry, name, owner }))
     }

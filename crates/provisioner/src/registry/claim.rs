@@ -1,14 +1,15 @@
 //! The verbs of the registry: list, find, claim, update, release. Next in the flow: `ledger` is what they work on,
 //! `store` where it is kept.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 
 use crate::home::Home;
-use crate::plan::{Holder, PlanError};
 
 use super::ledger::{Entry, Ledger};
-use super::store::{FileStore, MemoryStore, Store};
-use super::{Instance, RegistryError};
+use super::store::{FileStore, MemoryStore, Store, Verdict};
+use super::{ChangeError, Instance, RegistryError};
 
 /// The instances of one home. A value of this type holds no lock and caches nothing; a clone is as good.
 #[derive(Debug, Clone)]
@@ -57,16 +58,15 @@ impl Registry {
     ///
     /// # Errors
     /// What `decide` says; or the ledger cannot be changed, or has broken entries. Nothing is recorded then.
-    pub fn claim(
+    pub fn claim<E: Error + 'static>(
         &self,
-        decide: impl FnOnce(&[Instance]) -> Result<Instance, PlanError>,
-    ) -> Result<Instance, RegistryError> {
+        decide: impl FnOnce(&[Instance]) -> Result<Instance, E>,
+    ) -> Result<Instance, ChangeError<E>> {
         self.change(|ledger| {
             let taken = self.sound(ledger.entries())?;
-            let instance = decide(&taken)?;
-            if let Some(other) = taken.iter().find(|other| other.name == instance.name) {
-                let holder = Holder::Instance(other.name.clone());
-                return Err(PlanError::InUse { what: "name", value: instance.name, holder }.into());
+            let instance = decide(&taken).map_err(ChangeError::Refused)?;
+            if taken.iter().any(|other| other.name == instance.name) {
+                return Err(RegistryError::Taken { name: instance.name }.into());
             }
             ledger.push(&instance);
             Ok(instance)
@@ -78,10 +78,14 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Unknown`] when there is none; or the ledger cannot be changed.
     pub fn update(&self, name: &str, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
-        self.revise(name, |before| {
+        let changed = self.revise(name, |before| {
             let mut after = before.clone();
             change(&mut after);
-            Ok(after)
+            Ok::<_, Infallible>(after)
+        });
+        changed.map_err(|error| match error {
+            ChangeError::Registry(error) => error,
+            ChangeError::Refused(never) => match never {},
         })
     }
 
@@ -89,15 +93,15 @@ impl Registry {
     ///
     /// # Errors
     /// What `decide` says; otherwise as of [`Registry::update`].
-    pub fn revise(
+    pub fn revise<E: Error + 'static>(
         &self,
         name: &str,
-        decide: impl FnOnce(&Instance) -> Result<Instance, PlanError>,
-    ) -> Result<Instance, RegistryError> {
+        decide: impl FnOnce(&Instance) -> Result<Instance, E>,
+    ) -> Result<Instance, ChangeError<E>> {
         self.change(|ledger| {
             let unknown = || RegistryError::Unknown { name: name.to_owned() };
             let (place, before) = self.place(ledger, name)?.ok_or_else(unknown)?;
-            let after = decide(&before)?;
+            let after = decide(&before).map_err(ChangeError::Refused)?;
             ledger.change(place, &before, &after);
             Ok(after)
         })
@@ -112,25 +116,25 @@ impl Registry {
             return Ok(None);
         }
         self.change(|ledger| {
-            Ok(self.place(ledger, name)?.map(|(place, instance)| {
+            Ok::<_, RegistryError>(self.place(ledger, name)?.map(|(place, instance)| {
                 ledger.remove(place);
                 instance
             }))
         })
     }
 
-    /// Hands out what `change` returns, once the store has kept what it did.
-    fn change<T>(
+    /// Hands out what `change` returns, once the store has kept what it did. An error of `change` discards it.
+    fn change<T, E: From<RegistryError>>(
         &self,
-        change: impl FnOnce(&mut Ledger) -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
+        change: impl FnOnce(&mut Ledger) -> Result<T, E>,
+    ) -> Result<T, E> {
         let (mut change, mut result) = (Some(change), None);
         self.store.change(&mut |ledger| {
             let change = change.take().expect("a store calls a change once");
-            result = Some(change(ledger)?);
-            Ok(())
+            let decided = result.insert(change(ledger));
+            if decided.is_ok() { Verdict::Keep } else { Verdict::Discard }
         })?;
-        Ok(result.expect("a store that succeeds has called the change"))
+        result.expect("a store that succeeds has called the change")
     }
 
     fn place(&self, ledger: &Ledger, name: &str) -> Result<Option<(usize, Instance)>, RegistryError> {

@@ -4,7 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
-use crate::plan::PlanError;
+use crate::error::Hint;
 
 use super::ledger::VERSION;
 
@@ -53,14 +53,27 @@ pub enum RegistryError {
         /// The name.
         name: String,
     },
-    /// What a new instance asks for is taken.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
+    /// Another instance has this name: whoever decided did not look.
+    #[error("name {name} already in use by instance '{name}'")]
+    Taken {
+        /// The name.
+        name: String,
+    },
 }
 
-impl RegistryError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+/// Why a decision about the ledger was not recorded. `E` is what whoever decides may refuse with.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError<E: std::error::Error + 'static> {
+    /// The ledger cannot be read or changed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The decision was no; the ledger is as it was.
+    #[error(transparent)]
+    Refused(E),
+}
+
+impl Hint for RegistryError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
                 "restore {path} from a backup; or move it away and run `homelab reap`, \
@@ -71,8 +84,19 @@ impl RegistryError {
                 Some(format!("what they occupy is unknown: correct them in {path}, or remove them there"))
             }
             Self::Unknown { .. } => Some("`homelab instance list` shows the names".to_owned()),
-            Self::Plan(error) => error.hint(),
+            Self::Taken { .. } => {
+                Some("`homelab instance list` shows the names; choose another one".to_owned())
+            }
             Self::File { .. } => None,
+        }
+    }
+}
+
+impl<E: Hint + 'static> Hint for ChangeError<E> {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Refused(error) => error.hint(),
         }
     }
 }

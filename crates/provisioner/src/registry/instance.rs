@@ -4,8 +4,7 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Transit, Workers};
-use crate::identity::Identity;
+use super::{Identity, Transit, Workers};
 use crate::spec::{CiliumOptions, CniKind, Durability, EngineKind, NodeSize, Topology};
 
 /// One instance: one cluster with its network, names and owner. The registry's file is a list of these; fields

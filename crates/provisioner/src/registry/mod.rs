@@ -5,6 +5,7 @@
 //! a new instance gets while the ledger is locked.
 
 mod error;
+mod identity;
 mod instance;
 mod owner;
 mod workers;
@@ -16,7 +17,8 @@ mod store;
 mod claim;
 
 pub use claim::Registry;
-pub use error::RegistryError;
+pub use error::{ChangeError, RegistryError};
+pub use identity::Identity;
 pub use instance::{Instance, K8s, Owner, State};
 pub use ledger::Entry;
 pub(crate) use replace::{replace, replace_public, sweep};

@@ -15,6 +15,7 @@ use camino::Utf8PathBuf;
 use serde_json::Value;
 
 use crate::dns::Dns;
+use crate::error::Hint;
 use crate::home::Home;
 use crate::plan::Pools;
 
@@ -67,9 +68,8 @@ pub enum SettingsError {
     },
 }
 
-impl SettingsError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for SettingsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::File { .. } => None,
             Self::Unparsable { path, .. } | Self::Problems { path, .. } => Some(format!(

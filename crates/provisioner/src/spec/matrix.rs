@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use crate::assets::KUBERNETES_VERSIONS;
-
-use super::{CniKind, Topology};
+use super::{CniKind, KUBERNETES_VERSIONS, Topology};
 
 /// One combination that comes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

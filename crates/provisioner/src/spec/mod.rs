@@ -6,13 +6,15 @@
 mod kinds;
 mod label;
 pub mod matrix;
+mod versions;
 
 use ipnet::Ipv4Net;
 
-use crate::assets::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
+use crate::error::Hint;
 
 pub use kinds::{CiliumOptions, CniKind, Durability, EngineKind, NodeSize, Provider, Topology};
 pub use label::Label;
+pub use versions::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
 /// The longest instance name, in characters: node names (`<name>-cp-1`) must stay below the 63 of a DNS
 /// label (RFC 1035, section 2.3.4), and fixtures append a suffix that makes names unique.
@@ -225,6 +227,12 @@ pub struct CheckedSpec {
 pub struct SpecError {
     /// All problems, in the order of the fields.
     pub problems: Vec<Problem>,
+}
+
+impl Hint for SpecError {
+    fn hint(&self) -> Option<String> {
+        None // each problem says what is allowed
+    }
 }
 
 /// One thing that is wrong with a spec.

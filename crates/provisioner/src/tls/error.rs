@@ -5,6 +5,8 @@ use std::io;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
+use crate::error::Hint;
+
 use super::Refused;
 
 /// Why there is no certificate.
@@ -81,9 +83,8 @@ fn listed(names: &[Refused]) -> String {
     names.iter().map(|refused| format!("\n{refused}")).collect()
 }
 
-impl TlsError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for TlsError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { suffix, .. } => Some(format!(
                 "names like app.{suffix} or *.{suffix} are fine; each instance's authority vouches for the names \

@@ -4,6 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
+use crate::error::Hint;
 use crate::exec::CommandError;
 
 /// Why the host's trust cannot be changed.
@@ -37,9 +38,8 @@ pub enum TrustError {
     },
 }
 
-impl TrustError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for TrustError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownHost { .. } => Some(
                 "Debian, Ubuntu, Alpine, Fedora, RHEL, Arch and SUSE are known; elsewhere, hand the authority's \

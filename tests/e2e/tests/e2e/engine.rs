@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use provisioner::assets::{Assets, KUBERNETES_VERSION};
+use provisioner::assets::Assets;
 use provisioner::engine::{ContainerEngine, Engine};
 use provisioner::events::Events;
 use provisioner::exec::{Command, Local, Output, Runner};
@@ -14,6 +14,7 @@ use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::node::Node;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::spec::KUBERNETES_VERSION;
 use provisioner::spec::{ClusterSpec, EngineKind, Topology};
 use tempfile::TempDir;
 

@@ -14,12 +14,13 @@ use kube::api::ListParams;
 use provisioner::Provisioner;
 use provisioner::dns::Dns;
 use provisioner::engine::EngineError;
-use provisioner::error::{Stage, chain};
+use provisioner::error::chain;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan};
 use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::stage::Stage;
 
 #[tokio::test]
 async fn three_control_planes_share_one_etcd_and_answer_at_one_address() -> anyhow::Result<()> {

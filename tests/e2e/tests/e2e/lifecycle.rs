@@ -10,9 +10,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use provisioner::Provisioner;
 use provisioner::capacity::{CapacityError, Cost};
-use provisioner::error::{Residue, StageError};
 use provisioner::home::Home;
 use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::{Residue, StageError};
 use rstest::rstest;
 
 #[rstest]

@@ -11,7 +11,7 @@ use harness::{FixtureBuilder, MultiClusterFixture, PodRun, TestCluster, ping};
 use k8s_openapi::api::core::v1::{Node as NodeObject, Pod, Secret};
 use kube::Api;
 use kube::api::ListParams;
-use provisioner::error::{Stage, chain};
+use provisioner::error::chain;
 use provisioner::events::Event;
 use provisioner::exec::{Command, CommandError, Local, Runner};
 use provisioner::home::Home;
@@ -19,6 +19,7 @@ use provisioner::node::{File, Node};
 use provisioner::plan::ClusterPlan;
 use provisioner::registry::{Instance, Workers};
 use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::stage::Stage;
 use provisioner::{Drain, Provisioner};
 
 use crate::web;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use provisioner::dns::Recorded;
+use provisioner::error::Hint;
 use rstest::rstest;
 
 use super::*;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use provisioner::Residue;
 use provisioner::dns::Effect;
 use provisioner::engine::SimulatedEngine;
-use provisioner::error::{Residue, Stage};
+use provisioner::error::Hint;
 use provisioner::registry::State;
 use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::stage::Stage;
 use provisioner::{Change, NamesState, Provisioner, Synced};
 
 use super::*;
@@ -29,10 +31,7 @@ fn spec(name: &str) -> ClusterSpec {
 }
 
 impl Lab {
-    async fn up(
-        &self,
-        spec: ClusterSpec,
-    ) -> Result<provisioner::Cluster, provisioner::error::ProvisionError> {
+    async fn up(&self, spec: ClusterSpec) -> Result<provisioner::Cluster, provisioner::ProvisionError> {
         self.provisioner.create(&spec.check().unwrap(), None).await
     }
 }

@@ -1,5 +1,6 @@
 //! The kubeconfig as a file: its mode, links to it, and whoever changes it at the same time.
 
+use provisioner::error::Hint;
 use std::os::unix::fs::symlink;
 
 use super::*;

@@ -1,6 +1,7 @@
 //! Workers keep what they have when others come and go, and nobody else is given it meanwhile.
 
 use proptest::prelude::*;
+use provisioner::error::Hint;
 use provisioner::plan::{NodePlan, add_workers, remove_worker};
 use provisioner::registry::{Owner, State, Workers};
 

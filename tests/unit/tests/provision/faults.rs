@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use provisioner::engine::Lack;
+use provisioner::error::Hint;
 use provisioner::registry::RegistryError;
 
 use super::*;

@@ -1,10 +1,13 @@
 //! Instances come to rest and go on, whatever was cut short; what rests is never taken for what runs.
 
-use provisioner::engine::{EngineError, Fault, Power};
-use provisioner::error::{Stage, StageError};
+use provisioner::StageError;
+use provisioner::engine::{EngineError, Fault};
+use provisioner::error::Hint;
 use provisioner::events::Event;
 use provisioner::plan::PlanError;
-use provisioner::registry::{RegistryError, State};
+use provisioner::plan::Power;
+use provisioner::registry::State;
+use provisioner::stage::Stage;
 use provisioner::{AttachError, PowerError, WorkersError};
 
 use super::{Lab, lab};
@@ -97,9 +100,8 @@ async fn what_rests_gets_no_workers_and_can_be_taken_down() {
         lab.up("acme").await.unwrap();
         lab.power(power).await.unwrap();
         let refused = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
-        let not_running = |error: &WorkersError| {
-            matches!(error, WorkersError::Registry(RegistryError::Plan(PlanError::NotRunning { .. })))
-        };
+        let not_running =
+            |error: &WorkersError| matches!(error, WorkersError::Plan(PlanError::NotRunning { .. }));
         assert!(not_running(&refused), "{refused:?}");
         lab.provisioner.destroy("acme").await.unwrap();
         lab.assert_empty().await;

@@ -1,6 +1,7 @@
 //! A claim is given back only when nothing of the instance exists and nobody is making it.
 
 use provisioner::ReleaseError;
+use provisioner::error::Hint;
 use provisioner::plan::InstanceId;
 
 use super::*;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use provisioner::error::chain;
+use provisioner::error::{Hint, chain};
 use provisioner::plan::PlanError;
-use provisioner::registry::{RegistryError, Transit};
+use provisioner::registry::Transit;
 use provisioner::{Cluster, Drain, WorkersError};
 use rstest::rstest;
 
@@ -214,7 +214,7 @@ async fn a_cancelled_change_is_in_transit_and_nobodys_and_a_killed_one_its_dead_
             if matches!(event, Event::StageStarted { stage: Stage::Join, .. }) {
                 let busy = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
                 let in_transit = |error: &WorkersError| {
-                    matches!(error, WorkersError::Registry(RegistryError::Plan(PlanError::InTransit { owner: Some(pid), .. }))
+                    matches!(error, WorkersError::Plan(PlanError::InTransit { owner: Some(pid), .. })
                         if *pid == std::process::id())
                 };
                 assert!(in_transit(&busy), "{busy:?}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use provisioner::error::Hint;
 use rstest::rstest;
 
 use super::*;
@@ -102,8 +103,8 @@ fn a_name_is_not_claimed_twice_even_if_the_decision_allows_it(
     #[values(Kept::InHome, Kept::InMemory)] kept: Kept,
 ) {
     let (_house, registry) = kept.two();
-    let error = registry.claim(|there| Ok(there[0].clone())).unwrap_err();
-    assert!(matches!(error, RegistryError::Plan(PlanError::InUse { what: "name", .. })), "{error}");
+    let error = registry.claim(|there| Ok::<_, PlanError>(there[0].clone())).unwrap_err();
+    assert!(matches!(error, ChangeError::Registry(RegistryError::Taken { .. })), "{error}");
     assert_eq!(names(&registry), ["acme", "globex"]);
 }
 
@@ -121,7 +122,7 @@ fn readers_do_not_wait_for_a_decision_and_see_the_ledger_before_it(
     registry
         .claim(|there| {
             assert_eq!(names(&registry), ["acme", "globex"]);
-            Ok(instance("initech", there))
+            Ok::<_, PlanError>(instance("initech", there))
         })
         .unwrap();
     assert_eq!(names(&registry), ["acme", "globex", "initech"]);
@@ -132,7 +133,8 @@ fn a_decision_that_panics_changes_nothing_and_keeps_nobody_out(
     #[values(Kept::InHome, Kept::InMemory)] kept: Kept,
 ) {
     let (_house, registry) = kept.two();
-    let panicked = catch_unwind(AssertUnwindSafe(|| registry.claim(|_| panic!("in the middle"))));
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| registry.claim::<PlanError>(|_| panic!("in the middle"))));
     assert!(panicked.is_err());
     let panicked = catch_unwind(AssertUnwindSafe(|| registry.update("acme", |_| panic!("in the middle"))));
     assert!(panicked.is_err());

@@ -1,5 +1,7 @@
 //! A ledger that is torn, foreign or partly broken: told, kept, and never repaired by guessing.
 
+use provisioner::error::Hint;
+
 use super::*;
 
 #[test]
@@ -13,7 +15,7 @@ fn a_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
         let torn = [
             registry.list().map(drop),
             registry.find("acme").map(drop),
-            claim(&registry, "initech").map(drop),
+            recorded(&registry, "initech"),
             registry.update("acme", |_| ()).map(drop),
             registry.release("acme").map(drop),
         ];

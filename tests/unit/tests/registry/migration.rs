@@ -120,7 +120,7 @@ fn an_entry_that_cannot_be_migrated_stays_a_broken_one() {
     let list = registry.list().unwrap();
     let sound: Vec<bool> = list.iter().map(|entry| matches!(entry, Entry::Sound(_))).collect();
     assert_eq!(sound, [true, false, false]);
-    assert!(matches!(claim(&registry, "hooli"), Err(RegistryError::Broken { .. })));
+    assert!(matches!(recorded(&registry, "hooli"), Err(RegistryError::Broken { .. })));
     assert!(!kept(&house).exists());
 
     registry.release("acme").unwrap().unwrap();
@@ -137,7 +137,7 @@ fn an_old_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
     let whole = std::fs::read(house.home.registry()).unwrap();
     for length in 0..whole.len() {
         std::fs::write(house.home.registry(), &whole[..length]).unwrap();
-        for outcome in [registry.list().map(drop), claim(&registry, "initech").map(drop)] {
+        for outcome in [registry.list().map(drop), recorded(&registry, "initech")] {
             assert!(matches!(outcome, Err(RegistryError::Damaged { .. })), "cut at {length}: {outcome:?}");
         }
         assert_eq!(std::fs::read(house.home.registry()).unwrap(), whole[..length], "cut at {length}");

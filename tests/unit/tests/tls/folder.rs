@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use camino::Utf8Path;
 
+use provisioner::error::Hint;
 use provisioner::home::Home;
 use provisioner::registry::Instance;
 use provisioner::tls::{Certificate, Folder, Standing, TlsError};

@@ -1,5 +1,6 @@
 //! Which names are issued: those below the suffix, written as DNS has them.
 
+use provisioner::error::Hint;
 use provisioner::tls::{HostNames, TlsError};
 
 #[test]

@@ -4,7 +4,7 @@ use harness::audit::{PlanError, Selection};
 use provisioner::registry::{Instance, State};
 
 use super::NoReport;
-use crate::exit::CliError;
+use crate::exit::{CliError, Refusal};
 
 /// The named instances, or all that run, if the selection asks anything of them.
 pub(super) fn choose(
@@ -18,7 +18,7 @@ pub(super) fn choose(
     } else {
         let of = |name: &String| {
             let found = instances.iter().find(|instance| instance.name == *name);
-            found.ok_or_else(|| CliError::Unknown { name: name.clone(), known: known() })
+            found.ok_or_else(|| Refusal::Unknown { name: name.clone(), known: known() })
         };
         names.iter().map(of).collect::<Result<_, _>>()?
     };

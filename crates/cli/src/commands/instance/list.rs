@@ -6,10 +6,10 @@ use provisioner::registry::{Entry, Instance};
 
 use super::view::{ListView, status, uptime};
 use crate::app::App;
-use crate::args::Format;
-use crate::commands::json;
 use crate::exit::{CliError, Exit};
+use crate::printer::json;
 use crate::table::table;
+use crate::values::Format;
 use crate::words;
 
 /// List the instances of this host

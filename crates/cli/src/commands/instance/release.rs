@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::app::App;
-use crate::commands::name;
 use crate::exit::{CliError, Exit};
+use crate::values::name;
 
 /// Give back the claim of an instance whose machines are gone
 ///

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::view::ShowView;
 use crate::app::App;
-use crate::args::Format;
-use crate::commands::{json, name};
 use crate::exit::{CliError, Exit};
+use crate::printer::json;
 use crate::table::table;
+use crate::values::{Format, name};
 use crate::words;
 
 /// Show what is recorded of one instance

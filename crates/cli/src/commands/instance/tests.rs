@@ -93,7 +93,7 @@ fn published<V: JsonSchema + serde::Serialize>(published: &str, file: &str, view
     let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("keys of a schema are strings"));
     assert!(text == published, "docs/schemas/{file} is not the schema of the code, which is:\n{text}");
     for view in views {
-        let printed: Value = serde_json::from_str(&crate::commands::json(view)).expect("it prints JSON");
+        let printed: Value = serde_json::from_str(&crate::printer::json(view)).expect("it prints JSON");
         assert!(conforms(&printed, &schema, &schema), "{printed:#}");
         let mut lacking = printed.clone();
         lacking.as_object_mut().expect("a view is an object").remove("version");

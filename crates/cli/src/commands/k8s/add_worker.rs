@@ -3,16 +3,16 @@
 use std::num::NonZeroU8;
 
 use clap::Args;
+use provisioner::Residue;
 use provisioner::WorkersError;
-use provisioner::error::Residue;
 
 use crate::app::App;
-use crate::commands::name;
 use crate::commands::up::save_evidence;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::values::name;
 use crate::words;
 
 /// Add workers to a cluster that runs

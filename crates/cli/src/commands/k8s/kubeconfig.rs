@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::app::App;
-use crate::commands::name;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Refusal};
+use crate::values::name;
 
 /// Print the kubeconfig that knows this instance and no other
 ///
@@ -37,7 +37,7 @@ impl Kubeconfig {
         }
         let path = app.home().isolated_kubeconfig(&self.name);
         let Ok(text) = std::fs::read_to_string(&path) else {
-            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
+            return Err(Refusal::NoKubeconfig { name: self.name, state: instance.state.to_string() }.into());
         };
         app.printer.result(&if self.path { format!("{path}\n") } else { text });
         Ok(Exit::Ok)

@@ -6,11 +6,11 @@ use clap::Args;
 use provisioner::Drain;
 
 use crate::app::App;
-use crate::commands::name;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::values::name;
 use crate::words;
 
 /// Remove a worker from a cluster that runs

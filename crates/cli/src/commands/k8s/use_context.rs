@@ -6,8 +6,8 @@ use provisioner::identity;
 use provisioner::kubeconfig;
 
 use crate::app::App;
-use crate::commands::name;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Refusal};
+use crate::values::name;
 use crate::words;
 
 /// Make an instance the one that plain kubectl talks to
@@ -29,7 +29,7 @@ impl UseContext {
         let instance = app.find(&self.name)?;
         let home = app.home();
         if !home.isolated_kubeconfig(&self.name).exists() {
-            return Err(CliError::NoKubeconfig { name: self.name, state: instance.state.to_string() });
+            return Err(Refusal::NoKubeconfig { name: self.name, state: instance.state.to_string() }.into());
         }
         identity::check_merged(home, &instance)?;
         let contexts = kubeconfig::use_context(home, &self.name)?;

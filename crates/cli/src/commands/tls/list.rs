@@ -7,11 +7,10 @@ use provisioner::tls::{Certificate, Standing};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::args::Format;
-use crate::commands::{json, name};
 use crate::exit::{CliError, Exit};
-use crate::printer::{ErrorChain, told};
+use crate::printer::{json, messages, told};
 use crate::table::table;
+use crate::values::{Format, name};
 
 /// List certificates and how long they are good for
 ///
@@ -42,7 +41,7 @@ impl List {
             .iter()
             .flat_map(|name| match app.provisioner.certificates(name) {
                 Ok(certificates) => of(name, &certificates, now),
-                Err(error) => vec![Line::broken(name, told(&error.messages()))],
+                Err(error) => vec![Line::broken(name, told(&messages(&error)))],
             })
             .collect();
         match self.format {
@@ -116,7 +115,7 @@ fn of(instance: &str, certificates: &Certificates, now: Timestamp) -> Vec<Line> 
     let first = Line::sound(instance, authority, authority.standing(now), Some(certificates.trusted));
     let leaves = certificates.leaves.iter().map(|found| match &found.certificate {
         Ok((about, standing)) => Line::sound(instance, about, *standing, None),
-        Err(error) => Line::broken(instance, told(&error.messages())),
+        Err(error) => Line::broken(instance, told(&messages(&error))),
     });
     std::iter::once(first).chain(leaves).collect()
 }

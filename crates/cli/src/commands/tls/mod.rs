@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use provisioner::tls::Certificate;
 
-use super::name;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::table::table;
+use crate::values::name;
 
 /// Verbs over certificates, in the order in which they are needed.
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
 use probe::Credentials;
+use provisioner::kubernetes::{API_SERVER, CA, CA_KEY, PKI, SERVING};
 use provisioner::plan::{API_PORT, Role};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde::Serialize;
@@ -23,11 +24,6 @@ use super::{Ground, InjectError};
 use crate::audit::subject::{Subject, TCP_PORT};
 use crate::cluster::{TestCluster, TestNode};
 
-const CLUSTER_CA: &str = "/etc/kubernetes/pki/ca.crt";
-const CLUSTER_CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
-const SERVING: &str = "/etc/kubernetes/pki/apiserver.crt";
-const TOKENS: &str = "/etc/kubernetes/pki/injected.csv";
-const API_SERVER: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 
 /// One's name server knows a name of the other: a service of that name.
@@ -61,11 +57,11 @@ pub(super) async fn foreign_clients(ground: &Ground<'_>, deeds: &mut Deeds) -> R
     let shown = shown.ok_or_else(|| missing("an administrator's certificate", ground.source))?;
     let certificate = shown.certificate.clone();
     let credentials = Credentials::Certificate { certificate, key: shown.key.reveal().to_owned() };
-    let ours = plane(ground.from)?.read(CLUSTER_CA).await?;
+    let ours = plane(ground.from)?.read(CA).await?;
     let door = api_of(ground.target, credentials);
     close_behind(&door, deeds);
     for node in planes(ground)? {
-        deeds.edit_on(node, CLUSTER_CA, |theirs| format!("{}\n{ours}", theirs.trim_end())).await?;
+        deeds.edit_on(node, CA, |theirs| format!("{}\n{ours}", theirs.trim_end())).await?;
     }
     door.until(true).await
 }
@@ -78,10 +74,11 @@ pub(super) async fn foreign_tokens(ground: &Ground<'_>, deeds: &mut Deeds) -> Re
     let door = api_of(ground.target, Credentials::Token { token: token.clone() });
     close_behind(&door, deeds);
     for node in planes(ground)? {
-        let list = command("sh", &["-c", "umask 077; cat > \"$0\"", TOKENS]);
+        let tokens = format!("{PKI}/injected.csv");
+        let list = command("sh", &["-c", "umask 077; cat > \"$0\"", &tokens]);
         let list = list.input(format!("{token},injected,injected\n"));
-        deeds.on_node(node, &list, command("rm", &["-f", TOKENS])).await?;
-        let flag = format!("- kube-apiserver\n    - --token-auth-file={TOKENS}\n");
+        deeds.on_node(node, &list, command("rm", &["-f", &tokens])).await?;
+        let flag = format!("- kube-apiserver\n    - --token-auth-file={tokens}\n");
         deeds.edit_on(node, API_SERVER, |manifest| manifest.replacen("- kube-apiserver\n", &flag, 1)).await?;
     }
     door.until(true).await
@@ -107,9 +104,8 @@ pub(super) async fn foreign_bootstrap(ground: &Ground<'_>, deeds: &mut Deeds) ->
 /// across. Who believes either believes the server, so that nothing of the other's breaks meanwhile.
 pub(super) async fn foreign_server(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let (ours, theirs) = (plane(ground.from)?, plane(ground.to)?);
-    let (certificate, key) = (ours.read(CLUSTER_CA).await?, ours.read(CLUSTER_CA_KEY).await?);
-    let cross =
-        across(&certificate, &key, &theirs.read(CLUSTER_CA).await?, &theirs.read(CLUSTER_CA_KEY).await?);
+    let (certificate, key) = (ours.read(CA).await?, ours.read(CA_KEY).await?);
+    let cross = across(&certificate, &key, &theirs.read(CA).await?, &theirs.read(CA_KEY).await?);
     let cross = cross.map_err(InjectError::Sign)?;
     let door =
         Door { authority: Some(certificate), path: "/version", ..api_of(ground.target, Credentials::None) };

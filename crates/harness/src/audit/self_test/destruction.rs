@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use provisioner::Provisioner;
-use provisioner::error::{DestroyError, ProvisionError};
 use provisioner::exec::CommandError;
 use provisioner::registry::Owner;
 use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError, Topology};
+use provisioner::{DestroyError, ProvisionError};
 
 use super::relics::{Relics, RelicsError};
 use super::score::Detection;

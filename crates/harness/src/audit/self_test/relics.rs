@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use probe::Credentials;
 use provisioner::exec::{Command, CommandError};
+use provisioner::kubernetes;
 use provisioner::plan::API_PORT;
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use crate::cluster::{ClusterError, TestCluster};
 use crate::name;
 
 /// Where files are left.
-const FOLDERS: [&str; 3] = ["/var/lib", "/var/log", "/etc/kubernetes"];
+const FOLDERS: [&str; 3] = ["/var/lib", "/var/log", kubernetes::FOLDER];
 
 /// Why relics could not be left or removed.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join_all, try_join_all};
 use serde_json::{Value, json};
 
 use crate::exec::{Command, CommandError};
-use crate::kubeadm::kubectl;
+use crate::kubernetes::{CILIUM_VALUES, kubectl};
 use crate::node::{File, Node};
 use crate::plan::{ClusterPlan, Platform};
 
@@ -22,8 +22,6 @@ use capabilities::Capabilities;
 
 /// Where the node image has the chart and its custom resource definitions.
 const SHARE: &str = "/usr/local/share/cilium";
-/// What the chart was told, kept on the first node for whoever wants to know.
-const VALUES: &str = "/etc/kubernetes/cilium-values.yaml";
 /// Where an agent says how it is, on its own node only (`healthPort` of the chart).
 const HEALTH: &str = "http://127.0.0.1:9879/healthz";
 /// How long agents of container nodes may take until they answer.
@@ -107,7 +105,7 @@ async fn manifests(first: &Node, plan: &ClusterPlan) -> Result<String, CniError>
     let machine = Capabilities::in_status(&status)
         .ok_or_else(|| CniError::Capabilities { node: first.name().to_owned(), status })?;
     let values = serde_saphyr::to_string(&values::of(plan, &machine)).expect("values have plain keys");
-    first.put(&[File::public(VALUES, values)]).await.map_err(refused(first))?;
+    first.put(&[File::public(CILIUM_VALUES, values)]).await.map_err(refused(first))?;
     let text = first.run(&template()).await.map_err(refused(first))?.text();
     without_cleaner(&text).map_err(|why| CniError::Manifests { node: first.name().to_owned(), why })
 }
@@ -134,7 +132,7 @@ fn template() -> Command {
         .env("HELM_DATA_HOME", "/tmp/helm")
         .args(["template", "cilium"])
         .arg(format!("{SHARE}/chart"))
-        .args(["--namespace", "kube-system", "--values", VALUES])
+        .args(["--namespace", "kube-system", "--values", CILIUM_VALUES])
 }
 
 /// What the operator would make when it starts: the custom resource definitions.

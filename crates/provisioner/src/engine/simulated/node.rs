@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 
 use crate::exec::{Command, CommandError, Failure, Output, Runner};
-use crate::plan::{API_PORT, ClusterPlan, InstanceId};
+use crate::kubernetes::{ADMIN, CA, SUPER_ADMIN};
+use crate::plan::{API_PORT, ClusterPlan, InstanceId, Power};
 
-use super::{Fault, Host, Power, State, meant};
+use super::{Fault, Host, State, meant};
 
 /// What is on a node: files by their absolute path.
 #[derive(Debug)]
@@ -49,12 +50,10 @@ impl SimulatedNode {
 
     /// What kubeadm's phase `kubeconfig` leaves on a control plane.
     fn make_kubeconfigs(&mut self) {
-        let authority = self.files.get("/etc/kubernetes/pki/ca.crt").cloned().unwrap_or_default();
-        for (file, user) in
-            [("admin.conf", "kubernetes-admin"), ("super-admin.conf", "kubernetes-super-admin")]
-        {
+        let authority = self.files.get(CA).cloned().unwrap_or_default();
+        for (file, user) in [(ADMIN, "kubernetes-admin"), (SUPER_ADMIN, "kubernetes-super-admin")] {
             let text = kubeconfig(&self.api, &authority, user);
-            self.files.insert(format!("/etc/kubernetes/{file}"), text.into_bytes());
+            self.files.insert(file.to_owned(), text.into_bytes());
         }
     }
 

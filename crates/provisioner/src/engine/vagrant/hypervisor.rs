@@ -11,7 +11,9 @@ use crate::assets::NodeBox;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
 
-use super::super::{EngineError, Lack, Power, Sighting};
+use super::super::{EngineError, Lack};
+use crate::plan::Power;
+use crate::sighting::Sighting;
 
 /// A hypervisor, as far as it is not Vagrant's business.
 ///

@@ -28,7 +28,9 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, Lack, Power, Sighting};
+use super::{Engine, EngineError, Lack};
+use crate::plan::Power;
+use crate::sighting::Sighting;
 
 use hypervisor::{Hypervisor, Machine, MachineState};
 use libvirt::{Driver, Libvirt};

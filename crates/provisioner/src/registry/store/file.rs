@@ -9,7 +9,7 @@ use crate::home::Home;
 use super::super::ledger::{Ledger, Unreadable, VERSION};
 use super::super::lock::Lock;
 use super::super::replace::{replace, sweep};
-use super::{Change, RegistryError, Store};
+use super::{Change, RegistryError, Store, Verdict};
 
 /// A file in a home.
 #[derive(Debug)]
@@ -71,8 +71,7 @@ impl Store for FileStore {
         let _held = Lock::exclusive(&self.home, &lock).map_err(failed("lock", &lock))?;
         sweep(&self.path).map_err(failed("tidy up beside", &self.path))?;
         let (mut ledger, format) = self.load()?;
-        change(&mut ledger)?;
-        if !ledger.is_changed() {
+        if change(&mut ledger) == Verdict::Discard || !ledger.is_changed() {
             return Ok(());
         }
         if let Some(old) = format.filter(|format| *format < VERSION) {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use camino::Utf8Path;
 
 use super::super::ledger::Ledger;
-use super::{Change, RegistryError, Store};
+use super::{Change, RegistryError, Store, Verdict};
 
 /// A ledger that nobody else knows of.
 #[derive(Debug, Default)]
@@ -38,8 +38,9 @@ impl Store for MemoryStore {
     fn change(&self, change: &mut Change<'_>) -> Result<(), RegistryError> {
         let _held = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.read()?;
-        change(&mut ledger)?;
-        *self.ledger() = ledger;
+        if change(&mut ledger) == Verdict::Keep {
+            *self.ledger() = ledger;
+        }
         Ok(())
     }
 }

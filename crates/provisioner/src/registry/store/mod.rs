@@ -16,8 +16,17 @@ use super::ledger::Ledger;
 pub(super) use file::FileStore;
 pub(super) use memory::MemoryStore;
 
-/// What is done to a ledger while nobody else can change it.
-pub(super) type Change<'a> = dyn FnMut(&mut Ledger) -> Result<(), RegistryError> + 'a;
+/// What is done to a ledger while no other process can change it.
+pub(super) type Change<'a> = dyn FnMut(&mut Ledger) -> Verdict + 'a;
+
+/// Whether a changed ledger is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is.
+    Keep,
+    /// It is not: the old one stays in force.
+    Discard,
+}
 
 /// Keeps one ledger for everybody who knows of it.
 pub(super) trait Store: Debug + Send + Sync {
@@ -37,7 +46,6 @@ pub(super) trait Store: Debug + Send + Sync {
     /// returns, all or nothing if the process ends before.
     ///
     /// # Errors
-    /// What `change` says, or [`RegistryError`] when the ledger cannot be read or written. The old one is in force
-    /// then.
+    /// [`RegistryError`] when the ledger cannot be read or written. The old one is in force then.
     fn change(&self, change: &mut Change<'_>) -> Result<(), RegistryError>;
 }

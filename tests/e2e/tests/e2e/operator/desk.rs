@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::Provisioner;
-use provisioner::assets::{Assets, KUBERNETES_VERSION};
+use provisioner::assets::Assets;
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
+use provisioner::spec::KUBERNETES_VERSION;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 

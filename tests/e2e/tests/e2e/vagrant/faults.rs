@@ -8,10 +8,11 @@ use camino::Utf8PathBuf;
 use harness::inventory::Inventory;
 use harness::wait::{Wait, until};
 use provisioner::Provisioner;
-use provisioner::engine::{Engine, EngineError, SightingKind};
+use provisioner::engine::{Engine, EngineError};
 use provisioner::exec::{Background, Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::sighting::SightingKind;
 use provisioner::spec::{NodeSize, Provider, Topology};
 use tempfile::TempDir;
 

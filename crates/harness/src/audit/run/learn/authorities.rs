@@ -1,15 +1,13 @@
 //! Who vouches for an instance: the certificates and keys that are in force on its first node, and its HomeLab CA.
 
 use provisioner::home::Home;
+use provisioner::kubernetes::PKI;
 use provisioner::tls::Folder;
 use sha2::{Digest, Sha256};
 use x509_parser::pem::parse_x509_pem;
 
 use crate::audit::{Authority, AuthorityRole};
 use crate::cluster::TestCluster;
-
-/// Where kubeadm has them (`certificatesDir`).
-pub(super) const ON_NODE: &str = "/etc/kubernetes/pki";
 
 /// The files on a cluster's first node that say who vouches.
 pub(super) fn files() -> Vec<String> {
@@ -34,7 +32,7 @@ fn on_node() -> impl Iterator<Item = (AuthorityRole, String)> {
             AuthorityRole::FrontProxy => "front-proxy-ca.crt",
             AuthorityRole::ServiceAccounts => "sa.pub",
         };
-        Some((role, format!("{ON_NODE}/{file}")))
+        Some((role, format!("{PKI}/{file}")))
     })
 }
 

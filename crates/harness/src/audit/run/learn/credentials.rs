@@ -1,12 +1,12 @@
 //! What opens an instance's doors: certificates and tokens, each as whoever got hold of it would show it.
 
 use k8s_openapi::ByteString;
+use provisioner::kubernetes::PKI;
 
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::TestCluster;
 
 use super::Stage;
-use super::authorities::ON_NODE;
 
 /// What opens an instance's doors; what it shows to etcd is learnt elsewhere.
 pub(super) fn of(cluster: &TestCluster, stage: &Stage, etcd: Option<ClientCertificate>) -> CredentialSet {
@@ -35,7 +35,7 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
 
 /// The files on a cluster's first node that the API server shows to etcd (kubeadm, "apiserver-etcd-client").
 pub(super) fn etcd_files() -> [String; 2] {
-    ["crt", "key"].map(|extension| format!("{ON_NODE}/apiserver-etcd-client.{extension}"))
+    ["crt", "key"].map(|extension| format!("{PKI}/apiserver-etcd-client.{extension}"))
 }
 
 /// What those files say.

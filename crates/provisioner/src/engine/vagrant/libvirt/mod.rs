@@ -18,11 +18,13 @@ use crate::fabric;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
 
-use super::super::{EngineError, Lack, Power, Sighting, SightingKind};
+use super::super::{EngineError, Lack};
 use super::NodeBox;
 use super::hypervisor::{Hypervisor, Machine, MachineState};
 use super::kvm;
 use super::preflight;
+use crate::plan::Power;
+use crate::sighting::{Sighting, SightingKind};
 use network::Network;
 use virsh::Virsh;
 

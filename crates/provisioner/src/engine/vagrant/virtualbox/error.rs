@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use camino::Utf8PathBuf;
 use ipnet::Ipv4Net;
 
+use crate::error::Hint;
 use crate::exec::{CommandError, Failure};
 use crate::fabric::FabricError;
 
@@ -148,9 +149,10 @@ impl VirtualBoxError {
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Tool { source, .. } if says(source, &["VBOX_E_OBJECT_NOT_FOUND"]))
     }
+}
 
-    /// What to type next.
-    pub fn hint(&self) -> Option<String> {
+impl Hint for VirtualBoxError {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Missing(_) => Some(format!("install VirtualBox 7.0: {}", super::preflight::DOWNLOADS)),
             Self::Modules { .. } => Some(super::preflight::LOAD.to_owned()),

@@ -33,9 +33,11 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
 
 use super::super::engines::Removal;
-use super::super::{EngineError, Lack, Power, Sighting, SightingKind};
+use super::super::{EngineError, Lack};
 use super::hypervisor::{Hypervisor, Machine};
 use super::networks_conf;
+use crate::plan::Power;
+use crate::sighting::{Sighting, SightingKind};
 
 use adapters::Mark;
 use machines::Disk;

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use crate::plan::{ClusterPlan, NodePlan};
 
-use super::super::super::{EngineError, Power};
+use super::super::super::EngineError;
 use super::machines::{Description, State};
 use super::networks::guard;
 use super::{VirtualBox, VirtualBoxError};
+use crate::plan::Power;
 
 impl VirtualBox {
     /// Closes the way out of one node's machine.

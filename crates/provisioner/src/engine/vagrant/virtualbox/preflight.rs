@@ -4,6 +4,8 @@ use std::fs;
 
 use ipnet::Ipv4Net;
 
+use crate::error::Hint;
+
 use super::super::super::Lack;
 use super::super::networks_conf;
 use super::super::preflight::{Needed, programs};

@@ -14,11 +14,11 @@ use crate::exec::{Exchange, Runner, Scripted};
 use crate::fabric::FabricError;
 use crate::plan::{ClusterPlan, InstanceId};
 
-use super::super::super::Power;
 use super::super::hypervisor::{Hypervisor, Machine, MachineState};
 use super::machines::{Disk, disks as parsed_disks};
 use super::wires::Wires;
 use super::{Patience, VBoxManage, VirtualBox};
+use crate::plan::Power;
 
 use transcripts::Plugged::{Open, Sealed};
 use transcripts::{

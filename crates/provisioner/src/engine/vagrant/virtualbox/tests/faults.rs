@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::engine::EngineError;
+use crate::error::Hint;
 use crate::exec::{Command, CommandError, Failure, Output};
 
 use super::transcripts::{ACCESS_DENIED, LOCKED, NO_ADAPTER_MODULE, NO_DRIVER, Plugged};

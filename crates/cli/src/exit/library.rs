@@ -1,0 +1,246 @@
+//! With which code each error of the libraries ends the program.
+
+use harness::FixtureError;
+use provisioner::assets::AssetsError;
+use provisioner::capacity::CapacityError;
+use provisioner::dns::DnsError;
+use provisioner::engine::EngineError;
+use provisioner::events::EventLogError;
+use provisioner::home::HomeError;
+use provisioner::identity::IdentityError;
+use provisioner::kubeconfig::KubeconfigError;
+use provisioner::plan::PlanError;
+use provisioner::registry::RegistryError;
+use provisioner::settings::SettingsError;
+use provisioner::stage::Stage;
+use provisioner::tls::TlsError;
+use provisioner::trust::TrustError;
+use provisioner::{
+    AttachError, CertificatesError, DestroyError, NamesError, PowerError, ProvisionError, ReapError,
+    ReleaseError, RenewError, Residue, StageError, WorkersError,
+};
+
+use super::{Ends, Exit};
+
+/// Errors that always mean the same: this host is not ready, or a file of homelab's cannot be used.
+macro_rules! could_not_run {
+    ($($error:ty),+) => {
+        $(impl Ends for $error {
+            fn exit(&self) -> Exit {
+                Exit::CouldNotRun
+            }
+        })+
+    };
+}
+
+could_not_run!(
+    HomeError,
+    SettingsError,
+    AssetsError,
+    CapacityError,
+    EngineError,
+    EventLogError,
+    IdentityError,
+    KubeconfigError,
+    TrustError
+);
+
+impl<E: Ends> Ends for Box<E> {
+    fn exit(&self) -> Exit {
+        (**self).exit()
+    }
+}
+
+impl Ends for RegistryError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unknown { .. } | Self::Taken { .. } => Exit::Usage,
+            Self::File { .. } | Self::Damaged { .. } | Self::Newer { .. } | Self::Broken { .. } => {
+                Exit::CouldNotRun
+            }
+        }
+    }
+}
+
+/// What is taken or impossible is a wrong wish; an instance that does not run is not ready.
+impl Ends for PlanError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NotRunning { .. } => Exit::CouldNotRun,
+            Self::InUse { .. }
+            | Self::Exhausted { .. }
+            | Self::NotAllowed { .. }
+            | Self::NoneAllowed { .. }
+            | Self::DoesNotFit { .. }
+            | Self::NoWorkers { .. }
+            | Self::InTransit { .. }
+            | Self::NoSuchNode { .. }
+            | Self::NotAWorker { .. } => Exit::Usage,
+        }
+    }
+}
+
+/// Names that somebody else has are a wrong wish; all else is the host.
+impl Ends for DnsError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Taken { .. } | Self::Claimed { .. } => Exit::Usage,
+            Self::File { .. } | Self::Damaged { .. } | Self::Restart(_) => Exit::CouldNotRun,
+        }
+    }
+}
+
+impl Ends for NamesError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Registry(error) => error.exit(),
+            Self::Dns(error) => error.exit(),
+        }
+    }
+}
+
+impl Ends for TlsError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Refused { .. } => Exit::Usage,
+            Self::NoAuthority { .. }
+            | Self::NotOurs { .. }
+            | Self::Ended { .. }
+            | Self::Unreadable { .. }
+            | Self::Make { .. }
+            | Self::Serial(_)
+            | Self::File { .. } => Exit::CouldNotRun,
+        }
+    }
+}
+
+impl Ends for CertificatesError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Registry(error) => error.exit(),
+            Self::Tls(error) => error.exit(),
+            Self::Trust(error) => error.exit(),
+        }
+    }
+}
+
+impl Ends for AttachError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Registry(error) => error.exit(),
+            Self::Unknown { .. } => Exit::Usage,
+            Self::Engine(error) => error.exit(),
+        }
+    }
+}
+
+impl Ends for RenewError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Attach(error) => error.exit(),
+            Self::Kubeadm(_) => Exit::CouldNotRun,
+            Self::Kubeconfig(error) => error.exit(),
+            Self::Identity(error) => error.exit(),
+        }
+    }
+}
+
+impl Ends for ReapError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Registry(error) => error.exit(),
+            Self::Engine(error) => error.exit(),
+            Self::Trust(error) => error.exit(),
+            Self::Dns(error) => error.exit(),
+        }
+    }
+}
+
+/// What is refused before anything exists is no failed provision.
+impl Ends for ProvisionError {
+    fn exit(&self) -> Exit {
+        match (&self.source, self.residue) {
+            (StageError::Plan(_), _) => Exit::Usage,
+            (StageError::Dns(error), _) => error.exit(),
+            (_, Residue::Nothing) if self.stage == Stage::Claim => Exit::CouldNotRun,
+            (_, Residue::Nothing | Residue::Recorded | Residue::Unknown) => Exit::ProvisionFailed,
+        }
+    }
+}
+
+impl Ends for WorkersError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Attach(error) => error.exit(),
+            Self::Registry(error) => error.exit(),
+            Self::Plan(error) => error.exit(),
+            Self::Identity(error) => error.exit(),
+            Self::Engine(error) => error.exit(),
+            Self::Owner(_) => Exit::CouldNotRun,
+            Self::Stage { stage: Stage::Drain | Stage::Leave, .. } => Exit::TeardownFailed,
+            Self::Stage { .. } => Exit::ProvisionFailed,
+        }
+    }
+}
+
+/// An instance that cannot be paused or halted is as it is; one that does not go on did not come up.
+impl Ends for PowerError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Attach(error) => error.exit(),
+            Self::Registry(error) => error.exit(),
+            Self::Plan(_) | Self::Gone { .. } => Exit::CouldNotRun,
+            Self::Identity(error) => error.exit(),
+            Self::Stage { stage: Stage::Ready | Stage::Network, .. } => Exit::ProvisionFailed,
+            Self::Stage { .. } => Exit::CouldNotRun,
+        }
+    }
+}
+
+impl Ends for DestroyError {
+    fn exit(&self) -> Exit {
+        Exit::TeardownFailed
+    }
+}
+
+impl Ends for ReleaseError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::There { .. } | Self::Needed { .. } => Exit::Usage,
+            Self::Registry(error) => error.exit(),
+            Self::Engine(error) => error.exit(),
+            Self::Destroy(error) => error.exit(),
+        }
+    }
+}
+
+impl Ends for FixtureError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Provision(error) => error.exit(),
+            Self::Cluster(_) => Exit::ProvisionFailed,
+            Self::Teardown(_) => Exit::TeardownFailed,
+            Self::Interrupted(_) => Exit::Interrupted,
+            Self::Home(_)
+            | Self::Settings(_)
+            | Self::Empty
+            | Self::Spec { .. }
+            | Self::Owner(_)
+            | Self::Signals(_) => Exit::CouldNotRun,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_issued_are_a_matter_of_usage_and_a_missing_authority_is_not() {
+        let of = |error| CertificatesError::Tls(error).exit();
+        let refused = TlsError::Refused { suffix: "acme.lab".to_owned(), names: Vec::new() };
+        assert_eq!(of(refused), Exit::Usage);
+        let missing = TlsError::NoAuthority { instance: "acme".to_owned(), path: "ca.crt".into() };
+        assert_eq!(of(missing), Exit::CouldNotRun);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the CLI itself refuses, with the code and the hint of each refusal.
+
+use camino::Utf8PathBuf;
+use provisioner::error::Hint;
+use provisioner::exec::CommandError;
+use provisioner::settings::EngineFamily;
+use provisioner::spec::SpecError;
+
+use crate::words;
+
+use super::{Ends, Exit};
+
+/// Why a verb did not begin, or what it could not do, where no library says so.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("this needs root: it changes this host's network, mounts or trust store")]
+    NotRoot { command: String },
+    #[error("this needs root: it changes {path}")]
+    NotWritable { path: Utf8PathBuf, command: String },
+    #[error("{}: names could not be recorded or removed", words::list(.instances))]
+    Unrecorded { instances: Vec<String> },
+    /// Without a source: the message has a line for each problem.
+    #[error("this cannot be made as asked:{}", problems(.0))]
+    Spec(SpecError),
+    #[error("containers have no such thing: {}", words::list(.asked))]
+    NotVirtual { asked: Vec<String>, engine: Option<EngineFamily> },
+    #[error("no instance '{name}'; {}", words::there_are(.known))]
+    Unknown { name: String, known: Vec<String> },
+    #[error("{}: not everything could be removed", words::list(.instances))]
+    Left { instances: Vec<String> },
+    #[error("read this process's start time from /proc")]
+    Owner(#[source] std::io::Error),
+    #[error("listen for signals")]
+    Signals(#[source] std::io::Error),
+    #[error("the node image is not built, and kubectl is part of it")]
+    NoNodeImage,
+    #[error("'{name}' has no kubeconfig: it is {state}")]
+    NoKubeconfig { name: String, state: String },
+    #[error(transparent)]
+    Command(CommandError),
+}
+
+fn problems(error: &SpecError) -> String {
+    error.problems.iter().map(|problem| format!("\n{problem}")).collect()
+}
+
+impl Hint for Refusal {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot { command } | Self::NotWritable { command, .. } => Some(format!("`{command}`")),
+            Self::NotVirtual { engine: None, .. } => {
+                Some("`--engine vagrant` makes virtual machines; config.yaml can say so for all".to_owned())
+            }
+            Self::NotVirtual { .. } => Some("`--engine vagrant` makes virtual machines".to_owned()),
+            Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
+            Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
+            Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
+            Self::NoNodeImage => Some("`sudo homelab assets build`".to_owned()),
+            Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
+            Self::Unrecorded { .. }
+            | Self::Spec(_)
+            | Self::Owner(_)
+            | Self::Signals(_)
+            | Self::Command(_) => None,
+        }
+    }
+}
+
+impl Ends for Refusal {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Spec(_) | Self::NotVirtual { .. } | Self::Unknown { .. } => Exit::Usage,
+            Self::NotRoot { .. }
+            | Self::NotWritable { .. }
+            | Self::Unrecorded { .. }
+            | Self::Owner(_)
+            | Self::Signals(_)
+            | Self::NoNodeImage
+            | Self::NoKubeconfig { .. }
+            | Self::Command(_) => Exit::CouldNotRun,
+            Self::Left { .. } => Exit::TeardownFailed,
+        }
+    }
+}

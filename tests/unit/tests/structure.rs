@@ -1,0 +1,204 @@
+//! Which module imports which: no crate of ours has a circle.
+//!
+//! A module is a folder or a file directly below `src`; below the CLI's `commands` each verb is one of its own. An
+//! import is a path in the code that begins with `crate` or `super`, in macros as well; what is compiled for tests only
+//! does not count. `cargo nextest run -p unit structure --no-capture` prints the graphs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graphmap::DiGraphMap;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::ToTokens;
+use rstest::rstest;
+use syn::{Attribute, Item};
+
+/// A module's path below the crate, `["engine", "vagrant"]`.
+type Module = Vec<String>;
+
+#[rstest]
+#[case::provisioner("provisioner", &[])]
+#[case::harness("harness", &["audit"])]
+#[case::cli("cli", &["commands"])]
+fn modules_import_each_other_in_one_direction_only(#[case] krate: &str, #[case] opened: &[&str]) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates").join(krate).join("src");
+    let imports = imports(&source, opened);
+    println!("{krate}:");
+    for (module, others) in &imports {
+        println!("  {module} -> {}", others.iter().cloned().collect::<Vec<_>>().join(", "));
+    }
+    assert!(imports.len() > 5, "the sources were not found: {imports:?}");
+    assert_eq!(circles(&imports), Vec::<Vec<&str>>::new());
+}
+
+#[test]
+fn a_circle_is_found_however_its_imports_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("lib.rs", "mod a; mod b; mod c; mod d; mod e;");
+    write("a.rs", "use crate::b::B;");
+    write("b.rs", "use crate::{c::{C, D}, b::x};");
+    write("c/mod.rs", "mod inner;");
+    write("c/inner.rs", "fn f() { let _ = format!(\"{}\", super::super::a::A); }");
+    write("d.rs", "#[cfg(test)] mod tests { use crate::e::E; }");
+    write("e.rs", "use crate::d::D; #[cfg(test)] mod tests;");
+    write("e/tests.rs", "use crate::a::A;");
+    let imports = imports(folder.path(), &[]);
+    assert_eq!(circles(&imports), [["a", "b", "c"]]);
+    assert_eq!(imports["e"], BTreeSet::from(["d".to_owned()]));
+    assert!(!imports.contains_key("d"), "what tests import does not count");
+}
+
+/// The groups of modules that reach each other, each sorted.
+fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<&str>> {
+    let edges = imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from.as_str(), to.as_str())));
+    let graph: DiGraphMap<&str, ()> = edges.map(|(from, to)| (from, to, ())).collect();
+    let circles = tarjan_scc(&graph).into_iter().filter(|group| group.len() > 1);
+    circles
+        .map(|mut group| {
+            group.sort_unstable();
+            group
+        })
+        .collect()
+}
+
+/// What each module imports of its own crate. The modules in `opened` are taken apart one level further.
+fn imports(source: &Path, opened: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut files = Vec::new();
+    collect(source, &mut files);
+    let parsed: Vec<(Module, Vec<Item>)> = files
+        .iter()
+        .map(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (module_of(path.strip_prefix(source).unwrap()), file.items)
+        })
+        .collect();
+    let for_tests: Vec<Module> = parsed
+        .iter()
+        .flat_map(|(module, items)| items.iter().filter_map(|item| test_module(module, item)))
+        .collect();
+    let node = |path: &[String]| {
+        let depth = if path.first().is_some_and(|top| opened.contains(&top.as_str())) { 2 } else { 1 };
+        path[..path.len().min(depth)].join("::")
+    };
+    let known: BTreeSet<String> = parsed.iter().map(|(module, _)| node(module)).collect();
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (module, items) in &parsed {
+        if module.is_empty() || for_tests.iter().any(|tests| module.starts_with(tests)) {
+            continue;
+        }
+        let (from, mut paths) = (node(module), Vec::new());
+        for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
+            scan(item.to_token_stream(), module, &mut paths);
+        }
+        for to in paths.iter().map(|path| node(path)).filter(|to| *to != from && known.contains(to)) {
+            imports.entry(from.clone()).or_default().insert(to);
+        }
+    }
+    imports
+}
+
+/// Every file below a folder that ends with `.rs`.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// `engine/vagrant/mod.rs` and `engine/vagrant.rs` are `engine::vagrant`; `lib.rs` and `main.rs` are the crate itself.
+fn module_of(file: &Path) -> Module {
+    let mut parts: Module = file.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    let last = parts.pop().unwrap();
+    let name = last.trim_end_matches(".rs");
+    if !["mod", "lib", "main"].contains(&name) {
+        parts.push(name.to_owned());
+    }
+    parts
+}
+
+/// A module in a file of its own that is compiled for tests only.
+fn test_module(parent: &[String], item: &Item) -> Option<Module> {
+    let Item::Mod(module) = item else { return None };
+    (module.content.is_none() && is_for_tests(&module.attrs))
+        .then(|| parent.iter().cloned().chain([module.ident.to_string()]).collect())
+}
+
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+fn is_for_tests(attributes: &[Attribute]) -> bool {
+    let names_test = |attribute: &Attribute| attribute.meta.to_token_stream().to_string() == "cfg (test)";
+    attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && names_test(attribute))
+}
+
+/// Finds every path that begins with `crate` or `super`, as deep as two modules.
+fn scan(tokens: TokenStream, module: &[String], paths: &mut Vec<Module>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let is_colons = |place: usize| {
+        let colon =
+            |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(it)) if it.as_char() == ':');
+        colon(tokens.get(place)) && colon(tokens.get(place + 1))
+    };
+    let mut place = 0;
+    while place < tokens.len() {
+        match &tokens[place] {
+            TokenTree::Group(group) => scan(group.stream(), module, paths),
+            TokenTree::Ident(word) if word == "crate" && is_colons(place + 1) => {
+                spell(&[], &tokens[place + 3..], paths);
+            }
+            TokenTree::Ident(word) if word == "super" && is_colons(place + 1) => {
+                let mut above = module;
+                while matches!(&tokens[place], TokenTree::Ident(word) if word == "super")
+                    && is_colons(place + 1)
+                {
+                    above = &above[..above.len().saturating_sub(1)];
+                    place += 3;
+                }
+                spell(above, &tokens[place..], paths);
+                continue;
+            }
+            _ => {}
+        }
+        place += 1;
+    }
+}
+
+/// The rest of a path: a name with what follows it, or several of them in braces.
+fn spell(above: &[String], rest: &[TokenTree], paths: &mut Vec<Module>) {
+    match rest.first() {
+        Some(TokenTree::Ident(word)) => {
+            let mut path = above.to_vec();
+            path.push(word.to_string());
+            if path.len() < 2 && matches!(rest.get(1), Some(TokenTree::Punct(it)) if it.as_char() == ':') {
+                spell(&path, rest.get(3..).unwrap_or_default(), paths);
+            }
+            paths.push(path);
+        }
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+            let names: Vec<TokenTree> = group.stream().into_iter().collect();
+            for one in names.split(|token| matches!(token, TokenTree::Punct(it) if it.as_char() == ',')) {
+                spell(above, one, paths);
+            }
+        }
+        _ => {}
+    }
+}
