@@ -116,6 +116,13 @@ fn listed(failures: &[DestroyError]) -> String {
     failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+impl MultiClusterFixture {
+    /// Says which clusters there shall be.
+    pub fn builder() -> FixtureBuilder {
+        FixtureBuilder::default()
+    }
+}
+
 impl FixtureBuilder {
     /// Asks for a cluster. Its data need not survive a power cut.
     #[must_use]

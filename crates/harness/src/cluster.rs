@@ -1,7 +1,5 @@
 //! One cluster of a fixture, as its test sees it.
 
-mod exec;
-
 use std::fmt::Debug;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -21,7 +19,6 @@ use serde::de::DeserializeOwned;
 
 use crate::ask::{self, AskError};
 use crate::name;
-use crate::pod::{self, PodError, PodOutput, PodRun};
 use crate::wait::{self, Wait, WaitError};
 
 /// One cluster, under the name that the test gave it.
@@ -243,15 +240,6 @@ impl TestCluster {
     pub async fn identify(&self) -> Result<(), IdentityError> {
         identity::check_isolated(&self.cluster.instance, &self.cluster.kubeconfig)?;
         identity::check_cluster(&self.cluster.instance, self.client()).await
-    }
-
-    /// Runs a pod to its end. A pod that never ran is an error, never output.
-    ///
-    /// # Errors
-    /// [`PodError`].
-    pub async fn run_pod(&self, wanted: PodRun) -> Result<PodOutput, PodError> {
-        self.identify().await?;
-        pod::run(self, &wanted).await
     }
 
     /// Has a prober in a running pod ask a batch: the pod runs the toolbox image in its only container. Returns all that

@@ -4,10 +4,9 @@ use futures::future::try_join_all;
 use provisioner::Provisioner;
 
 use crate::audit::{self, AuditError, Progress, Report, Selection};
-use crate::builder::FixtureBuilder;
 use crate::cluster::TestCluster;
 
-/// Several real clusters, lent to one test. Made by [`FixtureBuilder::run`], which also takes it down.
+/// Several real clusters, lent to one test. Made by [`FixtureBuilder::run`](crate::FixtureBuilder::run), which also takes it down.
 #[derive(Debug)]
 pub struct MultiClusterFixture {
     clusters: Vec<TestCluster>,
@@ -15,11 +14,6 @@ pub struct MultiClusterFixture {
 }
 
 impl MultiClusterFixture {
-    /// Says which clusters there shall be.
-    pub fn builder() -> FixtureBuilder {
-        FixtureBuilder::default()
-    }
-
     pub(crate) fn of(clusters: Vec<TestCluster>, provisioner: Provisioner) -> Self {
         Self { clusters, provisioner }
     }

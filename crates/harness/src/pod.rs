@@ -1,5 +1,6 @@
 //! A command in a pod, and what became of it.
 
+mod exec;
 mod run;
 
 use std::fmt::Display;
@@ -14,8 +15,6 @@ use provisioner::identity::IdentityError;
 
 use crate::cluster::TestCluster;
 use crate::wait::WaitError;
-
-pub(crate) use run::run;
 
 /// A pod that runs one command to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]

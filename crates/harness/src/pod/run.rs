@@ -9,8 +9,19 @@ use crate::wait::{self, Wait};
 
 use super::{CONTAINER, PodError, PodOutput, PodRun};
 
+impl TestCluster {
+    /// Runs a pod to its end. A pod that never ran is an error, never output.
+    ///
+    /// # Errors
+    /// [`PodError`].
+    pub async fn run_pod(&self, wanted: PodRun) -> Result<PodOutput, PodError> {
+        self.identify().await?;
+        run(self, &wanted).await
+    }
+}
+
 /// Runs a pod to its end and takes it away.
-pub(crate) async fn run(cluster: &TestCluster, wanted: &PodRun) -> Result<PodOutput, PodError> {
+async fn run(cluster: &TestCluster, wanted: &PodRun) -> Result<PodOutput, PodError> {
     let pods: Api<Pod> = Api::default_namespaced(cluster.client());
     let failed = |attempt, source| PodError::Api {
         attempt,

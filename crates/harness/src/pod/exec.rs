@@ -5,8 +5,9 @@ use kube::Api;
 use kube::api::AttachParams;
 use tokio::io::AsyncReadExt;
 
-use super::{ClusterError, TestCluster};
-use crate::pod::PodOutput;
+use crate::cluster::{ClusterError, TestCluster};
+
+use super::PodOutput;
 
 impl TestCluster {
     /// Runs a command in a running pod of the default namespace.
