@@ -46,14 +46,32 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "a build script has no Runner; this is cargo, run by cargo")]
 fn build(probe: &Path, target_dir: &Path, target: &str) -> Result<(), Box<dyn Error>> {
     let mut cargo = std::process::Command::new(env::var("CARGO")?);
-    // What the outer cargo sets for its own rustc, clippy's wrapper above all, must not reach the inner one.
-    let leaks = ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTDOCFLAGS", "CLIPPY_ARGS"];
-    let prefixes = ["CARGO_ENCODED_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_INCREMENTAL"];
-    for (name, _) in env::vars() {
-        if leaks.contains(&name.as_str()) || prefixes.iter().any(|prefix| name.starts_with(prefix)) {
-            cargo.env_remove(name);
-        }
-    }
+    // An allow-list: which Rust this is, and how it reaches its crates. What decides how programs are built, of the caller's
+    // (`RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_…`) and of the outer cargo's own rustc (clippy's wrapper), stays outside.
+    let kept = [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "RUSTC",
+        "CARGO_HOME",
+        "CARGO_MAKEFLAGS",
+        "MAKEFLAGS",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+    ];
+    let prefixes =
+        ["RUSTUP_", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_"];
+    let is_kept = |name: &str| kept.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix));
+    cargo.env_clear().envs(env::vars().filter(|(name, _)| is_kept(name)));
     let status = cargo
         .args(["build", "--quiet", "--locked", "--package", "homelab-probe", "--profile", "probe"])
         .args(["--target", target, "--target-dir"])

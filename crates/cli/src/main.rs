@@ -26,6 +26,7 @@ use crate::args::Args;
 use crate::printer::{Mark, Printer};
 
 fn main() -> ExitCode {
+    provisioner::exec::fix_umask();
     let args = Args::parse(); // says what is wrong and exits with 2
     log_to_stderr();
     let printer = Printer::new();

@@ -8,6 +8,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use provisioner::Provisioner;
 use provisioner::error::Hint;
 use provisioner::events::Events;
+use provisioner::exec::fix_umask;
 use provisioner::home::{Home, HomeError};
 use provisioner::registry::Owner;
 use provisioner::settings::SettingsError;
@@ -163,7 +164,8 @@ impl FixtureBuilder {
 
     /// Brings the clusters up, runs the body, keeps evidence if anything failed, takes everything down.
     ///
-    /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body.
+    /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body. The umask of
+    /// the test's process is 022 from then on: what nodes see does not depend on who runs a test.
     ///
     /// # Errors
     /// The body's own error, or a [`FixtureError`]; a failed teardown fails the test.
@@ -171,6 +173,7 @@ impl FixtureBuilder {
     where
         E: From<FixtureError> + std::fmt::Display,
     {
+        fix_umask();
         let provisioner = match self.provisioner.clone() {
             Some(provisioner) => provisioner,
             None => {

@@ -46,7 +46,7 @@ impl Inventory {
         let kinds = [
             ("cgroup", cgroups),
             (PARTS, parts),
-            ("container", ask("podman", &["ps", "--all", "--format", "{{.Names}}"]).await?),
+            ("container", ask("podman", &["--remote=false", "ps", "--all", "--format", "{{.Names}}"]).await?),
             (
                 "context",
                 home.kubeconfigs()

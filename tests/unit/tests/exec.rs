@@ -1,5 +1,7 @@
 //! Commands really end, say why, and keep their secrets; scripts take nothing that is not in them.
 
+mod environment;
+
 use std::sync::Arc;
 use std::time::Duration;
 

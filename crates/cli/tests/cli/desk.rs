@@ -87,25 +87,35 @@ impl Desk {
 
     /// What a command line prints and how it ends, as in a terminal's scrollback.
     pub(crate) async fn homelab(&self, line: &str) -> String {
-        let command = Command::within(Duration::from_secs(60), env!("CARGO_BIN_EXE_homelab"))
+        let told = self.told(&self.command(line)).await;
+        format!("$ homelab {line}\n{told}").replace(self.folder.path().to_str().unwrap(), "~")
+    }
+
+    /// A command line of the program, at this desk.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        Command::within(Duration::from_secs(60), env!("CARGO_BIN_EXE_homelab"))
             .args(line.split_whitespace())
             .env("HOMELAB_HOME", self.home.root().as_str())
             .env("KUBECONFIG", self.home.merged_kubeconfig().as_str())
             .env("HOME", self.folder.path().to_str().unwrap())
-            .env("NO_COLOR", "1");
-        let (code, stdout, stderr) = match Local.run(&command).await {
+            .env("NO_COLOR", "1")
+    }
+
+    /// What a command writes and how it ends.
+    pub(crate) async fn told(&self, command: &Command) -> String {
+        let (code, stdout, stderr) = match Local.run(command).await {
             Ok(output) => (0, output.text(), String::from_utf8(output.stderr).unwrap()),
             Err(error) => match error.failure {
                 Failure::Status { code: Some(code), stdout, stderr, .. } => (code, stdout, stderr),
                 failure => panic!("{failure}"),
             },
         };
-        let mut text = format!("$ homelab {line}\n{stdout}");
+        let mut text = stdout;
         if !stderr.is_empty() {
             text.push_str(&format!("(stderr)\n{stderr}"));
         }
         text.push_str(&format!("(exit {code})\n"));
-        text.replace(self.folder.path().to_str().unwrap(), "~")
+        text
     }
 
     /// Several command lines, one after the other.

@@ -7,6 +7,7 @@ mod desk;
 mod audit;
 mod certificates;
 mod contexts;
+mod environment;
 mod events;
 mod instances;
 mod names;

@@ -1,10 +1,12 @@
 //! A component's binaries, built by `go build` from its pinned module.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::exec::environment::{DOWNLOADS, GO};
 use crate::exec::{Command, Runner};
 
 use super::AssetsError;
@@ -13,6 +15,22 @@ use super::pins::Component;
 use super::sandbox::contained;
 
 const KIND: &str = "binaries";
+/// Where modules come from and are kept: all that is taken from the caller's own settings of Go.
+const SOURCES: [&str; 11] = [
+    "GOPROXY",
+    "GONOPROXY",
+    "GOPRIVATE",
+    "GOSUMDB",
+    "GONOSUMDB",
+    "GOINSECURE",
+    "GOVCS",
+    "GOAUTH",
+    "GOPATH",
+    "GOMODCACHE",
+    "GOCACHE",
+];
+/// The file of settings with which binaries are built, in their module.
+const SETTINGS: &str = "homelab.env";
 
 /// Where a component's binaries are when they are built.
 pub(super) fn path(cache: &Cache, component: &Component) -> Utf8PathBuf {
@@ -41,6 +59,9 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
         artefact: format!("{} {}", component.name, component.version()),
         source,
     };
+    let sources = runner.run(&go(&module).args(["env", "-json"]).args(SOURCES)).await.map_err(step)?;
+    let settings = module.join(SETTINGS);
+    fs::write(&settings, settings_from(&sources.stdout)).map_err(failed("write", &settings))?;
     runner.run(&go_build(component, &module, part)).await.map_err(step)?;
     for (package, binary) in component.tools {
         let built = part.join(default_name(package));
@@ -80,16 +101,31 @@ fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Comman
     contained(&command)
 }
 
-/// `go` in a component's module. Pure.
+/// `go` in a component's module, with our settings. Pure.
 fn in_module(component: &Component, module: &Utf8Path, args: &[&str]) -> Command {
-    // Nothing of the user's own settings for Go may change a binary.
-    Command::within(Duration::from_secs(3600), "go")
+    go(module)
+        // Nothing of the user's own settings for Go may change a binary, and `go env -w` has made a file of them.
+        .env("GOENV", module.join(SETTINGS))
         .env("CGO_ENABLED", if component.cgo { "1" } else { "0" })
+        .args(args.iter().copied())
+}
+
+/// `go` in a module, with the caller's own settings. Pure.
+fn go(module: &Utf8Path) -> Command {
+    Command::within(Duration::from_secs(3600), "go")
+        .keeping(DOWNLOADS.iter().chain(GO).copied())
         .env("GOFLAGS", "-mod=readonly")
         .env("GOTOOLCHAIN", "local")
         .env("GOWORK", "off")
-        .args(args.iter().copied())
         .in_directory(module.as_str())
+}
+
+/// A file of settings (`go help environment`) out of the answer of `go env -json`. One that cannot be read has none, and
+/// Go has its defaults. Pure.
+fn settings_from(answer: &[u8]) -> String {
+    let told: BTreeMap<String, String> = serde_json::from_slice(answer).unwrap_or_default();
+    let set = told.into_iter().filter(|(name, value)| SOURCES.contains(&name.as_str()) && !value.is_empty());
+    set.map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 
 /// How `go build` names the binary of a package: its last element, a major version left out.
@@ -111,12 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn of_the_callers_settings_for_go_only_the_sources_of_modules_are_kept() {
+        let answer =
+            br#"{"GOPROXY": "https://goproxy.work", "GOSUMDB": "", "GOFLAGS": "-mod=mod", "GOAMD64": "v4"}"#;
+        assert_eq!(settings_from(answer), "GOPROXY=https://goproxy.work\n");
+        assert_eq!(settings_from(b"go: unknown command"), "");
+    }
+
+    #[test]
     fn a_component_is_one_go_build() {
         let command = go_build(
             Component::named("runc", crate::spec::KUBERNETES_VERSION),
             "/part/module".into(),
             "/part".into(),
         );
-        insta::assert_snapshot!(command.to_string(), @r#"cd /part/module && CGO_ENABLED=1 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc -- sh -c 'exec "$@"' sh go build -trimpath -buildvcs=false -ldflags '-s -w' -tags seccomp -o /part/ github.com/opencontainers/runc"#);
+        insta::assert_snapshot!(command.to_string(), @r#"cd /part/module && GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off GOENV=/part/module/homelab.env CGO_ENABLED=1 setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc -- sh -c 'exec "$@"' sh go build -trimpath -buildvcs=false -ldflags '-s -w' -tags seccomp -o /part/ github.com/opencontainers/runc"#);
     }
 }

@@ -115,7 +115,10 @@ pub(super) async fn build(
             fs::write(&recipe, image.containerfile()).map_err(failed("write", &recipe))?;
             let archive = part.join(format!("{number}.tar"));
             let step = |source| AssetsError::Step { artefact: format!("image {}", image.name), source };
-            let build = podman(&scratch, ["build", "--quiet", "--tag", &image.name, content.as_str()]);
+            let build = podman(
+                &scratch,
+                ["build", "--quiet", "--http-proxy=false", "--tag", &image.name, content.as_str()],
+            );
             runner.run(&build).await.map_err(step)?;
             let save = podman(&scratch, ["save", "--quiet", "--output", archive.as_str(), &image.name]);
             runner.run(&save).await.map_err(step)?;
@@ -129,6 +132,7 @@ pub(super) async fn build(
 fn podman<'a>(scratch: &Utf8Path, args: impl IntoIterator<Item = &'a str>) -> Command {
     let root = scratch.join("store");
     let command = Command::within(Duration::from_secs(300), "podman")
+        .arg("--remote=false")
         // Its name must not be long: sockets lie in it.
         .args(["--root", root.as_str(), "--runroot", "/run/homelab-build", "--runtime", "runc"])
         // Layers are only written and read back once: no kernel overlay needs to be mounted for that.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::digest::digest_of;
+use crate::exec::environment::DOWNLOADS;
 use crate::exec::{Command, Runner};
 
 use super::AssetsError;
@@ -75,12 +76,9 @@ pub(super) async fn debian(
 /// `mmdebstrap`. Pure but for the sources it is given.
 fn mmdebstrap(into: &Utf8Path, packages: &str, sources: &[String]) -> Command {
     let packages = packages.lines().collect::<Vec<_>>().join(",");
-    let command = Command::within(Duration::from_secs(1200), "mmdebstrap").args([
-        "--variant=minbase",
-        &format!("--include={packages}"),
-        SUITE,
-        into.as_str(),
-    ]);
+    let command = Command::within(Duration::from_secs(1200), "mmdebstrap")
+        .keeping(DOWNLOADS.iter().copied())
+        .args(["--variant=minbase", &format!("--include={packages}"), SUITE, into.as_str()]);
     contained(&command.args(sources))
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use camino::Utf8Path;
-
-use crate::exec::{Command, Runner};
+use crate::exec::{Command, Runner, is_installed};
 
 use super::pins::COMPONENTS;
 
@@ -120,10 +118,7 @@ fn numbers(version: &str) -> Option<(u32, u32, u32)> {
 }
 
 fn absent(tools: &[(&'static str, &'static str)]) -> Vec<MissingTool> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folders: Vec<&Utf8Path> = path.split(':').map(Utf8Path::new).collect();
-    let is_there = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
-    let missing = tools.iter().filter(|(name, _)| !is_there(name));
+    let missing = tools.iter().filter(|(name, _)| !is_installed(name));
     missing.map(|&(name, package)| MissingTool { name, found: None, package }).collect()
 }
 

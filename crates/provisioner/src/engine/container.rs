@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::assets::{Assets, NodeImage};
 use crate::events::{Event, Events};
-use crate::exec::{Command, InContainer, Local, Runner};
+use crate::exec::{Command, ENVIRONMENT, InContainer, Local, Runner};
 use crate::fabric;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
@@ -301,8 +301,9 @@ fn verb(power: Power, state: &str) -> Option<&'static [&'static str]> {
     }
 }
 
+/// The podman of this host, whatever a containers.conf says of others (`remote = true`).
 fn podman(seconds: u64) -> Command {
-    Command::within(Duration::from_secs(seconds), "podman")
+    Command::within(Duration::from_secs(seconds), "podman").arg("--remote=false")
 }
 
 fn node_folder(instance: &Utf8Path, node: &str) -> Utf8PathBuf {
@@ -323,6 +324,10 @@ fn run(plan: &ClusterPlan, node: &NodePlan, image: &NodeImage, folder: &Utf8Path
     hooked(plan, node, folder)
         // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
         .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
+        // Nodes have the environment of commands on nodes: nothing of the host's, its proxies above all, and nothing that
+        // a containers.conf has for all containers.
+        .args(["--http-proxy=false", "--unsetenv-all"])
+        .args(ENVIRONMENT.iter().flat_map(|variable| ["--env", variable]))
         .args(["--name", &scope, "--hostname", &node.name, "--no-hosts", "--log-driver", "k8s-file"])
         .args(["--label", &format!("{HOME_LABEL}={}", plan.id.home)])
         .args(["--label", &format!("{INSTANCE_LABEL}={}", plan.id.name)])
@@ -365,6 +370,6 @@ mod tests {
     fn a_node_that_may_have_the_virtual_address_is_started_with_a_hook() {
         let plan = crate::plan::tests::acme_ha();
         let start = hooked(&plan, plan.first(), "/home/nodes/acme-cp-1".into()).arg("start");
-        assert_eq!(start.to_string(), "podman --hooks-dir /home/nodes/acme-cp-1/hooks start");
+        assert_eq!(start.to_string(), "podman --remote=false --hooks-dir /home/nodes/acme-cp-1/hooks start");
     }
 }

@@ -9,6 +9,7 @@ pub struct Command {
     program: String,
     args: Vec<Arg>,
     env: Vec<(String, String)>,
+    kept: Vec<&'static str>,
     directory: Option<String>,
     input: Vec<u8>,
     within: Duration,
@@ -27,6 +28,7 @@ impl Command {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            kept: Vec::new(),
             directory: None,
             input: Vec::new(),
             within,
@@ -53,10 +55,18 @@ impl Command {
         self
     }
 
-    /// Sets an environment variable on top of the inherited ones.
+    /// Sets an environment variable, whatever the caller of this process has there.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Keeps variables of the caller that the command needs, where they are set. All others stay behind but for those
+    /// that every command gets ([`super::environment`]).
+    #[must_use]
+    pub fn keeping(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
+        self.kept.extend(names);
         self
     }
 
@@ -91,9 +101,14 @@ impl Command {
         self.args.iter().any(|arg| matches!(arg, Arg::Secret(_)))
     }
 
-    /// Variables set on top of the inherited environment.
+    /// Variables that the command sets itself.
     pub fn environment(&self) -> &[(String, String)] {
         &self.env
+    }
+
+    /// The names of the caller's variables that it keeps.
+    pub fn kept(&self) -> impl Iterator<Item = &'static str> {
+        self.kept.iter().copied()
     }
 
     /// The working directory, if one was chosen.
@@ -124,8 +139,8 @@ impl Command {
     /// The same for a program that stays on this host, and hands environment and directory over by itself.
     #[must_use]
     pub fn wrapped_here_by(&self, program: &str, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let (env, directory) = (self.env.clone(), self.directory.clone());
-        Self { env, directory, ..self.wrapped_by(program, args) }
+        let Self { env, kept, directory, .. } = self.clone();
+        Self { env, kept, directory, ..self.wrapped_by(program, args) }
     }
 }
 

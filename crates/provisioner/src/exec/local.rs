@@ -1,8 +1,11 @@
 //! Runs commands on this host. The one module that calls `tokio::process`.
 //!
 //! A child leads a process group of its own: a Ctrl-C or a runner's SIGTERM that is meant for us cannot
-//! cut a teardown in half, and a deadline or a dropped future kills the child with all its descendants.
+//! cut a teardown in half, and a deadline or a dropped future kills the child with all its descendants. Its
+//! environment is the one that `environment` makes for it.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -11,7 +14,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
-use super::{Command, CommandError, Failure, Output, Runner};
+use super::environment::{self, Variables, environment};
+use super::{Command, CommandError, Failure, Output, Runner, umask};
 
 /// The runner for this host.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,7 +89,8 @@ fn spawn(command: &Command, output: Stdio) -> Result<(Child, Group), Failure> {
     let mut process = tokio::process::Command::new(command.program());
     process
         .args(command.arguments())
-        .envs(command.environment().iter().map(|(name, value)| (name, value)))
+        .env_clear()
+        .envs(environment(command, &callers()))
         .stdin(if command.input_bytes().is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(output)
         .stderr(Stdio::piped())
@@ -96,6 +101,23 @@ fn spawn(command: &Command, output: Stdio) -> Result<(Child, Group), Failure> {
     let child = process.spawn().map_err(Failure::Start)?;
     let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     Ok((child, group))
+}
+
+/// What this process was given, with the home directory that the system knows where it was given none: systemd gives
+/// none to a service of root's, and Go builds nothing without.
+fn callers() -> Variables {
+    let mut variables: Variables = std::env::vars_os().collect();
+    let has_home = variables.get(OsStr::new("HOME")).is_some_and(|home| Path::new(home).is_absolute());
+    if !has_home && let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid()) {
+        variables.insert("HOME".into(), user.dir.into());
+    }
+    variables
+}
+
+/// Whether a program that is named without a folder is found when it is started.
+pub fn is_installed(program: &str) -> bool {
+    let path = environment::path(std::env::var_os("PATH").as_deref());
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Kills what is left of a child's process group when the child is no longer waited for.
@@ -153,16 +175,17 @@ impl Background {
 /// Becomes the command: same process, same terminal, same signals, and its exit code is ours. It only returns
 /// when the program cannot be started; its deadline does not apply, and destructors do not run.
 ///
-/// For the one case where a person, not we, talks to the program: `homelab kubectl acme -- exec -it …`.
+/// For the one case where a person, not we, talks to the program: `homelab kubectl acme -- exec -it …`. What it writes has
+/// the person's own umask.
 #[expect(clippy::disallowed_methods, reason = "this is the module that starts processes")]
 pub fn replace(command: &Command) -> CommandError {
     use std::os::unix::process::CommandExt;
-    let environment = command.environment().iter().map(|(name, value)| (name, value));
     let mut process = std::process::Command::new(command.program());
-    process.args(command.arguments()).envs(environment);
+    process.args(command.arguments()).env_clear().envs(environment(command, &callers()));
     if let Some(directory) = command.directory() {
         process.current_dir(directory);
     }
+    umask::give_back();
     let failure = Failure::Start(process.exec());
     CommandError { command: command.to_string(), place: String::new(), failure }
 }

@@ -6,9 +6,11 @@
 
 mod command;
 mod container;
+pub mod environment;
 mod local;
 mod scripted;
 mod ssh;
+mod umask;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -17,12 +19,13 @@ use futures::future::BoxFuture;
 
 pub use command::{Command, Output};
 pub use container::InContainer;
-pub use local::{Background, Local, replace};
+pub use local::{Background, Local, is_installed, replace};
 pub use scripted::{Exchange, Scripted};
 pub use ssh::{Login, OverSsh};
+pub use umask::fix_umask;
 
-/// What commands on a node find in their environment, whatever is in ours.
-const ENVIRONMENT: [&str; 3] =
+/// What a node's services and the commands on it find in their environment, whatever is in ours.
+pub(crate) const ENVIRONMENT: [&str; 3] =
     ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"];
 
 /// Runs commands somewhere: on this host, in a node, or out of a script in tests.

@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use camino::Utf8Path;
 use harness::wait::{Wait, until};
 use provisioner::dns::{Dns, Records};
+use provisioner::exec::environment::OURS;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
@@ -56,6 +57,7 @@ async fn inside(podman: &Podman, archive: &Utf8Path) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
     let again = Command::within(Duration::from_secs(90), program.to_string_lossy())
         .args([name, "--exact", "--nocapture"])
+        .keeping(OURS.iter().copied())
         .env(INSIDE, podman.folder())
         .env("DOCKER_HOST", podman.address());
     let output = Local.run(&again).await?;

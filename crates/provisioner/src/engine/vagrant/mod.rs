@@ -34,7 +34,7 @@ use crate::sighting::Sighting;
 
 use hypervisor::{Hypervisor, Machine, MachineState};
 use libvirt::{Driver, Libvirt};
-use project::Project;
+use project::{Project, Vagrant};
 use virtualbox::VirtualBox;
 
 pub use virtualbox::VirtualBoxError;
@@ -74,7 +74,11 @@ impl VagrantEngine {
     }
 
     fn project(&self, instance: &Utf8Path) -> Project {
-        Project::of(instance, self.hypervisor.provider(), Arc::clone(&self.host))
+        Project::of(instance, self.hypervisor.provider(), self.vagrant())
+    }
+
+    fn vagrant(&self) -> Vagrant {
+        Vagrant::in_cache(self.assets.folder(), Arc::clone(&self.host))
     }
 
     fn node_box(&self, kubernetes: &str) -> Result<NodeBox, EngineError> {
@@ -151,7 +155,13 @@ impl VagrantEngine {
 
 impl Engine for VagrantEngine {
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
-        self.hypervisor.preflight()
+        Box::pin(async move {
+            let mut lacks = self.hypervisor.preflight().await;
+            if lacks.is_empty() && self.hypervisor.provider() == Provider::Libvirt {
+                lacks.extend(self.vagrant().lacks_plugin().await);
+            }
+            lacks
+        })
     }
 
     fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
@@ -167,7 +177,7 @@ impl Engine for VagrantEngine {
                 Ok(())
             } else {
                 self.hypervisor.keep(&image).await?;
-                project::add_box(&image, self.hypervisor.provider(), self.host.as_ref()).await?;
+                self.vagrant().add_box(&image, self.hypervisor.provider()).await?;
                 project.up(&missing).await
             };
             // Also what has not quite come up keeps no way out.

@@ -1,8 +1,8 @@
 //! What a host needs before Vagrant can make machines on it, found all at once.
 
-use std::time::Duration;
+use camino::Utf8Path;
 
-use crate::exec::{Command, Runner};
+use crate::exec::is_installed;
 
 use super::super::Lack;
 
@@ -24,10 +24,7 @@ pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
         // Said alone: the rest can only be found out as root.
         return vec![lack("root", "run the same command with sudo: the guard and the networks need it")];
     }
-    let path = std::env::var("PATH").unwrap_or_default();
-    let is_there =
-        |name: &str| path.split(':').any(|folder| std::path::Path::new(folder).join(name).is_file());
-    let missing = needed.iter().filter(|(program, _)| !is_there(program));
+    let missing = needed.iter().filter(|(program, _)| !is_installed(program));
     missing.map(|(program, package)| lack(program, &format!("apt-get install {package}"))).collect()
 }
 
@@ -40,13 +37,13 @@ pub(super) fn no_daemon() -> Lack {
     )
 }
 
-/// Vagrant's plugin for libvirt, if it is missing. Asked last: it takes Vagrant a second or two.
-pub(super) async fn plugin(host: &dyn Runner) -> Option<Lack> {
-    let ask =
-        Command::within(Duration::from_secs(120), "vagrant").args(["plugin", "list", "--machine-readable"]);
-    let answer = host.run(&ask).await.map(|output| output.text()).unwrap_or_default();
-    let remedy = "apt-get install vagrant-libvirt, or vagrant plugin install vagrant-libvirt";
-    (!answer.contains("vagrant-libvirt")).then(|| lack("vagrant-libvirt", remedy))
+/// Vagrant's plugin for libvirt, if it is not among those that a Vagrant with this home has.
+pub(super) fn plugin(plugins: &str, home: &Utf8Path) -> Option<Lack> {
+    let remedy = format!(
+        "apt-get install vagrant-libvirt, or VAGRANT_HOME={home} vagrant plugin install vagrant-libvirt: a user's own \
+         ~/.vagrant.d is not looked at"
+    );
+    (!plugins.contains("vagrant-libvirt")).then(|| lack("vagrant-libvirt", &remedy))
 }
 
 fn lack(what: &str, remedy: &str) -> Lack {

@@ -11,7 +11,8 @@ use crate::exec::{Command, CommandError, Failure, Login, Runner};
 use crate::plan::NodePlan;
 use crate::spec::Provider;
 
-use super::super::EngineError;
+use super::super::{EngineError, Lack};
+use super::preflight;
 
 /// How long `vagrant up` may take for one machine after the other, each of which boots, gets its key, its name and its
 /// networks: 60 s are usual under emulation, for one that is alone.
@@ -22,13 +23,56 @@ const UP: Duration = Duration::from_secs(1200);
 pub(super) struct Project {
     folder: Utf8PathBuf,
     provider: Provider,
+    vagrant: Vagrant,
+}
+
+/// Vagrant as we run it: with a home of its own for boxes and plugins, so that neither `~/.vagrant.d/Vagrantfile` nor a
+/// variable of the caller's has a say in our projects.
+#[derive(Debug, Clone)]
+pub(super) struct Vagrant {
+    home: Utf8PathBuf,
     host: Arc<dyn Runner>,
+}
+
+impl Vagrant {
+    /// Keeps boxes in the cache of assets: they are made there, and shared by all homes that use it.
+    pub(super) fn in_cache(cache: &Utf8Path, host: Arc<dyn Runner>) -> Self {
+        Self { home: cache.join("vagrant"), host }
+    }
+
+    /// `vagrant`, without colours, questions and calls home.
+    pub(super) fn command(&self, within: Duration) -> Command {
+        Command::within(within, "vagrant")
+            .env("VAGRANT_HOME", self.home.as_str())
+            .env("VAGRANT_NO_COLOR", "1")
+            .env("VAGRANT_CHECKPOINT_DISABLE", "1")
+    }
+
+    /// Vagrant's plugin for libvirt, if it is missing. Asked last: it takes Vagrant a second or two.
+    pub(super) async fn lacks_plugin(&self) -> Option<Lack> {
+        let ask = self.command(Duration::from_secs(120)).args(["plugin", "list", "--machine-readable"]);
+        let answer = self.host.run(&ask).await.map(|output| output.text()).unwrap_or_default();
+        preflight::plugin(&answer, &self.home)
+    }
+
+    /// Puts a box into Vagrant's store, once for all instances.
+    pub(super) async fn add_box(&self, node_box: &NodeBox, provider: Provider) -> Result<(), EngineError> {
+        let what = "the box";
+        let list = self.command(Duration::from_secs(60)).args(["box", "list", "--machine-readable"]);
+        let known = self.host.run(&list).await.map_err(|source| EngineError::Ask { what, source })?.text();
+        if has_box(&known, node_box, provider) {
+            return Ok(());
+        }
+        let add = self.command(Duration::from_secs(600));
+        let add = add.args(["box", "add", "--provider", provider.as_str(), node_box.catalogue.as_str()]);
+        self.host.run(&mortal(&add)).await.map(drop).map_err(|source| EngineError::Ask { what, source })
+    }
 }
 
 impl Project {
     /// The project in an instance's folder.
-    pub(super) fn of(instance: &Utf8Path, provider: Provider, host: Arc<dyn Runner>) -> Self {
-        Self { folder: instance.join("vagrant"), provider, host }
+    pub(super) fn of(instance: &Utf8Path, provider: Provider, vagrant: Vagrant) -> Self {
+        Self { folder: instance.join("vagrant"), provider, vagrant }
     }
 
     /// Whether there is one.
@@ -47,20 +91,20 @@ impl Project {
     pub(super) async fn up(&self, nodes: &[&NodePlan]) -> Result<(), EngineError> {
         let names = nodes.iter().map(|node| node.name.as_str());
         let provider = ["up", "--provider", self.provider.as_str()];
-        let up = self.vagrant(UP).args(provider.into_iter().chain(names.clone()));
+        let up = self.project(UP).args(provider.into_iter().chain(names.clone()));
         let failed = |source| EngineError::Start {
             node: names.clone().collect::<Vec<_>>().join(", "),
             source: without_backtrace(source),
         };
-        self.host.run(&mortal(&up)).await.map_err(failed)?;
+        self.vagrant.host.run(&mortal(&up)).await.map_err(failed)?;
         nodes.iter().try_for_each(|node| self.mark(node))
     }
 
     /// `vagrant destroy`: Vagrant forgets these nodes, or all of them.
     pub(super) async fn destroy(&self, nodes: &[&str]) -> Result<(), CommandError> {
         let destroy =
-            self.vagrant(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());
-        self.host.run(&mortal(&destroy)).await.map(drop)
+            self.project(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());
+        self.vagrant.host.run(&mortal(&destroy)).await.map(drop)
     }
 
     /// Whether `vagrant up` has come to its end for a node: one that was cut off has machines that nobody gets into.
@@ -125,30 +169,10 @@ impl Project {
         self.machine(node).join("private_key")
     }
 
-    fn vagrant(&self, within: Duration) -> Command {
-        quiet(Command::within(within, "vagrant")).in_directory(self.folder.as_str())
+    /// `vagrant` in the project.
+    fn project(&self, within: Duration) -> Command {
+        self.vagrant.command(within).in_directory(self.folder.as_str())
     }
-}
-
-/// Puts the box into Vagrant's store, once for all instances.
-pub(super) async fn add_box(
-    node_box: &NodeBox,
-    provider: Provider,
-    host: &dyn Runner,
-) -> Result<(), EngineError> {
-    let what = "the box";
-    let list = quiet(Command::within(Duration::from_secs(60), "vagrant")).args([
-        "box",
-        "list",
-        "--machine-readable",
-    ]);
-    let known = host.run(&list).await.map_err(|source| EngineError::Ask { what, source })?.text();
-    if has_box(&known, node_box, provider) {
-        return Ok(());
-    }
-    let add = quiet(Command::within(Duration::from_secs(600), "vagrant"));
-    let add = add.args(["box", "add", "--provider", provider.as_str(), node_box.catalogue.as_str()]);
-    host.run(&mortal(&add)).await.map(drop).map_err(|source| EngineError::Ask { what, source })
 }
 
 /// Whether a list of boxes has this one of this provider: three lines for each, name, provider and version (Vagrant's
@@ -173,11 +197,6 @@ fn without_backtrace(mut error: CommandError) -> CommandError {
         *stderr = told.collect::<Vec<_>>().join("\n");
     }
     error
-}
-
-/// Without colours, questions and calls home.
-fn quiet(command: Command) -> Command {
-    command.env("VAGRANT_NO_COLOR", "1").env("VAGRANT_CHECKPOINT_DISABLE", "1")
 }
 
 /// The same command, ended with the thread that starts it: a Vagrant that outlives us would go on making machines.
@@ -207,7 +226,11 @@ mod tests {
 
     /// What `vagrant up` of acme's first node is told to have failed by.
     async fn up(failure: fn() -> Failure) -> String {
-        let project = Project::of(Utf8Path::new("/home/acme"), Provider::Libvirt, Arc::new(Fails(failure)));
+        let project = Project::of(
+            Utf8Path::new("/home/acme"),
+            Provider::Libvirt,
+            Vagrant::in_cache(Utf8Path::new("/cache"), Arc::new(Fails(failure))),
+        );
         let plan = acme_in_machines();
         let error = project.up(&[&plan.nodes[0]]).await.unwrap_err();
         assert!(!project.is_whole(&plan.nodes[0]), "a node that nobody gets into counts as made");

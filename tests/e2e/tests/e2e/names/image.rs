@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::assets::apt_sources;
+use provisioner::exec::environment::DOWNLOADS;
 use provisioner::exec::{Command, Local, Runner};
 use sha2::{Digest, Sha256};
 
@@ -27,8 +28,8 @@ pub(super) async fn archive(cache: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
         std::fs::create_dir_all(&shelf)?;
         let part = tempfile::Builder::new().prefix(&format!(".{digest}.")).tempdir_in(&shelf)?;
         let path = Utf8Path::from_path(part.path()).context("a path that is text")?;
-        let make = Command::within(Duration::from_secs(300), "mmdebstrap").args(RECIPE);
-        Local.run(&make.arg(path.join(FILE)).args(apt_sources())).await?;
+        let make = Command::within(Duration::from_secs(300), "mmdebstrap").keeping(DOWNLOADS.iter().copied());
+        Local.run(&make.args(RECIPE).arg(path.join(FILE)).args(apt_sources())).await?;
         std::fs::rename(path, &finished)?;
     }
     Ok(finished.join(FILE))

@@ -28,6 +28,7 @@ async fn two_clients_with_kernels_of_their_own_are_isolated_the_audit_proves_it_
                 let validate =
                     Command::within(std::time::Duration::from_secs(120), "vagrant").arg("validate");
                 let folder = cluster.inner().plan.folder.join("vagrant");
+                let validate = validate.env("VAGRANT_HOME", fx.provisioner().home().cache().join("vagrant"));
                 fx.provisioner().runner().run(&validate.in_directory(folder)).await?;
             }
             audit::finds_nothing_but_what_is_opened(fx).await

@@ -9,6 +9,7 @@ use harness::inventory::Inventory;
 use harness::wait::{Wait, until};
 use provisioner::Provisioner;
 use provisioner::engine::{Engine, EngineError};
+use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
@@ -75,7 +76,8 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     let homelab =
         built.parent().and_then(|deps| deps.parent()).context("a folder of built programs")?.join("homelab");
     let up = ["up", "acme", "--engine", "vagrant", "--provider", "libvirt", "--topology", "k8s-single"];
-    let up = Background::start(&Command::within(Duration::MAX, homelab).args(up))?;
+    let up = Command::within(Duration::MAX, homelab).args(up).keeping(OURS.iter().copied());
+    let up = Background::start(&up)?;
     until("acme's machine to be there", Duration::from_secs(180), async || {
         let seen = provisioner.engines().sightings().await?;
         let there = seen.iter().any(|it| it.instance == "acme" && it.kind == SightingKind::Machine);

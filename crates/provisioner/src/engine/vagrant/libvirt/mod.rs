@@ -131,9 +131,6 @@ impl Hypervisor for Libvirt {
             if lacks.is_empty() && !self.virsh.is_there().await {
                 lacks.push(preflight::no_daemon());
             }
-            if lacks.is_empty() {
-                lacks.extend(preflight::plugin(self.host.as_ref()).await);
-            }
             lacks
         })
     }

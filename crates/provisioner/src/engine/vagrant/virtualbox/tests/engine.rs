@@ -72,9 +72,15 @@ impl Desk {
     /// `vagrant` in the project of the instance, as the engine runs it.
     fn vagrant(&self, args: &str) -> String {
         format!(
-            "cd {}/vagrant && VAGRANT_NO_COLOR=1 VAGRANT_CHECKPOINT_DISABLE=1 setpriv --pdeathsig KILL vagrant {args}",
-            self.plan.folder
+            "cd {}/vagrant && {} setpriv --pdeathsig KILL vagrant {args}",
+            self.plan.folder,
+            self.variables()
         )
+    }
+
+    fn variables(&self) -> String {
+        let home = self.assets.folder().join("vagrant");
+        format!("VAGRANT_HOME={home} VAGRANT_NO_COLOR=1 VAGRANT_CHECKPOINT_DISABLE=1")
     }
 
     fn up(&self) -> String {
@@ -87,7 +93,7 @@ impl Desk {
         let rows =
             [("name", node_box.name.as_str()), ("provider", "virtualbox"), ("version", &node_box.version)];
         let rows = rows.map(|(key, value)| format!("1795000000,,box-{key},{value}\n"));
-        let list = "VAGRANT_NO_COLOR=1 VAGRANT_CHECKPOINT_DISABLE=1 vagrant box list --machine-readable";
+        let list = format!("{} vagrant box list --machine-readable", self.variables());
         Exchange::ok(list, rows.concat())
     }
 
@@ -210,7 +216,9 @@ the configured (\"config.vm.boot_timeout\" value) time period.
     script.extend([desk.boxes(), Exchange::fails(desk.up(), 1, failure)]);
     script.extend(seals());
     let error = desk.engine(script).create(&desk.plan).await.unwrap_err();
-    let shown = crate::error::chain(&error).replace(desk.plan.folder.as_str(), "<folder>");
+    let home = desk.assets.folder().as_str();
+    let shown =
+        crate::error::chain(&error).replace(desk.plan.folder.as_str(), "<folder>").replace(home, "<cache>");
     insta::assert_snapshot!(shown);
 
     let mut again = vec![machines(&[ACME]), machine(ACME, "running", Sealed("vboxnet0"))];
