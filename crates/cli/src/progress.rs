@@ -146,6 +146,10 @@ fn line(event: &Event) -> Option<(Mark, String)> {
             let how = if *cached { "cached".to_owned() } else { words::took(*took) };
             Some((Mark::Good, format!("{}  {how}", building(asset, *step, *of))))
         }
+        Event::IdentityUnchecked { instance, why } => {
+            let what = "not compared with what was recorded, known by its name and labels only";
+            Some((Mark::Bad, format!("{instance}  {what}: {why}")))
+        }
         Event::WorkerRemoved { instance, node } => Some((Mark::Good, format!("{instance}  {node} is gone"))),
         Event::CaRevoked { instance, .. } => {
             Some((Mark::Good, format!("{instance}  is not trusted by this host any more")))
@@ -181,6 +185,10 @@ mod tests {
             Event::AssetStarted { asset: "kubernetes v1.36.3".to_owned(), step: 2, of: 9 },
             Event::AssetCompleted { asset: "etcd v3.7.3".to_owned(), step: 3, of: 9, took, cached: true },
             Event::WorkerRemoved { instance: acme(), node: "acme-w-2".to_owned() },
+            Event::IdentityUnchecked {
+                instance: acme(),
+                why: "ask https://192.168.60.10:6443 who it is: connection refused".to_owned(),
+            },
             Event::CaRevoked { instance: acme(), fingerprint: "AB:CD".to_owned() },
             Event::ClusterDown { instance: acme() },
         ];

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use probe::{Batch, Said};
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
@@ -346,8 +345,5 @@ impl TestCluster {
 
 async fn client(kubeconfig: &Utf8Path) -> Result<Client, ClusterError> {
     let unusable = |source| ClusterError::Kubeconfig { path: kubeconfig.to_owned(), source };
-    let file = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(error.into()))?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-    let config = config.map_err(|error| unusable(error.into()))?;
-    Client::try_from(config).map_err(|error| unusable(error.into()))
+    provisioner::kubeconfig::client(kubeconfig).await.map_err(unusable)
 }

@@ -45,7 +45,7 @@ pub enum IdentityError {
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The API server does not tell.
+    /// The API server does not tell: nobody answers in time, or it is too ill to tell.
     #[error("ask {server} who it is")]
     Unanswered {
         /// Which.
@@ -97,7 +97,8 @@ pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<Link>, Ident
     Ok(links(instance, endpoint, current))
 }
 
-/// The last link, from the cluster that answers a client.
+/// The last link, from the cluster that answers a client, or the one before where its server is not vouched for by the
+/// authority that was recorded.
 ///
 /// # Errors
 /// [`IdentityError::Unanswered`].
@@ -108,8 +109,42 @@ pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<Link>
         source: source.into(),
     };
     let namespaces: Api<Namespace> = Api::all(client);
-    let found = namespaces.get(NAMESPACE).await.map_err(unanswered)?.metadata.uid.unwrap_or_default();
-    Ok(Some(Link { what: CHAIN[3], recorded: recorded.uid.clone(), found }))
+    let link = |place: usize, recorded: &str, found: &str| {
+        Ok(Some(Link { what: CHAIN[place], recorded: recorded.to_owned(), found: found.to_owned() }))
+    };
+    match namespaces.get(NAMESPACE).await {
+        Ok(namespace) => link(3, &recorded.uid, &namespace.metadata.uid.unwrap_or_default()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => link(3, &recorded.uid, "missing"),
+        Err(error) => match not_vouched_for(&error) {
+            Some(instead) => link(2, &recorded.authority, instead),
+            None => Err(unanswered(error)),
+        },
+    }
+}
+
+/// What a server shows instead of a certificate by the authority that was recorded. That one of that authority has ended is
+/// no such thing: a cluster that was off for a year is still the same one.
+fn not_vouched_for(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(
+                Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+            )) => return None,
+            Some(rustls::Error::InvalidCertificate(_)) => return Some("another"),
+            Some(rustls::Error::InvalidMessage(_)) => return Some("none, for it speaks no TLS"),
+            Some(_) => return None,
+            None => {}
+        }
+        // An I/O error names as its source that of what it wraps, and leaves out the wrapped error.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// Checks that an instance's isolated kubeconfig leads where it led when the instance came up.
@@ -136,7 +171,7 @@ pub fn check_merged(home: &Home, instance: &Instance) -> Result<(), IdentityErro
 /// Checks that the cluster which answers a client is the one that came up under the instance's name.
 ///
 /// # Errors
-/// [`IdentityError::Mismatch`] with both UIDs, or [`IdentityError::Unanswered`].
+/// [`IdentityError::Mismatch`] with both values, or [`IdentityError::Unanswered`].
 pub async fn check_cluster(instance: &Instance, client: Client) -> Result<(), IdentityError> {
     let place = instance.k8s.identity.as_ref().map(|recorded| recorded.server.clone()).unwrap_or_default();
     all_as_recorded(instance, &place, link_of(instance, client).await?)

@@ -1,16 +1,20 @@
 //! A cluster is told from all others by the whole chain, and each link that differs stops what was about to be done.
 
+mod answers;
+
 use std::sync::Arc;
 
 use provisioner::Provisioner;
 use provisioner::StageError;
 use provisioner::engine::{Engine, SimulatedEngine};
 use provisioner::error::Hint;
+use provisioner::events::Event;
 use provisioner::identity::{self, IdentityError};
+use provisioner::plan::{self, Pools, Taken};
 use provisioner::registry::{Instance, State};
 use provisioner::spec::{ClusterSpec, EngineKind};
 
-use crate::given::House;
+use crate::given::{House, now};
 
 struct Lab {
     house: House,
@@ -119,11 +123,47 @@ async fn a_kubeconfig_that_is_lost_or_swapped_is_written_anew_from_the_nodes() {
     assert_eq!(lab.isolated("acme"), acme);
 }
 
+/// Why clusters were not compared with what was recorded, as far as that was told.
+fn unchecked(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String> {
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    told.filter_map(|event| match event {
+        Event::IdentityUnchecked { why, .. } => Some(why),
+        _ => None,
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_a_cluster_that_was_compared_and_of_one_that_never_came_up() {
+    let lab = lab().await;
+    let mut events = lab.provisioner.events().subscribe();
+    let claimed = ClusterSpec::new("hooli").workers(0).engine(EngineKind::Simulated).check().unwrap();
+    let taken = Taken { instances: lab.provisioner.registry().instances().unwrap(), host: Vec::new() };
+    let claim = |_: &[Instance]| plan::claim(&claimed, &taken, &Pools::default(), None, now());
+    lab.provisioner.registry().claim(claim).unwrap();
+    for name in ["acme", "globex", "hooli"] {
+        lab.provisioner.destroy(name).await.unwrap();
+    }
+    assert_eq!(unchecked(&mut events), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_instance_whose_cluster_cannot_be_asked_comes_to_rest_and_that_is_told() {
+    let lab = lab().await;
+    let mut events = lab.provisioner.events().subscribe();
+    std::fs::remove_file(lab.house.home.isolated_kubeconfig("acme")).unwrap();
+    lab.provisioner.pause("acme").await.unwrap();
+    assert_eq!(unchecked(&mut events).len(), 1);
+}
+
 #[tokio::test]
 async fn a_cluster_without_a_kubeconfig_can_be_destroyed() {
     let lab = lab().await;
     std::fs::remove_file(lab.house.home.isolated_kubeconfig("acme")).unwrap();
     assert!(matches!(lab.provisioner.identify("acme").await, Err(IdentityError::NoFile { .. })));
+    let mut events = lab.provisioner.events().subscribe();
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+    let unchecked = unchecked(&mut events);
+    assert!(unchecked.iter().any(|why| why.contains("is not there")), "not told: {unchecked:?}");
     lab.provisioner.identify("globex").await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The user's kubeconfig is mostly other people's: their contents survive whatever we do to ours.
 
 mod active;
+mod client;
 mod file;
 mod several;
 

@@ -16,7 +16,9 @@ use crate::words;
 ///
 /// Removes its nodes, networks, certificates, kubeconfig context and, last, its registry entry; its data is
 /// lost. Steps that fail are reported, the others are done all the same, and the command may be repeated: nothing
-/// being left is a success. A kubeconfig that leads to another cluster than the one that came up stops it.
+/// being left is a success. A kubeconfig that leads to another cluster than the one that came up stops it, and so does
+/// an API server that is another one. Where nobody answers, that is said, and what carries the instance's name and labels
+/// is removed: a cluster that is halted or broken cannot say who it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

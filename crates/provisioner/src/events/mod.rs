@@ -94,6 +94,13 @@ pub enum Event {
         /// The instance's name.
         instance: String,
     },
+    /// Something is done to an instance whose cluster was not compared with what was recorded of it.
+    IdentityUnchecked {
+        /// The instance's name.
+        instance: String,
+        /// Why it could not be compared: above all, nobody answers.
+        why: String,
+    },
     /// kubectl's current context is another one now.
     KubeconfigContextSwitched {
         /// The instance that it leads to.
@@ -166,6 +173,7 @@ impl Event {
             | Self::InstanceResumed { instance }
             | Self::InstanceHalted { instance }
             | Self::InstanceStarted { instance }
+            | Self::IdentityUnchecked { instance, .. }
             | Self::KubeconfigContextSwitched { instance }
             | Self::CaTrusted { instance, .. }
             | Self::CaRevoked { instance, .. }

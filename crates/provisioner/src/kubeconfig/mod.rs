@@ -5,6 +5,7 @@
 //! `homelab` with the instance and its scope) are ever replaced or removed, a file that cannot be parsed is never
 //! written, and neither is one in which nothing changes. See `document` for how foreign text is kept.
 
+mod client;
 mod document;
 mod error;
 mod lines;
@@ -23,6 +24,7 @@ use crate::registry::replace;
 use document::{Document, Kind};
 use merged::Merged;
 
+pub use client::{Unusable, client, impatient_client};
 pub use error::KubeconfigError;
 
 /// The name of the extension that marks what is ours.

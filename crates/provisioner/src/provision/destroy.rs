@@ -8,7 +8,6 @@ use camino::Utf8PathBuf;
 use super::{DestroyError, StageError};
 use crate::engine::EngineError;
 use crate::events::Event;
-use crate::identity::IdentityError;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
 use crate::registry::State;
@@ -76,7 +75,8 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`DestroyError`] with every step that failed. When the cluster that answers is another one than the one
-    /// recorded, nothing is done.
+    /// recorded, nothing is done. Where nobody answers, that is told ([`Event::IdentityUnchecked`]), and what carries this
+    /// home's and the instance's own name and labels goes.
     pub async fn destroy(&self, name: &str) -> Result<Vec<Removed>, DestroyError> {
         let started = Instant::now();
         let steps = self.take_apart(name).await;
@@ -125,10 +125,7 @@ impl Provisioner {
         let Some(instance) = self.registry.find(name)? else { return Ok(()) };
         let started = instance.name.clone();
         self.events.publish(Event::StageStarted { instance: started, stage: Stage::Destroy, node: None });
-        // Only certainty stops a destruction: a cluster that cannot answer must be removable.
-        if let Err(mismatch @ IdentityError::Mismatch { .. }) = self.identify_instance(&instance).await {
-            return Err(mismatch.into());
-        }
+        self.identify_if_it_answers(&instance).await?;
         // A registry that cannot be written now fails the last step, and is told there.
         let _ = self.registry.update(name, |instance| instance.state = State::Destroying);
         Ok(())

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use camino::Utf8Path;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
-
-use crate::error::Hint;
+use crate::error::{Hint, chain};
+use crate::events::Event;
 use crate::identity::{self, IdentityError};
 use crate::kubeadm;
 use crate::kubeconfig::{self, Endpoint};
@@ -36,12 +33,28 @@ impl Provisioner {
         identity::check_isolated(instance, &path)?;
         match (&self.host, &instance.k8s.identity) {
             (Host::Real, Some(recorded)) => {
-                let client = client(&path, &instance.k8s.kubeconfig_context).await;
+                let context = &instance.k8s.kubeconfig_context;
+                let client = kubeconfig::impatient_client(&path, context, PATIENCE).await;
                 let unusable = |source| IdentityError::Unanswered { server: recorded.server.clone(), source };
                 identity::check_cluster(instance, client.map_err(unusable)?).await
             }
             _ => Ok(()), // nothing recorded, or nobody who could answer
         }
+    }
+
+    /// The same before something is done to what carries the instance's name and labels on this host. Only certainty
+    /// stops that: what is dead, halted or broken cannot say who it is, and must be removable. That it was not asked is
+    /// told by an event. Nothing was recorded of an instance that never came up.
+    pub(super) async fn identify_if_it_answers(&self, instance: &Instance) -> Result<(), IdentityError> {
+        match self.identify_instance(instance).await {
+            Err(mismatch @ IdentityError::Mismatch { .. }) => return Err(mismatch),
+            Err(unknown) if instance.k8s.identity.is_some() => {
+                let (instance, why) = (instance.name.clone(), chain(&unknown));
+                self.events.publish(Event::IdentityUnchecked { instance, why });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        Ok(())
     }
 
     /// What tells a cluster that has just come up from all others.
@@ -95,16 +108,4 @@ impl Hint for RenewError {
             Self::Identity(error) => error.hint(),
         }
     }
-}
-
-/// A client that gives up soon.
-async fn client(
-    kubeconfig: &Utf8Path,
-    context: &str,
-) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &options).await?;
-    config.connect_timeout = Some(PATIENCE);
-    config.read_timeout = Some(PATIENCE);
-    Ok(Client::try_from(config)?)
 }

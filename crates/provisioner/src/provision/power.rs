@@ -136,10 +136,8 @@ impl Provisioner {
     async fn rest(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
         let instance = self.known(name)?;
         // One that rests already does not answer; one that runs must be the one that is meant, if it can tell.
-        if instance.state == State::Running
-            && let Err(mismatch @ IdentityError::Mismatch { .. }) = self.identify_instance(&instance).await
-        {
-            return Err(PowerError::Identity(mismatch));
+        if instance.state == State::Running {
+            self.identify_if_it_answers(&instance).await.map_err(PowerError::Identity)?;
         }
         let instance = self.registry.revise(name, |instance| plan::at_rest(instance, power))?;
         self.tell(&instance, power, &Stages::of(name, &self.events)).await.map_err(failed(power))?;
