@@ -1,5 +1,6 @@
 //! What a host must have, judged from facts. Pure; `commands/doctor.rs` collects the facts.
 
+pub(crate) mod homes;
 pub(crate) mod vagrant;
 
 use provisioner::capacity::{Cost, Resource, Room};
@@ -25,6 +26,8 @@ pub(crate) struct Facts {
     pub(crate) room: Option<Result<Room, String>>,
     /// Free space in MiB, each with the folder it was measured in.
     pub(crate) disks: Vec<(String, u64)>,
+    /// Homes and caches, where they were looked at.
+    pub(crate) homes: Option<homes::Facts>,
     /// Virtual machines, where they were looked at.
     pub(crate) vagrant: Option<vagrant::Facts>,
 }
@@ -66,7 +69,7 @@ const DISK_TO_BUILD_MIB: u64 = 25 * 1024;
 
 /// All checks at once, in the order in which they are to be put right.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
-    let mut checks = Vec::new();
+    let mut checks: Vec<Check> = facts.homes.iter().flat_map(homes::checks).collect();
     checks.extend(lacking(&facts.to_run, "everything to run nodes is there", Grade::Bad));
     let to_build = if facts.image.is_some() { Grade::Note } else { Grade::Bad };
     checks.extend(lacking(&facts.to_build, "everything to build the node image is there", to_build));

@@ -2,8 +2,9 @@
 
 use camino::Utf8Path;
 
-/// Variables of ours that sudo drops unless they are named on its command line.
-const VARIABLES: [&str; 3] = ["HOMELAB_HOME", "HOMELAB_CACHE", "KUBECONFIG"];
+/// Variables that say where our folders and files are, and that sudo drops unless they are named on its command line:
+/// without them the same command as root would have another home, or another cache.
+const VARIABLES: [&str; 4] = ["HOMELAB_HOME", "HOMELAB_CACHE", "XDG_CACHE_HOME", "KUBECONFIG"];
 
 /// Where sudo looks for programs on Debian (`secure_path` in /etc/sudoers).
 const SECURE_PATH: [&str; 6] =

@@ -1,5 +1,7 @@
 //! `homelab doctor`: every preflight at once.
 
+mod homes;
+
 use std::fs;
 use std::time::Duration;
 
@@ -20,7 +22,8 @@ use crate::words;
 
 /// Say what this host lacks, all at once
 ///
-/// Checks root, tools, kernel settings and features, cgroups, disk space and the node image, and names
+/// Says which home and which cache are used and why, and whether another user has some, too. Checks root, tools, kernel
+/// settings and features, cgroups, disk space and the node image, and names
 /// the package or the command for each thing that is missing. Says how many clusters still fit, and
 /// whether there can be virtual machines. Changes nothing. Ends with 4 when something is missing; what only virtual
 /// machines need counts where ~/.homelab/config.yaml chooses them.
@@ -67,6 +70,7 @@ async fn facts(app: &App) -> Facts {
         cgroup: cgroup().map(str::to_owned),
         room: app.provisioner.room().map_err(|error| chain(&error)).transpose(),
         vagrant: Some(virtual_machines(app).await),
+        homes: Some(homes::facts(home)),
         disks: [home.root(), home.cache()].into_iter().filter_map(free).collect(),
     }
 }
