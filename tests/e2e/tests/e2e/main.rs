@@ -5,6 +5,7 @@ mod capture;
 mod engine;
 mod faults;
 mod ha;
+mod hostile;
 mod interrupt;
 mod isolation;
 mod lifecycle;

@@ -14,6 +14,7 @@ use harness::inventory::Inventory;
 use provisioner::Provisioner;
 use provisioner::home::Home;
 
+use crate::hostile;
 use desk::Desk;
 
 #[tokio::test]
@@ -25,6 +26,7 @@ async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyh
         desk.homelab(&["k8s", "use-context", "globex"]).await?;
         desk.homelab(&["tls", "issue", "--instance", "globex", "app.globex.lab"]).await?;
         desk.homelab(&["tls", "trust", "--instance", "globex"]).await?;
+        hostile::left_no_trace_in(&desk.provisioner()?, "globex").await?;
         let globex = layers(desk)?;
 
         desk.homelab(&["up", "acme", "--topology", "k8s-single"]).await?;

@@ -11,10 +11,13 @@ use harness::inventory::Inventory;
 use harness::wait::{Wait, until};
 use provisioner::Provisioner;
 use provisioner::dns::Dns;
+use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
 use provisioner::registry::{RegistryError, State};
 use provisioner::spec::{ClusterSpec, Topology};
+
+use crate::hostile::hostile;
 
 #[tokio::test]
 async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panicking() -> anyhow::Result<()> {
@@ -59,8 +62,9 @@ async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -
 
 /// Starts a fixture in another process, kills that, reaps, and finds nothing of it.
 async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow::Result<()> {
-    let program = Command::within(Duration::MAX, env!("CARGO_BIN_EXE_lingering-fixture"));
-    let fixture = Background::start(&program)?;
+    let program =
+        Command::within(Duration::MAX, env!("CARGO_BIN_EXE_lingering-fixture")).keeping(OURS.iter().copied());
+    let fixture = Background::start(&hostile(&program))?;
     until("the fixture's cluster to run", Duration::from_secs(120), async || {
         let instances = provisioner.registry().instances()?;
         let running = instances.iter().any(|it| it.owner.is_some() && it.state == State::Running);

@@ -7,12 +7,14 @@ use anyhow::{Context, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::Provisioner;
 use provisioner::assets::Assets;
+use provisioner::exec::environment::OURS;
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
 use provisioner::spec::KUBERNETES_VERSION;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::hostile::hostile;
 use crate::interrupt::interrupt;
 
 /// Somebody else's kubeconfig, which the operator had before.
@@ -101,17 +103,17 @@ impl Desk {
 
     /// The program, which must succeed.
     pub(crate) async fn homelab(&self, args: &[&str]) -> anyhow::Result<String> {
-        Ok(Local.run(&self.command(&self.homelab, args)).await?.text())
+        Ok(Local.run(&self.program(args)).await?.text())
     }
 
     /// The program with an input.
     pub(crate) async fn homelab_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
-        Ok(Local.run(&self.command(&self.homelab, args).input(input)).await?.text())
+        Ok(Local.run(&self.program(args).input(input)).await?.text())
     }
 
     /// The program, which must refuse with this code; what it says.
     pub(crate) async fn refusal(&self, code: i32, args: &[&str]) -> anyhow::Result<String> {
-        let Err(error) = Local.run(&self.command(&self.homelab, args)).await else {
+        let Err(error) = Local.run(&self.program(args)).await else {
             bail!("homelab {args:?} is not refused")
         };
         match error.failure {
@@ -153,9 +155,15 @@ impl Desk {
         Ok(Local.run(&self.command(&self.kubectl, args)).await?.text())
     }
 
+    /// The program, called from an environment that must decide nothing.
+    fn program(&self, args: &[&str]) -> Command {
+        hostile(&self.command(&self.homelab, args))
+    }
+
     fn command(&self, program: &Utf8Path, args: &[&str]) -> Command {
         Command::within(Duration::from_secs(300), program.as_str())
             .args(args.iter().copied())
+            .keeping(OURS.iter().copied())
             .env("HOMELAB_HOME", self.home())
             .env("KUBECONFIG", self.merged())
     }
