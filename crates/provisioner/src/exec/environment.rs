@@ -50,6 +50,7 @@ pub const GO: &[&str] = &[
     "GOVCS",
     "GOAUTH",
     "NETRC",
+    "GIT_SSL_CAINFO",
     "GOPATH",
     "GOMODCACHE",
     "GOCACHE",
