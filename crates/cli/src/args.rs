@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 36] = [
+        let paths: [&[&str]; 39] = [
             &[],
             &["doctor"],
             &["up"],
@@ -162,6 +162,9 @@ mod tests {
             &["audit"],
             &["reap"],
             &["assets", "build"],
+            &["assets", "export"],
+            &["assets", "import"],
+            &["assets", "prune"],
             &["demo"],
         ];
         for path in paths {

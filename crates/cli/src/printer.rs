@@ -54,6 +54,12 @@ impl Printer {
         })
     }
 
+    /// Standard output for a result that is no text, unless a person would see it.
+    pub(crate) fn bytes(&self) -> Option<std::io::Stdout> {
+        let stdout = std::io::stdout();
+        (!stdout.is_terminal()).then_some(stdout)
+    }
+
     /// A result that is a success.
     pub(crate) fn done(&self, text: &str) {
         self.result(&format!("{GOOD}✓{GOOD:#} {text}\n"));

@@ -27,6 +27,14 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
+/// A size: `512 B`, `3.4 MiB`, `1.2 GiB`.
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = units.into_iter().find(|(_, unit)| bytes >= *unit);
+    unit.map_or(format!("{bytes} B"), |(name, unit)| format!("{:.1} {name}", bytes as f64 / unit as f64))
+}
+
 /// A /24 as its three octets, anything else as a CIDR.
 pub(crate) fn octets(net: Ipv4Net) -> String {
     let text = net.network().to_string();
@@ -83,6 +91,12 @@ mod tests {
     fn a_duration_has_tenths_below_a_minute() {
         let said = [400, 12_340, 125_000].map(|ms| took(Duration::from_millis(ms)));
         assert_eq!(said, ["0.4s", "12.3s", "2m 05s"]);
+    }
+
+    #[test]
+    fn a_size_is_shown_in_its_largest_unit() {
+        let said = [0, 1023, 1024, 3_565_158, 1 << 30].map(size);
+        assert_eq!(said, ["0 B", "1023 B", "1.0 KiB", "3.4 MiB", "1.0 GiB"]);
     }
 
     #[test]

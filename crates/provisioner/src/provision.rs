@@ -11,6 +11,7 @@ mod names;
 mod room;
 mod parts;
 mod power;
+mod prune;
 mod reap;
 mod release;
 mod stages;

@@ -1,4 +1,7 @@
-//! `homelab assets build`: the node image, and boxes for virtual machines.
+//! `homelab assets …`: what nodes are made of is built, handed on, and removed when it is old.
+
+mod prune;
+mod share;
 
 use clap::{Args, Subcommand};
 use provisioner::spec::Provider;
@@ -16,12 +19,18 @@ use crate::words;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Assets {
     Build(Build),
+    Export(share::Export),
+    Import(share::Import),
+    Prune(prune::Prune),
 }
 
 impl Assets {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         match self {
             Self::Build(build) => build.run(app).await,
+            Self::Export(export) => export.run(app).await,
+            Self::Import(import) => import.run(app).await,
+            Self::Prune(prune) => prune.run(app).await,
         }
     }
 }
@@ -32,7 +41,8 @@ impl Assets {
 /// Debian root file system and fills a container store. Takes some 20 minutes on two cores, once: results
 /// are cached by the digest of their inputs, a build that was killed goes on where it stopped, and one that
 /// is done is recognised in milliseconds. A further version of Kubernetes shares all but Kubernetes itself.
-/// `homelab up` does the same when it has to.
+/// `homelab up` does the same when it has to. Another machine with the same homelab need not: see `homelab assets
+/// export`.
 ///
 /// With --box, the same parts become a box that starts by itself, with systemd and a boot loader, for Vagrant and this
 /// provider. All instances share it read-only: each virtual machine is a linked clone.

@@ -1,4 +1,4 @@
-//! `homelab kubectl NAME -- …`: kubectl of the instance's own version, which sees this instance only.
+//! `homelab kubectl NAME -- …`: a kubectl that fits the instance, and sees this instance only.
 
 use std::time::Duration;
 
@@ -15,9 +15,11 @@ use crate::values::name;
 /// Run kubectl against one instance
 ///
 /// Uses the kubectl that the nodes have and a kubeconfig that knows this instance only: no context can be
-/// mixed up, and nothing need be installed. First it is checked that the cluster which answers is the one that came
-/// up under this name; where nobody answers within two seconds, that is said, and kubectl tries. It gets your terminal,
-/// language and editor, and no proxy: a cluster is on a link of this host. Streams and exit code are kubectl's own.
+/// mixed up, and nothing need be installed. Where the node image cannot be read, the kubectl on the PATH does it, if it
+/// is at most one minor version away from the cluster's Kubernetes. First it is checked that the cluster which answers
+/// is the one that came up under this name; where nobody answers within two seconds, that is said, and kubectl tries. It
+/// gets your terminal, language and editor, and no proxy: a cluster is on a link of this host. Streams and exit code are
+/// kubectl's own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,11 +52,65 @@ impl Kubectl {
             }
             Err(error) => return Err(error.into()),
         }
-        let image = app.provisioner.assets().find(&instance.k8s.version).ok_or(Refusal::NoNodeImage)?;
-        let kubectl = Command::within(Duration::MAX, image.root.join("usr/local/bin/kubectl"))
+        let kubectl = Command::within(Duration::MAX, program(app, &instance.k8s.version).await?)
             .args(self.arguments)
             .keeping(environment::SESSION.iter().copied())
             .env("KUBECONFIG", kubeconfig);
         Err(Refusal::Command(replace(&kubectl)).into()) // it only returns when it could not
+    }
+}
+
+/// The nodes' own kubectl, or the one on the PATH.
+async fn program(app: &App, kubernetes: &str) -> Result<String, CliError> {
+    let own = app.provisioner.assets().find(kubernetes);
+    let own = own.map(|image| image.root.join("usr/local/bin/kubectl"));
+    if let Some(own) = own.filter(|own| own.is_file()) {
+        return Ok(own.into_string());
+    }
+    let ask =
+        Command::within(Duration::from_secs(20), "kubectl").args(["version", "--client", "--output", "json"]);
+    let answer = app.provisioner.runner().run(&ask).await.map(|output| output.text()).unwrap_or_default();
+    let found = version(&answer);
+    if found.as_deref().is_some_and(|found| suits(found, kubernetes)) {
+        return Ok("kubectl".to_owned());
+    }
+    Err(Refusal::NoKubectl { kubernetes: kubernetes.to_owned(), found }.into())
+}
+
+/// The version in an answer of `kubectl version --client --output json`.
+fn version(answer: &str) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_str(answer).ok()?;
+    Some(json.pointer("/clientVersion/gitVersion")?.as_str()?.to_owned())
+}
+
+/// Whether a kubectl and an API server are at most one minor version apart (Kubernetes' version skew policy).
+fn suits(kubectl: &str, kubernetes: &str) -> bool {
+    let numbers = |version: &str| -> Option<(u32, u32)> {
+        let mut numbers = version.trim_start_matches('v').split('.').map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    match (numbers(kubectl), numbers(kubernetes)) {
+        (Some((major, minor)), Some((of, other))) => major == of && minor.abs_diff(other) <= 1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubectl_may_be_one_minor_version_older_or_newer() {
+        let suiting = |kubectl| suits(kubectl, "v1.36.3");
+        assert_eq!(["v1.35.0", "v1.36.9", "v1.37.1"].map(suiting), [true; 3]);
+        assert_eq!(["v1.34.9", "v1.38.0", "v2.36.3", "", "v1", "latest"].map(suiting), [false; 6]);
+        assert!(suits("v1.35.3-gke.100", "v1.36.3"));
+    }
+
+    #[test]
+    fn the_version_is_read_out_of_kubectls_answer() {
+        let answer = r#"{"clientVersion": {"major": "1", "minor": "36", "gitVersion": "v1.36.3"}, "kustomizeVersion": "v5"}"#;
+        assert_eq!(version(answer).as_deref(), Some("v1.36.3"));
+        assert_eq!([version(""), version("{}"), version("Client Version: v1.36.3")], [None, None, None]);
     }
 }

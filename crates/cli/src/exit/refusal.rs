@@ -32,12 +32,24 @@ pub(crate) enum Refusal {
     Owner(#[source] std::io::Error),
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
-    #[error("the node image is not built, and kubectl is part of it")]
-    NoNodeImage,
+    #[error(
+        "no kubectl for Kubernetes {kubernetes}: the node image that has one is not there, and {}",
+        installed(.found)
+    )]
+    NoKubectl { kubernetes: String, found: Option<String> },
+    #[error("`-` means {stream}, which is a terminal here and no place for exported assets")]
+    Terminal { stream: &'static str },
     #[error("'{name}' has no kubeconfig: it is {state}")]
     NoKubeconfig { name: String, state: String },
     #[error(transparent)]
     Command(CommandError),
+}
+
+fn installed(kubectl: &Option<String>) -> String {
+    match kubectl {
+        Some(version) => format!("the kubectl on the PATH is {version}"),
+        None => "there is none on the PATH".to_owned(),
+    }
 }
 
 fn problems(error: &SpecError) -> String {
@@ -55,7 +67,11 @@ impl Hint for Refusal {
             Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
             Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
-            Self::NoNodeImage => Some("`sudo homelab assets build`".to_owned()),
+            Self::NoKubectl { kubernetes, .. } => Some(format!(
+                "install a kubectl that is at most one minor version away, or `sudo homelab assets build --kubernetes \
+                 {kubernetes}`"
+            )),
+            Self::Terminal { .. } => Some("name a file, or use a pipe".to_owned()),
             Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
             Self::Unrecorded { .. }
             | Self::Spec(_)
@@ -69,13 +85,15 @@ impl Hint for Refusal {
 impl Ends for Refusal {
     fn exit(&self) -> Exit {
         match self {
-            Self::Spec(_) | Self::NotVirtual { .. } | Self::Unknown { .. } => Exit::Usage,
+            Self::Spec(_) | Self::NotVirtual { .. } | Self::Unknown { .. } | Self::Terminal { .. } => {
+                Exit::Usage
+            }
             Self::NotRoot { .. }
             | Self::NotWritable { .. }
             | Self::Unrecorded { .. }
             | Self::Owner(_)
             | Self::Signals(_)
-            | Self::NoNodeImage
+            | Self::NoKubectl { .. }
             | Self::NoKubeconfig { .. }
             | Self::Command(_) => Exit::CouldNotRun,
             Self::Left { .. } => Exit::TeardownFailed,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::exec::environment::{DOWNLOADS, GO};
 use crate::exec::{Command, Runner};
@@ -12,9 +12,9 @@ use crate::exec::{Command, Runner};
 use super::AssetsError;
 use super::cache::{Cache, failed};
 use super::pins::Component;
+use super::recipe::Part;
 use super::sandbox::contained;
 
-const KIND: &str = "binaries";
 /// Where modules come from and are kept: all that is taken from the caller's own settings of Go.
 const SOURCES: [&str; 11] = [
     "GOPROXY",
@@ -32,19 +32,13 @@ const SOURCES: [&str; 11] = [
 /// The file of settings with which binaries are built, in their module.
 const SETTINGS: &str = "homelab.env";
 
-/// Where a component's binaries are when they are built.
-pub(super) fn path(cache: &Cache, component: &Component) -> Utf8PathBuf {
-    cache.path(KIND, &component.digest())
-}
-
 /// Builds a component's binaries; says whether they were there.
 pub(super) async fn build(
     cache: &Cache,
-    component: &Component,
+    (component, part): &(&Component, Part),
     runner: &dyn Runner,
 ) -> Result<bool, AssetsError> {
-    let (_, cached) =
-        cache.artefact(KIND, &component.digest(), async |part| make(component, part, runner).await).await?;
+    let (_, cached) = cache.artefact(part, async |folder| make(component, folder, runner).await).await?;
     Ok(cached)
 }
 

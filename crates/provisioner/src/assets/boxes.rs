@@ -14,10 +14,10 @@ use crate::exec::{Command, Runner};
 use crate::spec::Provider;
 
 use super::cache::{Cache, failed};
+use super::recipe::Recipe;
 use super::sandbox::contained;
 use super::{AssetsError, NodeImage, machine};
 
-const KIND: &str = "boxes";
 /// What VirtualBox reads beside the disk.
 const OVF: &str = include_str!("../../../../assets/box/box.ovf");
 
@@ -36,12 +36,12 @@ pub struct NodeBox {
 
 impl NodeBox {
     /// Where it is, finished or not.
-    pub(super) fn in_cache(cache: &Cache, kubernetes: &str, provider: Provider) -> Self {
-        let digest = digest(kubernetes, provider);
-        let folder = cache.path(KIND, &digest);
+    pub(super) fn in_cache(cache: &Cache, recipe: &Recipe, provider: Provider) -> Self {
+        let part = recipe.node_box(provider);
+        let folder = cache.path(part);
         Self {
-            name: format!("homelab/{}", &digest[..16]),
-            version: kubernetes.trim_start_matches('v').to_owned(),
+            name: format!("homelab/{}", part.key()),
+            version: recipe.kubernetes.trim_start_matches('v').to_owned(),
             catalogue: folder.join("box.json"),
             disk: folder.join(disk_name(provider)),
         }
@@ -55,46 +55,50 @@ fn disk_name(provider: Provider) -> &'static str {
     }
 }
 
-/// What decides a box.
-fn digest(kubernetes: &str, provider: Provider) -> String {
+/// What decides a box, beside the disk.
+pub(super) fn digest(disk: &str, provider: Provider) -> String {
     let files: String = files(provider).into_iter().map(|(name, text)| format!("{name}\n{text}")).collect();
-    digest_of([
-        &*machine::digest(kubernetes),
-        provider.as_str(),
-        &files,
-        &convert("".into(), "".into(), provider).to_string(),
-    ])
+    digest_of([disk, provider.as_str(), &files, &convert("".into(), "".into(), provider).to_string()])
 }
 
 /// Builds a box; says whether it was there.
 pub(super) async fn build(
     cache: &Cache,
-    kubernetes: &str,
+    recipe: &Recipe,
     provider: Provider,
     node: &NodeImage,
     runner: &dyn Runner,
 ) -> Result<bool, AssetsError> {
-    let finished = NodeBox::in_cache(cache, kubernetes, provider);
+    let finished = NodeBox::in_cache(cache, recipe, provider);
     let make = async |part: &Utf8Path| {
         let step = |source| AssetsError::Step { artefact: format!("the box for {provider}"), source };
-        let raw = machine::disk(cache, node, part, runner).await?;
+        let raw = machine::disk(cache, recipe, node, part, runner).await?;
         runner.run(&convert(&raw, &part.join(disk_name(provider)), provider)).await.map_err(step)?;
         fs::remove_file(&raw).map_err(failed("remove", &raw))?;
-        let mut names = vec![disk_name(provider)];
         for (name, text) in files(provider) {
             let path = part.join(name);
             fs::write(&path, text).map_err(failed("write", &path))?;
-            names.push(name);
         }
-        let archive = Command::within(Duration::from_secs(300), "tar");
-        let archive =
-            archive.args(["--create", "--file", "node.box"]).args(names).in_directory(part.as_str());
-        runner.run(&archive).await.map_err(step)?;
-        let path = part.join("box.json");
-        let folder = finished.catalogue.parent().unwrap_or(part);
-        fs::write(&path, catalogue(&finished, provider, folder)).map_err(failed("write", &path))
+        seal(&finished, provider, part, runner).await
     };
-    Ok(cache.artefact(KIND, &digest(kubernetes, provider), make).await?.1)
+    Ok(cache.artefact(recipe.node_box(provider), make).await?.1)
+}
+
+/// Packs what a box consists of into the archive that Vagrant takes, and writes the catalogue that says where it is.
+pub(super) async fn seal(
+    finished: &NodeBox,
+    provider: Provider,
+    part: &Utf8Path,
+    runner: &dyn Runner,
+) -> Result<(), AssetsError> {
+    let step = |source| AssetsError::Step { artefact: format!("the box for {provider}"), source };
+    let names = files(provider).into_iter().map(|(name, _)| name);
+    let archive = Command::within(Duration::from_secs(300), "tar").args(["--create", "--file", "node.box"]);
+    let archive = archive.arg(disk_name(provider)).args(names).in_directory(part.as_str());
+    runner.run(&archive).await.map_err(step)?;
+    let path = part.join("box.json");
+    let folder = finished.catalogue.parent().unwrap_or(part);
+    fs::write(&path, catalogue(finished, provider, folder)).map_err(failed("write", &path))
 }
 
 /// The disk in a provider's format, compressed: it is stored three times on its way to a machine, and read once by each.

@@ -8,47 +8,48 @@ use crate::exec::Runner;
 use crate::spec::Provider;
 
 use super::cache::Cache;
-use super::pins::{CILIUM_PACKAGES, PACKAGES, components};
+use super::pins::{CILIUM_PACKAGES, PACKAGES};
+use super::recipe::Recipe;
 use super::{AssetsError, NodeImage, binaries, boxes, images, root, store};
 
-/// Builds what is missing for nodes of a Kubernetes version.
+/// Builds what is missing for nodes of a recipe.
 pub(super) async fn all(
     cache: &Cache,
-    kubernetes: &str,
+    recipe: &Recipe,
     runner: &dyn Runner,
     events: &Events,
 ) -> Result<NodeImage, AssetsError> {
-    let mut progress = Progress { events, step: 0, of: components(kubernetes).count() + 5 };
-    let nodes = root::debian(cache, PACKAGES, runner);
+    let mut progress = Progress { events, step: 0, of: recipe.components().len() + 5 };
+    let nodes = root::debian(cache, &recipe.node_debian, PACKAGES, runner);
     let (node, _) = progress.step("root file system", nodes, |made| made.1).await?;
-    let agents = root::debian(cache, CILIUM_PACKAGES, runner);
+    let agents = root::debian(cache, &recipe.cilium_debian, CILIUM_PACKAGES, runner);
     let (cilium, _) = progress.step("Cilium's file system", agents, |made| made.1).await?;
     let trees = images::Trees { node, cilium };
-    for component in components(kubernetes) {
-        let name = format!("{} {}", component.name, component.version());
+    for component in recipe.components() {
+        let name = format!("{} {}", component.0.name, component.0.version());
         progress.step(&name, binaries::build(cache, component, runner), |cached| *cached).await?;
     }
-    let name = format!("node {kubernetes}");
-    progress.step(&name, root::build(cache, kubernetes, &trees.node, runner), |cached| *cached).await?;
-    let sources = images::Sources { cache, kubernetes, trees };
+    let name = format!("node {}", recipe.kubernetes);
+    progress.step(&name, root::build(cache, recipe, &trees.node, runner), |cached| *cached).await?;
+    let sources = images::Sources { cache, recipe, trees };
     let (archives, _) = progress.step("images", images::build(&sources, runner), |made| made.1).await?;
-    let store = store::build(cache, kubernetes, &archives, runner);
+    let store = store::build(cache, recipe, &archives, runner);
     progress.step("container store", store, |cached| *cached).await?;
-    Ok(NodeImage::in_cache(cache, kubernetes))
+    Ok(NodeImage::in_cache(cache, recipe))
 }
 
 /// Builds a box out of a node image.
 pub(super) async fn node_box(
     cache: &Cache,
-    kubernetes: &str,
+    recipe: &Recipe,
     provider: Provider,
     node: &NodeImage,
     runner: &dyn Runner,
     events: &Events,
 ) -> Result<(), AssetsError> {
     let mut progress = Progress { events, step: 0, of: 1 };
-    let name = format!("box {kubernetes} for {provider}");
-    let made = boxes::build(cache, kubernetes, provider, node, runner);
+    let name = format!("box {} for {provider}", recipe.kubernetes);
+    let made = boxes::build(cache, recipe, provider, node, runner);
     progress.step(&name, made, |cached| *cached).await.map(drop)
 }
 

@@ -1,13 +1,17 @@
 //! A folder of finished artefacts, each under the digest of its inputs.
+//!
+//! Two kinds of locks, both the kernel's: whoever makes an artefact has that artefact's lock, and whoever makes or uses
+//! any of them holds the cache, which keeps `prune` from removing what is about to be used.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::AssetsError;
+use super::recipe::{Kind, Part};
 
-/// The cache's folder: `<kind>/<digest>` is finished, `<kind>/.<digest>.<random>` is being made.
+/// The cache's folder: `<kind>/<digest>` is finished, `<kind>/.<digest>.<random>` is being made or removed.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     folder: Utf8PathBuf,
@@ -23,12 +27,66 @@ impl Cache {
     }
 
     /// Where an artefact is when it is finished.
-    pub(super) fn path(&self, kind: &str, digest: &str) -> Utf8PathBuf {
-        self.folder.join(kind).join(&digest[..16])
+    pub(super) fn path(&self, part: &Part) -> Utf8PathBuf {
+        self.folder.join(part.to_string())
     }
 
     fn lock_file(&self, kind: &str, key: &str) -> Utf8PathBuf {
         self.folder.join(format!("{kind}-{key}.lock"))
+    }
+
+    /// Holds the cache: nothing is pruned while the value lives. Waits for a prune that is going on.
+    pub(super) async fn hold(&self) -> Result<Held, AssetsError> {
+        fs::create_dir_all(&self.folder).map_err(failed("make", &self.folder))?;
+        Ok(Held { _lock: lock(self.folder.join(HOLD), File::lock_shared).await? })
+    }
+
+    /// Has the cache alone, or says that somebody holds it. An older program makes artefacts without holding the cache,
+    /// but never without the artefact's lock.
+    pub(super) fn have_alone(&self) -> Result<Held, AssetsError> {
+        let try_lock = |path: &Utf8Path| match open(path).and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(AssetsError::Busy { path: path.to_owned() }),
+            Err(error) => Err(failed("lock", path)(error)),
+        };
+        let alone = try_lock(&self.folder.join(HOLD))?;
+        let names = || self.folder.read_dir_utf8()?.map(|entry| Ok(entry?.into_path())).collect();
+        let names: io::Result<Vec<Utf8PathBuf>> = names();
+        let names = names.map_err(failed("read", &self.folder))?;
+        for artefact in names.iter().filter(|path| is_of_artefact(path)) {
+            try_lock(artefact)?;
+        }
+        Ok(Held { _lock: alone })
+    }
+
+    /// All finished artefacts of a kind, by the names of their folders.
+    pub(super) fn finished(&self, kind: Kind) -> Result<Vec<String>, AssetsError> {
+        let shelf = self.folder.join(kind.as_str());
+        let entries = match shelf.read_dir_utf8() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed("read", &shelf))?,
+        };
+        let is_key = |name: &str| name.len() == 16 && name.chars().all(|digit| digit.is_ascii_hexdigit());
+        let mut keys = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed("read", &shelf))?;
+            if is_key(entry.file_name()) {
+                keys.push(entry.file_name().to_owned());
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// Removes a finished artefact. It loses its name first: what is half removed is never taken for finished.
+    pub(super) fn remove(&self, path: &Utf8Path) -> Result<(), AssetsError> {
+        let doomed = path.with_file_name(format!(".{}.pruned", path.file_name().unwrap_or_default()));
+        let removed = fs::rename(path, &doomed).and_then(|()| fs::remove_dir_all(&doomed));
+        removed.map_err(failed("remove", path))
     }
 
     /// Removes what killed builders left of artefacts that nobody is making, whatever their inputs were.
@@ -59,7 +117,8 @@ impl Cache {
         let disk = disk.map_err(|error| failed("look at the disk of", &self.folder)(error.into()))?;
         let has = disk.f_bavail * disk.f_frsize;
         if has < bytes {
-            return Err(AssetsError::Disk { path: self.folder.clone(), has: has >> 20 });
+            let (has, needs) = (has >> 20, bytes >> 20);
+            return Err(AssetsError::Disk { path: self.folder.clone(), has, needs });
         }
         Ok(())
     }
@@ -70,39 +129,84 @@ impl Cache {
     /// has an artefact's lock; the next one finds it finished. What a killed builder left goes first.
     pub(super) async fn artefact(
         &self,
-        kind: &str,
-        digest: &str,
+        part: &Part,
         make: impl AsyncFnOnce(&Utf8Path) -> Result<(), AssetsError>,
     ) -> Result<(Utf8PathBuf, bool), AssetsError> {
-        let finished = self.path(kind, digest);
+        let Some(unfinished) = self.begin(part).await? else {
+            return Ok((self.path(part), true));
+        };
+        make(unfinished.path()).await?;
+        Ok((unfinished.finish()?, false))
+    }
+
+    /// Begins to make an artefact, unless it is there. Waits for whoever is making it.
+    pub(super) async fn begin(&self, part: &Part) -> Result<Option<Unfinished>, AssetsError> {
+        let finished = self.path(part);
         if finished.exists() {
-            return Ok((finished, true));
+            return Ok(None);
         }
-        let shelf = self.folder.join(kind);
+        let shelf = self.folder.join(part.kind.as_str());
         fs::create_dir_all(&shelf).map_err(failed("make", &shelf))?;
-        let _lock = lock(self.lock_file(kind, &digest[..16])).await?;
+        let lock = lock(self.lock_file(part.kind.as_str(), part.key()), File::lock).await?;
         if finished.exists() {
-            return Ok((finished, true));
+            return Ok(None);
         }
-        let prefix = format!(".{}.", &digest[..16]);
+        let prefix = format!(".{}.", part.key());
         remove_leftovers(&shelf, &prefix).map_err(failed("clear", &shelf))?;
-        let part =
+        let folder =
             tempfile::Builder::new().prefix(&prefix).tempdir_in(&shelf).map_err(failed("make in", &shelf))?;
-        let path = Utf8PathBuf::from_path_buf(part.path().to_owned()).unwrap_or_default();
-        make(&path).await?;
-        // A node's root is entered by whoever runs in it.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(&path, open).map_err(failed("open", &path))?;
-        fs::rename(&path, &finished).map_err(failed("rename", &path))?;
-        Ok((finished, false))
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap_or_default();
+        Ok(Some(Unfinished { path, finished, _folder: folder, _lock: lock }))
     }
 }
 
-async fn lock(path: Utf8PathBuf) -> Result<File, AssetsError> {
+/// The lock that [`Cache::hold`] shares.
+const HOLD: &str = "cache.lock";
+
+/// Whether this is the lock of an artefact.
+fn is_of_artefact(path: &Utf8Path) -> bool {
+    path.extension() == Some("lock") && path.file_name() != Some(HOLD)
+}
+
+/// The cache is held as long as this value lives.
+#[derive(Debug)]
+pub struct Held {
+    _lock: File,
+}
+
+/// An artefact that is being made: it goes with this value, unless it is finished.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    path: Utf8PathBuf,
+    finished: Utf8PathBuf,
+    _folder: tempfile::TempDir,
+    _lock: File,
+}
+
+impl Unfinished {
+    /// Where it is made.
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Gives it its final name.
+    pub(super) fn finish(self) -> Result<Utf8PathBuf, AssetsError> {
+        // A node's root is entered by whoever runs in it.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&self.path, open).map_err(failed("open", &self.path))?;
+        fs::rename(&self.path, &self.finished).map_err(failed("rename", &self.path))?;
+        Ok(self.finished.clone())
+    }
+}
+
+async fn lock(
+    path: Utf8PathBuf,
+    take: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
+) -> Result<File, AssetsError> {
     let file = path.clone();
     let taken = tokio::task::spawn_blocking(move || {
         let file = open(&file)?;
-        file.lock()?;
+        take(&file)?;
         Ok(file)
     });
     taken.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(failed("lock", &path))
@@ -138,14 +242,16 @@ mod tests {
         (folder, Cache::in_folder(path))
     }
 
-    const DIGEST: &str = "0123456789abcdef0123";
+    fn part() -> Part {
+        Part { kind: Kind::Root, digest: "0123456789abcdef0123".to_owned() }
+    }
 
     #[tokio::test]
     async fn an_artefact_is_made_once_even_by_two_builders_at_once() {
         let (_folder, cache) = cache();
-        let made = std::sync::atomic::AtomicU32::new(0);
+        let (made, part) = (std::sync::atomic::AtomicU32::new(0), part());
         let build = || {
-            cache.artefact("kind", DIGEST, async |part: &Utf8Path| {
+            cache.artefact(&part, async |part: &Utf8Path| {
                 made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 fs::write(part.join("file"), "x").map_err(failed("write", part))
             })
@@ -159,22 +265,22 @@ mod tests {
     #[tokio::test]
     async fn what_a_killed_builder_left_is_never_taken_for_finished_and_goes() {
         let (_folder, cache) = cache();
-        let left = cache.folder().join(format!("kind/.{}.dead", &DIGEST[..16]));
+        let left = cache.folder().join(format!("root/.{}.dead", part().key()));
         fs::create_dir_all(&left).unwrap();
-        assert!(!cache.path("kind", DIGEST).exists());
-        cache.artefact("kind", DIGEST, async |_: &Utf8Path| Ok(())).await.unwrap();
+        assert!(!cache.path(&part()).exists());
+        cache.artefact(&part(), async |_: &Utf8Path| Ok(())).await.unwrap();
         assert!(!left.exists());
-        assert!(cache.path("kind", DIGEST).exists());
+        assert!(cache.path(&part()).exists());
     }
 
     #[tokio::test]
     async fn a_sweep_spares_what_is_finished_or_being_made() {
         let (_folder, cache) = cache();
-        let shelf = cache.folder().join("kind");
+        let shelf = cache.folder().join("root");
         for name in [".dead.x", ".alive.x", "finished"] {
             fs::create_dir_all(shelf.join(name)).unwrap();
         }
-        let _builder = lock(cache.lock_file("kind", "alive")).await.unwrap();
+        let _builder = lock(cache.lock_file("root", "alive"), File::lock).await.unwrap();
         cache.sweep().unwrap();
         let left = ["dead", "alive"].map(|key| shelf.join(format!(".{key}.x")).exists());
         assert_eq!((left, shelf.join("finished").exists()), ([false, true], true));
@@ -183,11 +289,36 @@ mod tests {
     #[tokio::test]
     async fn a_failed_build_leaves_nothing_and_the_next_one_succeeds() {
         let (_folder, cache) = cache();
-        let broken =
-            cache.artefact("kind", DIGEST, async |_: &Utf8Path| Err(AssetsError::Tools(Vec::new()))).await;
+        let broken = cache.artefact(&part(), async |_: &Utf8Path| Err(AssetsError::Tools(Vec::new()))).await;
         assert!(broken.is_err());
-        assert_eq!(fs::read_dir(cache.folder().join("kind")).unwrap().count(), 0);
-        let (_, cached) = cache.artefact("kind", DIGEST, async |_: &Utf8Path| Ok(())).await.unwrap();
+        assert_eq!(fs::read_dir(cache.folder().join("root")).unwrap().count(), 0);
+        let (_, cached) = cache.artefact(&part(), async |_: &Utf8Path| Ok(())).await.unwrap();
         assert!(!cached);
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_somebody_builds_in_or_uses_is_never_had_alone() {
+        let (_folder, cache) = cache();
+        let holder = cache.hold().await.unwrap();
+        let busy = cache.have_alone().expect_err("it is held");
+        assert!(matches!(&busy, AssetsError::Busy { path } if path.ends_with("cache.lock")), "{busy}");
+        drop(holder);
+        drop(cache.have_alone().unwrap());
+        // An older program makes artefacts and holds no cache.
+        let builder = cache.begin(&part()).await.unwrap().unwrap();
+        let busy = cache.have_alone().expect_err("something is being built");
+        assert!(matches!(&busy, AssetsError::Busy { path } if path.as_str().contains("root-")), "{busy}");
+        drop(builder);
+        cache.have_alone().unwrap();
+    }
+
+    #[test]
+    fn only_folders_named_by_a_digest_count_as_artefacts() {
+        let (_folder, cache) = cache();
+        for name in ["0123456789abcdef", ".0123456789abcdef.x", "notes", "0123456789abcdefff"] {
+            fs::create_dir_all(cache.folder().join("store").join(name)).unwrap();
+        }
+        assert_eq!(cache.finished(Kind::Store).unwrap(), ["0123456789abcdef"]);
+        assert_eq!(cache.finished(Kind::Boxes).unwrap(), Vec::<String>::new());
     }
 }

@@ -9,15 +9,14 @@ use crate::digest::digest_of;
 use crate::exec::{Command, Runner};
 
 use super::AssetsError;
-use super::binaries;
 use super::cache::{Cache, failed};
 use super::pins::{
-    CILIUM_PACKAGES, CILIUM_TAG, COREDNS_TAG, Component, ETCD_TAG, PACKAGES, PAUSE_IMAGE, PROBE,
-    PROBE_SOURCES, TOOLBOX_IMAGE, components,
+    CILIUM_PACKAGES, CILIUM_TAG, COREDNS_TAG, ETCD_TAG, PACKAGES, PAUSE_IMAGE, PROBE, PROBE_SOURCES,
+    TOOLBOX_IMAGE,
 };
+use super::recipe::Recipe;
 use super::sandbox::contained_with_own_run;
 
-const KIND: &str = "images";
 /// Counts up when the way in which images are put together changes.
 const RECIPE: &str = "8";
 
@@ -44,8 +43,8 @@ enum Contents {
 pub(super) struct Sources<'a> {
     /// Where the binaries are.
     pub(super) cache: &'a Cache,
-    /// Which Kubernetes the images are of.
-    pub(super) kubernetes: &'a str,
+    /// Whose images they are.
+    pub(super) recipe: &'a Recipe,
     /// The Debian trees.
     pub(super) trees: Trees,
 }
@@ -53,7 +52,7 @@ pub(super) struct Sources<'a> {
 impl Sources<'_> {
     /// Where a component's binaries are.
     fn binaries(&self, component: &str) -> Utf8PathBuf {
-        binaries::path(self.cache, Component::named(component, self.kubernetes))
+        self.cache.path(self.recipe.binaries(component))
     }
 }
 
@@ -93,11 +92,10 @@ fn all(kubernetes: &str) -> Vec<Image> {
     ]
 }
 
-/// What decides the archives.
-pub(super) fn digest(kubernetes: &str) -> String {
+/// What decides the archives, beside all binaries.
+pub(super) fn digest(kubernetes: &str, binaries: &str) -> String {
     let names: String = all(kubernetes).into_iter().map(|image| image.name + "\n").collect();
-    let binaries: String = components(kubernetes).map(Component::digest).collect();
-    digest_of([RECIPE, &names, &binaries, PACKAGES, CILIUM_PACKAGES, PROBE_SOURCES])
+    digest_of([RECIPE, &names, binaries, PACKAGES, CILIUM_PACKAGES, PROBE_SOURCES])
 }
 
 /// Builds all archives; says where they are and whether they were there.
@@ -107,7 +105,7 @@ pub(super) async fn build(
 ) -> Result<(Utf8PathBuf, bool), AssetsError> {
     let make = async |part: &Utf8Path| {
         let scratch = part.join("scratch");
-        for (number, image) in all(sources.kubernetes).into_iter().enumerate() {
+        for (number, image) in all(sources.recipe.kubernetes).into_iter().enumerate() {
             let content = scratch.join(format!("content-{number}"));
             let root = content.join("root");
             image.lay_out(sources, &root, runner).await?;
@@ -125,7 +123,7 @@ pub(super) async fn build(
         }
         fs::remove_dir_all(&scratch).map_err(failed("remove", &scratch))
     };
-    sources.cache.artefact(KIND, &digest(sources.kubernetes), make).await
+    sources.cache.artefact(&sources.recipe.images, make).await
 }
 
 /// podman with a store of its own: the host's images are not touched, and no network is used.

@@ -11,12 +11,13 @@ use crate::exec::{Command, Runner};
 
 use super::cache::{Cache, failed};
 use super::pins::PAUSE_IMAGE;
+use super::recipe::Recipe;
 use super::root::{self, write};
 use super::sandbox::contained;
-use super::{AssetsError, NodeImage, store};
+use super::{AssetsError, NodeImage};
 
 /// The packages of the machine's Debian, one a line.
-const PACKAGES: &str = include_str!("../../../../assets/box/packages");
+pub(super) const PACKAGES: &str = include_str!("../../../../assets/box/packages");
 /// What makes the tree one that boots, run in it.
 const PREPARE: &str = include_str!("../../../../assets/box/prepare.sh");
 /// What makes a disk of the tree, run beside it.
@@ -58,21 +59,22 @@ const VAGRANT_KEY: &str = include_str!("../../../../assets/box/vagrant.pub");
 /// What of the container nodes' root a machine has as it is.
 const SHARED: [&str; 4] = ["etc/service", "opt/cni", "usr/local/bin", "usr/local/share/cilium"];
 
-/// What decides the disk.
-pub(super) fn digest(kubernetes: &str) -> String {
+/// What decides the disk, beside the root file system and the store of nodes.
+pub(super) fn digest(root: &str, store: &str) -> String {
     let recipe: String = RECIPE.iter().map(|(path, text)| format!("{path}\n{text}")).collect();
     let parts = [PACKAGES, PREPARE, DISK, &recipe, VAGRANT_KEY, &SHARED.join(" "), &SIZE.to_string()];
-    digest_of([&*root::digest(kubernetes), &store::digest(kubernetes)].into_iter().chain(parts))
+    digest_of([root, store].into_iter().chain(parts))
 }
 
 /// Makes the disk, raw, in a folder whose tree is removed again.
 pub(super) async fn disk(
     cache: &Cache,
+    recipe: &Recipe,
     node: &NodeImage,
     part: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<Utf8PathBuf, AssetsError> {
-    let (debian, _) = root::debian(cache, PACKAGES, runner).await?;
+    let (debian, _) = root::debian(cache, &recipe.machine_debian, PACKAGES, runner).await?;
     let (tree, image) = (part.join("tree"), part.join("disk.raw"));
     let step = |source| AssetsError::Step { artefact: "the disk of a machine".to_owned(), source };
     runner.run(&linked(&debian, &tree)).await.map_err(step)?;

@@ -6,6 +6,7 @@
 //! (`cache`). Next in the flow: an engine starts nodes from the [`NodeImage`].
 
 mod pins;
+mod recipe;
 mod cache;
 mod binaries;
 mod root;
@@ -15,6 +16,8 @@ mod machine;
 mod boxes;
 mod sandbox;
 mod build;
+mod archive;
+mod prune;
 pub mod tools;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -25,10 +28,15 @@ use crate::exec::{CommandError, Runner};
 use crate::spec::{KUBERNETES_VERSIONS, Provider};
 
 use cache::Cache;
+use recipe::Recipe;
 use tools::MissingTool;
 
+pub use archive::{ArchiveError, Exported, Imported, Output};
 pub use boxes::NodeBox;
+pub use cache::Held;
 pub use pins::{CILIUM_TAG, COREDNS_TAG, ETCD_TAG, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
+pub use prune::{Artefact, Fate, Pruned, Unjudged, User, Users};
+pub use recipe::Kind;
 pub use root::apt_sources;
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
@@ -54,11 +62,8 @@ pub struct NodeImage {
 
 impl NodeImage {
     /// Where it is, finished or not.
-    fn in_cache(cache: &Cache, kubernetes: &str) -> Self {
-        Self {
-            root: cache.path(root::KIND, &root::digest(kubernetes)),
-            containerd_store: cache.path(store::KIND, &store::digest(kubernetes)),
-        }
+    fn in_cache(cache: &Cache, recipe: &Recipe) -> Self {
+        Self { root: cache.path(&recipe.root), containerd_store: cache.path(&recipe.store) }
     }
 }
 
@@ -75,13 +80,32 @@ pub enum AssetsError {
     #[error("tools are missing: {}", listed(.0))]
     Tools(Vec<MissingTool>),
     /// The disk is too full to begin.
-    #[error("{path} has {has} MiB left, a build takes {DISK_SPACE_MIB}")]
+    #[error("the disk of {path} has {has} MiB left; {needs} MiB are needed")]
     Disk {
         /// The cache.
         path: Utf8PathBuf,
         /// What is left, in MiB.
         has: u64,
+        /// What the work takes, in MiB.
+        needs: u64,
     },
+    /// Nothing can be removed now.
+    #[error("the cache is in use: {path} is locked by a build, an import, an export, or nodes that start")]
+    Busy {
+        /// The lock.
+        path: Utf8PathBuf,
+    },
+    /// Nothing can be exported that is not built.
+    #[error("the {artefact} is not built")]
+    NotBuilt {
+        /// `node image of Kubernetes v1.36.3`
+        artefact: String,
+        /// The command that builds it.
+        command: String,
+    },
+    /// A file of exported assets.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A step of the build failed.
     #[error("build {artefact}")]
     Step {
@@ -104,8 +128,6 @@ pub enum AssetsError {
     },
 }
 
-const DISK_SPACE_MIB: u64 = DISK_SPACE >> 20;
-
 fn listed(missing: &[MissingTool]) -> String {
     missing.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ")
 }
@@ -114,7 +136,13 @@ impl Hint for AssetsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Tools(missing) => Some(tools::remedy(missing)),
-            Self::Disk { .. } => Some("make room, or move the cache with HOMELAB_CACHE=<folder>".to_owned()),
+            Self::Disk { .. } => Some(
+                "`homelab assets prune` removes what no node uses; HOMELAB_CACHE=<folder> moves the cache"
+                    .to_owned(),
+            ),
+            Self::Busy { .. } => Some("try again when it is done".to_owned()),
+            Self::NotBuilt { command, .. } => Some(format!("`{command}`")),
+            Self::Archive(error) => error.hint(),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room and build again: finished parts are kept".to_owned())
             }
@@ -142,21 +170,32 @@ impl Assets {
 
     /// The node image of a Kubernetes version, if it is built. Takes milliseconds and changes nothing.
     pub fn find(&self, kubernetes: &str) -> Option<NodeImage> {
-        let image = NodeImage::in_cache(&self.cache, kubernetes);
-        let is_there = image.root.exists() && image.containerd_store.exists();
-        (KUBERNETES_VERSIONS.contains(&kubernetes) && is_there).then_some(image)
+        let image = NodeImage::in_cache(&self.cache, Recipe::of(kubernetes).ok()?);
+        (image.root.exists() && image.containerd_store.exists()).then_some(image)
     }
 
     /// The box of a Kubernetes version for a provider, if it is built. Takes milliseconds and changes nothing.
     pub fn find_box(&self, kubernetes: &str, provider: Provider) -> Option<NodeBox> {
-        let node_box = NodeBox::in_cache(&self.cache, kubernetes, provider);
-        (KUBERNETES_VERSIONS.contains(&kubernetes) && node_box.catalogue.exists()).then_some(node_box)
+        let node_box = NodeBox::in_cache(&self.cache, Recipe::of(kubernetes).ok()?, provider);
+        node_box.catalogue.exists().then_some(node_box)
+    }
+
+    /// Holds the cache: `prune` removes nothing while the value lives. Whoever is about to use what [`Self::find`] finds
+    /// holds it until the host itself shows the use, by a mount or a container.
+    ///
+    /// # Errors
+    /// What the file system says of the lock.
+    pub async fn hold(&self) -> std::io::Result<Held> {
+        match self.cache.hold().await {
+            Err(AssetsError::File { source, .. }) => Err(source),
+            held => held.map_err(std::io::Error::other),
+        }
     }
 
     /// Where that box is, built or not.
     #[cfg(test)]
     pub(crate) fn box_at(&self, kubernetes: &str, provider: Provider) -> NodeBox {
-        NodeBox::in_cache(&self.cache, kubernetes, provider)
+        NodeBox::in_cache(&self.cache, Recipe::of(kubernetes).unwrap(), provider)
     }
 
     /// Builds what is missing of the box of a Kubernetes version for a provider, the node image that it is made of
@@ -180,8 +219,10 @@ impl Assets {
             return Err(AssetsError::Tools(missing));
         }
         self.cache.demand_space(BOX_SPACE)?;
-        build::node_box(&self.cache, kubernetes, provider, &node, runner, events).await?;
-        Ok(NodeBox::in_cache(&self.cache, kubernetes, provider))
+        let _held = self.cache.hold().await?;
+        let recipe = Recipe::of(kubernetes)?;
+        build::node_box(&self.cache, recipe, provider, &node, runner, events).await?;
+        Ok(NodeBox::in_cache(&self.cache, recipe, provider))
     }
 
     /// Builds what is missing of the node image of a Kubernetes version, with an event for each part.
@@ -194,9 +235,7 @@ impl Assets {
         runner: &dyn Runner,
         events: &Events,
     ) -> Result<NodeImage, AssetsError> {
-        if !KUBERNETES_VERSIONS.contains(&kubernetes) {
-            return Err(AssetsError::Version { version: kubernetes.to_owned() });
-        }
+        let recipe = Recipe::of(kubernetes)?;
         if let Some(image) = self.find(kubernetes) {
             return Ok(image);
         }
@@ -205,7 +244,8 @@ impl Assets {
             return Err(AssetsError::Tools(missing));
         }
         self.cache.demand_space(DISK_SPACE)?;
+        let _held = self.cache.hold().await?;
         self.cache.sweep()?;
-        build::all(&self.cache, kubernetes, runner, events).await
+        build::all(&self.cache, recipe, runner, events).await
     }
 }

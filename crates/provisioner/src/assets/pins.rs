@@ -199,6 +199,7 @@ pub(super) fn components(kubernetes: &str) -> impl Iterator<Item = &'static Comp
 
 impl Component {
     /// The component with this name, in nodes of a supported Kubernetes version.
+    #[cfg(test)]
     pub(super) fn named(name: &str, kubernetes: &str) -> &'static Self {
         components(kubernetes)
             .find(|component| component.name == name)

@@ -11,13 +11,10 @@ use crate::exec::environment::DOWNLOADS;
 use crate::exec::{Command, Runner};
 
 use super::AssetsError;
-use super::binaries;
 use super::cache::{Cache, failed};
-use super::pins::{Component, PACKAGES, PAUSE_IMAGE, SUITE, components};
+use super::pins::{PAUSE_IMAGE, SUITE};
+use super::recipe::{Part, Recipe};
 use super::sandbox::contained;
-
-pub(super) const KIND: &str = "root";
-const DEBIAN: &str = "debian";
 
 /// Files that are laid over the packages: path, permissions, contents.
 const RECIPE: [(&str, u32, &str); 6] = [
@@ -46,21 +43,21 @@ const CILIUM: [(&str, &str); 2] = [
 ];
 
 /// What decides the packages.
-fn debian_digest(packages: &str) -> String {
+pub(super) fn debian_digest(packages: &str) -> String {
     digest_of([SUITE, packages])
 }
 
-/// What decides the whole root.
-pub(super) fn digest(kubernetes: &str) -> String {
-    let binaries: String = components(kubernetes).map(Component::digest).collect();
+/// What decides the whole root, beside the packages and all binaries.
+pub(super) fn digest(debian: &str, binaries: &str) -> String {
     let recipe: String = RECIPE.iter().map(|(path, mode, text)| format!("{path} {mode}\n{text}")).collect();
     let installed = format!("{INSTALLED:?} {CILIUM:?}");
-    digest_of([&debian_digest(PACKAGES), &binaries, &recipe, &installed, PAUSE_IMAGE])
+    digest_of([debian, binaries, &recipe, &installed, PAUSE_IMAGE])
 }
 
 /// Unpacks Debian's packages; says whether they were there.
 pub(super) async fn debian(
     cache: &Cache,
+    tree: &Part,
     packages: &str,
     runner: &dyn Runner,
 ) -> Result<(Utf8PathBuf, bool), AssetsError> {
@@ -69,7 +66,7 @@ pub(super) async fn debian(
         // In a folder of its own: mmdebstrap removes what it was given when it fails.
         runner.run(&mmdebstrap(&part.join("root"), packages, &apt_sources())).await.map(drop).map_err(step)
     };
-    let (path, cached) = cache.artefact(DEBIAN, &debian_digest(packages), make).await?;
+    let (path, cached) = cache.artefact(tree, make).await?;
     Ok((path.join("root"), cached))
 }
 
@@ -109,7 +106,7 @@ fn offers_suite(text: &str) -> bool {
 /// Puts everything together; says whether it was there.
 pub(super) async fn build(
     cache: &Cache,
-    kubernetes: &str,
+    recipe: &Recipe,
     debian: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<bool, AssetsError> {
@@ -120,7 +117,7 @@ pub(super) async fn build(
         let copy = copy.args([format!("{debian}/."), part.to_string()]);
         runner.run(&copy).await.map_err(step)?;
         for (component, folder, names) in INSTALLED {
-            let from = binaries::path(cache, Component::named(component, kubernetes));
+            let from = cache.path(recipe.binaries(component));
             let folder = part.join(folder);
             fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
             for name in names {
@@ -128,7 +125,7 @@ pub(super) async fn build(
                 fs::hard_link(from.join(name), &target).map_err(failed("link", &target))?;
             }
         }
-        let source = binaries::path(cache, Component::named("cilium", kubernetes)).join("source");
+        let source = cache.path(recipe.binaries("cilium")).join("source");
         for (from, to) in CILIUM {
             let to = part.join(to);
             let parent = to.parent().unwrap_or(part);
@@ -148,7 +145,7 @@ pub(super) async fn build(
         }
         Ok(())
     };
-    Ok(cache.artefact(KIND, &digest(kubernetes), make).await?.1)
+    Ok(cache.artefact(&recipe.root, make).await?.1)
 }
 
 pub(super) fn write(path: &Utf8Path, mode: u32, text: &str) -> Result<(), AssetsError> {

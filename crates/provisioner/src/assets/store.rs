@@ -10,34 +10,32 @@ use crate::digest::digest_of;
 use crate::exec::{Command, Runner};
 
 use super::AssetsError;
-use super::binaries;
 use super::cache::{Cache, failed};
-use super::images;
-use super::pins::{Component, PAUSE_IMAGE};
+use super::pins::PAUSE_IMAGE;
+use super::recipe::Recipe;
 use super::sandbox::contained_with_own_run;
 
-pub(super) const KIND: &str = "store";
 /// A containerd that runs while the store is filled, and what fills it.
 const PREPARE: &str = include_str!("../../../../assets/store/prepare.sh");
 
-/// What decides the store.
-pub(super) fn digest(kubernetes: &str) -> String {
-    digest_of([&images::digest(kubernetes), PREPARE])
+/// What decides the store, beside the images.
+pub(super) fn digest(images: &str) -> String {
+    digest_of([images, PREPARE])
 }
 
 /// Prepares the store; says whether it was there.
 pub(super) async fn build(
     cache: &Cache,
-    kubernetes: &str,
+    recipe: &Recipe,
     archives: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<bool, AssetsError> {
     let make = async |part: &Utf8Path| {
-        let bin = binaries::path(cache, Component::named("containerd", kubernetes));
+        let bin = cache.path(recipe.binaries("containerd"));
         let step = |source| AssetsError::Step { artefact: "the container store".to_owned(), source };
         runner.run(&prepare(&bin, part, &sorted(archives)?)).await.map(drop).map_err(step)
     };
-    Ok(cache.artefact(KIND, &digest(kubernetes), make).await?.1)
+    Ok(cache.artefact(&recipe.store, make).await?.1)
 }
 
 /// `prepare.sh`, which comes along as text: an installed program has no file beside itself. Pure.

@@ -63,6 +63,10 @@ impl ContainerEngine {
 
     async fn start(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let started = Instant::now();
+        // Until podman has recorded what the node uses.
+        let lock =
+            |source| EngineError::File { attempt: "lock", path: self.assets.folder().to_owned(), source };
+        let _held = self.assets.hold().await.map_err(lock)?;
         let version = &plan.kubernetes;
         let image = self.assets.find(version).ok_or_else(|| {
             let what = format!("the node image of Kubernetes {version}");

@@ -7,11 +7,11 @@ use super::Lack;
 
 /// Everything that is missing for nodes as containers.
 pub(super) async fn container(runner: &dyn Runner) -> Vec<Lack> {
-    if !rustix::process::geteuid().is_root() {
-        // Said alone: the rest can only be found out as root.
-        let lack = ("root", "run the same command with sudo: namespaces, links and mounts need it");
-        return vec![Lack { what: lack.0.to_owned(), remedy: lack.1.to_owned() }];
-    }
+    let root = (!rustix::process::geteuid().is_root()).then(|| Lack {
+        what: "root".to_owned(),
+        remedy: "run the same command with sudo: namespaces, links and mounts need it".to_owned(),
+    });
     let tools = tools::missing_to_run(runner).await.into_iter();
-    tools.map(|tool| Lack { what: tool.name.to_owned(), remedy: tool.remedy() }).collect()
+    let tools = tools.map(|tool| Lack { what: tool.name.to_owned(), remedy: tool.remedy() });
+    root.into_iter().chain(tools).collect()
 }

@@ -88,7 +88,7 @@ fn an_instance_is_shown_with_everything_that_is_recorded() {
 }
 
 /// The schema of a view is the published one, and what is really printed is as it says.
-fn published<V: JsonSchema + serde::Serialize>(published: &str, file: &str, views: &[V]) {
+pub(crate) fn published<V: JsonSchema + serde::Serialize>(published: &str, file: &str, views: &[V]) {
     let schema = serde_json::to_value(schema_for!(V)).expect("keys of a schema are strings");
     let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("keys of a schema are strings"));
     assert!(text == published, "docs/schemas/{file} is not the schema of the code, which is:\n{text}");

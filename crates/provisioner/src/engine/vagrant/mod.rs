@@ -167,6 +167,10 @@ impl Engine for VagrantEngine {
     fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
         Box::pin(async move {
             let image = self.node_box(&plan.kubernetes)?;
+            // Until the hypervisor and Vagrant have copies.
+            let lock =
+                |source| EngineError::File { attempt: "lock", path: self.assets.folder().to_owned(), source };
+            let _held = self.assets.hold().await.map_err(lock)?;
             let project = self.project(&plan.folder);
             let there = self.hypervisor.machines(&self.home).await?;
             refuse_foreign(plan, &project, &there)?;

@@ -20,12 +20,12 @@ pub(super) const LIBVIRT: [Needed; 5] = [
 
 /// Those of these programs that are not there, and the rights to use them.
 pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
-    if !rustix::process::geteuid().is_root() {
-        // Said alone: the rest can only be found out as root.
-        return vec![lack("root", "run the same command with sudo: the guard and the networks need it")];
-    }
+    let is_root = rustix::process::geteuid().is_root();
+    let root = (!is_root)
+        .then(|| lack("root", "run the same command with sudo: the guard and the networks need it"));
     let missing = needed.iter().filter(|(program, _)| !is_installed(program));
-    missing.map(|(program, package)| lack(program, &format!("apt-get install {package}"))).collect()
+    let missing = missing.map(|(program, package)| lack(program, &format!("apt-get install {package}")));
+    root.into_iter().chain(missing).collect()
 }
 
 /// A libvirt that does not answer.

@@ -1,0 +1,323 @@
+//! Which artefacts of the cache go: those of no recipe of this program that nothing on the host uses.
+//!
+//! Judging is pure. Who uses what is found by `provision::prune`, as texts in which the digest of an artefact would
+//! stand: what podman records of a container, mounts, what a disk grows from. An artefact is kept when any of them
+//! mentions it, and when one that could mention it cannot be had.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::cache::{Cache, failed};
+use super::recipe::{Kind, Recipe};
+use super::{Assets, AssetsError};
+
+/// Something on the host that may use artefacts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// `container homelab-1a2b3c.acme-cp-1`
+    pub name: String,
+    /// Where the digest stands, if it uses one.
+    pub text: String,
+}
+
+/// What could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unjudged {
+    /// Why: `podman does not answer: …`
+    pub why: String,
+    /// What its users could be using.
+    pub kinds: Vec<Kind>,
+}
+
+/// Everything on the host that may use artefacts, of all homes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Users {
+    /// Those that were found.
+    pub found: Vec<User>,
+    /// What may hide others.
+    pub unjudged: Vec<Unjudged>,
+}
+
+/// Why an artefact stays or goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// A recipe of this program has it.
+    Current,
+    /// It is older, and used by these.
+    Used(Vec<String>),
+    /// It is older, and nobody can tell whether it is used.
+    Unjudged(String),
+    /// It is older and not used: it goes.
+    Old,
+}
+
+/// A finished artefact in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artefact {
+    /// What it is.
+    pub kind: Kind,
+    /// The first 16 digits of its digest, which name its folder.
+    pub digest: String,
+    /// Its folder.
+    pub path: Utf8PathBuf,
+    /// What it takes on the disk, in bytes. Files that it shares with others count in each.
+    pub bytes: u64,
+    /// Whether it stays.
+    pub fate: Fate,
+}
+
+/// What a prune removes, or would remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruned {
+    /// All artefacts there are, those that stay included.
+    pub artefacts: Vec<Artefact>,
+    /// What their removal frees, in bytes: files that are shared with artefacts that stay are not counted.
+    pub freed: u64,
+}
+
+impl Assets {
+    /// Says what [`Self::prune`] would do, and changes nothing.
+    ///
+    /// # Errors
+    /// [`AssetsError::File`] when the cache cannot be read.
+    pub fn prunable(&self, users: &Users) -> Result<Pruned, AssetsError> {
+        let mut artefacts = Vec::new();
+        let mut weights = HashMap::new();
+        for kind in Kind::ALL {
+            for digest in self.cache.finished(kind)? {
+                let path = self.folder().join(kind.as_str()).join(&digest);
+                let fate = fate(kind, &digest, is_current(kind, &digest), users);
+                let mut weight = Weight::default();
+                weight.add(&path).map_err(failed("read", &path))?;
+                let bytes = weight.files.values().map(|file| file.bytes).sum();
+                artefacts.push(Artefact { kind, digest, path: path.clone(), bytes, fate });
+                weights.insert(path, weight);
+            }
+        }
+        let mut gone = Weight::default();
+        for artefact in artefacts.iter().filter(|artefact| artefact.fate == Fate::Old) {
+            gone.merge(weights.remove(&artefact.path).unwrap_or_default());
+        }
+        Ok(Pruned { artefacts, freed: gone.freed() })
+    }
+
+    /// Removes what no recipe of this program has and nobody uses, and what killed builds left. `users` is asked when
+    /// the cache is had alone: nobody begins to use anything after that.
+    ///
+    /// # Errors
+    /// [`AssetsError::Busy`] while somebody builds in the cache or starts nodes from it; nothing is removed then.
+    pub async fn prune(&self, users: impl Future<Output = Users>) -> Result<Pruned, AssetsError> {
+        if !self.folder().exists() {
+            return Ok(Pruned { artefacts: Vec::new(), freed: 0 });
+        }
+        let _alone = self.cache.have_alone()?;
+        let pruned = self.prunable(&users.await)?;
+        remove(self.cache.clone(), &pruned).await?;
+        Ok(pruned)
+    }
+}
+
+async fn remove(cache: Cache, pruned: &Pruned) -> Result<(), AssetsError> {
+    let old = pruned.artefacts.iter().filter(|artefact| artefact.fate == Fate::Old);
+    let paths: Vec<Utf8PathBuf> = old.map(|artefact| artefact.path.clone()).collect();
+    let folder = cache.folder().to_owned();
+    let removed = tokio::task::spawn_blocking(move || {
+        paths.iter().try_for_each(|path| cache.remove(path))?;
+        cache.sweep()
+    });
+    removed.await.unwrap_or_else(|panic| Err(failed("clear", &folder)(io::Error::other(panic))))
+}
+
+fn is_current(kind: Kind, digest: &str) -> bool {
+    Recipe::all().iter().flat_map(Recipe::parts).any(|part| part.kind == kind && part.key() == digest)
+}
+
+/// Why an artefact stays or goes. Pure.
+fn fate(kind: Kind, digest: &str, is_current: bool, users: &Users) -> Fate {
+    if is_current {
+        return Fate::Current;
+    }
+    let mut by: Vec<String> =
+        users.found.iter().filter(|user| user.text.contains(digest)).map(|user| user.name.clone()).collect();
+    by.dedup();
+    if !by.is_empty() {
+        return Fate::Used(by);
+    }
+    match users.unjudged.iter().find(|unjudged| unjudged.kinds.contains(&kind)) {
+        Some(unjudged) => Fate::Unjudged(unjudged.why.clone()),
+        None => Fate::Old,
+    }
+}
+
+/// The files of some artefacts by device and inode.
+#[derive(Debug, Default)]
+struct Weight {
+    files: HashMap<(u64, u64), FileWeight>,
+}
+
+#[derive(Debug)]
+struct FileWeight {
+    bytes: u64,
+    /// How many names it has in these artefacts.
+    names: u64,
+    /// How many it has in all.
+    links: u64,
+}
+
+impl Weight {
+    fn add(&mut self, path: &Utf8Path) -> io::Result<()> {
+        let meta = fs::symlink_metadata(path)?;
+        // A folder's own links are its subfolders: it has one name.
+        let links = if meta.is_dir() { 1 } else { meta.nlink() };
+        let file = self.files.entry((meta.dev(), meta.ino()));
+        file.or_insert(FileWeight { bytes: meta.blocks() * 512, names: 0, links }).names += 1;
+        if meta.is_dir() {
+            for entry in path.read_dir_utf8()? {
+                self.add(entry?.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (inode, file) in other.files {
+            match self.files.get_mut(&inode) {
+                Some(known) => known.names += file.names,
+                None => drop(self.files.insert(inode, file)),
+            }
+        }
+    }
+
+    /// What is freed when all of them go.
+    fn freed(&self) -> u64 {
+        self.files.values().filter(|file| file.names >= file.links).map(|file| file.bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Hint;
+
+    const OLD: &str = "00000000000000aa";
+
+    fn user(name: &str, text: &str) -> User {
+        User { name: name.to_owned(), text: text.to_owned() }
+    }
+
+    fn unjudged(kinds: &[Kind]) -> Unjudged {
+        Unjudged { why: "podman does not answer".to_owned(), kinds: kinds.to_vec() }
+    }
+
+    #[test]
+    fn what_a_recipe_has_or_somebody_uses_or_nobody_can_tell_stays_and_all_else_goes() {
+        let none = Users::default();
+        let used = Users {
+            found: vec![user("a", "x"), user("b", &format!("--rootfs=/c/root/{OLD}:O"))],
+            unjudged: vec![unjudged(&[Kind::Root])],
+        };
+        let silent = Users { found: Vec::new(), unjudged: vec![unjudged(&[Kind::Root, Kind::Store])] };
+        assert_eq!(fate(Kind::Root, OLD, true, &none), Fate::Current);
+        assert_eq!(fate(Kind::Root, OLD, false, &none), Fate::Old);
+        assert_eq!(fate(Kind::Root, OLD, false, &used), Fate::Used(vec!["b".to_owned()]));
+        let why = Fate::Unjudged("podman does not answer".to_owned());
+        assert_eq!(fate(Kind::Store, OLD, false, &silent), why);
+        assert_eq!(fate(Kind::Binaries, OLD, false, &silent), Fate::Old);
+    }
+
+    fn assets() -> (tempfile::TempDir, Assets) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        (folder, Assets::in_cache(path))
+    }
+
+    fn put(assets: &Assets, path: &str, text: &str) -> Utf8PathBuf {
+        let path = assets.folder().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A cache with a current root, an old one that a container uses, and old ones that nobody does.
+    fn cache() -> (tempfile::TempDir, Assets) {
+        let (folder, assets) = assets();
+        let current = Recipe::all()[0].root.to_string();
+        for path in
+            [current.as_str(), "root/00000000000000aa", "root/00000000000000bb", "store/00000000000000cc"]
+        {
+            put(&assets, &format!("{path}/file"), &"x".repeat(20_000));
+        }
+        put(&assets, "tools/go/bin/go", "not ours to remove");
+        put(&assets, "root/.00000000000000dd.x/file", "left by a killed build");
+        (folder, assets)
+    }
+
+    fn container() -> Users {
+        Users {
+            found: vec![user("container c", "--rootfs /c/root/00000000000000aa:O")],
+            unjudged: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_prune_removes_old_artefacts_and_leftovers_and_nothing_else() {
+        let (_folder, assets) = cache();
+        let dry = assets.prunable(&container()).unwrap();
+        assert!(assets.folder().join("root/00000000000000bb").exists(), "a dry run removes nothing");
+        let pruned = assets.prune(async { container() }).await.unwrap();
+        assert_eq!(pruned, dry);
+        let mut left: Vec<String> = Vec::new();
+        for shelf in ["root", "store", "tools"] {
+            let entries = assets.folder().join(shelf).read_dir_utf8().unwrap();
+            left.extend(entries.map(|entry| format!("{shelf}/{}", entry.unwrap().file_name())));
+        }
+        left.sort();
+        let mut expected = vec![
+            Recipe::all()[0].root.to_string(),
+            "root/00000000000000aa".to_owned(),
+            "tools/go".to_owned(),
+        ];
+        expected.sort();
+        assert_eq!(left, expected);
+        assert!(pruned.freed >= 40_000, "{}", pruned.freed);
+        let again = assets.prune(async { container() }).await.unwrap();
+        assert_eq!(again.freed, 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_removed_while_somebody_builds() {
+        let (_folder, assets) = cache();
+        let _builder = assets.hold().await.unwrap();
+        let refused = assets.prune(async { Users::default() }).await.expect_err("somebody builds");
+        assert!(matches!(refused, AssetsError::Busy { .. }), "{refused}");
+        assert!(refused.hint().is_some());
+        assert!(assets.folder().join("root/00000000000000bb").exists());
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_is_not_there_has_nothing_to_prune_and_is_not_made() {
+        let (_folder, assets) = assets();
+        let assets = Assets::in_cache(assets.folder().join("nowhere"));
+        let pruned = assets.prune(async { Users::default() }).await.unwrap();
+        assert_eq!((pruned.artefacts.len(), pruned.freed, assets.folder().exists()), (0, 0, false));
+    }
+
+    #[test]
+    fn what_is_shared_with_an_artefact_that_stays_is_not_freed() {
+        let (_folder, assets) = assets();
+        let old = put(&assets, "binaries/00000000000000aa/runc", &"x".repeat(40_000));
+        let current = Recipe::all()[0].root.to_string();
+        let kept = put(&assets, &format!("{current}/other"), "x");
+        fs::hard_link(&old, kept.with_file_name("runc")).unwrap();
+        let pruned = assets.prunable(&Users::default()).unwrap();
+        assert!(pruned.freed < 40_000, "{}", pruned.freed);
+        let other = put(&assets, "binaries/00000000000000bb/runc", &"x".repeat(40_000));
+        fs::hard_link(&other, other.with_file_name("again")).unwrap();
+        let pruned = assets.prunable(&Users::default()).unwrap();
+        assert!((40_000..80_000).contains(&pruned.freed), "both names go, and count once: {}", pruned.freed);
+    }
+}
