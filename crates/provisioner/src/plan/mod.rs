@@ -5,24 +5,23 @@
 //! Next in the flow: `engine` makes the nodes.
 
 mod cluster;
+mod error;
 mod platform;
 mod power;
 mod subnets;
 mod workers;
 
-use std::fmt;
-
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
-use crate::error::Hint;
 use crate::registry::{Instance, K8s, Owner, State, Workers};
-use crate::spec::{CheckedSpec, EngineKind, Provider, Topology};
+use crate::spec::{CheckedSpec, EngineKind, Provider};
 
 use cluster::Member;
 use subnets::Occupied;
 
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
+pub use error::{Holder, PlanError};
 pub use platform::{Platform, Supervisor};
 pub use power::{Power, at_rest, awake};
 pub use subnets::{Pool, Pools};
@@ -46,183 +45,6 @@ pub struct HostNetwork {
     pub interface: String,
 }
 
-/// Why an instance cannot get what it asks for. There is no override.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// Somebody has it.
-    #[error("{what} {value} already in use by {holder}")]
-    InUse {
-        /// `subnet`, `pod CIDR`, `service CIDR`, `tldPrefix` or `name`.
-        what: &'static str,
-        /// What was asked for.
-        value: String,
-        /// Who has it.
-        holder: Holder,
-    },
-    /// Nothing is left of a kind.
-    #[error("no {what} left in pool {pool}: all {blocks} blocks of /{size} are in use")]
-    Exhausted {
-        /// `subnet`, `pod CIDR` or `service CIDR`.
-        what: &'static str,
-        /// The pool.
-        pool: Ipv4Net,
-        /// How many blocks it has.
-        blocks: u64,
-        /// Their prefix length.
-        size: u8,
-    },
-    /// A subnet lies where the hypervisor makes no network.
-    #[error("subnet {subnet} is not within one of the ranges that VirtualBox allows on this host: {}", ranges(.allowed))]
-    NotAllowed {
-        /// What was asked for.
-        subnet: Ipv4Net,
-        /// Where it may lie.
-        allowed: Vec<Ipv4Net>,
-    },
-    /// Nothing is left of the subnets that the hypervisor takes.
-    #[error(
-        "no subnet left in pool {pool}: {}",
-        match .blocks {
-            0 => format!("no block of /{size} is within one of the ranges that VirtualBox allows on this host: {}", ranges(.allowed)),
-            blocks => format!("all {blocks} blocks of /{size} that VirtualBox allows on this host are in use ({})", ranges(.allowed)),
-        }
-    )]
-    NoneAllowed {
-        /// The pool.
-        pool: Ipv4Net,
-        /// How many of its blocks are allowed.
-        blocks: u64,
-        /// Their prefix length.
-        size: u8,
-        /// Where they may lie.
-        allowed: Vec<Ipv4Net>,
-    },
-    /// A network is too small for the nodes.
-    #[error("a {what} of /{size} has room for {room} node{}, and {asked} are asked for", if *.room == 1 { "" } else { "s" })]
-    DoesNotFit {
-        /// `subnet` or `pod CIDR`.
-        what: &'static str,
-        /// The network's prefix length.
-        size: u8,
-        /// How many of the nodes have a place in it.
-        room: usize,
-        /// How many there are.
-        asked: usize,
-    },
-    /// The topology has no workers at all.
-    #[error("instance '{instance}' is {topology}, which has no workers")]
-    NoWorkers {
-        /// The instance.
-        instance: String,
-        /// Its topology.
-        topology: Topology,
-    },
-    /// Only an instance that came up, and is not at rest, gets or loses workers.
-    #[error("instance '{instance}' is {state}, not running")]
-    NotRunning {
-        /// The instance.
-        instance: String,
-        /// How far it is.
-        state: State,
-    },
-    /// Workers of it are on their way in or out.
-    #[error("the workers of instance '{instance}' are being changed{}", by(.owner))]
-    InTransit {
-        /// The instance.
-        instance: String,
-        /// Who sees to it.
-        owner: Option<u32>,
-    },
-    /// There is no such worker.
-    #[error("instance '{instance}' has no node '{node}'; it has {}", .known.join(", "))]
-    NoSuchNode {
-        /// The instance.
-        instance: String,
-        /// What was asked for.
-        node: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// It is there, and no worker.
-    #[error("{node} is a control plane of instance '{instance}', and only workers can be removed")]
-    NotAWorker {
-        /// The instance.
-        instance: String,
-        /// The node.
-        node: String,
-    },
-}
-
-fn ranges(allowed: &[Ipv4Net]) -> String {
-    match allowed {
-        [] => "none".to_owned(),
-        _ => allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    }
-}
-
-/// What widens the ranges that VirtualBox allows. Without the file there is one by default, which ends with its first
-/// line: so that line says again what is allowed already.
-fn widen(allowed: &[Ipv4Net], range: Ipv4Net) -> String {
-    let all: Vec<String> = allowed.iter().chain([&range]).map(ToString::to_string).collect();
-    format!("add the line `* {}` to /etc/vbox/networks.conf, which may have to be made", all.join(" "))
-}
-
-fn by(owner: &Option<u32>) -> String {
-    owner.map(|pid| format!(" by process {pid}, which runs")).unwrap_or_default()
-}
-
-impl Hint for PlanError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::InUse { what: "name", value, .. } => {
-                Some(format!("`homelab down {value}` frees it; or choose another name"))
-            }
-            Self::InUse { .. } => None,
-            Self::Exhausted { .. } => Some(
-                "`homelab down NAME` frees what an instance has; a larger pool or smaller blocks can be set in \
-                 config.yaml"
-                    .to_owned(),
-            ),
-            Self::NotAllowed { subnet, allowed } => Some(widen(allowed, *subnet)),
-            Self::NoneAllowed { pool, allowed, .. } => Some(widen(allowed, *pool)),
-            Self::DoesNotFit { what, .. } => {
-                let key = if *what == "subnet" { "subnet" } else { "pod" };
-                Some(format!("ask for fewer workers or a larger network: pools.{key}.block in config.yaml"))
-            }
-            Self::NoWorkers { .. } => Some("`homelab up NAME --topology k8s-multi` makes one that has".to_owned()),
-            Self::NotRunning { instance, state: State::Paused } => {
-                Some(format!("`homelab resume {instance}` has it go on"))
-            }
-            Self::NotRunning { instance, state: State::Halted } => {
-                Some(format!("`homelab start {instance}` starts it"))
-            }
-            Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` says how far it is")),
-            Self::InTransit { owner: Some(pid), .. } => Some(format!("wait for process {pid}, or end it")),
-            Self::InTransit { owner: None, .. } => Some("try again".to_owned()),
-            Self::NotAWorker { instance, .. } => Some(format!("`homelab down {instance}` takes all of it down")),
-            Self::NoSuchNode { .. } => None,
-        }
-    }
-}
-
-/// Who has what a new instance asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// An instance of ours.
-    Instance(String),
-    /// The host, on this interface.
-    Host(String),
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Instance(name) => write!(f, "instance '{name}'"),
-            Self::Host(interface) => write!(f, "the host ({interface})"),
-        }
-    }
-}
-
 /// Decides what a new instance gets: what it asks for, or the next free block of each pool.
 ///
 /// # Errors
@@ -239,7 +61,8 @@ pub fn claim(
     for other in &taken.instances {
         let holder = || Holder::Instance(other.name.clone());
         if other.name == name {
-            return Err(PlanError::InUse { what: "name", value: name, holder: holder() });
+            let owner = other.owner.as_ref().map(|owner| owner.pid);
+            return Err(PlanError::Exists { name, state: other.state, owner });
         }
         if other.tld_prefix == tld_prefix {
             return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: holder() });

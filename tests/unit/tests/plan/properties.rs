@@ -111,11 +111,15 @@ fn play(steps: &[Step], host: &[HostNetwork], pools: &Pools) -> Result<Vec<Insta
 /// A refusal's holder really has what was asked for; a full pool is full; nodes that do not fit do not.
 fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> Result<(), TestCaseError> {
     match refusal {
+        PlanError::Exists { name, state, owner } => {
+            let holder = taken.instances.iter().find(|instance| instance.name == *name);
+            let found = holder.map(|holder| (holder.state, holder.owner.as_ref().map(|owner| owner.pid)));
+            prop_assert_eq!(found, Some((*state, *owner)));
+        }
         PlanError::InUse { what, value, holder: plan::Holder::Instance(name) } => {
             let holder = taken.instances.iter().find(|instance| instance.name == *name);
             let holder = holder.ok_or_else(|| TestCaseError::fail(format!("nobody is {name}")))?;
             let has = match *what {
-                "name" => holder.name == *value,
                 "tldPrefix" => holder.tld_prefix == *value,
                 "subnet" => holder.networks().iter().any(|theirs| overlap(theirs, &net(value))),
                 other => return Err(TestCaseError::fail(format!("{other} cannot be asked for"))),
