@@ -44,7 +44,8 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
             acme.run_pod(workloads).await?.assert_output_contains(&plan.workload_address.to_string());
             let foreign = PodRun::shell("nslookup api.globex.lab");
             acme.run_pod(foreign).await?.assert_output_contains("NXDOMAIN");
-            node_port_answers(acme.node("acme-w-1")).await
+            answers(acme.node("acme-w-1"), web::NODE_PORT).await?;
+            answers(acme.node("acme-w-2"), web::HOST_PORT).await
         })
         .await
 }
@@ -63,7 +64,8 @@ async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_worksta
             }
             serve(acme, acme.node("acme-main")).await?;
             acme.run_pod(web::fetch()).await?.assert_output_contains(web::HELLO);
-            node_port_answers(acme.node("acme-main")).await
+            answers(acme.node("acme-main"), web::NODE_PORT).await?;
+            answers(acme.node("acme-main"), web::HOST_PORT).await
         })
         .await
 }
@@ -184,8 +186,9 @@ pub(crate) async fn ping_from(acme: &TestCluster, node: &str, server: Ipv4Addr) 
     Ok(())
 }
 
-async fn node_port_answers(node: &TestNode) -> anyhow::Result<()> {
-    let port = SocketAddr::from((node.ip(), web::NODE_PORT));
+/// The web server answers the workstation on this port of a node.
+async fn answers(node: &TestNode, port: u16) -> anyhow::Result<()> {
+    let port = SocketAddr::from((node.ip(), port));
     let answer = until(format!("an answer on {port}"), Duration::from_secs(30), async || {
         let fetched: std::io::Result<String> = async {
             let mut stream = TcpStream::connect(port).await?;
@@ -197,6 +200,6 @@ async fn node_port_answers(node: &TestNode) -> anyhow::Result<()> {
         .await;
         Ok::<_, std::io::Error>(fetched.map_or_else(|error| Wait::NotYet(error.to_string()), Wait::Done))
     });
-    ensure!(answer.await?.contains(web::HELLO), "the NodePort answers with something else");
+    ensure!(answer.await?.contains(web::HELLO), "{port} answers with something else");
     Ok(())
 }

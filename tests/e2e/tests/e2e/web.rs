@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 /// What it says.
 pub(crate) const HELLO: &str = "hello from web";
+/// Where it answers on its own node, by its own port of the node (`hostPort`).
+pub(crate) const HOST_PORT: u16 = 8088;
 /// Where it answers on every node.
 pub(crate) const NODE_PORT: u16 = 30080;
 
@@ -13,6 +15,7 @@ pub(crate) const NODE_PORT: u16 = 30080;
 pub(crate) fn on_node(node: &str) -> String {
     let mut spec = spec();
     spec["nodeName"] = node.into();
+    spec["containers"][0]["ports"] = json!([{ "containerPort": 80, "hostPort": HOST_PORT }]);
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",

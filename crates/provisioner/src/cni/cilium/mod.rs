@@ -36,9 +36,13 @@ pub struct Cilium {
 
 impl Cni for Cilium {
     /// A configuration that is there before the agent: the node is Ready at once, and the plugin waits for the agent.
-    fn install<'a>(&'a self, nodes: &'a [Node], _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+    fn install<'a>(
+        &'a self,
+        nodes: &'a [Node],
+        plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
-            let file = || File::public("/etc/cni/net.d/05-cilium.conflist", conflist());
+            let file = || File::public("/etc/cni/net.d/05-cilium.conflist", conflist(plan));
             try_join_all(
                 nodes.iter().map(|node| async move { node.put(&[file()]).await.map_err(refused(node)) }),
             )
@@ -93,9 +97,15 @@ impl Cilium {
     }
 }
 
-/// The CNI configuration of a node, as the agent would write it (CNI specification 1.0.0). Pure.
-fn conflist() -> String {
-    let list = json!({ "cniVersion": "1.0.0", "name": "cilium", "plugins": [{ "type": "cilium-cni" }] });
+/// The CNI configuration of a node, as the agent would write it (CNI specification 1.0.0). Cilium leads a `hostPort` to
+/// its pod only where it replaces kube-proxy; beside kube-proxy the portmap plugin does, as with the chart's
+/// `cni.chainingMode: portmap`. Pure.
+fn conflist(plan: &ClusterPlan) -> String {
+    let mut plugins = vec![json!({ "type": "cilium-cni" })];
+    if plan.has_kube_proxy() {
+        plugins.push(json!({ "type": "portmap", "capabilities": { "portMappings": true } }));
+    }
+    let list = json!({ "cniVersion": "1.0.0", "name": "cilium", "plugins": plugins });
     format!("{list:#}\n")
 }
 
@@ -212,6 +222,7 @@ mod tests {
     use super::*;
     use crate::exec::{Exchange, Local, Runner, Scripted};
     use crate::plan::tests::acme;
+    use crate::spec::{CiliumOptions, CniKind};
 
     fn node(exchanges: impl IntoIterator<Item = Exchange>) -> Node {
         Node::new(acme().first().clone(), Arc::new(Scripted::new(exchanges)))
@@ -296,6 +307,16 @@ kind: ConfigMap
 
     #[test]
     fn a_node_has_the_agents_own_configuration_before_the_agent() {
-        insta::assert_snapshot!(conflist());
+        insta::assert_snapshot!(conflist(&acme()));
+    }
+
+    #[test]
+    fn ports_of_the_node_are_led_to_pods_by_portmap_only_where_cilium_leaves_services_to_kube_proxy() {
+        let with = |kube_proxy_replacement| {
+            let cilium = CiliumOptions { kube_proxy_replacement, ..CiliumOptions::default() };
+            conflist(&ClusterPlan { cni: CniKind::Cilium, cilium, ..acme() })
+        };
+        assert!(with(false).contains("portmap"));
+        assert!(!with(true).contains("portmap"));
     }
 }
