@@ -14,10 +14,11 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use futures::future::join_all;
 use harness::audit::{
-    Acceptance, AuditError, Class, ClassId, Outcome, PlanError, Progress, Report, Selection, audit,
+    Acceptance, AuditError, Class, ClassId, LeftOut, Outcome, PlanError, Progress, Report, Selection, audit,
 };
 use harness::{ClusterError, TestCluster};
 use provisioner::error::{Hint, chain};
+use provisioner::registry::State;
 
 use super::machines::Machines;
 use crate::app::App;
@@ -27,6 +28,7 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
+use choice::Chosen;
 use folder::{Folder, FolderError};
 use format::ReportFormat;
 use self_test::NoScore;
@@ -37,14 +39,15 @@ use steps::Steps;
 /// Puts witnesses and probers into each instance, asks every class of leak from every instance to every other, in
 /// both directions, and takes them away again. A cell is ISOLATED only if the same question was answered where it must
 /// be, and the target's witnesses, there all the time, saw nothing. What is not certain is INCONCLUSIVE, never a
-/// pass; what cannot be tried is NOT COVERED, and fails unless it is accepted.
+/// pass; what cannot be tried is NOT COVERED, and fails unless it is accepted. Without NAMES all instances are meant: one
+/// that does not run is left out, every report says so, and the audit is INCONCLUSIVE at best.
 ///
 /// Ctrl-C ends the audit and removes what it has put into the clusters.
 #[derive(Debug, Args)]
 #[command(mut_group("Machines", |machines| machines.requires("self_test")))]
 #[command(after_help = "\
 Examples:
-  sudo homelab audit                                    all that run, each against each other
+  sudo homelab audit                                    all instances, each against each other
   sudo homelab audit acme globex --out reports          and every format as a file
   sudo homelab audit acme globex --class N1,N3 --from acme --to globex
   sudo homelab audit --class H1 --to workstation        whether the workstation is a bridge
@@ -58,7 +61,7 @@ Exit codes:
   0 isolated           1 leak              2 usage             3 inconclusive
   4 could not run      130 interrupted; what was put into the clusters is removed")]
 pub(crate) struct Audit {
-    /// The instances [default: all that run]
+    /// The instances; they must run [default: all. Those that do not run are left out, named, and the end is 3]
     #[arg(value_name = "NAMES", value_parser = name)]
     names: Vec<String>,
     /// Audit the audit: bring two clusters up that may be lost, open every leak between them or those of the classes that
@@ -96,7 +99,7 @@ pub(crate) enum NoReport {
     #[error("no instance runs; {}", words::there_are(.known))]
     NoneRuns { known: Vec<String> },
     #[error("not every instance runs: {}", words::list(.states))]
-    NotRunning { first: String, states: Vec<String> },
+    NotRunning { first: String, state: State, states: Vec<String> },
     #[error("there is nothing to ask of '{name}' alone: what is selected is asked of another instance")]
     Alone { name: String },
     #[error(transparent)]
@@ -147,10 +150,14 @@ impl Audit {
             app.must_be_root()?;
             return self_test::run(app, clients, &selection, out.as_ref()).await;
         }
-        let names = choice::choose(&self.names, &app.provisioner.registry().instances()?, &selection)?;
+        let instances = app.provisioner.registry().instances()?;
+        let Chosen { names, left_out } = choice::choose(&self.names, &instances, &selection)?;
         let out = ready().map_err(NoReport::from)?;
         app.must_be_root()?;
         let mut signals = Signals::listen()?;
+        for LeftOut { instance, why } in &left_out {
+            app.printer.line(Mark::Bad, &format!("{instance} is left out: {why}"));
+        }
         let (progress, steps) = Steps::shown(&app.printer, format!("auditing {}", words::list(&names)));
         let audited = tokio::select! {
             audited = conduct(app, &names, &selection, &progress) => Some(audited),
@@ -163,11 +170,17 @@ impl Audit {
         drop(progress);
         steps.finish().await;
         let Some(audited) = audited else { return Ok(Exit::Interrupted) };
-        let report = audited?.accepting(&self.accept);
+        let report = audited?.accepting(&self.accept).without(left_out);
         app.printer.result(&self.format.render(&report)?);
         if self.format != ReportFormat::Table {
             let mark = if report.outcome == Outcome::Isolated { Mark::Good } else { Mark::Bad };
             app.printer.line(mark, &report.outcome.to_string());
+        }
+        if !report.left_out.is_empty() {
+            let named = report.instances.join(" ");
+            app.printer.hint(&format!(
+                "`homelab audit {named}` audits only what runs, and says nothing of the others"
+            ));
         }
         if let Some(out) = &out {
             for (format, file) in ReportFormat::FILES {
@@ -209,6 +222,12 @@ impl Hint for NoReport {
         let status = |name: &str| Some(format!("`homelab status {name}` says what there is of it"));
         match self {
             Self::NoneRuns { .. } => Some("`sudo homelab up NAME` brings one up".to_owned()),
+            Self::NotRunning { first, state: State::Paused, .. } => {
+                Some(format!("`homelab resume {first}` has it go on"))
+            }
+            Self::NotRunning { first, state: State::Halted, .. } => {
+                Some(format!("`homelab start {first}` starts it with its data"))
+            }
             Self::NotRunning { first, .. } => status(first),
             Self::Alone { .. } => Some(
                 "`sudo homelab up NAME` brings another one up; without --class, one instance is asked whether the \
@@ -220,6 +239,9 @@ impl Hint for NoReport {
             ),
             Self::Unusable(refusals) => refusals.first().and_then(|(name, _)| status(name)),
             Self::Folder(_) => Some("choose another folder; nothing was put into any cluster".to_owned()),
+            Self::Selection(PlanError::UnknownInstance { .. }) => {
+                Some("`--from` and `--to` take the instances that are audited, and `--to workstation`".to_owned())
+            }
             Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::SelfTest(_) | Self::Render { .. } => None,
         }
     }

@@ -41,8 +41,8 @@ pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Phase, Watch};
 pub use report::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, PairReport, PhaseReport, ProbeReport,
-    Report, VERSION, WitnessReport, accepted_on,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
+    ProbeReport, Report, VERSION, WitnessReport, accepted_on,
 };
 pub use run::{AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};

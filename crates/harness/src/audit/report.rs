@@ -28,8 +28,8 @@ use super::verdict::{Outcome, Verdict};
 use super::viewpoint::{Target, WORKSTATION};
 
 pub use model::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, PairReport, PhaseReport, ProbeReport,
-    Report, VERSION, WitnessReport,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
+    ProbeReport, Report, VERSION, WitnessReport,
 };
 
 /// What every report says of containers: what no audit of packets can change.
@@ -142,6 +142,7 @@ impl Report {
             classes: asked.map(ClassReport::of).collect(),
             accepted: Vec::new(),
             instances,
+            left_out: Vec::new(),
             cells,
         };
         report.accepting(accepted)
@@ -159,10 +160,39 @@ impl Report {
             let known = self.accepted.iter().find(|acceptance| acceptance.class == cell.class);
             cell.accepted = known.map(|acceptance| acceptance.reason.clone());
         }
-        self.outcome = Outcome::of(self.cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
+        self.judge();
         self.pairs = pairs(&self.instances, &self.cells);
         self.counts = Counts::of(&self.cells);
         self
+    }
+
+    /// The same without these instances, which should have been audited. What was not asked is not isolated.
+    #[must_use]
+    pub fn without(mut self, left_out: Vec<LeftOut>) -> Self {
+        self.left_out = left_out;
+        self.judge();
+        self
+    }
+
+    fn judge(&mut self) {
+        let cells = Outcome::of(self.cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
+        self.outcome = match cells {
+            Outcome::Isolated if !self.left_out.is_empty() => Outcome::Inconclusive,
+            outcome => outcome,
+        };
+    }
+
+    /// Which instances nothing was asked about, a sentence each.
+    fn unasked(&self) -> Vec<String> {
+        let left_out = self.left_out.iter().map(|LeftOut { instance, why }| {
+            format!(
+                "{instance} is left out, because {why}: nothing was asked of it, and nothing on its behalf."
+            )
+        });
+        let alone = (self.instances.len() == 1).then(|| {
+            "There is only one instance in this audit: nothing was asked between instances.".to_owned()
+        });
+        left_out.chain(alone).collect()
     }
 
     /// Whether any cell is of this class.

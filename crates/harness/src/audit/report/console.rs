@@ -27,6 +27,12 @@ impl Report {
         if !listed.is_empty() {
             let _ = write!(text, "\n{listed}");
         }
+        for sentence in self.unasked() {
+            let _ = write!(text, "\n{}  {sentence}", painted("NOT ASKED", Verdict::Inconclusive, colour, 0));
+        }
+        if !self.unasked().is_empty() {
+            text.push('\n');
+        }
         let counts = &self.counts;
         let outcome = match self.outcome {
             Outcome::Isolated => painted("ISOLATED", Verdict::Isolated, colour, 0),

@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, ReportUuid, TestCase, TestCaseStatus, TestSuite};
 
-use super::model::Group;
+use super::model::{Group, LeftOut};
 use super::{Report, tell};
 use crate::audit::class::Class;
 
@@ -22,8 +22,20 @@ impl Report {
             suite.add_test_cases(groups.iter().filter(of).map(case));
             report.add_test_suite(suite);
         }
+        if !self.left_out.is_empty() {
+            let mut suite = TestSuite::new("left out");
+            suite.add_test_cases(self.left_out.iter().map(left_out));
+            report.add_test_suite(suite);
+        }
         report.to_string()
     }
+}
+
+/// What was not asked is no pass.
+fn left_out(left_out: &LeftOut) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type("LEFT OUT").set_message(format!("not audited: {}", left_out.why));
+    TestCase::new(format!("{} is audited", left_out.instance), status)
 }
 
 fn case(group: &Group<'_>) -> TestCase {

@@ -13,6 +13,9 @@ impl Report {
             "# Isolation audit: {}\n\nRun `{}`, {} to {}.\n\n> {}\n\n",
             self.outcome, self.run, self.started, self.ended, self.kernel
         );
+        for sentence in self.unasked() {
+            let _ = writeln!(text, "**Not asked:** {sentence}\n");
+        }
         let columns = columns(self);
         let _ = writeln!(text, "| from \\ to | {} |", columns.join(" | "));
         let _ = writeln!(text, "|---|{}", "---|".repeat(columns.len()));

@@ -29,6 +29,9 @@ pub struct Report {
     pub kernel: String,
     /// The instances, in the order of the matrix.
     pub instances: Vec<String>,
+    /// The instances of this host that should have been audited and could not be. The outcome is never isolated then.
+    #[serde(default, rename = "leftOut")]
+    pub left_out: Vec<LeftOut>,
     /// How many cells have which verdict.
     pub counts: Counts,
     /// The matrix: each instance against each other and the workstation.
@@ -39,6 +42,16 @@ pub struct Report {
     pub accepted: Vec<Acceptance>,
     /// Every cell.
     pub cells: Vec<CellReport>,
+}
+
+/// An instance of which nothing is known: nothing was asked of it, and nothing on its behalf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LeftOut {
+    /// The instance.
+    pub instance: String,
+    /// Why: `it is halted`.
+    pub why: String,
 }
 
 /// A part of a run.

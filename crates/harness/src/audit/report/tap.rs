@@ -11,7 +11,11 @@ impl Report {
     /// As TAP 14. What is accepted as not covered is skipped, everything else that is not isolated is not ok.
     pub fn tap(&self) -> String {
         let groups = self.groups();
-        let mut text = format!("TAP version 14\n1..{}\n# {}\n", groups.len(), self.kernel);
+        let points = groups.len() + self.left_out.len();
+        let mut text = format!("TAP version 14\n1..{points}\n# {}\n", self.kernel);
+        for sentence in self.unasked() {
+            let _ = writeln!(text, "# {sentence}");
+        }
         for (number, group) in groups.iter().enumerate() {
             let ok = if group.fails() { "not ok" } else { "ok" };
             let title = Class::of(group.class).title;
@@ -29,6 +33,10 @@ impl Report {
                 }
                 text.push_str("  ...\n");
             }
+        }
+        for (number, left_out) in self.left_out.iter().enumerate() {
+            let name = escaped(&format!("{} is audited: {}", left_out.instance, left_out.why));
+            let _ = writeln!(text, "not ok {} - {name}", groups.len() + number + 1);
         }
         text
     }

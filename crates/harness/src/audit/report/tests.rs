@@ -137,6 +137,40 @@ fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
 }
 
 #[test]
+fn what_was_left_out_is_in_every_report_and_keeps_it_from_being_isolated() {
+    let left_out = LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() };
+    let report = clean().without(vec![left_out.clone()]);
+    assert_eq!(report.outcome, Outcome::Inconclusive);
+    assert_eq!(report.clone().accepting(&[]).outcome, Outcome::Inconclusive, "it stays so");
+    assert_eq!(leaky().without(vec![left_out]).outcome, Outcome::Leak, "a leak is a leak");
+    assert_snapshot!("left out console", report.console(false));
+    assert_snapshot!("left out tap", report.tap());
+    assert_snapshot!("left out markdown", report.markdown());
+    let xml = report.junit().expect("XML");
+    assert!(
+        xml.contains(r#"<testsuite name="left out" tests="1" skipped="0" errors="0" failures="1">"#),
+        "{xml}"
+    );
+    assert!(xml.contains(r#"message="not audited: it is halted""#), "{xml}");
+    let sentence =
+        "initech is left out, because it is halted: nothing was asked of it, and nothing on its behalf.";
+    assert!(report.html().expect("a page").contains(sentence));
+    let back = Report::from_json(&report.json().expect("JSON")).expect("a report");
+    assert_eq!(back, report);
+}
+
+#[test]
+fn an_audit_of_one_instance_says_that_nothing_was_asked_between_instances() {
+    let alone = vec![sample::subject("acme", 60, 0)];
+    let plan = Plan::new(1, alone, sample::host(), &Selection::default()).expect("a plan");
+    let report = Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times());
+    let said = "There is only one instance in this audit: nothing was asked between instances.";
+    for text in [report.console(false), report.markdown(), report.tap(), report.html().expect("a page")] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
 fn no_report_holds_a_secret() {
     let report = leaky();
     let all = [
