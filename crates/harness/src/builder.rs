@@ -2,18 +2,18 @@
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::OnceLock;
 
 use camino::Utf8PathBuf;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use provisioner::Provisioner;
-use provisioner::error::Hint;
+use provisioner::error::{Hint, chain};
 use provisioner::events::Events;
 use provisioner::exec::fix_umask;
 use provisioner::home::{Home, HomeError};
 use provisioner::registry::Owner;
 use provisioner::settings::SettingsError;
 use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError};
-use provisioner::{DestroyError, ProvisionError};
+use provisioner::{DestroyError, ProvisionError, Provisioner, Reaping};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
 
@@ -100,15 +100,17 @@ pub enum FixtureError {
 }
 
 impl Hint for FixtureError {
+    /// The fixture tells it in the test's output, beside the error.
     fn hint(&self) -> Option<String> {
         match self {
             Self::Home(error) => error.hint(),
             Self::Spec { source, .. } => source.hint(),
             Self::Settings(error) => error.hint(),
-            Self::Provision(error) => error.hint(),
+            Self::Provision(error) => error.source.hint(), // what is left is the fixture's to remove
+            Self::Cluster(error) => error.hint(),
             Self::Teardown(failures) if failures.is_empty() => None,
             Self::Teardown(_) => Some("`homelab reap` tries again".to_owned()),
-            Self::Empty | Self::Owner(_) | Self::Signals(_) | Self::Cluster(_) | Self::Interrupted(_) => None,
+            Self::Empty | Self::Owner(_) | Self::Signals(_) | Self::Interrupted(_) => None,
         }
     }
 }
@@ -187,8 +189,12 @@ impl FixtureBuilder {
         let mut evidence = Evidence::of(&provisioner, &run, self.evidence.clone());
         reap(&provisioner).await;
         let teardown = Teardown::new(provisioner.clone());
+        let hint = OnceLock::new();
         let work = async {
-            let clusters = self.bring_up(&provisioner, &teardown, &run).await?;
+            let clusters = self.bring_up(&provisioner, &teardown, &run).await;
+            let clusters = clusters.inspect_err(|error| {
+                error.hint().into_iter().for_each(|text| drop(hint.set(text)));
+            })?;
             body(&MultiClusterFixture::of(clusters, provisioner.clone())).await
         };
         let work = AssertUnwindSafe(work.with_subscriber(evidence.listener()));
@@ -201,8 +207,13 @@ impl FixtureBuilder {
             Ok(Err(error)) => Some(format!("{error:#}")),
             Err(panic) => Some(said(panic.as_ref())),
         };
+        // The test's own error type need not be able to carry a hint.
+        if let Some(hint) = hint.get() {
+            say(&format!("hint: {hint}"));
+        }
         if let Some(why) = &failure {
-            evidence.keep(&provisioner, &teardown.names(), why).await;
+            let hint = hint.get().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            evidence.keep(&provisioner, &teardown.names(), &format!("{why}{hint}")).await;
         }
         if self.keep == Keep::Always || (self.keep == Keep::OnFailure && failure.is_some()) {
             for name in teardown.keep() {
@@ -215,7 +226,11 @@ impl FixtureBuilder {
         let left = teardown.close().await;
         match outcome {
             Err(panic) => resume_unwind(panic),
-            Ok(Ok(_)) if !left.is_empty() => Err(FixtureError::Teardown(left).into()),
+            Ok(Ok(_)) if !left.is_empty() => {
+                let error = FixtureError::Teardown(left);
+                error.hint().into_iter().for_each(|hint| say(&format!("hint: {hint}")));
+                Err(error.into())
+            }
             Ok(outcome) => {
                 for failure in left {
                     say(&format!("teardown failed: {failure}"));
@@ -264,7 +279,10 @@ impl FixtureBuilder {
 /// Takes away what dead tests left. A failure of that is not this test's.
 async fn reap(provisioner: &Provisioner) {
     match provisioner.reap().await {
-        Ok(reaped) => {
+        Ok(Reaping { reaped, blind }) => {
+            for (engine, error) in blind {
+                say(&format!("could not ask {engine} for leftovers: {}", chain(&error)));
+            }
             for one in reaped {
                 let how = one.outcome.map_or_else(|error| error.to_string(), |()| "gone".to_owned());
                 say(&format!("reaped {}, {}: {how}", one.instance, one.why));
@@ -294,9 +312,31 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use provisioner::engine::{Fault, Lack, SimulatedEngine};
     use provisioner::spec::{EngineKind, Provider};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_fixture_that_fails_tells_what_to_do_about_the_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
+        let home = Home::at(folder.join("home"));
+        let lack = Lack { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
+        let engine = SimulatedEngine::new(home.id()).with_fault(Fault::Preflight(lack));
+        let error = FixtureBuilder::default()
+            .cluster(ClusterSpec::new("acme").engine(EngineKind::Simulated))
+            .made_by(Provisioner::with_engine(home, Arc::new(engine)))
+            .evidence_in(folder.join("evidence"))
+            .run(async |_| Ok::<_, FixtureError>(()))
+            .await
+            .unwrap_err();
+        assert_eq!(error.hint().unwrap(), "`homelab doctor` shows everything at once");
+        let kept = std::fs::read_to_string(folder.join("evidence/failure.txt")).unwrap();
+        assert!(kept.contains("\nhint: `homelab doctor` shows everything at once\n"), "{kept}");
+    }
 
     #[test]
     fn machines_come_up_beside_each_other_only_as_far_as_each_has_processors_of_its_own() {

@@ -10,6 +10,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client};
 use probe::{Batch, Said};
+use provisioner::error::Hint;
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
 use provisioner::node::Node;
@@ -99,6 +100,21 @@ pub enum ClusterError {
         #[source]
         source: CommandError,
     },
+}
+
+impl Hint for ClusterError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Attach(error) => error.hint(),
+            Self::Workers(error) => error.hint(),
+            Self::Identity(error) => error.hint(),
+            Self::Kubeconfig { .. }
+            | Self::Api { .. }
+            | Self::Manifest { .. }
+            | Self::File { .. }
+            | Self::Load { .. } => None,
+        }
+    }
 }
 
 impl TestNode {

@@ -32,7 +32,8 @@ impl PodRun {
         Self::new(TOOLBOX_IMAGE, ["sh".to_owned(), "-c".to_owned(), script.into()])
     }
 
-    /// A command in any image that the nodes have or can pull.
+    /// A command in any image that the nodes have: they can pull none, because nothing leads out of an instance. See
+    /// `TestNode::load_image`.
     pub fn new(image: impl Into<String>, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             image: image.into(),

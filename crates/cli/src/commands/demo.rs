@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use clap::Args;
 use harness::{FixtureError, MultiClusterFixture, PodError, PodOutput, TestCluster, ping};
 use provisioner::error::Hint;
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::spec::{ClusterSpec, EngineKind, Topology};
 
 use crate::app::App;
 use crate::exit::{CliError, Ends, Exit};
@@ -161,7 +161,7 @@ fn quoted(stdout: &str) -> String {
 }
 
 async fn nothing_is_left(app: &App, names: &[String]) -> Result<Exit, CliError> {
-    let sightings = app.provisioner.engines().sightings().await?;
+    let sightings = app.provisioner.engines().sightings_of(Some(EngineKind::Container)).await?;
     let left = sightings.iter().filter(|one| names.contains(&one.instance)).map(ToString::to_string);
     let entries = app.provisioner.registry().list()?;
     let entries = entries.iter().filter_map(|entry| entry.name());

@@ -1,8 +1,8 @@
 //! `homelab reap`: destroys what has no living owner.
 
 use clap::Args;
-use provisioner::Reaped;
-use provisioner::error::chain;
+use provisioner::error::{Hint, chain};
+use provisioner::{Reaped, Reaping};
 
 use crate::app::App;
 use crate::exit::{CliError, Exit, Refusal};
@@ -11,7 +11,8 @@ use crate::printer::Mark;
 /// Remove what nobody needs any more
 ///
 /// Takes down instances whose owner, a test or an `up`, died before it could do so itself, and everything on
-/// the host that no instance explains. Instances that `up` finished have no owner and are never touched.
+/// the host that no instance explains. Instances that `up` finished have no owner and are never touched. An engine
+/// that cannot be asked is reported, and what others have left is removed all the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -21,8 +22,8 @@ pub(crate) struct Reap {}
 impl Reap {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         app.must_be_root()?;
-        let reaped = app.provisioner.reap().await?;
-        if reaped.is_empty() {
+        let Reaping { reaped, blind } = app.provisioner.reap().await?;
+        if reaped.is_empty() && blind.is_empty() {
             app.printer.line(Mark::Good, "nothing to reap");
         }
         let mut left = Vec::new();
@@ -35,6 +36,17 @@ impl Reap {
                 }
             }
         }
-        if left.is_empty() { Ok(Exit::Ok) } else { Err(Refusal::Left { instances: left }.into()) }
+        for (engine, error) in &blind {
+            app.printer.line(Mark::Bad, &format!("{engine} cannot be asked for leftovers: {}", chain(error)));
+            error.hint().into_iter().for_each(|hint| app.printer.hint(&hint));
+        }
+        match (left.is_empty(), blind.is_empty()) {
+            (false, _) => Err(Refusal::Left { instances: left }.into()),
+            (true, false) => {
+                Err(Refusal::Blind { engines: blind.iter().map(|(kind, _)| kind.to_string()).collect() }
+                    .into())
+            }
+            (true, true) => Ok(Exit::Ok),
+        }
     }
 }

@@ -171,8 +171,8 @@ impl Hint for CapacityError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::TooMuch(_) => Some(
-                "fewer workers take less, `homelab down NAME` makes room, and `homelab up --force` tries it all the \
-                 same"
+                "fewer workers take less, and `homelab up --force` tries it all the same; `homelab instance list` shows \
+                 what there is, and one that nobody needs any more makes room when it is taken down"
                     .to_owned(),
             ),
             Self::Unread { .. } => Some("`homelab up --force` does not ask".to_owned()),

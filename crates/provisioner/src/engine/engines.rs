@@ -59,13 +59,19 @@ impl Engines {
         self.of(plan.engine).attach(plan).await
     }
 
-    /// [`Engine::destroy`] by every engine: what is left may have no entry that tells by which one it was made.
+    /// [`Engine::destroy`] by the engine of this kind, which the instance's entry tells. Without an entry nothing tells
+    /// what made the leftovers, so every engine looks for them.
     ///
     /// # Errors
     /// What the engine says that could not; [`EngineError::Left`] with what is left of several.
-    pub async fn destroy(&self, id: &InstanceId, folder: &Utf8Path) -> Result<bool, EngineError> {
+    pub async fn destroy(
+        &self,
+        id: &InstanceId,
+        folder: &Utf8Path,
+        kind: Option<EngineKind>,
+    ) -> Result<bool, EngineError> {
         let (mut found, mut failures) = (false, Vec::new());
-        for (_, engine) in &self.0 {
+        for engine in self.those_of(kind) {
             match engine.destroy(id, folder).await {
                 Ok(there) => found |= there,
                 Err(error) => failures.push(error),
@@ -102,11 +108,38 @@ impl Engines {
     /// # Errors
     /// The first engine that cannot ask its host.
     pub async fn sightings(&self) -> Result<Vec<Sighting>, EngineError> {
+        self.sightings_of(None).await
+    }
+
+    /// The same of one kind of engine, or of all.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn sightings_of(&self, kind: Option<EngineKind>) -> Result<Vec<Sighting>, EngineError> {
         let mut all = Vec::new();
-        for (_, engine) in &self.0 {
+        for engine in self.those_of(kind) {
             all.extend(engine.sightings().await?);
         }
         Ok(all)
+    }
+
+    /// What can be seen, although some engines may not be able to ask their host.
+    pub async fn look(&self) -> Look {
+        let mut look = Look::default();
+        for (kind, engine) in &self.0 {
+            match engine.sightings().await {
+                Ok(sightings) => look.sightings.extend(sightings),
+                Err(error) => look.blind.push((*kind, error)),
+            }
+        }
+        look
+    }
+
+    fn those_of(&self, kind: Option<EngineKind>) -> Vec<&Arc<dyn Engine>> {
+        match kind {
+            Some(kind) => vec![self.of(kind)],
+            None => self.0.iter().map(|(_, engine)| engine).collect(),
+        }
     }
 
     /// [`Engine::collect_logs`] by the plan's engine.
@@ -116,6 +149,15 @@ impl Engines {
     pub async fn collect_logs(&self, plan: &ClusterPlan, into: &Utf8Path) -> Result<(), EngineError> {
         self.of(plan.engine).collect_logs(plan, into).await
     }
+}
+
+/// What the engines of a home see of their hosts.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// What those saw that could look.
+    pub sightings: Vec<Sighting>,
+    /// The engines that could not look, with the reason.
+    pub blind: Vec<(EngineKind, EngineError)>,
 }
 
 /// How the steps of a removal went, each tried on its own.

@@ -24,7 +24,7 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
 use crate::sighting::Sighting;
 
 pub use container::ContainerEngine;
-pub use engines::Engines;
+pub use engines::{Engines, Look};
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
 pub(crate) use vagrant::allowed_ranges;
@@ -217,10 +217,9 @@ impl Hint for EngineError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::VirtualBox(error) => error.hint(),
-            Self::Foreign { .. } => Some(
-                "`homelab down NAME` removes what carries the instance's name; or choose another name"
-                    .to_owned(),
-            ),
+            Self::Foreign { .. } => {
+                Some("choose another name; what a killed command has left, `homelab reap` removes".to_owned())
+            }
             Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room on the disk that holds the home".to_owned())

@@ -39,6 +39,8 @@ pub enum Fault {
         /// How many.
         after: usize,
     },
+    /// Nobody can find out what there is, nor remove it.
+    Blind,
     /// The next `destroy` or `destroy_node` fails and removes nothing.
     Destroy,
     /// A command on a node whose `Display` contains this text exits with 1.
@@ -60,6 +62,15 @@ struct State {
     faults: Vec<Fault>,
     answers: Vec<(String, String)>,
     commands: Vec<(String, String)>,
+}
+
+impl State {
+    fn can_be_asked(&self) -> Result<(), EngineError> {
+        match self.faults.contains(&Fault::Blind) {
+            true => Err(EngineError::Injected("it cannot be asked".to_owned())),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Host {
@@ -151,6 +162,7 @@ impl SimulatedEngine {
 
     fn remove(&self, doomed: impl Fn(&InstanceId, &str) -> bool) -> Result<bool, EngineError> {
         let mut state = self.host.state();
+        state.can_be_asked()?;
         if let Some(place) = state.faults.iter().position(|fault| *fault == Fault::Destroy) {
             state.faults.remove(place);
             return Err(EngineError::Injected("destroy, once".to_owned()));
@@ -212,6 +224,7 @@ impl Engine for SimulatedEngine {
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>> {
         Box::pin(async {
             let state = self.host.state();
+            state.can_be_asked()?;
             let ours = state.nodes.keys().filter(|(id, _)| id.home == self.home);
             let sightings = ours.map(|(id, node)| Sighting {
                 instance: id.name.clone(),

@@ -11,6 +11,7 @@ use crate::events::Event;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
 use crate::registry::State;
+use crate::spec::EngineKind;
 use crate::stage::Stage;
 
 use super::Provisioner;
@@ -102,16 +103,19 @@ impl Provisioner {
 
     async fn take_apart(&self, name: &str) -> Steps {
         let mut steps = Steps::default();
-        if let Err(error) = self.begin(name).await {
-            steps.failures.push(error);
-            return steps;
-        }
+        let kind = match self.begin(name).await {
+            Ok(kind) => kind,
+            Err(error) => {
+                steps.failures.push(error);
+                return steps;
+            }
+        };
         let id = InstanceId { home: self.home.id(), name: name.to_owned() };
         let folder = self.home.instance(name);
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
         steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
         steps.note(Removed::Trust, self.refuse(name).await);
-        steps.note(Removed::Machines, self.engines.destroy(&id, &folder).await);
+        steps.note(Removed::Machines, self.engines.destroy(&id, &folder, kind).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
         steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
         if steps.failures.is_empty() {
@@ -120,15 +124,16 @@ impl Provisioner {
         steps
     }
 
-    /// Tells and records that the instance goes, if it is there and nothing speaks against it.
-    async fn begin(&self, name: &str) -> Result<(), StageError> {
-        let Some(instance) = self.registry.find(name)? else { return Ok(()) };
+    /// Tells and records that the instance goes, if it is there and nothing speaks against it. Returns what made its
+    /// nodes, if an entry tells.
+    async fn begin(&self, name: &str) -> Result<Option<EngineKind>, StageError> {
+        let Some(instance) = self.registry.find(name)? else { return Ok(None) };
         let started = instance.name.clone();
         self.events.publish(Event::StageStarted { instance: started, stage: Stage::Destroy, node: None });
         self.identify_if_it_answers(&instance).await?;
         // A registry that cannot be written now fails the last step, and is told there.
         let _ = self.registry.update(name, |instance| instance.state = State::Destroying);
-        Ok(())
+        Ok(Some(instance.engine))
     }
 }
 

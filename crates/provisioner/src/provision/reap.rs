@@ -2,12 +2,22 @@
 
 use super::DestroyError;
 use crate::dns::DnsError;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Look};
 use crate::error::Hint;
 use crate::registry::RegistryError;
+use crate::spec::EngineKind;
 use crate::trust::TrustError;
 
 use super::Provisioner;
+
+/// What became of a search for what nobody needs any more.
+#[derive(Debug)]
+pub struct Reaping {
+    /// What was found, and how its end went.
+    pub reaped: Vec<Reaped>,
+    /// The engines that could not be asked for leftovers: there may be more of theirs.
+    pub blind: Vec<(EngineKind, EngineError)>,
+}
 
 /// An instance that nobody needed any more, and how its end went.
 #[derive(Debug)]
@@ -26,9 +36,6 @@ pub enum ReapError {
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The host cannot be asked.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
     /// Its trust store cannot be read.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -41,7 +48,6 @@ impl Hint for ReapError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
-            Self::Engine(error) => error.hint(),
             Self::Trust(error) => error.hint(),
             Self::Dns(error) => error.hint(),
         }
@@ -53,10 +59,11 @@ impl Provisioner {
     /// operator's instance has no owner and is never touched.
     ///
     /// # Errors
-    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list.
-    pub async fn reap(&self) -> Result<Vec<Reaped>, ReapError> {
+    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list, and so is an
+    /// engine that cannot be asked.
+    pub async fn reap(&self) -> Result<Reaping, ReapError> {
         // The host first: what is made after this look has its entry before the next one.
-        let sightings = self.engines.sightings().await?;
+        let Look { sightings, blind } = self.engines.look().await;
         let anchors = self.trust.anchors(&self.home.id())?;
         let names = self.dns().list(&self.home)?;
         let instances = self.registry.instances()?;
@@ -81,6 +88,6 @@ impl Provisioner {
             let outcome = self.destroy(&instance).await.map(drop);
             reaped.push(Reaped { instance, why, outcome });
         }
-        Ok(reaped)
+        Ok(Reaping { reaped, blind })
     }
 }

@@ -40,7 +40,9 @@ pub enum ReleaseError {
 impl Hint for ReleaseError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::There { instance, .. } => Some(format!("`homelab down {instance}` takes it down")),
+            Self::There { instance, .. } => Some(format!(
+                "`homelab status {instance}` shows it; `homelab down {instance}` removes it with its data"
+            )),
             Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
             Self::Registry(error) => error.hint(),
             Self::Engine(error) => error.hint(),
@@ -56,12 +58,13 @@ impl Provisioner {
     /// # Errors
     /// [`ReleaseError`], above all when the host has anything of it; nothing was done then.
     pub async fn release(&self, name: &str) -> Result<Vec<Removed>, ReleaseError> {
-        let seen = self.engines.sightings().await?.into_iter().filter(|sighting| sighting.instance == name);
+        let instance = self.registry.find(name)?;
+        let seen = self.engines.sightings_of(instance.as_ref().map(|instance| instance.engine)).await?;
+        let seen = seen.into_iter().filter(|sighting| sighting.instance == name);
         let sightings: Vec<String> = seen.map(|sighting| sighting.to_string()).collect();
         if !sightings.is_empty() {
             return Err(ReleaseError::There { instance: name.to_owned(), sightings });
         }
-        let instance = self.registry.find(name)?;
         if let Some(owner) = instance.and_then(|instance| instance.owner).filter(Owner::is_alive) {
             return Err(ReleaseError::Needed { instance: name.to_owned(), pid: owner.pid });
         }

@@ -14,7 +14,7 @@ use crate::engine::EngineError;
 use crate::error::Hint;
 use crate::events::Event;
 use crate::identity::IdentityError;
-use crate::kubeadm;
+use crate::kubeadm::{self, KubeadmError};
 use crate::node::Node;
 use crate::plan::{self, ClusterPlan, NodePlan, PlanError};
 use crate::registry::{ChangeError, Instance, Owner, Registry, RegistryError, State};
@@ -91,22 +91,38 @@ impl Hint for WorkersError {
             Self::Plan(error) => error.hint(),
             Self::Identity(error) => error.hint(),
             Self::Engine(error) => error.hint(),
-            Self::Attach(AttachError::Engine(EngineError::Absent { node })) => Some(format!(
-                "`homelab k8s remove-worker NAME {node} --force` removes a worker that does not run"
-            )),
-            Self::Stage { source: StageError::Capacity(_), .. } => {
-                Some("fewer workers take less, and `homelab down NAME` makes room".to_owned())
-            }
-            Self::Stage { instance, stage: Stage::Drain, .. } => Some(format!(
-                "the node stays cordoned: try again, or let pods onto it with `homelab kubectl {instance} -- uncordon \
-                 NODE`; --force removes it with the pods that are left"
-            )),
-            Self::Stage { instance, residue: Residue::Recorded, .. } => Some(format!(
-                "what is left goes with the next add-worker or remove-worker, or with `homelab down {instance}`"
-            )),
+            Self::Attach(AttachError::Engine(EngineError::Absent { node })) => Some(absent(node)),
             Self::Attach(error) => error.hint(),
+            Self::Stage { source: StageError::Capacity(error), .. } => error.hint(),
+            Self::Stage {
+                instance, source: StageError::Kubeadm(KubeadmError::Drain { node, .. }), ..
+            } => Some(format!(
+                "the node stays cordoned: try again, or let pods onto it with `homelab kubectl {instance} -- uncordon \
+                     {node}`; `--force` removes it with the pods that are left"
+            )),
+            Self::Stage { source, residue: Residue::Recorded, .. } => {
+                Some(source.hint().unwrap_or_else(|| {
+                    "what is left goes with the next add-worker or remove-worker".to_owned()
+                }))
+            }
             Self::Stage { source, .. } => source.hint(),
             Self::Owner(_) => None,
+        }
+    }
+}
+
+/// What helps where this node does not run. Its name begins with that of its instance.
+fn absent(node: &str) -> String {
+    match node.rsplit_once("-w-") {
+        Some((instance, _)) => {
+            format!(
+                "`homelab k8s remove-worker {instance} {node} --force` removes a worker that does not run"
+            )
+        }
+        None => {
+            let instance =
+                node.strip_suffix("-main").or_else(|| Some(node.rsplit_once("-cp-")?.0)).unwrap_or(node);
+            format!("`homelab start {instance}` starts nodes that do not run, as after a reboot of this host")
         }
     }
 }

@@ -76,8 +76,8 @@ impl Hint for RegistryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
-                "restore {path} from a backup; or move it away and run `homelab reap`, \
-                 which removes what no instance explains"
+                "restore {path} from a backup; without it nothing tells what belongs to whom, and `homelab reap` would \
+                 remove all instances with their data"
             )),
             Self::Newer { .. } => Some("use the newer homelab that wrote it".to_owned()),
             Self::Broken { path, .. } => {

@@ -76,7 +76,7 @@ async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow
     let left = Inventory::take(provisioner).await?.since(before);
     ensure!(left.is_some(), "a killed fixture leaves something, or this test shows nothing");
     let reaped = until("the dead fixture to be reaped", Duration::from_secs(30), async || {
-        let reaped = provisioner.reap().await?;
+        let reaped = provisioner.reap().await?.reaped;
         Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
             true => Wait::NotYet("its process still lives".to_owned()),
             false => Wait::Done(reaped),

@@ -33,7 +33,10 @@ async fn a_claim_with_machines_is_kept_and_the_refusal_names_them() {
     for sighting in &seen {
         assert!(error.to_string().contains(&sighting.to_string()), "{error}");
     }
-    assert_eq!(error.hint().unwrap(), "`homelab down acme` takes it down");
+    assert_eq!(
+        error.hint().unwrap(),
+        "`homelab status acme` shows it; `homelab down acme` removes it with its data"
+    );
     assert_eq!(lab.provisioner.registry().list().unwrap(), before);
     assert_eq!(lab.engine.sightings().await.unwrap(), seen);
 }

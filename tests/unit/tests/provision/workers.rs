@@ -198,7 +198,7 @@ async fn a_worker_whose_machine_is_gone_is_removed_by_force() {
     let cluster = lab.up("acme").await.unwrap();
     lab.engine.destroy_node(&cluster.plan, &cluster.plan.nodes[2]).await.unwrap();
     let error = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("remove-worker NAME acme-w-2 --force"), "{error:?}");
+    assert!(error.hint().unwrap().contains("remove-worker acme acme-w-2 --force"), "{error:?}");
     let after = lab.provisioner.remove_worker("acme", "acme-w-2", Drain::Skipped).await.unwrap();
     assert_eq!(names(&after), ["acme-cp-1", "acme-w-1"]);
 }

@@ -87,7 +87,7 @@ async fn an_anchor_that_no_instance_explains_is_reaped() {
     provisioner.trust("acme").await.unwrap();
     let left = host.anchors.join(format!("{}.crt", host.id("gone").scope()));
     std::fs::write(left, "damaged").unwrap();
-    let reaped = provisioner.reap().await.unwrap();
+    let reaped = provisioner.reap().await.unwrap().reaped;
     let said: Vec<String> =
         reaped.iter().map(|one| format!("{}: {} {:?}", one.instance, one.why, one.outcome)).collect();
     assert_eq!(said, ["gone: no instance explains trust in its authority Ok(())"]);

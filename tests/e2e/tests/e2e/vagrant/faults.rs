@@ -88,7 +88,7 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     let left = Inventory::take(&provisioner).await?.since(&before);
     ensure!(left.is_some(), "a killed up leaves something, or this test shows nothing");
     let reaped = until("the dead up to be reaped", Duration::from_secs(60), async || {
-        let reaped = provisioner.reap().await?;
+        let reaped = provisioner.reap().await?.reaped;
         Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
             true => Wait::NotYet("its process still lives".to_owned()),
             false => Wait::Done(reaped),

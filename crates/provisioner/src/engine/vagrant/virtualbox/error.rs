@@ -173,10 +173,11 @@ impl Hint for VirtualBoxError {
                 Some(format!("power it off and give it another network: `VBoxManage modifyvm {machine} …`"))
             }
             Self::ForeignMachine { instance, .. } => Some(format!(
-                "`homelab down {instance}` removes what carries its name; or choose another name"
+                "choose another name; if nobody needs that machine, `homelab down {instance}` removes all that carry \
+                 this one"
             )),
             Self::Open { machine } => Some(format!(
-                "`VBoxManage controlvm {machine} setlinkstate1 off` must hold; `homelab down` ends it"
+                "`VBoxManage controlvm {machine} setlinkstate1 off` must hold before it is of use"
             )),
             Self::Guard { .. } | Self::Tool { .. } | Self::Answer { .. } | Self::NetworksConf { .. } => None,
         }

@@ -1,0 +1,63 @@
+//! What is wrong with one engine is no matter of another engine's instances.
+
+use provisioner::engine::Look;
+use provisioner::spec::Provider;
+
+use super::*;
+
+const OTHER: EngineKind = EngineKind::Vagrant(Provider::Libvirt);
+
+/// A lab whose other engine cannot be asked.
+fn half_blind() -> Lab {
+    let lab = lab();
+    let broken = SimulatedEngine::new(lab.house.home.id()).with_fault(Fault::Blind);
+    let provisioner = lab.provisioner.with_engine_of(OTHER, Arc::new(broken));
+    Lab { provisioner, ..lab }
+}
+
+#[tokio::test]
+async fn an_instance_is_taken_down_and_its_claim_given_back_although_another_engine_cannot_be_asked() {
+    let lab = half_blind();
+    lab.up("acme").await.unwrap();
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+    lab.assert_empty().await;
+    let cluster = lab.up("acme").await.unwrap();
+    lab.engine.destroy(&cluster.plan.id, &cluster.plan.folder).await.unwrap();
+    assert_ne!(lab.provisioner.release("acme").await.unwrap(), []);
+    lab.assert_empty().await;
+}
+
+#[tokio::test]
+async fn what_nobody_needs_is_reaped_by_the_engines_that_can_be_asked_and_the_others_are_named() {
+    let lab = half_blind();
+    let owner = Owner::current("run-1").unwrap();
+    let dead = Owner { start_time: owner.start_time + 1, ..owner };
+    let spec = ClusterSpec::new("acme").workers(0).engine(EngineKind::Simulated).check().unwrap();
+    lab.provisioner.create(&spec, Some(dead)).await.unwrap();
+    let reaping = lab.provisioner.reap().await.unwrap();
+    let reaped: Vec<_> =
+        reaping.reaped.iter().map(|one| (one.instance.as_str(), one.outcome.is_ok())).collect();
+    assert_eq!(reaped, [("acme", true)]);
+    assert_eq!(reaping.blind.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [OTHER]);
+    lab.assert_empty().await;
+}
+
+#[tokio::test]
+async fn what_there_is_of_one_engine_is_seen_and_all_that_is_not_is_told() {
+    let lab = half_blind();
+    lab.up("acme").await.unwrap();
+    let engines = lab.provisioner.engines();
+    let Look { sightings, blind } = engines.look().await;
+    assert_eq!((sightings.len(), blind.len()), (3, 1));
+    assert_eq!(engines.sightings_of(Some(EngineKind::Simulated)).await.unwrap().len(), 3);
+    engines.sightings_of(Some(OTHER)).await.unwrap_err();
+    engines.sightings().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn leftovers_without_an_entry_are_not_gone_as_long_as_one_engine_cannot_be_asked() {
+    let lab = half_blind();
+    lab.engine.create(&crate::given::planned("stray", &lab.house.home)).await.unwrap();
+    lab.provisioner.destroy("stray").await.unwrap_err();
+    assert_eq!(lab.engine.sightings().await.unwrap(), [], "what can be removed is removed");
+}
