@@ -154,6 +154,9 @@ fn line(event: &Event) -> Option<(Mark, String)> {
         Event::CaRevoked { instance, .. } => {
             Some((Mark::Good, format!("{instance}  is not trusted by this host any more")))
         }
+        Event::CertificatesRenewed { instance } => {
+            Some((Mark::Good, format!("{instance}  has new certificates, and a new kubeconfig")))
+        }
         Event::ClusterDown { instance } => Some((Mark::Good, format!("{instance}  is gone"))),
         _ => None,
     }
@@ -190,6 +193,7 @@ mod tests {
                 why: "ask https://192.168.60.10:6443 who it is: connection refused".to_owned(),
             },
             Event::CaRevoked { instance: acme(), fingerprint: "AB:CD".to_owned() },
+            Event::CertificatesRenewed { instance: acme() },
             Event::ClusterDown { instance: acme() },
         ];
         let lines = events.iter().filter_map(line).map(|(mark, text)| format!("{mark:?} {text}"));

@@ -29,6 +29,10 @@ pub const CONFIG: &str = "/etc/kubernetes/kubeadm.yaml";
 pub const PATCHES: &str = "/etc/kubernetes/patches";
 /// The kubeconfig that a joining node finds the cluster with.
 pub const DISCOVERY: &str = "/etc/kubernetes/discovery.conf";
+/// The kubeconfig by which a node's kubelet is known.
+pub const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
+/// What `kubeadm certs renew` is told.
+pub const RENEWAL: &str = "/etc/kubernetes/renewal.yaml";
 /// The values that Cilium's chart is rendered with.
 pub const CILIUM_VALUES: &str = "/etc/kubernetes/cilium-values.yaml";
 

@@ -45,7 +45,7 @@ pub mod exec;
 mod digest;
 
 pub use provision::{
-    AttachError, Certificates, CertificatesError, Change, Cluster, DestroyError, Drain, Names, NamesChange,
-    NamesError, NamesState, PowerError, ProvisionError, Provisioner, ReapError, Reaped, ReleaseError,
-    Removed, RenewError, Residue, StageError, Synced, WorkersError,
+    AttachError, Certificates, CertificatesError, Change, Cluster, Dated, DatedKind, DestroyError, Drain,
+    Names, NamesChange, NamesError, NamesState, PowerError, ProvisionError, Provisioner, ReapError, Reaped,
+    Reaping, ReleaseError, Removed, RenewError, Residue, StageError, Synced, WorkersError,
 };

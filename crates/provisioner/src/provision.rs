@@ -13,6 +13,7 @@ mod parts;
 mod power;
 mod prune;
 mod reap;
+mod renewal;
 mod release;
 mod stages;
 mod workers;
@@ -33,13 +34,12 @@ use crate::exec::Runner;
 use crate::fabric;
 use crate::home::Home;
 use crate::kubeadm::{self, ControlPlane};
-use crate::kubeconfig;
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{Instance, Owner, Registry, RegistryError, State};
 use crate::settings::Settings;
-use crate::spec::{CheckedSpec, Durability, EngineKind};
+use crate::spec::{CheckedSpec, EngineKind};
 use crate::stage::Stage;
 use crate::tls::Folder;
 use crate::trust::Store;
@@ -52,8 +52,9 @@ pub use error::{DestroyError, ProvisionError, Residue, StageError};
 pub use identify::RenewError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 pub use power::PowerError;
-pub use reap::{ReapError, Reaped};
+pub use reap::{ReapError, Reaped, Reaping};
 pub use release::ReleaseError;
+pub use renewal::{Dated, DatedKind};
 pub use workers::{Drain, WorkersError};
 
 /// Brings clusters up and down, with everything that this needs.
@@ -243,12 +244,8 @@ impl Provisioner {
 
     /// Writes the isolated kubeconfig; an operator's is merged into the user's, a fixture's is nobody's business.
     async fn hand_out(&self, nodes: Vec<Node>, plan: ClusterPlan) -> Result<Cluster, StageError> {
-        let admin = kubeadm::admin_conf(&nodes[0]).await?;
-        let isolated = kubeconfig::isolated(&admin, &plan)?;
-        let kubeconfig = kubeconfig::write_isolated(&self.home, &plan.id.name, &isolated)?;
-        if plan.durability == Durability::Durable {
-            kubeconfig::merge(&self.home, &isolated)?;
-        }
+        self.write_kubeconfigs(&nodes[0], &plan).await?;
+        let kubeconfig = self.home.isolated_kubeconfig(&plan.id.name);
         let identity = self.identity_of(&nodes[0], &plan).await?;
         let running = self.registry.update(&plan.id.name, |instance| {
             instance.state = State::Running;

@@ -1,6 +1,7 @@
 //! The flow on the simulated engine, and the fault sweep: whatever fails, it is said what is left, and
 //! `destroy` leaves nothing.
 
+mod engines;
 mod faults;
 mod power;
 mod release;
@@ -196,7 +197,7 @@ async fn reaping_takes_the_abandoned_and_the_unexplained_and_nothing_else() {
         lab.provisioner.create(&spec(name), owner).await.unwrap();
     }
     lab.engine.create(&crate::given::planned("unexplained", &lab.house.home)).await.unwrap();
-    let reaped = lab.provisioner.reap().await.unwrap();
+    let reaped = lab.provisioner.reap().await.unwrap().reaped;
     let reaped: Vec<(String, bool)> =
         reaped.into_iter().map(|reaped| (reaped.instance, reaped.outcome.is_ok())).collect();
     assert_eq!(reaped, [("abandoned".to_owned(), true), ("unexplained".to_owned(), true)]);

@@ -40,7 +40,7 @@ pub use recipe::Kind;
 pub use root::apt_sources;
 
 /// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
-const DISK_SPACE: u64 = 6 << 30;
+pub const DISK_SPACE: u64 = 6 << 30;
 
 /// Disk space that a box takes while it is built, in bytes: its disk, raw, compressed and packed.
 const BOX_SPACE: u64 = 8 << 30;

@@ -101,6 +101,11 @@ pub enum Event {
         /// Why it could not be compared: above all, nobody answers.
         why: String,
     },
+    /// All certificates of its nodes were issued anew, and its kubeconfigs with them.
+    CertificatesRenewed {
+        /// The instance's name.
+        instance: String,
+    },
     /// kubectl's current context is another one now.
     KubeconfigContextSwitched {
         /// The instance that it leads to.
@@ -174,6 +179,7 @@ impl Event {
             | Self::InstanceHalted { instance }
             | Self::InstanceStarted { instance }
             | Self::IdentityUnchecked { instance, .. }
+            | Self::CertificatesRenewed { instance }
             | Self::KubeconfigContextSwitched { instance }
             | Self::CaTrusted { instance, .. }
             | Self::CaRevoked { instance, .. }

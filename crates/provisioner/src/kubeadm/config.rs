@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use crate::assets::{COREDNS_TAG, ETCD_TAG};
@@ -15,7 +16,7 @@ use crate::spec::Durability;
 use super::{Ticket, patches};
 
 /// Where containerd listens on every node.
-const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
+pub(super) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 /// The group that kubeadm lets in with a bootstrap token.
 const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
 /// The label by which tickets that are made behind the bring-up are found.
@@ -85,18 +86,22 @@ pub(super) fn ticket(ticket: &Ticket, now: Timestamp) -> String {
 
 /// The kubeconfig for discovery: the API server's address and the authority, no credentials.
 pub(super) fn discovery(plan: &ClusterPlan, authority: &str) -> String {
-    use k8s_openapi::ByteString;
     documents(&[json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{
             "name": "",
-            "cluster": {
-                "server": format!("https://{}:{API_PORT}", plan.api_name),
-                "certificate-authority-data": ByteString(authority.as_bytes().to_vec()),
-            },
+            "cluster": api_server(plan, authority),
         }],
     })])
+}
+
+/// Where the API server is and who vouches for it, as kubeconfigs have it.
+pub(super) fn api_server(plan: &ClusterPlan, authority: &str) -> Value {
+    json!({
+        "server": format!("https://{}:{API_PORT}", plan.api_name),
+        "certificate-authority-data": ByteString(authority.as_bytes().to_vec()),
+    })
 }
 
 /// What the cluster's DNS serves: the cluster's own names, the instance's own suffix, and nothing beyond.
@@ -192,7 +197,7 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
 }
 
 /// Where a control plane's own API server listens.
-fn endpoint(node: &NodePlan) -> Value {
+pub(super) fn endpoint(node: &NodePlan) -> Value {
     json!({ "advertiseAddress": node.address, "bindPort": API_PORT })
 }
 
@@ -213,7 +218,7 @@ fn registration(plan: &ClusterPlan, node: &NodePlan) -> Value {
     registration
 }
 
-fn cluster_configuration(plan: &ClusterPlan) -> Value {
+pub(super) fn cluster_configuration(plan: &ClusterPlan) -> Value {
     let arg = |name: &str, value: &str| json!({ "name": name, "value": value });
     let alone = plan.virtual_address().is_none();
     // A single replica needs no lease.

@@ -11,6 +11,7 @@ mod join;
 mod ready;
 mod leave;
 mod adapt;
+mod certificates;
 mod ticket;
 mod virtual_address;
 
@@ -18,6 +19,7 @@ use crate::error::Hint;
 use crate::exec::CommandError;
 
 pub use adapt::adapt;
+pub use certificates::{NodeCertificate, certificates, renew};
 pub use init::{ControlPlane, admin_conf, complete, init, serves, uid};
 pub use join::{join_all, reopen};
 pub use leave::{drain, forget, void_tickets};

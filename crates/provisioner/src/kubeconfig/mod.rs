@@ -15,6 +15,7 @@ mod merged;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use crate::home::Home;
@@ -143,6 +144,17 @@ pub fn endpoint(home: &Home, context: &str) -> Result<Option<Endpoint>, Kubeconf
 /// When the file cannot be read or understood.
 pub fn endpoint_in(path: &Utf8Path, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
     Merged::of_file(path)?.endpoint(context)
+}
+
+/// The certificate by which a kubeconfig's only user is known, as PEM; none where it is known by other means.
+///
+/// # Errors
+/// When the file cannot be read or understood, or has several users.
+pub fn client_certificate_in(path: &Utf8Path) -> Result<Option<String>, KubeconfigError> {
+    let text = std::fs::read_to_string(path).map_err(failed("read", path))?;
+    let mut user = Document::parse(path.as_str(), &text)?.only(Kind::User)?;
+    let decoded = user.remove("client-certificate-data").map(serde_json::from_value::<ByteString>);
+    Ok(decoded.and_then(Result::ok).map(|ByteString(pem)| String::from_utf8_lossy(&pem).into_owned()))
 }
 
 /// The current context of one file.

@@ -1,8 +1,8 @@
 //! One certificate authority: a self-signed certificate and its key.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -10,6 +10,8 @@ use super::{PkiError, Secret};
 
 /// How long an authority lives, as kubeadm has it (`CertificateValidity` of CAs: ten years).
 const LIFETIME: Duration = Duration::days(3650);
+/// How long what it issues lives, as kubeadm has it: a year.
+const LEAF_LIFETIME: Duration = Duration::days(365);
 /// Clocks of nodes may be a little behind.
 const SKEW: Duration = Duration::minutes(5);
 
@@ -45,5 +47,29 @@ impl Authority {
         params.not_after = now + LIFETIME;
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
+    }
+
+    /// Issues what a kubelet is known by to its API server: user `system:node:<node>` of group `system:nodes`
+    /// (kubernetes.io, "Using Node Authorization"). Returns the certificate and its key, one behind the other as PEM.
+    ///
+    /// # Errors
+    /// [`PkiError::Make`].
+    pub fn kubelet(&self, node: &str) -> Result<Secret, PkiError> {
+        let failed = |source| PkiError::Make { what: format!("the certificate of {node}'s kubelet"), source };
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+        params.distinguished_name.push(DnType::CommonName, format!("system:node:{node}"));
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let now = OffsetDateTime::now_utc();
+        params.not_before = now - SKEW;
+        params.not_after = now + LEAF_LIFETIME;
+        let signing = KeyPair::from_pem(self.key.reveal()).map_err(failed)?;
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate, signing).map_err(failed)?;
+        let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
+        Ok(Secret::new(certificate.pem() + &key.serialize_pem()))
     }
 }

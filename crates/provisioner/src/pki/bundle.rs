@@ -66,6 +66,14 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The set in an instance's folder, which has to be there.
+    ///
+    /// # Errors
+    /// [`PkiError::File`].
+    pub fn kept(home: &Home, instance: &str) -> Result<Self, PkiError> {
+        Self::read(&home.instance(instance).join("pki"))
+    }
+
     fn read(folder: &Utf8Path) -> Result<Self, PkiError> {
         let text = |name: &str| {
             let path = folder.join(name);

@@ -97,6 +97,9 @@ pub enum RenewError {
     /// The cluster is another one.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A certificate cannot be issued anew.
+    #[error(transparent)]
+    Issue(#[from] StageError),
 }
 
 impl Hint for RenewError {
@@ -106,6 +109,7 @@ impl Hint for RenewError {
             Self::Kubeadm(error) => error.hint(),
             Self::Kubeconfig(error) => error.hint(),
             Self::Identity(error) => error.hint(),
+            Self::Issue(error) => error.hint(),
         }
     }
 }

@@ -83,9 +83,10 @@ impl Hint for PowerError {
             Self::Plan(error) => error.hint(),
             Self::Identity(error) => error.hint(),
             Self::Attach(error) => error.hint(),
-            Self::Gone { instance, .. } => {
-                Some(format!("what was on it is gone as well: `homelab down {instance}` takes the rest away"))
-            }
+            Self::Gone { instance, .. } => Some(format!(
+                "`homelab status {instance}` shows what there is; what was on that node is gone with it, and \
+                     `homelab down {instance}` takes the rest away"
+            )),
             Self::Stage {
                 power: Power::Resume,
                 instance,
@@ -153,19 +154,32 @@ impl Provisioner {
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
         }
         let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;
-        self.answers(&plan, &stages).await.map_err(failed(power))?;
+        let renewed = self.answers(&plan, &stages).await.map_err(failed(power))?;
+        if renewed {
+            self.events.publish(Event::CertificatesRenewed { instance: name.to_owned() });
+        }
         let instance = self.registry.revise(name, |instance| plan::awake(instance, power))?;
         self.events.publish(told(power, name));
         Ok(instance)
     }
 
-    /// Waits until nodes that are on their way have booted, know the ways to each other's pods, which a kernel forgets, and
-    /// serve the API.
-    async fn answers(&self, plan: &ClusterPlan, stages: &Stages<'_>) -> Result<(), ProvisionError> {
+    /// Waits until nodes that are on their way have booted, have certificates that are good for another month, know the
+    /// ways to each other's pods, which a kernel forgets, and serve the API. Says whether certificates were issued anew;
+    /// the kubeconfigs are then, too.
+    async fn answers(&self, plan: &ClusterPlan, stages: &Stages<'_>) -> Result<bool, ProvisionError> {
         let left = Residue::Recorded;
-        let nodes = stages.run(Stage::Ready, left, self.booted(plan)).await?;
+        let booted = async {
+            let nodes = self.booted(plan).await?;
+            let renewed = self.issue_due(&nodes, plan).await?;
+            Ok::<_, StageError>((nodes, renewed))
+        };
+        let (nodes, renewed) = stages.run(Stage::Ready, left, booted).await?;
         stages.run(Stage::Network, left, cni::of(plan).adapt(&nodes, plan, &[])).await?;
-        stages.run(Stage::Ready, left, kubeadm::serves(&nodes[0], plan)).await
+        stages.run(Stage::Ready, left, kubeadm::serves(&nodes[0], plan)).await?;
+        if renewed {
+            stages.run(Stage::Kubeconfig, left, self.write_kubeconfigs(&nodes[0], plan)).await?;
+        }
+        Ok(renewed)
     }
 
     /// Takes handles on nodes as soon as all of them run commands.

@@ -1,5 +1,6 @@
 //! What takes minutes: `make nightly` runs it, `make e2e` does not.
 
+mod certificates;
 mod failover;
 mod matrix;
 mod power;

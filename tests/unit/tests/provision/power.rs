@@ -132,7 +132,7 @@ async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_at_rest() 
     let absent = lab.power(Power::Halt).await.unwrap_err();
     insta::assert_snapshot!(format!("{absent}\nhint: {}", absent.hint().unwrap()), @r"
     halt acme: its node acme-w-1 is gone
-    hint: what was on it is gone as well: `homelab down acme` takes the rest away
+    hint: `homelab status acme` shows what there is; what was on that node is gone with it, and `homelab down acme` takes the rest away
     ");
     assert_eq!(lab.state(), State::Halted, "some of its nodes may be off");
     lab.provisioner.destroy("acme").await.unwrap();
@@ -191,4 +191,37 @@ async fn nodes_that_start_again_know_the_ways_to_each_others_pods() {
     for node in ["acme-cp-1", "acme-w-1", "acme-w-2"] {
         assert!(ran.contains(&(node.to_owned(), "ip -batch -".to_owned())), "{ran:?}");
     }
+}
+
+#[tokio::test]
+async fn certificates_that_have_ended_are_issued_anew_when_an_instance_wakes() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    lab.power(Power::Halt).await.unwrap();
+    let began = "2014-01-02T03:04:05Z".parse().unwrap();
+    let ended = provisioner::tls::Authority::make("apiserver", "acme.lab", began).unwrap().certificate;
+    let _ = lab.engine.clone().answering("pki/etcd", format!("# pki/apiserver.crt\n{ended}"));
+    let before = lab.engine.commands().len();
+    let mut events = lab.provisioner.events().subscribe();
+    assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
+    let commands = lab.engine.commands();
+    let ran = |text: &str| {
+        let all = commands[before..].iter().filter(|(_, command)| command.contains(text));
+        all.map(|(node, _)| node.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(ran("kubeadm certs renew all"), ["acme-cp-1"]);
+    let mut kubelets = ran("restart kubelet");
+    kubelets.sort_unstable();
+    assert_eq!(kubelets, ["acme-cp-1", "acme-w-1", "acme-w-2"]);
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    assert!(told.into_iter().any(|event| matches!(event, Event::CertificatesRenewed { .. })));
+
+    let _ = lab.engine.clone().answering("pki/etcd", "");
+    let before = lab.engine.commands().len();
+    lab.power(Power::Start).await.unwrap();
+    let again = lab.engine.commands();
+    assert!(
+        again[before..].iter().all(|(_, command)| !command.contains("renew")),
+        "they are good for a year"
+    );
 }

@@ -1,4 +1,4 @@
-//! `homelab k8s current`: whom plain kubectl talks to, and whether everybody agrees on that.
+//! `homelab k8s current`: whom plain kubectl talks to, and whether all files agree on that.
 
 use clap::Args;
 use provisioner::identity;
@@ -13,8 +13,9 @@ use crate::words;
 /// Say which instance plain kubectl talks to
 ///
 /// Prints its name when the marker that shell prompts read (~/.homelab/active-context) and the current context of
-/// your kubeconfig agree, and that context leads to the cluster which came up under this name. Says what differs
-/// otherwise, and ends with 4. Prints nothing, and ends with 0, when neither names an instance.
+/// your kubeconfig agree, and that context has the API server and the certificate authority of the cluster that came up
+/// under this name. Says what differs otherwise, and ends with 4. Prints nothing, and ends with 0, when neither names an
+/// instance. Compares files, and asks no cluster: `homelab kubectl NAME` does before it begins.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

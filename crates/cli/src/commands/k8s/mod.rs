@@ -1,9 +1,10 @@
-//! `homelab k8s …`: workers, contexts and kubeconfigs, and the long spelling of `up`.
+//! `homelab k8s …`: workers, contexts, kubeconfigs and certificates, and the long spelling of `up`.
 
 mod add_worker;
 mod remove_worker;
 mod current;
 mod kubeconfig;
+mod renew_certs;
 mod use_context;
 
 use clap::Subcommand;
@@ -16,6 +17,7 @@ use add_worker::AddWorker;
 use current::Current;
 use kubeconfig::Kubeconfig;
 use remove_worker::RemoveWorker;
+use renew_certs::RenewCerts;
 use use_context::UseContext;
 
 /// Verbs of the long spelling.
@@ -28,6 +30,7 @@ pub(crate) enum K8s {
     UseContext(UseContext),
     Current(Current),
     Kubeconfig(Kubeconfig),
+    RenewCerts(RenewCerts),
 }
 
 impl K8s {
@@ -39,6 +42,7 @@ impl K8s {
             Self::UseContext(verb) => verb.run(app),
             Self::Current(verb) => verb.run(app),
             Self::Kubeconfig(verb) => verb.run(app).await,
+            Self::RenewCerts(verb) => verb.run(app).await,
         }
     }
 }

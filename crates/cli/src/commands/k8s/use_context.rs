@@ -13,7 +13,8 @@ use crate::words;
 /// Make an instance the one that plain kubectl talks to
 ///
 /// Switches the current context of your kubeconfig and writes the name to ~/.homelab/active-context, where a
-/// shell prompt can read it. Other people's contexts stay as they are.
+/// shell prompt can read it. Other people's contexts stay as they are. A context that has another API server or
+/// certificate authority than the cluster that came up under this name is refused; the cluster itself is not asked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -50,7 +50,7 @@ async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_wi
 
 /// Pods run on each node, have a network, also to the node of the cluster's DNS, and find services. The API server
 /// answers some time before they do.
-async fn runs_pods(cluster: &TestCluster) -> anyhow::Result<()> {
+pub(super) async fn runs_pods(cluster: &TestCluster) -> anyhow::Result<()> {
     for node in cluster.nodes() {
         until("a pod to find a service", Duration::from_secs(180), async || {
             let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local").on_node(node.name());

@@ -1,0 +1,191 @@
+//! The certificates that kubeadm and the kubelet have on the nodes: when they end, and how they are issued anew.
+//!
+//! kubeadm's end after a year. `kubeadm certs renew` issues all of a control plane anew from the authorities on its disk
+//! and needs no API server, which is why it also helps a cluster whose certificates have ended. A kubelet renews its
+//! own, but only while it runs and only before it has ended: after a year's rest it gets one from us. Next in the flow:
+//! `init::serves` waits for the API server that starts with them.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::exec::Command;
+use crate::kubernetes::{FOLDER, KUBELET, RENEWAL};
+use crate::node::{File, Node};
+use crate::pki::Secret;
+use crate::plan::{ClusterPlan, NodePlan, Role};
+use crate::tls::Certificate;
+
+use super::init::{failed, run};
+use super::{KubeadmError, config};
+
+/// The kubelet's own certificate and its key. The kubelet insists on a link, and leads it elsewhere when it renews.
+const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+/// Where the one that it gets from us is.
+const KUBELET_RENEWED: &str = "/var/lib/kubelet/pki/kubelet-client-renewed.pem";
+
+/// Prints each certificate below the present folder behind a line with its name. Keys stay where they are. What vouches for them is known on the
+/// host.
+const LOOK: &str = r##"for file in pki/*.crt pki/etcd/*.crt; do
+  case $file in *ca.crt) continue ;; esac
+  [ -f "$file" ] && echo "# $file" && cat "$file"
+done
+for file in *.conf; do
+  data=$(sed -n 's/^ *client-certificate-data: //p' "$file" 2>/dev/null)
+  [ -n "$data" ] && echo "# $file" && echo "$data" | base64 -d
+done
+file=/var/lib/kubelet/pki/kubelet-client-current.pem
+[ -f $file ] && echo "# kubelet" && sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' $file
+true"##;
+
+/// Has the kubelet find its new certificate, and make a new one for what it serves, which nobody vouches for.
+const ADOPT: &str = "ln -sfn kubelet-client-renewed.pem /var/lib/kubelet/pki/kubelet-client-current.pem && \
+                     rm -f /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key";
+
+/// Ends the parts of the control plane, which read their certificates when they start, and waits until they are gone;
+/// the kubelet starts them anew. By their containers, because a process of a pod may be called like one of them.
+const END_PARTS: &str = r#"ctr="ctr --namespace k8s.io"
+for part in kube-apiserver kube-controller-manager kube-scheduler etcd; do
+  of="labels.\"io.kubernetes.pod.namespace\"==kube-system,labels.\"io.kubernetes.container.name\"==$part"
+  for id in $($ctr containers list --quiet "$of"); do
+    while $ctr tasks list | grep -q "^$id .*RUNNING"; do
+      $ctr tasks kill --signal SIGKILL "$id" >/dev/null 2>&1
+      sleep 0.1
+    done
+  done
+done"#;
+
+/// A certificate on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCertificate {
+    /// The node.
+    pub node: String,
+    /// Its file below `/etc/kubernetes`, or `kubelet`.
+    pub what: String,
+    /// What it says, or why it cannot be read.
+    pub certificate: Result<Certificate, String>,
+}
+
+/// All certificates on a node, without the authorities.
+///
+/// # Errors
+/// [`KubeadmError::Step`] when the node does not tell.
+pub async fn certificates(node: &Node) -> Result<Vec<NodeCertificate>, KubeadmError> {
+    let look =
+        Command::within(Duration::from_secs(30), "sh").args(["-c", &format!("cd {FOLDER} || exit\n{LOOK}")]);
+    let seen = node.run(&look).await.map_err(failed("read the certificates", node))?;
+    Ok(parse(node.name(), &seen.text()))
+}
+
+/// Issues all certificates on a node anew, its kubelet's own being this one, and has everything start with them that
+/// reads them only then. May be repeated, and needs no API server: one that runs is away for some seconds.
+///
+/// # Errors
+/// [`KubeadmError::Step`] with the step that failed.
+pub async fn renew(
+    node: &Node,
+    plan: &ClusterPlan,
+    authority: &str,
+    kubelet: &Secret,
+) -> Result<(), KubeadmError> {
+    let shell =
+        |script| Command::within(plan.platform.within(Duration::from_secs(60)), "sh").args(["-c", script]);
+    let is_plane = node.plan().role == Role::ControlPlane;
+    let mut files = vec![
+        File::private(KUBELET_RENEWED, kubelet.reveal()),
+        File::private(KUBELET, kubelet_conf(plan, node.plan(), authority)),
+    ];
+    if is_plane {
+        files.push(File::private(RENEWAL, renewal(plan, node.plan())));
+    }
+    node.put(&files).await.map_err(failed("write the kubelet's certificate", node))?;
+    if is_plane {
+        let renew = Command::within(plan.platform.within(Duration::from_secs(60)), "kubeadm");
+        run("renew kubeadm's certificates", node, renew.args(["certs", "renew", "all", "--config", RENEWAL]))
+            .await?;
+    }
+    run("adopt the kubelet's certificate", node, shell(ADOPT)).await?;
+    run("restart the kubelet", node, plan.platform.restart("kubelet")).await?;
+    if is_plane {
+        run("end the control plane's containers", node, shell(END_PARTS)).await?;
+    }
+    Ok(())
+}
+
+/// What `kubeadm certs renew` has to know of a control plane: without it, kubeadm asks the API server, which may have
+/// ended with its certificate. Pure.
+fn renewal(plan: &ClusterPlan, node: &NodePlan) -> String {
+    let init = json!({
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": config::endpoint(node),
+        "nodeRegistration": { "name": node.name, "criSocket": config::CRI_SOCKET },
+    });
+    config::documents(&[init, config::cluster_configuration(plan)])
+}
+
+/// By what a node's kubelet is known, as kubeadm writes it. Pure.
+fn kubelet_conf(plan: &ClusterPlan, node: &NodePlan, authority: &str) -> String {
+    let user = format!("system:node:{}", node.name);
+    let context = format!("{user}@{}", plan.id.name);
+    config::documents(&[json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": plan.id.name, "cluster": config::api_server(plan, authority) }],
+        "contexts": [{ "name": context, "context": { "cluster": plan.id.name, "user": user } }],
+        "current-context": context,
+        "users": [{
+            "name": user,
+            "user": { "client-certificate": KUBELET_CURRENT, "client-key": KUBELET_CURRENT },
+        }],
+    })])
+}
+
+/// What [`LOOK`] printed. Pure.
+fn parse(node: &str, text: &str) -> Vec<NodeCertificate> {
+    let parts = text.split("# ").skip(1).filter_map(|part| part.split_once('\n'));
+    parts
+        .map(|(what, pem)| NodeCertificate {
+            node: node.to_owned(),
+            what: what.to_owned(),
+            certificate: Certificate::read(pem),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::Authority;
+    use crate::plan::tests::acme_ha;
+
+    #[test]
+    fn kubeadm_and_the_kubelet_are_told_of_their_own_node() {
+        let plan = acme_ha();
+        let (second, worker) = (&plan.nodes[1], &plan.nodes[3]);
+        insta::assert_snapshot!(format!(
+            "{}---\n{}",
+            renewal(&plan, second),
+            kubelet_conf(&plan, worker, "PEM")
+        ));
+    }
+
+    #[test]
+    fn each_certificate_of_a_node_is_found_behind_its_name() {
+        let pem = Authority::make("acme kubernetes").unwrap().certificate;
+        let found = parse("acme-cp-1", &format!("# pki/apiserver.crt\n{pem}# admin.conf\nno PEM\n"));
+        let told = found.iter().map(|one| {
+            let subject = one.certificate.as_ref().map(|about| about.subject.as_str());
+            (one.node.as_str(), one.what.as_str(), subject)
+        });
+        let no_pem = "it is not PEM".to_owned();
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                ("acme-cp-1", "pki/apiserver.crt", Ok("acme kubernetes")),
+                ("acme-cp-1", "admin.conf", Err(&no_pem)),
+            ]
+        );
+        assert_eq!(parse("acme-w-1", ""), []);
+    }
+}
