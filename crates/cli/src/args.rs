@@ -32,7 +32,8 @@ Start here:
 
 Exit codes:
   0 ok                 1 leak              2 usage             3 inconclusive
-  4 could not run      5 provision failed  6 teardown failed   130 interrupted
+  4 could not run      5 provision failed  6 teardown failed   7 problems found
+  130 interrupted
 
 Files: ~/.homelab (HOMELAB_HOME moves it), node image in ~/.cache/homelab (HOMELAB_CACHE).
 Logs:  HOMELAB_LOG=debug shows every command that is run.";
@@ -54,7 +55,7 @@ pub(crate) enum Command {
     Halt(Halt),
     Start(Start),
     Events(Events),
-    /// Workers, contexts and kubeconfigs
+    /// Workers, contexts, kubeconfigs and certificates
     #[command(subcommand)]
     K8s(K8s),
     Kubectl(Kubectl),
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 39] = [
+        let paths: [&[&str]; 40] = [
             &[],
             &["doctor"],
             &["up"],
@@ -147,6 +148,7 @@ mod tests {
             &["k8s", "use-context"],
             &["k8s", "current"],
             &["k8s", "kubeconfig"],
+            &["k8s", "renew-certs"],
             &["kubectl"],
             &["tls"],
             &["tls", "init"],

@@ -3,6 +3,7 @@
 pub(crate) mod homes;
 pub(crate) mod vagrant;
 
+use provisioner::assets::DISK_SPACE;
 use provisioner::capacity::{Cost, Resource, Room};
 use provisioner::engine::Lack;
 use provisioner::spec::ClusterSpec;
@@ -62,10 +63,10 @@ const FEATURES: [(&str, &str); 6] = [
     ("CONFIG_CGROUP_BPF", "BPF in cgroups"),
 ];
 
-/// A node image and the files of a few clusters need this much.
+/// A node image and the files of a few clusters need this much, in MiB.
 const DISK_MIB: u64 = 10 * 1024;
-/// Building everything from source takes this much more.
-const DISK_TO_BUILD_MIB: u64 = 25 * 1024;
+/// The same while there is no node image: a build from nothing takes what it refuses to begin without.
+const DISK_TO_BUILD_MIB: u64 = DISK_MIB + (DISK_SPACE >> 20);
 
 /// All checks at once, in the order in which they are to be put right.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
@@ -118,7 +119,7 @@ fn fitting(room: &Room) -> Vec<Check> {
     );
     let mut checks = vec![match room.admit(smallest) {
         Ok(()) => good(left),
-        Err(error) => bad(&error.to_string(), "`homelab down NAME` makes room"),
+        Err(error) => bad(&error.to_string(), "`homelab instance list` shows what takes it"),
     }];
     for rows in kinds.chunk_by(|(a, _), (b, _)| a.cni == b.cni) {
         let counts = rows.iter().map(|(row, cost)| format!("{} {}", room.fits(*cost), row.topology));

@@ -32,6 +32,8 @@ pub(crate) enum Exit {
     ProvisionFailed,
     /// 6: something could not be removed.
     TeardownFailed,
+    /// 7: it was looked at as asked, and has problems.
+    Problems,
     /// 130: stopped by a signal.
     Interrupted,
 }
@@ -87,6 +89,20 @@ impl Exit {
         }
     }
 
+    /// The same where the result could not be written: what was found was not told. A failure stays what it is.
+    pub(crate) fn unwritten(self) -> Self {
+        match self {
+            Self::Ok | Self::Problems => Self::CouldNotRun,
+            Self::Leak
+            | Self::Usage
+            | Self::Inconclusive
+            | Self::CouldNotRun
+            | Self::ProvisionFailed
+            | Self::TeardownFailed
+            | Self::Interrupted => self,
+        }
+    }
+
     /// The number.
     pub(crate) fn code(self) -> u8 {
         match self {
@@ -97,6 +113,7 @@ impl Exit {
             Self::CouldNotRun => 4,
             Self::ProvisionFailed => 5,
             Self::TeardownFailed => 6,
+            Self::Problems => 7,
             Self::Interrupted => 130,
         }
     }
@@ -122,10 +139,21 @@ mod tests {
             (Exit::CouldNotRun, 4),
             (Exit::ProvisionFailed, 5),
             (Exit::TeardownFailed, 6),
+            (Exit::Problems, 7),
             (Exit::Interrupted, 130),
         ];
         for (exit, code) in all {
             assert_eq!(exit.code(), code);
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_not_written_is_no_success_and_a_failure_stays_what_it_is() {
+        for exit in [Exit::Ok, Exit::Problems] {
+            assert_eq!(exit.unwritten(), Exit::CouldNotRun);
+        }
+        for exit in [Exit::Leak, Exit::Usage, Exit::Inconclusive, Exit::TeardownFailed, Exit::Interrupted] {
+            assert_eq!(exit.unwritten(), exit);
         }
     }
 }

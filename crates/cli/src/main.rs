@@ -19,22 +19,26 @@ mod words;
 use std::process::ExitCode;
 
 use clap::Parser;
-use provisioner::error::chain;
+use provisioner::error::{Hint, chain};
 
 use crate::app::App;
 use crate::args::Args;
+use crate::exit::{Exit, Refusal};
 use crate::printer::{Mark, Printer};
 
 fn main() -> ExitCode {
     provisioner::exec::fix_umask();
-    let args = Args::parse(); // says what is wrong and exits with 2
-    log_to_stderr();
     let printer = Printer::new();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(answer) => return answered(&answer, &printer).into(),
+    };
+    log_to_stderr();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
             printer.error(&error, None);
-            return exit::Exit::CouldNotRun.into();
+            return Exit::CouldNotRun.into();
         }
     };
     let outcome = runtime.block_on(async {
@@ -47,11 +51,31 @@ fn main() -> ExitCode {
     });
     // What still runs on blocking threads must not hold up the end.
     runtime.shutdown_background();
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            printer.error(error.cause(), error.hint());
-            error.exit().into()
+    let exit = outcome.unwrap_or_else(|error| {
+        printer.error(error.cause(), error.hint());
+        error.exit()
+    });
+    written(exit, &printer).into()
+}
+
+/// What clap says itself: help and version are results, everything else is an error of usage.
+fn answered(answer: &clap::Error, printer: &Printer) -> Exit {
+    if answer.use_stderr() {
+        let _ = answer.print(); // nobody could be told
+        return Exit::Usage;
+    }
+    printer.result(&answer.render().ansi().to_string());
+    written(Exit::Ok, printer)
+}
+
+/// The same end, or the one of a result that nobody got.
+fn written(exit: Exit, printer: &Printer) -> Exit {
+    match printer.unwritten() {
+        None => exit,
+        Some(error) => {
+            let error = Refusal::Unwritten(error);
+            printer.error(&error, error.hint());
+            exit.unwritten()
         }
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Colours come and go with the terminal and `NO_COLOR`. On a terminal, spinners live below the lines; a pipe
 //! gets the lines alone.
+//!
+//! A result that could not be written is kept until [`Printer::unwritten`] is asked at the end, so that no verb has to
+//! look at each line, and none ends with success after a full disk swallowed what it had to say.
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -31,6 +35,8 @@ pub(crate) enum Mark {
 pub(crate) struct Printer {
     spinners: MultiProgress,
     terminal: bool,
+    /// Why the first result that could not be written was not. Nothing is written to stdout after it.
+    failure: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Printer {
@@ -38,20 +44,30 @@ impl Printer {
     pub(crate) fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { spinners: MultiProgress::with_draw_target(target), terminal }
+        Self { spinners: MultiProgress::with_draw_target(target), terminal, failure: Arc::default() }
     }
 
-    /// A result: text that ends with its own line break. A reader that has seen enough (`| head`) is no error.
+    /// A result: text that ends with its own line break.
     pub(crate) fn result(&self, text: &str) {
-        let _ = self.goes_on(text);
+        self.goes_on(text);
     }
 
-    /// A result that has no end of its own; says whether there still is a reader.
+    /// A result that has no end of its own; returns whether the next part can be written.
     pub(crate) fn goes_on(&self, text: &str) -> bool {
-        self.spinners.suspend(|| {
-            let mut stdout = anstream::stdout().lock();
-            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
-        })
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.is_none() {
+            *failure = self.spinners.suspend(|| {
+                let mut stdout = anstream::stdout().lock();
+                stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).err()
+            });
+        }
+        failure.is_none()
+    }
+
+    /// Why a result could not be written, if one could not. A reader that has seen enough (`| head`) is no error.
+    pub(crate) fn unwritten(&self) -> Option<io::Error> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.filter(|error| error.kind() != ErrorKind::BrokenPipe)
     }
 
     /// Standard output for a result that is no text, unless a person would see it.
@@ -88,6 +104,18 @@ impl Printer {
         }
     }
 
+    /// Whether somebody sits at a terminal who can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.terminal && io::stdin().is_terminal()
+    }
+
+    /// Asks for a yes. Everything else is a no, and so is the end of the input.
+    pub(crate) fn confirms(&self, question: &str) -> bool {
+        self.to_stderr(question);
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).is_ok() && is_yes(&answer)
+    }
+
     /// A spinner while something goes on; on a pipe, nothing.
     pub(crate) fn spinner(&self, text: String) -> Option<ProgressBar> {
         if !self.terminal {
@@ -105,6 +133,10 @@ impl Printer {
             let _ = anstream::stderr().lock().write_all(text.as_bytes());
         });
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
 /// An error's message and those of its causes.
@@ -137,6 +169,12 @@ pub(crate) fn json(view: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        let said = ["y\n", " YES\n", "n\n", "\n", "", "yesterday\n", "acme\n"].map(is_yes);
+        assert_eq!(said, [true, true, false, false, false, false, false]);
+    }
 
     #[test]
     fn a_chain_says_what_was_attempted_and_why_it_failed() {

@@ -125,7 +125,10 @@ impl Remove {
                 app.printer.done(&format!("{}  names are removed", self.name));
                 say(app, effect);
             }
-            None => app.printer.line(Mark::Good, &format!("no names of '{}' are recorded", self.name)),
+            None => {
+                app.find(&self.name)?;
+                app.printer.line(Mark::Good, &format!("no names of '{}' are recorded", self.name));
+            }
         }
         Ok(Exit::Ok)
     }

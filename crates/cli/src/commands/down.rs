@@ -1,8 +1,10 @@
-//! `homelab down NAME`, also spelled `homelab destroy --instance NAME`: takes a cluster down.
+//! `homelab down NAMES`, also spelled `homelab destroy --instance NAME`: takes clusters down.
 
 use clap::Args;
 use provisioner::Removed;
-use provisioner::registry::Instance;
+use provisioner::error::chain;
+use provisioner::registry::{Entry, Instance, Owner};
+use provisioner::spec::Durability;
 
 use crate::app::App;
 use crate::exit::{CliError, Exit};
@@ -12,22 +14,34 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
-/// Take a cluster down
+/// Take clusters down
 ///
-/// Removes its nodes, networks, certificates, kubeconfig context and, last, its registry entry; its data is
-/// lost. Steps that fail are reported, the others are done all the same, and the command may be repeated: nothing
-/// being left is a success. A kubeconfig that leads to another cluster than the one that came up stops it, and so does
-/// an API server that is another one. Where nobody answers, that is said, and what carries the instance's name and labels
-/// is removed: a cluster that is halted or broken cannot say who it is.
+/// Removes the nodes of an instance, its networks, certificates, kubeconfig context and, last, its registry entry; its
+/// data is lost. So it asks first on a terminal, unless it is a test's or an `up` made it that did not finish; without a
+/// terminal it does not ask.
+///
+/// Steps that fail are reported, the others are done all the same, and the command may be repeated. Several instances
+/// go one after the other, and one that fails does not keep the others. A name that nothing has is an error. A
+/// kubeconfig that leads to another cluster than the one that came up stops it, and so does an API server that is
+/// another one. Where nobody answers, that is said, and what carries the instance's name and labels is removed: a cluster
+/// that is halted or broken cannot say who it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab down acme
-  sudo homelab destroy --instance acme      the same")]
+  sudo homelab down acme globex --yes
+  sudo homelab down --all
+  sudo homelab destroy --instance acme      the same as down acme")]
 pub(crate) struct Down {
-    /// The instance
-    #[arg(value_parser = name)]
-    name: String,
+    /// The instances
+    #[arg(value_name = "NAMES", value_parser = name, required_unless_present = "all")]
+    names: Vec<String>,
+    /// All instances, but those that a running test or `up` still needs
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Take a cluster down, spelled in full: the same as `homelab down NAME`
@@ -36,27 +50,108 @@ pub(crate) struct Destroy {
     /// The instance
     #[arg(long, value_name = "NAME", value_parser = name)]
     instance: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 impl Down {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
-        take_down(app, &self.name).await
+        app.must_be_root()?;
+        if !self.all {
+            return take_down(app, &once(self.names), self.yes).await;
+        }
+        let (names, needed) = all(app.provisioner.registry().list()?, Owner::is_alive);
+        for (name, pid) in &needed {
+            app.printer.line(Mark::Busy, &format!("{name} stays: process {pid} needs it"));
+        }
+        if names.is_empty() {
+            app.printer.line(Mark::Good, "there is no instance to take down");
+        }
+        take_down(app, &names, self.yes).await
     }
 }
 
 impl Destroy {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
-        take_down(app, &self.instance).await
+        app.must_be_root()?;
+        take_down(app, &[self.instance], self.yes).await
     }
 }
 
-async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
-    app.must_be_root()?;
+/// Each name once, in the order in which they were first typed.
+fn once(names: Vec<String>) -> Vec<String> {
+    let mut each = Vec::new();
+    for name in names {
+        if !each.contains(&name) {
+            each.push(name);
+        }
+    }
+    each
+}
+
+/// The names of all entries that are legible, without those whose owner is alive; these with their owner's pid.
+fn all(entries: Vec<Entry>, is_alive: impl Fn(&Owner) -> bool) -> (Vec<String>, Vec<(String, u32)>) {
+    let (mut names, mut needed) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Sound(Instance { name, owner: Some(owner), .. }) if is_alive(&owner) => {
+                needed.push((name, owner.pid));
+            }
+            Entry::Sound(Instance { name, .. }) | Entry::Broken { name: Some(name), .. } => names.push(name),
+            Entry::Broken { name: None, .. } => {}
+        }
+    }
+    (names, needed)
+}
+
+/// What is asked before these instances are taken down, if anything: an operator's data deserves a second thought.
+fn question(instances: &[Instance]) -> Option<String> {
+    let keeps_data =
+        |instance: &&Instance| instance.owner.is_none() && instance.durability == Durability::Durable;
+    let kept: Vec<String> =
+        instances.iter().filter(keeps_data).map(|instance| instance.name.clone()).collect();
+    let whose = if kept.len() == 1 { "Its" } else { "Their" };
+    (!kept.is_empty()).then(|| format!("Take {} down? {whose} data will be lost. [y/N] ", words::list(&kept)))
+}
+
+async fn take_down(app: &App, names: &[String], is_agreed: bool) -> Result<Exit, CliError> {
+    if !is_agreed && app.printer.can_ask() {
+        let instances = app.provisioner.registry().instances().unwrap_or_default().into_iter();
+        let meant: Vec<Instance> = instances.filter(|instance| names.contains(&instance.name)).collect();
+        if question(&meant).is_some_and(|question| !app.printer.confirms(&question)) {
+            app.printer.line(Mark::Bad, "nothing was taken down");
+            return Ok(Exit::Interrupted);
+        }
+    }
+    let mut signals = Signals::listen()?;
+    let mut worst = Exit::Ok;
+    for name in names {
+        match take_one_down(app, name, &mut signals).await {
+            Ok(Exit::Interrupted) => return Ok(Exit::Interrupted),
+            Ok(_) => {}
+            Err(error) if names.len() == 1 => return Err(error),
+            Err(error) => {
+                app.printer.error(&error, error.hint());
+                // What is left weighs more than what never was.
+                worst = if worst == Exit::Ok || worst == Exit::Usage { Exit::of(&error) } else { worst };
+            }
+        }
+    }
+    Ok(worst)
+}
+
+async fn take_one_down(app: &App, name: &str, signals: &mut Signals) -> Result<Exit, CliError> {
     let before = app.provisioner.registry().find(name)?;
-    let sightings = app.provisioner.engines().sightings().await?;
+    let sightings = match &before {
+        // Only for the list of what goes: whether it can be asked is told by what removes it.
+        Some(instance) => {
+            app.provisioner.engines().sightings_of(Some(instance.engine)).await.unwrap_or_default()
+        }
+        None => app.provisioner.engines().look().await.sightings,
+    };
     let sightings: Vec<String> =
         sightings.iter().filter(|one| one.instance == name).map(ToString::to_string).collect();
-    let mut signals = Signals::listen()?;
     let progress = Progress::of(app.provisioner.events(), &app.printer);
     let destroyed = tokio::select! {
         destroyed = app.provisioner.destroy(name) => destroyed,
@@ -69,15 +164,17 @@ async fn take_down(app: &App, name: &str) -> Result<Exit, CliError> {
     progress.finish().await;
     let removed = match destroyed {
         Ok(removed) => removed,
+        Err(error) if before.is_none() && sightings.is_empty() && error.removed.is_empty() => {
+            app.printer.line(Mark::Bad, &chain(&error));
+            return Err(app.unknown(name));
+        }
         Err(error) => {
             app.printer.result(&listed(&error.removed, before.as_ref(), &[]));
             return Err(error.into());
         }
     };
     if removed.is_empty() {
-        app.printer.done(&format!("there is no '{name}': nothing to remove"));
-        app.printer.hint(&words::there_are(&app.names()?));
-        return Ok(Exit::Ok);
+        return Err(app.unknown(name));
     }
     app.printer.done(&format!("{name} is down; removed:"));
     app.printer.result(&listed(&removed, before.as_ref(), &sightings));
@@ -101,7 +198,35 @@ fn listed(removed: &[Removed], instance: Option<&Instance>, sightings: &[String]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::instance::tests::running;
+    use crate::commands::instance::tests::{orphan, running};
+
+    #[test]
+    fn only_an_operators_data_is_asked_about() {
+        let throw_away = Instance { durability: Durability::ThrowAway, ..running("test") };
+        assert_eq!(question(&[throw_away.clone(), orphan()]), None);
+        let asked = question(&[running("acme"), throw_away]).expect("acme is an operator's");
+        assert_eq!(asked, "Take acme down? Its data will be lost. [y/N] ");
+        let asked = question(&[running("acme"), running("globex")]).expect("both are an operator's");
+        assert_eq!(asked, "Take acme, globex down? Their data will be lost. [y/N] ");
+    }
+
+    #[test]
+    fn all_are_those_that_no_living_process_needs() {
+        let broken =
+            |name: Option<&str>| Entry::Broken { name: name.map(str::to_owned), error: String::new() };
+        let entries = || {
+            vec![Entry::Sound(running("acme")), broken(Some("globex")), broken(None), Entry::Sound(orphan())]
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(all(entries(), |_| false), (names(&["acme", "globex", "orphan"]), vec![]));
+        assert_eq!(all(entries(), |_| true), (names(&["acme", "globex"]), vec![("orphan".to_owned(), 4711)]));
+    }
+
+    #[test]
+    fn a_name_that_is_typed_twice_is_taken_down_once() {
+        let names = ["acme", "globex", "acme"].map(str::to_owned).to_vec();
+        assert_eq!(once(names), ["acme", "globex"]);
+    }
 
     #[test]
     fn everything_that_was_removed_is_listed_layer_by_layer() {

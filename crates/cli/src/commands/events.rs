@@ -45,11 +45,15 @@ impl Events {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let mut reader = EventLog::in_home(app.home()).reader();
         let mut pause = tokio::time::interval(PAUSE);
+        let mut known = self.follow; // a follower may wait for an instance that is still to be made
         loop {
             pause.tick().await;
             let batch = reader.more()?;
             let mut text = String::new();
             for line in &batch.lines {
+                if let (Line::Record(record), Some(name)) = (line, &self.instance) {
+                    known |= record.is_about(name);
+                }
                 match line {
                     Line::Record(record) if self.wants(record) => text.push_str(&self.shown(record)),
                     Line::Record(_) => {}
@@ -62,6 +66,10 @@ impl Events {
             if !self.follow {
                 if let Some(number) = batch.unfinished {
                     warn(app, number, "it has no end; a crash may have torn it");
+                }
+                // The log tells of instances that are long gone, too.
+                if let (Some(name), false) = (&self.instance, known) {
+                    app.find(name)?;
                 }
                 return Ok(Exit::Ok);
             }

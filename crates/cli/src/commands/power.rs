@@ -57,7 +57,8 @@ pub(crate) struct Halt {
 /// Start a cluster that was halted, with its data
 ///
 /// Also after a reboot of this host, and after a pause. Ends when its API server answers again; pods come up after
-/// that. May be repeated.
+/// that. Certificates that have ended, or will within 30 days, are issued anew, and the kubeconfig with them. May be
+/// repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -43,7 +43,7 @@ pub(crate) struct Up {
     /// How many workers [default: 0 with k8s-single, 3 with the others]
     #[arg(long, value_name = "N")]
     workers: Option<u8>,
-    /// The host network, a /24 [default: the next free one, from 192.168.60.0/24 on]
+    /// The host network, a /24 to a /27 [default: the next free one, from 192.168.60.0/24 on]
     #[arg(long, value_name = "CIDR")]
     subnet: Option<String>,
     /// The first label of the DNS suffix <LABEL>.lab [default: the name]

@@ -67,7 +67,8 @@ impl Ends for PlanError {
     fn exit(&self) -> Exit {
         match self {
             Self::NotRunning { .. } => Exit::CouldNotRun,
-            Self::InUse { .. }
+            Self::Exists { .. }
+            | Self::InUse { .. }
             | Self::Exhausted { .. }
             | Self::NotAllowed { .. }
             | Self::NoneAllowed { .. }
@@ -141,6 +142,7 @@ impl Ends for RenewError {
             Self::Kubeadm(_) => Exit::CouldNotRun,
             Self::Kubeconfig(error) => error.exit(),
             Self::Identity(error) => error.exit(),
+            Self::Issue(_) => Exit::CouldNotRun,
         }
     }
 }
@@ -149,7 +151,6 @@ impl Ends for ReapError {
     fn exit(&self) -> Exit {
         match self {
             Self::Registry(error) => error.exit(),
-            Self::Engine(error) => error.exit(),
             Self::Trust(error) => error.exit(),
             Self::Dns(error) => error.exit(),
         }

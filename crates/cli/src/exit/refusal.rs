@@ -32,6 +32,10 @@ pub(crate) enum Refusal {
     Owner(#[source] std::io::Error),
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
+    #[error("{}: cannot be asked for leftovers", words::list(.engines))]
+    Blind { engines: Vec<String> },
+    #[error("write the result to the standard output")]
+    Unwritten(#[source] std::io::Error),
     #[error(
         "no kubectl for Kubernetes {kubernetes}: the node image that has one is not there, and {}",
         installed(.found)
@@ -77,6 +81,8 @@ impl Hint for Refusal {
             | Self::Spec(_)
             | Self::Owner(_)
             | Self::Signals(_)
+            | Self::Blind { .. }
+            | Self::Unwritten(_)
             | Self::Command(_) => None,
         }
     }
@@ -94,6 +100,8 @@ impl Ends for Refusal {
             | Self::Owner(_)
             | Self::Signals(_)
             | Self::NoKubectl { .. }
+            | Self::Blind { .. }
+            | Self::Unwritten(_)
             | Self::NoKubeconfig { .. }
             | Self::Command(_) => Exit::CouldNotRun,
             Self::Left { .. } => Exit::TeardownFailed,

@@ -93,29 +93,34 @@ impl Desk {
 
     /// A command line of the program, at this desk.
     pub(crate) fn command(&self, line: &str) -> Command {
-        Command::within(Duration::from_secs(60), env!("CARGO_BIN_EXE_homelab"))
-            .args(line.split_whitespace())
-            .env("HOMELAB_HOME", self.home.root().as_str())
-            .env("KUBECONFIG", self.home.merged_kubeconfig().as_str())
-            .env("HOME", self.folder.path().to_str().unwrap())
-            .env("NO_COLOR", "1")
+        self.runs(env!("CARGO_BIN_EXE_homelab")).args(line.split_whitespace())
     }
 
     /// What a command writes and how it ends.
     pub(crate) async fn told(&self, command: &Command) -> String {
-        let (code, stdout, stderr) = match Local.run(command).await {
-            Ok(output) => (0, output.text(), String::from_utf8(output.stderr).unwrap()),
-            Err(error) => match error.failure {
-                Failure::Status { code: Some(code), stdout, stderr, .. } => (code, stdout, stderr),
-                failure => panic!("{failure}"),
-            },
-        };
+        let (code, stdout, stderr) = ran(command).await;
         let mut text = stdout;
         if !stderr.is_empty() {
             text.push_str(&format!("(stderr)\n{stderr}"));
         }
         text.push_str(&format!("(exit {code})\n"));
         text
+    }
+
+    /// How a command line ends whose stdout goes where this shell redirection says, and what it prints to stderr.
+    pub(crate) async fn redirected(&self, line: &str, redirection: &str) -> (i32, String) {
+        let script = format!("{{ \"$0\" \"$@\"; echo $? >&3; }} {redirection}");
+        let shell = ["-c", &format!("exec 3>&1; {script}"), env!("CARGO_BIN_EXE_homelab")];
+        let (_, code, stderr) = ran(&self.runs("sh").args(shell).args(line.split_whitespace())).await;
+        (code.trim().parse().unwrap(), stderr)
+    }
+
+    fn runs(&self, program: &str) -> Command {
+        Command::within(Duration::from_secs(60), program)
+            .env("HOMELAB_HOME", self.home.root().as_str())
+            .env("KUBECONFIG", self.home.merged_kubeconfig().as_str())
+            .env("HOME", self.folder.path().to_str().unwrap())
+            .env("NO_COLOR", "1")
     }
 
     /// Several command lines, one after the other.
@@ -126,6 +131,17 @@ impl Desk {
             text.push('\n');
         }
         text
+    }
+}
+
+/// The code with which a command ends, and what it prints.
+async fn ran(command: &Command) -> (i32, String, String) {
+    match Local.run(command).await {
+        Ok(output) => (0, output.text(), String::from_utf8(output.stderr).unwrap()),
+        Err(error) => match error.failure {
+            Failure::Status { code: Some(code), stdout, stderr, .. } => (code, stdout, stderr),
+            failure => panic!("{failure}"),
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod desk;
 
+mod answers;
 mod audit;
 mod certificates;
 mod contexts;

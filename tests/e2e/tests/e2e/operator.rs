@@ -43,7 +43,7 @@ async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyh
         ensure!(layers(desk)?.len() == globex.len(), "something of globex is gone, or of acme is left");
         let nodes = desk.kubectl(&["get", "nodes", "--output", "name"]).await?;
         ensure!(nodes == "node/globex-main\n", "globex has lost its nodes: {nodes}");
-        desk.homelab(&["down", "acme"]).await?;
+        nothing_goes_by_mistake(desk).await?;
         desk.homelab(&["down", "globex"]).await?;
         let merged = std::fs::read_to_string(desk.merged())?;
         ensure!(merged.contains("https://work.invalid:6443") && !merged.contains("globex"), "{merged}");
@@ -54,6 +54,20 @@ async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyh
     .await?;
     let left = Inventory::take(&provisioner).await?.since(&before);
     ensure!(left.is_none(), "the host has changed:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
+    Ok(())
+}
+
+/// A name that is gone or was mistyped is an error, and who sits at a terminal is asked.
+async fn nothing_goes_by_mistake(desk: &Desk) -> anyhow::Result<()> {
+    for name in ["acme", "globx"] {
+        let said = desk.refusal(2, &["down", name]).await?;
+        ensure!(said.contains(&format!("no instance '{name}'; there is only 'globex'")), "{said}");
+    }
+    desk.refusal(2, &["instance", "release", "globx"]).await?;
+    let (code, seen) = desk.at_terminal(&["down", "globex"], "n\n").await?;
+    ensure!(code == 130 && seen.contains("Take globex down? Its data will be lost. [y/N]"), "{code}: {seen}");
+    let nodes = desk.kubectl(&["get", "nodes", "--output", "name"]).await?;
+    ensure!(nodes == "node/globex-main\n", "globex has lost its nodes: {nodes}");
     Ok(())
 }
 

@@ -39,24 +39,38 @@ pub(super) fn hints(names: &[Names], dns: &Dns) -> Vec<String> {
     hints
 }
 
-/// What `--format json` prints.
+/// `homelab dns list --format json`
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ListView {
+    /// The version of this format.
     version: u32,
+    /// What serves names on this host: `hosts`, `dnsmasq` or `none`.
     provider: &'static str,
+    /// Its file or folder; null where there is none.
     place: Option<String>,
+    /// The names of each instance, and those that no instance explains.
     names: Vec<NameView>,
 }
 
+/// The names of one instance.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct NameView {
+    /// The instance.
     instance: String,
+    /// How its names end, `acme.lab`; null when that cannot be read.
     suffix: Option<String>,
+    /// Where `api.` and the suffix lead; null when that cannot be read.
     api: Option<String>,
+    /// Where the suffix itself and every other name below it lead; null when that cannot be read.
     workloads: Option<String>,
+    /// `recorded`, `missing`, `outdated`, `stale` or `damaged`.
     state: String,
+    /// The file that has them; null when none has.
     recorded_in: Option<String>,
+    /// Why they cannot be read; null when they can.
     problem: Option<String>,
 }
 
@@ -128,6 +142,13 @@ mod tests {
         let names = some();
         let hints = hints(&names, &Dns::etc_hosts()).join("\n");
         insta::assert_snapshot!(format!("{}{hints}", text(&names)));
+    }
+
+    #[test]
+    fn the_list_is_as_published() {
+        let published = include_str!("../../../../../docs/schemas/dns-list.json");
+        let views = [ListView::of(&some(), &Dns::etc_hosts()), ListView::of(&[], &Dns::None)];
+        crate::commands::instance::tests::published(published, "dns-list.json", &views);
     }
 
     #[test]

@@ -29,6 +29,11 @@ pub(crate) fn running(name: &str) -> Instance {
     instance(name, "k8s-single", 60, "running", &Value::Null)
 }
 
+/// An instance of several nodes that runs.
+pub(crate) fn multi(name: &str) -> Instance {
+    instance(name, "k8s-multi", 60, "running", &Value::Null)
+}
+
 fn owner() -> Value {
     json!({ "pid": 4711, "startTime": 12345, "bootId": "6f3c", "runId": "run-1" })
 }
@@ -47,7 +52,7 @@ fn strict() -> Instance {
 }
 
 /// An instance whose owner died.
-fn orphan() -> Instance {
+pub(crate) fn orphan() -> Instance {
     instance("orphan", "k8s-single", 63, "creating", &owner())
 }
 

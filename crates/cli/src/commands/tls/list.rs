@@ -57,35 +57,63 @@ impl List {
     }
 }
 
-/// What `--format json` prints.
+/// `homelab tls list --format json`
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct View {
+    /// The version of this format.
     version: u32,
+    /// By instance, its authority first.
     certificates: Vec<Line>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Line {
+    /// A certificate.
     Sound(Box<Sound>),
-    Broken { instance: String, status: &'static str, error: String },
+    /// One that cannot be read.
+    Broken(Broken),
 }
 
-/// A certificate for programs.
+/// A certificate.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Sound {
+    /// Whose it is.
     instance: String,
+    /// `authority` or `leaf`.
     kind: &'static str,
+    /// Its subject's common name.
     subject: String,
+    /// The DNS names that it is for; empty for an authority.
     names: Vec<String>,
+    /// `valid`, or what is wrong with it.
     status: String,
-    /// Only the authority itself is trusted or not.
+    /// Whether this host accepts the authority; null for a leaf.
     trusted: Option<bool>,
+    /// Its serial number, in hexadecimal.
     serial: String,
+    /// When it begins (RFC 3339).
     not_before: String,
+    /// When it ends (RFC 3339).
     not_after: String,
+    /// SHA-256 of the certificate.
     fingerprint: String,
+}
+
+/// A certificate that cannot be read.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Broken {
+    /// Whose it is.
+    instance: String,
+    /// Always `broken`.
+    status: &'static str,
+    /// What is wrong with it.
+    error: String,
 }
 
 impl Line {
@@ -105,7 +133,7 @@ impl Line {
     }
 
     fn broken(instance: &str, error: String) -> Self {
-        Self::Broken { instance: instance.to_owned(), status: "broken", error }
+        Self::Broken(Broken { instance: instance.to_owned(), status: "broken", error })
     }
 }
 
@@ -135,7 +163,7 @@ fn text(lines: &[Line]) -> String {
             // Enough to tell two apart; all of it is in the JSON.
             format!("{}…", &sound.fingerprint[..23]),
         ],
-        Line::Broken { instance, status, error } => {
+        Line::Broken(Broken { instance, status, error }) => {
             let dash = || "-".to_owned();
             vec![instance.clone(), dash(), dash(), (*status).to_owned(), dash(), error.replace("\n", " ")]
         }
@@ -182,5 +210,12 @@ mod tests {
     #[test]
     fn programs_get_every_field_by_name() {
         insta::assert_json_snapshot!(View { version: 1, certificates: some() });
+    }
+
+    #[test]
+    fn the_list_is_as_published() {
+        let text = include_str!("../../../../../docs/schemas/tls-list.json");
+        let view = View { version: 1, certificates: some() };
+        crate::commands::instance::tests::published(text, "tls-list.json", &[view]);
     }
 }

@@ -59,11 +59,11 @@ fn validity(certificate: &Certificate) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use provisioner::tls::Certificate;
 
     /// A certificate as it is read back, the same each time.
-    pub(super) fn certificate(subject: &str, names: &[&str], byte: u8) -> Certificate {
+    pub(in crate::commands) fn certificate(subject: &str, names: &[&str], byte: u8) -> Certificate {
         let time = |text: &str| text.parse().expect("a time");
         Certificate {
             subject: subject.to_owned(),

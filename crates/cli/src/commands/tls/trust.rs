@@ -23,8 +23,8 @@ pub(crate) struct Trust {
 impl Trust {
     pub(super) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let name = self.of.instance;
-        app.must_be_root()?;
         app.find(&name)?;
+        app.must_be_root()?;
         let about = app.provisioner.trust(&name).await?.about;
         app.printer.done(&format!("this host accepts certificates of {}", about.subject));
         app.printer.result(&facts(&[("fingerprint", about.fingerprint)]));
@@ -48,8 +48,8 @@ pub(crate) struct Untrust {
 impl Untrust {
     pub(super) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let name = self.of.instance;
-        app.must_be_root()?;
         let subject = app.find(&name)?.k8s.ca_name;
+        app.must_be_root()?;
         let said = if app.provisioner.untrust(&name).await? {
             format!("this host accepts certificates of {subject} no longer")
         } else {

@@ -78,9 +78,7 @@ impl Desk {
         if !self.folder.exists() {
             return Ok(());
         }
-        for name in ["acme", "globex"] {
-            self.homelab(&["down", name]).await?;
-        }
+        self.homelab(&["down", "--all"]).await?;
         Ok(std::fs::remove_dir_all(&self.folder)?)
     }
 
@@ -119,6 +117,19 @@ impl Desk {
         match error.failure {
             Failure::Status { code: Some(found), stderr, .. } if found == code => Ok(stderr),
             failure => bail!("homelab {args:?} ends otherwise: {failure}"),
+        }
+    }
+
+    /// The program on a terminal, at which somebody types this: the code with which it ends, and what is seen there.
+    pub(crate) async fn at_terminal(&self, args: &[&str], typed: &str) -> anyhow::Result<(i32, String)> {
+        let line = format!("{} {}", self.homelab, args.join(" "));
+        let script = ["--quiet", "--return", "--command", &line, "/dev/null"];
+        match Local.run(&self.command("script".into(), &script).input(typed)).await {
+            Ok(output) => Ok((0, output.text())),
+            Err(error) => match error.failure {
+                Failure::Status { code: Some(code), stdout, .. } => Ok((code, stdout)),
+                failure => bail!("homelab {args:?} ends otherwise: {failure}"),
+            },
         }
     }
 
