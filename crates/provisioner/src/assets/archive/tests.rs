@@ -19,6 +19,9 @@ use crate::events::Events;
 use crate::exec::{Local, Scripted};
 use crate::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS, Provider};
 
+/// An entry of an archive: its header, its path and its contents.
+type TarEntry = (TarHeader, String, Vec<u8>);
+
 /// A folder, and the assets of a cache in it.
 struct Desk {
     folder: tempfile::TempDir,
@@ -131,7 +134,7 @@ fn tree(folder: &Utf8Path) -> BTreeMap<String, String> {
 }
 
 /// The same file with its tar changed.
-fn rebuilt(bytes: &[u8], change: impl FnOnce(&mut Vec<(TarHeader, String, Vec<u8>)>)) -> Vec<u8> {
+fn rebuilt(bytes: &[u8], change: impl FnOnce(&mut Vec<TarEntry>)) -> Vec<u8> {
     let mut archive = Archive::new(GzDecoder::new(bytes));
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -160,7 +163,7 @@ fn rebuilt(bytes: &[u8], change: impl FnOnce(&mut Vec<(TarHeader, String, Vec<u8
 }
 
 /// A small file of the right recipe: the header, two folders, one file, and no list.
-fn small(then: impl FnOnce(&mut Vec<(TarHeader, String, Vec<u8>)>)) -> Vec<u8> {
+fn small(then: impl FnOnce(&mut Vec<TarEntry>)) -> Vec<u8> {
     let recipe = Recipe::of(KUBERNETES_VERSION).unwrap();
     let text = serde_json::to_vec(&header(recipe, None)).unwrap();
     let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
@@ -306,7 +309,7 @@ async fn a_change_that_gzip_does_not_notice_is_told_with_the_name_of_the_entry()
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", None).await;
     let names = |entry: &str| format!("{entry} is not what was exported");
-    fn shadow(entries: &mut [(TarHeader, String, Vec<u8>)]) -> &mut (TarHeader, String, Vec<u8>) {
+    fn shadow(entries: &mut [TarEntry]) -> &mut TarEntry {
         entries.iter_mut().find(|(_, path, _)| path == "root/etc/shadow").unwrap()
     }
     let contents = rebuilt(&file, |entries| shadow(entries).2[0] = b'A');
@@ -323,7 +326,7 @@ async fn a_change_that_gzip_does_not_notice_is_told_with_the_name_of_the_entry()
 async fn a_missing_entry_an_extra_one_and_a_missing_list_are_named() {
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", None).await;
-    let named = |path: &'static str| move |entry: &(TarHeader, String, Vec<u8>)| entry.1 == path;
+    let named = |path: &'static str| move |entry: &TarEntry| entry.1 == path;
     let missing = rebuilt(&file, |entries| entries.retain(|it| !named("root/etc/shadow")(it)));
     let error = to.refuse(&missing).await;
     assert!(matches!(&error, ArchiveError::Missing { entry, .. } if entry == "root/etc/shadow"), "{error}");
@@ -355,7 +358,7 @@ async fn an_entry_that_would_leave_its_folder_is_refused_before_anything_is_writ
     fs::create_dir(&outside).unwrap();
     let file = || plain(EntryType::Regular, 1);
     let escape = || (link(EntryType::Symlink, outside.as_str()), "root/out".to_owned(), Vec::new());
-    let cases: Vec<(&str, Vec<(TarHeader, String, Vec<u8>)>)> = vec![
+    let cases: Vec<(&str, Vec<TarEntry>)> = vec![
         ("leads out", vec![(file(), "root/../../../outside/x".to_owned(), b"x".to_vec())]),
         ("leads out", vec![(file(), "../x".to_owned(), b"x".to_vec())]),
         ("leads out", vec![(file(), outside.join("x").to_string(), b"x".to_vec())]),
