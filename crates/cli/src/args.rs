@@ -7,8 +7,10 @@ use crate::commands::{
     assets::Assets, audit::Audit, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor,
     down::Destroy, down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl,
     power::Halt, power::Pause, power::Resume, power::Start, reap::Reap, status::Status, tls::Tls, up::Up,
+    watch::Watch,
 };
 use crate::exit::{CliError, Exit};
+use crate::guard;
 
 /// Real Kubernetes clusters side by side on one Linux host, one per client, kept apart.
 ///
@@ -54,6 +56,7 @@ pub(crate) enum Command {
     Resume(Resume),
     Halt(Halt),
     Start(Start),
+    Watch(Watch),
     Events(Events),
     /// Workers, contexts, kubeconfigs and certificates
     #[command(subcommand)]
@@ -80,7 +83,24 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it works with instances on this host, and so puts the host guard back first where it runs as root. `doctor`
+    /// only reports, `status` puts it back itself, `watch` does nothing else, and the others touch no cluster.
+    fn keeps_guard(&self) -> bool {
+        match self {
+            Self::Up(_) | Self::Down(_) | Self::Destroy(_) => true,
+            Self::Pause(_) | Self::Resume(_) | Self::Halt(_) | Self::Start(_) => true,
+            Self::K8s(verb) => verb.changes_nodes(),
+            Self::Kubectl(_) | Self::Audit(_) | Self::Reap(_) | Self::Demo(_) => true,
+            Self::Doctor(_) | Self::Status(_) | Self::Watch(_) => false,
+            Self::Instance(_) | Self::Events(_) | Self::Tls(_) | Self::Dns(_) => false,
+            Self::Assets(_) | Self::Completions(_) => false,
+        }
+    }
+
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
+        if self.keeps_guard() {
+            guard::keep(app).await;
+        }
         match self {
             Self::Doctor(verb) => verb.run(app).await,
             Self::Up(verb) => verb.run(app).await,
@@ -92,6 +112,7 @@ impl Command {
             Self::Resume(verb) => verb.run(app).await,
             Self::Halt(verb) => verb.run(app).await,
             Self::Start(verb) => verb.run(app).await,
+            Self::Watch(verb) => verb.run(app).await,
             Self::Events(verb) => verb.run(app).await,
             Self::K8s(verb) => verb.run(app).await,
             Self::Kubectl(verb) => verb.run(app).await,
@@ -141,6 +162,7 @@ mod tests {
             &["resume"],
             &["halt"],
             &["start"],
+            &["watch"],
             &["events"],
             &["k8s"],
             &["k8s", "add-worker"],

@@ -6,12 +6,16 @@ pub(crate) mod vagrant;
 use provisioner::assets::DISK_SPACE;
 use provisioner::capacity::{Cost, Resource, Room};
 use provisioner::engine::Lack;
+use provisioner::error::chain;
+use provisioner::fabric::{FabricError, Look};
 use provisioner::spec::ClusterSpec;
 use provisioner::spec::KUBERNETES_VERSION;
 use provisioner::spec::matrix::{Combination, TESTED};
 
+use crate::guard::REMEDY;
+
 /// What is known of this host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// What the engine lacks to run nodes.
     pub(crate) to_run: Vec<Lack>,
@@ -31,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) homes: Option<homes::Facts>,
     /// Virtual machines, where they were looked at.
     pub(crate) vagrant: Option<vagrant::Facts>,
+    /// The host guard, where it was looked at.
+    pub(crate) guard: Option<Result<Option<Look>, FabricError>>,
 }
 
 /// How a check ended.
@@ -94,7 +100,35 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         let remedy = format!("{} GiB are needed", needed / 1024);
         checks.push(if *free < needed { bad(&what, &remedy) } else { good(what) });
     }
+    checks.extend(facts.guard.iter().flat_map(guard));
     checks.extend(facts.vagrant.iter().flat_map(|facts_of| vagrant::checks(facts_of, &facts.to_run)));
+    checks
+}
+
+/// Whether the host guard stands as it was built; nothing where none is needed.
+fn guard(look: &Result<Option<Look>, FabricError>) -> Vec<Check> {
+    let look = match look {
+        Ok(None) => return Vec::new(),
+        Ok(Some(look)) => look,
+        Err(error) => return vec![note("the host guard: cannot tell", &chain(error))],
+    };
+    let differs = look.deviations.iter().map(|deviation| {
+        let what = format!("the host guard: {deviation}");
+        let remedy = deviation.is_ours().then(|| {
+            format!("`{REMEDY}` puts it back, as does the next verb as root that works with an instance")
+        });
+        Check { grade: if deviation.is_ours() { Grade::Bad } else { Grade::Note }, what, remedy }
+    });
+    let mut checks: Vec<Check> = differs.collect();
+    if look.is_as_built() {
+        checks.push(match look.has_rules {
+            true => good("the host guard stands as it was built".to_owned()),
+            false => note(
+                "the host guard's routes and settings stand as they were built",
+                "its rules: only root can read them",
+            ),
+        });
+    }
     checks
 }
 
@@ -174,6 +208,7 @@ fn bad(what: &str, remedy: &str) -> Check {
 #[cfg(test)]
 pub(super) mod tests {
     use provisioner::capacity::Workstation;
+    use provisioner::fabric::Deviation;
 
     use super::*;
 
@@ -213,6 +248,30 @@ pub(super) mod tests {
             ..Facts::default()
         };
         insta::assert_snapshot!(told(&facts));
+    }
+
+    #[test]
+    fn a_guard_that_differs_is_told_with_what_puts_it_back_and_what_is_not_ours_is_a_note() {
+        let deviations = vec![
+            Deviation::Emptied { chain: "input".to_owned() },
+            Deviation::SettingOfAll {
+                key: "net.ipv4.conf.all.proxy_arp".to_owned(),
+                found: "1".to_owned(),
+                wanted: "0".to_owned(),
+            },
+        ];
+        let looks = [
+            Ok(None),
+            Ok(Some(Look { deviations, has_rules: true })),
+            Ok(Some(Look { deviations: Vec::new(), has_rules: true })),
+            Ok(Some(Look { deviations: Vec::new(), has_rules: false })),
+            Err(FabricError::Answer { answer: "nonsense".to_owned() }),
+        ];
+        let said = looks.iter().flat_map(guard).map(|check| {
+            let remedy = check.remedy.map(|remedy| format!(" → {remedy}")).unwrap_or_default();
+            format!("{:?} {}{remedy}", check.grade, check.what)
+        });
+        insta::assert_snapshot!(said.collect::<Vec<_>>().join("\n"));
     }
 
     #[test]

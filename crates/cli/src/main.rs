@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod doctor;
 mod app;
+mod guard;
 mod progress;
 mod signals;
 mod values;

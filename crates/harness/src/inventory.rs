@@ -61,7 +61,8 @@ impl Inventory {
             ("link", names("/sys/class/net")),
             ("mount", file_lines("/proc/self/mounts", |_| true)),
             ("namespace", names("/run/homelab/netns").union(&names("/run/netns")).cloned().collect()),
-            ("nft rule", ask("nft", &["--stateless", "list", "ruleset"]).await?),
+            // Without elements of named sets: some are filled by packets.
+            ("nft rule", ask("nft", &["--stateless", "--terse", "list", "ruleset"]).await?),
             ("process", processes),
             (WITHIN, within),
             ("route", ask("ip", &["route", "show", "table", "all"]).await?),

@@ -13,9 +13,9 @@
 //! 8. [`tls`]: the instance's own authority, for servers below its DNS suffix; [`trust`]: the host accepts it.
 //! 9. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
 //!
-//! [`provision`] strings these together and takes everything away again. [`exec`] is the only place that starts
-//! a process; [`events`] says what happens; [`error`] tells an error with its causes; [`home`] says where
-//! things are, and [`settings`] what its user has set.
+//! [`provision`] strings these together and takes everything away again; [`watch`] puts back what others change on the
+//! host. [`exec`] is the only place that starts a process; [`events`] says what happens; [`error`] tells an error with its
+//! causes; [`home`] says where things are, and [`settings`] what its user has set.
 
 pub mod home;
 pub mod settings;
@@ -37,6 +37,7 @@ pub mod trust;
 pub mod kubeconfig;
 pub mod identity;
 pub mod provision;
+pub mod watch;
 pub mod error;
 pub mod stage;
 pub mod sighting;

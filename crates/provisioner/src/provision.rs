@@ -6,6 +6,7 @@ mod certificates;
 mod destroy;
 mod error;
 mod evidence;
+mod guard;
 mod identify;
 mod names;
 mod room;
@@ -37,7 +38,7 @@ use crate::kubeadm::{self, ControlPlane};
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
-use crate::registry::{Instance, Owner, Registry, RegistryError, State};
+use crate::registry::{Instance, Owner, Registry, RegistryError, State, this_boot};
 use crate::settings::Settings;
 use crate::spec::{CheckedSpec, EngineKind};
 use crate::stage::Stage;
@@ -192,7 +193,9 @@ impl Provisioner {
                 let instances = self.registry.instances()?.into_iter();
                 let ours = instances.map(|instance| id(instance.name));
                 let links: Vec<String> = ours.flat_map(|id| [id.link(), id.management_link()]).collect();
-                let networks = fabric::host_networks(|link| links.iter().any(|ours| ours == link)).await;
+                let ranges = self.settings.pools.ranges();
+                let networks =
+                    fabric::host_networks(&ranges, |link| links.iter().any(|ours| ours == link)).await;
                 Ok(networks.map_err(|source| EngineError::Wires {
                     instance: "the host".to_owned(),
                     source: Box::new(source),
@@ -249,6 +252,7 @@ impl Provisioner {
         let identity = self.identity_of(&nodes[0], &plan).await?;
         let running = self.registry.update(&plan.id.name, |instance| {
             instance.state = State::Running;
+            instance.boot_id = this_boot().map(str::to_owned);
             instance.k8s.identity = Some(identity);
         });
         Ok(Cluster { instance: running?, plan, nodes, kubeconfig })

@@ -308,3 +308,35 @@ fn objects_on_the_host_never_mix_up_homes_or_names_with_a_common_beginning() {
         }
     }
 }
+
+#[test]
+fn a_pool_that_the_host_has_itself_is_told_with_its_interface_and_the_line_that_moves_it() {
+    let host = |networks: &[(&str, &str)]| Taken {
+        instances: Vec::new(),
+        host: networks
+            .iter()
+            .map(|(text, interface)| HostNetwork { net: net(text), interface: (*interface).to_owned() })
+            .collect(),
+    };
+    let refused = |networks: &[(&str, &str)]| {
+        let error = claim(&checked("acme"), &host(networks)).unwrap_err();
+        format!("{error}\nhint: {}", error.hint().unwrap())
+    };
+    let cases = [
+        refused(&[("192.168.48.0/20", "tun0")]),
+        // An address on a link with a large network, and nothing free where the pool would be moved to first.
+        refused(&[("192.168.0.0/16", "wlan0"), ("172.16.0.0/12", "docker0")]),
+        refused(&[("10.240.0.0/13", "tun0"), ("10.248.0.0/13", "tun1"), ("192.168.1.0/24", "eth0")]),
+        refused(&[("10.96.0.0/12", "a route")]),
+    ];
+    insta::assert_snapshot!(cases.join("\n"), @r"
+    no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use; the host itself uses 192.168.48.0/20 (tun0)
+    hint: the line `pools: { subnet: { range: 172.16.0.0/20 } }` in config.yaml moves the pool to where this host uses nothing
+    no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use; the host itself uses 192.168.0.0/16 (wlan0)
+    hint: the line `pools: { subnet: { range: 10.0.0.0/20 } }` in config.yaml moves the pool to where this host uses nothing
+    no pod CIDR left in pool 10.240.0.0/12: all 16 blocks of /16 are in use; the host itself uses 10.240.0.0/13 (tun0), 10.248.0.0/13 (tun1)
+    hint: the line `pools: { pod: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to where this host uses nothing
+    no service CIDR left in pool 10.96.0.0/12: all 16 blocks of /16 are in use; the host itself uses 10.96.0.0/12 (a route)
+    hint: the line `pools: { service: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to where this host uses nothing
+    ");
+}

@@ -23,8 +23,8 @@ use crate::words;
 /// Say what this host lacks, all at once
 ///
 /// Says which home and which cache are used and why, and whether another user has some, too. Checks root, tools, kernel
-/// settings and features, cgroups, disk space and the node image, and names
-/// the package or the command for each thing that is missing. Says how many clusters still fit, and
+/// settings and features, cgroups, disk space, the node image and whether the host guard stands as it was built, and
+/// names the package or the command for each thing that is missing. Says how many clusters still fit, and
 /// whether there can be virtual machines. Changes nothing. Ends with 4 when something is missing; what only virtual
 /// machines need counts where ~/.homelab/config.yaml chooses them.
 #[derive(Debug, Args)]
@@ -71,6 +71,7 @@ async fn facts(app: &App) -> Facts {
         room: app.provisioner.room().map_err(|error| chain(&error)).transpose(),
         vagrant: Some(virtual_machines(app).await),
         homes: Some(homes::facts(home)),
+        guard: Some(app.provisioner.look_at_guard().await),
         disks: [home.root(), home.cache()].into_iter().filter_map(free).collect(),
     }
 }

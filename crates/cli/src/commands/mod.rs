@@ -7,6 +7,7 @@ pub(crate) mod power;
 pub(crate) mod down;
 pub(crate) mod instance;
 pub(crate) mod status;
+pub(crate) mod watch;
 pub(crate) mod events;
 pub(crate) mod k8s;
 pub(crate) mod kubectl;

@@ -15,10 +15,12 @@ use provisioner::error::chain;
 use provisioner::kubernetes::kubectl_as_admin;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan};
+use provisioner::registry::Standing;
 
 use super::instance::{InstanceView, uptime};
 use crate::app::App;
 use crate::exit::{CliError, Exit};
+use crate::guard;
 use crate::printer::json;
 use crate::sudo;
 use crate::values::{Format, name};
@@ -31,8 +33,9 @@ use view::{StatusView, nodes, text};
 /// Look at one instance
 ///
 /// Shows what was planned, whether its nodes are Ready, and what this host really has of it. Works on a
-/// broken cluster, too: what cannot be found out is said. Without root the nodes cannot be asked. A certificate that
-/// has ended, or will within 30 days, is a problem.
+/// broken cluster, too: what cannot be found out is said. As root it puts the host guard back first, where that does not
+/// stand as it was built, and says so. Without root neither the nodes nor the guard's rules can be asked for. A certificate
+/// that has ended, or will within 30 days, is a problem.
 ///
 /// Ends with 7 when it lists problems, and with 0 when there are none. That an instance is paused or halted is no
 /// problem: it is as it was told to be.
@@ -56,8 +59,14 @@ impl Status {
         let plan = ClusterPlan::of(&instance.with_transit(), app.home());
         let now = Timestamp::now();
         let on_their_way = in_transit(&plan, &ClusterPlan::of(&instance, app.home()));
-        let mut findings: Vec<Finding> =
-            instance.transit.iter().map(|it| transit(&on_their_way, it)).collect();
+        let mut findings = host_guard(app).await;
+        findings.extend(instance.transit.iter().map(|it| transit(&on_their_way, it)));
+        if instance.standing() == Standing::Off {
+            findings.push(Finding::Problem(format!(
+                "it ran before this host's last reboot and is off: `homelab start {}` starts it with its data",
+                self.name
+            )));
+        }
         findings.extend(recorded(&instance, instance.is_abandoned()));
         let mut dated = app.provisioner.dated_on_host(&instance);
         let (mut seen, mut on_this_host) = (Seen::default(), Vec::new());
@@ -104,7 +113,7 @@ impl Status {
         let kubeconfig = app.home().isolated_kubeconfig(&self.name);
         let view = StatusView {
             version: 1,
-            instance: InstanceView::of(&instance, instance.is_abandoned(), now),
+            instance: InstanceView::of(&instance, instance.standing(), now),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: kubeconfig.exists().then(|| words::own_path(&kubeconfig)),
@@ -115,10 +124,18 @@ impl Status {
             problems,
         };
         app.printer.result(&match self.format {
-            Format::Text => text(&view, uptime(&instance, now), first_end(&dated)),
+            Format::Text => text(&view, uptime(&instance, instance.standing(), now), first_end(&dated)),
             Format::Json => json(&view),
         });
         Ok(exit)
+    }
+}
+
+/// What is wrong with the host guard. As root it has just been put back: what differed is told all the same.
+async fn host_guard(app: &App) -> Vec<Finding> {
+    let mut problems = guard::keep(app).await;
+    problems.extend(guard::problems(&app.provisioner.look_at_guard().await));
+    problems.into_iter().map(Finding::Problem).collect()
     }
 }
 

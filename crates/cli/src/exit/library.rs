@@ -15,6 +15,7 @@ use provisioner::settings::SettingsError;
 use provisioner::stage::Stage;
 use provisioner::tls::TlsError;
 use provisioner::trust::TrustError;
+use provisioner::watch::WatchError;
 use provisioner::{
     AttachError, CertificatesError, DestroyError, NamesError, PowerError, ProvisionError, ReapError,
     ReleaseError, RenewError, Residue, StageError, WorkersError,
@@ -42,7 +43,8 @@ could_not_run!(
     EventLogError,
     IdentityError,
     KubeconfigError,
-    TrustError
+    TrustError,
+    WatchError
 );
 
 impl<E: Ends> Ends for Box<E> {

@@ -38,3 +38,31 @@ async fn what_rests_is_listed_and_shown_as_such_and_any_user_may_look_at_it() {
         assert!(said.contains("(exit 0)"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn what_ran_before_a_reboot_is_off_and_what_was_recorded_without_a_boot_is_taken_at_its_word() {
+    let desk = Desk::with_three();
+    let registry = Registry::in_home(&desk.home);
+    let this_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
+    let boots = [
+        ("acme", State::Running, Some("00000000-0000-0000-0000-000000000000".to_owned())),
+        ("globex", State::Running, Some(this_boot)),
+        ("personal", State::Running, None),
+    ];
+    for (name, state, boot) in boots {
+        let change = |instance: &mut provisioner::registry::Instance| {
+            (instance.state, instance.boot_id) = (state, boot);
+        };
+        registry.update(name, change).unwrap();
+    }
+    let listed = desk.session(&["instance list", "instance show acme"]).await;
+    insta::with_settings!({ filters => FILTERS }, { insta::assert_snapshot!(listed) });
+    let said = desk.homelab("status acme").await;
+    assert!(said.contains("`homelab start acme` starts it with its data"), "{said}");
+    // A pause ends with a boot, and what was off before it stays what it was.
+    for (state, status) in [(State::Paused, "off"), (State::Halted, "halted"), (State::Failed, "failed")] {
+        registry.update("acme", |instance| instance.state = state).unwrap();
+        let listed = desk.homelab("instance list --format json").await;
+        assert!(listed.contains(&format!("\"status\": \"{status}\"")), "{listed}");
+    }
+}

@@ -6,6 +6,7 @@
 mod log;
 mod record;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -135,6 +136,27 @@ pub enum Event {
         /// The instance's name.
         instance: String,
     },
+    /// The host guard did not stand as it was built, and was put back.
+    GuardRestored {
+        /// The instances of this home: the guard is one for all.
+        instances: Vec<String>,
+        /// What differed, in words.
+        deviations: Vec<String>,
+        /// How often it was put back since the last such event.
+        times: u64,
+    },
+    /// The host guard refused attempts to leave an instance's network, or to enter it.
+    CrossingRefused {
+        /// The instance whose link it was, if it is one of this home.
+        instance: Option<String>,
+        /// The link on the host.
+        link: String,
+        /// What was attempted, where the kernel reports that and it is not one of too many.
+        #[serde(flatten)]
+        crossing: Option<Crossing>,
+        /// How many attempts of this kind there were since the last such event.
+        attempts: u64,
+    },
     /// An asset is being built.
     AssetStarted {
         /// `kubernetes v1.36.3`, `root file system`.
@@ -160,13 +182,31 @@ pub enum Event {
     },
 }
 
+/// An attempt to leave an instance's network or to enter it, as far as its first packet says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Crossing {
+    /// Where it came from.
+    pub from: IpAddr,
+    /// The node or the pod that has this address, where it is known: `node acme-w-1`, `pod default/web on acme-w-1`.
+    pub sender: Option<String>,
+    /// Where it was to go.
+    pub to: IpAddr,
+    /// What has that address, where it is known: `gateway of acme`, `node globex-cp-1`.
+    pub target: Option<String>,
+    /// `tcp`, `udp`, `icmp`, or a number (IANA, "Protocol Numbers").
+    pub protocol: String,
+    /// The destination port of tcp and udp.
+    pub port: Option<u16>,
+}
+
 fn milliseconds<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Event {
-    /// The instance it is about; none for the building of assets, which is progress and changes no state.
-    pub fn instance(&self) -> Option<&str> {
+    /// The instances that it is about; none for the building of assets, which is progress and changes no state.
+    pub fn instances(&self) -> Option<Vec<String>> {
         match self {
             Self::InstanceClaimed { instance, .. }
             | Self::StageStarted { instance, .. }
@@ -184,7 +224,9 @@ impl Event {
             | Self::CaTrusted { instance, .. }
             | Self::CaRevoked { instance, .. }
             | Self::ClusterDown { instance }
-            | Self::InstanceReleased { instance } => Some(instance),
+            | Self::InstanceReleased { instance } => Some(vec![instance.clone()]),
+            Self::GuardRestored { instances, .. } => Some(instances.clone()),
+            Self::CrossingRefused { instance, .. } => Some(instance.iter().cloned().collect()),
             Self::AssetStarted { .. } | Self::AssetCompleted { .. } => None,
         }
     }

@@ -22,7 +22,7 @@ pub struct Record {
     pub at: Timestamp,
     /// Its name, `ClusterUp`.
     pub event: String,
-    /// The instances that it is about.
+    /// The instances of this home that it is about.
     pub instances: Vec<String>,
     /// How it ended.
     pub outcome: Outcome,
@@ -95,13 +95,14 @@ fn user() -> String {
 impl Record {
     /// The record of an event that this process caused; none for what changes no state.
     pub(super) fn of(event: &Event, at: Timestamp) -> Option<Self> {
-        let instances = vec![event.instance()?.to_owned()];
+        let instances = event.instances()?;
         let Ok(Value::Object(mut details)) = serde_json::to_value(event) else {
             return None; // an event is an object
         };
         let name =
             details.remove("event").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
         details.remove("instance");
+        details.remove("instances");
         details.retain(|_, value| !value.is_null());
         let actor = Actor::current().clone();
         Some(Self { version: VERSION, at, event: name, instances, outcome: event.outcome(), actor, details })

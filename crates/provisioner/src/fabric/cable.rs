@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 
 use futures::TryStreamExt;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
-use super::guard::LINK_PREFIX;
+use super::guard::{self, LINK_PREFIX};
 use super::{FabricError, netns};
 
 /// The bridge in a switch's namespace.
@@ -31,7 +31,7 @@ pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
     ns.up(BRIDGE).await
 }
 
-/// Lays the cable from the host to the switch; the host's end gets the gateway's address.
+/// Lays the cable from the host to the switch; the host's end gets the gateway's address. The guard's lock is held.
 pub(super) async fn plug_host(
     switch: &str,
     link: &str,
@@ -50,31 +50,12 @@ pub(super) async fn plug_host(
         })?;
         ns.change("move link", link, |change| change.setns_by_fd(outside.as_raw_fd())).await?;
     }
-    harden(link)?;
+    guard::close(link)?;
     host.change("name the owner of link", link, |change| change.alias(switch)).await?;
     host.address(link, address, prefix).await?;
     host.up(link).await?;
     let ns = Namespace::open(switch).await?;
     ns.plug_into_bridge(UPLINK).await
-}
-
-/// Closes what the host opens on a link of its own by default: the kernel's settings, for this link alone.
-///
-/// The link's own copies hold whatever Docker, libvirt or a VPN do to the global switches. They go with the link, so
-/// whoever makes it anew hardens it anew.
-///
-/// # Errors
-/// [`FabricError::Sysctl`], also where there is no such link.
-pub fn harden(link: &str) -> Result<(), FabricError> {
-    settings(&[
-        (&format!("ipv4/conf/{link}/forwarding"), "0"),
-        (&format!("ipv4/conf/{link}/rp_filter"), "1"),
-        (&format!("ipv4/conf/{link}/arp_ignore"), "1"),
-        (&format!("ipv4/conf/{link}/route_localnet"), "0"),
-        (&format!("ipv4/conf/{link}/proxy_arp"), "0"),
-        (&format!("ipv6/conf/{link}/accept_ra"), "0"),
-        (&format!("ipv6/conf/{link}/disable_ipv6"), "1"),
-    ])
 }
 
 /// Lays the cable from a node to its switch; the node's end is its `eth0`.
@@ -135,9 +116,32 @@ pub(super) async fn host_links() -> Result<Vec<(String, Option<String>)>, Fabric
     Ok(ours.collect())
 }
 
+/// The name of the host's link with this index.
+pub(super) async fn link_of_index(index: u32) -> Result<Option<String>, FabricError> {
+    let host = Namespace::host()?;
+    let answer = host.netlink.link().get().match_index(index).execute().try_next().await;
+    match answer {
+        Ok(found) => Ok(found.as_ref().and_then(name_of)),
+        Err(error) if is(&error, rustix::io::Errno::NODEV) => Ok(None),
+        Err(error) => Err(host.failed("find link", &index.to_string())(error)),
+    }
+}
+
 /// The names of all links on the host.
 pub(super) async fn link_names() -> Result<BTreeSet<String>, FabricError> {
     Ok(all_links().await?.iter().filter_map(name_of).collect())
+}
+
+/// All links on the host, each with whether it is a bridge.
+pub(super) async fn all_with_bridges() -> Result<Vec<(String, bool)>, FabricError> {
+    let links = all_links().await?.into_iter().filter_map(|link| {
+        let is_bridge = link.attributes.iter().any(|attribute| match attribute {
+            LinkAttribute::LinkInfo(info) => info.contains(&LinkInfo::Kind(InfoKind::Bridge)),
+            _ => false,
+        });
+        Some((name_of(&link)?, is_bridge))
+    });
+    Ok(links.collect())
 }
 
 async fn all_links() -> Result<Vec<LinkMessage>, FabricError> {
@@ -245,21 +249,8 @@ pub(super) fn is(error: &rtnetlink::Error, errno: rustix::io::Errno) -> bool {
         if message.code.is_some_and(|code| code.get() == -errno.raw_os_error()))
 }
 
-/// Writes kernel settings below `/proc/sys/net` of the host.
-fn settings(all: &[(&str, &str)]) -> Result<(), FabricError> {
-    for (key, value) in all {
-        let path = format!("/proc/sys/net/{key}");
-        match fs::write(&path, value) {
-            // A kernel without IPv6 has nothing to switch off.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && key.starts_with("ipv6/") => {}
-            Err(source) => return Err(FabricError::Sysctl { path, source }),
-            Ok(()) => {}
-        }
-    }
-    Ok(())
-}
-
-/// The same within a namespace.
+/// Writes kernel settings below `/proc/sys/net` of a namespace.
 async fn settings_within(name: &str, all: &'static [(&str, &str)]) -> Result<(), FabricError> {
-    netns::within(name, move || Ok(settings(all))).await?
+    let all = all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    netns::within(name, move || Ok(guard::write_settings(&all))).await?
 }

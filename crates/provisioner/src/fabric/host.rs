@@ -16,13 +16,17 @@ use super::cable::Namespace;
 use super::routes::{destination, is_ours};
 use super::{FabricError, nameservers};
 
-/// All IPv4 networks that the host's routes and addresses name, our own pool routes and the default route left
-/// out, and the host's name servers, which the default route may lead to. `explained` says of a link whether an instance in the registry explains it; its networks are counted
-/// there.
+/// All IPv4 networks that the host's routes and addresses name, and the host's name servers, which the default route may
+/// lead to. Left out are our own pool routes, the default route, and routes that are as little as that for the pools of
+/// these `ranges`, see [`is_in_the_way`]. `explained` says of a link whether an instance in the registry explains it; its
+/// networks are counted there.
 ///
 /// # Errors
 /// [`FabricError`] when the kernel cannot be asked or the name servers cannot be read.
-pub async fn networks(explained: impl Fn(&str) -> bool) -> Result<Vec<HostNetwork>, FabricError> {
+pub async fn networks(
+    ranges: &[Ipv4Net],
+    explained: impl Fn(&str) -> bool,
+) -> Result<Vec<HostNetwork>, FabricError> {
     let host = Namespace::host()?;
     let failed = |what: &'static str| {
         move |source| FabricError::Netlink { attempt: "list", object: what.to_owned(), source }
@@ -50,6 +54,8 @@ pub async fn networks(explained: impl Fn(&str) -> bool) -> Result<Vec<HostNetwor
         let net = Ipv4Net::new(address?, message.header.prefix_len).ok()?.trunc();
         Some(HostNetwork { net, interface: name_of(message.header.index) })
     });
+    // An address on a link is a network that the host is in, however large it is.
+    let addresses = addresses.filter(|network| network.net.prefix_len() > 0);
 
     let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
     let routes: Vec<RouteMessage> =
@@ -61,11 +67,57 @@ pub async fn networks(explained: impl Fn(&str) -> bool) -> Result<Vec<HostNetwor
         });
         let net = destination(&route)?;
         let interface = link.map_or_else(|| "a route".to_owned(), name_of);
-        (!is_ours(&route) && net.prefix_len() > 0).then_some(HostNetwork { net, interface })
+        (!is_ours(&route) && is_in_the_way(net, ranges)).then_some(HostNetwork { net, interface })
     });
     let links = addresses.chain(routes).filter(|network| !explained(&network.interface));
     let servers = nameservers::of_host()?.into_iter();
     let servers =
         servers.map(|server| HostNetwork { net: server.into(), interface: "a name server".to_owned() });
     Ok(links.chain(servers).collect())
+}
+
+/// Whether a route leads to a network that a new instance must keep clear of. Pure.
+///
+/// A route that is shorter than the range of each pool it overlaps says as little as the default route, which it mostly
+/// is a part of: OpenVPN's redirect-gateway sets 0.0.0.0/1 and 128.0.0.0/1 so that its own default route wins, WireGuard's
+/// tools cut it into smaller parts, and a company's VPN leads all of 10.0.0.0/8 or 192.168.0.0/16 to itself. Where a route
+/// overlaps no pool it counts unless it is shorter than every pool's range.
+fn is_in_the_way(route: Ipv4Net, ranges: &[Ipv4Net]) -> bool {
+    let overlaps = |range: &&Ipv4Net| range.contains(&route) || route.contains(*range);
+    let shortest = |ranges: &mut dyn Iterator<Item = &Ipv4Net>| ranges.map(Ipv4Net::prefix_len).min();
+    let limit = shortest(&mut ranges.iter().filter(overlaps)).or_else(|| shortest(&mut ranges.iter()));
+    route.prefix_len() >= limit.unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Pools;
+
+    #[test]
+    fn routes_as_wide_as_a_default_route_are_not_in_the_way_and_narrower_ones_are() {
+        let ranges = Pools::default().ranges();
+        let judged = |routes: &[&str]| -> Vec<bool> {
+            let nets = routes.iter().map(|text| text.parse().expect("a network"));
+            nets.map(|net| is_in_the_way(net, &ranges)).collect()
+        };
+        let halves = ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"];
+        let quarters = ["0.0.0.0/2", "192.0.0.0/2", "192.0.0.0/3", "160.0.0.0/3", "8.0.0.0/5", "192.0.0.0/8"];
+        let companies = ["10.0.0.0/8", "192.168.0.0/16", "10.224.0.0/11"];
+        assert_eq!(judged(&halves), [false; 3]);
+        assert_eq!(judged(&quarters), [false; 6]);
+        assert_eq!(judged(&companies), [false; 3]);
+        let networks = [
+            "192.168.48.0/20",
+            "192.168.60.0/24",
+            "10.240.0.0/12",
+            "10.244.0.0/14",
+            "10.96.1.2/32",
+            "10.232.0.0/18",
+            "172.16.0.0/12",
+            "172.17.0.0/16",
+            "203.0.113.0/24",
+        ];
+        assert_eq!(judged(&networks), [true; 9]);
+    }
 }

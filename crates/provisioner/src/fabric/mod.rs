@@ -12,6 +12,7 @@ mod routes;
 mod guard;
 mod host;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 
@@ -21,8 +22,7 @@ use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::sighting::{Sighting, SightingKind};
 
-pub use cable::harden;
-pub use guard::Link;
+pub use guard::{Deviation, Kept, LOG_GROUP, Link, Look, Opening};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 
@@ -89,12 +89,81 @@ pub enum FabricError {
     /// The guard's rules.
     #[error("set the host guard")]
     Guard(#[source] CommandError),
+    /// What the guard was built for.
+    #[error("{attempt} what the host guard was built for: {path}")]
+    Record {
+        /// `read`, `write`, `remove`.
+        attempt: &'static str,
+        /// The file.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The guard was built anew, and differs all the same: somebody else changes it at the same time.
+    #[error("put the host guard back; it still differs:{}", told(.deviations))]
+    NotKept {
+        /// What differs.
+        deviations: Vec<Deviation>,
+    },
     /// nft answers in an unknown form.
-    #[error("read which links the host guard watches: {answer}")]
+    #[error("read the rules of the host guard: {answer}")]
     Answer {
         /// All of it.
         answer: String,
     },
+}
+
+fn told(deviations: &[Deviation]) -> String {
+    deviations.iter().map(|deviation| format!("\n{deviation}")).collect()
+}
+
+/// Closes what the host opens on a link of its own by default: the kernel's settings, for this link alone. The guard
+/// keeps them so until the link is gone.
+///
+/// # Errors
+/// [`FabricError::Sysctl`], also where there is no such link.
+pub async fn harden(link: &str) -> Result<(), FabricError> {
+    let _lock = guard::lock().await?;
+    guard::close(link)
+}
+
+/// Compares the guard with what was built. None where no link of ours is: then none is needed. `pools` are those of the
+/// caller's home, for a guard that nothing is on record of. Changes nothing; without root, rules are not read.
+///
+/// # Errors
+/// [`FabricError`] when the host cannot be asked.
+pub async fn look_at_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Option<Look>, FabricError> {
+    guard::look(pools, runner).await
+}
+
+/// Whether the kernel's settings of all links of ours are closed: a few files are read, and no process is started.
+///
+/// # Errors
+/// [`FabricError`] when they cannot be read.
+pub(crate) fn has_closed_settings() -> Result<bool, FabricError> {
+    guard::has_closed_settings()
+}
+
+/// How many packets of each link the guard has refused since its rules were loaded. Needs root.
+///
+/// # Errors
+/// [`FabricError`] when nft does not say.
+pub(crate) async fn refused_packets(runner: &dyn Runner) -> Result<BTreeMap<String, u64>, FabricError> {
+    guard::refused_packets(runner).await
+}
+
+/// The name of the host's link with this index.
+pub(crate) async fn link_name(index: u32) -> Option<String> {
+    cable::link_of_index(index).await.ok().flatten()
+}
+
+/// Puts the guard back where it does not stand as it was built. Needs root.
+///
+/// # Errors
+/// [`FabricError`] when it cannot be looked at or put back.
+pub async fn keep_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, FabricError> {
+    guard::keep(pools, runner).await
 }
 
 /// Sets the guard before links come that somebody else makes, a hypervisor. Those whose names begin with ours are

@@ -48,6 +48,13 @@ pub(super) async fn set(pools: &[Ipv4Net], kept_free: &BTreeSet<Ipv4Addr>) -> Re
     Ok(())
 }
 
+/// The ranges that our routes make unreachable.
+pub(super) async fn found() -> Result<Vec<Ipv4Net>, FabricError> {
+    let host = Namespace::host()?;
+    let all = ours(&host).await?.into_iter().filter(|route| route.header.kind == RouteType::Unreachable);
+    Ok(all.filter_map(|route| destination(&route)).collect())
+}
+
 /// Takes all of our routes away. They go by their mark: pools may have been other ones when they were set.
 pub(super) async fn clear() -> Result<(), FabricError> {
     let host = Namespace::host()?;
@@ -95,7 +102,7 @@ async fn remove(host: &Namespace, route: RouteMessage) -> Result<(), FabricError
 
 /// The ranges to be unreachable. Those that `there` are stay, other homes' instances may still need them, but for the
 /// addresses to keep free: a name server may be newer than a route. Pure.
-fn wanted(there: &[Ipv4Net], pools: &[Ipv4Net], kept_free: &BTreeSet<Ipv4Addr>) -> Vec<Ipv4Net> {
+pub(super) fn wanted(there: &[Ipv4Net], pools: &[Ipv4Net], kept_free: &BTreeSet<Ipv4Addr>) -> Vec<Ipv4Net> {
     let all = Ipv4Net::aggregate(&[there, pools].concat());
     all.into_iter().flat_map(|range| without(range, kept_free)).collect()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use ipnet::Ipv4Net;
 
+use super::HostNetwork;
 use crate::error::Hint;
 use crate::registry::State;
 use crate::spec::Topology;
@@ -32,7 +33,7 @@ pub enum PlanError {
         owner: Option<u32>,
     },
     /// Nothing is left of a kind.
-    #[error("no {what} left in pool {pool}: all {blocks} blocks of /{size} are in use")]
+    #[error("no {what} left in pool {pool}: all {blocks} blocks of /{size} are in use{}", by_host(.host))]
     Exhausted {
         /// `subnet`, `pod CIDR` or `service CIDR`.
         what: &'static str,
@@ -42,6 +43,10 @@ pub enum PlanError {
         blocks: u64,
         /// Their prefix length.
         size: u8,
+        /// What the host itself uses of it.
+        host: Vec<HostNetwork>,
+        /// A range of the same size of which nobody uses anything.
+        free: Option<Ipv4Net>,
     },
     /// A subnet lies where the hypervisor makes no network.
     #[error("subnet {subnet} is not within one of the ranges that VirtualBox allows on this host: {}", ranges(.allowed))]
@@ -125,6 +130,16 @@ pub enum PlanError {
     },
 }
 
+fn by_host(host: &[HostNetwork]) -> String {
+    let all: Vec<String> = host.iter().map(|host| format!("{} ({})", host.net, host.interface)).collect();
+    if all.is_empty() { String::new() } else { format!("; the host itself uses {}", all.join(", ")) }
+}
+
+/// The key of a pool in config.yaml.
+fn pool_key(what: &str) -> &str {
+    what.split(' ').next().unwrap_or(what)
+}
+
 fn ranges(allowed: &[Ipv4Net]) -> String {
     match allowed {
         [] => "none".to_owned(),
@@ -152,6 +167,11 @@ impl Hint for PlanError {
                 Some("`--subnet CIDR` chooses another one; without it, the next free one is taken".to_owned())
             }
             Self::InUse { .. } => None,
+            Self::Exhausted { what, host, free: Some(free), .. } if !host.is_empty() => Some(format!(
+                "the line `pools: {{ {}: {{ range: {free} }} }}` in config.yaml moves the pool to where this host uses \
+                 nothing",
+                pool_key(what)
+            )),
             Self::Exhausted { .. } => Some(
                 "a larger pool or smaller blocks can be set in config.yaml; `homelab instance list` shows who has the \
                  others"

@@ -74,15 +74,14 @@ pub fn claim(
     room(&members, subnet_size, pools.pod.block)?;
     let subnet = match spec.subnet {
         Some(subnet) => allow(taken.refuse("subnet", subnet)?, pools)?,
-        None => draw_subnet(pools, &Occupied::of(taken.networks()))?,
+        None => draw_subnet(pools, taken)?,
     };
     // A subnet that was asked for may lie in a pool of the other kinds.
     let occupied = Occupied::of(taken.networks().chain([subnet]));
+    let draw = |what, pool| draw(what, pool, &occupied, (taken, pools));
     let management = match spec.engine {
         // VirtualBox gives each machine an adapter of its own for that, which is no network.
-        EngineKind::Vagrant(Provider::Libvirt) => {
-            Some(draw("management network", &pools.management, &occupied)?)
-        }
+        EngineKind::Vagrant(Provider::Libvirt) => Some(draw("management network", &pools.management)?),
         _ => None,
     };
     Ok(Instance {
@@ -98,8 +97,8 @@ pub fn claim(
         k8s: K8s {
             distribution: "kubeadm".to_owned(),
             version: spec.kubernetes.clone(),
-            pod_cidr: draw("pod CIDR", &pools.pod, &occupied)?,
-            service_cidr: draw("service CIDR", &pools.service, &occupied)?,
+            pod_cidr: draw("pod CIDR", &pools.pod)?,
+            service_cidr: draw("service CIDR", &pools.service)?,
             kubeconfig_context: name.clone(),
             ca_name: format!("HomeLab CA - {name}"),
             cni: spec.cni,
@@ -107,6 +106,7 @@ pub fn claim(
             identity: None,
         },
         state: State::Creating,
+        boot_id: None,
         owner,
         federated: Vec::new(),
         tld_prefix,
@@ -115,19 +115,27 @@ pub fn claim(
 }
 
 /// The next free block of a pool.
-fn draw(what: &'static str, pool: &Pool, occupied: &Occupied) -> Result<Ipv4Net, PlanError> {
+fn draw(
+    what: &'static str,
+    pool: &Pool,
+    occupied: &Occupied,
+    (taken, pools): (&Taken, &Pools),
+) -> Result<Ipv4Net, PlanError> {
     pool.next_free(occupied).ok_or_else(|| PlanError::Exhausted {
         what,
         pool: pool.range,
         blocks: pool.blocks(),
         size: pool.block,
+        host: taken.host.iter().filter(|host| overlap(&host.net, &pool.range)).cloned().collect(),
+        free: pools.free_range(pool.range.prefix_len(), occupied),
     })
 }
 
 /// The next free subnet that is allowed.
-fn draw_subnet(pools: &Pools, occupied: &Occupied) -> Result<Ipv4Net, PlanError> {
+fn draw_subnet(pools: &Pools, taken: &Taken) -> Result<Ipv4Net, PlanError> {
+    let occupied = &Occupied::of(taken.networks());
     let (pool, Some(allowed)) = (&pools.subnet, &pools.allowed) else {
-        return draw("subnet", &pools.subnet, occupied);
+        return draw("subnet", &pools.subnet, occupied, (taken, pools));
     };
     pool.next_free_within(allowed, occupied).ok_or_else(|| PlanError::NoneAllowed {
         pool: pool.range,

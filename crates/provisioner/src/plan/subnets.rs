@@ -1,5 +1,6 @@
 //! Pools of networks, and how the next free block is drawn.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use ipnet::Ipv4Net;
@@ -55,6 +56,24 @@ impl Pools {
     /// The ranges of all pools: no address of these may ever leave the host.
     pub fn ranges(&self) -> [Ipv4Net; 4] {
         [self.subnet.range, self.pod.range, self.service.range, self.management.range]
+    }
+}
+
+/// The private ranges (RFC 1918), the ones that are rarest in homes and offices first.
+const PRIVATE: [(Ipv4Addr, u8); 3] = [
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+];
+
+impl Pools {
+    /// A private range of this prefix length of which nobody uses any address and that is in no pool: where a pool could be
+    /// moved to.
+    pub(super) fn free_range(&self, size: u8, occupied: &Occupied) -> Option<Ipv4Net> {
+        let pools = Occupied::of(self.ranges());
+        let private = PRIVATE.iter().map(|(address, size)| Ipv4Net::new_assert(*address, *size));
+        let mut ranges = private.flat_map(|range| range.subnets(size).into_iter().flatten());
+        ranges.find(|range| occupied.end_in(*range).is_none() && pools.end_in(*range).is_none())
     }
 }
 

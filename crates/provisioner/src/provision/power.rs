@@ -18,7 +18,7 @@ use crate::identity::IdentityError;
 use crate::kubeadm;
 use crate::node::Node;
 use crate::plan::{self, ClusterPlan, PlanError, Power};
-use crate::registry::{ChangeError, Instance, RegistryError, State};
+use crate::registry::{ChangeError, Instance, RegistryError, State, this_boot};
 use crate::stage::Stage;
 
 use super::stages::Stages;
@@ -158,7 +158,9 @@ impl Provisioner {
         if renewed {
             self.events.publish(Event::CertificatesRenewed { instance: name.to_owned() });
         }
-        let instance = self.registry.revise(name, |instance| plan::awake(instance, power))?;
+        let instance = self.registry.revise(name, |instance| {
+            Ok(Instance { boot_id: this_boot().map(str::to_owned), ..plan::awake(instance, power)? })
+        })?;
         self.events.publish(told(power, name));
         Ok(instance)
     }

@@ -41,6 +41,10 @@ pub struct Instance {
     pub k8s: K8s,
     /// How far it is.
     pub state: State,
+    /// The boot of this host in which its nodes were last started (`/proc/sys/kernel/random/boot_id`). None before they
+    /// were, and in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// The process that may still need it; none for an operator's instance, which outlives its command.
     pub owner: Option<Owner>,
     /// The instances it is joined with on purpose.

@@ -4,6 +4,7 @@ mod audit;
 mod capture;
 mod engine;
 mod faults;
+mod guard;
 mod ha;
 mod hostile;
 mod interrupt;

@@ -6,7 +6,7 @@ use provisioner::error::Hint;
 use provisioner::events::Event;
 use provisioner::plan::PlanError;
 use provisioner::plan::Power;
-use provisioner::registry::State;
+use provisioner::registry::{Standing, State};
 use provisioner::stage::Stage;
 use provisioner::{AttachError, PowerError, WorkersError};
 
@@ -224,4 +224,20 @@ async fn certificates_that_have_ended_are_issued_anew_when_an_instance_wakes() {
         again[before..].iter().all(|(_, command)| !command.contains("renew")),
         "they are good for a year"
     );
+}
+
+#[tokio::test]
+async fn the_boot_in_which_nodes_were_last_started_is_on_record() {
+    let lab = lab();
+    lab.up("acme").await.unwrap();
+    let registry = lab.provisioner.registry();
+    let recorded = || registry.find("acme").unwrap().unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert_eq!(recorded().boot_id.as_deref(), Some(boot.trim()));
+    assert_eq!(recorded().standing(), Standing::AsRecorded);
+    // As after a reboot: it is recorded as running, and nothing runs.
+    registry.update("acme", |instance| instance.boot_id = Some("another".to_owned())).unwrap();
+    assert_eq!((recorded().state, recorded().standing()), (State::Running, Standing::Off));
+    assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
+    assert_eq!(recorded().standing(), Standing::AsRecorded);
 }

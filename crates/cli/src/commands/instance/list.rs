@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance};
+use provisioner::registry::{Entry, Instance, Standing};
 
 use super::view::{ListView, status, uptime};
 use crate::app::App;
@@ -15,8 +15,8 @@ use crate::words;
 /// List the instances of this host
 ///
 /// Reads the registry and asks nobody else, so it takes milliseconds and needs no root. An entry that cannot
-/// be understood is shown with its error; an instance whose owner died is abandoned. `homelab status NAME` looks
-/// at the cluster itself.
+/// be understood is shown with its error; an instance whose owner died is abandoned, and one that ran before this
+/// host's last reboot is off. `homelab status NAME` looks at the cluster itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,29 +34,44 @@ impl List {
         let now = Timestamp::now();
         match self.format {
             Format::Text => {
-                app.printer.result(&text(&entries, Instance::is_abandoned, now));
-                if entries.is_empty() {
-                    app.printer.hint("there are no instances yet: `homelab up NAME` makes one");
+                app.printer.result(&text(&entries, Instance::standing, now));
+                if let Some(hint) = hint(&entries, Instance::standing) {
+                    app.printer.hint(&hint);
                 }
             }
             Format::Json => {
-                app.printer.result(&json(&ListView::of(&entries, Instance::is_abandoned, now)));
+                app.printer.result(&json(&ListView::of(&entries, Instance::standing, now)));
             }
         }
         Ok(Exit::Ok)
     }
 }
 
-/// `abandoned` says whose owner is dead. Pure otherwise.
-pub(super) fn text(entries: &[Entry], abandoned: impl Fn(&Instance) -> bool, now: Timestamp) -> String {
+/// What to type next, if there is something to say.
+pub(super) fn hint(entries: &[Entry], standing: impl Fn(&Instance) -> Standing) -> Option<String> {
+    let off = entries.iter().find_map(|entry| match entry {
+        Entry::Sound(instance) if standing(instance) == Standing::Off => Some(&instance.name),
+        _ => None,
+    });
+    match (entries, off) {
+        ([], _) => Some("there are no instances yet: `homelab up NAME` makes one".to_owned()),
+        (_, Some(name)) => Some(format!(
+            "what is off ran before this host's last reboot: `sudo homelab start {name}` starts it with its data"
+        )),
+        _ => None,
+    }
+}
+
+/// `standing` says what has become of each. Pure otherwise.
+pub(super) fn text(entries: &[Entry], standing: impl Fn(&Instance) -> Standing, now: Timestamp) -> String {
     let header = ["NAME", "TOPOLOGY", "SUBNET", "STATUS", "UPTIME"].map(str::to_owned).to_vec();
     let rows = entries.iter().map(|entry| match entry {
         Entry::Sound(instance) => vec![
             instance.name.clone(),
             instance.topology.to_string(),
             words::octets(instance.subnet),
-            status(instance, abandoned(instance)),
-            uptime(instance, now).map_or_else(|| "-".to_owned(), words::uptime),
+            status(instance, standing(instance)),
+            uptime(instance, standing(instance), now).map_or_else(|| "-".to_owned(), words::uptime),
         ],
         Entry::Broken { name, error } => {
             let name = name.clone().unwrap_or_else(|| "?".to_owned());

@@ -1,7 +1,7 @@
 //! What people and programs read of the registry, and that it is as published.
 
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance};
+use provisioner::registry::{Entry, Instance, Standing};
 use provisioner::spec::{EngineKind, NodeSize, Provider};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
@@ -51,6 +51,12 @@ fn strict() -> Instance {
     strict
 }
 
+/// An instance that ran when the host was switched off.
+fn slept_through() -> Instance {
+    let last_boot = Some("1a".to_owned());
+    Instance { boot_id: last_boot, ..instance("slept", "k8s-single", 65, "running", &Value::Null) }
+}
+
 /// An instance whose owner died.
 pub(crate) fn orphan() -> Instance {
     instance("orphan", "k8s-single", 63, "creating", &owner())
@@ -63,11 +69,17 @@ fn some() -> Vec<Entry> {
         Entry::Sound(instance("personal", "k8s-single", 62, "creating", &Value::Null)),
         Entry::Sound(orphan()),
         Entry::Sound(strict()),
+        Entry::Sound(slept_through()),
     ]
 }
 
-fn dead(instance: &Instance) -> bool {
-    instance.owner.is_some()
+/// In the boot `2b`.
+fn standing(instance: &Instance) -> Standing {
+    match instance {
+        _ if instance.owner.is_some() => Standing::Abandoned,
+        _ if instance.ran_before("2b") => Standing::Off,
+        _ => Standing::AsRecorded,
+    }
 }
 
 fn now() -> Timestamp {
@@ -76,20 +88,28 @@ fn now() -> Timestamp {
 
 #[test]
 fn the_list_is_as_documented_and_shows_a_broken_entry_with_its_error() {
-    insta::assert_snapshot!(list::text(&some(), dead, now()));
+    insta::assert_snapshot!(list::text(&some(), standing, now()));
+}
+
+#[test]
+fn what_is_off_since_a_reboot_is_told_with_what_starts_it() {
+    let hint = list::hint(&some(), standing).expect("something is off");
+    insta::assert_snapshot!(hint, @"what is off ran before this host's last reboot: `sudo homelab start slept` starts it with its data");
+    assert_eq!(list::hint(&some()[..1], standing), None);
 }
 
 #[test]
 fn programs_get_every_field_by_name() {
-    insta::assert_json_snapshot!(ListView::of(&some(), dead, now()));
+    insta::assert_json_snapshot!(ListView::of(&some(), standing, now()));
 }
 
 #[test]
 fn an_instance_is_shown_with_everything_that_is_recorded() {
     let joined = Instance { federated: vec!["globex".to_owned()], ..acme() };
-    let views = [&joined, &orphan(), &strict()].map(|instance| ShowView::of(instance, dead(instance), now()));
+    let views =
+        [&joined, &orphan(), &strict()].map(|instance| ShowView::of(instance, standing(instance), now()));
     insta::assert_snapshot!(views.map(|view| show::text(&view)).join("\n"));
-    insta::assert_json_snapshot!([&orphan(), &strict()].map(|it| ShowView::of(it, dead(it), now())));
+    insta::assert_json_snapshot!([&orphan(), &strict()].map(|it| ShowView::of(it, standing(it), now())));
 }
 
 /// The schema of a view is the published one, and what is really printed is as it says.
@@ -139,12 +159,12 @@ fn conforms(value: &Value, schema: &Value, root: &Value) -> bool {
 #[test]
 fn the_list_is_as_published() {
     let text = include_str!("../../../../../docs/schemas/instance-list.json");
-    published(text, "instance-list.json", &[ListView::of(&some(), dead, now())]);
+    published(text, "instance-list.json", &[ListView::of(&some(), standing, now())]);
 }
 
 #[test]
 fn an_instance_is_as_published() {
     let text = include_str!("../../../../../docs/schemas/instance-show.json");
-    let views = [&acme(), &orphan(), &strict()].map(|it| ShowView::of(it, dead(it), now()));
+    let views = [&acme(), &orphan(), &strict()].map(|it| ShowView::of(it, standing(it), now()));
     published(text, "instance-show.json", &views);
 }

@@ -1,7 +1,7 @@
 //! What programs get of the registry: fields are only ever added. The schemas are in `docs/schemas`.
 
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance, Owner, State};
+use provisioner::registry::{Entry, Instance, Owner, Standing, State};
 use serde::Serialize;
 
 /// `homelab instance list --format json`
@@ -50,7 +50,7 @@ pub(crate) struct InstanceView {
     pub(crate) workers: u8,
     /// The host network.
     pub(crate) subnet: String,
-    /// `creating`, `running`, `paused`, `halted`, `failed`, `destroying`; `abandoned` if its owner died.
+    /// `creating`, `running`, `paused`, `halted`, `failed`, `destroying`, `abandoned` or, since a reboot, `off`.
     pub(crate) status: String,
     /// Seconds since the claim, while it runs.
     pub(crate) uptime_seconds: Option<i64>,
@@ -136,11 +136,11 @@ pub(super) struct OwnerView {
 }
 
 impl ListView {
-    /// `abandoned` says whose owner is dead.
-    pub(super) fn of(entries: &[Entry], abandoned: impl Fn(&Instance) -> bool, now: Timestamp) -> Self {
+    /// `standing` says what has become of each.
+    pub(super) fn of(entries: &[Entry], standing: impl Fn(&Instance) -> Standing, now: Timestamp) -> Self {
         let view = |entry: &Entry| match entry {
             Entry::Sound(instance) => {
-                EntryView::Sound(Box::new(InstanceView::of(instance, abandoned(instance), now)))
+                EntryView::Sound(Box::new(InstanceView::of(instance, standing(instance), now)))
             }
             Entry::Broken { name, error } => {
                 EntryView::Broken(BrokenView { name: name.clone(), status: "broken", error: error.clone() })
@@ -151,14 +151,14 @@ impl ListView {
 }
 
 impl InstanceView {
-    pub(crate) fn of(instance: &Instance, abandoned: bool, now: Timestamp) -> Self {
+    pub(crate) fn of(instance: &Instance, standing: Standing, now: Timestamp) -> Self {
         Self {
             name: instance.name.clone(),
             topology: instance.topology.to_string(),
             workers: instance.workers.count(),
             subnet: instance.subnet.to_string(),
-            status: status(instance, abandoned),
-            uptime_seconds: uptime(instance, now),
+            status: status(instance, standing),
+            uptime_seconds: uptime(instance, standing, now),
             created_at: instance.created_at.to_string(),
             tld_prefix: instance.tld_prefix.clone(),
             kubernetes: instance.k8s.version.clone(),
@@ -173,17 +173,17 @@ impl InstanceView {
 }
 
 impl ShowView {
-    pub(super) fn of(instance: &Instance, abandoned: bool, now: Timestamp) -> Self {
+    pub(super) fn of(instance: &Instance, standing: Standing, now: Timestamp) -> Self {
         let owner = |owner: &Owner| OwnerView {
             pid: owner.pid,
             start_time: owner.start_time,
             boot_id: owner.boot_id.clone(),
             run_id: owner.run_id.clone(),
-            alive: !abandoned,
+            alive: standing != Standing::Abandoned,
         };
         Self {
             version: 1,
-            instance: InstanceView::of(instance, abandoned, now),
+            instance: InstanceView::of(instance, standing, now),
             state: instance.state.to_string(),
             dns_suffix: instance.dns_suffix(),
             ca_name: instance.k8s.ca_name.clone(),
@@ -199,12 +199,17 @@ impl ShowView {
     }
 }
 
-/// How far it is, unless nobody will ever take it further.
-pub(super) fn status(instance: &Instance, abandoned: bool) -> String {
-    if abandoned { "abandoned".to_owned() } else { instance.state.to_string() }
+/// How far it is, or what has become of it since.
+pub(super) fn status(instance: &Instance, standing: Standing) -> String {
+    match standing {
+        Standing::AsRecorded => instance.state.to_string(),
+        Standing::Abandoned => "abandoned".to_owned(),
+        Standing::Off => "off".to_owned(),
+    }
 }
 
 /// Seconds since it was claimed, while it runs.
-pub(crate) fn uptime(instance: &Instance, now: Timestamp) -> Option<i64> {
-    (instance.state == State::Running).then(|| now.duration_since(instance.created_at).as_secs())
+pub(crate) fn uptime(instance: &Instance, standing: Standing, now: Timestamp) -> Option<i64> {
+    (instance.state == State::Running && standing != Standing::Off)
+        .then(|| now.duration_since(instance.created_at).as_secs())
 }

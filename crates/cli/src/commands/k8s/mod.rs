@@ -34,6 +34,14 @@ pub(crate) enum K8s {
 }
 
 impl K8s {
+    /// Whether it makes or removes nodes.
+    pub(crate) fn changes_nodes(&self) -> bool {
+        match self {
+            Self::Create(_) | Self::AddWorker(_) | Self::RemoveWorker(_) => true,
+            Self::UseContext(_) | Self::Current(_) | Self::Kubeconfig(_) => false,
+        }
+    }
+
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         match self {
             Self::Create(verb) => verb.run(app).await,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8Path;
+use ipnet::Ipv4Net;
 use provisioner::exec::{Command, Runner};
+use provisioner::fabric::Opening;
 
 use super::{Ground, InjectError};
 use crate::cluster::TestNode;
@@ -21,6 +23,10 @@ const WITHIN: Duration = Duration::from_secs(20);
 pub(super) struct Deeds {
     host: Arc<dyn Runner>,
     pub(super) undos: Undos,
+    /// The ranges of all pools, for the host guard.
+    pools: Vec<Ipv4Net>,
+    /// Held from the first deed that opens the host guard until everything is taken back.
+    opening: Option<Opening>,
 }
 
 /// A command of an injection.
@@ -30,7 +36,12 @@ pub(super) fn command(program: &str, words: &[&str]) -> Command {
 
 impl Deeds {
     pub(super) fn on(ground: &Ground<'_>) -> Self {
-        Self { host: Arc::clone(ground.provisioner.runner()), undos: Undos::default() }
+        Self {
+            host: Arc::clone(ground.provisioner.runner()),
+            undos: Undos::default(),
+            pools: ground.provisioner.settings().pools.ranges().to_vec(),
+            opening: None,
+        }
     }
 
     /// What runs commands on the host.
@@ -40,6 +51,33 @@ impl Deeds {
 
     pub(super) async fn undo(self) -> Result<(), Left> {
         self.undos.close().await
+    }
+
+    /// Has the host guard be open on purpose: whoever looks after it leaves it so, and whoever changes it waits. Taken back,
+    /// it stands as it was built, whatever was done to it in between.
+    async fn open_guard(&mut self) -> Result<Opening, InjectError> {
+        if let Some(opening) = &self.opening {
+            return Ok(opening.clone());
+        }
+        let opening = Opening::begin().await.map_err(InjectError::Guard)?;
+        let (held, host, pools) = (opening.clone(), Arc::clone(&self.host), self.pools.clone());
+        self.undos.push("close the host guard", move || {
+            let (held, host, pools) = (held.clone(), Arc::clone(&host), pools.clone());
+            async move { held.close(&pools, host.as_ref()).await }
+        });
+        Ok(self.opening.insert(opening).clone())
+    }
+
+    /// Changes the host guard by a script for nft.
+    pub(super) async fn change_guard(&mut self, rules: &str) -> Result<(), InjectError> {
+        let opening = self.open_guard().await?;
+        opening.change(rules, self.host.as_ref()).await.map_err(InjectError::Guard)
+    }
+
+    /// Sets a kernel setting of a link of ours, which the host guard keeps: `ipv4/conf/hl-0a/forwarding`.
+    pub(super) async fn set(&mut self, key: &str, value: &str) -> Result<(), InjectError> {
+        self.open_guard().await?;
+        self.edit(Utf8Path::new(&format!("/proc/sys/net/{key}")), |_| value.to_owned())
     }
 
     /// Runs a command on the host that needs no way back, and returns what it says.
@@ -119,11 +157,5 @@ impl Deeds {
             async move { removed }
         });
         make(path.as_std_path()).map_err(|source| InjectError::File { path: path.to_string(), source })
-    }
-
-    /// Sets a kernel setting of the host: `net/ipv4/conf/hl-0a/forwarding`.
-    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), InjectError> {
-        let path = format!("/proc/sys/{key}");
-        self.edit(Utf8Path::new(&path), |_| value.to_owned())
     }
 }

@@ -7,14 +7,6 @@ use provisioner::spec::{EngineKind, Provider};
 use super::deeds::{Deeds, command};
 use super::{Ground, InjectError, networks};
 
-/// What nftables undoes a change of the guard by: the guard as it was, in one transaction.
-pub(super) async fn guard(deeds: &mut Deeds, rules: &str) -> Result<(), InjectError> {
-    let before = deeds.ask(&command("nft", &["--stateless", "list", "table", "inet", "homelab"])).await?;
-    let back = format!("table inet homelab\ndelete table inet homelab\n{before}");
-    let nft = |rules: String| command("nft", &["-f", "-"]).input(rules);
-    deeds.on_host(&nft(rules.to_owned()), nft(back)).await
-}
-
 /// The host forwards from one to the other what a condition of nftables holds for, and the answers to it.
 pub(super) async fn open(ground: &Ground<'_>, deeds: &mut Deeds, condition: &str) -> Result<(), InjectError> {
     open_by(&Way::of(ground), deeds, condition).await
@@ -39,7 +31,7 @@ async fn open_by(way: &Way, deeds: &mut Deeds, condition: &str) -> Result<(), In
         way.masquerade()
     );
     way.route(deeds).await?;
-    guard(deeds, &rules).await
+    deeds.change_guard(&rules).await
 }
 
 /// The host forwards everything from one to the other, and nothing back.
@@ -51,7 +43,7 @@ pub(super) async fn one_way(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<()
         way.past_the_first_check("")
     );
     way.route(deeds).await?;
-    guard(deeds, &rules).await
+    deeds.change_guard(&rules).await
 }
 
 /// The host forwards flows to the witness that begin early; then the rule comes, and flows that exist stay open.
@@ -69,7 +61,7 @@ pub(super) async fn established(ground: &Ground<'_>, deeds: &mut Deeds) -> Resul
         way.masquerade()
     );
     way.route(deeds).await?;
-    guard(deeds, &rules).await
+    deeds.change_guard(&rules).await
 }
 
 /// The host forwards to pods and services of the other, by way of the node of its witness.
@@ -133,7 +125,7 @@ impl Way {
     /// after all that were there before them (libvirt, "Firewall and network filtering"): those in front accept.
     async fn route(&self, deeds: &mut Deeds) -> Result<(), InjectError> {
         for link in [&self.from, &self.to] {
-            deeds.set(&format!("net/ipv4/conf/{link}/forwarding"), "1")?;
+            deeds.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
         }
         if self.hypervisor {
             for (from, to) in [(&self.from, &self.to), (&self.to, &self.from)] {

@@ -3,7 +3,6 @@
 use provisioner::plan::InstanceId;
 
 use super::deeds::{Deeds, command};
-use super::forward::guard;
 use super::{Ground, InjectError};
 
 /// A port of the host that leads into the other.
@@ -12,8 +11,8 @@ const PUBLISHED: u16 = 17443;
 /// The host answers ARP in one's network for addresses of the other.
 pub(super) async fn proxy_arp(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let link = &ground.source.link;
-    deeds.set(&format!("net/ipv4/conf/{link}/forwarding"), "1")?;
-    deeds.set(&format!("net/ipv4/conf/{link}/proxy_arp"), "1")
+    deeds.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
+    deeds.set(&format!("ipv4/conf/{link}/proxy_arp"), "1").await
 }
 
 /// Every address of the host answers, whatever link it is asked by.
@@ -22,13 +21,13 @@ pub(super) async fn weak(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
     let rules = format!(
         "flush chain inet homelab prerouting\ninsert rule inet homelab input iifname \"{link}\" accept\n"
     );
-    guard(deeds, &rules).await
+    deeds.change_guard(&rules).await
 }
 
 /// The host serves one at its gateway's address.
 pub(super) async fn open_input(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let link = &ground.source.link;
-    guard(deeds, &format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
+    deeds.change_guard(&format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
 }
 
 /// A port of the host leads to the other's API server.
@@ -39,12 +38,12 @@ pub(super) async fn publish_port(ground: &Ground<'_>, deeds: &mut Deeds) -> Resu
         ground.target.api,
         provisioner::plan::API_PORT
     );
-    guard(deeds, &rules).await
+    deeds.change_guard(&rules).await
 }
 
 /// What listens on 127.0.0.1 of the host can be reached by one's link.
 pub(super) async fn route_localnet(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    deeds.set(&format!("net/ipv4/conf/{}/route_localnet", ground.source.link), "1")
+    deeds.set(&format!("ipv4/conf/{}/route_localnet", ground.source.link), "1").await
 }
 
 /// The host answers at the address of metadata services. It lies on one's link, so it goes with it.
@@ -53,8 +52,8 @@ pub(super) async fn metadata(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(
     let link = &ground.source.link;
     let words = |verb| command("ip", &["address", verb, &format!("{ADDRESS}/32"), "dev", link]);
     deeds.on_host(&words("add"), words("del")).await?;
-    guard(deeds, &format!("insert rule inet homelab input iifname \"{link}\" ip daddr {ADDRESS} accept\n"))
-        .await
+    let rule = format!("insert rule inet homelab input iifname \"{link}\" ip daddr {ADDRESS} accept\n");
+    deeds.change_guard(&rule).await
 }
 
 /// A link that nobody removes.

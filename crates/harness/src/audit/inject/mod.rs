@@ -20,6 +20,7 @@ mod control;
 use ipnet::Ipv4Net;
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
+use provisioner::fabric::FabricError;
 
 use super::class::Injection;
 use super::subject::{AuthorityRole, Subject};
@@ -52,6 +53,9 @@ pub enum InjectError {
     /// A command on the host or on a node.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The host guard.
+    #[error("open the host guard")]
+    Guard(#[source] FabricError),
     /// A file of the host.
     #[error("change {path}")]
     File {

@@ -13,7 +13,7 @@ const VIRTUALBOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// The host's link in an instance's network: usually named as planned, but a hypervisor may have named it.
 pub(in crate::audit) async fn host_link(plan: &ClusterPlan) -> String {
-    link_among(&fabric::host_networks(|_| false).await.unwrap_or_default(), plan)
+    link_among(&fabric::host_networks(&[], |_| false).await.unwrap_or_default(), plan)
 }
 
 /// The one of these that is in the instance's network. Pure.

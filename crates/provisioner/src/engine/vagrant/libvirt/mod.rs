@@ -87,7 +87,7 @@ impl Libvirt {
             }
         }
         self.virsh.start_network(&network.name).await?;
-        fabric::harden(&network.bridge).map_err(wires(&network.name))
+        fabric::harden(&network.bridge).await.map_err(wires(&network.name))
     }
 
     async fn clear_all(&self, id: &InstanceId) -> Result<bool, EngineError> {

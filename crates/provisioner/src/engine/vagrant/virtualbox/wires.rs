@@ -38,7 +38,7 @@ impl Wires for HostWires {
         Box::pin(async move {
             let link = fabric::Link::Named(adapter.to_owned());
             fabric::guard(&self.pools, &[link], self.host.as_ref()).await?;
-            fabric::harden(adapter)
+            fabric::harden(adapter).await
         })
     }
 

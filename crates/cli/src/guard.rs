@@ -1,0 +1,114 @@
+//! The host guard in words, and looked after before a verb that works with instances begins.
+
+use provisioner::error::chain;
+use provisioner::fabric::{FabricError, Kept, Look};
+
+use crate::app::App;
+use crate::printer::Mark;
+
+/// What puts the guard back and does nothing else.
+pub(crate) const REMEDY: &str = "sudo homelab watch --once";
+
+/// Puts the guard back if this is root, and says so. Returns what there is to say of it in a status.
+pub(crate) async fn keep(app: &App) -> Vec<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    let kept = app.provisioner.keep_guard().await;
+    let told = told(&kept);
+    if let Some((mark, lines)) = &told {
+        lines.iter().for_each(|line| app.printer.line(*mark, line));
+    }
+    told.map(|(_, lines)| lines).unwrap_or_default()
+}
+
+/// What there is to say of how the guard was found. Pure.
+pub(crate) fn told(kept: &Result<Kept, FabricError>) -> Option<(Mark, Vec<String>)> {
+    match kept {
+        Ok(Kept::NotNeeded | Kept::AsBuilt) => None,
+        Ok(Kept::Restored { deviations }) => {
+            let mut lines = vec![
+                "the host guard did not stand as it was built, and has been put back; meanwhile \
+                 clients may have reached the host or each other"
+                    .to_owned(),
+            ];
+            lines.extend(deviations.iter().map(|deviation| format!("the host guard: {deviation}")));
+            lines.push("`sudo homelab watch` puts it back at once, whenever that happens".to_owned());
+            Some((Mark::Bad, lines))
+        }
+        Ok(Kept::Opened { by }) => {
+            let by = by.map(|pid| format!(", process {pid},")).unwrap_or_default();
+            Some((
+                Mark::Busy,
+                vec![format!("a self-test of the audit{by} has the host guard open, and closes it")],
+            ))
+        }
+        Err(error) => {
+            Some((Mark::Bad, vec![format!("the host guard could not be put back: {}", chain(error))]))
+        }
+    }
+}
+
+/// What is wrong with the guard as it was found, by somebody who puts nothing back; with what to type. Pure.
+pub(crate) fn problems(look: &Result<Option<Look>, FabricError>) -> Vec<String> {
+    match look {
+        Ok(None) => Vec::new(),
+        Ok(Some(look)) => {
+            let mut lines: Vec<String> =
+                look.deviations.iter().map(|deviation| format!("the host guard: {deviation}")).collect();
+            if !look.is_as_built() {
+                lines.insert(
+                    0,
+                    format!("the host guard does not stand as it was built: `{REMEDY}` puts it back"),
+                );
+            }
+            lines
+        }
+        Err(error) => vec![format!("the host guard cannot be looked at: {}", chain(error))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use provisioner::fabric::Deviation;
+
+    use super::*;
+
+    fn setting() -> Deviation {
+        Deviation::Setting {
+            key: "net/ipv4/conf/hl-0a1b2c/forwarding".to_owned(),
+            found: "1".to_owned(),
+            wanted: "0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_guard_that_was_put_back_is_told_with_everything_that_differed() {
+        let deviations = vec![Deviation::NoTable, setting()];
+        let (mark, lines) = told(&Ok(Kept::Restored { deviations })).expect("there is something to say");
+        assert_eq!(mark, Mark::Bad);
+        insta::assert_snapshot!(lines.join("\n"));
+        assert!(told(&Ok(Kept::AsBuilt)).is_none() && told(&Ok(Kept::NotNeeded)).is_none());
+        let (_, opened) = told(&Ok(Kept::Opened { by: Some(4711) })).expect("there is something to say");
+        assert_eq!(
+            opened,
+            ["a self-test of the audit, process 4711, has the host guard open, and closes it"]
+        );
+    }
+
+    #[test]
+    fn who_puts_nothing_back_says_what_differs_and_what_to_type() {
+        let look = |deviations| Ok(Some(Look { deviations, has_rules: true }));
+        let of_all = Deviation::SettingOfAll {
+            key: "net.ipv4.conf.all.proxy_arp".to_owned(),
+            found: "1".to_owned(),
+            wanted: "0".to_owned(),
+        };
+        insta::assert_snapshot!(
+            problems(&look(vec![Deviation::NoTable, setting(), of_all.clone()])).join("\n")
+        );
+        // What is not ours to put back is told without a command of ours.
+        assert_eq!(problems(&look(vec![of_all.clone()])), [format!("the host guard: {of_all}")]);
+        assert!(problems(&look(Vec::new())).is_empty() && problems(&Ok(None)).is_empty());
+    }
+}

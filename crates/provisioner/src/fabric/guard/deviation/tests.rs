@@ -1,0 +1,109 @@
+//! Answers of nft 1.0.6 on Linux 6.18, each after a change that somebody makes to a guard that stands as it was built.
+
+use super::*;
+
+/// A guard that was told of `vboxnet0` and of the bridge `hl-0a1b2c3d4e`.
+const BUILT: &str = include_str!("transcripts/built.json");
+
+fn table(answer: &str) -> Table {
+    Table::read(answer).expect("nft's answer")
+}
+
+/// What is said of a table.
+fn said(answer: &str) -> String {
+    let state = |answer| State { table: Some(table(answer)), ..State::default() };
+    let all = compare(&state(BUILT), &state(answer));
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_guard_that_has_refused_something_stands_as_it_was_built() {
+    let after = include_str!("transcripts/after-refusals.json");
+    assert!(after.contains(r#""packets": 1"#), "nothing was refused when this was recorded");
+    assert_eq!((said(BUILT), said(after)), (String::new(), String::new()));
+}
+
+#[test]
+fn a_table_that_is_gone_is_one_deviation() {
+    let wanted = State { table: Some(table(BUILT)), ..State::default() };
+    assert_eq!(compare(&wanted, &State::default()), [Deviation::NoTable]);
+    // Without root nobody knows what the rules must be, nor what they are.
+    assert_eq!(compare(&State::default(), &State::default()), []);
+}
+
+#[test]
+fn a_dormant_table_a_changed_policy_and_an_emptied_or_deleted_chain_are_told() {
+    insta::assert_snapshot!(said(include_str!("transcripts/dormant.json")), @"table inet homelab has flags that it was not built with: it may be dormant");
+    insta::assert_snapshot!(said(include_str!("transcripts/a-policy-changed.json")), @"chain forward was changed: policy is drop, not accept");
+    insta::assert_snapshot!(said(include_str!("transcripts/a-chain-emptied.json")), @"chain input is empty");
+    insta::assert_snapshot!(said(include_str!("transcripts/a-chain-deleted.json")), @"chain forward is missing");
+}
+
+#[test]
+fn a_rule_that_was_deleted_inserted_replaced_or_moved_is_told_with_its_chain() {
+    insta::assert_snapshot!(said(include_str!("transcripts/a-rule-deleted.json")), @"a rule of chain forward is missing: nothing enters a client through the host");
+    insta::assert_snapshot!(said(include_str!("transcripts/a-rule-inserted.json")), @r#"a rule was added to chain input: [{"match":{"op":"==","left":{"meta":{"key":"iifname"}},"right":"hl-*"}},{"accept":null}]"#);
+    insta::assert_snapshot!(said(include_str!("transcripts/a-rule-replaced.json")));
+    insta::assert_snapshot!(said(include_str!("transcripts/the-order-changed.json")), @"the rules of chain input are in another order");
+}
+
+#[test]
+fn other_elements_and_foreign_objects_in_the_table_are_told() {
+    insta::assert_snapshot!(said(include_str!("transcripts/other-elements.json")), @r#"
+    set links lacks "vboxnet0"
+    "eth0" was added to set links
+    "#);
+    insta::assert_snapshot!(said(include_str!("transcripts/foreign-objects.json")), @r"
+    set more was added
+    chain extra was added
+    map ways was added
+    ");
+}
+
+#[test]
+fn the_links_that_a_table_was_told_of_are_read_from_it() {
+    let told = table(BUILT).told().expect("sets of links");
+    let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        (names(&told.named), names(&told.bridges)),
+        (vec!["vboxnet0".to_owned()], vec!["hl-0a1b2c3d4e".to_owned()])
+    );
+    assert!(Table::read("table inet homelab { }").is_none());
+    assert!(table(r#"{"nftables": [{"set": {"name": "links", "elem": [3]}}]}"#).told().is_none());
+}
+
+#[test]
+fn routes_that_are_gone_and_settings_that_were_flipped_are_told_and_what_is_not_there_is_not() {
+    let net = |text: &str| -> Ipv4Net { text.parse().expect("a range") };
+    let settings = |all: &[(&str, &str)]| -> Settings {
+        all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let wanted = State {
+        routes: BTreeSet::from([net("192.168.48.0/20"), net("10.96.0.0/12")]),
+        settings: settings(&[
+            ("ipv4/conf/hl-0a1b2c3d4e/forwarding", "0"),
+            ("ipv4/conf/hl-0a1b2c3d4e/rp_filter", "1"),
+            ("ipv4/conf/hl-gone/rp_filter", "1"),
+            ("ipv6/conf/hl-0a1b2c3d4e/accept_ra", "0"),
+        ]),
+        of_all: settings(&[("ipv4/conf/all/proxy_arp", "0"), ("ipv4/conf/all/route_localnet", "0")]),
+        ..State::default()
+    };
+    let found = State {
+        routes: BTreeSet::from([net("10.96.0.0/12"), net("172.16.0.0/12")]),
+        settings: settings(&[
+            ("ipv4/conf/hl-0a1b2c3d4e/forwarding", "1"),
+            ("ipv4/conf/hl-0a1b2c3d4e/rp_filter", "1"),
+        ]),
+        of_all: settings(&[("ipv4/conf/all/proxy_arp", "1"), ("ipv4/conf/all/route_localnet", "0")]),
+        ..State::default()
+    };
+    let all = compare(&wanted, &found);
+    let lines: Vec<String> =
+        all.iter().map(|one| format!("{one}{}", if one.is_ours() { "" } else { " (not ours)" })).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    the unreachable route for 192.168.48.0/20 is missing
+    net/ipv4/conf/hl-0a1b2c3d4e/forwarding is 1, not 0
+    net.ipv4.conf.all.proxy_arp is 1, which opens every interface: `sysctl -w net.ipv4.conf.all.proxy_arp=0` (not ours)
+    ");
+}

@@ -1,0 +1,216 @@
+//! What there is of the guard on this host, compared with what was built.
+//!
+//! nft prints rules in its own words, which differ from version to version. So what the rules must be is what the same
+//! nft prints of them after it loaded them into a network namespace that is gone with the command.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use serde_json::Value;
+
+use crate::exec::{Command, Failure, Runner};
+
+use super::super::{FabricError, cable, nameservers, routes};
+use super::deviation::{Deviation, State, compare};
+use super::record::Record;
+use super::ruleset::{REFUSED, Reporting, Told, ruleset};
+use super::settings;
+use super::table::Table;
+
+/// What was seen of the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// In what it differs from what was built.
+    pub deviations: Vec<Deviation>,
+    /// Whether its rules could be read: that takes root.
+    pub has_rules: bool,
+}
+
+impl Look {
+    /// Whether nothing of the guard differs from what was built.
+    pub fn is_as_built(&self) -> bool {
+        self.ours().next().is_none()
+    }
+
+    /// What homelab puts back.
+    pub fn ours(&self) -> impl Iterator<Item = &Deviation> {
+        self.deviations.iter().filter(|deviation| deviation.is_ours())
+    }
+}
+
+/// Compares the guard with what was built. None where no link of ours is: then none is needed. `pools` are those of the
+/// caller's home, for a guard that nothing is on record of. Without root, rules are not read.
+///
+/// # Errors
+/// [`FabricError`] when the host cannot be asked.
+pub(in crate::fabric) async fn look(
+    pools: &[Ipv4Net],
+    runner: &dyn Runner,
+) -> Result<Option<Look>, FabricError> {
+    let has_rules = rustix::process::geteuid().is_root();
+    let (record, table) = match (has_rules, Record::read()?) {
+        (true, Some(record)) => (Some(record), table(runner).await?),
+        (true, None) => {
+            let table = table(runner).await?;
+            (derived(pools, table.as_ref()).await?, table)
+        }
+        (false, Some(record)) => (Some(record), None),
+        (false, None) => (derived(pools, None).await?, None),
+    };
+    let Some(record) = record else { return Ok(None) };
+    let reference = if has_rules { Some(reference(&record.told, runner).await?) } else { None };
+    let ranges: Vec<Ipv4Net> = record.pools.iter().copied().collect();
+    let settings = settings::wanted(&record.closed);
+    let wanted = State {
+        table: reference,
+        routes: routes::wanted(&[], &ranges, &nameservers::of_host()?).into_iter().collect(),
+        of_all: settings::wanted_of_all(),
+        settings,
+    };
+    let found = State {
+        table,
+        routes: routes::found().await?.into_iter().collect(),
+        settings: settings::found(&wanted.settings)?,
+        of_all: settings::found(&wanted.of_all)?,
+    };
+    Ok(Some(Look { deviations: compare(&wanted, &found), has_rules }))
+}
+
+/// What the guard was built for: by its record, or else by what there is. None where no link of ours is.
+pub(super) async fn record(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Option<Record>, FabricError> {
+    match Record::read()? {
+        Some(record) => Ok(Some(record)),
+        None => derived(pools, table(runner).await?.as_ref()).await,
+    }
+}
+
+/// Whether the settings of all links of ours are closed, by the record alone.
+pub(in crate::fabric) fn has_closed_settings() -> Result<bool, FabricError> {
+    let Some(record) = Record::read()? else { return Ok(true) };
+    let wanted = settings::wanted(&record.closed);
+    let found = settings::found(&wanted)?;
+    Ok(found.iter().all(|(key, value)| wanted.get(key) == Some(value)))
+}
+
+/// How many packets of each link were refused since the rules were loaded.
+pub(in crate::fabric) async fn refused_packets(
+    runner: &dyn Runner,
+) -> Result<BTreeMap<String, u64>, FabricError> {
+    let list = Command::within(Duration::from_secs(20), "nft")
+        .args(["--json", "list", "set", "inet", "homelab", REFUSED])
+        .env("LC_ALL", "C");
+    match runner.run(&list).await {
+        Ok(answer) => {
+            let text = answer.text();
+            counted(&text).ok_or(FabricError::Answer { answer: text })
+        }
+        Err(error) if is_missing(&error.failure) => Ok(BTreeMap::new()),
+        Err(error) => Err(FabricError::Guard(error)),
+    }
+}
+
+/// The counters of a set's elements in nft's answer; nothing for an answer in another form. Pure.
+fn counted(answer: &str) -> Option<BTreeMap<String, u64>> {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    let objects = answer.get("nftables")?.as_array()?;
+    let elements = objects.iter().filter_map(|object| object.get("set")?.get("elem")?.as_array()).flatten();
+    elements
+        .map(|element| {
+            let element = element.get("elem")?;
+            let link = element.get("val")?.as_str()?.to_owned();
+            Some((link, element.get("counter")?.get("packets")?.as_u64()?))
+        })
+        .collect()
+}
+
+async fn derived(pools: &[Ipv4Net], table: Option<&Table>) -> Result<Option<Record>, FabricError> {
+    let told = table.and_then(Table::told).unwrap_or_else(Told::default);
+    Ok(Record::found(&cable::all_with_bridges().await?, pools, told))
+}
+
+/// The table as it stands; none where there is none.
+async fn table(runner: &dyn Runner) -> Result<Option<Table>, FabricError> {
+    let list = Command::within(Duration::from_secs(20), "nft")
+        .args(["--json", "list", "table", "inet", "homelab"])
+        .env("LC_ALL", "C");
+    match runner.run(&list).await {
+        Ok(answer) => understood(&answer.text()).map(Some),
+        Err(error) if is_missing(&error.failure) => Ok(None),
+        Err(error) => Err(FabricError::Guard(error)),
+    }
+}
+
+/// The table as it must be, printed by this host's nft.
+async fn reference(told: &Told, runner: &dyn Runner) -> Result<Table, FabricError> {
+    const LOAD_AND_LIST: &str = "nft --file - && exec nft --json list table inet homelab";
+    let mut first = None;
+    for reporting in Reporting::ALL {
+        let command = Command::within(Duration::from_secs(20), "unshare")
+            .args(["--net", "sh", "-c", LOAD_AND_LIST])
+            .env("LC_ALL", "C")
+            .input(ruleset(told, reporting));
+        match runner.run(&command).await {
+            Ok(answer) => return understood(&answer.text()),
+            Err(error) => drop(first.get_or_insert(error)),
+        }
+    }
+    first.map_or_else(|| Ok(Table::default()), |error| Err(FabricError::Guard(error)))
+}
+
+fn understood(answer: &str) -> Result<Table, FabricError> {
+    Table::read(answer).ok_or_else(|| FabricError::Answer { answer: answer.to_owned() })
+}
+
+fn is_missing(failure: &Failure) -> bool {
+    matches!(failure, Failure::Status { stderr, .. } if stderr.contains("No such file or directory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{Exchange, Scripted};
+
+    #[tokio::test]
+    async fn a_guard_that_does_not_stand_has_no_table_and_one_that_cannot_be_read_is_an_error() {
+        let ask = "LC_ALL=C nft --json list table inet homelab";
+        let fails = |stderr: &str| Scripted::new([Exchange::fails(ask, 1, stderr)]);
+        assert_eq!(table(&fails("Error: No such file or directory\n")).await.ok(), Some(None));
+        let denied = "Operation not permitted (you must be root)\n";
+        assert!(matches!(table(&fails(denied)).await, Err(FabricError::Guard(_))));
+        let other = Scripted::new([Exchange::ok(ask, "table inet homelab { }")]);
+        assert!(matches!(table(&other).await, Err(FabricError::Answer { .. })));
+    }
+
+    /// An answer of nft 1.0.6.
+    #[test]
+    fn refused_packets_are_counted_by_link() {
+        let set = |elements: &str| {
+            format!(
+                r#"{{"nftables": [{{"metainfo": {{"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}}}, {{"set": {{"family": "inet", "name": "refused", "table": "homelab", "type": "ifname", "handle": 6, "comment": "x", "size": 65535{elements}}}}}]}}"#
+            )
+        };
+        let some = r#", "elem": [{"elem": {"val": "hl-0a1b2c", "counter": {"packets": 3, "bytes": 252}}}]"#;
+        assert_eq!(counted(&set("")), Some(BTreeMap::new()));
+        assert_eq!(counted(&set(some)), Some(BTreeMap::from([("hl-0a1b2c".to_owned(), 3)])));
+        assert_eq!(counted(&set(r#", "elem": ["hl-0a1b2c"]"#)), None);
+        assert_eq!(counted("set refused { }"), None);
+    }
+
+    #[tokio::test]
+    async fn a_kernel_without_a_log_has_rules_that_count() {
+        let load = "LC_ALL=C unshare --net sh -c 'nft --file - && exec nft --json list table inet homelab'";
+        let runner = Scripted::new([
+            Exchange::fails(
+                load,
+                1,
+                "/dev/stdin:40:1-1: Error: Could not process rule: No such file or directory",
+            ),
+            Exchange::ok(
+                load,
+                r#"{"nftables": [{"table": {"family": "inet", "name": "homelab", "handle": 7}}]}"#,
+            ),
+        ]);
+        assert_eq!(reference(&Told::default(), &runner).await.ok(), Some(Table::default()));
+    }
+}

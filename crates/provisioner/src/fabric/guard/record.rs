@@ -1,0 +1,127 @@
+//! What the guard was built for, across all homes of the host, in a file that goes with a reboot as the guard does.
+//!
+//! The kernel alone knew this once, in the guard's own sets, and `nft flush ruleset` took the knowledge with the guard.
+//! It is changed under the guard's lock, and before the kernel is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use super::super::FabricError;
+use super::FOLDER;
+use super::ruleset::{LINK_PREFIX, Told};
+
+const FILE: &str = "/run/homelab/guard.json";
+
+/// What the guard was built for.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The ranges of which no address leaves the host.
+    pub(super) pools: BTreeSet<Ipv4Net>,
+    /// Links that the rules were told of.
+    #[serde(flatten)]
+    pub(super) told: Told,
+    /// Links whose kernel settings were closed.
+    pub(super) closed: BTreeSet<String>,
+}
+
+impl Record {
+    /// The record, if there is one that can be read. A damaged one is none: what it said is found out again.
+    pub(super) fn read() -> Result<Option<Self>, FabricError> {
+        match fs::read(FILE) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Somebody has closed the folder to all but root.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+            Err(source) => Err(failed("read", source)),
+        }
+    }
+
+    /// What a record would say, by the links that there are (of each, whether it is a bridge), the pools of one home and
+    /// the sets in the kernel: after an update of homelab, or when somebody removed the file. None without links of ours.
+    /// Pure.
+    pub(super) fn found(links: &[(String, bool)], pools: &[Ipv4Net], kernel: Told) -> Option<Self> {
+        let all: BTreeSet<String> = links.iter().map(|(name, _)| name.clone()).collect();
+        let ours = |(name, _): &&(String, bool)| name.starts_with(LINK_PREFIX);
+        let mut told = kernel.still_in(&all);
+        let bridges = links.iter().filter(ours).filter(|(_, is_bridge)| *is_bridge);
+        told.bridges.extend(bridges.map(|(name, _)| name.clone()));
+        let mut closed: BTreeSet<String> = links.iter().filter(ours).map(|(name, _)| name.clone()).collect();
+        closed.extend(told.named.iter().cloned());
+        (!closed.is_empty()).then(|| Self { pools: pools.iter().copied().collect(), told, closed })
+    }
+
+    /// The same without links that are gone.
+    pub(super) fn still_in(&self, all: &BTreeSet<String>) -> Self {
+        let closed = self.closed.intersection(all).cloned().collect();
+        Self { pools: self.pools.clone(), told: self.told.still_in(all), closed }
+    }
+
+    /// Replaces the record.
+    pub(super) fn write(&self) -> Result<(), FabricError> {
+        let text = serde_json::to_vec_pretty(self).expect("keys of a record are strings");
+        let written = fs::create_dir_all(FOLDER).and_then(|()| {
+            let mut file = tempfile::NamedTempFile::new_in(FOLDER)?;
+            file.write_all(&text)?;
+            // Nothing in it is secret, and `status` and `doctor` work for every user.
+            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+            file.persist(FILE).map_err(|error| error.error)
+        });
+        written.map(drop).map_err(|source| failed("write", source))
+    }
+
+    /// Removes the record; none is fine.
+    pub(super) fn remove() -> Result<(), FabricError> {
+        match fs::remove_file(FILE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failed(attempt: &'static str, source: io::Error) -> FabricError {
+    FabricError::Record { attempt, path: FILE.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn without_a_record_the_links_on_the_host_say_what_the_guard_is_for() {
+        let pools = ["192.168.48.0/20".parse().expect("a range")];
+        let link = |name: &str, is_bridge| (name.to_owned(), is_bridge);
+        let links =
+            [link("eth0", false), link("hl-0a1b2c", false), link("hl-virt", true), link("vboxnet0", false)];
+        let kernel = Told { named: set(&["vboxnet0", "vboxnet7"]), bridges: set(&["hl-gone"]) };
+        let record = Record::found(&links, &pools, kernel).expect("links of ours are there");
+        assert_eq!(record.told, Told { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) });
+        assert_eq!(record.closed, set(&["hl-0a1b2c", "hl-virt", "vboxnet0"]));
+        assert_eq!(record.pools, BTreeSet::from(pools));
+        assert_eq!(Record::found(&links[..1], &pools, Told::default()), None);
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_forgets_links_that_are_gone() {
+        let record = Record {
+            pools: BTreeSet::from(["10.96.0.0/12".parse().expect("a range")]),
+            told: Told { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) },
+            closed: set(&["hl-virt", "vboxnet0"]),
+        };
+        let text = serde_json::to_string(&record).expect("JSON");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("a record"), record);
+        let left = record.still_in(&set(&["hl-virt", "eth0"]));
+        assert_eq!(
+            (left.told.named, left.told.bridges, left.closed),
+            (set(&[]), set(&["hl-virt"]), set(&["hl-virt"]))
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! The guard's rules as text, and the links that they have to be told of. Pure.
+//!
+//! The table never changes but for the elements of its two sets of links. Everything that is refused ends in one of two
+//! chains, which count it by link and report it to whoever listens on [`LOG_GROUP`]; nobody has to. The rate of reports
+//! is limited for each link by itself, so that a flood on one hides nothing of another.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// How the names of our links on the host begin.
+pub(in crate::fabric) const LINK_PREFIX: &str = "hl-";
+/// How the names of links into a hypervisor's management networks begin, see `InstanceId::management_link`.
+pub(super) const MANAGEMENT_PREFIX: &str = "hl-m";
+/// The set of links that have other names.
+pub(super) const NAMED: &str = "links";
+/// The set of bridges, each as the pair of links from which and to which a frame goes that stays in it.
+pub(super) const BRIDGES: &str = "bridges";
+/// How many packets of each link were refused. The kernel fills this set.
+pub(super) const REFUSED: &str = "refused";
+/// How fast refusals of each link are reported. The kernel fills this set.
+pub(super) const REPORTED: &str = "reported";
+/// nftables' log group for what is refused (`NFLOG`); groups below 16 are in use by ulogd's examples.
+pub const LOG_GROUP: u16 = 104;
+
+/// A link that a hypervisor makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Its name is the hypervisor's, so the guard's rules have to be told.
+    Named(String),
+    /// Nodes of one client are on it beside the host. Its name begins as ours do.
+    Bridge(String),
+}
+
+/// The links that the guard's rules have to be told of.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// Links with a name of the hypervisor's choice, `vboxnet0`.
+    pub(super) named: BTreeSet<String>,
+    /// Bridges on the host, each of one instance.
+    pub(super) bridges: BTreeSet<String>,
+}
+
+impl Told {
+    pub(super) fn add(&mut self, link: &Link) {
+        match link {
+            Link::Named(name) => self.named.insert(name.clone()),
+            Link::Bridge(name) => self.bridges.insert(name.clone()),
+        };
+    }
+
+    /// Those of them that are among `all`.
+    pub(super) fn still_in(&self, all: &BTreeSet<String>) -> Self {
+        let still = |links: &BTreeSet<String>| links.intersection(all).cloned().collect();
+        Self { named: still(&self.named), bridges: still(&self.bridges) }
+    }
+}
+
+/// What the guard's rules do beside refusing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reporting {
+    /// Count refusals and report them to [`LOG_GROUP`].
+    Logged,
+    /// Only count them: the kernel has no nfnetlink_log.
+    Counted,
+}
+
+impl Reporting {
+    /// In the order in which they are tried.
+    pub(super) const ALL: [Self; 2] = [Self::Logged, Self::Counted];
+}
+
+/// The elements of a set, each with a quoted name in it, as a line of its definition.
+fn elements(links: &BTreeSet<String>, element: impl Fn(String) -> String) -> String {
+    let all: Vec<String> = links.iter().map(|link| element(format!("\"{link}\""))).collect();
+    if all.is_empty() { String::new() } else { format!("\n\t\telements = {{ {} }}", all.join(", ")) }
+}
+
+/// The rule that reports a refusal by the link of this side, as a line of a chain. Broadcasts are no attempt to cross.
+fn report(side: &str, reporting: Reporting) -> String {
+    match reporting {
+        Reporting::Logged => format!(
+            "\n\t\tmeta pkttype host update @{REPORTED} {{ {side} limit rate 20/second burst 40 packets }} \
+             log prefix \"homelab\" group {LOG_GROUP} snaplen 128"
+        ),
+        Reporting::Counted => String::new(),
+    }
+}
+
+/// The guard's rules as `nft -f` takes them, replacing the table in one transaction.
+pub(super) fn ruleset(told: &Told, reporting: Reporting) -> String {
+    let named = elements(&told.named, |link| link);
+    let bridges = elements(&told.bridges, |bridge| format!("{bridge} . {bridge}"));
+    let (report_from, report_to) = (report("iifname", reporting), report("oifname", reporting));
+    format!(
+        r#"table inet homelab
+delete table inet homelab
+table inet homelab {{
+	comment "homelab: no client reaches the host or another client"
+
+	set {NAMED} {{
+		type ifname
+		comment "links of ours that a hypervisor has named"{named}
+	}}
+
+	set {BRIDGES} {{
+		type ifname . ifname
+		comment "bridges of one client each: from itself, to itself"{bridges}
+	}}
+
+	set {REFUSED} {{
+		type ifname
+		flags dynamic
+		comment "how many packets of each link were refused"
+	}}
+
+	set {REPORTED} {{
+		type ifname
+		flags dynamic
+		comment "how fast refusals of each link are reported"
+	}}
+
+	chain refuse_from {{
+		update @{REFUSED} {{ iifname counter }} comment "counts by the link where it came in"{report_from}
+		drop
+	}}
+
+	chain refuse_to {{
+		update @{REFUSED} {{ oifname counter }} comment "counts by the link where it would have gone out"{report_to}
+		drop
+	}}
+
+	chain prerouting {{
+		type filter hook prerouting priority raw; policy accept;
+		iifname . iifname @{BRIDGES} fib daddr type != local accept comment "stays in its bridge, or is for the forward chain"
+		iifname "{LINK_PREFIX}*" fib daddr . iif type != {{ local, broadcast, multicast }} goto refuse_from comment "not an address of this very link: weak host model"
+		iifname @{NAMED} fib daddr . iif type != {{ local, broadcast, multicast }} goto refuse_from comment "not an address of this very link: weak host model"
+	}}
+
+	chain input {{
+		type filter hook input priority filter - 10; policy accept;
+		iifname "{LINK_PREFIX}*" ct state established,related accept comment "answers to the workstation"
+		iifname @{NAMED} ct state established,related accept comment "answers to the workstation"
+		iifname "{MANAGEMENT_PREFIX}*" udp sport 68 udp dport 67 accept comment "DHCP by the hypervisor: how Vagrant finds a machine"
+		iifname "{LINK_PREFIX}*" goto refuse_from comment "the workstation offers its clients nothing"
+		iifname @{NAMED} goto refuse_from comment "the workstation offers its clients nothing"
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter - 10; policy accept;
+		iifname . oifname @{BRIDGES} accept comment "stays with its client, and is here because the host filters bridged frames"
+		iifname "{LINK_PREFIX}*" goto refuse_from comment "nothing leaves a client through the host"
+		iifname @{NAMED} goto refuse_from comment "nothing leaves a client through the host"
+		oifname "{LINK_PREFIX}*" goto refuse_to comment "nothing enters a client through the host"
+		oifname @{NAMED} goto refuse_to comment "nothing enters a client through the host"
+	}}
+}}
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_refuses_every_way_in_and_through() {
+        insta::assert_snapshot!(ruleset(&Told::default(), Reporting::Logged));
+    }
+
+    #[test]
+    fn without_a_log_in_the_kernel_refusals_are_counted_all_the_same() {
+        let logged = ruleset(&Told::default(), Reporting::Logged);
+        let counted = ruleset(&Told::default(), Reporting::Counted);
+        let without: Vec<&str> = logged.lines().filter(|line| !line.contains("log prefix")).collect();
+        assert_eq!(counted.lines().collect::<Vec<_>>(), without);
+        assert!(!counted.contains(" log "), "{counted}");
+    }
+
+    #[test]
+    fn links_that_a_hypervisor_has_named_are_refused_the_same_and_what_stays_in_a_bridge_passes() {
+        let told = Told {
+            named: BTreeSet::from(["vboxnet0", "vboxnet3"].map(str::to_owned)),
+            bridges: BTreeSet::from(["hl-0a1b2c3d4e5f", "hl-5f4e3d2c1b0a"].map(str::to_owned)),
+        };
+        insta::assert_snapshot!(ruleset(&told, Reporting::Logged));
+    }
+
+    #[test]
+    fn every_link_of_ours_is_one_that_the_guard_watches() {
+        let id = crate::plan::InstanceId { home: "0a1b2c".to_owned(), name: "a".repeat(40) };
+        assert!(id.link().starts_with(LINK_PREFIX));
+        assert!(id.link().len() <= 15, "IFNAMSIZ: {}", id.link());
+        assert!(id.management_link().starts_with(MANAGEMENT_PREFIX));
+        assert!(!id.link().starts_with(MANAGEMENT_PREFIX), "DHCP is for management links alone");
+        assert!(id.management_link().len() <= 15, "IFNAMSIZ: {}", id.management_link());
+    }
+}

@@ -1,0 +1,43 @@
+//! A self-test opens the guard on purpose: nobody puts it back until it does so itself, or is gone.
+
+use anyhow::ensure;
+use provisioner::exec::Local;
+use provisioner::fabric::{Kept, Opening};
+
+use super::host::{Host, printed, sh};
+
+#[tokio::test]
+async fn a_guard_that_is_open_on_purpose_stays_open_until_it_is_closed() -> anyhow::Result<()> {
+    let host = Host::wired().await?;
+    let link = host.acme.id.link();
+    let built = printed(&link).await?;
+    let opening = Opening::begin().await?;
+    opening.change(&format!("insert rule inet homelab input iifname \"{link}\" accept\n"), &Local).await?;
+    sh(&format!("echo 1 > /proc/sys/net/ipv4/conf/{link}/proxy_arp")).await?;
+    let open = printed(&link).await?;
+    let by = Some(std::process::id());
+    ensure!(
+        host.provisioner.keep_guard().await? == Kept::Opened { by },
+        "somebody's opening is not respected"
+    );
+    ensure!(printed(&link).await? == open, "it was put back");
+    // It is told all the same.
+    ensure!(host.deviations().await?.len() == 2, "{:?}", host.deviations().await?);
+    opening.close(&host.provisioner.settings().pools.ranges(), &Local).await?;
+    ensure!(printed(&link).await? == built, "it was not closed as it was built");
+    drop(opening);
+    ensure!(host.provisioner.keep_guard().await? == Kept::AsBuilt, "it was not closed");
+    ensure!(host.events("GuardRestored")?.is_empty(), "nobody changed it behind our back");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_killed_self_test_left_open_is_put_back() -> anyhow::Result<()> {
+    let host = Host::wired().await?;
+    let opening = Opening::begin().await?;
+    opening.change("flush chain inet homelab prerouting\n", &Local).await?;
+    drop(opening); // the kernel frees its lock, as it does when its process is killed
+    ensure!(matches!(host.provisioner.keep_guard().await?, Kept::Restored { .. }), "it stayed open");
+    ensure!(host.deviations().await?.is_empty(), "it was not put back");
+    Ok(())
+}
