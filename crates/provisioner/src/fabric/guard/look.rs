@@ -125,7 +125,7 @@ fn counted(answer: &str) -> Option<BTreeMap<String, u64>> {
 }
 
 async fn derived(pools: &[Ipv4Net], table: Option<&Table>) -> Result<Option<Record>, FabricError> {
-    let told = table.and_then(Table::told).unwrap_or_else(Told::default);
+    let told = table.and_then(Table::told).unwrap_or_default();
     Ok(Record::found(&cable::all_with_bridges().await?, pools, told))
 }
 
