@@ -136,7 +136,6 @@ async fn host_guard(app: &App) -> Vec<Finding> {
     let mut problems = guard::keep(app).await;
     problems.extend(guard::problems(&app.provisioner.look_at_guard().await));
     problems.into_iter().map(Finding::Problem).collect()
-    }
 }
 
 /// The nodes on their way in or out, by their names: those of the plan that are not there for good.

@@ -162,7 +162,11 @@ mod tests {
         let dated = super::super::certificates::tests::some();
         let view = StatusView {
             version: 1,
-            instance: InstanceView::of(&instance, provisioner::registry::Standing::AsRecorded, "2026-11-18T03:22:00Z".parse().expect("a time")),
+            instance: InstanceView::of(
+                &instance,
+                provisioner::registry::Standing::AsRecorded,
+                "2026-11-18T03:22:00Z".parse().expect("a time"),
+            ),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: Some("~/.homelab/instances/acme/kubeconfig".to_owned()),
