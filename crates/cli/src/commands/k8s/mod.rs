@@ -34,10 +34,10 @@ pub(crate) enum K8s {
 }
 
 impl K8s {
-    /// Whether it makes or removes nodes.
+    /// Whether it changes something on nodes of an instance.
     pub(crate) fn changes_nodes(&self) -> bool {
         match self {
-            Self::Create(_) | Self::AddWorker(_) | Self::RemoveWorker(_) => true,
+            Self::Create(_) | Self::AddWorker(_) | Self::RemoveWorker(_) | Self::RenewCerts(_) => true,
             Self::UseContext(_) | Self::Current(_) | Self::Kubeconfig(_) => false,
         }
     }
