@@ -132,9 +132,9 @@ async fn take_down(app: &App, names: &[String], is_agreed: bool) -> Result<Exit,
             Ok(_) => {}
             Err(error) if names.len() == 1 => return Err(error),
             Err(error) => {
-                app.printer.error(&error, error.hint());
+                app.printer.error(error.cause(), error.hint());
                 // What is left weighs more than what never was.
-                worst = if worst == Exit::Ok || worst == Exit::Usage { Exit::of(&error) } else { worst };
+                worst = if worst == Exit::Ok || worst == Exit::Usage { error.exit() } else { worst };
             }
         }
     }
