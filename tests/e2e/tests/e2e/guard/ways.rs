@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
+use provisioner::error::Hint;
 use provisioner::plan::{self, Taken};
 use provisioner::registry::Instance;
 use provisioner::spec::ClusterSpec;
