@@ -249,7 +249,7 @@ impl FixtureBuilder {
         if self.specs.is_empty() {
             return Err(FixtureError::Empty);
         }
-        let owner = Owner::current(run).map_err(FixtureError::Owner)?;
+        let owner = Owner::hold(provisioner.home(), run).map_err(FixtureError::Owner)?;
         let suffix = name::suffix();
         let checked = self.specs.iter().map(|spec| {
             let real = ClusterSpec { name: format!("{}-{suffix}", spec.name), ..spec.clone() };
@@ -279,9 +279,12 @@ impl FixtureBuilder {
 /// Takes away what dead tests left. A failure of that is not this test's.
 async fn reap(provisioner: &Provisioner) {
     match provisioner.reap().await {
-        Ok(Reaping { reaped, blind }) => {
+        Ok(Reaping { reaped, spared, blind }) => {
             for (engine, error) in blind {
                 say(&format!("could not ask {engine} for leftovers: {}", chain(&error)));
+            }
+            for one in spared {
+                say(&one.to_string());
             }
             for one in reaped {
                 let how = one.outcome.map_or_else(|error| error.to_string(), |()| "gone".to_owned());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use provisioner::Provisioner;
 use provisioner::exec::{Command, CommandError};
+use provisioner::home::Listed;
 
 /// How the cgroup of a container begins, as Podman names it; that of its watcher is `libpod-conmon-…`.
 const CONTAINER: &str = "/libpod-";
@@ -54,6 +55,8 @@ impl Inventory {
                     .flat_map(|file| file_lines(file.as_str(), |line| line.contains("name: ")))
                     .collect(),
             ),
+            // Those whose folders are gone are swept by whoever claims next, whenever that is.
+            ("home", Listed::of_host().there().into_iter().map(|(id, _)| id).collect()),
             ("host name", file_lines("/etc/hosts", |_| true)),
             ("host setting", settings()),
             ("instance", file_lines(home.registry().as_str(), |line| line.contains("\"name\""))),

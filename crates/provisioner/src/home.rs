@@ -1,16 +1,32 @@
 //! Where everything of a user lives: `~/.homelab`, or wherever `HOMELAB_HOME` points.
+//!
+//! A home is its folder, however the folder is spelled: [`Home::root`] is its canonical path, and [`Home::id`] is kept in
+//! the folder.
+
+mod environment;
+mod id;
+mod listed;
 
 use std::os::unix::fs::chown;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::digest::digest;
 use crate::error::Hint;
+
+use id::IdFile;
+
+pub use id::Place;
+pub(crate) use listed::HeldList;
+pub use listed::Listed;
+
+/// The file of the ledger in a home.
+pub(crate) const LEDGER: &str = "instances.json";
 
 /// A user's folder, and the user to whom its files belong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     root: Utf8PathBuf,
+    id: String,
     /// At least one, none twice.
     kubeconfigs: Vec<Utf8PathBuf>,
     cache: Utf8PathBuf,
@@ -36,6 +52,28 @@ pub enum HomeError {
         /// The variable.
         variable: &'static str,
     },
+    /// A path in the environment has a character that podman, overlay mounts, ssh or a shell would take for something
+    /// else.
+    #[error("{variable} leads to {path:?}, and a path with {} cannot be used", named(*.character))]
+    Character {
+        /// The variable.
+        variable: &'static str,
+        /// The whole path.
+        path: String,
+        /// The first such character.
+        character: char,
+    },
+    /// A path in the environment leads nowhere.
+    #[error("find the folder {path} that {variable} leads to")]
+    Unresolved {
+        /// The variable.
+        variable: &'static str,
+        /// The path as it is spelled.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
     /// The user behind sudo cannot be looked up.
     #[error("look up user {uid}, who called sudo")]
     User {
@@ -44,6 +82,45 @@ pub enum HomeError {
         /// The system's answer.
         #[source]
         source: nix::Error,
+    },
+    /// The file with the id.
+    #[error("{attempt} {path}")]
+    File {
+        /// `read` or `look at the folder of`.
+        attempt: &'static str,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file holds something else than an id.
+    #[error("{path} does not hold the id of a home")]
+    Damaged {
+        /// The file.
+        path: Utf8PathBuf,
+    },
+    /// The folder is not the one for which its id was made.
+    #[error(
+        "{root} is a copy of {original}, or was restored from a backup: two homes cannot both have the id {id}"
+    )]
+    Copy {
+        /// The folder.
+        root: Utf8PathBuf,
+        /// The id in it.
+        id: String,
+        /// Where the folder was or is for which the id was made.
+        original: Utf8PathBuf,
+    },
+    /// The folder got another id since this process began.
+    #[error("the home {root} has the id {found}, and had {id} when this command began")]
+    Changed {
+        /// The folder.
+        root: Utf8PathBuf,
+        /// The id with which this process works.
+        id: String,
+        /// The id in the folder.
+        found: String,
     },
 }
 
@@ -54,7 +131,35 @@ impl Hint for HomeError {
             Self::User { .. } => {
                 Some("set HOMELAB_HOME and HOMELAB_CACHE, or run it as root without sudo".to_owned())
             }
+            Self::Character { variable: variable @ ("HOMELAB_HOME" | "HOMELAB_CACHE"), .. } => {
+                Some(format!("set {variable} to a folder with another name"))
+            }
+            Self::Character { .. } => Some("set HOMELAB_HOME and HOMELAB_CACHE to other folders".to_owned()),
+            Self::Unresolved { variable, .. } => {
+                Some(format!("make the folder, or set {variable} to another one"))
+            }
+            Self::Damaged { path } => Some(format!(
+                "write the six hex digits of its id into {path}: names on this host begin with `homelab-<id>.`"
+            )),
+            Self::Copy { root, id, .. } => Some(format!(
+                "`rm {root}/{file}` makes it a home of its own, without the other's nodes; if the other folder is gone \
+                 for good, `echo {id} > {root}/{file}` makes this one take its place",
+                file = id::FILE
+            )),
+            Self::Changed { .. } => Some("repeat the command".to_owned()),
+            Self::File { .. } => None,
         }
+    }
+}
+
+/// A character in words. Pure.
+fn named(character: char) -> String {
+    match character {
+        ' ' => "a blank".to_owned(),
+        '\n' => "a line break".to_owned(),
+        '\t' => "a tab".to_owned(),
+        other if other.is_control() || other.is_whitespace() => format!("the character {other:?}"),
+        other => format!("the character {other}"),
     }
 }
 
@@ -62,45 +167,31 @@ impl Home {
     /// The home that the environment names. Under sudo it is the invoking user's, and so is its ownership.
     ///
     /// # Errors
-    /// [`HomeError`] when there is none.
+    /// [`HomeError`] when there is none, or none that can be used.
     pub fn from_env() -> Result<Self, HomeError> {
-        let number = |variable| std::env::var(variable).ok().and_then(|text| text.parse::<u32>().ok());
-        let user = match (rustix::process::geteuid().is_root(), number("SUDO_UID"), number("SUDO_GID")) {
-            (true, Some(uid), Some(gid)) if uid != 0 => Some(User { uid, gid }),
-            _ => None,
-        };
-        let house = match user {
-            None => path_in("HOME")?,
-            Some(User { uid, .. }) => nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
-                .map_err(|source| HomeError::User { uid, source })?
-                .and_then(|user| Utf8PathBuf::from_path_buf(user.dir).ok()),
-        };
-        let below = |path: &str| house.as_ref().map(|house| house.join(path)).ok_or(HomeError::None);
-        let root = path_in("HOMELAB_HOME")?.map_or_else(|| below(".homelab"), Ok)?;
-        let cache = match path_in("HOMELAB_CACHE")? {
-            Some(cache) => cache,
-            // sudo hands over the invoking user's XDG_CACHE_HOME or none at all.
-            None => path_in("XDG_CACHE_HOME")?.map_or_else(|| below(".cache"), Ok)?.join("homelab"),
-        };
-        // A list, as in PATH; kubectl ignores what is empty or there twice (client-go,
-        // tools/clientcmd/loader.go, `NewDefaultClientConfigLoadingRules`).
-        let list = std::env::var("KUBECONFIG").unwrap_or_default();
-        let mut kubeconfigs: Vec<Utf8PathBuf> = Vec::new();
-        for path in list.split(':').filter(|path| !path.is_empty()) {
-            if !kubeconfigs.iter().any(|known| known == path) {
-                kubeconfigs.push(path.into());
-            }
-        }
-        if kubeconfigs.is_empty() {
-            kubeconfigs.push(below(".kube/config")?);
-        }
-        Ok(Self { root, kubeconfigs, cache, user })
+        environment::home()
     }
 
-    /// A home in a folder of its own with a kubeconfig and a cache beside it, for tests.
+    /// A home in a folder of its own with a kubeconfig and a cache in it, for tests.
+    ///
+    /// # Panics
+    /// When [`Self::in_folder`] refuses the folder.
     pub fn at(root: impl Into<Utf8PathBuf>) -> Self {
         let root = root.into();
-        Self { kubeconfigs: vec![root.join("kubeconfig")], cache: root.join("cache"), user: None, root }
+        Self::in_folder(&root, &Listed::in_folder("/nonexistent")).expect("a folder that can be a home")
+    }
+
+    /// The same, unless another home on this list has its id.
+    ///
+    /// # Errors
+    /// [`HomeError`] when the folder cannot be used.
+    pub fn in_folder(root: &Utf8Path, listed: &Listed) -> Result<Self, HomeError> {
+        let spelled = root.as_str();
+        let root = environment::resolved("HOMELAB_HOME", root)?;
+        let kubeconfigs = vec![root.join("kubeconfig")];
+        let traces = || std::fs::read_to_string(&kubeconfigs[0]).unwrap_or_default();
+        let id = id::find(&root, spelled, listed, traces)?;
+        Ok(Self { cache: root.join("cache"), user: None, root, id, kubeconfigs })
     }
 
     /// The same home with other kubeconfigs of the user, at least one; for tests.
@@ -111,17 +202,40 @@ impl Home {
 
     /// Six hex digits that tell this home from all others on the host.
     pub fn id(&self) -> String {
-        digest(self.root.as_str())[..6].to_owned()
+        self.id.clone()
     }
 
-    /// The folder itself.
+    /// The file that keeps the id.
+    pub(crate) fn id_file(&self) -> Utf8PathBuf {
+        self.root.join(id::FILE)
+    }
+
+    /// What the file with the id shall hold, if it does not yet: it is missing, or the folder was moved.
+    ///
+    /// # Errors
+    /// [`HomeError`], above all when the folder has another id by now.
+    pub(crate) fn unsettled(&self) -> Result<Option<String>, HomeError> {
+        let (attempt, path) = ("look at the folder of", self.id_file());
+        let place = Place::of(&self.root).map_err(|source| HomeError::File { attempt, path, source })?;
+        let wanted = IdFile { id: self.id.clone(), place: Some(place) };
+        match IdFile::read(&self.root)? {
+            Some(found) if found.id != self.id => {
+                let (root, id) = (self.root.clone(), self.id.clone());
+                Err(HomeError::Changed { root, id, found: found.id })
+            }
+            Some(found) if found == wanted => Ok(None),
+            _ => Ok(Some(wanted.text())),
+        }
+    }
+
+    /// The folder itself, by its canonical path.
     pub fn root(&self) -> &Utf8Path {
         &self.root
     }
 
     /// The ledger.
     pub fn registry(&self) -> Utf8PathBuf {
-        self.root.join("instances.json")
+        self.root.join(LEDGER)
     }
 
     /// Every event, one a line.
@@ -216,14 +330,5 @@ impl Home {
             _ => {}
         }
         self.adopt(path)
-    }
-}
-
-fn path_in(variable: &'static str) -> Result<Option<Utf8PathBuf>, HomeError> {
-    match std::env::var(variable) {
-        Ok(text) if text.is_empty() => Ok(None),
-        Ok(text) => Ok(Some(text.into())),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(HomeError::NotText { variable }),
     }
 }

@@ -47,6 +47,7 @@ mod digest;
 
 pub use provision::{
     AttachError, Certificates, CertificatesError, Change, Cluster, Dated, DatedKind, DestroyError, Drain,
-    Names, NamesChange, NamesError, NamesState, PowerError, ProvisionError, Provisioner, ReapError, Reaped,
-    Reaping, ReleaseError, Removed, RenewError, Residue, StageError, Synced, WorkersError,
+    InUseError, Names, NamesChange, NamesError, NamesState, PowerError, ProvisionError, Provisioner,
+    ReapError, Reaped, Reaping, ReleaseError, Removed, RenewError, Residue, Spared, StageError, Synced,
+    WorkersError,
 };

@@ -8,6 +8,7 @@ mod error;
 mod evidence;
 mod guard;
 mod identify;
+mod in_use;
 mod names;
 mod room;
 mod parts;
@@ -33,12 +34,12 @@ use crate::error::Hint;
 use crate::events::{Event, Events};
 use crate::exec::Runner;
 use crate::fabric;
-use crate::home::Home;
+use crate::home::{Home, Listed};
 use crate::kubeadm::{self, ControlPlane};
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
-use crate::registry::{Instance, Owner, Registry, RegistryError, State, this_boot};
+use crate::registry::{ChangeError, Instance, Neighbours, Owner, Registry, RegistryError, State, this_boot};
 use crate::settings::Settings;
 use crate::spec::{CheckedSpec, EngineKind};
 use crate::stage::Stage;
@@ -51,9 +52,10 @@ pub use certificates::{Certificates, CertificatesError};
 pub use destroy::Removed;
 pub use error::{DestroyError, ProvisionError, Residue, StageError};
 pub use identify::RenewError;
+pub use in_use::InUseError;
 pub use names::{Change, Names, NamesChange, NamesError, NamesState, Synced};
 pub use power::PowerError;
-pub use reap::{ReapError, Reaped, Reaping};
+pub use reap::{ReapError, Reaped, Reaping, Spared};
 pub use release::ReleaseError;
 pub use renewal::{Dated, DatedKind};
 pub use workers::{Drain, WorkersError};
@@ -65,6 +67,8 @@ pub struct Provisioner {
     registry: Registry,
     engines: Engines,
     host: Host,
+    /// The homes of the host; none where the host is simulated.
+    homes: Option<Listed>,
     settings: Settings,
     assets: Assets,
     events: Events,
@@ -136,7 +140,14 @@ impl Provisioner {
         let started = Instant::now();
         let stages = Stages::of(spec.name.as_str(), &self.events);
         let instance = stages.run(Stage::Claim, Residue::Nothing, self.claim(spec, owner)).await?;
-        let created = self.build(&instance, &stages).await;
+        let created = tokio::select! {
+            created = self.build(&instance, &stages) => created,
+            // Not what was made is left to be undone: whoever took it down does that.
+            source = self.taken_down(&instance) => {
+                let (cluster, residue) = (instance.name, Residue::Nothing);
+                return Err(ProvisionError { cluster, stage: Stage::Claim, residue, source });
+            }
+        };
         let cluster = match created {
             Ok(cluster) => cluster,
             Err(error) => return Err(self.recorded_as_failed(error)),
@@ -171,10 +182,18 @@ impl Provisioner {
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
         let pools = self.pools_of(spec.engine)?;
-        let instance = self.registry.claim(|instances| {
-            let taken = Taken { instances: instances.to_vec(), host };
-            plan::claim(spec, &taken, &pools, owner, Timestamp::now())
-        })?;
+        let others = self.others()?;
+        let neighbours = others.as_ref().map_or(Ok(Vec::new()), |others| others.instances(&self.home));
+        let claimed = neighbours.map_err(ChangeError::Registry).and_then(|neighbours| {
+            self.registry.claim(|instances| {
+                let taken = Taken { instances: instances.to_vec(), neighbours, host };
+                plan::claim(spec, &taken, &pools, owner, Timestamp::now())
+            })
+        });
+        if let (Err(_), Some(others)) = (&claimed, others) {
+            others.leave_if_empty(&self.home)?;
+        }
+        let instance = claimed?;
         let (name, subnet) = (instance.name.clone(), instance.subnet.to_string());
         self.events.publish(Event::InstanceClaimed { instance: name, subnet });
         Ok(instance)
@@ -202,6 +221,11 @@ impl Provisioner {
                 })?)
             }
         }
+    }
+
+    /// The other homes of this host, none of which claims anything meanwhile; a simulated engine has no host.
+    fn others(&self) -> Result<Option<Neighbours<'_>>, RegistryError> {
+        self.homes.as_ref().map(|list| Neighbours::enter(list, &self.home)).transpose()
     }
 
     /// Makes the machines, in a folder that is private to the user.

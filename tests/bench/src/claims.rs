@@ -53,7 +53,7 @@ pub(crate) fn claimant(home: &str, number: &str, claims: usize) -> anyhow::Resul
     for i in 0..claims {
         let spec = ClusterSpec::new(format!("c{number}-{i}")).check()?;
         registry.claim(|there| {
-            let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+            let taken = Taken { instances: there.to_vec(), ..Taken::default() };
             plan::claim(&spec, &taken, &pools, None, jiff::Timestamp::now())
         })?;
     }

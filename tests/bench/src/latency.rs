@@ -62,7 +62,7 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
 fn furnish(home: &Home, name: &str) -> anyhow::Result<()> {
     let (spec, registry) = (ClusterSpec::new(name).check()?, Registry::in_home(home));
     let instance = registry.claim(|there| {
-        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        let taken = Taken { instances: there.to_vec(), ..Taken::default() };
         plan::claim(&spec, &taken, &Pools::default(), None, jiff::Timestamp::now())
     })?;
     let isolated = kubeconfig::isolated(ADMIN_CONF, &ClusterPlan::of(&instance, home))?;

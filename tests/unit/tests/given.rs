@@ -59,7 +59,7 @@ pub(crate) fn checked(name: &str) -> CheckedSpec {
 
 /// An instance as it is claimed when these are there already.
 pub(crate) fn instance(name: &str, there: &[Instance]) -> Instance {
-    let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+    let taken = Taken { instances: there.to_vec(), ..Taken::default() };
     plan::claim(&checked(name), &taken, &Pools::default(), None, now()).unwrap()
 }
 

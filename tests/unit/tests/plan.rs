@@ -57,7 +57,7 @@ fn subnets_go_on_to_the_end_of_the_pool_and_then_from_its_beginning() {
 
 #[test]
 fn a_full_pool_is_an_error_that_says_so() {
-    let taken = Taken { instances: full(), host: Vec::new() };
+    let taken = Taken { instances: full(), ..Taken::default() };
     let error = claim(&checked("one-more"), &taken).unwrap_err();
     insta::assert_snapshot!(error, @"no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use");
 }
@@ -66,7 +66,7 @@ fn a_full_pool_is_an_error_that_says_so() {
 fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
     let claim = |spec: ClusterSpec, there: &[Instance], allowed: &[&str]| {
         let pools = Pools::default().within(allowed.iter().map(|range| net(range)).collect());
-        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        let taken = Taken { instances: there.to_vec(), ..Taken::default() };
         plan::claim(&spec.check().unwrap(), &taken, &pools, None, now())
     };
     let usual = ["192.168.56.0/21"];
@@ -109,6 +109,7 @@ fn refusals_name_what_is_taken_and_who_has_it() {
     let acme = instance("acme", &[]);
     let taken = Taken {
         instances: vec![acme],
+        neighbours: Vec::new(),
         host: vec![
             HostNetwork { net: net("192.168.1.0/24"), interface: "eth0".to_owned() },
             HostNetwork { net: net("172.17.0.0/16"), interface: "docker0".to_owned() },
@@ -144,7 +145,9 @@ fn refusals_name_what_is_taken_and_who_has_it() {
 fn networks_that_the_host_uses_are_not_drawn() {
     let host = [("192.168.60.0/23", "eth0"), ("10.244.0.0/14", "tun0"), ("10.96.1.2/32", "lo")]
         .map(|(text, interface)| HostNetwork { net: net(text), interface: interface.to_owned() });
-    let acme = claim(&checked("acme"), &Taken { instances: Vec::new(), host: host.into() }).unwrap();
+    let acme =
+        claim(&checked("acme"), &Taken { instances: Vec::new(), host: host.into(), ..Taken::default() })
+            .unwrap();
     assert_eq!(cidrs(&acme), [net("192.168.62.0/24"), net("10.248.0.0/16"), net("10.97.0.0/16")]);
 }
 
@@ -153,12 +156,12 @@ fn no_pool_ever_hands_out_the_block_with_the_hosts_name_server() {
     let server = HostNetwork { net: net("10.255.255.53/32"), interface: "a name server".to_owned() };
     let mut there = Vec::new();
     for place in 0..15 {
-        let taken = Taken { instances: there.clone(), host: vec![server.clone()] };
+        let taken = Taken { instances: there.clone(), host: vec![server.clone()], ..Taken::default() };
         there.push(claim(&checked(&format!("client-{place}")), &taken).unwrap());
     }
     let blocks: Vec<Ipv4Net> = there.iter().map(|instance| instance.k8s.pod_cidr).collect();
     assert!(blocks.contains(&net("10.254.0.0/16")) && !blocks.contains(&net("10.255.0.0/16")), "{blocks:?}");
-    let taken = Taken { instances: there, host: vec![server] };
+    let taken = Taken { instances: there, host: vec![server], ..Taken::default() };
     let error = claim(&checked("one-too-many"), &taken).unwrap_err();
     assert!(matches!(error, PlanError::Exhausted { what: "pod CIDR", .. }), "{error}");
 }

@@ -197,9 +197,10 @@ async fn reaping_takes_the_abandoned_and_the_unexplained_and_nothing_else() {
         lab.provisioner.create(&spec(name), owner).await.unwrap();
     }
     lab.engine.create(&crate::given::planned("unexplained", &lab.house.home)).await.unwrap();
-    let reaped = lab.provisioner.reap().await.unwrap().reaped;
+    let reaped = lab.provisioner.reap().await.unwrap();
+    assert_eq!(reaped.spared, []);
     let reaped: Vec<(String, bool)> =
-        reaped.into_iter().map(|reaped| (reaped.instance, reaped.outcome.is_ok())).collect();
+        reaped.reaped.into_iter().map(|reaped| (reaped.instance, reaped.outcome.is_ok())).collect();
     assert_eq!(reaped, [("abandoned".to_owned(), true), ("unexplained".to_owned(), true)]);
     let left: Vec<String> =
         lab.provisioner.registry().instances().unwrap().into_iter().map(|instance| instance.name).collect();

@@ -17,7 +17,7 @@ use crate::given::{House, checked, instance, now, wide_pools};
 
 fn claim(registry: &Registry, name: &str) -> Result<Instance, ChangeError<PlanError>> {
     registry.claim(|there| {
-        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        let taken = Taken { instances: there.to_vec(), ..Taken::default() };
         plan::claim(&checked(name), &taken, &wide_pools(), None, now())
     })
 }
@@ -55,8 +55,15 @@ fn the_file_has_the_documented_format_and_is_for_its_owner_alone() {
     registry
         .update("globex", |globex| {
             globex.state = State::Running;
-            globex.owner =
-                Some(Owner { pid: 7, start_time: 8, boot_id: "b".to_owned(), run_id: "r".to_owned() });
+            globex.owner = Some(Owner {
+                pid: 7,
+                start_time: 8,
+                boot_id: "b".to_owned(),
+                run_id: "r".to_owned(),
+                pid_namespace: None,
+                time_namespace: None,
+                lock: None,
+            });
         })
         .unwrap();
     insta::assert_snapshot!(std::fs::read_to_string(house.home.registry()).unwrap());
@@ -67,14 +74,14 @@ fn the_file_has_the_documented_format_and_is_for_its_owner_alone() {
 }
 
 #[test]
-fn nothing_but_the_ledger_and_its_lock_is_left_in_the_folder() {
+fn nothing_but_the_ledger_its_lock_and_the_id_is_left_in_the_folder() {
     let (house, registry) = two();
     registry.release("acme").unwrap();
     let names: BTreeSet<_> = std::fs::read_dir(house.home.root())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(names, ["instances.json", "instances.json.lock"].map(str::to_owned).into());
+    assert_eq!(names, ["home-id", "instances.json", "instances.json.lock"].map(str::to_owned).into());
 }
 
 #[test]

@@ -21,4 +21,5 @@ mod dns;
 mod kubeconfig;
 mod matrix;
 mod provision;
+mod homes;
 mod exec;

@@ -3,7 +3,7 @@
 use clap::Args;
 use provisioner::Removed;
 use provisioner::error::chain;
-use provisioner::registry::{Entry, Instance, Owner};
+use provisioner::registry::{Entry, Instance, Liveness, Owner};
 use provisioner::spec::Durability;
 
 use crate::app::App;
@@ -61,7 +61,8 @@ impl Down {
         if !self.all {
             return take_down(app, &once(self.names), self.yes).await;
         }
-        let (names, needed) = all(app.provisioner.registry().list()?, Owner::is_alive);
+        let (names, needed) =
+            all(app.provisioner.registry().list()?, |owner| owner.liveness(app.home()) == Liveness::Alive);
         for (name, pid) in &needed {
             app.printer.line(Mark::Busy, &format!("{name} stays: process {pid} needs it"));
         }

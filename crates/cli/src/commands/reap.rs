@@ -11,7 +11,8 @@ use crate::printer::Mark;
 /// Remove what nobody needs any more
 ///
 /// Takes down instances whose owner, a test or an `up`, died before it could do so itself, and everything on
-/// the host that no instance explains. Instances that `up` finished have no owner and are never touched. An engine
+/// the host that no instance explains. Instances that `up` finished have no owner and are never touched; one whose
+/// owner may live in another container is left alone and named. An engine
 /// that cannot be asked is reported, and what others have left is removed all the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,8 +23,12 @@ pub(crate) struct Reap {}
 impl Reap {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         app.must_be_root()?;
-        let Reaping { reaped, blind } = app.provisioner.reap().await?;
-        if reaped.is_empty() && blind.is_empty() {
+        let Reaping { reaped, spared, blind } = app.provisioner.reap().await?;
+        for one in &spared {
+            app.printer.line(Mark::Busy, &one.to_string());
+            app.printer.hint(&format!("`homelab down {}` takes it down if nobody needs it", one.instance));
+        }
+        if reaped.is_empty() && spared.is_empty() && blind.is_empty() {
             app.printer.line(Mark::Good, "nothing to reap");
         }
         let mut left = Vec::new();

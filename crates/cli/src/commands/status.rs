@@ -60,14 +60,14 @@ impl Status {
         let now = Timestamp::now();
         let on_their_way = in_transit(&plan, &ClusterPlan::of(&instance, app.home()));
         let mut findings = host_guard(app).await;
-        findings.extend(instance.transit.iter().map(|it| transit(&on_their_way, it)));
-        if instance.standing() == Standing::Off {
+        findings.extend(instance.transit.iter().map(|it| transit(app.home(), &on_their_way, it)));
+        if instance.standing(app.home()) == Standing::Off {
             findings.push(Finding::Problem(format!(
                 "it ran before this host's last reboot and is off: `homelab start {}` starts it with its data",
                 self.name
             )));
         }
-        findings.extend(recorded(&instance, instance.is_abandoned()));
+        findings.extend(recorded(&instance, instance.is_abandoned(app.home())));
         let mut dated = app.provisioner.dated_on_host(&instance);
         let (mut seen, mut on_this_host) = (Seen::default(), Vec::new());
         if rustix::process::geteuid().is_root() {
@@ -113,7 +113,7 @@ impl Status {
         let kubeconfig = app.home().isolated_kubeconfig(&self.name);
         let view = StatusView {
             version: 1,
-            instance: InstanceView::of(&instance, instance.standing(), now),
+            instance: InstanceView::of(&instance, instance.standing(app.home()), now),
             api: format!("https://{}:{API_PORT}", plan.api_address),
             api_name: plan.api_name.clone(),
             kubeconfig: kubeconfig.exists().then(|| words::own_path(&kubeconfig)),
@@ -124,7 +124,9 @@ impl Status {
             problems,
         };
         app.printer.result(&match self.format {
-            Format::Text => text(&view, uptime(&instance, instance.standing(), now), first_end(&dated)),
+            Format::Text => {
+                text(&view, uptime(&instance, instance.standing(app.home()), now), first_end(&dated))
+            }
             Format::Json => json(&view),
         });
         Ok(exit)

@@ -92,7 +92,8 @@ impl Up {
         spec.check().map_err(Refusal::Spec)?;
         app.must_be_root()?;
         let spec = spec.engine(wanted.here(&app.provisioner).await).check().map_err(Refusal::Spec)?;
-        let attempt = Attempt { app, spec, owner: Owner::current(run_id()).map_err(Refusal::Owner)? };
+        let owner = Owner::hold(app.home(), run_id()).map_err(Refusal::Owner)?;
+        let attempt = Attempt { app, spec, owner };
         let mut signals = Signals::listen()?;
         let progress = Progress::of(app.provisioner.events(), &app.printer);
         let provisioner = app.provisioner.clone();

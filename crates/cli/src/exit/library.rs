@@ -57,6 +57,7 @@ impl Ends for RegistryError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } | Self::Taken { .. } => Exit::Usage,
+            Self::Home(_) | Self::Neighbour { .. } => Exit::CouldNotRun,
             Self::File { .. } | Self::Damaged { .. } | Self::Newer { .. } | Self::Broken { .. } => {
                 Exit::CouldNotRun
             }
@@ -165,6 +166,7 @@ impl Ends for ProvisionError {
         match (&self.source, self.residue) {
             (StageError::Plan(_), _) => Exit::Usage,
             (StageError::Dns(error), _) => error.exit(),
+            (StageError::InUse(_), _) => Exit::ProvisionFailed,
             (_, Residue::Nothing) if self.stage == Stage::Claim => Exit::CouldNotRun,
             (_, Residue::Nothing | Residue::Recorded | Residue::Unknown) => Exit::ProvisionFailed,
         }
@@ -209,7 +211,7 @@ impl Ends for DestroyError {
 impl Ends for ReleaseError {
     fn exit(&self) -> Exit {
         match self {
-            Self::There { .. } | Self::Needed { .. } => Exit::Usage,
+            Self::There { .. } | Self::Needed { .. } | Self::Unjudged { .. } => Exit::Usage,
             Self::Registry(error) => error.exit(),
             Self::Engine(error) => error.exit(),
             Self::Destroy(error) => error.exit(),

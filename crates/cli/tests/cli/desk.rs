@@ -55,7 +55,7 @@ impl Desk {
         let registry = Registry::in_home(&self.home);
         let checked = spec.check().unwrap();
         let decide = |instances: &[Instance]| {
-            let taken = Taken { instances: instances.to_vec(), host: Vec::new() };
+            let taken = Taken { instances: instances.to_vec(), ..Taken::default() };
             plan::claim(&checked, &taken, &Pools::default(), None, Timestamp::now())
         };
         let instance = registry.claim(decide).unwrap();
@@ -88,6 +88,14 @@ impl Desk {
     /// What a command line prints and how it ends, as in a terminal's scrollback.
     pub(crate) async fn homelab(&self, line: &str) -> String {
         let told = self.told(&self.command(line)).await;
+        format!("$ homelab {line}\n{told}").replace(self.folder.path().to_str().unwrap(), "~")
+    }
+
+    /// The same with other folders in the environment, from the folder in which the home is.
+    pub(crate) async fn homelab_where(&self, folders: &[(&str, &str)], line: &str) -> String {
+        let command = self.command(line).in_directory(self.path("."));
+        let command = folders.iter().fold(command, |command, (name, value)| command.env(*name, *value));
+        let told = self.told(&command).await;
         format!("$ homelab {line}\n{told}").replace(self.folder.path().to_str().unwrap(), "~")
     }
 

@@ -12,4 +12,5 @@ mod environment;
 mod events;
 mod instances;
 mod names;
+mod homes;
 mod refusals;

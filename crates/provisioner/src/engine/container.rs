@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::assets::{Assets, NodeImage};
 use crate::events::{Event, Events};
@@ -27,7 +28,7 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::stage::Stage;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, Lack};
+use super::{Engine, EngineError, Lack, users_of};
 use crate::plan::Power;
 use crate::sighting::{Sighting, SightingKind};
 
@@ -99,14 +100,37 @@ impl ContainerEngine {
 
     /// This home's containers that exist.
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
-        let ask = podman(20).args(["ps", "--all", "--format", "json", "--filter"]);
-        let ask = ask.arg(format!("label={HOME_LABEL}={}", self.home));
-        let what = "containers";
-        let answer = self.host.run(&ask).await.map_err(|source| EngineError::Ask { what, source })?;
+        self.labelled(&format!("label={HOME_LABEL}={}", self.home)).await
+    }
+
+    /// The containers with a label that exist.
+    async fn labelled(&self, filter: &str) -> Result<Vec<Container>, EngineError> {
+        let ask = podman(20).args(["ps", "--all", "--format", "json", "--filter", filter]);
+        self.ask("containers", &ask).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, what: &'static str, ask: &Command) -> Result<T, EngineError> {
+        let answer = self.host.run(ask).await.map_err(|source| EngineError::Ask { what, source })?;
         serde_json::from_slice(&answer.stdout).map_err(|error| EngineError::Answer {
             what,
             answer: format!("{error}: {}", answer.text().chars().take(200).collect::<String>()),
         })
+    }
+
+    /// The names of other homes' containers that have a volume in this folder.
+    async fn volumes_in(&self, id: &InstanceId, folder: &Utf8Path) -> Result<Vec<String>, EngineError> {
+        let all = self.labelled(&format!("label={HOME_LABEL}")).await?;
+        // This home's other instances have folders of their own.
+        let others = all.into_iter().filter(|it| it.labels.get(HOME_LABEL) != Some(&id.home));
+        let others: Vec<String> = others.map(|container| container.id).collect();
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inspect = podman(20).args(["container", "inspect"]).args(&others);
+        let inspected: Vec<Inspected> = self.ask("volumes", &inspect).await?;
+        let is_in = |mount: &Mount| canonical(&mount.source).starts_with(folder);
+        let users = inspected.into_iter().filter(|container| container.mounts.iter().any(is_in));
+        Ok(users.map(|container| format!("container {}", container.name)).collect())
     }
 
     /// Has a node of this state do what it is told.
@@ -210,7 +234,7 @@ impl Engine for ContainerEngine {
             let mut removal = Removal::default();
             removal.note(self.remove_containers(ours).await);
             removal.note_all(fabric::cut(id, self.host.as_ref()).await);
-            removal.note(folder::remove(&folder.join("nodes")).await);
+            removal.note(remove_unused(&folder.join("nodes")).await);
             removal.end(&id.name)
         })
     }
@@ -225,7 +249,7 @@ impl Engine for ContainerEngine {
             let mut removal = Removal::default();
             removal.note(self.remove_containers(|container| container.names.contains(&scope)).await);
             removal.note_all(fabric::cut_node(&plan.id, node).await);
-            removal.note(folder::remove(&node_folder(&plan.folder, &node.name)).await);
+            removal.note(remove_unused(&node_folder(&plan.folder, &node.name)).await);
             removal.end(&plan.id.name)
         })
     }
@@ -266,6 +290,14 @@ impl Engine for ContainerEngine {
         })
     }
 
+    fn strangers<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<Vec<String>, EngineError>> {
+        Box::pin(self.volumes_in(id, folder))
+    }
+
     fn collect_logs<'a>(
         &'a self,
         plan: &'a ClusterPlan,
@@ -291,6 +323,38 @@ struct Container {
     state: String,
     #[serde(default)]
     labels: HashMap<String, String>,
+}
+
+/// What `podman container inspect` says of a container, as far as we read it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    name: String,
+    #[serde(default)]
+    mounts: Vec<Mount>,
+}
+
+/// A volume of a container.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mount {
+    /// Where it is on the host, as it was spelled when the container was made.
+    #[serde(default)]
+    source: Utf8PathBuf,
+}
+
+/// The path of what exists without links; of anything else as it is.
+fn canonical(path: &Utf8Path) -> Utf8PathBuf {
+    path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Removes a folder of nodes whose containers are gone, unless another container has it, and says whether it was there.
+async fn remove_unused(folder: &Utf8Path) -> Result<bool, EngineError> {
+    let users = users_of(folder).await;
+    if !users.is_empty() {
+        return Err(EngineError::Used { folder: folder.to_owned(), users });
+    }
+    folder::remove(folder).await
 }
 
 /// What podman does to a container of this state; nothing when all is as it should be.

@@ -142,6 +142,13 @@ impl Engines {
         }
     }
 
+    /// [`Engine::strangers`] of every engine that can tell. What an engine cannot tell stops nothing: before a folder is
+    /// removed, the kernel is asked as well.
+    pub async fn strangers(&self, id: &InstanceId, folder: &Utf8Path) -> Vec<String> {
+        let asked = self.0.iter().map(|(_, engine)| engine.strangers(id, folder));
+        futures::future::join_all(asked).await.into_iter().flatten().flatten().collect()
+    }
+
     /// [`Engine::collect_logs`] by the plan's engine.
     ///
     /// # Errors

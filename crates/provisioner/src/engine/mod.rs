@@ -7,6 +7,7 @@
 mod container;
 mod engines;
 mod preflight;
+mod usage;
 mod vagrant;
 #[cfg(feature = "simulated")]
 mod simulated;
@@ -27,6 +28,7 @@ pub use container::ContainerEngine;
 pub use engines::{Engines, Look};
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
+pub(crate) use usage::users_of;
 pub(crate) use vagrant::allowed_ranges;
 pub use vagrant::{VagrantEngine, VirtualBoxError};
 pub use vagrant::{kvm, networks_conf};
@@ -86,6 +88,17 @@ pub trait Engine: Debug + Send + Sync {
     /// # Errors
     /// [`EngineError`] when the host cannot be asked.
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>>;
+
+    /// Nodes of other instances, of whatever home, that have something in this folder: as their disks, for instance.
+    /// They run or not.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the host cannot be asked.
+    fn strangers<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<Vec<String>, EngineError>>;
 
     /// Copies the logs of an instance's nodes into a folder, as far as there are any.
     ///
@@ -184,6 +197,14 @@ pub enum EngineError {
         /// What is missing.
         why: String,
     },
+    /// Something that nobody here has made uses a folder that would be removed.
+    #[error("{folder} is used by {}", .users.join(", "))]
+    Used {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// Processes, with their containers.
+        users: Vec<String>,
+    },
     /// A node that should exist does not run.
     #[error("node {node} does not run")]
     Absent {
@@ -235,6 +256,7 @@ impl Hint for EngineError {
             | Self::Left { .. } => None,
             #[cfg(feature = "simulated")]
             Self::Injected(_) => None,
+            Self::Used { .. } => Some("end what uses it".to_owned()),
         }
     }
 }

@@ -235,6 +235,18 @@ impl Engine for SimulatedEngine {
         })
     }
 
+    fn strangers<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<Vec<String>, EngineError>> {
+        Box::pin(async move {
+            let state = self.host.state();
+            let others = state.nodes.iter().filter(|((of, _), node)| of != id && node.is_in(folder));
+            Ok(others.map(|((of, node), _)| format!("container {}", of.node_scope(node))).collect())
+        })
+    }
+
     /// Writes the commands that each node was told to run.
     fn collect_logs<'a>(
         &'a self,

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use camino::Utf8PathBuf;
 use ipnet::Ipv4Net;
 
 use super::HostNetwork;
 use crate::error::Hint;
-use crate::registry::State;
+use crate::registry::{Neighbour, State};
 use crate::spec::Topology;
 
 /// Why an instance cannot get what it asks for. There is no override.
@@ -15,7 +16,7 @@ pub enum PlanError {
     /// Somebody has it.
     #[error("{what} {value} already in use by {holder}")]
     InUse {
-        /// `subnet`, `pod CIDR`, `service CIDR` or `tldPrefix`.
+        /// `subnet`, `pod CIDR`, `service CIDR`, `network` or `tldPrefix`.
         what: &'static str,
         /// What was asked for.
         value: String,
@@ -166,6 +167,9 @@ impl Hint for PlanError {
             Self::InUse { what: "subnet", .. } => {
                 Some("`--subnet CIDR` chooses another one; without it, the next free one is taken".to_owned())
             }
+            Self::InUse { what: "network", holder: Holder::Neighbour { instance, home }, .. } => {
+                Some(format!("`HOMELAB_HOME={home} homelab status {instance}` shows the other one"))
+            }
             Self::InUse { .. } => None,
             Self::Exhausted { what, host, free: Some(free), .. } if !host.is_empty() => Some(format!(
                 "the line `pools: {{ {}: {{ range: {free} }} }}` in config.yaml moves the pool to where this host uses \
@@ -229,16 +233,30 @@ fn instead(name: &str, state: State, owner: Option<u32>) -> String {
 /// Who has what a new instance asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// An instance of ours.
+    /// An instance of this home.
     Instance(String),
+    /// An instance of another home on this host.
+    Neighbour {
+        /// Its name.
+        instance: String,
+        /// The folder of its home.
+        home: Utf8PathBuf,
+    },
     /// The host, on this interface.
     Host(String),
+}
+
+impl From<&Neighbour> for Holder {
+    fn from(other: &Neighbour) -> Self {
+        Self::Neighbour { instance: other.instance.name.clone(), home: other.home.clone() }
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instance(name) => write!(f, "instance '{name}'"),
+            Self::Neighbour { instance, home } => write!(f, "instance '{instance}' of the home {home}"),
             Self::Host(interface) => write!(f, "the host ({interface})"),
         }
     }

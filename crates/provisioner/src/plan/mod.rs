@@ -14,8 +14,8 @@ mod workers;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
-use crate::registry::{Instance, K8s, Owner, State, Workers};
-use crate::spec::{CheckedSpec, EngineKind, Provider};
+use crate::registry::{Instance, K8s, Neighbour, Owner, State, Workers};
+use crate::spec::{CheckedSpec, Durability, EngineKind, Provider};
 
 use cluster::Member;
 use subnets::Occupied;
@@ -32,6 +32,8 @@ pub use workers::{add_workers, remove_worker};
 pub struct Taken {
     /// The instances in the registry.
     pub instances: Vec<Instance>,
+    /// The instances of other homes on this host: networks and names are the host's.
+    pub neighbours: Vec<Neighbour>,
     /// What the host itself uses: routes, addresses and name servers.
     pub host: Vec<HostNetwork>,
 }
@@ -66,6 +68,13 @@ pub fn claim(
         }
         if other.tld_prefix == tld_prefix {
             return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: holder() });
+        }
+    }
+    // A throw-away instance has no names on the host.
+    let is_named = |durability| durability == Durability::Durable;
+    for other in taken.neighbours.iter().filter(|_| is_named(spec.durability)) {
+        if other.instance.tld_prefix == tld_prefix && is_named(other.instance.durability) {
+            return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: other.into() });
         }
     }
     let workers = Workers::first(spec.workers);
@@ -112,6 +121,20 @@ pub fn claim(
         tld_prefix,
         name,
     })
+}
+
+/// Refuses an instance that has a network in common with one of another home.
+///
+/// # Errors
+/// [`PlanError::InUse`] with the other one.
+pub fn apart(instance: &Instance, neighbours: &[Neighbour]) -> Result<(), PlanError> {
+    for own in instance.networks() {
+        let has = |other: &&Neighbour| other.instance.networks().iter().any(|their| overlap(their, &own));
+        if let Some(other) = neighbours.iter().find(has) {
+            return Err(PlanError::InUse { what: "network", value: own.to_string(), holder: other.into() });
+        }
+    }
+    Ok(())
 }
 
 /// The next free block of a pool.
@@ -170,7 +193,8 @@ fn room(members: &[Member], subnet: u8, pod_cidr: u8) -> Result<(), PlanError> {
 impl Taken {
     /// Every network that somebody uses: each kind of CIDR counts against each.
     fn networks(&self) -> impl Iterator<Item = Ipv4Net> {
-        let instances = self.instances.iter().flat_map(Instance::networks);
+        let neighbours = self.neighbours.iter().map(|other| &other.instance);
+        let instances = self.instances.iter().chain(neighbours).flat_map(Instance::networks);
         instances.chain(self.host.iter().map(|host| host.net))
     }
 
@@ -184,11 +208,11 @@ impl Taken {
 
     /// Who uses an address of this network.
     fn holder(&self, net: Ipv4Net) -> Option<Holder> {
-        let of_an_instance = self.instances.iter().find_map(|other| {
-            let overlaps = other.networks().iter().any(|their| overlap(their, &net));
-            overlaps.then(|| Holder::Instance(other.name.clone()))
-        });
-        of_an_instance.or_else(|| {
+        let has = |other: &Instance| other.networks().iter().any(|their| overlap(their, &net));
+        let own = self.instances.iter().find(|other| has(other));
+        let own = own.map(|other| Holder::Instance(other.name.clone()));
+        let neighbour = || self.neighbours.iter().find(|other| has(&other.instance)).map(Holder::from);
+        own.or_else(neighbour).or_else(|| {
             let host = self.host.iter().find(|host| overlap(&host.net, &net))?;
             Some(Holder::Host(host.interface.clone()))
         })

@@ -3,18 +3,19 @@
 use std::fmt;
 use std::time::Instant;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{DestroyError, StageError};
 use crate::engine::EngineError;
 use crate::events::Event;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
-use crate::registry::State;
+use crate::registry::{Neighbours, RegistryError, State};
 use crate::spec::EngineKind;
 use crate::stage::Stage;
 
 use super::Provisioner;
+use super::in_use::refuse_mounted;
 
 /// Something of an instance that was there and is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,15 +104,15 @@ impl Provisioner {
 
     async fn take_apart(&self, name: &str) -> Steps {
         let mut steps = Steps::default();
-        let kind = match self.begin(name).await {
+        let id = InstanceId { home: self.home.id(), name: name.to_owned() };
+        let folder = self.home.instance(name);
+        let kind = match self.begin(name, &id, &folder).await {
             Ok(kind) => kind,
             Err(error) => {
                 steps.failures.push(error);
                 return steps;
             }
         };
-        let id = InstanceId { home: self.home.id(), name: name.to_owned() };
-        let folder = self.home.instance(name);
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
         steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
         steps.note(Removed::Trust, self.refuse(name).await);
@@ -120,14 +121,28 @@ impl Provisioner {
         steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
         if steps.failures.is_empty() {
             steps.note(Removed::Entry, self.registry.release(name).map(|released| released.is_some()));
+            steps.note(Removed::Entry, self.forget_home().map(|()| false));
         }
         steps
     }
 
+    /// Takes the home off the host's list with its last instance.
+    fn forget_home(&self) -> Result<(), RegistryError> {
+        self.homes.as_ref().map_or(Ok(()), |list| Neighbours::forget(list, &self.home))
+    }
+
     /// Tells and records that the instance goes, if it is there and nothing speaks against it. Returns what made its
     /// nodes, if an entry tells.
-    async fn begin(&self, name: &str) -> Result<Option<EngineKind>, StageError> {
-        let Some(instance) = self.registry.find(name)? else { return Ok(None) };
+    async fn begin(
+        &self,
+        name: &str,
+        id: &InstanceId,
+        folder: &Utf8Path,
+    ) -> Result<Option<EngineKind>, StageError> {
+        let found = self.registry.find(name)?;
+        found.as_ref().map_or(Ok(()), |instance| self.refuse_owned(instance))?;
+        self.refuse_shared(id, folder).await?;
+        let Some(instance) = found else { return Ok(None) };
         let started = instance.name.clone();
         self.events.publish(Event::StageStarted { instance: started, stage: Stage::Destroy, node: None });
         self.identify_if_it_answers(&instance).await?;
@@ -137,13 +152,14 @@ impl Provisioner {
     }
 }
 
-/// Removes a folder with everything in it; says whether it was there.
-async fn remove_folder(folder: Utf8PathBuf) -> Result<bool, EngineError> {
+/// Removes a folder with everything in it, unless somebody uses it; says whether it was there.
+async fn remove_folder(folder: Utf8PathBuf) -> Result<bool, StageError> {
+    refuse_mounted(&folder).await?;
     let target = folder.clone();
     let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&target)).await;
     match removed.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
         Ok(()) => Ok(true),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(EngineError::File { attempt: "remove", path: folder, source }),
+        Err(source) => Err(EngineError::File { attempt: "remove", path: folder, source }.into()),
     }
 }

@@ -16,7 +16,7 @@ use crate::stage::Stage;
 use crate::tls::TlsError;
 use crate::trust::TrustError;
 
-use super::Removed;
+use super::{InUseError, Removed};
 
 /// What a failure left on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,9 @@ pub enum StageError {
     /// It is another cluster than the one that is meant.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Somebody else needs what would be taken away, or has taken away what is needed.
+    #[error(transparent)]
+    InUse(#[from] InUseError),
 }
 
 impl From<ChangeError<PlanError>> for StageError {
@@ -113,6 +116,7 @@ impl Hint for StageError {
             Self::Cni(error) => error.hint(),
             Self::Kubeconfig(error) => error.hint(),
             Self::Identity(error) => error.hint(),
+            Self::InUse(error) => error.hint(),
         }
     }
 }
@@ -141,9 +145,10 @@ pub struct DestroyError {
 
 impl Hint for DestroyError {
     fn hint(&self) -> Option<String> {
-        let is_mismatch = |failure: &&StageError| matches!(failure, StageError::Identity(_));
-        let mismatch = self.failures.iter().find(is_mismatch).and_then(Hint::hint);
-        Some(mismatch.unwrap_or_else(|| {
+        let is_refusal =
+            |failure: &&StageError| matches!(failure, StageError::Identity(_) | StageError::InUse(_));
+        let refusal = self.failures.iter().find(is_refusal).and_then(Hint::hint);
+        Some(refusal.unwrap_or_else(|| {
             format!(
                 "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
                 self.cluster

@@ -8,7 +8,7 @@ use crate::dns::Dns;
 use crate::engine::{ContainerEngine, Engine, Engines, VagrantEngine};
 use crate::events::{EventLog, Events};
 use crate::exec::{Local, Runner};
-use crate::home::Home;
+use crate::home::{Home, Listed};
 use crate::registry::Registry;
 use crate::settings::{Settings, SettingsError};
 use crate::spec::{EngineKind, Provider};
@@ -40,6 +40,7 @@ impl Provisioner {
             registry: Registry::in_home(&home),
             engines: Engines::new((EngineKind::Container, Arc::new(engine)), machines),
             host: Host::Real,
+            homes: Some(Listed::of_host()),
             runner: Arc::new(Local),
             trust: Store::of_host(),
             is_forced: false,
@@ -57,6 +58,7 @@ impl Provisioner {
         Self {
             engines: Engines::new((EngineKind::Simulated, engine), Vec::new()),
             host: Host::None,
+            homes: None,
             ..Self::with_settings(home, settings)
         }
     }
@@ -65,6 +67,12 @@ impl Provisioner {
     #[must_use]
     pub fn with_engine_of(self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
         Self { engines: self.engines.with(kind, engine), ..self }
+    }
+
+    /// The same on a host with this list of homes, for tests.
+    #[must_use]
+    pub fn with_homes(self, homes: Listed) -> Self {
+        Self { homes: Some(homes), ..self }
     }
 
     /// The same with another trust store than this host's.

@@ -151,6 +151,7 @@ impl Provisioner {
         plan::awake(&instance, power)?;
         let stages = Stages::of(name, &self.events);
         if power == Power::Start {
+            self.refuse_overlaps(&instance)?;
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
         }
         let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;
@@ -163,6 +164,13 @@ impl Provisioner {
         })?;
         self.events.publish(told(power, name));
         Ok(instance)
+    }
+
+    /// Refuses an instance whose networks another home of this host has claimed, while the list of homes did not lead
+    /// to this one.
+    fn refuse_overlaps(&self, instance: &Instance) -> Result<(), PowerError> {
+        let Some(others) = self.others()? else { return Ok(()) };
+        Ok(plan::apart(instance, &others.instances(&self.home)?)?)
     }
 
     /// Waits until nodes that are on their way have booted, have certificates that are good for another month, know the

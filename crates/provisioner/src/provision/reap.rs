@@ -1,10 +1,12 @@
 //! What nobody needs any more: instances without a living owner, and sightings that no entry explains.
 
+use std::fmt;
+
 use super::DestroyError;
 use crate::dns::DnsError;
 use crate::engine::{EngineError, Look};
 use crate::error::Hint;
-use crate::registry::RegistryError;
+use crate::registry::{Liveness, RegistryError, Unjudged};
 use crate::spec::EngineKind;
 use crate::trust::TrustError;
 
@@ -15,6 +17,8 @@ use super::Provisioner;
 pub struct Reaping {
     /// What was found, and how its end went.
     pub reaped: Vec<Reaped>,
+    /// What was left alone because it cannot be judged from here.
+    pub spared: Vec<Spared>,
     /// The engines that could not be asked for leftovers: there may be more of theirs.
     pub blind: Vec<(EngineKind, EngineError)>,
 }
@@ -28,6 +32,24 @@ pub struct Reaped {
     pub why: String,
     /// How that went.
     pub outcome: Result<(), DestroyError>,
+}
+
+/// An instance that was left alone although its owner may be dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spared {
+    /// Its name.
+    pub instance: String,
+    /// The pid of its owner, in whatever namespace.
+    pub pid: u32,
+    /// Why nobody knows here.
+    pub why: Unjudged,
+}
+
+impl fmt::Display for Spared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { instance, pid, why } = self;
+        write!(f, "{instance} is left alone: whether its owner, process {pid}, still runs is unknown ({why})")
+    }
 }
 
 /// Why it is unknown what to reap.
@@ -56,7 +78,7 @@ impl Hint for ReapError {
 
 impl Provisioner {
     /// Destroys what has no living owner, and what the host has of instances that no entry explains. An
-    /// operator's instance has no owner and is never touched.
+    /// operator's instance has no owner and is never touched, nor is one whose owner cannot be judged from here.
     ///
     /// # Errors
     /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list, and so is an
@@ -68,9 +90,14 @@ impl Provisioner {
         let names = self.dns().list(&self.home)?;
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
-        for instance in &instances {
-            if let Some(owner) = instance.owner.as_ref().filter(|owner| !owner.is_alive()) {
-                doomed.push((instance.name.clone(), format!("its owner, process {}, is gone", owner.pid)));
+        let mut spared = Vec::new();
+        for (instance, owner) in instances.iter().filter_map(|it| Some((it.name.clone(), it.owner.as_ref()?)))
+        {
+            let pid = owner.pid;
+            match owner.liveness(&self.home) {
+                Liveness::Alive => {}
+                Liveness::Dead => doomed.push((instance, format!("its owner, process {pid}, is gone"))),
+                Liveness::Unknown(why) => spared.push(Spared { instance, pid, why }),
             }
         }
         let sighted = sightings.iter().map(|sighting| (sighting.instance.as_str(), sighting.to_string()));
@@ -88,6 +115,6 @@ impl Provisioner {
             let outcome = self.destroy(&instance).await.map(drop);
             reaped.push(Reaped { instance, why, outcome });
         }
-        Ok(Reaping { reaped, blind })
+        Ok(Reaping { reaped, spared, blind })
     }
 }

@@ -3,7 +3,7 @@
 use super::DestroyError;
 use crate::engine::EngineError;
 use crate::error::Hint;
-use crate::registry::{Owner, RegistryError};
+use crate::registry::{Liveness, RegistryError, Unjudged};
 
 use super::{Provisioner, Removed};
 
@@ -26,6 +26,16 @@ pub enum ReleaseError {
         /// Its owner.
         pid: u32,
     },
+    /// Somebody may be making it at this moment, or nobody.
+    #[error("whether process {pid} still needs {instance} is unknown: {why}")]
+    Unjudged {
+        /// The instance.
+        instance: String,
+        /// Its owner.
+        pid: u32,
+        /// Why nobody knows here.
+        why: Unjudged,
+    },
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -43,6 +53,9 @@ impl Hint for ReleaseError {
             Self::There { instance, .. } => Some(format!(
                 "`homelab status {instance}` shows it; `homelab down {instance}` removes it with its data"
             )),
+            Self::Unjudged { instance, .. } => {
+                Some(format!("`homelab down {instance}` takes it down all the same"))
+            }
             Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
             Self::Registry(error) => error.hint(),
             Self::Engine(error) => error.hint(),
@@ -65,8 +78,13 @@ impl Provisioner {
         if !sightings.is_empty() {
             return Err(ReleaseError::There { instance: name.to_owned(), sightings });
         }
-        if let Some(owner) = instance.and_then(|instance| instance.owner).filter(Owner::is_alive) {
-            return Err(ReleaseError::Needed { instance: name.to_owned(), pid: owner.pid });
+        if let Some(owner) = instance.and_then(|instance| instance.owner) {
+            let (instance, pid) = (name.to_owned(), owner.pid);
+            match owner.liveness(&self.home) {
+                Liveness::Alive => return Err(ReleaseError::Needed { instance, pid }),
+                Liveness::Unknown(why) => return Err(ReleaseError::Unjudged { instance, pid, why }),
+                Liveness::Dead => {}
+            }
         }
         Ok(self.destroy(name).await?)
     }

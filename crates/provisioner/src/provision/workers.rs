@@ -17,7 +17,7 @@ use crate::identity::IdentityError;
 use crate::kubeadm::{self, KubeadmError};
 use crate::node::Node;
 use crate::plan::{self, ClusterPlan, NodePlan, PlanError};
-use crate::registry::{ChangeError, Instance, Owner, Registry, RegistryError, State};
+use crate::registry::{ChangeError, Instance, Liveness, Owner, Registry, RegistryError, State};
 use crate::stage::Stage;
 
 use super::stages::Stages;
@@ -148,7 +148,7 @@ impl Provisioner {
             source,
         })?;
         let (instance, _hold) =
-            self.hold(name, owner()?, |instance, owner| plan::add_workers(instance, count, owner))?;
+            self.hold(name, self.owner()?, |instance, owner| plan::add_workers(instance, count, owner))?;
         let stages = Stages::of(name, &self.events);
         let (plan, nodes) = self.join_workers(&instance, &stages).await?;
         let instance = self.registry.update(name, |instance| {
@@ -204,7 +204,7 @@ impl Provisioner {
         if settled.iter().any(|gone| gone == node) {
             return self.what_runs(instance).await;
         }
-        let owner = owner()?;
+        let owner = self.owner()?;
         let without = plan::remove_worker(&instance, node, owner.clone())?;
         if let Drain::Within(patience) = drain {
             let first = self.first(&ClusterPlan::of(&without, &self.home)).await?;
@@ -232,10 +232,11 @@ impl Provisioner {
             instance: name.to_owned(),
             owner: owner.map(|owner| owner.pid),
         };
-        if let Some(owner) = seen.owner.as_ref().filter(|owner| owner.is_alive()) {
+        if let Some(owner) = seen.owner.as_ref().filter(|owner| owner.liveness(&self.home) != Liveness::Dead)
+        {
             return Err(in_transit(Some(owner)).into());
         }
-        let (instance, _hold) = self.hold(name, owner()?, |instance, owner| {
+        let (instance, _hold) = self.hold(name, self.owner()?, |instance, owner| {
             let mut after = instance.clone();
             match &mut after.transit {
                 Some(transit) if *transit == seen => transit.owner = Some(owner),
@@ -293,6 +294,10 @@ impl Provisioner {
         Ok(())
     }
 
+    fn owner(&self) -> Result<Owner, WorkersError> {
+        Owner::hold(&self.home, format!("workers-{}", std::process::id())).map_err(WorkersError::Owner)
+    }
+
     /// Records what is decided, with the workers in transit in this process's care.
     fn hold<'a>(
         &'a self,
@@ -332,10 +337,6 @@ impl Provisioner {
 /// A plan of one node, to ask for that one alone.
 fn alone(plan: &ClusterPlan, node: &NodePlan) -> ClusterPlan {
     ClusterPlan { nodes: vec![node.clone()], ..plan.clone() }
-}
-
-fn owner() -> Result<Owner, WorkersError> {
-    Owner::current(format!("workers-{}", std::process::id())).map_err(WorkersError::Owner)
 }
 
 /// This process sees to workers in transit, until this value goes: finished, failed or cancelled, whoever comes next

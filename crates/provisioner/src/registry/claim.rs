@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 
+use camino::Utf8Path;
+
 use crate::home::Home;
 
 use super::ledger::{Entry, Ledger};
@@ -42,7 +44,7 @@ impl Registry {
     /// # Errors
     /// When the file cannot be read, or an entry of it is broken.
     pub fn instances(&self) -> Result<Vec<Instance>, RegistryError> {
-        self.sound(self.list()?)
+        sound(self.store.path(), self.list()?)
     }
 
     /// One instance.
@@ -63,7 +65,7 @@ impl Registry {
         decide: impl FnOnce(&[Instance]) -> Result<Instance, E>,
     ) -> Result<Instance, ChangeError<E>> {
         self.change(|ledger| {
-            let taken = self.sound(ledger.entries())?;
+            let taken = sound(self.store.path(), ledger.entries())?;
             let instance = decide(&taken).map_err(ChangeError::Refused)?;
             if taken.iter().any(|other| other.name == instance.name) {
                 return Err(RegistryError::Taken { name: instance.name }.into());
@@ -139,24 +141,24 @@ impl Registry {
 
     fn place(&self, ledger: &Ledger, name: &str) -> Result<Option<(usize, Instance)>, RegistryError> {
         let (places, entries): (Vec<usize>, Vec<Entry>) = ledger.named(name).into_iter().unzip();
-        let sound = self.sound(entries)?;
+        let sound = sound(self.store.path(), entries)?;
         Ok(places.into_iter().zip(sound).next())
     }
+}
 
-    /// The entries' instances, or an error that names those that are none.
-    fn sound(&self, entries: Vec<Entry>) -> Result<Vec<Instance>, RegistryError> {
-        let (mut sound, mut broken) = (Vec::new(), Vec::new());
-        for entry in entries {
-            match entry {
-                Entry::Sound(instance) => sound.push(instance),
-                Entry::Broken { name: Some(name), error } => broken.push(format!("'{name}': {error}")),
-                Entry::Broken { name: None, error } => broken.push(format!("one without a name: {error}")),
-            }
+/// The instances in the entries of a file, or an error that names those that are none.
+pub(super) fn sound(path: &Utf8Path, entries: Vec<Entry>) -> Result<Vec<Instance>, RegistryError> {
+    let (mut sound, mut broken) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Sound(instance) => sound.push(instance),
+            Entry::Broken { name: Some(name), error } => broken.push(format!("'{name}': {error}")),
+            Entry::Broken { name: None, error } => broken.push(format!("one without a name: {error}")),
         }
-        if broken.is_empty() {
-            Ok(sound)
-        } else {
-            Err(RegistryError::Broken { path: self.store.path().to_owned(), entries: broken })
-        }
+    }
+    if broken.is_empty() {
+        Ok(sound)
+    } else {
+        Err(RegistryError::Broken { path: path.to_owned(), entries: broken })
     }
 }

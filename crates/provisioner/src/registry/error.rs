@@ -5,6 +5,7 @@ use std::io;
 use camino::Utf8PathBuf;
 
 use crate::error::Hint;
+use crate::home::HomeError;
 
 use super::ledger::VERSION;
 
@@ -59,6 +60,20 @@ pub enum RegistryError {
         /// The name.
         name: String,
     },
+    /// The home's id.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The instances of another home of this host, whose networks must not be drawn again, are unknown.
+    #[error("find out which networks the home {home} has")]
+    Neighbour {
+        /// The other home.
+        home: Utf8PathBuf,
+        /// The file that lists it.
+        listed: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: Box<RegistryError>,
+    },
 }
 
 /// Why a decision about the ledger was not recorded. `E` is what whoever decides may refuse with.
@@ -86,6 +101,11 @@ impl Hint for RegistryError {
             Self::Unknown { .. } => Some("`homelab instance list` shows the names".to_owned()),
             Self::Taken { .. } => {
                 Some("`homelab instance list` shows the names; choose another one".to_owned())
+            }
+            Self::Home(error) => error.hint(),
+            Self::Neighbour { home, listed, source } => {
+                let first = source.hint().unwrap_or_else(|| format!("make {home} readable"));
+                Some(format!("{first}; if nothing of that home is left on this host, `rm {listed}`"))
             }
             Self::File { .. } => None,
         }

@@ -128,7 +128,8 @@ impl std::fmt::Display for State {
     }
 }
 
-/// A process that needs an instance. Pids are reused, so the start time and the boot belong to it.
+/// A process that needs an instance. Pids are reused, so the start time and the boot belong to it; and each PID
+/// namespace has its own, so this and the lock do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
@@ -140,4 +141,22 @@ pub struct Owner {
     pub boot_id: String,
     /// The run it belongs to, as evidence folders are named.
     pub run_id: String,
+    /// The number of its PID namespace (inode of `/proc/self/ns/pid`); none in entries of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_namespace: Option<u64>,
+    /// The number of its time namespace, whose clock the start time is told by; none in entries of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_namespace: Option<u64>,
+    /// What it holds locked as long as it lives; none in entries of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<OwnerLock>,
+}
+
+/// A byte that an owner holds locked, in a file of its home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OwnerLock {
+    /// The file's inode: the lock is in this file, not in one that came in its place.
+    pub inode: u64,
+    /// Which byte; the file itself is empty.
+    pub byte: u64,
 }

@@ -16,12 +16,15 @@ mod lock;
 mod replace;
 mod store;
 mod claim;
+mod neighbours;
 
 pub use claim::Registry;
 pub use error::{ChangeError, RegistryError};
 pub use identity::Identity;
-pub use instance::{Instance, K8s, Owner, State};
+pub use instance::{Instance, K8s, Owner, OwnerLock, State};
 pub use ledger::Entry;
+pub use neighbours::{Neighbour, Neighbours};
+pub use owner::{Liveness, Unjudged};
 pub(crate) use replace::{replace, replace_public, sweep};
 pub use standing::Standing;
 pub(crate) use standing::this_boot;

@@ -1,51 +1,293 @@
 //! Who may still need an instance: a process, told from all others that ever had or will have its pid.
+//!
+//! A pid means something in its own PID namespace only, and a home may be shared by several: a CI job's container has a
+//! `/proc` of its own. So an owner also holds a lock, of one byte in a file of the home, as long as it lives. The kernel
+//! shows the lock in all namespaces and frees it with its holder. Where neither lock nor `/proc` tells, the owner counts
+//! as neither alive nor dead.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::sync::{Mutex, PoisonError};
 
-use super::{Instance, Owner};
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+use crate::home::Home;
+
+use super::{Instance, Owner, OwnerLock};
+
+/// Whether an owner still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs.
+    Alive,
+    /// It has ended, for certain.
+    Dead,
+    /// It cannot be found out from here.
+    Unknown(Unjudged),
+}
+
+/// Why it cannot be found out whether an owner runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unjudged {
+    /// Its pid belongs to another PID namespace.
+    Namespace,
+    /// It was recorded without its PID namespace.
+    Unrecorded,
+    /// `/proc` is not that of this process's PID namespace, or hides processes of other users.
+    Proc,
+}
+
+impl fmt::Display for Unjudged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Namespace => "it began in another PID namespace, such as a container's",
+            Self::Unrecorded => "an earlier version recorded it, without its PID namespace",
+            Self::Proc => "/proc does not show it here",
+        })
+    }
+}
+
+/// What the host says of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Facts {
+    lock: Lock,
+    same_boot: bool,
+    /// None where the owner's namespace was not recorded.
+    same_pids: Option<bool>,
+    same_clock: bool,
+    process: Process,
+}
+
+/// The lock of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    /// Its holder lives.
+    Held,
+    /// Its holder has ended.
+    Free,
+    /// None was recorded, or its file cannot be asked.
+    None,
+}
+
+/// The process that has an owner's pid here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    /// It began at this time.
+    Runs(u64),
+    /// None has it, or only one that has ended.
+    Ended,
+    /// `/proc` does not tell.
+    Hidden,
+}
 
 impl Instance {
     /// Whether its owner is dead: nobody will finish it or take it down, except `reap`. An operator's instance
     /// has no owner and is never abandoned.
-    pub fn is_abandoned(&self) -> bool {
-        self.owner.as_ref().is_some_and(|owner| !owner.is_alive())
+    pub fn is_abandoned(&self, home: &Home) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.liveness(home) == Liveness::Dead)
     }
 }
 
 impl Owner {
-    /// This process.
+    /// This process, which holds a lock in the home from now on until it ends.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read or the lock cannot be had.
+    pub fn hold(home: &Home, run_id: impl Into<String>) -> io::Result<Self> {
+        Ok(Self { lock: Some(held_in(home)?), ..Self::current(run_id)? })
+    }
+
+    /// This process, as far as its PID namespace goes.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn current(run_id: impl Into<String>) -> io::Result<Self> {
-        let pid = std::process::id();
-        let unreadable = || io::Error::other(format!("/proc/{pid}/stat is not as proc_pid_stat(5) says"));
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let start_time = Stat::parse(&stat).ok_or_else(unreadable)?.start_time;
-        Ok(Self { pid, start_time, boot_id: boot_id()?, run_id: run_id.into() })
+        let unreadable = || io::Error::other("/proc/self/stat is not as proc_pid_stat(5) says");
+        let stat = std::fs::read_to_string("/proc/self/stat")?; // whatever /proc calls this process
+        Ok(Self {
+            pid: std::process::id(),
+            start_time: Stat::parse(&stat).ok_or_else(unreadable)?.start_time,
+            boot_id: boot_id()?,
+            run_id: run_id.into(),
+            pid_namespace: namespace("pid"),
+            time_namespace: namespace("time"),
+            lock: None,
+        })
     }
 
-    /// Whether that very process still runs. A zombie does not: it will never need anything again.
-    /// Where `/proc` does not tell, the process counts as alive, because its instance must not be reaped.
-    pub fn is_alive(&self) -> bool {
-        if boot_id().is_ok_and(|boot| boot != self.boot_id) {
-            return false;
+    /// Whether it is this very process, under whatever run.
+    pub fn is_this_process(&self) -> bool {
+        let this = Self::current(self.run_id.clone());
+        this.is_ok_and(|this| Self { lock: None, ..self.clone() } == this)
+    }
+
+    /// Whether that very process still runs, as far as can be told from here. A zombie does not: it will never need
+    /// anything again. `home` is the home in whose registry the owner is.
+    pub fn liveness(&self, home: &Home) -> Liveness {
+        self.judged(self.lock.map_or(Lock::None, |lock| state(home, lock)))
+    }
+
+    /// The same by `/proc` alone, for an owner that is recorded elsewhere.
+    pub fn liveness_by_proc(&self) -> Liveness {
+        self.judged(Lock::None)
+    }
+
+    fn judged(&self, lock: Lock) -> Liveness {
+        let facts = Facts {
+            lock,
+            same_boot: boot_id().map_or(true, |boot| boot == self.boot_id),
+            same_pids: self.pid_namespace.map(|recorded| namespace("pid") == Some(recorded)),
+            same_clock: self.time_namespace.is_none() || self.time_namespace == namespace("time"),
+            process: process(self.pid),
+        };
+        match judge(self.start_time, facts) {
+            Liveness::Unknown(_) if is_nowhere(self.pid) => Liveness::Dead,
+            judged => judged,
         }
-        match std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) {
-            Ok(stat) => Stat::parse(&stat).is_none_or(|stat| {
-                stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X' | 'x')
-            }),
-            // ESRCH is a process that ends while it is looked at.
-            Err(error) => {
-                error.kind() != io::ErrorKind::NotFound
-                    && error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error())
-            }
-        }
+    }
+}
+
+/// Pure.
+fn judge(start_time: u64, facts: Facts) -> Liveness {
+    if facts.lock == Lock::Held {
+        return Liveness::Alive; // whatever a container says of pids, boots and clocks
+    }
+    if !facts.same_boot {
+        return Liveness::Dead;
+    }
+    let by_proc = match (facts.same_pids, facts.process) {
+        (Some(false), _) => Liveness::Unknown(Unjudged::Namespace),
+        // A clock that is set off gives other start times.
+        (_, Process::Runs(began)) if began == start_time => Liveness::Alive,
+        (None, _) => Liveness::Unknown(Unjudged::Unrecorded),
+        (Some(true), Process::Runs(_)) if !facts.same_clock => Liveness::Unknown(Unjudged::Namespace),
+        (Some(true), Process::Runs(_) | Process::Ended) => Liveness::Dead,
+        (Some(true), Process::Hidden) => Liveness::Unknown(Unjudged::Proc),
+    };
+    match by_proc {
+        Liveness::Unknown(_) if facts.lock == Lock::Free => Liveness::Dead,
+        judged => judged,
     }
 }
 
 pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// The number of a namespace of this process, if the kernel has that kind.
+fn namespace(kind: &str) -> Option<u64> {
+    Some(std::fs::metadata(format!("/proc/self/ns/{kind}")).ok()?.ino())
+}
+
+/// The process that has this pid in this process's own PID namespace.
+fn process(pid: u32) -> Process {
+    // Where /proc belongs to another namespace, its numbers are of no use.
+    let own = std::fs::read_link("/proc/self").ok();
+    let is_ours = own.is_some_and(|own| own.to_str() == Some(&std::process::id().to_string()));
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    match stat.map(|stat| Stat::parse(&stat)) {
+        Ok(Some(stat)) if is_ours && matches!(stat.state, 'Z' | 'X' | 'x') => Process::Ended,
+        Ok(Some(stat)) if is_ours => Process::Runs(stat.start_time),
+        // What /proc does not show may only be hidden (`hidepid`, proc(5)); kill(2) knows all of this namespace.
+        _ => match i32::try_from(pid).ok().and_then(Pid::from_raw).map(test_kill_process) {
+            Some(Err(Errno::SRCH)) | None => Process::Ended,
+            _ => Process::Hidden,
+        },
+    }
+}
+
+/// Whether no process has this pid in its own PID namespace. Only root in the first PID namespace sees the processes of
+/// all others; elsewhere it is not certain, and false.
+fn is_nowhere(pid: u32) -> bool {
+    /// The number of the first PID namespace (`PROC_PID_INIT_INO` in the kernel's `include/linux/proc_ns.h`).
+    const FIRST: u64 = 0xefff_fffc;
+    if namespace("pid") != Some(FIRST) || !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
+    let statuses =
+        entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
+    let mut innermost = statuses.filter_map(|status| {
+        // From the reader's namespace to the process's own (proc_pid_status(5)).
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        pids.split_ascii_whitespace().last()?.parse::<u32>().ok()
+    });
+    innermost.all(|innermost| innermost != pid)
+}
+
+/// The file whose bytes owners lock.
+fn lock_file(home: &Home) -> Utf8PathBuf {
+    home.root().join("owners.lock")
+}
+
+/// This process's lock in a home. The file stays open, and thereby locked, until the process ends.
+fn held_in(home: &Home) -> io::Result<OwnerLock> {
+    static HELD: Mutex<Option<HashMap<Utf8PathBuf, (File, OwnerLock)>>> = Mutex::new(None);
+    let path = lock_file(home);
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let held = held.get_or_insert_default();
+    let is_there = |lock: &OwnerLock| std::fs::metadata(&path).is_ok_and(|found| found.ino() == lock.inode);
+    if let Some((_, lock)) = held.get(&path).filter(|(_, lock)| is_there(lock)) {
+        return Ok(*lock);
+    }
+    home.create_dir(home.root())?;
+    let open = |options: &mut OpenOptions| options.read(true).write(true).mode(0o600).open(&path);
+    let file = match open(OpenOptions::new().create_new(true)) {
+        Ok(file) => {
+            home.adopt(&path)?;
+            file
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(&mut OpenOptions::new())?,
+        Err(error) => return Err(error),
+    };
+    let inode = file.metadata()?.ino();
+    loop {
+        // One of 2^62 bytes: nearly always one that nobody has.
+        let mut random = [0; 8];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let lock = OwnerLock { inode, byte: u64::from_le_bytes(random) >> 2 };
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&range(lock.byte))) {
+            Ok(_) => {
+                held.insert(path, (file, lock));
+                return Ok(lock);
+            }
+            Err(nix::Error::EAGAIN | nix::Error::EACCES) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether somebody holds a lock in a home.
+fn state(home: &Home, lock: OwnerLock) -> Lock {
+    let path = lock_file(home);
+    let ask = || -> io::Result<Lock> {
+        let file = File::open::<&Utf8Path>(&path)?;
+        if file.metadata()?.ino() != lock.inode {
+            return Ok(Lock::None); // another file: its holder has the one that was here before
+        }
+        let mut range = range(lock.byte);
+        fcntl(&file, FcntlArg::F_OFD_GETLK(&mut range))?;
+        Ok(if libc::c_int::from(range.l_type) == libc::F_UNLCK { Lock::Free } else { Lock::Held })
+    };
+    ask().unwrap_or(Lock::None)
+}
+
+/// One byte of a file, to be locked for writing (fcntl_locking(2)).
+fn range(byte: u64) -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: byte.cast_signed(),
+        l_len: 1,
+        l_pid: 0,
+    }
 }
 
 /// The part of `/proc/<pid>/stat` that matters here (proc_pid_stat(5)).
@@ -75,5 +317,71 @@ mod tests {
         let numbers: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
         let text = format!("7 (a) R (b c) S {}", numbers.join(" "));
         assert_eq!(Stat::parse(&text), Some(Stat { state: 'S', start_time: 22 }));
+    }
+
+    /// An owner in this namespace that has ended, whose lock nobody can ask.
+    const ENDED: Facts = Facts {
+        lock: Lock::None,
+        same_boot: true,
+        same_pids: Some(true),
+        same_clock: true,
+        process: Process::Ended,
+    };
+
+    #[test]
+    fn an_owner_is_dead_only_where_that_is_certain() {
+        use Liveness::{Alive, Dead, Unknown};
+        let rows = [
+            ("ended", ENDED, Dead),
+            ("runs", Facts { process: Process::Runs(7), ..ENDED }, Alive),
+            ("its pid is another process's", Facts { process: Process::Runs(8), ..ENDED }, Dead),
+            (
+                "before a reboot",
+                Facts { same_boot: false, same_pids: None, process: Process::Runs(7), ..ENDED },
+                Dead,
+            ),
+            ("in another namespace", Facts { same_pids: Some(false), ..ENDED }, Unknown(Unjudged::Namespace)),
+            (
+                "in another namespace under a pid of ours",
+                Facts { same_pids: Some(false), process: Process::Runs(7), ..ENDED },
+                Unknown(Unjudged::Namespace),
+            ),
+            (
+                "in another namespace with its lock",
+                Facts { lock: Lock::Held, same_pids: Some(false), ..ENDED },
+                Alive,
+            ),
+            (
+                "in another namespace without its lock",
+                Facts { lock: Lock::Free, same_pids: Some(false), ..ENDED },
+                Dead,
+            ),
+            (
+                "with its lock where the boot seems another",
+                Facts { lock: Lock::Held, same_boot: false, same_pids: Some(false), ..ENDED },
+                Alive,
+            ),
+            (
+                "runs though its lock is free",
+                Facts { lock: Lock::Free, process: Process::Runs(7), ..ENDED },
+                Alive,
+            ),
+            (
+                "by another clock",
+                Facts { same_clock: false, process: Process::Runs(8), ..ENDED },
+                Unknown(Unjudged::Namespace),
+            ),
+            ("ended by another clock", Facts { same_clock: false, ..ENDED }, Dead),
+            ("hidden", Facts { process: Process::Hidden, ..ENDED }, Unknown(Unjudged::Proc)),
+            (
+                "of an earlier version that runs",
+                Facts { same_pids: None, process: Process::Runs(7), ..ENDED },
+                Alive,
+            ),
+            ("of an earlier version", Facts { same_pids: None, ..ENDED }, Unknown(Unjudged::Unrecorded)),
+        ];
+        for (what, facts, expected) in rows {
+            assert_eq!(judge(7, facts), expected, "{what}");
+        }
     }
 }

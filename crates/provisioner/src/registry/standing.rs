@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::home::Home;
+
 use super::owner::boot_id;
 use super::{Instance, State};
 
@@ -18,9 +20,9 @@ pub enum Standing {
 
 impl Instance {
     /// What has become of it since it was recorded.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self, home: &Home) -> Standing {
         match this_boot() {
-            _ if self.is_abandoned() => Standing::Abandoned,
+            _ if self.is_abandoned(home) => Standing::Abandoned,
             Some(boot) if self.ran_before(boot) => Standing::Off,
             _ => Standing::AsRecorded,
         }

@@ -111,5 +111,9 @@ fn assets() -> anyhow::Result<Assets> {
 }
 
 async fn taken() -> anyhow::Result<Taken> {
-    Ok(Taken { instances: Vec::new(), host: fabric::host_networks(&[], |_| false).await? })
+    Ok(Taken {
+        instances: Vec::new(),
+        host: fabric::host_networks(&[], |_| false).await?,
+        ..Taken::default()
+    })
 }

@@ -6,6 +6,7 @@ mod engine;
 mod faults;
 mod guard;
 mod ha;
+mod homes;
 mod hostile;
 mod interrupt;
 mod isolation;

@@ -110,7 +110,7 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
 /// The names of two clients, side by side.
 fn clients(home: &Home) -> anyhow::Result<(Records, Records)> {
     let claim = |name: &str, instances: Vec<Instance>| {
-        let taken = Taken { instances, host: Vec::new() };
+        let taken = Taken { instances, ..Taken::default() };
         let now = "2026-01-02T03:04:05Z".parse()?;
         anyhow::Ok(plan::claim(&ClusterSpec::new(name).check()?, &taken, &Pools::default(), None, now)?)
     };

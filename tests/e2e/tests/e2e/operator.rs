@@ -2,7 +2,7 @@
 //! loses is nothing of the other's.
 
 mod audit;
-mod desk;
+pub(crate) mod desk;
 mod room;
 mod service;
 

@@ -47,7 +47,7 @@ fn claim(registry: &Registry, name: &str) -> anyhow::Result<()> {
     let claimed = registry.claim(|there| {
         let said = say(&format!("decide {name}"));
         said.expect("whoever reads this reads to the end");
-        let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+        let taken = Taken { instances: there.to_vec(), ..Taken::default() };
         plan::claim(&spec, &taken, &pools, None, jiff::Timestamp::now())
     })?;
     let networks: Vec<String> = claimed.networks().iter().map(ToString::to_string).collect();

@@ -88,7 +88,7 @@ fn pools() -> impl Strategy<Value = Pools> {
 
 /// Claims and releases in turn; a refused claim must be right to refuse.
 fn play(steps: &[Step], host: &[HostNetwork], pools: &Pools) -> Result<Vec<Instance>, TestCaseError> {
-    let mut taken = Taken { instances: Vec::new(), host: host.to_vec() };
+    let mut taken = Taken { instances: Vec::new(), host: host.to_vec(), ..Taken::default() };
     for step in steps {
         let before = taken.instances.clone();
         match step {
@@ -129,6 +129,9 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
         PlanError::InUse { value, holder: plan::Holder::Host(interface), .. } => {
             let has = |host: &HostNetwork| host.interface == *interface && overlap(&host.net, &net(value));
             prop_assert!(taken.host.iter().any(has), "{refusal}");
+        }
+        PlanError::InUse { holder: plan::Holder::Neighbour { .. }, .. } => {
+            return Err(TestCaseError::fail(format!("there are no other homes: {refusal}")));
         }
         PlanError::NoWorkers { .. }
         | PlanError::NotRunning { .. }
@@ -206,7 +209,7 @@ proptest! {
     ) {
         let instances = play(&steps, &host, &pools)?;
         prop_assume!(!instances.is_empty());
-        let mut taken = Taken { instances: instances.clone(), host };
+        let mut taken = Taken { instances: instances.clone(), host, ..Taken::default() };
         let released = taken.instances.remove(which.index(instances.len()));
         let others = taken.instances.clone();
         let spec = ClusterSpec::new(&released.name).tld_prefix(&released.tld_prefix);

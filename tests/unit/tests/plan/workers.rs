@@ -8,7 +8,15 @@ use provisioner::registry::{Owner, State, Workers};
 use super::*;
 
 fn owner() -> Owner {
-    Owner { pid: 7, start_time: 8, boot_id: "b".to_owned(), run_id: "r".to_owned() }
+    Owner {
+        pid: 7,
+        start_time: 8,
+        boot_id: "b".to_owned(),
+        run_id: "r".to_owned(),
+        pid_namespace: None,
+        time_namespace: None,
+        lock: None,
+    }
 }
 
 /// A cluster that runs, with this many workers.

@@ -59,11 +59,11 @@ async fn a_claim_is_kept_while_its_owner_lives_and_given_back_when_it_is_dead() 
     let owner = Owner::current("run-1").unwrap();
     let owned =
         |owner: Owner| lab.provisioner.registry().update("acme", |acme| acme.owner = Some(owner)).unwrap();
-    assert!(!owned(owner.clone()).is_abandoned());
+    assert!(!owned(owner.clone()).is_abandoned(&lab.house.home));
     let error = lab.provisioner.release("acme").await.unwrap_err();
     assert!(matches!(error, ReleaseError::Needed { pid, .. } if pid == std::process::id()), "{error}");
     assert!(lab.provisioner.registry().find("acme").unwrap().is_some());
-    assert!(owned(Owner { start_time: owner.start_time + 1, ..owner }).is_abandoned());
+    assert!(owned(Owner { start_time: owner.start_time + 1, ..owner }).is_abandoned(&lab.house.home));
     assert_ne!(lab.provisioner.release("acme").await.unwrap(), []);
     lab.assert_empty().await;
 }

@@ -57,7 +57,10 @@ fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_in_force_and_is_swept_by
         assert!(!torn.exists(), "cut at {length}");
         assert_eq!(std::fs::read(house.home.registry()).unwrap(), new, "cut at {length}");
     }
-    assert_eq!(in_folder(&house), ["instances.json", "instances.json.lock"].map(str::to_owned).into());
+    assert_eq!(
+        in_folder(&house),
+        ["home-id", "instances.json", "instances.json.lock"].map(str::to_owned).into()
+    );
 }
 
 #[test]

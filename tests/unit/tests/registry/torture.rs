@@ -79,7 +79,7 @@ fn torture(seed: u64) -> anyhow::Result<()> {
 
     claim(&registry, "one-more").context("the next change after the kills")?;
     let left = std::fs::read_dir(house.home.root())?.count();
-    ensure!(left == 2, "{left} files beside one another, not the ledger and its lock alone");
+    ensure!(left == 3, "{left} files beside one another, not the ledger, its lock and the id alone");
     Ok(())
 }
 

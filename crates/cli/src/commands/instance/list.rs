@@ -32,15 +32,16 @@ impl List {
     pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
         let entries = app.provisioner.registry().list()?;
         let now = Timestamp::now();
+        let standing = |instance: &Instance| instance.standing(app.home());
         match self.format {
             Format::Text => {
-                app.printer.result(&text(&entries, Instance::standing, now));
-                if let Some(hint) = hint(&entries, Instance::standing) {
+                app.printer.result(&text(&entries, standing, now));
+                if let Some(hint) = hint(&entries, standing) {
                     app.printer.hint(&hint);
                 }
             }
             Format::Json => {
-                app.printer.result(&json(&ListView::of(&entries, Instance::standing, now)));
+                app.printer.result(&json(&ListView::of(&entries, standing, now)));
             }
         }
         Ok(Exit::Ok)

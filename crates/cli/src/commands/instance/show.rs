@@ -32,7 +32,7 @@ pub(crate) struct Show {
 impl Show {
     pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
         let instance = app.find(&self.name)?;
-        let view = ShowView::of(&instance, instance.standing(), Timestamp::now());
+        let view = ShowView::of(&instance, instance.standing(app.home()), Timestamp::now());
         app.printer.result(&match self.format {
             Format::Text => text(&view),
             Format::Json => json(&view),

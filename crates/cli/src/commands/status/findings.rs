@@ -6,8 +6,9 @@ use provisioner::AttachError;
 use provisioner::cni::Health;
 use provisioner::engine::EngineError;
 use provisioner::error::chain;
+use provisioner::home::Home;
 use provisioner::plan::ClusterPlan;
-use provisioner::registry::{Instance, State, Transit};
+use provisioner::registry::{Instance, Liveness, State, Transit};
 
 use crate::words;
 
@@ -119,9 +120,9 @@ pub(super) fn unattached(instance: &Instance, error: &AttachError) -> Finding {
 }
 
 /// What goes on with workers, or did not finish.
-pub(super) fn transit(workers: &[String], transit: &Transit) -> Finding {
+pub(super) fn transit(home: &Home, workers: &[String], transit: &Transit) -> Finding {
     let workers = words::list(workers);
-    match transit.owner.as_ref().filter(|owner| owner.is_alive()) {
+    match transit.owner.as_ref().filter(|owner| owner.liveness(home) != Liveness::Dead) {
         Some(owner) => {
             Finding::Note(format!("on the way in or out: {workers}; process {} sees to that", owner.pid))
         }

@@ -155,7 +155,7 @@ mod tests {
         let health = [("acme-cp-1", Health::Good), ("acme-w-1", Health::Bad("no such map".to_owned()))];
         let health = health.map(|(node, health)| (node.to_owned(), health));
         let seen = Seen { ready: parse_readiness("acme-cp-1 True true"), health: health.into() };
-        let mut findings = vec![transit(&on_their_way, instance.transit.as_ref().expect("one"))];
+        let mut findings = vec![transit(&home, &on_their_way, instance.transit.as_ref().expect("one"))];
         findings.extend(seen.unwell());
         findings.push(Finding::Note("only root sees more".to_owned()));
         let (notes, problems) = sorted(findings);

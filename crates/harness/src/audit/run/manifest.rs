@@ -134,7 +134,15 @@ mod tests {
     fn a_run_puts_a_namespace_four_kinds_of_objects_and_nothing_else_into_an_instance() {
         let address = Ipv4Addr::new(192, 168, 60, 10);
         let (boot_id, run_id) = ("b".to_owned(), "r".to_owned());
-        let owner = Owner { pid: 7, start_time: 22, boot_id, run_id };
+        let owner = Owner {
+            pid: 7,
+            start_time: 22,
+            boot_id,
+            run_id,
+            pid_namespace: None,
+            time_namespace: None,
+            lock: None,
+        };
         insta::assert_yaml_snapshot!([
             namespace("homelab-audit-1a2b3c4d", &owner),
             on_node("acme-cp-1", address, "acme-cp-1"),

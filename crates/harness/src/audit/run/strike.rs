@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
-use provisioner::registry::Owner;
+use provisioner::registry::{Liveness, Owner};
 use tokio::time::timeout;
 
 use super::stage::PATIENCE;
@@ -46,7 +46,7 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
     let dead = found.into_iter().filter_map(|namespace| {
         let owner = namespace.metadata.annotations?.remove(manifest::OWNER)?;
         let owner: Owner = serde_json::from_str(&owner).ok()?;
-        namespace.metadata.name.filter(|_| !owner.is_alive())
+        namespace.metadata.name.filter(|_| owner.liveness_by_proc() == Liveness::Dead)
     });
     let dead: Vec<String> = dead.collect();
     let within = cluster.inner().plan.platform.within(PATIENCE);

@@ -88,7 +88,8 @@ impl Third {
             cilium: other.k8s.cilium,
             ..ClusterSpec::new(name).topology(Topology::Single).throw_away()
         };
-        let owner = Owner::current(name::run_id()).map_err(DestructionError::Owner)?;
+        let owner =
+            Owner::hold(ground.provisioner.home(), name::run_id()).map_err(DestructionError::Owner)?;
         Ok(Self { provisioner: ground.provisioner.clone(), spec: spec.check()?, owner })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 
@@ -20,13 +21,26 @@ pub(super) struct SimulatedNode {
     network: BTreeSet<String>,
     state: Power,
     files: BTreeMap<String, Vec<u8>>,
+    /// Where a real one would have its disk.
+    folder: Utf8PathBuf,
 }
 
 impl SimulatedNode {
     /// A node as the engine leaves it: without anything of Kubernetes.
     pub(super) fn new(plan: &ClusterPlan) -> Self {
         let network = plan.nodes.iter().map(|node| node.address.to_string()).collect();
-        Self { api: plan.api_name.clone(), network, state: Power::Start, files: BTreeMap::new() }
+        Self {
+            api: plan.api_name.clone(),
+            network,
+            state: Power::Start,
+            files: BTreeMap::new(),
+            folder: plan.folder.clone(),
+        }
+    }
+
+    /// Whether it has its disk in a folder.
+    pub(super) fn is_in(&self, folder: &Utf8Path) -> bool {
+        self.folder.starts_with(folder)
     }
 
     /// Whether it runs.

@@ -273,6 +273,16 @@ impl Engine for VagrantEngine {
         self.hypervisor.sightings(&self.home)
     }
 
+    /// Machines have their disks with the hypervisor; those that have some in a folder are seen as the processes that
+    /// they are.
+    fn strangers<'a>(
+        &'a self,
+        _id: &'a InstanceId,
+        _folder: &'a Utf8Path,
+    ) -> BoxFuture<'a, Result<Vec<String>, EngineError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn collect_logs<'a>(
         &'a self,
         plan: &'a ClusterPlan,

@@ -24,19 +24,12 @@ impl FileStore {
         Self { path: home.registry(), home: home.clone() }
     }
 
-    /// The ledger and the format that its file has; none if there is no file.
-    fn load(&self) -> Result<(Ledger, Option<u32>), RegistryError> {
-        let text = match std::fs::read(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), None)),
-            Err(source) => return Err(failed("read", &self.path)(source)),
-        };
-        let path = self.path.clone();
-        match Ledger::parse(&text) {
-            Ok((ledger, format)) => Ok((ledger, Some(format))),
-            Err(Unreadable::Damaged(source)) => Err(RegistryError::Damaged { path, source }),
-            Err(Unreadable::Newer(version)) => Err(RegistryError::Newer { path, version }),
-        }
+    /// Has the home keep its id: what is recorded here has it in all its names. The lock is held.
+    fn settle(&self) -> Result<(), RegistryError> {
+        let Some(text) = self.home.unsettled()? else { return Ok(()) };
+        let path = self.home.id_file();
+        sweep(&path).map_err(failed("tidy up beside", &path))?;
+        replace(&self.home, &path, text.as_bytes()).map_err(failed("write", &path))
     }
 
     /// Keeps the file of an old format under a second name, unless one was kept before: the rename that follows
@@ -61,7 +54,7 @@ impl Store for FileStore {
     }
 
     fn read(&self) -> Result<Ledger, RegistryError> {
-        self.load().map(|(ledger, _)| ledger)
+        load(&self.path).map(|(ledger, _)| ledger)
     }
 
     fn change(&self, change: &mut Change<'_>) -> Result<(), RegistryError> {
@@ -70,7 +63,8 @@ impl Store for FileStore {
         let lock = Utf8PathBuf::from(format!("{}.lock", self.path));
         let _held = Lock::exclusive(&self.home, &lock).map_err(failed("lock", &lock))?;
         sweep(&self.path).map_err(failed("tidy up beside", &self.path))?;
-        let (mut ledger, format) = self.load()?;
+        self.settle()?;
+        let (mut ledger, format) = load(&self.path)?;
         if change(&mut ledger) == Verdict::Discard || !ledger.is_changed() {
             return Ok(());
         }
@@ -78,6 +72,21 @@ impl Store for FileStore {
             self.keep(old)?;
         }
         replace(&self.home, &self.path, ledger.text().as_bytes()).map_err(failed("write", &self.path))
+    }
+}
+
+/// The ledger in a file and the format that the file has; none if there is no file.
+pub(in crate::registry) fn load(path: &Utf8Path) -> Result<(Ledger, Option<u32>), RegistryError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), None)),
+        Err(source) => return Err(failed("read", path)(source)),
+    };
+    let path = path.to_owned();
+    match Ledger::parse(&text) {
+        Ok((ledger, format)) => Ok((ledger, Some(format))),
+        Err(Unreadable::Damaged(source)) => Err(RegistryError::Damaged { path, source }),
+        Err(Unreadable::Newer(version)) => Err(RegistryError::Newer { path, version }),
     }
 }
 

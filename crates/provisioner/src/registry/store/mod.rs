@@ -13,7 +13,7 @@ use camino::Utf8Path;
 use super::RegistryError;
 use super::ledger::Ledger;
 
-pub(super) use file::FileStore;
+pub(super) use file::{FileStore, load};
 pub(super) use memory::MemoryStore;
 
 /// What is done to a ledger while no other process can change it.

@@ -104,6 +104,25 @@ impl Desk {
         Ok(Local.run(&self.program(args)).await?.text())
     }
 
+    /// The program with the home spelled like this.
+    pub(crate) async fn homelab_in(&self, home: &str, args: &[&str]) -> anyhow::Result<String> {
+        let command = self.command(&self.homelab, args).env("HOMELAB_HOME", home);
+        Ok(Local.run(&command).await?.text())
+    }
+
+    /// The program, started by another with these arguments; what it says on both streams.
+    pub(crate) async fn homelab_below(
+        &self,
+        program: &str,
+        options: &[&str],
+        args: &[&str],
+    ) -> anyhow::Result<String> {
+        let all: Vec<&str> =
+            options.iter().copied().chain([self.homelab.as_str()]).chain(args.iter().copied()).collect();
+        let output = Local.run(&self.command(Utf8Path::new(program), &all)).await?;
+        Ok(format!("{}{}", output.text(), String::from_utf8_lossy(&output.stderr)))
+    }
+
     /// The program with an input.
     pub(crate) async fn homelab_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
         Ok(Local.run(&self.program(args).input(input)).await?.text())

@@ -41,7 +41,7 @@ fn promise_all(desk: &Desk) -> anyhow::Result<()> {
         let spec = many(format!("promised-{number}"))?;
         number += 1;
         provisioner.registry().claim(|there| {
-            let taken = Taken { instances: there.to_vec(), host: Vec::new() };
+            let taken = Taken { instances: there.to_vec(), ..Taken::default() };
             plan::claim(&spec, &taken, &Pools::default(), None, Timestamp::now())
         })?;
     }

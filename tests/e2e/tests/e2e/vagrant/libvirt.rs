@@ -18,7 +18,11 @@ async fn the_engine_keeps_every_promise_on_libvirt() -> anyhow::Result<()> {
 
 pub(super) async fn keeps_every_promise(provider: Provider) -> anyhow::Result<()> {
     let (_folder, home, engine) = engine(provider)?;
-    let taken = Taken { instances: Vec::new(), host: fabric::host_networks(&[], |_| false).await? };
+    let taken = Taken {
+        instances: Vec::new(),
+        host: fabric::host_networks(&[], |_| false).await?,
+        ..Taken::default()
+    };
     contract::engine_suite(EngineKind::Vagrant(provider), engine, home, taken).await
 }
 

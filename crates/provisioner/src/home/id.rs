@@ -1,0 +1,228 @@
+//! Which home a folder is: an id kept in the folder itself, and device and inode that tell the folder from its copies.
+//!
+//! All names on the host carry the id, so two folders must never have the same one. A folder that is moved keeps its
+//! inode and stays the home that it was. A copy has another inode and is refused: destroying something for a copy would
+//! destroy what belongs to the original.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::digest::{digest, digest_of};
+
+use super::{HomeError, Listed};
+
+/// The file in the home.
+pub(super) const FILE: &str = "home-id";
+
+/// A folder on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `st_dev` of the folder.
+    pub device: u64,
+    /// `st_ino` of the folder.
+    pub inode: u64,
+    /// Its canonical path.
+    pub path: Utf8PathBuf,
+}
+
+impl Place {
+    /// The place of a folder that exists.
+    ///
+    /// # Errors
+    /// What `stat` says.
+    pub fn of(path: &Utf8Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { device: found.dev(), inode: found.ino(), path: path.to_owned() })
+    }
+
+    /// Whether both are one folder: a folder that is moved keeps device and inode, and one that stays may get another
+    /// device number when its file system is mounted anew. Pure.
+    pub fn is(&self, other: &Self) -> bool {
+        self.inode == other.inode && (self.device == other.device || self.path == other.path)
+    }
+
+    /// Whether the folder is still there.
+    pub fn is_there(&self) -> bool {
+        self.is_at(&self.path)
+    }
+
+    /// Whether a path leads to it.
+    pub fn is_at(&self, path: &Utf8Path) -> bool {
+        Self::of(path).is_ok_and(|here| here.is(self))
+    }
+
+    /// Two lines: device and inode, path. Pure.
+    pub(super) fn text(&self) -> String {
+        format!("{} {}\n{}\n", self.device, self.inode, self.path)
+    }
+
+    /// What [`Self::text`] wrote. Pure.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (numbers, path) = text.split_once('\n')?;
+        let (device, inode) = numbers.split_once(' ')?;
+        let path = Utf8PathBuf::from(path.strip_suffix('\n')?);
+        Some(Self { device: device.parse().ok()?, inode: inode.parse().ok()?, path })
+    }
+}
+
+/// The contents of the file: the id on the first line, then the place of the folder for which it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct IdFile {
+    pub(super) id: String,
+    /// None where a person wrote the id alone: it holds for this folder, wherever it came from.
+    pub(super) place: Option<Place>,
+}
+
+impl IdFile {
+    /// The file of a home, if it has one.
+    pub(super) fn read(root: &Utf8Path) -> Result<Option<Self>, HomeError> {
+        let path = root.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map(Some).ok_or(HomeError::Damaged { path }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => Err(HomeError::Damaged { path }),
+            Err(source) => Err(HomeError::File { attempt: "read", path, source }),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (id, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let is_id = id.len() == 6 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let place = if rest.trim().is_empty() { None } else { Some(Place::parse(rest)?) };
+        is_id.then(|| Self { id: id.to_owned(), place })
+    }
+
+    /// What [`Self::read`] reads. Pure.
+    pub(super) fn text(&self) -> String {
+        let place = self.place.as_ref().map(Place::text).unwrap_or_default();
+        format!("{}\n{place}", self.id)
+    }
+}
+
+/// The id of the home in a folder, which may not exist yet. `spelled` is the path as the environment spells it.
+pub(super) fn find(
+    root: &Utf8Path,
+    spelled: &str,
+    listed: &Listed,
+    traces: impl FnOnce() -> String,
+) -> Result<String, HomeError> {
+    match IdFile::read(root)? {
+        Some(file) => {
+            refuse_copy(root, &file)?;
+            Ok(file.id)
+        }
+        None if has_instances(root) => {
+            let id = of_earlier_version(root, spelled, traces);
+            // Where that folder has moved away, this one has the instances of a copy.
+            match listed.place(&id).filter(|place| place.is_there() && !place.is_at(root)) {
+                Some(original) => Err(HomeError::Copy { root: root.to_owned(), id, original: original.path }),
+                None => Ok(id),
+            }
+        }
+        None => {
+            Ok(fresh(root, |id| listed.place(id).is_none_or(|place| place.path == root || !place.is_there())))
+        }
+    }
+}
+
+/// Refuses a folder for which its file was not made.
+fn refuse_copy(root: &Utf8Path, file: &IdFile) -> Result<(), HomeError> {
+    match &file.place {
+        Some(place) if !place.is_at(root) => {
+            let (root, original) = (root.to_owned(), place.path.clone());
+            Err(HomeError::Copy { root, id: file.id.clone(), original })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An id for a folder without one: the same in all processes that begin at the same time. `is_free` says of an id
+/// whether no other home of this host has it, such as one that lay here and was moved away. Pure otherwise.
+fn fresh(root: &Utf8Path, is_free: impl Fn(&str) -> bool) -> String {
+    let first = short(&digest(root.as_str()));
+    let others = (1..).map(|number: u32| short(&digest_of([root.as_str(), &number.to_string()])));
+    std::iter::once(first).chain(others).find(|id| is_free(id)).unwrap_or_default() // there is no last one
+}
+
+/// Before ids were kept, a home had the digest of its path as its id, in whatever spelling. Its instances exist
+/// under that one, so the spelling counts of which the host has traces, or else the present one.
+fn of_earlier_version(root: &Utf8Path, spelled: &str, traces: impl FnOnce() -> String) -> String {
+    let spellings = [spelled.to_owned(), root.to_string(), format!("{root}/")];
+    let ids = spellings.map(|spelling| short(&digest(&spelling)));
+    if ids[0] == ids[1] {
+        return ids[0].clone();
+    }
+    let traces = traces();
+    let found = ids.iter().find(|id| traces.contains(&format!("homelab-{id}.")));
+    found.unwrap_or(&ids[0]).clone()
+}
+
+fn short(digest: &str) -> String {
+    digest[..6].to_owned()
+}
+
+/// Whether the folder has a ledger with an entry, or one that nobody can read.
+fn has_instances(root: &Utf8Path) -> bool {
+    let Ok(text) = fs::read(root.join(super::LEDGER)) else { return false };
+    let ledger: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+    ledger.map_or(true, |ledger| ledger["instances"].as_array().is_none_or(|entries| !entries.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(device: u64, inode: u64, path: &str) -> Place {
+        Place { device, inode, path: path.into() }
+    }
+
+    #[test]
+    fn a_folder_is_the_same_where_it_is_moved_or_its_disk_gets_another_number_and_a_copy_is_not() {
+        let home = place(7, 12, "/home/ada/.homelab");
+        assert!(home.is(&place(7, 12, "/data/lab")), "moved");
+        assert!(home.is(&place(8, 12, "/home/ada/.homelab")), "mounted anew");
+        assert!(!home.is(&place(7, 13, "/home/ada/copy")), "copied");
+        assert!(!home.is(&place(7, 13, "/home/ada/.homelab")), "restored from a backup");
+        assert!(!home.is(&place(8, 12, "/snapshot/.homelab")), "a snapshot of the whole file system");
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written_and_anything_else_is_damaged() {
+        let place = place(7, 12, "/home/ada/.homelab");
+        let whole = IdFile { id: "0a1b2c".to_owned(), place: Some(place.clone()) };
+        assert_eq!(IdFile::parse(&format!("0a1b2c\n{}", place.text())), Some(whole));
+        let alone = IdFile { id: "0a1b2c".to_owned(), place: None };
+        assert_eq!(IdFile::parse("0a1b2c\n"), Some(alone.clone()));
+        assert_eq!(IdFile::parse("0a1b2c"), Some(alone));
+        for damaged in
+            ["", "\n", "0a1b2", "0a1b2c3", "0A1B2C\n", "0a1b2g\n", "0a1b2c\n7 12\n", "0a1b2c\n7\n/x\n"]
+        {
+            assert_eq!(IdFile::parse(damaged), None, "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_versions_id_is_that_of_the_spelling_with_traces_on_the_host() {
+        let root = Utf8Path::new("/data/lab");
+        let [linked, real, slash] =
+            ["/home/ada/lab", "/data/lab", "/data/lab/"].map(|path| short(&digest(path)));
+        let id = |spelled: &str, traces: &str| of_earlier_version(root, spelled, || traces.to_owned());
+        assert_eq!(id("/data/lab", &format!("homelab-{slash}.acme")), real, "nothing is unclear");
+        assert_eq!(id("/home/ada/lab", &format!("scope: homelab-{real}.acme")), real);
+        assert_eq!(id("/home/ada/lab", &format!("# BEGIN homelab-{slash}.acme")), slash);
+        assert_eq!(id("/home/ada/lab", ""), linked);
+    }
+
+    #[test]
+    fn a_new_home_never_gets_the_id_of_another() {
+        let root = Utf8Path::new("/home/ada/.homelab");
+        let first = fresh(root, |_| true);
+        assert_eq!(first, short(&digest(root.as_str())));
+        let second = fresh(root, |id| id != first);
+        assert_ne!(second, first);
+        assert_eq!(second.len(), 6);
+    }
+}

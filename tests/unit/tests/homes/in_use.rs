@@ -1,0 +1,224 @@
+//! Nothing is taken away that somebody else needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use provisioner::engine::{Engine, Fault, SimulatedEngine};
+use provisioner::error::Hint;
+use provisioner::exec::{Background, Command};
+use provisioner::plan::ClusterPlan;
+use provisioner::registry::{Entry, Owner, State, Unjudged};
+use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind};
+use provisioner::{ProvisionError, Provisioner, ReleaseError, Residue, Spared};
+
+use crate::given::{House, until};
+
+struct Lab {
+    house: House,
+    engine: SimulatedEngine,
+    provisioner: Provisioner,
+}
+
+fn lab() -> Lab {
+    let house = House::new();
+    let engine = SimulatedEngine::new(house.home.id());
+    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
+    Lab { house, engine, provisioner }
+}
+
+fn spec(name: &str) -> CheckedSpec {
+    ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap()
+}
+
+impl Lab {
+    async fn up(&self, name: &str) {
+        self.provisioner.create(&spec(name), None).await.unwrap();
+    }
+
+    fn owned(&self, name: &str, owner: &Owner) {
+        self.provisioner.registry().update(name, |instance| instance.owner = Some(owner.clone())).unwrap();
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.provisioner.registry().list().unwrap()
+    }
+
+    /// Has the folder of an instance hold the disk of a node of another home.
+    async fn with_a_stranger(&self, name: &str) {
+        let instance = self.provisioner.registry().find(name).unwrap().unwrap();
+        let mut plan = ClusterPlan::of(&instance, &self.house.home);
+        plan.id.home = "ffffff".to_owned();
+        self.engine.for_home("ffffff").create(&plan).await.unwrap();
+    }
+
+    /// Takes the machines of an instance away by other means.
+    async fn without_machines(&self, name: &str) {
+        let instance = self.provisioner.registry().find(name).unwrap().unwrap();
+        let plan = ClusterPlan::of(&instance, &self.house.home);
+        self.engine.destroy(&plan.id, &plan.folder).await.unwrap();
+    }
+}
+
+/// Another process that lives as long as the first value.
+fn another_process() -> (Background, Owner) {
+    let house = House::new();
+    let file = house.path("pid");
+    let script = format!("echo $$ >{file}.new; mv {file}.new {file}; exec sleep infinity");
+    let child = Background::start(&Command::within(Duration::MAX, "sh").args(["-c", &script])).unwrap();
+    let pid: u32 = until(|| std::fs::read_to_string(&file).ok()).trim().parse().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let start_time = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    (child, Owner { pid, start_time, ..Owner::current("run-1").unwrap() })
+}
+
+/// An owner of whom nobody here knows whether it lives: no PID namespace has the number 1.
+fn unknown() -> Owner {
+    Owner { pid_namespace: Some(1), ..Owner::current("run-1").unwrap() }
+}
+
+#[tokio::test]
+async fn a_folder_with_another_homes_node_is_not_removed_and_the_refusal_names_the_node() {
+    let lab = lab();
+    lab.up("acme").await;
+    lab.with_a_stranger("acme").await;
+    let (entries, folder) = (lab.entries(), lab.house.home.instance("acme"));
+    let error = lab.provisioner.destroy("acme").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "take down acme: {folder} is used by container homelab-ffffff.acme.acme-cp-1; it is left as it is"
+        )
+    );
+    assert!(error.hint().unwrap().contains("podman rm --force"), "{:?}", error.hint());
+    assert_eq!(error.removed, []);
+    assert_eq!(lab.entries(), entries);
+    assert!(folder.join("kubeconfig").exists());
+    assert_eq!(lab.provisioner.attach("acme").await.unwrap().nodes.len(), 1);
+}
+
+#[tokio::test]
+async fn neither_release_nor_reap_nor_down_of_what_has_no_entry_removes_such_a_folder() {
+    let lab = lab();
+    let folder = lab.house.home.instance("acme");
+    lab.up("acme").await;
+    lab.with_a_stranger("acme").await;
+    lab.without_machines("acme").await;
+    let error = lab.provisioner.release("acme").await.unwrap_err();
+    assert!(matches!(error, ReleaseError::Destroy(_)), "{error}");
+    let dead = Owner { start_time: 0, ..Owner::current("run-1").unwrap() };
+    lab.owned("acme", &dead);
+    let reaping = lab.provisioner.reap().await.unwrap();
+    assert!(matches!(&reaping.reaped[..], [one] if one.outcome.is_err()), "{reaping:?}");
+    lab.provisioner.registry().release("acme").unwrap();
+    lab.provisioner.destroy("acme").await.unwrap_err();
+    assert!(folder.join("kubeconfig").exists());
+}
+
+#[tokio::test]
+async fn another_instance_with_a_folder_of_its_own_is_no_hindrance() {
+    let lab = lab();
+    lab.up("acme").await;
+    lab.up("acme-1").await;
+    lab.with_a_stranger("acme-1").await;
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_instance_whose_owner_lives_elsewhere_is_not_taken_down_until_it_ends() {
+    let lab = lab();
+    lab.up("acme").await;
+    let (process, owner) = another_process();
+    lab.owned("acme", &owner);
+    let entries = lab.entries();
+    let error = lab.provisioner.destroy("acme").await.unwrap_err();
+    let pid = owner.pid;
+    assert_eq!(
+        error.to_string(),
+        format!("take down acme: acme is needed by process {pid}, which runs; nothing was done")
+    );
+    assert!(
+        error.hint().unwrap().starts_with(&format!("wait for process {pid}; or end it")),
+        "{:?}",
+        error.hint()
+    );
+    assert_eq!(lab.entries(), entries);
+    assert_eq!(lab.provisioner.attach("acme").await.unwrap().nodes.len(), 1);
+    drop(process);
+    until(|| (owner.liveness(&lab.house.home) == provisioner::registry::Liveness::Dead).then_some(()));
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_owner_takes_its_own_instance_down() {
+    let lab = lab();
+    let owner = Owner::hold(&lab.house.home, "run-1").unwrap();
+    lab.provisioner.create(&spec("acme"), Some(owner)).await.unwrap();
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same() {
+    let lab = lab();
+    lab.up("acme").await;
+    lab.owned("acme", &unknown());
+    let entries = lab.entries();
+    let reaping = lab.provisioner.reap().await.unwrap();
+    assert!(reaping.reaped.is_empty(), "{reaping:?}");
+    let pid = std::process::id();
+    assert_eq!(reaping.spared, [Spared { instance: "acme".to_owned(), pid, why: Unjudged::Namespace }]);
+    assert_eq!(
+        reaping.spared[0].to_string(),
+        format!(
+            "acme is left alone: whether its owner, process {pid}, still runs is unknown \
+             (it began in another PID namespace, such as a container's)"
+        )
+    );
+    assert_eq!(lab.entries(), entries);
+    lab.without_machines("acme").await;
+    let error = lab.provisioner.release("acme").await.unwrap_err();
+    assert!(matches!(error, ReleaseError::Unjudged { .. }), "{error}");
+    assert_eq!(error.hint().as_deref(), Some("`homelab down acme` takes it down all the same"));
+    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+}
+
+/// A bring-up that waits for ever, and what another process does to its instance meanwhile.
+async fn disturbed(lab: &Lab, disturb: impl FnOnce()) -> ProvisionError {
+    let hanging = lab.engine.clone().with_fault(Fault::Hang("kubeadm init".to_owned()));
+    let owner = Owner::hold(&lab.house.home, "run-1").unwrap();
+    let spec = spec("acme");
+    let create = lab.provisioner.create(&spec, Some(owner));
+    let hangs = async {
+        while !hanging.commands().iter().any(|(_, command)| command.contains("kubeadm init")) {
+            tokio::task::yield_now().await;
+        }
+        disturb();
+    };
+    tokio::join!(create, hangs).0.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_bring_up_whose_instance_another_process_takes_down_ends_at_once() {
+    let lab = lab();
+    let registry = lab.provisioner.registry().clone();
+    let error = disturbed(&lab, || {
+        registry.update("acme", |acme| acme.state = State::Destroying).unwrap();
+    });
+    let error = error.await;
+    assert_eq!(error.source.to_string(), "another process has taken acme down meanwhile");
+    assert_eq!(error.residue, Residue::Nothing, "whoever takes it down finishes that");
+    let state = registry.find("acme").unwrap().unwrap().state;
+    assert_eq!(state, State::Destroying, "nobody says that it failed");
+}
+
+#[tokio::test]
+async fn a_bring_up_whose_claim_is_gone_or_somebody_elses_ends_at_once() {
+    let lab = lab();
+    let registry = lab.provisioner.registry().clone();
+    let gone = disturbed(&lab, || drop(registry.release("acme").unwrap())).await;
+    assert_eq!(gone.source.to_string(), "another process has taken acme down meanwhile");
+    assert_eq!(registry.find("acme").unwrap(), None);
+    let taken = disturbed(&lab, || {
+        registry.update("acme", |acme| acme.owner = Some(unknown())).unwrap();
+    });
+    assert_eq!(taken.await.source.to_string(), "another process has taken acme down meanwhile");
+}
