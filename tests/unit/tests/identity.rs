@@ -138,7 +138,7 @@ async fn nothing_is_told_of_a_cluster_that_was_compared_and_of_one_that_never_ca
     let lab = lab().await;
     let mut events = lab.provisioner.events().subscribe();
     let claimed = ClusterSpec::new("hooli").workers(0).engine(EngineKind::Simulated).check().unwrap();
-    let taken = Taken { instances: lab.provisioner.registry().instances().unwrap(), host: Vec::new() };
+    let taken = Taken { instances: lab.provisioner.registry().instances().unwrap(), ..Taken::default() };
     let claim = |_: &[Instance]| plan::claim(&claimed, &taken, &Pools::default(), None, now());
     lab.provisioner.registry().claim(claim).unwrap();
     for name in ["acme", "globex", "hooli"] {

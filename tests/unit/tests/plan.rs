@@ -316,6 +316,7 @@ fn objects_on_the_host_never_mix_up_homes_or_names_with_a_common_beginning() {
 fn a_pool_that_the_host_has_itself_is_told_with_its_interface_and_the_line_that_moves_it() {
     let host = |networks: &[(&str, &str)]| Taken {
         instances: Vec::new(),
+        neighbours: Vec::new(),
         host: networks
             .iter()
             .map(|(text, interface)| HostNetwork { net: net(text), interface: (*interface).to_owned() })

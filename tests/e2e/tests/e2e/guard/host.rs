@@ -69,7 +69,7 @@ impl Host {
 fn claimed(provisioner: &Provisioner, name: &str) -> anyhow::Result<ClusterPlan> {
     let spec = ClusterSpec::new(name).topology(Topology::Single).check()?;
     let instance = provisioner.registry().claim(|instances| {
-        let taken = Taken { instances: instances.to_vec(), host: Vec::new() };
+        let taken = Taken { instances: instances.to_vec(), ..Taken::default() };
         plan::claim(&spec, &taken, &provisioner.settings().pools, None, Timestamp::now())
     })?;
     Ok(ClusterPlan::of(&instance, provisioner.home()))

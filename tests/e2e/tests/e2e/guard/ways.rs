@@ -13,6 +13,7 @@ async fn claim(host: &Host, name: &str) -> anyhow::Result<Result<Instance, plan:
     let spec = ClusterSpec::new(name).check()?;
     let taken = Taken {
         instances: host.provisioner.registry().instances()?,
+        neighbours: Vec::new(),
         host: host.provisioner.host_networks().await?,
     };
     Ok(plan::claim(&spec, &taken, &host.provisioner.settings().pools, None, Timestamp::now()))
