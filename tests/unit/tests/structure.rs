@@ -1,4 +1,4 @@
-//! Which module imports which: no crate of ours has a circle.
+//! Which module imports which: no crate of ours has a circle; and that no error loses its hint or its exit code.
 //!
 //! A module is a folder or a file directly below `src`; below the CLI's `commands` each verb is one of its own. An
 //! import is a path in the code that begins with `crate` or `super`, in macros as well; what is compiled for tests only
@@ -28,6 +28,47 @@ fn modules_import_each_other_in_one_direction_only(#[case] krate: &str, #[case] 
     show(krate, &imports);
     assert!(imports.len() > 5, "the sources were not found: {imports:?}");
     assert_eq!(circles(&imports), Vec::<Vec<&str>>::new());
+}
+
+#[rstest]
+#[case::provisioner("provisioner")]
+#[case::harness("harness")]
+#[case::cli("cli")]
+fn hints_and_exit_codes_name_every_variant_of_an_error(#[case] krate: &str) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates").join(krate).join("src");
+    let (mut files, mut seen, mut swallowing) = (Vec::new(), 0, Vec::new());
+    collect(&source, &mut files);
+    for path in files {
+        let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
+        for item in file.items {
+            let Item::Impl(item) = item else { continue };
+            let told = item.trait_.as_ref().and_then(|(_, path, _)| path.segments.last().cloned());
+            if told.is_some_and(|told| told.ident == "Hint" || told.ident == "Ends") {
+                seen += 1;
+                if swallows(item.to_token_stream()) {
+                    swallowing.push(format!("{}: {}", path.display(), item.self_ty.to_token_stream()));
+                }
+            }
+        }
+    }
+    assert_ne!(seen, 0, "the sources were not found");
+    assert_eq!(swallowing, Vec::<String>::new(), "an arm `_ =>` swallows the next variant");
+}
+
+/// Whether there is an arm `_ => …` anywhere.
+fn swallows(tokens: TokenStream) -> bool {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let is_arm = |pair: &[TokenTree]| matches!(pair, [TokenTree::Ident(wild), TokenTree::Punct(arrow)] if wild == "_" && arrow.as_char() == '=');
+    let inner = |token: &TokenTree| matches!(token, TokenTree::Group(group) if swallows(group.stream()));
+    tokens.windows(2).any(is_arm) || tokens.iter().any(inner)
+}
+
+#[test]
+fn an_arm_that_swallows_is_found_and_a_named_one_with_a_placeholder_is_not() {
+    let found = |text: &str| swallows(text.parse().unwrap());
+    assert!(found("match self { Self::A => None, _ => None }"));
+    assert!(found("match self { Self::A(inner) => match inner { B::C => None, _ => Some(1) } }"));
+    assert!(!found("match self { Self::A(_) | Self::B { .. } => None, (_, Self::C) => list.map(|_| 1) }"));
 }
 
 #[test]
