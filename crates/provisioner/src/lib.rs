@@ -15,9 +15,11 @@
 //!
 //! [`provision`] strings these together and takes everything away again; [`watch`] puts back what others change on the
 //! host. [`exec`] is the only place that starts a process; [`events`] says what happens; [`error`] tells an error with its
-//! causes; [`home`] says where things are, and [`settings`] what its user has set.
+//! causes; [`home`] says where things are, [`settings`] what its user has set, and [`files`] is how files are read,
+//! replaced and locked.
 
 pub mod home;
+pub mod files;
 pub mod settings;
 pub mod spec;
 pub mod capacity;

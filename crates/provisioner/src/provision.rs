@@ -10,6 +10,7 @@ mod guard;
 mod identify;
 mod in_use;
 mod names;
+mod outside;
 mod room;
 mod parts;
 mod power;
@@ -34,8 +35,10 @@ use crate::error::Hint;
 use crate::events::{Event, Events};
 use crate::exec::Runner;
 use crate::fabric;
+use crate::files::failed;
 use crate::home::{Home, Listed};
 use crate::kubeadm::{self, ControlPlane};
+use crate::kubeconfig::KubeconfigError;
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
@@ -98,6 +101,8 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// The kubeconfig that knows this cluster and no other.
     pub kubeconfig: Utf8PathBuf,
+    /// Why its creation could not put its context into the user's kubeconfig; none when it did, or had not to.
+    pub unmerged: Option<Arc<KubeconfigError>>,
 }
 
 /// Why there is no handle on a cluster.
@@ -179,6 +184,7 @@ impl Provisioner {
 
     /// Records what is decided, before anything exists.
     async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
+        self.demand_files(spec).await?;
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
         let pools = self.pools_of(spec.engine)?;
@@ -230,8 +236,8 @@ impl Provisioner {
 
     /// Makes the machines, in a folder that is private to the user.
     async fn nodes(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
-        let made = self.home.create_dir(&plan.folder);
-        made.map_err(|source| EngineError::File { attempt: "make", path: plan.folder.clone(), source })?;
+        let made = self.home.create_dir(&plan.folder).map_err(failed("make", &plan.folder));
+        made.map_err(EngineError::File)?;
         self.engines.create(plan).await
     }
 
@@ -269,9 +275,9 @@ impl Provisioner {
         Ok(Bundle::in_folder(&self.home, &instance.name)?)
     }
 
-    /// Writes the isolated kubeconfig; an operator's is merged into the user's, a fixture's is nobody's business.
+    /// Writes the isolated kubeconfig, and merges an operator's into the user's.
     async fn hand_out(&self, nodes: Vec<Node>, plan: ClusterPlan) -> Result<Cluster, StageError> {
-        self.write_kubeconfigs(&nodes[0], &plan).await?;
+        let unmerged = self.write_kubeconfigs(&nodes[0], &plan).await?;
         let kubeconfig = self.home.isolated_kubeconfig(&plan.id.name);
         let identity = self.identity_of(&nodes[0], &plan).await?;
         let running = self.registry.update(&plan.id.name, |instance| {
@@ -279,7 +285,7 @@ impl Provisioner {
             instance.boot_id = this_boot().map(str::to_owned);
             instance.k8s.identity = Some(identity);
         });
-        Ok(Cluster { instance: running?, plan, nodes, kubeconfig })
+        Ok(Cluster { instance: running?, plan, nodes, kubeconfig, unmerged })
     }
 
     /// Says in the registry that a creation failed; what cannot be said there is unknown.
@@ -307,7 +313,7 @@ impl Provisioner {
         let plan = ClusterPlan::of(&instance, &self.home);
         let nodes = self.engines.attach(&plan).await?;
         let kubeconfig = self.home.isolated_kubeconfig(name);
-        Ok(Cluster { instance, plan, nodes, kubeconfig })
+        Ok(Cluster { instance, plan, nodes, kubeconfig, unmerged: None })
     }
 
     /// The instance of this name.

@@ -41,7 +41,7 @@ impl Host {
     }
 
     fn add(&self, name: &str) -> Result<bool, DnsError> {
-        self.dns.add(self.home(), &records(name, self.home()))
+        self.dns.add(&records(name, self.home()))
     }
 
     fn remove(&self, name: &str) -> Result<bool, DnsError> {

@@ -19,6 +19,7 @@ mod tls;
 mod trust;
 mod dns;
 mod kubeconfig;
+mod files;
 mod matrix;
 mod provision;
 mod homes;

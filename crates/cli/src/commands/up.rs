@@ -4,6 +4,8 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 use provisioner::Cluster;
+use provisioner::error::Hint;
+use provisioner::kubeconfig;
 use provisioner::registry::Owner;
 use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, Topology};
 use provisioner::{ProvisionError, Residue};
@@ -22,6 +24,9 @@ use crate::words;
 /// Claims a name, a network and CIDRs that nothing else on this host uses, starts the nodes, makes them a
 /// kubeadm cluster and merges its context, named like the instance, into your kubeconfig. The cluster stays
 /// until `homelab down NAME`.
+///
+/// Your kubeconfig and the file with this host's names are looked at first: what cannot be written is refused before
+/// anything is made.
 ///
 /// Ctrl-C undoes what was done so far. So does a failure, after logs and plan were saved below
 /// ~/.homelab/evidence.
@@ -131,6 +136,15 @@ impl Attempt<'_> {
     fn succeed(&self, cluster: &Cluster) -> Result<Exit, CliError> {
         self.app.provisioner.disown(self.name())?;
         self.app.printer.done(&summary(cluster, Timestamp::now()));
+        if let Some(error) = &cluster.unmerged {
+            let what = "its context could not be put into your kubeconfig";
+            self.app
+                .printer
+                .line(Mark::Bad, &format!("{what}: {}", provisioner::error::chain(error.as_ref())));
+            error.hint().into_iter().for_each(|hint| self.app.printer.hint(&hint));
+            self.app.printer.hint(&kubeconfig::merging(self.name()));
+            return Ok(Exit::Ok);
+        }
         self.app.printer.hint(&format!(
             "`homelab kubectl {0} -- get nodes`, or `homelab k8s use-context {0}` and plain kubectl",
             self.name()

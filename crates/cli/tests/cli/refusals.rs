@@ -39,6 +39,24 @@ async fn settings_that_cannot_be_used_stop_every_verb_with_all_their_problems() 
 }
 
 #[tokio::test]
+async fn a_kubeconfig_that_is_locked_or_no_file_is_refused_and_left() {
+    let desk = Desk::with_three();
+    let merged = desk.home.merged_kubeconfig();
+    let lock = format!("{merged}.lock");
+    std::fs::write(&lock, "").unwrap();
+    let locked = desk.homelab("k8s use-context acme").await;
+    assert!(locked.contains("~/lab/kubeconfig.lock is in the way for 5s, made by "), "{locked}");
+    let end =
+        "hint: if no kubectl is running, a killed one has left it: `rm ~/lab/kubeconfig.lock`\n(exit 4)\n";
+    assert!(locked.ends_with(end), "{locked}");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::remove_file(merged).unwrap();
+    std::fs::create_dir(merged).unwrap();
+    insta::assert_snapshot!(desk.session(&["k8s use-context acme", "k8s current"]).await);
+    assert!(merged.is_dir());
+}
+
+#[tokio::test]
 async fn damaged_files_are_refused_with_their_path_and_left_alone() {
     let desk = Desk::with_three();
     std::fs::write(desk.home.merged_kubeconfig(), "contexts: [").unwrap();

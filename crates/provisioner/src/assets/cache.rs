@@ -8,6 +8,8 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::files;
+
 use super::AssetsError;
 use super::recipe::{Kind, Part};
 
@@ -228,8 +230,8 @@ fn remove_leftovers(shelf: &Utf8Path, prefix: &str) -> io::Result<()> {
 
 /// Context for an error of the file system.
 pub(super) fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> AssetsError {
-    let path = path.to_owned();
-    move |source| AssetsError::File { attempt, path, source }
+    let failed = files::failed(attempt, path);
+    move |source| failed(source).into()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::Hint;
 use crate::events::Events;
 use crate::exec::{CommandError, Runner};
+use crate::files::FileError;
 use crate::spec::{KUBERNETES_VERSIONS, Provider};
 
 use cache::Cache;
@@ -116,16 +117,8 @@ pub enum AssetsError {
         source: CommandError,
     },
     /// A file or folder of the cache.
-    #[error("{attempt} {path}")]
-    File {
-        /// `make`, `write`, `copy`, `rename` …
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 fn listed(missing: &[MissingTool]) -> String {
@@ -143,13 +136,13 @@ impl Hint for AssetsError {
             Self::Busy { .. } => Some("try again when it is done".to_owned()),
             Self::NotBuilt { command, .. } => Some(format!("`{command}`")),
             Self::Archive(error) => error.hint(),
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Self::File(error) if error.source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("make room and build again: finished parts are kept".to_owned())
             }
             Self::Step { source, .. } if source.to_string().contains("No space left on device") => {
                 Some("make room and build again: finished parts are kept".to_owned())
             }
-            Self::Step { .. } | Self::File { .. } => {
+            Self::Step { .. } | Self::File(_) => {
                 Some("`homelab assets build` goes on where it stopped".to_owned())
             }
             Self::Version { .. } => None,
@@ -187,7 +180,7 @@ impl Assets {
     /// What the file system says of the lock.
     pub async fn hold(&self) -> std::io::Result<Held> {
         match self.cache.hold().await {
-            Err(AssetsError::File { source, .. }) => Err(source),
+            Err(AssetsError::File(error)) => Err(error.source),
             held => held.map_err(std::io::Error::other),
         }
     }

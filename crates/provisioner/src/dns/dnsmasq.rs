@@ -2,10 +2,12 @@
 //!
 //! Format: dnsmasq(8), as in version 2.90. Next in the flow: `file` writes what is decided here.
 
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::files::{self, Foreign, Fresh, failed};
 use crate::home::Home;
 use crate::plan::InstanceId;
 
@@ -13,29 +15,37 @@ use super::{DnsError, Recorded, Records, file};
 
 const ODD: &str = "the drop-in is not as homelab writes it";
 
-pub(super) fn add(home: &Home, folder: &Utf8Path, records: &Records) -> Result<bool, DnsError> {
+pub(super) fn add(folder: &Utf8Path, records: &Records) -> Result<bool, DnsError> {
     let _held = file::hold(folder)?;
     let own = drop_in(folder, &records.id);
     for path in drop_ins(folder)?.into_iter().filter(|path| *path != own) {
-        let text = file::read(&path)?;
+        let text = files::read(&path)?.unwrap_or_default();
         if let Some(line) = claim(&String::from_utf8_lossy(&text), &records.suffix) {
             let holder = owner(&path);
             return Err(DnsError::Claimed { suffix: records.suffix.clone(), holder, path, line });
         }
     }
-    let text = text(records).into_bytes();
-    if file::read(&own)? == text {
-        return Ok(false);
+    Ok(Foreign::read(&own)?.write(text(records).as_bytes(), Fresh::Public)?)
+}
+
+/// Refuses a folder in which no drop-in of an instance can be made or read; nothing is changed.
+pub(super) fn check(folder: &Utf8Path, id: &InstanceId) -> Result<(), DnsError> {
+    let _held = file::hold(folder)?;
+    for path in drop_ins(folder)? {
+        files::read(&path)?;
     }
-    file::write(home, &own, &text).map_err(file::failed("write", &own))?;
-    Ok(true)
+    file::check(&drop_in(folder, id))
 }
 
 pub(super) fn remove(home: &Home, folder: &Utf8Path, instance: &str) -> Result<bool, DnsError> {
     let own = drop_in(folder, &InstanceId { home: home.id(), name: instance.to_owned() });
+    // A file system that is mounted read-only does not say that there is no such file (unlink(2)).
+    if own.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(false);
+    }
     match std::fs::remove_file(&own) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        outcome => outcome.map(|()| true).map_err(file::failed("remove", &own)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        outcome => Ok(outcome.map(|()| true).map_err(failed("remove", &own))?),
     }
 }
 
@@ -43,7 +53,7 @@ pub(super) fn list(home: &Home, folder: &Utf8Path) -> Result<Vec<Recorded>, DnsE
     let mut all = Vec::new();
     for path in drop_ins(folder)? {
         let Some(id) = owner(&path).filter(|id| id.home == home.id()) else { continue };
-        let contents = String::from_utf8_lossy(&file::read(&path)?).into_owned();
+        let contents = String::from_utf8_lossy(&files::read(&path)?.unwrap_or_default()).into_owned();
         let place = path.into_string();
         all.push(match parse(&id, &contents) {
             Some(records) => Recorded::Sound { records, place },
@@ -64,7 +74,7 @@ fn owner(path: &Utf8Path) -> Option<InstanceId> {
 
 /// Every file that dnsmasq may read, in order: it leaves out hidden files and editors' backups.
 fn drop_ins(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, DnsError> {
-    let read = || {
+    let read = || -> std::io::Result<Vec<Utf8PathBuf>> {
         let entries = folder.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
         let files = entries.iter().map(|entry| entry.path().to_owned()).filter(|path| path.is_file());
         let is_read = |name: &str| !name.starts_with(['.', '#']) && !name.ends_with('~');
@@ -72,7 +82,7 @@ fn drop_ins(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, DnsError> {
         files.sort();
         Ok(files)
     };
-    read().map_err(file::failed("read", folder))
+    Ok(read().map_err(failed("read", folder))?)
 }
 
 /// The text of a drop-in. Pure.

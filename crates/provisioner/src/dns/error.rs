@@ -1,27 +1,20 @@
 //! Why names cannot be recorded or removed, and what to do about it.
 
-use std::io;
+use std::io::ErrorKind;
 
 use camino::Utf8PathBuf;
 
 use crate::error::Hint;
 use crate::exec::CommandError;
+use crate::files::FileError;
 use crate::plan::InstanceId;
 
 /// Why names cannot be recorded or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum DnsError {
     /// A file or folder.
-    #[error("{attempt} {path}")]
-    File {
-        /// `read`, `write`, `remove`, `lock`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Somebody's own line leads one of the names elsewhere. There is no override.
     #[error("{name} already in use: {path}:{line} leads it to {address}")]
     Taken {
@@ -61,6 +54,9 @@ pub enum DnsError {
     Restart(#[source] CommandError),
 }
 
+/// The way out of a file or folder that cannot be used.
+const ELSEWHERE: &str = "let `dns` in config.yaml say where else names are recorded (docs/settings.md)";
+
 fn who(holder: &Option<InstanceId>) -> String {
     holder.as_ref().map_or_else(|| "somebody else".to_owned(), InstanceId::scope)
 }
@@ -77,10 +73,14 @@ impl Hint for DnsError {
                     .to_owned(),
             ),
             Self::Damaged { path, .. } => Some(format!("repair or remove the block in {path} by hand")),
-            Self::File { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some(format!("{path} is where names are recorded: make it, or choose another DNS provider"))
-            }
-            Self::File { .. } | Self::Restart(_) => None,
+            Self::File(error) if error.unfit().is_none() && error.source.kind() == ErrorKind::NotFound => Some(
+                format!("{} is where names are recorded: make it, or choose another DNS provider", error.path),
+            ),
+            Self::File(error) => Some(match error.hint() {
+                Some(hint) => format!("{hint}, or {ELSEWHERE}"),
+                None => ELSEWHERE.to_owned(),
+            }),
+            Self::Restart(_) => None,
         }
     }
 }

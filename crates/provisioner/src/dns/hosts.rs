@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use camino::Utf8Path;
 
+use crate::files;
 use crate::home::Home;
 use crate::plan::InstanceId;
 use crate::spec::Label;
@@ -29,14 +30,9 @@ struct Block {
     damage: Option<&'static str>,
 }
 
-pub(super) fn add(
-    home: &Home,
-    path: &Utf8Path,
-    labels: &[Label],
-    records: &Records,
-) -> Result<bool, DnsError> {
+pub(super) fn add(path: &Utf8Path, labels: &[Label], records: &Records) -> Result<bool, DnsError> {
     let names = records.each(labels);
-    file::edit(home, path, |before, path| {
+    file::edit(path, |before, path| {
         let hosts = Hosts::parse(before);
         hosts.refuse_damage(&records.id, path)?;
         hosts.refuse_taken(records, &names, path)?;
@@ -45,11 +41,14 @@ pub(super) fn add(
 }
 
 pub(super) fn remove(home: &Home, path: &Utf8Path, instance: &str) -> Result<bool, DnsError> {
-    if !path.exists() {
-        return Ok(false); // and make none
+    match files::regular(path) {
+        Err(error) if error.is_not_regular() => return Ok(false), // nothing of ours was ever put there
+        Err(error) => return Err(error.into()),
+        Ok(None) => return Ok(false), // and make none
+        Ok(Some(_)) => {}
     }
     let id = InstanceId { home: home.id(), name: instance.to_owned() };
-    file::edit(home, path, |before, path| {
+    file::edit(path, |before, path| {
         let hosts = Hosts::parse(before);
         hosts.refuse_damage(&id, path)?;
         Ok(hosts.with(&id, None))
@@ -57,7 +56,7 @@ pub(super) fn remove(home: &Home, path: &Utf8Path, instance: &str) -> Result<boo
 }
 
 pub(super) fn list(home: &Home, path: &Utf8Path) -> Result<Vec<Recorded>, DnsError> {
-    let contents = file::read(path)?;
+    let contents = files::read(path)?.unwrap_or_default();
     let hosts = Hosts::parse(&contents);
     let ours = hosts.blocks.iter().filter(|block| block.id.home == home.id());
     Ok(ours.map(|block| hosts.recorded(block, path)).collect())

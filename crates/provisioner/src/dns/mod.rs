@@ -18,6 +18,7 @@ use rustix::fs::{Access, access};
 
 use crate::exec::{Command, Runner};
 use crate::home::Home;
+use crate::plan::InstanceId;
 use crate::spec::Label;
 
 pub use error::DnsError;
@@ -69,15 +70,27 @@ impl Dns {
         Self::Hosts { file: "/etc/hosts".into(), labels: Vec::new() }
     }
 
+    /// Refuses a place where the names of an instance can be neither read nor recorded. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`DnsError::File`] with what stands in the way.
+    pub fn check(&self, id: &InstanceId) -> Result<(), DnsError> {
+        match self {
+            Self::Hosts { file, .. } => file::check(file),
+            Self::Dnsmasq { folder, .. } => dnsmasq::check(folder, id),
+            Self::None => Ok(()),
+        }
+    }
+
     /// Records an instance's names; what was recorded of it before is replaced. Returns whether anything changed.
     ///
     /// # Errors
     /// [`DnsError::Taken`] and [`DnsError::Claimed`] when somebody else has one of the names,
     /// [`DnsError::Damaged`] when it is unclear what is ours, [`DnsError::File`] otherwise. Nothing is changed then.
-    pub fn add(&self, home: &Home, records: &Records) -> Result<bool, DnsError> {
+    pub fn add(&self, records: &Records) -> Result<bool, DnsError> {
         match self {
-            Self::Hosts { file, labels } => hosts::add(home, file, labels, records),
-            Self::Dnsmasq { folder, .. } => dnsmasq::add(home, folder, records),
+            Self::Hosts { file, labels } => hosts::add(file, labels, records),
+            Self::Dnsmasq { folder, .. } => dnsmasq::add(folder, records),
             Self::None => Ok(false),
         }
     }

@@ -23,6 +23,7 @@ use crate::assets::{Assets, NodeImage};
 use crate::events::{Event, Events};
 use crate::exec::{Command, ENVIRONMENT, InContainer, Local, Runner};
 use crate::fabric;
+use crate::files::failed;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::stage::Stage;
@@ -65,8 +66,7 @@ impl ContainerEngine {
     async fn start(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let started = Instant::now();
         // Until podman has recorded what the node uses.
-        let lock =
-            |source| EngineError::File { attempt: "lock", path: self.assets.folder().to_owned(), source };
+        let lock = |source| EngineError::File(failed("lock", self.assets.folder())(source));
         let _held = self.assets.hold().await.map_err(lock)?;
         let version = &plan.kubernetes;
         let image = self.assets.find(version).ok_or_else(|| {

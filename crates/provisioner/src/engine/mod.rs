@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::fabric::FabricError;
+use crate::files::FileError;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
 use crate::sighting::Sighting;
@@ -133,16 +134,8 @@ pub enum EngineError {
     #[error("this host lacks: {}", listed(.0))]
     Preflight(Vec<Lack>),
     /// A file or folder of a node.
-    #[error("{attempt} {path}")]
-    File {
-        /// `make`, `link`, `remove`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The network.
     #[error("wire {instance}")]
     Wires {
@@ -242,11 +235,8 @@ impl Hint for EngineError {
                 Some("choose another name; what a killed command has left, `homelab reap` removes".to_owned())
             }
             Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("make room on the disk that holds the home".to_owned())
-            }
-            Self::File { .. }
-            | Self::Wires { .. }
+            Self::File(error) => error.hint(),
+            Self::Wires { .. }
             | Self::Power { .. }
             | Self::Start { .. }
             | Self::Ask { .. }

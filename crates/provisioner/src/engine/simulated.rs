@@ -13,6 +13,7 @@ use camino::Utf8Path;
 use futures::future::BoxFuture;
 
 use crate::exec::Command;
+use crate::files::FileError;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
@@ -259,7 +260,8 @@ impl Engine for SimulatedEngine {
                 let own = commands.iter().filter(|(name, _)| *name == node.name);
                 let log: String = own.map(|(_, command)| format!("{command}\n")).collect();
                 let path = into.join(&node.name).join("commands.log");
-                let failed = |source| EngineError::File { attempt: "write", path: path.clone(), source };
+                let failed =
+                    |source| EngineError::File(FileError { attempt: "write", path: path.clone(), source });
                 std::fs::create_dir_all(into.join(&node.name)).map_err(failed)?;
                 std::fs::write(&path, log).map_err(failed)?;
             }

@@ -8,9 +8,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use crate::error::Hint;
+use crate::files::{self, FileError, failed};
 use crate::home::Home;
 
 use super::Record;
@@ -24,20 +25,12 @@ pub struct EventLog {
 
 /// Why events cannot be kept or read.
 #[derive(Debug, thiserror::Error)]
-#[error("{attempt} {path}")]
-pub struct EventLogError {
-    /// `open`, `lock`, `append to`, `read`.
-    pub attempt: &'static str,
-    /// The log.
-    pub path: Utf8PathBuf,
-    /// The system's answer.
-    #[source]
-    pub source: io::Error,
-}
+#[error(transparent)]
+pub struct EventLogError(#[from] pub FileError);
 
 impl Hint for EventLogError {
     fn hint(&self) -> Option<String> {
-        None
+        self.0.hint()
     }
 }
 
@@ -77,9 +70,11 @@ impl EventLog {
     pub(super) fn append(&self, record: &Record) -> Result<(), EventLogError> {
         let mut line = serde_json::to_vec(record).expect("keys of a record are strings");
         line.push(b'\n');
-        let mut file = self.open().map_err(self.failed("open"))?;
-        file.lock().map_err(self.failed("lock"))?;
-        append(&mut file, line).map_err(self.failed("append to"))
+        // To open anything else may wait, or do something.
+        files::regular(&self.path).map_err(|error| FileError { attempt: "open", ..error })?;
+        let mut file = self.open().map_err(failed("open", &self.path))?;
+        file.lock().map_err(failed("lock", &self.path))?;
+        Ok(append(&mut file, line).map_err(failed("append to", &self.path))?)
     }
 
     /// A reader that begins with the first event there is.
@@ -98,10 +93,6 @@ impl EventLog {
         self.home.adopt(&self.path)?;
         File::open(self.home.root())?.sync_all()?;
         Ok(file)
-    }
-
-    fn failed(&self, attempt: &'static str) -> impl FnOnce(io::Error) -> EventLogError {
-        failed(attempt, &self.path)
     }
 }
 
@@ -137,12 +128,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub fn more(&mut self) -> Result<Batch, EventLogError> {
-        let failed = failed("read", &self.path);
-        let mut file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Batch::default()),
-            Err(error) => return Err(failed(error)),
-        };
+        let Some(mut file) = files::open(&self.path)? else { return Ok(Batch::default()) };
         let mut bytes = Vec::new();
         let read = file.metadata().and_then(|metadata| {
             if metadata.len() < self.offset {
@@ -151,7 +137,7 @@ impl Reader {
             file.seek(SeekFrom::Start(self.offset))?;
             file.read_to_end(&mut bytes)
         });
-        read.map_err(failed)?;
+        read.map_err(failed("read", &self.path))?;
         Ok(self.understand(&bytes))
     }
 
@@ -171,9 +157,4 @@ impl Reader {
         }
         batch
     }
-}
-
-fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> EventLogError + use<> {
-    let path = path.to_owned();
-    move |source| EventLogError { attempt, path, source }
 }

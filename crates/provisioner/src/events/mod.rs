@@ -53,13 +53,20 @@ pub enum Event {
         /// Why it failed, if it did.
         error: Option<String>,
     },
-    /// The cluster works and its kubeconfig is merged.
+    /// The cluster works.
     ClusterUp {
         /// The instance's name.
         instance: String,
         /// From the claim on.
         #[serde(rename = "tookMs", serialize_with = "milliseconds")]
         took: Duration,
+    },
+    /// The cluster works, and its context could not be put into the user's kubeconfig.
+    KubeconfigNotMerged {
+        /// The instance's name.
+        instance: String,
+        /// Why.
+        error: String,
     },
     /// A worker belongs to the cluster, and is Ready.
     WorkerAdded {
@@ -212,6 +219,7 @@ impl Event {
             | Self::StageStarted { instance, .. }
             | Self::StageCompleted { instance, .. }
             | Self::ClusterUp { instance, .. }
+            | Self::KubeconfigNotMerged { instance, .. }
             | Self::WorkerAdded { instance, .. }
             | Self::WorkerRemoved { instance, .. }
             | Self::InstancePaused { instance }
@@ -235,7 +243,7 @@ impl Event {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::StageStarted { .. } => Outcome::Begun,
-            Self::StageCompleted { error: Some(_), .. } => Outcome::Failed,
+            Self::StageCompleted { error: Some(_), .. } | Self::KubeconfigNotMerged { .. } => Outcome::Failed,
             _ => Outcome::Ok,
         }
     }

@@ -5,7 +5,10 @@
 //! values that are wanted. Only where it does not (flow style, for instance) is the whole file rendered
 //! anew, with sorted keys and without comments, which is what kubectl does at every edit.
 
+use camino::Utf8Path;
 use serde_json::{Map, Value, json};
+
+use crate::files::failed;
 
 use super::KubeconfigError;
 use super::lines::Lines;
@@ -45,10 +48,19 @@ pub(super) fn name(entry: &Value) -> Option<&str> {
     entry.get("name")?.as_str()
 }
 
-/// A kubeconfig; its text always parses to its values.
+/// What a new kubeconfig says.
+const EMPTY: &str = "apiVersion: v1\nclusters: []\ncontexts: []\ncurrent-context: \"\"\nkind: Config\n\
+                     preferences: {}\nusers: []\n";
+
+/// The mark with which some editors begin a text.
+const BYTE_ORDER: char = '\u{feff}';
+
+/// A kubeconfig; its text always parses to its values, unless both are empty.
 #[derive(Debug)]
 pub(super) struct Document {
     file: String,
+    /// Whether the text follows a [`BYTE_ORDER`] mark.
+    is_marked: bool,
     text: String,
     values: Map<String, Value>,
 }
@@ -56,20 +68,44 @@ pub(super) struct Document {
 impl Document {
     /// A kubeconfig without any entry.
     pub(super) fn empty(file: &str) -> Self {
-        let text = "apiVersion: v1\nclusters: []\ncontexts: []\ncurrent-context: \"\"\nkind: Config\n\
-                    preferences: {}\nusers: []\n";
-        Self::parse(file, text).expect("an empty kubeconfig is one")
+        Self::parse(file, EMPTY).expect("an empty kubeconfig is one")
     }
 
-    /// A kubeconfig from its text; an empty text is an empty kubeconfig.
+    /// A kubeconfig from the contents of a file.
+    pub(super) fn of_file(path: &Utf8Path, contents: &[u8]) -> Result<Self, KubeconfigError> {
+        // The reason quotes nothing.
+        let no_text = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        let text = std::str::from_utf8(contents).map_err(no_text).map_err(failed("read", path))?;
+        Self::parse(path.as_str(), text)
+    }
+
+    /// A kubeconfig from its text; a text that says nothing is an empty kubeconfig, and stays as it is until it is edited.
     pub(super) fn parse(file: &str, text: &str) -> Result<Self, KubeconfigError> {
-        if text.trim().is_empty() {
-            return Ok(Self::empty(file));
-        }
+        let unmarked = text.strip_prefix(BYTE_ORDER);
+        let (is_marked, text) = (unmarked.is_some(), unmarked.unwrap_or(text).to_owned());
         let source = |error| KubeconfigError::Unparsable { file: file.to_owned(), source: Box::new(error) };
-        match parsed(text).map_err(source)? {
-            Value::Object(values) => Ok(Self { file: file.to_owned(), text: text.to_owned(), values }),
-            _ => Err(shape(file, "it is no mapping")),
+        let parsed = match text.trim().is_empty() {
+            true => parsed(EMPTY),
+            false => parsed(&text),
+        };
+        let values = match parsed.map_err(source)? {
+            Value::Object(values) => values,
+            Value::Null => Map::new(), // nothing but comments
+            _ => return Err(shape(file, "it is no mapping")),
+        };
+        Ok(Self { file: file.to_owned(), is_marked, text, values })
+    }
+
+    /// What the file shall hold.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mark = self.is_marked.then_some(BYTE_ORDER);
+        mark.map(String::from).unwrap_or_default().into_bytes().into_iter().chain(self.text.bytes()).collect()
+    }
+
+    /// Begins with something where there is nothing.
+    fn begin(&mut self) {
+        if self.text.trim().is_empty() {
+            self.text = EMPTY.to_owned();
         }
     }
 
@@ -121,6 +157,7 @@ impl Document {
 
     /// Replaces the entry of the same name, or adds one behind the others.
     pub(super) fn put(&mut self, kind: Kind, entry: Value) -> Result<(), KubeconfigError> {
+        self.begin();
         let mut entries = self.entries(kind)?.to_vec();
         match entries.iter().position(|old| name(old) == name(&entry)) {
             Some(place) if entries[place] == entry => Ok(()),
@@ -140,6 +177,14 @@ impl Document {
     /// Removes an entry.
     pub(super) fn remove(&mut self, kind: Kind, place: usize) -> Result<(), KubeconfigError> {
         let mut entries = self.entries(kind)?.to_vec();
+        if let Some(text) = Lines(&self.text).without_list(kind.all(), entries.len()) {
+            let mut values = self.values.clone();
+            values.remove(kind.all());
+            if parsed(&text).is_ok_and(|parsed| is_mapping(&parsed, &values)) {
+                (self.text, self.values) = (text, values);
+                return Ok(());
+            }
+        }
         let text = Lines(&self.text).replaced(kind.all(), entries.len(), place, None);
         entries.remove(place);
         self.take_on(kind.all(), Value::Array(entries), text)
@@ -150,6 +195,7 @@ impl Document {
         if self.current() == Some(name) {
             return Ok(());
         }
+        self.begin();
         let text = Lines(&self.text).with_line("current-context", &json!(name));
         self.take_on("current-context", name.into(), Some(text))
     }
@@ -165,6 +211,14 @@ impl Document {
             "it is not in block style, and a value in it would be spelled differently when written again";
         self.text = text.filter(faithful).or_else(anew).ok_or_else(|| shape(&self.file, why))?;
         Ok(())
+    }
+}
+
+/// Whether a text that was parsed says this; one of nothing but comments says nothing.
+fn is_mapping(parsed: &Value, values: &Map<String, Value>) -> bool {
+    match parsed {
+        Value::Null => values.is_empty(),
+        parsed => parsed.as_object() == Some(values),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Why credentials cannot be handed out or taken back, and what to do about it.
 
-use std::io;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use jiff::Timestamp;
+
+use crate::files::FileError;
 
 use crate::error::Hint;
 
@@ -10,16 +13,8 @@ use crate::error::Hint;
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// A file or folder.
-    #[error("{attempt} {path}")]
-    File {
-        /// `read`, `write`, `lock`, `make folder`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is no YAML. The reason quotes nothing of the file: it holds private keys.
     #[error("{file} is no kubeconfig; it is left as it is")]
     Unparsable {
@@ -49,7 +44,7 @@ pub enum KubeconfigError {
         /// The API server that it leads to, if it says so.
         server: Option<String>,
     },
-    /// There is no context of this name.
+    /// There is no context of this name, and an instance that should have one.
     #[error("no context '{name}' in {path}")]
     NoContext {
         /// The merged kubeconfig.
@@ -58,13 +53,36 @@ pub enum KubeconfigError {
         name: String,
     },
     /// Somebody else holds kubectl's lock and does not let go.
-    #[error("{lock} exists since {}s: somebody else is changing the kubeconfig", .waited.as_secs())]
+    #[error("{lock} is in the way for {}s{}: it says that a kubeconfig is just being changed", .waited.as_secs(), told(.made))]
     Locked {
         /// The lock file.
         lock: Utf8PathBuf,
         /// For how long we waited.
-        waited: std::time::Duration,
+        waited: Duration,
+        /// Who made it, and when, as far as the file says.
+        made: Option<Made>,
     },
+}
+
+/// The way out of a kubeconfig that cannot be used.
+const ELSEWHERE: &str = "let KUBECONFIG name another file";
+
+/// Who made a lock file, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The user's name, or number.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+fn told(made: &Option<Made>) -> String {
+    made.as_ref().map(|Made { by, at }| format!(", made by {by} at {at:.0}")).unwrap_or_default()
+}
+
+/// What brings an instance's context into the user's kubeconfig.
+pub fn merging(instance: &str) -> String {
+    format!("`sudo homelab k8s kubeconfig {instance} --renew --path` puts the context into your kubeconfig")
 }
 
 fn leading_to(server: &Option<String>) -> String {
@@ -74,16 +92,19 @@ fn leading_to(server: &Option<String>) -> String {
 impl Hint for KubeconfigError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::File { .. } => None,
-            Self::Unparsable { .. } | Self::Shape { .. } => {
-                Some("correct it, or let KUBECONFIG name another file".to_owned())
-            }
+            Self::File(error) => Some(match error.hint() {
+                Some(hint) => format!("{hint}, or {ELSEWHERE}"),
+                None => ELSEWHERE.to_owned(),
+            }),
+            Self::Unparsable { .. } | Self::Shape { .. } => Some(format!("correct it, or {ELSEWHERE}")),
             Self::Foreign { name, .. } => Some(format!(
                 "rename it (`kubectl config rename-context {name} OTHER` and its cluster and user), \
-                 choose another instance name, or let KUBECONFIG name another file"
+                 choose another instance name, or {ELSEWHERE}"
             )),
-            Self::NoContext { .. } => Some("`homelab instance list` shows the names".to_owned()),
-            Self::Locked { lock, .. } => Some(format!("if no kubectl is running, remove {lock}")),
+            Self::NoContext { name, .. } => Some(merging(name)),
+            Self::Locked { lock, .. } => {
+                Some(format!("if no kubectl is running, a killed one has left it: `rm {lock}`"))
+            }
         }
     }
 }

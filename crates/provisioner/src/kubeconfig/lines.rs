@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::document::rendered;
 
+/// Behind the key of a list that was not there before: such a list goes with its last item.
+const ADDED: &str = "# added by homelab";
+
 /// A text whose lines are edited without understanding all of it: what comes out must be checked.
 pub(super) struct Lines<'a>(pub(super) &'a str);
 
@@ -24,9 +27,26 @@ impl Lines<'_> {
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.0.split_inclusive('\n').map(str::to_owned).collect();
         if let Some(last) = lines.last_mut().filter(|last| !last.ends_with('\n')) {
-            last.push('\n');
+            last.push_str(self.end());
         }
         lines
+    }
+
+    /// How lines end: as the first one does.
+    fn end(&self) -> &'static str {
+        match self.0.split_inclusive('\n').next() {
+            Some(line) if line.ends_with("\r\n") => "\r\n",
+            _ => "\n",
+        }
+    }
+
+    /// The text of edited lines; its last one has an end if it had one before.
+    fn joined(&self, lines: &[String]) -> String {
+        let mut text = lines.concat();
+        if !self.0.is_empty() && !self.0.ends_with('\n') {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        }
+        text
     }
 
     /// The text with an item replaced, or removed; nothing when the list is not found as it must be.
@@ -39,12 +59,12 @@ impl Lines<'_> {
     ) -> Option<String> {
         let mut lines = self.lines();
         let list = List::find(&lines, key).filter(|list| list.items.len() == count)?;
-        let new = item.map(|item| indented(item, list.indent));
+        let new = item.map(|item| self.indented(item, list.indent));
         if new.is_none() && count == 1 {
             lines[list.key] = format!("{key}: []{}", list.comment);
         }
         lines.splice(list.items.get(place)?.clone(), new);
-        Some(lines.concat())
+        Some(self.joined(&lines))
     }
 
     /// The text with an item behind the others.
@@ -56,35 +76,87 @@ impl Lines<'_> {
                 if count == 0 {
                     lines[list.key] = format!("{key}:{}", list.comment);
                 }
-                lines.insert(end, indented(item, list.indent));
+                lines.insert(end, self.indented(item, list.indent));
             }
             None if !lines.iter().any(|line| line.starts_with(&format!("{key}:"))) => {
-                lines.push(format!("{key}:\n{}", indented(item, 0)));
+                lines.push(format!("{key}: {ADDED}{}{}", self.end(), self.indented(item, 0)));
             }
             _ => return None,
         }
-        Some(lines.concat())
+        Some(self.joined(&lines))
     }
 
-    /// The text with `key: value` on a line of its own.
+    /// The text without a list that was added with its only item; nothing when somebody else has made it.
+    pub(super) fn without_list(&self, key: &str, count: usize) -> Option<String> {
+        let mut lines = self.lines();
+        let list = List::find(&lines, key).filter(|list| list.items.len() == count)?;
+        let [item] = &list.items[..] else { return None };
+        if list.comment.trim() != ADDED {
+            return None;
+        }
+        lines.drain(item.clone());
+        lines.remove(list.key);
+        Some(self.joined(&lines))
+    }
+
+    /// The text with `key: value` on a line of its own; a comment on that line stays.
     pub(super) fn with_line(&self, key: &str, value: &Value) -> String {
         let mut lines = self.lines();
-        let line = rendered(&json!({ key: value }));
-        match lines.iter_mut().find(|line| line.starts_with(&format!("{key}:"))) {
-            Some(old) => *old = line,
-            None => lines.push(line),
+        let line = rendered(&json!({ key: value })).trim_end().to_owned();
+        let old = lines.iter_mut().find_map(|line| {
+            let comment = comment(line.strip_prefix(key)?.strip_prefix(':')?).to_owned();
+            Some((line, comment))
+        });
+        match old {
+            Some((old, comment)) => *old = line + &comment,
+            None => lines.push(line + self.end()),
         }
-        lines.concat()
+        self.joined(&lines)
     }
+
+    /// An item of a block list, as many columns to the right as the others.
+    fn indented(&self, item: &Value, indent: usize) -> String {
+        let (margin, end) = (" ".repeat(indent), self.end());
+        rendered(&[item]).lines().map(|line| format!("{margin}{line}{end}")).collect()
+    }
+}
+
+/// The rest of a line from the blank before its comment on, or else its end.
+fn comment(rest: &str) -> &str {
+    let value = quoted(rest);
+    let behind = &rest[value..];
+    let end = behind.find(" #").or_else(|| behind.find("\t#")).unwrap_or(behind.trim_end().len());
+    &rest[rest[..value + end].trim_end().len()..]
+}
+
+/// Where a value in quotes at the beginning of a text ends; 0 when there is none.
+fn quoted(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let Some(start) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) else { return 0 };
+    let quote = bytes[start];
+    if !matches!(quote, b'\'' | b'"') {
+        return 0;
+    }
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match (bytes[at], bytes.get(at + 1)) {
+            // `\"` in one style, `''` in the other.
+            (b'\\', _) if quote == b'"' => at += 2,
+            (b'\'', Some(b'\'')) if quote == b'\'' => at += 2,
+            (byte, _) if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    0
 }
 
 impl List {
     fn find(lines: &[String], wanted: &str) -> Option<Self> {
         let (key, comment) = lines.iter().enumerate().find_map(|(place, line)| {
             let rest = line.strip_prefix(wanted)?.strip_prefix(':')?;
-            let end = rest.find(" #").or_else(|| rest.find("\t#")).unwrap_or(rest.trim_end().len());
-            let comment = &rest[rest[..end].trim_end().len()..];
-            matches!(rest[..end].trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
+            let comment = comment(rest);
+            let value = &rest[..rest.len() - comment.len()];
+            matches!(value.trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
         })?;
         let top_level =
             |line: &String| line.starts_with(|c: char| !c.is_whitespace() && c != '-' && c != '#');
@@ -111,10 +183,4 @@ impl List {
         });
         Some(Self { key, comment, items: items.collect(), indent })
     }
-}
-
-/// An item of a block list, as many columns to the right as the others.
-fn indented(item: &Value, indent: usize) -> String {
-    let margin = " ".repeat(indent);
-    rendered(&[item]).lines().map(|line| format!("{margin}{line}\n")).collect()
 }

@@ -5,13 +5,17 @@
 //! well, from before anybody can see it, so that the next homelab tells a dead holder from a slow one.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
 
-use super::{KubeconfigError, failed};
+use crate::files::{self, FileError, failed};
+
+use super::KubeconfigError;
+use super::error::Made;
 
 /// How long somebody else may take: kubectl holds it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,16 +36,16 @@ pub(super) struct Lock {
 impl Lock {
     /// Waits for the lock of a kubeconfig, but not for ever.
     pub(super) fn of(kubeconfig: &Utf8Path) -> Result<Self, KubeconfigError> {
-        let path = Utf8PathBuf::from(format!("{kubeconfig}.lock"));
+        let path = beside(kubeconfig);
         let started = Instant::now();
         loop {
             if let Some(file) = take(&path).map_err(failed("lock", &path))? {
                 return Ok(Self { path, _file: file });
             }
             if started.elapsed() > PATIENCE {
-                return Err(KubeconfigError::Locked { lock: path, waited: PATIENCE });
+                return Err(KubeconfigError::Locked { made: made(&path), lock: path, waited: PATIENCE });
             }
-            if !sweep(&path).map_err(failed("lock", &path))? {
+            if !sweep(&path)? {
                 // A lock that is a file's mere existence tells nobody when it goes.
                 std::thread::park_timeout(PAUSE);
             }
@@ -69,22 +73,44 @@ fn take(path: &Utf8Path) -> io::Result<Option<File>> {
     }
 }
 
+/// The lock file of a kubeconfig, by the name that the user has for it: kubectl follows no links either.
+pub(super) fn beside(kubeconfig: &Utf8Path) -> Utf8PathBuf {
+    format!("{kubeconfig}.lock").into()
+}
+
+/// Who made a lock file, and when.
+fn made(path: &Utf8Path) -> Option<Made> {
+    let about = path.symlink_metadata().ok()?;
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(about.uid())).ok().flatten();
+    let by = user.map_or_else(|| format!("user {}", about.uid()), |user| user.name);
+    Some(Made { by, at: Timestamp::try_from(about.modified().ok()?).ok()? })
+}
+
 /// Removes a lock file of ours whose holder is dead. Returns whether it is worth trying again at once.
-fn sweep(path: &Utf8Path) -> io::Result<bool> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        // kubectl's has no permissions at all.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
+fn sweep(path: &Utf8Path) -> Result<bool, FileError> {
+    let file = match files::open(path) {
+        Ok(Some(file)) => file,
+        // A dangling link is there, and in the way.
+        Ok(None) => return Ok(!path.is_symlink()),
+        // kubectl's has no permissions at all, and a folder or a pipe is not ours either.
+        Err(error) if error.source.kind() == ErrorKind::PermissionDenied || error.is_not_regular() => {
+            return Ok(false);
+        }
         Err(error) => return Err(error),
     };
-    if io::read_to_string(&file)? != OURS || file.try_lock().is_err() {
-        return Ok(false);
+    let sweep = || -> io::Result<bool> {
+        if io::read_to_string(io::Read::take(&file, 64))? != OURS || file.try_lock().is_err() {
+            return Ok(false);
+        }
+        // Whoever holds the kernel's lock on this file may remove it, if it still is the one at this path.
+        let (mine, there) = (file.metadata()?, std::fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
+            std::fs::remove_file(path)?;
+        }
+        Ok(true)
+    };
+    match sweep() {
+        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false), // no text, so not ours
+        outcome => outcome.map_err(failed("lock", path)),
     }
-    // Whoever holds the kernel's lock on this file may remove it, if it still is the one at this path.
-    let (mine, there) = (file.metadata()?, std::fs::metadata(path));
-    if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
-        std::fs::remove_file(path)?;
-    }
-    Ok(true)
 }

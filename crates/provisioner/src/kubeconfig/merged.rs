@@ -1,8 +1,6 @@
 //! The user's kubeconfig as kubectl sees it: all files of `KUBECONFIG` together, where the first file that has an
 //! entry decides (client-go, tools/clientcmd/loader.go and config.go).
 
-use std::io;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::ByteString;
 use rustls_pki_types::CertificateDer;
@@ -10,12 +8,12 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 
 use crate::digest;
+use crate::files::{Foreign, Fresh, demand_room_for_files, failed, sweep};
 use crate::home::Home;
-use crate::registry::{replace, sweep};
 
 use super::document::{self, Document, Kind};
-use super::lock::Lock;
-use super::{Endpoint, KubeconfigError, failed, is_ours};
+use super::lock::{self, Lock};
+use super::{Endpoint, KubeconfigError, is_ours};
 
 /// All files, in their order.
 #[derive(Debug)]
@@ -28,19 +26,35 @@ pub(super) struct Merged {
 /// One file of it.
 #[derive(Debug)]
 struct Part {
-    /// Where the file is, links followed.
-    path: Utf8PathBuf,
-    before: String,
+    /// As the user names it.
+    link: Utf8PathBuf,
+    file: Foreign,
     document: Document,
+}
+
+/// Which files must be understood.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Needed<'a> {
+    /// All of them.
+    All,
+    /// Those that hold this text: what others hold, even if it is no kubeconfig, does not matter.
+    Holding(&'a str),
 }
 
 impl Merged {
     /// The files as they are now.
-    pub(super) fn read(home: &Home) -> Result<Self, KubeconfigError> {
-        let chosen = home.merged_kubeconfig();
-        let there = home.kubeconfigs().iter().filter(|path| *path == chosen || path.exists());
-        let files = there.clone().map(|path| Part::read(path)).collect::<Result<_, _>>()?;
-        Ok(Self { usual: there.clone().position(|path| path == chosen).unwrap_or(0), files })
+    pub(super) fn read(home: &Home, needed: Needed<'_>) -> Result<Self, KubeconfigError> {
+        let mut merged = Self { files: Vec::new(), usual: 0 };
+        for link in there(home) {
+            match Part::read(link) {
+                Err(error) if needed.does_without(link, &error) => continue,
+                part => merged.files.push(part?),
+            }
+            if link == home.merged_kubeconfig() {
+                merged.usual = merged.files.len() - 1;
+            }
+        }
+        Ok(merged)
     }
 
     /// One file alone.
@@ -48,30 +62,81 @@ impl Merged {
         Ok(Self { files: vec![Part::read(path)?], usual: 0 })
     }
 
-    /// Changes the files under kubectl's own locks; nothing is written where nothing changes.
+    /// Changes the files under kubectl's own locks. Nothing is written where nothing changes, and what is not written
+    /// is not locked either: it may be a file that cannot be.
     pub(super) fn edit<T>(
         home: &Home,
-        change: impl FnOnce(&mut Self) -> Result<T, KubeconfigError>,
+        needed: Needed<'_>,
+        change: impl Fn(&mut Self) -> Result<T, KubeconfigError>,
     ) -> Result<T, KubeconfigError> {
-        let usual = home.merged_kubeconfig();
-        let real = target(usual).map_err(failed("read", usual))?;
-        for folder in [&*real, usual].into_iter().filter_map(Utf8Path::parent) {
-            home.create_dir(folder).map_err(failed("make folder", folder))?;
-        }
-        let mut paths: Vec<&Utf8PathBuf> =
-            home.kubeconfigs().iter().filter(|path| *path == usual || path.exists()).collect();
-        paths.sort(); // as kubectl does: who locks in one order never waits in a circle
-        let _held = paths.into_iter().map(|path| Lock::of(path)).collect::<Result<Vec<_>, _>>()?;
-        let mut merged = Self::read(home)?;
-        let result = change(&mut merged)?;
-        for Part { path, before, document } in merged.files {
-            sweep(&path).map_err(failed("tidy up beside", &path))?;
-            let after = document.into_text();
-            if after != before {
-                replace(home, &path, after.as_bytes()).map_err(failed("write", &path))?;
+        let attempt = || {
+            let mut merged = Self::read(home, needed)?;
+            let result = change(&mut merged)?;
+            Ok::<_, KubeconfigError>((result, merged))
+        };
+        loop {
+            let first = attempt();
+            // kubectl writes in place: what was read meanwhile may be the half of it.
+            let links = match &first {
+                Ok((_, merged)) if merged.is_settled() => merged.changed(),
+                _ => there(home).cloned().collect(),
+            };
+            let nothing_changes = matches!(&first, Ok((_, merged)) if merged.changed().is_empty());
+            if links.is_empty() {
+                return first.map(|(result, _)| result);
+            }
+            let _held = match locks(home, &links) {
+                Ok(held) => held,
+                Err(_) if nothing_changes => return first.map(|(result, _)| result),
+                Err(error) => return first.and(Err(error)),
+            };
+            let (result, merged) = attempt()?;
+            if merged.changed().iter().all(|link| links.contains(link)) {
+                merged.write(home)?;
+                return Ok(result);
             }
         }
-        Ok(result)
+    }
+
+    /// Refuses a kubeconfig that cannot be understood, or into which nothing can be put. Nothing is changed.
+    pub(super) fn check(home: &Home) -> Result<Self, KubeconfigError> {
+        let merged = Self::read(home, Needed::All)?;
+        let Some(usual) = merged.files.get(merged.usual) else { return Ok(merged) };
+        let folder = usual.link.parent().filter(|folder| !folder.as_str().is_empty());
+        if folder.is_some_and(|folder| !folder.exists()) {
+            demand_room_for_files(&usual.link, 0)?;
+            return Ok(merged);
+        }
+        let _held = Lock::of(&usual.link)?;
+        usual.file.demand_writable()?;
+        Ok(merged)
+    }
+
+    /// The files that are not as they were read, as the user names them, in the order in which kubectl locks: who locks
+    /// in one order never waits in a circle.
+    fn changed(&self) -> Vec<Utf8PathBuf> {
+        let changed = self.files.iter().filter(|part| part.document.bytes() != part.file.contents());
+        let mut links: Vec<Utf8PathBuf> = changed.map(|part| part.link.clone()).collect();
+        links.sort();
+        links
+    }
+
+    /// Whether nobody was changing any of the files while they were read.
+    fn is_settled(&self) -> bool {
+        let settled =
+            |part: &Part| lock::beside(&part.link).symlink_metadata().is_err() && part.file.is_still_so();
+        self.files.iter().all(settled)
+    }
+
+    fn write(&self, home: &Home) -> Result<(), KubeconfigError> {
+        for Part { file, document, .. } in &self.files {
+            let after = document.bytes();
+            if after != file.contents() {
+                sweep(file.path())?;
+                file.write(&after, Fresh::Private(home))?;
+            }
+        }
+        Ok(())
     }
 
     /// The entry of this name that counts.
@@ -157,11 +222,11 @@ impl Merged {
 
     /// Refuses a name that somebody else has an entry of, in whichever file: one of ours would hide it, or be hidden.
     pub(super) fn refuse_foreign(&self, kind: Kind, name: &str, home: &str) -> Result<(), KubeconfigError> {
-        for Part { path, document, .. } in &self.files {
+        for Part { file, document, .. } in &self.files {
             match document.find(kind, name)? {
                 Some(entry) if !is_ours(kind, entry, name, home) => {
                     return Err(KubeconfigError::Foreign {
-                        path: path.clone(),
+                        path: file.path().to_owned(),
                         kind: kind.one(),
                         name: name.to_owned(),
                         server: document.server(kind, entry),
@@ -176,14 +241,40 @@ impl Merged {
 
 impl Part {
     fn read(link: &Utf8Path) -> Result<Self, KubeconfigError> {
-        let path = target(link).map_err(failed("read", link))?;
-        let before = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(failed("read", &path)(error)),
-        };
-        Ok(Self { document: Document::parse(path.as_str(), &before)?, path, before })
+        let file = Foreign::read(link)?;
+        let document = Document::of_file(file.path(), file.contents())?;
+        Ok(Self { document, file, link: link.to_owned() })
     }
+}
+
+impl Needed<'_> {
+    /// Whether a file that cannot be used need not be used.
+    fn does_without(self, link: &Utf8Path, error: &KubeconfigError) -> bool {
+        match (self, error) {
+            (Self::All, _) => false,
+            (Self::Holding(_), KubeconfigError::File(error)) if error.is_not_regular() => true,
+            (Self::Holding(text), _) => {
+                let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+                Foreign::read(link).is_ok_and(|file| !holds(file.contents()))
+            }
+        }
+    }
+}
+
+/// The files that there are, and the one that takes what is new whether it is there or not.
+fn there(home: &Home) -> impl Iterator<Item = &Utf8PathBuf> {
+    let usual = home.merged_kubeconfig();
+    home.kubeconfigs().iter().filter(move |path| *path == usual || path.exists())
+}
+
+/// Locks these files, which are in order; the folder of one that is not there is made.
+fn locks(home: &Home, links: &[Utf8PathBuf]) -> Result<Vec<Lock>, KubeconfigError> {
+    // The folder of a name alone is the present one.
+    let folders = links.iter().filter_map(|link| link.parent()).filter(|folder| !folder.as_str().is_empty());
+    for folder in folders {
+        home.create_dir(folder).map_err(failed("make folder", folder))?;
+    }
+    links.iter().map(|link| Lock::of(link)).collect()
 }
 
 /// SHA-256 of a certificate as kubeconfigs hold it: PEM in base64.
@@ -192,20 +283,4 @@ fn fingerprint(data: &str) -> Option<String> {
     let ByteString(pem) = serde_json::from_value(data.into()).ok()?;
     let certificate = CertificateDer::from_pem_slice(&pem).ok()?;
     Some(digest::fingerprint(&certificate))
-}
-
-/// Where a path really leads: people keep their kubeconfig as a link into their dotfiles.
-fn target(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..40 {
-        match path.read_link_utf8() {
-            Ok(next) => path = path.parent().unwrap_or(Utf8Path::new("")).join(next),
-            // EINVAL: it is no link (readlink(2)).
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
-                return Ok(path);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::from(rustix::io::Errno::LOOP))
 }

@@ -18,15 +18,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
+use crate::files::{self, failed, replace};
 use crate::home::Home;
 use crate::plan::{API_PORT, ClusterPlan, InstanceId};
-use crate::registry::replace;
 
 use document::{Document, Kind};
-use merged::Merged;
+use merged::{Merged, Needed};
 
 pub use client::{Unusable, client, impatient_client};
-pub use error::KubeconfigError;
+pub use error::{KubeconfigError, Made, merging};
 
 /// The name of the extension that marks what is ours.
 const MARK: &str = "homelab";
@@ -60,8 +60,21 @@ pub fn isolated(admin_conf: &str, plan: &ClusterPlan) -> Result<String, Kubeconf
 pub fn write_isolated(home: &Home, name: &str, text: &str) -> Result<Utf8PathBuf, KubeconfigError> {
     let (folder, path) = (home.instance(name), home.isolated_kubeconfig(name));
     home.create_dir(&folder).map_err(failed("make folder", &folder))?;
-    replace(home, &path, text.as_bytes()).map_err(failed("write", &path))?;
+    replace(home, &path, text.as_bytes())?;
     Ok(path)
+}
+
+/// Refuses a kubeconfig of the user's, or a marker of the active instance, into which an instance cannot be put; nothing
+/// is changed. A lock that is in the way is waited for, but not for ever.
+///
+/// # Errors
+/// As [`merge`] for an instance of this name.
+pub fn check(home: &Home, name: &str) -> Result<(), KubeconfigError> {
+    files::regular(&home.active_context())?;
+    let mut merged = Merged::check(home)?;
+    Kind::ALL.into_iter().try_for_each(|kind| merged.refuse_foreign(kind, name, &home.id()))?;
+    // Not every text can be edited: this one is edited in memory and forgotten.
+    Kind::ALL.into_iter().try_for_each(|kind| merged.put(kind, &json!({ kind.one(): {}, "name": name })))
 }
 
 /// Puts the one cluster of an isolated kubeconfig into the user's. The current context stays as it is.
@@ -71,7 +84,7 @@ pub fn write_isolated(home: &Home, name: &str, text: &str) -> Result<Utf8PathBuf
 /// understood or written. It is left as it is then.
 pub fn merge(home: &Home, isolated: &str) -> Result<(), KubeconfigError> {
     let isolated = Document::parse("the isolated kubeconfig", isolated)?;
-    Merged::edit(home, |merged| {
+    Merged::edit(home, Needed::All, |merged| {
         for kind in Kind::ALL {
             for entry in isolated.entries(kind)? {
                 merged.refuse_foreign(kind, document::name(entry).unwrap_or_default(), &home.id())?;
@@ -87,19 +100,17 @@ pub fn merge(home: &Home, isolated: &str) -> Result<(), KubeconfigError> {
 }
 
 /// Takes an instance's entries out of the user's kubeconfig, and out of its current context. Returns whether
-/// there were any.
+/// there were any. A file that holds none is not touched, whatever it is.
 ///
 /// # Errors
-/// When a file cannot be read, understood or written.
+/// When a file cannot be read, or holds some and cannot be understood or written.
 pub fn unmerge(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
-    if !home.merged_kubeconfig().exists() {
-        return Ok(false); // and make no folder for it
-    }
-    Merged::edit(home, |merged| merged.remove(name, &home.id()))
+    let scope = InstanceId { home: home.id(), name: name.to_owned() }.scope();
+    Merged::edit(home, Needed::Holding(&scope), |merged| merged.remove(name, &home.id()))
 }
 
 /// Makes an instance's context the current one, records it as the active instance, and returns the names of
-/// all contexts in the user's kubeconfig.
+/// all contexts in the user's kubeconfig. What is so already is not written again.
 ///
 /// # Errors
 /// When there is no context of that name, or it is somebody else's; or a file cannot be written.
@@ -109,15 +120,18 @@ pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigErr
     if !home.merged_kubeconfig().exists() {
         return Err(missing());
     }
-    let names = Merged::edit(home, |merged| {
+    let active = home.active_context();
+    let before = files::read(&active)?; // a marker that cannot be written must not be found out half-way
+    let names = Merged::edit(home, Needed::All, |merged| {
         merged.refuse_foreign(Kind::Context, name, &home.id())?;
         merged.find(Kind::Context, name)?.ok_or_else(missing)?;
         merged.set_current(name)?;
         merged.names(Kind::Context)
     })?;
-    let active = home.active_context();
-    home.create_dir(home.root()).map_err(failed("make folder", home.root()))?;
-    replace(home, &active, name.as_bytes()).map_err(failed("write", &active))?;
+    if before.as_deref() != Some(name.as_bytes()) {
+        home.create_dir(home.root()).map_err(failed("make folder", home.root()))?;
+        replace(home, &active, name.as_bytes())?;
+    }
     Ok(names)
 }
 
@@ -135,7 +149,7 @@ pub struct Endpoint {
 /// # Errors
 /// When a file cannot be read or understood.
 pub fn endpoint(home: &Home, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
-    Merged::read(home)?.endpoint(context)
+    Merged::read(home, Needed::All)?.endpoint(context)
 }
 
 /// The same for one file alone.
@@ -170,7 +184,7 @@ pub fn current_in(path: &Utf8Path) -> Result<Option<String>, KubeconfigError> {
 /// # Errors
 /// When a file cannot be read or understood.
 pub fn current(home: &Home) -> Result<Option<String>, KubeconfigError> {
-    Ok(Merged::read(home)?.current().map(str::to_owned))
+    Ok(Merged::read(home, Needed::All)?.current().map(str::to_owned))
 }
 
 /// The active instance, as the marker that shell prompts read has it.
@@ -178,12 +192,8 @@ pub fn current(home: &Home) -> Result<Option<String>, KubeconfigError> {
 /// # Errors
 /// When the marker cannot be read.
 pub fn active(home: &Home) -> Result<Option<String>, KubeconfigError> {
-    let path = home.active_context();
-    match std::fs::read_to_string(&path) {
-        Ok(name) => Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("read", &path)(error)),
-    }
+    let name = files::read_text(&home.active_context())?.unwrap_or_default();
+    Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
 }
 
 /// Forgets which instance is active, if it is this one. Says whether it was.
@@ -191,12 +201,16 @@ pub fn active(home: &Home) -> Result<Option<String>, KubeconfigError> {
 /// # Errors
 /// When the file that says so can be neither read nor removed.
 pub fn clear_active(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
-    if active(home)?.as_deref() != Some(name) {
+    let active = match active(home) {
+        Err(KubeconfigError::File(error)) if error.is_not_regular() => None, // it names no instance
+        active => active?,
+    };
+    if active.as_deref() != Some(name) {
         return Ok(false);
     }
     let path = home.active_context();
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error).into()),
         _ => Ok(true),
     }
 }
@@ -211,9 +225,4 @@ fn is_ours(kind: Kind, entry: &Value, name: &str, home: &str) -> bool {
     let mark = mark(&InstanceId { home: home.to_owned(), name: name.to_owned() });
     let marks = entry.get(kind.one()).and_then(|body| body.get("extensions")).and_then(Value::as_array);
     document::name(entry) == Some(name) && marks.is_some_and(|marks| marks.contains(&mark))
-}
-
-fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> KubeconfigError {
-    let path = path.to_owned();
-    move |source| KubeconfigError::File { attempt, path, source }
 }

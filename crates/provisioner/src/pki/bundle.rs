@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 
+use crate::files::{FileError, failed};
 use crate::home::Home;
 use crate::kubernetes::PKI;
 use crate::node::File;
@@ -75,11 +76,11 @@ impl Bundle {
     }
 
     fn read(folder: &Utf8Path) -> Result<Self, PkiError> {
-        let text = |name: &str| {
+        let text = |name: &str| -> Result<String, FileError> {
             let path = folder.join(name);
             fs::read_to_string(&path).map_err(failed("read", &path))
         };
-        let authority = |name: &str| {
+        let authority = |name: &str| -> Result<Authority, FileError> {
             Ok(Authority {
                 certificate: text(&format!("{name}.crt"))?,
                 key: Secret::new(text(&format!("{name}.key"))?),
@@ -124,9 +125,4 @@ impl Bundle {
 fn write(path: &Utf8Path, mode: u32, contents: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
     file.write_all(contents.as_bytes())
-}
-
-fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> PkiError {
-    let path: Utf8PathBuf = path.to_owned();
-    move |source| PkiError::File { attempt, path, source }
 }

@@ -8,7 +8,7 @@ mod bundle;
 
 use std::fmt;
 
-use camino::Utf8PathBuf;
+use crate::files::FileError;
 
 use crate::error::Hint;
 
@@ -56,22 +56,15 @@ pub enum PkiError {
         source: rcgen::Error,
     },
     /// One of the files.
-    #[error("{attempt} {path}")]
-    File {
-        /// `read`, `write`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Hint for PkiError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Make { .. } | Self::File { .. } => None,
+            Self::File(error) => error.hint(),
+            Self::Make { .. } => None,
         }
     }
 }

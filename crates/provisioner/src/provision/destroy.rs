@@ -8,10 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{DestroyError, StageError};
 use crate::engine::EngineError;
 use crate::events::Event;
+use crate::files::FileError;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
-use crate::registry::{Neighbours, RegistryError, State};
-use crate::spec::EngineKind;
+use crate::registry::{Instance, Neighbours, RegistryError, State};
+use crate::spec::Durability;
 use crate::stage::Stage;
 
 use super::Provisioner;
@@ -106,19 +107,26 @@ impl Provisioner {
         let mut steps = Steps::default();
         let id = InstanceId { home: self.home.id(), name: name.to_owned() };
         let folder = self.home.instance(name);
-        let kind = match self.begin(name, &id, &folder).await {
-            Ok(kind) => kind,
+        let instance = match self.begin(name, &id, &folder).await {
+            Ok(instance) => instance,
             Err(error) => {
                 steps.failures.push(error);
                 return steps;
             }
         };
+        let kind = instance.as_ref().map(|instance| instance.engine);
+        // A fixture's instance has nothing in files of others. Of one that nobody knows, there may be anything.
+        let is_outside = instance.is_none_or(|instance| instance.durability == Durability::Durable);
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
-        steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
+        if is_outside {
+            steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
+        }
         steps.note(Removed::Trust, self.refuse(name).await);
         steps.note(Removed::Machines, self.engines.destroy(&id, &folder, kind).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
-        steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
+        if is_outside {
+            steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
+        }
         if steps.failures.is_empty() {
             steps.note(Removed::Entry, self.registry.release(name).map(|released| released.is_some()));
             steps.note(Removed::Entry, self.forget_home().map(|()| false));
@@ -131,14 +139,13 @@ impl Provisioner {
         self.homes.as_ref().map_or(Ok(()), |list| Neighbours::forget(list, &self.home))
     }
 
-    /// Tells and records that the instance goes, if it is there and nothing speaks against it. Returns what made its
-    /// nodes, if an entry tells.
+    /// Tells and records that the instance goes, if it is there and nothing speaks against it. Returns it.
     async fn begin(
         &self,
         name: &str,
         id: &InstanceId,
         folder: &Utf8Path,
-    ) -> Result<Option<EngineKind>, StageError> {
+    ) -> Result<Option<Instance>, StageError> {
         let found = self.registry.find(name)?;
         found.as_ref().map_or(Ok(()), |instance| self.refuse_owned(instance))?;
         self.refuse_shared(id, folder).await?;
@@ -148,7 +155,7 @@ impl Provisioner {
         self.identify_if_it_answers(&instance).await?;
         // A registry that cannot be written now fails the last step, and is told there.
         let _ = self.registry.update(name, |instance| instance.state = State::Destroying);
-        Ok(Some(instance.engine))
+        Ok(Some(instance))
     }
 }
 
@@ -160,6 +167,6 @@ async fn remove_folder(folder: Utf8PathBuf) -> Result<bool, StageError> {
     match removed.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
         Ok(()) => Ok(true),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(EngineError::File { attempt: "remove", path: folder, source }.into()),
+        Err(source) => Err(EngineError::File(FileError { attempt: "remove", path: folder, source }).into()),
     }
 }

@@ -148,12 +148,32 @@ impl Hint for DestroyError {
         let is_refusal =
             |failure: &&StageError| matches!(failure, StageError::Identity(_) | StageError::InUse(_));
         let refusal = self.failures.iter().find(is_refusal).and_then(Hint::hint);
-        Some(refusal.unwrap_or_else(|| {
+        Some(refusal.or_else(|| self.left_outside()).unwrap_or_else(|| {
             format!(
                 "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
                 self.cluster
             )
         }))
+    }
+}
+
+impl DestroyError {
+    /// What to do where only files of others could not be changed.
+    fn left_outside(&self) -> Option<String> {
+        let left = self.failures.iter().map(|failure| match failure {
+            StageError::Kubeconfig(_) => Some("its context in the kubeconfig"),
+            StageError::Dns(_) => Some("its names on this host"),
+            StageError::Trust(_) => Some("this host's trust in its authority"),
+            _ => None,
+        });
+        let left = left.collect::<Option<Vec<_>>>()?.join(" and ");
+        let first = self.failures.iter().find_map(Hint::hint).map(|hint| format!("{hint}; then "));
+        Some(format!(
+            "its nodes are gone; what is left is {left}, and its registry entry until then: {}`homelab down {}` \
+             removes the rest",
+            first.unwrap_or_default(),
+            self.cluster
+        ))
     }
 }
 

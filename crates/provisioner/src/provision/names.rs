@@ -172,7 +172,7 @@ impl Provisioner {
             changes.push(NamesChange { outcome: removed.map(|_| Change::Removed), instance });
         }
         for instance in named {
-            let added = self.dns().add(&self.home, &self.records(&instance));
+            let added = self.dns().add(&self.records(&instance));
             let outcome = added.map(|changed| if changed { Change::Recorded } else { Change::Unchanged });
             changes.push(NamesChange { instance: instance.name, outcome });
         }
@@ -198,7 +198,7 @@ impl Provisioner {
 
     /// Records the names of an instance that is being made.
     pub(super) async fn record_names(&self, plan: &ClusterPlan) -> Result<(), DnsError> {
-        if self.dns().add(&self.home, &Records::of(plan))? {
+        if self.dns().add(&Records::of(plan))? {
             self.dns().settle(self.runner.as_ref()).await?;
         }
         Ok(())

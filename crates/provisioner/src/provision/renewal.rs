@@ -4,17 +4,18 @@
 //! more, and its kubelets have nothing to show. So they are looked at whenever an instance wakes, and issued anew a
 //! month before they end.
 
+use std::sync::Arc;
+
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::events::Event;
 use crate::kubeadm::{self, KubeadmError};
-use crate::kubeconfig;
+use crate::kubeconfig::{self, KubeconfigError};
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::ClusterPlan;
 use crate::registry::Instance;
-use crate::spec::Durability;
 use crate::tls::{Certificate, Folder, Standing};
 
 use super::{Cluster, Provisioner, RenewError, StageError};
@@ -142,14 +143,16 @@ impl Provisioner {
         .map(drop)
     }
 
-    /// Writes the isolated kubeconfig from what the first node has, and an operator's context in the user's.
-    pub(super) async fn write_kubeconfigs(&self, first: &Node, plan: &ClusterPlan) -> Result<(), StageError> {
+    /// Writes the isolated kubeconfig from what the first node has, and an operator's context in the user's. Returns why
+    /// the latter could not be done, which costs nobody a cluster.
+    pub(super) async fn write_kubeconfigs(
+        &self,
+        first: &Node,
+        plan: &ClusterPlan,
+    ) -> Result<Option<Arc<KubeconfigError>>, StageError> {
         let isolated = kubeconfig::isolated(&kubeadm::admin_conf(first).await?, plan)?;
         kubeconfig::write_isolated(&self.home, &plan.id.name, &isolated)?;
-        if plan.durability == Durability::Durable {
-            kubeconfig::merge(&self.home, &isolated)?;
-        }
-        Ok(())
+        Ok(self.hand_over(plan, &isolated))
     }
 }
 

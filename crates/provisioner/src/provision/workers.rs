@@ -158,7 +158,7 @@ impl Provisioner {
         for node in plan.nodes.iter().filter(|node| !cluster.plan.nodes.contains(node)) {
             self.events.publish(Event::WorkerAdded { instance: name.to_owned(), node: node.name.clone() });
         }
-        Ok(Cluster { instance, plan, nodes, kubeconfig: cluster.kubeconfig })
+        Ok(Cluster { instance, plan, nodes, kubeconfig: cluster.kubeconfig, unmerged: None })
     }
 
     /// The flow of a bring-up for the workers in transit alone.
@@ -312,7 +312,8 @@ impl Provisioner {
     async fn what_runs(&self, instance: Instance) -> Result<Cluster, WorkersError> {
         let plan = ClusterPlan::of(&instance, &self.home);
         let nodes = self.running(&plan).await?;
-        Ok(Cluster { kubeconfig: self.home.isolated_kubeconfig(&instance.name), instance, plan, nodes })
+        let kubeconfig = self.home.isolated_kubeconfig(&instance.name);
+        Ok(Cluster { kubeconfig, instance, plan, nodes, unmerged: None })
     }
 
     /// The nodes of a plan that run; the first one must.

@@ -1,10 +1,9 @@
 //! Why the ledger cannot be read or changed, and what to do about it.
 
-use std::io;
-
 use camino::Utf8PathBuf;
 
 use crate::error::Hint;
+use crate::files::FileError;
 use crate::home::HomeError;
 
 use super::ledger::VERSION;
@@ -13,16 +12,8 @@ use super::ledger::VERSION;
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// A file or folder.
-    #[error("{attempt} {path}")]
-    File {
-        /// `read`, `lock`, `tidy up beside`, `keep`, `write`, `make folder`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is torn, or something else altogether.
     #[error("{path} is no registry, or a damaged one; it is left as it is")]
     Damaged {
@@ -107,7 +98,7 @@ impl Hint for RegistryError {
                 let first = source.hint().unwrap_or_else(|| format!("make {home} readable"));
                 Some(format!("{first}; if nothing of that home is left on this host, `rm {listed}`"))
             }
-            Self::File { .. } => None,
+            Self::File(error) => error.hint(),
         }
     }
 }

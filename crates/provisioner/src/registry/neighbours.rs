@@ -104,5 +104,6 @@ fn is_empty(folder: &Utf8Path) -> bool {
 }
 
 fn failed(attempt: &'static str, path: Utf8PathBuf) -> impl FnOnce(io::Error) -> RegistryError {
-    move |source| RegistryError::File { attempt, path, source }
+    let failed = crate::files::failed(attempt, &path);
+    move |source| failed(source).into()
 }

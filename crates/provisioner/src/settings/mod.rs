@@ -9,13 +9,12 @@ mod engine;
 mod fields;
 mod pools;
 
-use std::io;
-
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
 use crate::dns::Dns;
 use crate::error::Hint;
+use crate::files::{self, FileError};
 use crate::home::Home;
 use crate::plan::Pools;
 
@@ -41,14 +40,8 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("read {path}")]
-    File {
-        /// The settings' file.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is no YAML.
     #[error("{path} is no YAML")]
     Unparsable {
@@ -71,7 +64,7 @@ pub enum SettingsError {
 impl Hint for SettingsError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::File { .. } => None,
+            Self::File(error) => error.hint(),
             Self::Unparsable { path, .. } | Self::Problems { path, .. } => Some(format!(
                 "correct {path}, or move it away to use the defaults; docs/settings.md has all keys"
             )),
@@ -90,11 +83,7 @@ impl Settings {
     /// [`SettingsError`] when the file cannot be read or says what cannot be.
     pub fn of(home: &Home) -> Result<Self, SettingsError> {
         let path = home.settings();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(SettingsError::File { path, source }),
-        };
+        let Some(text) = files::read_text(&path)? else { return Ok(Self::default()) };
         let parsed: Value = match serde_saphyr::from_str(&text) {
             Ok(parsed) => parsed,
             Err(error) => return Err(SettingsError::Unparsable { path, source: Box::new(error) }),

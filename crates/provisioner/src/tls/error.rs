@@ -1,11 +1,10 @@
 //! Why there is no certificate, and what to do about it.
 
-use std::io;
-
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use crate::error::Hint;
+use crate::files::FileError;
 
 use super::Refused;
 
@@ -67,16 +66,8 @@ pub enum TlsError {
     #[error("draw a serial number")]
     Serial(#[source] rustix::io::Errno),
     /// A file or folder.
-    #[error("{attempt} {path}")]
-    File {
-        /// `read`, `write`, `remove`, `lock`, `make folder`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 fn listed(names: &[Refused]) -> String {
@@ -99,7 +90,8 @@ impl Hint for TlsError {
             Self::Unreadable { path, .. } => {
                 Some(format!("nothing was changed; remove {path} if it is of no use to you"))
             }
-            Self::Make { .. } | Self::Serial(_) | Self::File { .. } => None,
+            Self::File(error) => error.hint(),
+            Self::Make { .. } | Self::Serial(_) => None,
         }
     }
 }

@@ -4,16 +4,17 @@
 //! key is missing; a certificate that is replaced goes first. Files are replaced as a whole, by one process at
 //! a time.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
+use crate::files::{self, FileError, Lock, failed, replace};
 use crate::home::Home;
 use crate::pki::Secret;
 use crate::plan::ClusterPlan;
-use crate::registry::{Instance, replace};
+use crate::registry::Instance;
 
 use super::{Authority, Certificate, HostNames, LONGEST_DAYS, Leaf, Standing, TlsError};
 
@@ -115,13 +116,10 @@ impl Folder {
     /// [`TlsError::NoAuthority`], [`TlsError::NotOurs`], or a file cannot be read.
     pub fn authority(&self) -> Result<Authority, TlsError> {
         let (path, key) = (self.authority_path(), self.file(AUTHORITY, "key"));
-        let certificate = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(TlsError::NoAuthority { instance: self.instance.clone(), path });
-            }
-            read => read.map_err(failed("read", &path))?,
+        let Some(certificate) = files::read_text(&path)? else {
+            return Err(TlsError::NoAuthority { instance: self.instance.clone(), path });
         };
-        let key = Secret::new(fs::read_to_string(&key).map_err(failed("read", &key))?);
+        let key = Secret::new(text(&key)?);
         Authority::read(certificate, key, &self.subject, &self.suffix).map_err(|why| TlsError::NotOurs {
             instance: self.instance.clone(),
             path,
@@ -175,7 +173,9 @@ impl Folder {
         let old = match read(&self.authority_path()) {
             Ok((_, about)) => Some(about.fingerprint),
             Err(TlsError::Unreadable { .. }) => None,
-            Err(TlsError::File { source, path, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(TlsError::File(FileError { source, path, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
                 return Err(TlsError::NoAuthority { instance: self.instance.clone(), path });
             }
             Err(error) => return Err(error),
@@ -192,11 +192,10 @@ impl Folder {
         Ok(Rotated { old, authority, leaves: leaves.collect::<Result<_, _>>()? })
     }
 
-    /// Locks the folder itself, for as long as the file lives: nobody issues with an authority that is going.
-    fn lock(&self) -> Result<File, TlsError> {
+    /// Locks the folder itself, for as long as the value lives: nobody issues with an authority that is going.
+    fn lock(&self) -> Result<Lock, TlsError> {
         self.home.create_dir(&self.path).map_err(failed("make folder", &self.path))?;
-        let folder = File::open(&self.path).and_then(|folder| folder.lock().map(|()| folder));
-        folder.map_err(failed("lock", &self.path))
+        Ok(Lock::of_folder(&self.path)?)
     }
 
     fn keep(&self, names: &HostNames, leaf: Leaf) -> Result<Issued, TlsError> {
@@ -213,7 +212,7 @@ impl Folder {
             removed => removed.map_err(failed("remove", &certificate_path))?,
         }
         for (path, text) in [(&key_path, key.reveal()), (&certificate_path, certificate)] {
-            replace(&self.home, path, text.as_bytes()).map_err(failed("write", path))?;
+            replace(&self.home, path, text.as_bytes())?;
         }
         Ok(())
     }
@@ -237,12 +236,11 @@ impl Folder {
 }
 
 fn read(path: &Utf8Path) -> Result<(String, Certificate), TlsError> {
-    let pem = fs::read_to_string(path).map_err(failed("read", path))?;
+    let pem = text(path)?;
     let about = Certificate::read(&pem).map_err(|why| TlsError::Unreadable { path: path.to_owned(), why })?;
     Ok((pem, about))
 }
 
-fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> TlsError {
-    let path = path.to_owned();
-    move |source| TlsError::File { attempt, path, source }
+fn text(path: &Utf8Path) -> Result<String, FileError> {
+    files::read_text(path)?.ok_or_else(|| failed("read", path)(io::ErrorKind::NotFound.into()))
 }

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 
 use crate::error::Hint;
 use crate::exec::CommandError;
+use crate::files::FileError;
 
 /// Why the host's trust cannot be changed.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +27,8 @@ pub enum TrustError {
         source: CommandError,
     },
     /// A file or folder.
-    #[error("{attempt} {path}")]
-    File {
-        /// `read`, `lock`, `write`, `remove`.
-        attempt: &'static str,
-        /// Which.
-        path: Utf8PathBuf,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Hint for TrustError {
@@ -47,10 +40,10 @@ impl Hint for TrustError {
                     .to_owned(),
             ),
             Self::Update { .. } => Some("correct what the program complains about, then try again".to_owned()),
-            Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Self::File(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 Some("the package that makes this folder is missing: ca-certificates".to_owned())
             }
-            Self::File { .. } => None,
+            Self::File(error) => error.hint(),
         }
     }
 }

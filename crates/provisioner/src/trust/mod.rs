@@ -7,15 +7,15 @@
 mod family;
 mod error;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::exec::{Command, Runner};
+use crate::files::{self, FileError, Lock, failed, replace_public};
 use crate::plan::InstanceId;
-use crate::registry::replace_public;
 use crate::spec::Label;
 
 pub use error::TrustError;
@@ -72,7 +72,8 @@ impl Store {
     /// # Errors
     /// [`TrustError::File`].
     pub fn trusted(&self, id: &InstanceId) -> Result<Option<String>, TrustError> {
-        self.family()?.map_or(Ok(None), |family| read(&anchor(&family, id)))
+        let Some(family) = self.family()? else { return Ok(None) };
+        Ok(files::read_text(&anchor(&family, id))?)
     }
 
     /// The instances of a home that have an anchor, whether or not anything explains it.
@@ -103,7 +104,7 @@ impl Store {
         if let Some(family) = &self.family {
             return Ok(Some(family.clone()));
         }
-        Ok(read(OS_RELEASE.into())?.and_then(|text| Family::of(&text)))
+        Ok(files::read_text(OS_RELEASE.into())?.and_then(|text| Family::of(&text)))
     }
 }
 
@@ -115,9 +116,10 @@ async fn change(
     id: &InstanceId,
     to: Option<&str>,
 ) -> Result<Option<String>, TrustError> {
-    let _held = lock(&family.anchors).await?;
+    // The folder itself, so that no file has to be left for it.
+    let _held = Lock::waited_for(family.anchors.clone(), Lock::of_folder).await?;
     let path = anchor(family, id);
-    let before = read(&path)?;
+    let before = files::read_text(&path)?;
     put(&path, to)?;
     let words = if to.is_some() { &family.added } else { &family.removed };
     if let Err(source) = runner.run(&command(words)).await {
@@ -136,35 +138,12 @@ fn anchor(family: &Family, id: &InstanceId) -> Utf8PathBuf {
     family.anchors.join(format!("{}.{}", id.scope(), family.extension))
 }
 
-/// Locks the folder itself, so that no file has to be left for it.
-async fn lock(folder: &Utf8Path) -> Result<File, TrustError> {
-    let path = folder.to_owned();
-    let locked = tokio::task::spawn_blocking(move || {
-        let folder = File::open(path)?;
-        folder.lock().map(|()| folder)
-    });
-    let locked = locked.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    locked.map_err(failed("lock", folder))
-}
-
-fn read(path: &Utf8Path) -> Result<Option<String>, TrustError> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        read => read.map(Some).map_err(failed("read", path)),
-    }
-}
-
-fn put(path: &Utf8Path, contents: Option<&str>) -> Result<(), TrustError> {
+fn put(path: &Utf8Path, contents: Option<&str>) -> Result<(), FileError> {
     match contents {
-        Some(contents) => replace_public(path, contents.as_bytes()).map_err(failed("write", path)),
+        Some(contents) => replace_public(path, contents.as_bytes()),
         None => match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.map_err(failed("remove", path)),
         },
     }
-}
-
-fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> TrustError {
-    let path = path.to_owned();
-    move |source| TrustError::File { attempt, path, source }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod capture;
 mod engine;
 mod faults;
+mod files;
 mod guard;
 mod ha;
 mod homes;

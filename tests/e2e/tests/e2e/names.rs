@@ -71,7 +71,7 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
     let dns = Dns::Dnsmasq { folder: drop_ins.to_owned(), restart: None };
     let (acme, globex) = clients(&home)?;
     let witness = Witness::listen().await?;
-    dns.add(&home, &acme)?;
+    dns.add(&acme)?;
     let server = Dnsmasq::start(drop_ins, &witness).await?;
 
     let (api, workloads) = (acme.api_address.to_string(), acme.workload_address.to_string());
@@ -95,7 +95,7 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
         "{asked:?}"
     );
 
-    dns.add(&home, &globex)?;
+    dns.add(&globex)?;
     server.answers(&[("x.globex.lab.", "A", REFUSED)]).await?; // drop-ins are only read at the start
     server.restart().await?;
     let theirs = globex.workload_address.to_string();

@@ -25,7 +25,7 @@ impl Folder {
     }
 
     fn add(&self, name: &str) -> Result<bool, DnsError> {
-        self.dns.add(&self.house.home, &records(name, &self.house.home))
+        self.dns.add(&records(name, &self.house.home))
     }
 
     fn files(&self) -> Vec<String> {
@@ -105,7 +105,7 @@ fn what_dnsmasq_does_not_read_or_only_looks_alike_is_no_conflict() {
 #[test]
 fn another_homes_suffix_is_refused_with_its_owner() {
     let (folder, other) = (Folder::new(), House::new());
-    folder.dns.add(&other.home, &records("acme", &other.home)).unwrap();
+    folder.dns.add(&records("acme", &other.home)).unwrap();
     let error = folder.add("acme").unwrap_err();
     let owner = format!("homelab-{}.acme", other.home.id());
     assert!(error.to_string().contains(&format!("already in use by {owner}: ")), "{error}");

@@ -47,7 +47,7 @@ fn recording_again_writes_nothing_and_a_change_replaces_the_block_where_it_is() 
     assert_eq!(inode(), before, "the file was written");
     let mut moved = records("acme", host.home());
     moved.workload_address = "192.168.60.99".parse().unwrap();
-    assert!(host.dns.add(host.home(), &moved).unwrap());
+    assert!(host.dns.add(&moved).unwrap());
     assert_eq!(host.text(), text.replace("192.168.60.21", "192.168.60.99"));
 }
 
@@ -130,7 +130,7 @@ fn a_name_that_somebody_leads_to_the_same_address_is_no_conflict() {
 #[test]
 fn a_suffix_that_another_homes_block_has_is_refused_with_its_owner() {
     let (host, other) = (Host::with(FOREIGN), House::new());
-    host.dns.add(&other.home, &records("acme", &other.home)).unwrap();
+    host.dns.add(&records("acme", &other.home)).unwrap();
     let before = host.text();
     let error = host.add("acme").unwrap_err();
     let told = host.shown(&error.to_string()).replace(&other.home.id(), "[other]");
@@ -168,10 +168,10 @@ fn writers_at_the_same_time_lose_nothing() {
             scope.spawn(move || {
                 let own = format!("lab-{number}");
                 for _ in 0..8 {
-                    assert!(dns.add(&house.home, &records(&own, &house.home)).unwrap());
+                    assert!(dns.add(&records(&own, &house.home)).unwrap());
                     assert!(dns.remove(&house.home, &own).unwrap());
                 }
-                dns.add(&house.home, &records(&own, &house.home)).unwrap();
+                dns.add(&records(&own, &house.home)).unwrap();
             });
         }
     });

@@ -96,7 +96,7 @@ async fn a_sync_brings_back_what_is_lost_and_removes_what_is_stale() {
 
     let complete = lab.host.text();
     lab.host.remove("acme").unwrap();
-    lab.host.dns.add(lab.host.home(), &records("stale", lab.host.home())).unwrap();
+    lab.host.dns.add(&records("stale", lab.host.home())).unwrap();
     let synced = lab.provisioner.dns_sync().await.unwrap();
     let expected = [("stale", Change::Removed), ("acme", Change::Recorded), ("acme-1", Change::Unchanged)];
     assert_eq!(changes(&synced), expected.map(|(name, change)| (name, Some(change))));
@@ -138,7 +138,7 @@ async fn the_list_shows_what_should_be_and_what_is() {
     }
     assert_eq!(lab.provisioner.dns_remove("acme").await.unwrap(), Some(Effect::AtOnce));
     assert_eq!(lab.provisioner.dns_remove("acme").await.unwrap(), None);
-    lab.host.dns.add(lab.host.home(), &records("stale", lab.host.home())).unwrap();
+    lab.host.dns.add(&records("stale", lab.host.home())).unwrap();
     let listed = lab.provisioner.dns_list().unwrap();
     let shown: Vec<(&str, NamesState)> =
         listed.iter().map(|names| (names.instance.as_str(), names.state())).collect();

@@ -87,13 +87,13 @@ async fn authorities_that_cannot_be_written_fail_their_own_stage(#[case] name: &
 }
 
 #[tokio::test]
-async fn somebody_elses_context_of_that_name_fails_the_last_stage_and_is_left() {
+async fn somebody_elses_context_of_that_name_is_refused_before_the_claim_and_left() {
     let lab = lab();
     let theirs = "contexts:\n- name: acme\n  context: {cluster: other}\n";
     lab.house.kubeconfig(theirs);
     let error = lab.up("acme").await.unwrap_err();
-    assert_eq!((error.stage, error.residue), (Stage::Kubeconfig, Residue::Recorded), "{error:?}");
-    assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
+    assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing), "{error:?}");
+    assert_eq!(lab.provisioner.destroy("acme").await.unwrap(), []);
     assert_eq!(lab.house.merged(), theirs);
     assert_eq!(lab.provisioner.registry().list().unwrap(), []);
     assert_eq!(lab.engine.sightings().await.unwrap(), []);

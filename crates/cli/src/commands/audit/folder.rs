@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use provisioner::files;
 use provisioner::home::Home;
 use tempfile::NamedTempFile;
 
@@ -37,9 +38,7 @@ impl<'a> Folder<'a> {
         }
         home.create_dir(&path).map_err(|source| failed(&path, source))?;
         for file in ReportFormat::FILES.map(|(_, file)| path.join(file)) {
-            if file.is_dir() {
-                return Err(failed(&file, io::ErrorKind::IsADirectory.into()));
-            }
+            files::regular(&file).map_err(|error| failed(&file, error.source))?;
         }
         NamedTempFile::new_in(&path).map_err(|source| failed(&path, source))?;
         Ok(Self { home, path })
@@ -65,6 +64,8 @@ impl<'a> Folder<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     /// The names in a folder, in order.
@@ -97,6 +98,8 @@ mod tests {
         let home = Home::at(place.join("lab"));
         std::fs::write(place.join("file"), "mine").expect("a file");
         std::fs::create_dir_all(place.join("taken/audit.xml")).expect("a folder");
+        std::fs::create_dir(place.join("odd")).expect("a folder");
+        let _socket = UnixListener::bind(place.join("odd/audit.tap")).expect("a socket");
         let of = |path: &str| {
             Folder::ready(&home, &place.join(path)).map(drop).map_err(|error| {
                 (error.path.strip_prefix(place).map(ToString::to_string), error.source.kind())
@@ -106,6 +109,7 @@ mod tests {
         assert_eq!(of("file"), Err(file.clone()));
         assert_eq!(of("file/below"), Err(file));
         assert_eq!(of("taken"), Err((Ok("taken/audit.xml".to_owned()), io::ErrorKind::IsADirectory)));
+        assert_eq!(of("odd"), Err((Ok("odd/audit.tap".to_owned()), io::ErrorKind::InvalidInput)));
         assert_eq!(std::fs::read_to_string(place.join("file")).expect("it is there"), "mine");
     }
 }

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use camino::Utf8Path;
 
+use crate::files::failed;
+
 use super::EngineError;
 
 /// Where a node sees the prepared store.
@@ -103,7 +105,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, EngineError> {
     let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    done.map_err(|source| EngineError::File { attempt, path: path.to_owned(), source })
+    Ok(done.map_err(failed(attempt, path))?)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use crate::fabric;
+use crate::files::FileError;
 use crate::plan::{ClusterPlan, NodePlan, Role};
 
 use super::EngineError;
@@ -28,7 +29,7 @@ pub(super) fn write(plan: &ClusterPlan, node: &NodePlan, node_folder: &Utf8Path)
     let path = folder.join("address.json");
     let text = hook(&fabric::namespace_path(&plan.id.node_scope(&node.name)), address);
     let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text));
-    written.map_err(|source| EngineError::File { attempt: "write", path, source })
+    written.map_err(|source| EngineError::File(FileError { attempt: "write", path, source }))
 }
 
 /// A hook in podman's format (oci-hooks(5), version 1.0.0). Pure.

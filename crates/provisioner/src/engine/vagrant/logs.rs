@@ -6,6 +6,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use crate::exec::Command;
+use crate::files::FileError;
 use crate::node::Node;
 
 use super::super::EngineError;
@@ -22,7 +23,8 @@ pub(super) async fn collect(node: &Node, into: &Utf8Path) -> Result<(), EngineEr
     let folder = into.to_owned();
     let unpacked = tokio::task::spawn_blocking(move || unpack(&packed, &folder));
     let unpacked = unpacked.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    unpacked.map_err(|source| EngineError::File { attempt: "write", path: into.to_owned(), source })
+    unpacked
+        .map_err(|source| EngineError::File(FileError { attempt: "write", path: into.to_owned(), source }))
 }
 
 /// Unpacks folders and regular files: links on a client's machine lead where the client wants.

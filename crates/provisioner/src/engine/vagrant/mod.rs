@@ -23,6 +23,7 @@ use ipnet::Ipv4Net;
 
 use crate::assets::{Assets, NodeBox};
 use crate::exec::{Command, CommandError, Failure, Local, OverSsh, Runner};
+use crate::files::failed;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::Provider;
@@ -168,8 +169,7 @@ impl Engine for VagrantEngine {
         Box::pin(async move {
             let image = self.node_box(&plan.kubernetes)?;
             // Until the hypervisor and Vagrant have copies.
-            let lock =
-                |source| EngineError::File { attempt: "lock", path: self.assets.folder().to_owned(), source };
+            let lock = |source| EngineError::File(failed("lock", self.assets.folder())(source));
             let _held = self.assets.hold().await.map_err(lock)?;
             let project = self.project(&plan.folder);
             let there = self.hypervisor.machines(&self.home).await?;

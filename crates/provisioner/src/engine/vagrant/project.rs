@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::assets::NodeBox;
 use crate::exec::{Command, CommandError, Failure, Login, Runner};
+use crate::files::FileError;
 use crate::plan::NodePlan;
 use crate::spec::Provider;
 
@@ -84,7 +85,7 @@ impl Project {
     pub(super) fn write(&self, text: &str) -> Result<(), EngineError> {
         let path = self.vagrantfile();
         let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, text));
-        written.map_err(|source| EngineError::File { attempt: "write", path, source })
+        written.map_err(|source| EngineError::File(FileError { attempt: "write", path, source }))
     }
 
     /// `vagrant up`: these nodes are made, or fail with Vagrant's last lines.
@@ -135,7 +136,7 @@ impl Project {
         let path = self.folder.join(".vagrant/machines").join(node);
         match fs::remove_dir_all(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(EngineError::File { attempt: "remove", path, source })
+                Err(EngineError::File(FileError { attempt: "remove", path, source }))
             }
             _ => Ok(()),
         }
@@ -146,13 +147,15 @@ impl Project {
         match fs::remove_dir_all(&self.folder) {
             Ok(()) => Ok(true),
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(EngineError::File { attempt: "remove", path: self.folder.clone(), source }),
+            Err(source) => {
+                Err(EngineError::File(FileError { attempt: "remove", path: self.folder.clone(), source }))
+            }
         }
     }
 
     fn mark(&self, node: &NodePlan) -> Result<(), EngineError> {
         let path = self.machine(node).join("homelab-whole");
-        fs::write(&path, "").map_err(|source| EngineError::File { attempt: "write", path, source })
+        fs::write(&path, "").map_err(|source| EngineError::File(FileError { attempt: "write", path, source }))
     }
 
     fn vagrantfile(&self) -> Utf8PathBuf {

@@ -4,11 +4,10 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::files::{self, Lock, failed, replace, sweep};
 use crate::home::Home;
 
 use super::super::ledger::{Ledger, Unreadable, VERSION};
-use super::super::lock::Lock;
-use super::super::replace::{replace, sweep};
 use super::{Change, RegistryError, Store, Verdict};
 
 /// A file in a home.
@@ -28,8 +27,8 @@ impl FileStore {
     fn settle(&self) -> Result<(), RegistryError> {
         let Some(text) = self.home.unsettled()? else { return Ok(()) };
         let path = self.home.id_file();
-        sweep(&path).map_err(failed("tidy up beside", &path))?;
-        replace(&self.home, &path, text.as_bytes()).map_err(failed("write", &path))
+        sweep(&path)?;
+        Ok(replace(&self.home, &path, text.as_bytes())?)
     }
 
     /// Keeps the file of an old format under a second name, unless one was kept before: the rename that follows
@@ -37,7 +36,9 @@ impl FileStore {
     fn keep(&self, format: u32) -> Result<(), RegistryError> {
         let kept = Utf8PathBuf::from(format!("{}.v{format}", self.path));
         match std::fs::hard_link(&self.path, &kept) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("keep", &kept)(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(failed("keep", &kept)(error).into())
+            }
             _ => Ok(()),
         }
     }
@@ -61,8 +62,8 @@ impl Store for FileStore {
         let root = self.home.root();
         self.home.create_dir(root).map_err(failed("make folder", root))?;
         let lock = Utf8PathBuf::from(format!("{}.lock", self.path));
-        let _held = Lock::exclusive(&self.home, &lock).map_err(failed("lock", &lock))?;
-        sweep(&self.path).map_err(failed("tidy up beside", &self.path))?;
+        let _held = Lock::in_home(&self.home, &lock)?;
+        sweep(&self.path)?;
         self.settle()?;
         let (mut ledger, format) = load(&self.path)?;
         if change(&mut ledger) == Verdict::Discard || !ledger.is_changed() {
@@ -71,26 +72,17 @@ impl Store for FileStore {
         if let Some(old) = format.filter(|format| *format < VERSION) {
             self.keep(old)?;
         }
-        replace(&self.home, &self.path, ledger.text().as_bytes()).map_err(failed("write", &self.path))
+        Ok(replace(&self.home, &self.path, ledger.text().as_bytes())?)
     }
 }
 
 /// The ledger in a file and the format that the file has; none if there is no file.
 pub(in crate::registry) fn load(path: &Utf8Path) -> Result<(Ledger, Option<u32>), RegistryError> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), None)),
-        Err(source) => return Err(failed("read", path)(source)),
-    };
+    let Some(text) = files::read(path)? else { return Ok((Ledger::default(), None)) };
     let path = path.to_owned();
     match Ledger::parse(&text) {
         Ok((ledger, format)) => Ok((ledger, Some(format))),
         Err(Unreadable::Damaged(source)) => Err(RegistryError::Damaged { path, source }),
         Err(Unreadable::Newer(version)) => Err(RegistryError::Newer { path, version }),
     }
-}
-
-fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> RegistryError {
-    let path = path.to_owned();
-    move |source| RegistryError::File { attempt, path, source }
 }

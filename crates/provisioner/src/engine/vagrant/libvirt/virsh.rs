@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::exec::{Command, Output, Runner};
+use crate::files::FileError;
 
 use super::super::super::EngineError;
 use super::super::NodeBox;
@@ -214,7 +215,7 @@ async fn copy(from: Utf8PathBuf, to: Utf8PathBuf) -> Result<(), EngineError> {
         half.persist(&target).map(drop).map_err(|error| error.error)
     });
     let copied = copied.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-    copied.map_err(|source| EngineError::File { attempt: "write", path: to, source })
+    copied.map_err(|source| EngineError::File(FileError { attempt: "write", path: to, source }))
 }
 
 fn virsh<'a>(seconds: u64, args: impl IntoIterator<Item = &'a str>) -> Command {

@@ -1,0 +1,106 @@
+//! One process at a time: an advisory lock (flock(2)) on a folder, or on a file that is made for it.
+//!
+//! The kernel frees it when its holder dies. A file that is replaced by a rename cannot be locked itself: a lock on
+//! the old file keeps nobody from the new one. So the lock is on the folder, where nothing is left behind, or on a
+//! file of its own, which stays: removing it would let two holders in. Readers need none.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::home::Home;
+
+use super::regular::{regular_only, without_waiting};
+use super::{FileError, failed};
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] File);
+
+impl Lock {
+    /// Waits for the lock of a folder, which must exist.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn of_folder(folder: &Utf8Path) -> Result<Self, FileError> {
+        let lock = || {
+            let folder = File::open(folder)?;
+            folder.lock()?;
+            Ok(Self(folder))
+        };
+        lock().map_err(failed("lock", folder))
+    }
+
+    /// Waits for the lock of a file, which is made for this process's user if it is not there.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn of_file(path: &Utf8Path) -> Result<Self, FileError> {
+        let lock = || {
+            let (file, _) = opened(path)?;
+            file.lock()?;
+            Ok(Self(file))
+        };
+        lock().map_err(failed("lock", path))
+    }
+
+    /// The same, for the user to whom a home belongs.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn in_home(home: &Home, path: &Utf8Path) -> Result<Self, FileError> {
+        let lock = || {
+            let (file, made) = opened(path)?;
+            if made {
+                home.adopt(path)?;
+            }
+            file.lock()?;
+            Ok(Self(file))
+        };
+        lock().map_err(failed("lock", path))
+    }
+
+    /// The lock of a file unless another process holds it.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn try_of_file(path: &Utf8Path) -> Result<Option<Self>, FileError> {
+        let lock = || {
+            let (file, _) = opened(path)?;
+            match file.try_lock() {
+                Ok(()) => Ok(Some(Self(file))),
+                Err(TryLockError::WouldBlock) => Ok(None),
+                Err(TryLockError::Error(error)) => Err(error),
+            }
+        };
+        lock().map_err(failed("lock", path))
+    }
+
+    /// Waits for a lock on another thread, since nobody knows for how long.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub async fn waited_for(
+        path: Utf8PathBuf,
+        take: fn(&Utf8Path) -> Result<Self, FileError>,
+    ) -> Result<Self, FileError> {
+        let wanted = path.clone();
+        let taken = tokio::task::spawn_blocking(move || take(&wanted)).await;
+        taken.unwrap_or_else(|panic| Err(failed("lock", &path)(io::Error::other(panic))))
+    }
+}
+
+/// A lock file, and whether it was made just now.
+fn opened(path: &Utf8Path) -> io::Result<(File, bool)> {
+    let mut options = File::options();
+    let options = without_waiting(options.read(true).write(true).mode(0o600));
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => return Ok((file, true)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    regular_only(std::fs::metadata(path)?)?;
+    Ok((options.open(path)?, false))
+}

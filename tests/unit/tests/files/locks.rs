@@ -1,0 +1,98 @@
+//! kubectl's lock on a kubeconfig, left by somebody: told with whose it is, and in nobody's way who changes nothing.
+
+use provisioner::Removed;
+use provisioner::kubeconfig::KubeconfigError;
+use rstest::rstest;
+
+use super::*;
+
+#[rstest]
+#[case::kubectls("empty")]
+#[case::somebody_elses("filled")]
+#[case::a_pipe("named pipe")]
+#[case::a_folder("folder")]
+#[case::a_dangling_link("link")]
+#[tokio::test]
+async fn a_lock_that_somebody_left_is_told_before_the_claim_and_stays(#[case] kind: &str) {
+    let desk = Desk::new();
+    let lock = desk.lock();
+    match kind {
+        "empty" => std::fs::write(&lock, "").unwrap(),
+        "filled" => std::fs::write(&lock, b"pid 4711\xff\n").unwrap(),
+        "link" => symlink("nowhere", &lock).unwrap(),
+        kind => put(kind, &lock),
+    }
+    let told = desk.refused().await;
+    let user = std::fs::symlink_metadata(&lock).unwrap().uid();
+    assert!(told.contains(&format!("{lock} is in the way for 5s, made by ")), "user {user}: {told}");
+    assert!(
+        told.ends_with(&format!("hint: if no kubectl is running, a killed one has left it: `rm {lock}`"))
+    );
+    assert!(lock.symlink_metadata().is_ok());
+    assert_eq!(std::fs::read_to_string(desk.kubeconfig()).unwrap(), FOREIGN);
+}
+
+#[tokio::test]
+async fn a_lock_of_a_dead_homelab_is_swept_before_the_claim() {
+    let desk = Desk::new();
+    std::fs::write(desk.lock(), "homelab\n").unwrap();
+    desk.up("acme").await.unwrap();
+    assert!(!desk.lock().exists());
+}
+
+#[tokio::test]
+async fn a_lock_that_appeared_later_costs_a_teardown_the_context_alone() {
+    let desk = Desk::new();
+    desk.up("acme").await.unwrap();
+    std::fs::write(desk.lock(), "").unwrap();
+    let error = desk.provisioner.destroy("acme").await.unwrap_err();
+    assert!(error.to_string().contains(desk.lock().as_str()), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains(&format!("`rm {}`; then `homelab down acme`", desk.lock())), "{hint}");
+    assert!(error.removed.contains(&Removed::Machines) && error.removed.contains(&Removed::Folder));
+    std::fs::remove_file(desk.lock()).unwrap();
+    assert_eq!(desk.provisioner.destroy("acme").await.unwrap(), [Removed::Context, Removed::Entry]);
+    desk.assert_gone();
+}
+
+#[tokio::test]
+async fn a_lock_is_in_nobodys_way_who_has_nothing_to_change() {
+    let desk = Desk::new();
+    desk.up("acme").await.unwrap();
+    kubeconfig::use_context(&desk.house.home, "acme").unwrap();
+    std::fs::write(desk.lock(), "").unwrap();
+    let before = state(&desk.kubeconfig());
+    assert_eq!(desk.provisioner.destroy("nosuch").await.unwrap(), []);
+    kubeconfig::use_context(&desk.house.home, "acme").unwrap();
+    assert_eq!(state(&desk.kubeconfig()), before);
+}
+
+#[tokio::test]
+async fn a_lock_keeps_from_choosing_another_context_and_neither_file_is_changed() {
+    let desk = Desk::new();
+    for name in ["acme", "globex"] {
+        desk.up(name).await.unwrap();
+    }
+    kubeconfig::use_context(&desk.house.home, "acme").unwrap();
+    std::fs::write(desk.lock(), "").unwrap();
+    let files = [desk.kubeconfig(), desk.house.home.active_context()];
+    let before = files.each_ref().map(|path| state(path));
+    let error = kubeconfig::use_context(&desk.house.home, "globex").unwrap_err();
+    assert!(matches!(error, KubeconfigError::Locked { .. }), "{error}");
+    assert_eq!(files.each_ref().map(|path| state(path)), before);
+}
+
+#[tokio::test]
+async fn a_second_kubeconfig_that_is_locked_is_in_nobodys_way_who_changes_only_the_first() {
+    let desk = Desk::new();
+    let shared = desk.house.path("shared");
+    std::fs::write(&shared, "contexts:\n- name: shared\n  context: {cluster: shared}\n").unwrap();
+    std::fs::write(desk.house.path("shared.lock"), "").unwrap();
+    let first = desk.kubeconfig();
+    let desk = desk.with_kubeconfigs(&[&first, &shared]);
+    let before = state(&shared);
+    desk.up("acme").await.unwrap();
+    desk.provisioner.destroy("acme").await.unwrap();
+    assert_eq!(state(&shared), before);
+    desk.assert_gone();
+}
