@@ -151,7 +151,7 @@ async fn hosts_in_a_container() -> anyhow::Result<()> {
     );
     Local.run(&Command::within(Duration::from_secs(20), "sh").args(["-euc", &mounts])).await?;
     let home = Home::at(at("home"));
-    let taken = Taken { instances: Vec::new(), host: Vec::new() };
+    let taken = Taken::default();
     let instance = plan::claim(
         &ClusterSpec::new("acme").check()?,
         &taken,
