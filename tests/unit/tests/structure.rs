@@ -42,7 +42,7 @@ fn hints_and_exit_codes_name_every_variant_of_an_error(#[case] krate: &str) {
         let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
         for item in file.items {
             let Item::Impl(item) = item else { continue };
-            let told = item.trait_.as_ref().and_then(|(path, _)| path.segments.last().cloned());
+            let told = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
             if told.is_some_and(|told| told.ident == "Hint" || told.ident == "Ends") {
                 seen += 1;
                 if swallows(item.to_token_stream()) {
