@@ -94,15 +94,13 @@ impl Hint for FileError {
                 Unfit::AppendOnly => Some(format!("`chattr -a {path}` makes it changeable")),
             };
         }
-        match self.source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                Some(format!("make room on the disk that holds {path}"))
-            }
-            ErrorKind::ReadOnlyFilesystem => {
-                Some(format!("the file system that holds {path} is mounted read-only: mount it read-write"))
-            }
-            _ => None,
+        // The system's kinds of errors are more than anybody can name.
+        let kind = self.source.kind();
+        if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            return Some(format!("make room on the disk that holds {path}"));
         }
+        (kind == ErrorKind::ReadOnlyFilesystem)
+            .then(|| format!("the file system that holds {path} is mounted read-only: mount it read-write"))
     }
 }
 
