@@ -48,7 +48,7 @@ async fn every_policy_denies_what_it_must_and_nothing_else_and_leaves_no_trace()
 async fn in_force(peers: &Peers<'_>, rows: &[Row]) -> anyhow::Result<()> {
     as_expected(peers, rows, |row| row.expected).await?;
     let again = peers.ask(rows).await?;
-    let wrong = rows.iter().zip(again).find(|(row, seen)| row.expected != *seen);
+    let wrong = rows.iter().zip(again).find(|(row, seen)| Some(row.expected) != *seen);
     ensure!(wrong.is_none(), "it did not last: {wrong:?}");
     Ok(())
 }
@@ -68,7 +68,7 @@ async fn as_expected(
         let wrong: Vec<String> = rows
             .iter()
             .zip(seen)
-            .filter(|(row, seen)| expected(row) != *seen)
+            .filter(|(row, seen)| Some(expected(row)) != *seen)
             .map(|(row, seen)| format!("{} to {} {:?} is {seen:?}", row.from, row.to, row.port))
             .collect();
         Ok::<_, std::io::Error>(if wrong.is_empty() {

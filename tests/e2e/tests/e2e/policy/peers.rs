@@ -46,8 +46,9 @@ impl<'a> Peers<'a> {
         Ok(Self { cluster, addresses: addresses.await? })
     }
 
-    /// Who of these rows reaches whom now, in their order.
-    pub(super) async fn ask(&self, rows: &[Row]) -> anyhow::Result<Vec<Expected>> {
+    /// Who of these rows reaches whom now, in their order; `None` where a connection was cut off before its target said
+    /// who it is, as when a policy comes into force in the middle of it.
+    pub(super) async fn ask(&self, rows: &[Row]) -> anyhow::Result<Vec<Option<Expected>>> {
         let mut batches: BTreeMap<&str, Vec<Probe>> = BTreeMap::new();
         for (number, row) in (0_u32..).zip(rows) {
             let probe = Probe { nonce: Nonce::new(RUN, number), ask: self.question(row)? };
@@ -100,10 +101,11 @@ impl<'a> Peers<'a> {
 const RUN: u32 = 1;
 
 /// Reached is who answers with the name of the one that was asked. A question that could not be asked is neither.
-fn judge(row: &Row, outcome: &Outcome) -> anyhow::Result<Expected> {
+fn judge(row: &Row, outcome: &Outcome) -> anyhow::Result<Option<Expected>> {
     match outcome {
-        Outcome::Answered { identity: Some(identity), .. } if identity == row.to => Ok(Expected::Allowed),
-        Outcome::Silent => Ok(Expected::Denied),
+        Outcome::Answered { identity: Some(identity), .. } if identity == row.to => Ok(Some(Expected::Allowed)),
+        Outcome::Answered { identity: None, .. } => Ok(None),
+        Outcome::Silent => Ok(Some(Expected::Denied)),
         other => bail!("{row:?}: {other:?}"),
     }
 }
