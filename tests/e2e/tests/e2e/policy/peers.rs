@@ -103,7 +103,9 @@ const RUN: u32 = 1;
 /// Reached is who answers with the name of the one that was asked. A question that could not be asked is neither.
 fn judge(row: &Row, outcome: &Outcome) -> anyhow::Result<Option<Expected>> {
     match outcome {
-        Outcome::Answered { identity: Some(identity), .. } if identity == row.to => Ok(Some(Expected::Allowed)),
+        Outcome::Answered { identity: Some(identity), .. } if identity == row.to => {
+            Ok(Some(Expected::Allowed))
+        }
         Outcome::Answered { identity: None, .. } => Ok(None),
         Outcome::Silent => Ok(Some(Expected::Denied)),
         other => bail!("{row:?}: {other:?}"),
