@@ -1,12 +1,16 @@
 //! What tests start from: homes of their own, and instances as they are claimed.
 
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
+use provisioner::Provisioner;
+use provisioner::engine::SimulatedEngine;
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, Pool, Pools, Taken};
-use provisioner::registry::Instance;
+use provisioner::registry::{Instance, Owner};
 use provisioner::spec::{CheckedSpec, ClusterSpec};
 
 /// A home in a temporary folder that goes with it.
@@ -77,6 +81,27 @@ pub(crate) fn wide_pools() -> Pools {
         service: pool("10.96.0.0/12", 20, "10.96.0.0/20"),
         ..Pools::default()
     }
+}
+
+/// Process 7 of another boot, as an earlier version recorded owners.
+pub(crate) fn owner() -> Owner {
+    Owner {
+        pid: 7,
+        start_time: 8,
+        boot_id: "b".to_owned(),
+        run_id: "r".to_owned(),
+        pid_namespace: None,
+        time_namespace: None,
+        lock: None,
+    }
+}
+
+/// A home whose provisioner has a simulated engine.
+pub(crate) fn simulated() -> (House, SimulatedEngine, Provisioner) {
+    let house = House::new();
+    let engine = SimulatedEngine::new(house.home.id());
+    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
+    (house, engine, provisioner)
 }
 
 /// Looks until there is something to see; a test that waits in vain fails by the runner's deadline.

@@ -2,8 +2,6 @@
 
 mod answers;
 
-use std::sync::Arc;
-
 use provisioner::Provisioner;
 use provisioner::StageError;
 use provisioner::engine::{Engine, SimulatedEngine};
@@ -14,7 +12,7 @@ use provisioner::plan::{self, Pools, Taken};
 use provisioner::registry::{Instance, State};
 use provisioner::spec::{ClusterSpec, EngineKind};
 
-use crate::given::{House, now};
+use crate::given::{House, now, simulated};
 
 struct Lab {
     house: House,
@@ -24,9 +22,7 @@ struct Lab {
 
 /// acme and globex are up.
 async fn lab() -> Lab {
-    let house = House::new();
-    let engine = SimulatedEngine::new(house.home.id());
-    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
+    let (house, engine, provisioner) = simulated();
     for name in ["acme", "globex"] {
         let spec = ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
         provisioner.create(&spec, None).await.unwrap();

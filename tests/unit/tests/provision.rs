@@ -17,7 +17,7 @@ use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind, Topology};
 use provisioner::stage::Stage;
 use provisioner::{ProvisionError, Residue};
 
-use crate::given::House;
+use crate::given::{House, simulated};
 
 const FOREIGN: &str = "contexts:\n- name: work\n  context: {cluster: work}\ncurrent-context: work\n";
 
@@ -28,10 +28,8 @@ struct Lab {
 }
 
 fn lab() -> Lab {
-    let house = House::new();
+    let (house, engine, provisioner) = simulated();
     house.kubeconfig(FOREIGN);
-    let engine = SimulatedEngine::new(house.home.id());
-    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
     Lab { house, engine, provisioner }
 }
 

@@ -11,9 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use provisioner::plan::{self, PlanError, Taken};
-use provisioner::registry::{ChangeError, Entry, Instance, Owner, Registry, RegistryError, State};
+use provisioner::registry::{ChangeError, Entry, Instance, Registry, RegistryError, State};
 
-use crate::given::{House, checked, instance, now, wide_pools};
+use crate::given::{House, checked, instance, now, owner, wide_pools};
 
 fn claim(registry: &Registry, name: &str) -> Result<Instance, ChangeError<PlanError>> {
     registry.claim(|there| {
@@ -55,15 +55,7 @@ fn the_file_has_the_documented_format_and_is_for_its_owner_alone() {
     registry
         .update("globex", |globex| {
             globex.state = State::Running;
-            globex.owner = Some(Owner {
-                pid: 7,
-                start_time: 8,
-                boot_id: "b".to_owned(),
-                run_id: "r".to_owned(),
-                pid_namespace: None,
-                time_namespace: None,
-                lock: None,
-            });
+            globex.owner = Some(owner());
         })
         .unwrap();
     insta::assert_snapshot!(std::fs::read_to_string(house.home.registry()).unwrap());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 
-use crate::exec::environment::{DOWNLOADS, GO};
+use crate::exec::environment::{DOWNLOADS, GO, GO_MODULES};
 use crate::exec::{Command, Runner};
 
 use super::AssetsError;
@@ -15,20 +15,6 @@ use super::pins::Component;
 use super::recipe::Part;
 use super::sandbox::contained;
 
-/// Where modules come from and are kept: all that is taken from the caller's own settings of Go.
-const SOURCES: [&str; 11] = [
-    "GOPROXY",
-    "GONOPROXY",
-    "GOPRIVATE",
-    "GOSUMDB",
-    "GONOSUMDB",
-    "GOINSECURE",
-    "GOVCS",
-    "GOAUTH",
-    "GOPATH",
-    "GOMODCACHE",
-    "GOCACHE",
-];
 /// The file of settings with which binaries are built, in their module.
 const SETTINGS: &str = "homelab.env";
 
@@ -53,7 +39,10 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
         artefact: format!("{} {}", component.name, component.version()),
         source,
     };
-    let sources = runner.run(&go(&module).args(["env", "-json"]).args(SOURCES)).await.map_err(step)?;
+    let sources = runner
+        .run(&go(&module).args(["env", "-json"]).args(GO_MODULES.iter().copied()))
+        .await
+        .map_err(step)?;
     let settings = module.join(SETTINGS);
     fs::write(&settings, settings_from(&sources.stdout)).map_err(failed("write", &settings))?;
     runner.run(&go_build(component, &module, part)).await.map_err(step)?;
@@ -107,7 +96,7 @@ fn in_module(component: &Component, module: &Utf8Path, args: &[&str]) -> Command
 /// `go` in a module, with the caller's own settings. Pure.
 fn go(module: &Utf8Path) -> Command {
     Command::within(Duration::from_secs(3600), "go")
-        .keeping(DOWNLOADS.iter().chain(GO).copied())
+        .keeping(DOWNLOADS.iter().chain(GO).chain(GO_MODULES).copied())
         .env("GOFLAGS", "-mod=readonly")
         .env("GOTOOLCHAIN", "local")
         .env("GOWORK", "off")
@@ -118,7 +107,8 @@ fn go(module: &Utf8Path) -> Command {
 /// Go has its defaults. Pure.
 fn settings_from(answer: &[u8]) -> String {
     let told: BTreeMap<String, String> = serde_json::from_slice(answer).unwrap_or_default();
-    let set = told.into_iter().filter(|(name, value)| SOURCES.contains(&name.as_str()) && !value.is_empty());
+    let set =
+        told.into_iter().filter(|(name, value)| GO_MODULES.contains(&name.as_str()) && !value.is_empty());
     set.map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 

@@ -7,6 +7,7 @@
 mod folder;
 mod hook;
 mod monitor;
+mod podman;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,30 +17,26 @@ use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use ipnet::Ipv4Net;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::assets::{Assets, NodeImage};
+use crate::assets::Assets;
 use crate::events::{Event, Events};
-use crate::exec::{Command, ENVIRONMENT, InContainer, Local, Runner};
+use crate::exec::{Command, InContainer, Local, Runner};
 use crate::fabric;
 use crate::files::failed;
 use crate::node::Node;
-use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
+use crate::sighting::{Sighting, SightingKind};
 use crate::stage::Stage;
 
 use super::engines::Removal;
 use super::{Engine, EngineError, Lack, users_of};
-use crate::plan::Power;
-use crate::sighting::{Sighting, SightingKind};
+use podman::{
+    Container, HOME_LABEL, INSTANCE_LABEL, Inspected, Mount, hooked, node_folder, podman, run, verb,
+};
 
 /// Nodes that are started at the same time, by podman and by the kernel's namespaces: more only queue up.
 const AT_ONCE: usize = 4;
-/// The label that tells our containers from all others.
-const HOME_LABEL: &str = "homelab.home";
-/// The label that says whose node a container is.
-const INSTANCE_LABEL: &str = "homelab.instance";
-
 /// Makes nodes as podman containers.
 #[derive(Debug, Clone)]
 pub struct ContainerEngine {
@@ -313,36 +310,6 @@ impl Engine for ContainerEngine {
     }
 }
 
-/// What `podman ps --format json` says of a container, as far as we read it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Container {
-    id: String,
-    names: Vec<String>,
-    pid: u32,
-    state: String,
-    #[serde(default)]
-    labels: HashMap<String, String>,
-}
-
-/// What `podman container inspect` says of a container, as far as we read it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Inspected {
-    name: String,
-    #[serde(default)]
-    mounts: Vec<Mount>,
-}
-
-/// A volume of a container.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Mount {
-    /// Where it is on the host, as it was spelled when the container was made.
-    #[serde(default)]
-    source: Utf8PathBuf,
-}
-
 /// The path of what exists without links; of anything else as it is.
 fn canonical(path: &Utf8Path) -> Utf8PathBuf {
     path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
@@ -357,59 +324,6 @@ async fn remove_unused(folder: &Utf8Path) -> Result<bool, EngineError> {
     folder::remove(folder).await
 }
 
-/// What podman does to a container of this state; nothing when all is as it should be.
-fn verb(power: Power, state: &str) -> Option<&'static [&'static str]> {
-    match (power, state) {
-        (Power::Pause, "running") => Some(&["pause"]),
-        (Power::Resume, "paused") => Some(&["unpause"]),
-        // runit takes SIGHUP for the end of the node's day (runsvdir(8)); podman follows up with SIGKILL.
-        (Power::Halt, "running") => Some(&["stop", "--time", "10"]),
-        (Power::Start, "exited" | "created" | "stopped") => Some(&["start"]),
-        _ => None,
-    }
-}
-
-/// The podman of this host, whatever a containers.conf says of others (`remote = true`).
-fn podman(seconds: u64) -> Command {
-    Command::within(Duration::from_secs(seconds), "podman").arg("--remote=false")
-}
-
-fn node_folder(instance: &Utf8Path, node: &str) -> Utf8PathBuf {
-    instance.join("nodes").join(node)
-}
-
-/// podman, with what it has to do when the node ends: it asks for that at every start.
-fn hooked(plan: &ClusterPlan, node: &NodePlan, folder: &Utf8Path) -> Command {
-    match hook::folder(plan, node, folder) {
-        Some(hooks) => podman(60).args(["--hooks-dir", hooks.as_str()]),
-        None => podman(60),
-    }
-}
-
-/// `podman run` for a node. Pure.
-fn run(plan: &ClusterPlan, node: &NodePlan, image: &NodeImage, folder: &Utf8Path) -> Command {
-    let scope = plan.id.node_scope(&node.name);
-    hooked(plan, node, folder)
-        // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
-        .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
-        // Nodes have the environment of commands on nodes: nothing of the host's, its proxies above all, and nothing that
-        // a containers.conf has for all containers.
-        .args(["--http-proxy=false", "--unsetenv-all"])
-        .args(ENVIRONMENT.iter().flat_map(|variable| ["--env", variable]))
-        .args(["--name", &scope, "--hostname", &node.name, "--no-hosts", "--log-driver", "k8s-file"])
-        .args(["--label", &format!("{HOME_LABEL}={}", plan.id.home)])
-        .args(["--label", &format!("{INSTANCE_LABEL}={}", plan.id.name)])
-        .args(["--network", &format!("ns:{}", fabric::namespace_path(&scope))])
-        // Below the hard limits of hosts without CAP_SYS_RESOURCE, where podman's own defaults are refused.
-        .args(["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=30000:30000", "--pids-limit", "-1"])
-        .args(["--volume", &format!("{}:/var", folder.join("var"))])
-        // O: through an overlay with an upper folder of this container's own. A read-only bind mount is no substitute,
-        // the root of a privileged container makes it a writable one.
-        .args(["--volume", &format!("{}:{}:O", image.containerd_store, folder::STORE)])
-        .args(["--tmpfs", "/run", "--tmpfs", "/tmp"])
-        .args(["--rootfs", &format!("{}:O", image.root), "/sbin/homelab-init"])
-}
-
 /// Waits until a node's containerd serves its socket.
 async fn usable(node: &Node) -> Result<(), EngineError> {
     const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -420,24 +334,4 @@ async fn usable(node: &Node) -> Result<(), EngineError> {
         node: node.name().to_owned(),
         why: format!("containerd does not answer: {error}"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_one_podman_command() {
-        let plan = crate::plan::tests::acme();
-        let image = NodeImage { root: "/cache/root".into(), containerd_store: "/cache/store".into() };
-        let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into());
-        insta::assert_snapshot!(command.to_string().replace(" --", "\n --"));
-    }
-
-    #[test]
-    fn a_node_that_may_have_the_virtual_address_is_started_with_a_hook() {
-        let plan = crate::plan::tests::acme_ha();
-        let start = hooked(&plan, plan.first(), "/home/nodes/acme-cp-1".into()).arg("start");
-        assert_eq!(start.to_string(), "podman --remote=false --hooks-dir /home/nodes/acme-cp-1/hooks start");
-    }
 }

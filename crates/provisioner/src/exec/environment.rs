@@ -37,10 +37,10 @@ pub const DOWNLOADS: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
-/// Where Go finds modules and keeps what it has built, and not how it builds: `GOFLAGS`, `GOEXPERIMENT`, `CGO_CFLAGS`
-/// and their like change binaries (`go help environment`).
-pub const GO: &[&str] = &[
-    "GOENV",
+/// Where Go finds modules and keeps what it has built, by its own settings, which `go env -w` may also have put into a
+/// file. Not how it builds: `GOFLAGS`, `GOEXPERIMENT`, `CGO_CFLAGS` and their like change binaries
+/// (`go help environment`).
+pub const GO_MODULES: &[&str] = &[
     "GOPROXY",
     "GONOPROXY",
     "GOPRIVATE",
@@ -49,15 +49,14 @@ pub const GO: &[&str] = &[
     "GOINSECURE",
     "GOVCS",
     "GOAUTH",
-    "NETRC",
-    "GIT_SSL_CAINFO",
     "GOPATH",
     "GOMODCACHE",
     "GOCACHE",
-    "GOTMPDIR",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
 ];
+
+/// What Go takes from the environment alone to find and keep modules.
+pub const GO: &[&str] =
+    &["GOENV", "NETRC", "GIT_SSL_CAINFO", "GOTMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"];
 
 /// What a person's own session takes: terminal, language, editor and pager, and kubectl's own preferences. Nothing
 /// that says which cluster is meant, or how it is reached.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use provisioner::exec::environment::{DOWNLOADS, GO, SESSION, Variables, environment};
+use provisioner::exec::environment::{DOWNLOADS, GO, GO_MODULES, SESSION, Variables, environment};
 use provisioner::exec::{Background, Command, Local, Runner};
 use rstest::rstest;
 
@@ -45,7 +45,7 @@ fn given(command: &Command, caller: &[(&str, &str)]) -> BTreeMap<String, String>
 #[case::another_vagrantfile("VAGRANT_VAGRANTFILE", "Other")]
 #[case::another_provider("VAGRANT_DEFAULT_PROVIDER", "docker")]
 #[case::boxes_elsewhere("VAGRANT_HOME", "/home/ann/.vagrant.d")]
-#[case::libvirt_elsewhere("LIBVIRT_DEFAULT_URI", "qemu+ssh://work/system")]
+#[case::libvirt_elsewhere("LIBVIRT_DEFAULT_URI", "qemu+ssh://elsewhere/system")]
 #[case::virtualbox_elsewhere("VBOX_USER_HOME", "/home/ann/vbox")]
 #[case::agent("SSH_AUTH_SOCK", "/tmp/agent")]
 #[case::library("LD_PRELOAD", "/home/ann/evil.so")]
@@ -104,7 +104,7 @@ fn no_program_home_or_file_is_looked_for_where_the_caller_happens_to_stand(#[cas
 #[case::sums("GONOSUMDB", "work/*")]
 #[case::modules("GOMODCACHE", "/srv/modules")]
 fn a_tool_that_downloads_keeps_the_way_to_its_sources(#[case] name: &str, #[case] value: &str) {
-    let go = tool("go").keeping(DOWNLOADS.iter().chain(GO).copied());
+    let go = tool("go").keeping(DOWNLOADS.iter().chain(GO).chain(GO_MODULES).copied());
     assert_eq!(given(&go, &[(name, value)])[name], value);
     let contained = go.wrapped_here_by("setpriv", ["--"]);
     assert_eq!(given(&contained, &[(name, value)])[name], value, "a wrapper on this host hands it on");
@@ -119,7 +119,7 @@ fn a_tool_that_downloads_keeps_the_way_to_its_sources(#[case] name: &str, #[case
 #[case::compiler("CC", "tcc")]
 #[case::debug("GODEBUG", "fips140=on")]
 fn what_decides_how_go_builds_is_not_the_callers(#[case] name: &str, #[case] value: &str) {
-    let go = tool("go").keeping(DOWNLOADS.iter().chain(GO).copied());
+    let go = tool("go").keeping(DOWNLOADS.iter().chain(GO).chain(GO_MODULES).copied());
     assert_eq!(given(&go, &[(name, value)]), given(&go, &[]));
 }
 

@@ -1,6 +1,5 @@
 //! Nothing is taken away that somebody else needs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
@@ -11,7 +10,7 @@ use provisioner::registry::{Entry, Owner, State, Unjudged};
 use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind};
 use provisioner::{ProvisionError, Provisioner, ReleaseError, Residue, Spared};
 
-use crate::given::{House, until};
+use crate::given::{House, simulated, until};
 
 struct Lab {
     house: House,
@@ -20,9 +19,7 @@ struct Lab {
 }
 
 fn lab() -> Lab {
-    let house = House::new();
-    let engine = SimulatedEngine::new(house.home.id());
-    let provisioner = Provisioner::with_engine(house.home.clone(), Arc::new(engine.clone()));
+    let (house, engine, provisioner) = simulated();
     Lab { house, engine, provisioner }
 }
 

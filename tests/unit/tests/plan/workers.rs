@@ -3,21 +3,10 @@
 use proptest::prelude::*;
 use provisioner::error::Hint;
 use provisioner::plan::{NodePlan, add_workers, remove_worker};
-use provisioner::registry::{Owner, State, Workers};
+use provisioner::registry::{State, Workers};
 
 use super::*;
-
-fn owner() -> Owner {
-    Owner {
-        pid: 7,
-        start_time: 8,
-        boot_id: "b".to_owned(),
-        run_id: "r".to_owned(),
-        pid_namespace: None,
-        time_namespace: None,
-        lock: None,
-    }
-}
+use crate::given::owner;
 
 /// A cluster that runs, with this many workers.
 fn running(spec: ClusterSpec) -> Instance {

@@ -14,9 +14,10 @@ use crate::exec::{Command, Failure, Runner};
 use super::super::{FabricError, cable, nameservers, routes};
 use super::deviation::{Deviation, State, compare};
 use super::record::Record;
-use super::ruleset::{REFUSED, Reporting, Told, ruleset};
+use super::ruleset::{REFUSED, Told};
 use super::settings;
 use super::table::Table;
+use super::with_ruleset;
 
 /// What was seen of the guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,18 +145,11 @@ async fn table(runner: &dyn Runner) -> Result<Option<Table>, FabricError> {
 /// The table as it must be, printed by this host's nft.
 async fn reference(told: &Told, runner: &dyn Runner) -> Result<Table, FabricError> {
     const LOAD_AND_LIST: &str = "nft --file - && exec nft --json list table inet homelab";
-    let mut first = None;
-    for reporting in Reporting::ALL {
-        let command = Command::within(Duration::from_secs(20), "unshare")
-            .args(["--net", "sh", "-c", LOAD_AND_LIST])
-            .env("LC_ALL", "C")
-            .input(ruleset(told, reporting));
-        match runner.run(&command).await {
-            Ok(answer) => return understood(&answer.text()),
-            Err(error) => drop(first.get_or_insert(error)),
-        }
-    }
-    first.map_or_else(|| Ok(Table::default()), |error| Err(FabricError::Guard(error)))
+    let load_and_list = |rules: String| {
+        let command = Command::within(Duration::from_secs(20), "unshare");
+        command.args(["--net", "sh", "-c", LOAD_AND_LIST]).env("LC_ALL", "C").input(rules)
+    };
+    understood(&with_ruleset(told, load_and_list, runner).await?.text())
 }
 
 fn understood(answer: &str) -> Result<Table, FabricError> {

@@ -30,11 +30,11 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use crate::exec::{Command, CommandError, Runner};
+use crate::exec::{self, Command, Runner};
 
 use super::{FabricError, cable, nameservers, routes};
 use record::Record;
-use ruleset::{Reporting, ruleset};
+use ruleset::{Reporting, Told, ruleset};
 
 pub use deviation::Deviation;
 pub use look::Look;
@@ -196,14 +196,23 @@ async fn set(record: &Record, runner: &dyn Runner) -> Result<(), FabricError> {
     routes::set(&pools, &nameservers::of_host()?).await
 }
 
-/// Loads the rules: those that report what they refuse, or, where the kernel has no log for that, those that count it.
+/// Loads the rules.
 async fn load(record: &Record, runner: &dyn Runner) -> Result<(), FabricError> {
-    let mut first: Option<CommandError> = None;
-    for reporting in Reporting::ALL {
-        match runner.run(&nft(ruleset(&record.told, reporting))).await {
-            Ok(_) => return Ok(()),
-            Err(error) => drop(first.get_or_insert(error)),
+    with_ruleset(&record.told, nft, runner).await.map(drop)
+}
+
+/// Runs a command with the rules that report what they refuse, or, where the kernel has no log for that, with those that
+/// count it. Where both are refused, the error is that of the former.
+async fn with_ruleset(
+    told: &Told,
+    command: impl Fn(String) -> Command,
+    runner: &dyn Runner,
+) -> Result<exec::Output, FabricError> {
+    match runner.run(&command(ruleset(told, Reporting::Logged))).await {
+        Ok(output) => Ok(output),
+        Err(refused) => {
+            let counted = runner.run(&command(ruleset(told, Reporting::Counted))).await;
+            counted.map_err(|_| FabricError::Guard(refused))
         }
     }
-    first.map_or(Ok(()), |error| Err(FabricError::Guard(error)))
 }

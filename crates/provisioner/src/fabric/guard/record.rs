@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 use super::super::FabricError;
 use super::FOLDER;
@@ -64,14 +65,9 @@ impl Record {
     /// Replaces the record.
     pub(super) fn write(&self) -> Result<(), FabricError> {
         let text = serde_json::to_vec_pretty(self).expect("keys of a record are strings");
-        let written = fs::create_dir_all(FOLDER).and_then(|()| {
-            let mut file = tempfile::NamedTempFile::new_in(FOLDER)?;
-            file.write_all(&text)?;
-            // Nothing in it is secret, and `status` and `doctor` work for every user.
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-            file.persist(FILE).map_err(|error| error.error)
-        });
-        written.map(drop).map_err(|source| failed("write", source))
+        fs::create_dir_all(FOLDER).map_err(|source| failed("write", source))?;
+        // Nothing in it is secret, and `status` and `doctor` work for every user.
+        files::replace_public(FILE.into(), &text).map_err(|error| failed("write", error.source))
     }
 
     /// Removes the record; none is fine.

@@ -65,11 +65,6 @@ pub(super) enum Reporting {
     Counted,
 }
 
-impl Reporting {
-    /// In the order in which they are tried.
-    pub(super) const ALL: [Self; 2] = [Self::Logged, Self::Counted];
-}
-
 /// The elements of a set, each with a quoted name in it, as a line of its definition.
 fn elements(links: &BTreeSet<String>, element: impl Fn(String) -> String) -> String {
     let all: Vec<String> = links.iter().map(|link| element(format!("\"{link}\""))).collect();
