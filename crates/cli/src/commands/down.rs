@@ -23,8 +23,8 @@ use crate::words;
 /// Steps that fail are reported, the others are done all the same, and the command may be repeated. Several instances
 /// go one after the other, and one that fails does not keep the others. A name that nothing has is an error. A
 /// kubeconfig that leads to another cluster than the one that came up stops it, and so does an API server that is
-/// another one. Where nobody answers, that is said, and what carries the instance's name and labels is removed: a cluster
-/// that is halted or broken cannot say who it is.
+/// another one. An API server that does not answer is reported, and what carries the instance's name and labels is
+/// removed: a cluster that is halted or broken cannot say who it is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -17,9 +17,9 @@ use crate::values::name;
 /// Uses the kubectl that the nodes have and a kubeconfig that knows this instance only: no context can be
 /// mixed up, and nothing need be installed. Where the node image cannot be read, the kubectl on the PATH does it, if it
 /// is at most one minor version away from the cluster's Kubernetes. First it is checked that the cluster which answers
-/// is the one that came up under this name; where nobody answers within two seconds, that is said, and kubectl tries. It
-/// gets your terminal, language and editor, and no proxy: a cluster is on a link of this host. Streams and exit code are
-/// kubectl's own.
+/// is the one that came up under this name. When its API server does not answer within two seconds, that is reported and
+/// kubectl runs all the same. kubectl gets your terminal, language and editor, and no proxy: a cluster is on a link of
+/// this host. Streams and exit code are kubectl's own.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,8 +43,8 @@ impl Kubectl {
         }
         match app.provisioner.identify(&self.name).await {
             Ok(()) => {}
-            // Its server and authority are those that were recorded, and kubectl talks to no other; it may have more
-            // patience, and tells better why nobody answers.
+            // The server and the authority are those on record, and kubectl talks to no other. It may wait longer, and
+            // its own error says better why the server does not answer.
             Err(unanswered @ IdentityError::Unanswered { .. }) => {
                 let why = chain(&unanswered);
                 app.printer

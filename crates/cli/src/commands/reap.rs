@@ -26,7 +26,10 @@ impl Reap {
         let Reaping { reaped, spared, blind } = app.provisioner.reap().await?;
         for one in &spared {
             app.printer.line(Mark::Busy, &one.to_string());
-            app.printer.hint(&format!("`homelab down {}` takes it down if nobody needs it", one.instance));
+            app.printer.hint(&format!(
+                "`homelab down {}` takes it down, if no test or `up` still needs it",
+                one.instance
+            ));
         }
         if reaped.is_empty() && spared.is_empty() && blind.is_empty() {
             app.printer.line(Mark::Good, "nothing to reap");

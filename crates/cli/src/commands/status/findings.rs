@@ -89,7 +89,7 @@ pub(super) fn recorded(instance: &Instance, is_abandoned: bool) -> Option<Findin
             owner.pid
         )),
         (State::Creating, Some(owner)) => Some(Finding::Note(format!("process {} is making it", owner.pid))),
-        (State::Creating, None) => problem("it did not come up, and nobody is making it any more".to_owned()),
+        (State::Creating, None) => problem("it did not come up, and no process is making it".to_owned()),
         (State::Failed, _) => problem("it did not come up; what there is of it was kept".to_owned()),
         (State::Destroying, _) => problem(format!(
             "its removal has begun and may have stopped: `homelab down {name}` goes on with it"
@@ -124,11 +124,10 @@ pub(super) fn transit(home: &Home, workers: &[String], transit: &Transit) -> Fin
     let workers = words::list(workers);
     match transit.owner.as_ref().filter(|owner| owner.liveness(home) != Liveness::Dead) {
         Some(owner) => {
-            Finding::Note(format!("on the way in or out: {workers}; process {} sees to that", owner.pid))
+            Finding::Note(format!("workers being added or removed: {workers}, by process {}", owner.pid))
         }
         None => Finding::Problem(format!(
-            "on the way in or out, and nobody sees to that: {workers}; the next add-worker or remove-worker takes \
-             away what there is"
+            "workers whose change did not finish: {workers}; the next add-worker or remove-worker removes them"
         )),
     }
 }
