@@ -10,7 +10,7 @@ use provisioner::error::{Hint, chain};
 use provisioner::events::Events;
 use provisioner::exec::fix_umask;
 use provisioner::home::{Home, HomeError};
-use provisioner::registry::Owner;
+use provisioner::registry::{Keeper, Owner};
 use provisioner::settings::SettingsError;
 use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError};
 use provisioner::{DestroyError, ProvisionError, Provisioner, Reaping};
@@ -217,8 +217,8 @@ impl FixtureBuilder {
         }
         if self.keep == Keep::Always || (self.keep == Keep::OnFailure && failure.is_some()) {
             for name in teardown.keep() {
-                // Without an owner nobody reaps it.
-                let kept = provisioner.disown(&name).map(drop);
+                // `reap` leaves an operator's instance alone.
+                let kept = provisioner.keep(&name).map(drop);
                 let why = kept.map_or_else(|error| format!(" ({error})"), |()| String::new());
                 say(&format!("kept: `homelab down {name}` takes it down{why}"));
             }
@@ -263,10 +263,10 @@ impl FixtureBuilder {
         let provisioner = &provisioner.clone().forced();
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         stream::iter(self.specs.iter().zip(&checked).map(|(asked, checked)| {
-            let owner = owner.clone();
+            let keeper = Keeper::Run(owner.clone());
             async move {
                 teardown.push(checked.name.as_str());
-                let cluster = provisioner.create(checked, Some(owner)).await.map_err(Box::new)?;
+                let cluster = provisioner.create(checked, keeper).await.map_err(Box::new)?;
                 Ok::<_, FixtureError>(TestCluster::of(provisioner, asked.name.clone(), cluster).await?)
             }
         }))

@@ -7,6 +7,7 @@ mod destroy;
 mod error;
 mod evidence;
 mod guard;
+mod hold;
 mod identify;
 mod in_use;
 mod names;
@@ -42,7 +43,9 @@ use crate::kubeconfig::KubeconfigError;
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
-use crate::registry::{ChangeError, Instance, Neighbours, Owner, Registry, RegistryError, State, this_boot};
+use crate::registry::{
+    ChangeError, Instance, Keeper, Neighbours, OperationKind, Registry, RegistryError, State, this_boot,
+};
 use crate::settings::Settings;
 use crate::spec::{CheckedSpec, EngineKind};
 use crate::stage::Stage;
@@ -136,15 +139,17 @@ impl Hint for AttachError {
 }
 
 impl Provisioner {
-    /// Brings a cluster up. With an owner it is the owner's and reaped after the owner's death; without one it
-    /// is an operator's, and nobody reaps it.
+    /// Brings a cluster up for its keeper. An abandoned instance of the same name is destroyed first.
     ///
     /// # Errors
-    /// [`ProvisionError`] with the stage and with what is left; `destroy` takes that away.
-    pub async fn create(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Cluster, ProvisionError> {
+    /// [`ProvisionError`] with the stage and with what is left; `destroy` removes that. Until then, or until
+    /// [`keep`](Self::keep), this process is recorded as the one that creates the instance: when it ends, the instance
+    /// is abandoned.
+    pub async fn create(&self, spec: &CheckedSpec, keeper: Keeper) -> Result<Cluster, ProvisionError> {
         let started = Instant::now();
         let stages = Stages::of(spec.name.as_str(), &self.events);
-        let instance = stages.run(Stage::Claim, Residue::Nothing, self.claim(spec, owner)).await?;
+        self.clear_abandoned(spec.name.as_str()).await;
+        let instance = stages.run(Stage::Claim, Residue::Nothing, self.claim(spec, keeper)).await?;
         let created = tokio::select! {
             created = self.build(&instance, &stages) => created,
             // Not what was made is left to be undone: whoever took it down does that.
@@ -183,17 +188,18 @@ impl Provisioner {
     }
 
     /// Records what is decided, before anything exists.
-    async fn claim(&self, spec: &CheckedSpec, owner: Option<Owner>) -> Result<Instance, StageError> {
+    async fn claim(&self, spec: &CheckedSpec, keeper: Keeper) -> Result<Instance, StageError> {
         self.demand_files(spec).await?;
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
         let pools = self.pools_of(spec.engine)?;
+        let creation = self.operation(OperationKind::Create)?;
         let others = self.others()?;
         let neighbours = others.as_ref().map_or(Ok(Vec::new()), |others| others.instances(&self.home));
         let claimed = neighbours.map_err(ChangeError::Registry).and_then(|neighbours| {
             self.registry.claim(|instances| {
                 let taken = Taken { instances: instances.to_vec(), neighbours, host };
-                plan::claim(spec, &taken, &pools, owner, Timestamp::now())
+                plan::claim(spec, &taken, &pools, keeper, creation)
             })
         });
         if let (Err(_), Some(others)) = (&claimed, others) {
@@ -282,6 +288,7 @@ impl Provisioner {
         let identity = self.identity_of(&nodes[0], &plan).await?;
         let running = self.registry.update(&plan.id.name, |instance| {
             instance.state = State::Running;
+            instance.operation = None;
             instance.boot_id = this_boot().map(str::to_owned);
             instance.k8s.identity = Some(identity);
         });
@@ -296,12 +303,25 @@ impl Provisioner {
         }
     }
 
-    /// Makes an instance an operator's: from now on it outlives its command.
+    /// Gives an instance to the operator, also one whose creation failed: it outlives this process, so that it can be
+    /// looked at.
     ///
     /// # Errors
     /// [`RegistryError`] when the registry cannot be changed.
-    pub fn disown(&self, name: &str) -> Result<Instance, RegistryError> {
-        self.registry.update(name, |instance| instance.owner = None)
+    pub fn keep(&self, name: &str) -> Result<Instance, RegistryError> {
+        self.registry.update(name, |instance| {
+            instance.keeper = Keeper::Operator;
+            instance.operation = None;
+        })
+    }
+
+    /// Destroys an instance that nothing needs, so that its name is free. What fails is told by the claim that follows:
+    /// the name is in use then.
+    async fn clear_abandoned(&self, name: &str) {
+        let found = self.registry.find(name).ok().flatten();
+        if found.is_some_and(|instance| instance.is_abandoned(&self.home)) {
+            let _ = self.destroy(name).await;
+        }
     }
 
     /// Takes a handle on a cluster that exists.

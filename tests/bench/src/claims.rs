@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{self, Taken};
-use provisioner::registry::Registry;
+use provisioner::registry::{Keeper, Operation, OperationKind, Owner, Registry};
 use provisioner::spec::ClusterSpec;
 use unit::vast_pools;
 
@@ -52,9 +52,10 @@ pub(crate) fn claimant(home: &str, number: &str, claims: usize) -> anyhow::Resul
     let (registry, pools) = (Registry::in_home(&Home::at(home)), vast_pools());
     for i in 0..claims {
         let spec = ClusterSpec::new(format!("c{number}-{i}")).check()?;
+        let creation = Operation::begin(OperationKind::Create, Owner::current(number)?);
         registry.claim(|there| {
             let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-            plan::claim(&spec, &taken, &pools, None, jiff::Timestamp::now())
+            plan::claim(&spec, &taken, &pools, Keeper::Operator, creation)
         })?;
     }
     Ok(())

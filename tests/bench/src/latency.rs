@@ -9,7 +9,7 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::kubeconfig;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
-use provisioner::registry::{Registry, State};
+use provisioner::registry::{Keeper, Operation, OperationKind, Owner, Registry, State};
 use provisioner::spec::ClusterSpec;
 
 use crate::measure::median;
@@ -61,13 +61,17 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
 /// Everything that a running instance has on the workstation, without a cluster behind it.
 fn furnish(home: &Home, name: &str) -> anyhow::Result<()> {
     let (spec, registry) = (ClusterSpec::new(name).check()?, Registry::in_home(home));
+    let creation = Operation::begin(OperationKind::Create, Owner::current("bench")?);
     let instance = registry.claim(|there| {
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-        plan::claim(&spec, &taken, &Pools::default(), None, jiff::Timestamp::now())
+        plan::claim(&spec, &taken, &Pools::default(), Keeper::Operator, creation)
     })?;
     let isolated = kubeconfig::isolated(ADMIN_CONF, &ClusterPlan::of(&instance, home))?;
     kubeconfig::write_isolated(home, name, &isolated)?;
     kubeconfig::merge(home, &isolated)?;
-    registry.update(name, |instance| instance.state = State::Running)?;
+    registry.update(name, |instance| {
+        instance.state = State::Running;
+        instance.operation = None;
+    })?;
     Ok(())
 }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use provisioner::engine::Engine;
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, InstanceId, Pools, Taken};
+use provisioner::registry::{Keeper, Operation, OperationKind, Owner};
 use provisioner::sighting::SightingKind;
 use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Topology};
 
@@ -53,8 +54,10 @@ impl Trial {
             let spec = ClusterSpec::new(name).topology(topology).engine(kind).throw_away();
             let spec = if topology == Topology::Multi { spec.workers(1) } else { spec };
             let spec = if kind.is_virtual() { spec.size(NodeSize::LEAST) } else { spec };
-            let instance =
-                plan::claim(&spec.check()?, &taken, &Pools::default(), None, Timestamp::UNIX_EPOCH)?;
+            let owner = Owner::current("contract")?;
+            let creation = Operation { kind: OperationKind::Create, owner, since: Timestamp::UNIX_EPOCH };
+            let pools = Pools::default();
+            let instance = plan::claim(&spec.check()?, &taken, &pools, Keeper::Operator, creation)?;
             home.create_dir(&home.instance(name))?;
             let plan = ClusterPlan::of(&instance, &home);
             taken.instances.push(instance);

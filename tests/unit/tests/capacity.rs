@@ -2,11 +2,11 @@
 
 use provisioner::capacity::{CapacityError, Cost, Room, Workstation};
 use provisioner::error::Hint;
-use provisioner::plan::{self, ClusterPlan, Pools, Role, Taken};
+use provisioner::plan::{ClusterPlan, Pools, Role, Taken};
 use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
 use rstest::rstest;
 
-use crate::given::{House, now};
+use crate::given::{House, claimed};
 
 /// A machine of these sizes, in GiB and processors, on which nothing of ours runs.
 fn empty(memory: u64, available: u64, processors: u64) -> Room {
@@ -59,7 +59,7 @@ fn a_plan_and_its_further_workers_cost_what_its_spec_says() {
     let house = House::new();
     for engine in [EngineKind::Container, EngineKind::Vagrant(Provider::Libvirt)] {
         let spec = |workers| ClusterSpec::new("acme").workers(workers).engine(engine).check().unwrap();
-        let instance = plan::claim(&spec(2), &Taken::default(), &Pools::default(), None, now()).unwrap();
+        let instance = claimed(&spec(2), &Taken::default(), &Pools::default()).unwrap();
         let plan = ClusterPlan::of(&instance, &house.home);
         assert_eq!(Cost::of_plan(&plan), Cost::of_spec(&spec(2)));
         assert_eq!(Cost::of_plan(&plan) + Cost::of_workers(&plan, 3), Cost::of_spec(&spec(5)));

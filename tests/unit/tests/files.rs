@@ -18,6 +18,7 @@ use provisioner::dns::Dns;
 use provisioner::engine::SimulatedEngine;
 use provisioner::error::{Hint, chain};
 use provisioner::kubeconfig;
+use provisioner::registry::Keeper;
 use provisioner::spec::{ClusterSpec, EngineKind};
 use provisioner::stage::Stage;
 use provisioner::{ProvisionError, Provisioner, Residue};
@@ -79,7 +80,7 @@ impl Desk {
 
     async fn up(&self, name: &str) -> Result<provisioner::Cluster, ProvisionError> {
         let spec = ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
-        self.provisioner.create(&spec, None).await
+        self.provisioner.create(&spec, Keeper::Operator).await
     }
 
     /// `up` is refused before anything is claimed or made; what it says, and what to do.

@@ -1,6 +1,7 @@
 //! What tests start from: homes of their own, and instances as they are claimed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use ipnet::Ipv4Net;
@@ -8,9 +9,10 @@ use jiff::Timestamp;
 
 use provisioner::Provisioner;
 use provisioner::engine::SimulatedEngine;
+use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
-use provisioner::plan::{self, ClusterPlan, Pool, Pools, Taken};
-use provisioner::registry::{Instance, Owner};
+use provisioner::plan::{self, ClusterPlan, PlanError, Pool, Pools, Taken};
+use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
 use provisioner::spec::{CheckedSpec, ClusterSpec};
 
 /// A home in a temporary folder that goes with it.
@@ -61,10 +63,15 @@ pub(crate) fn checked(name: &str) -> CheckedSpec {
     ClusterSpec::new(name).check().unwrap()
 }
 
+/// What an operator's instance gets.
+pub(crate) fn claimed(spec: &CheckedSpec, taken: &Taken, pools: &Pools) -> Result<Instance, PlanError> {
+    plan::claim(spec, taken, pools, Keeper::Operator, creation())
+}
+
 /// An instance as it is claimed when these are there already.
 pub(crate) fn instance(name: &str, there: &[Instance]) -> Instance {
     let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-    plan::claim(&checked(name), &taken, &Pools::default(), None, now()).unwrap()
+    claimed(&checked(name), &taken, &Pools::default()).unwrap()
 }
 
 /// The plan of an instance that is alone.
@@ -94,6 +101,23 @@ pub(crate) fn owner() -> Owner {
         time_namespace: None,
         lock: None,
     }
+}
+
+/// The creation of every instance in a test: its process has ended.
+pub(crate) fn creation() -> Operation {
+    Operation { kind: OperationKind::Create, owner: owner(), since: now() }
+}
+
+/// Another process that lives as long as the first value.
+pub(crate) fn another_process() -> (Background, Owner) {
+    let house = House::new();
+    let file = house.path("pid");
+    let script = format!("echo $$ >{file}.new; mv {file}.new {file}; exec sleep infinity");
+    let child = Background::start(&Command::within(Duration::MAX, "sh").args(["-c", &script])).unwrap();
+    let pid: u32 = until(|| std::fs::read_to_string(&file).ok()).trim().parse().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let start_time = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    (child, Owner { pid, start_time, ..Owner::current("run-1").unwrap() })
 }
 
 /// A home whose provisioner has a simulated engine.

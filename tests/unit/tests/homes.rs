@@ -8,16 +8,16 @@ use std::os::unix::fs::symlink;
 use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::error::Hint;
 use provisioner::home::{Home, HomeError, Listed};
-use provisioner::plan::{self, Pools, Taken};
+use provisioner::plan::{Pools, Taken};
 use provisioner::registry::{Instance, Registry};
 
-use crate::given::{House, checked, now};
+use crate::given::{House, checked, claimed};
 
 /// Records an instance, as `up` does first.
 fn claim(home: &Home, name: &str) -> Instance {
     let decide = |there: &[Instance]| {
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-        plan::claim(&checked(name), &taken, &Pools::default(), None, now())
+        claimed(&checked(name), &taken, &Pools::default())
     };
     Registry::in_home(home).claim(decide).unwrap()
 }

@@ -8,11 +8,11 @@ use provisioner::engine::{Engine, SimulatedEngine};
 use provisioner::error::Hint;
 use provisioner::events::Event;
 use provisioner::identity::{self, IdentityError};
-use provisioner::plan::{self, Pools, Taken};
-use provisioner::registry::{Instance, State};
+use provisioner::plan::{Pools, Taken};
+use provisioner::registry::{Instance, Keeper, State};
 use provisioner::spec::{ClusterSpec, EngineKind};
 
-use crate::given::{House, now, simulated};
+use crate::given::{House, claimed, simulated};
 
 struct Lab {
     house: House,
@@ -25,7 +25,7 @@ async fn lab() -> Lab {
     let (house, engine, provisioner) = simulated();
     for name in ["acme", "globex"] {
         let spec = ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
-        provisioner.create(&spec, None).await.unwrap();
+        provisioner.create(&spec, Keeper::Operator).await.unwrap();
     }
     Lab { house, engine, provisioner }
 }
@@ -133,9 +133,9 @@ fn unchecked(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String
 async fn nothing_is_told_of_a_cluster_that_was_compared_and_of_one_that_never_came_up() {
     let lab = lab().await;
     let mut events = lab.provisioner.events().subscribe();
-    let claimed = ClusterSpec::new("hooli").workers(0).engine(EngineKind::Simulated).check().unwrap();
+    let spec = ClusterSpec::new("hooli").workers(0).engine(EngineKind::Simulated).check().unwrap();
     let taken = Taken { instances: lab.provisioner.registry().instances().unwrap(), ..Taken::default() };
-    let claim = |_: &[Instance]| plan::claim(&claimed, &taken, &Pools::default(), None, now());
+    let claim = |_: &[Instance]| claimed(&spec, &taken, &Pools::default());
     lab.provisioner.registry().claim(claim).unwrap();
     for name in ["acme", "globex", "hooli"] {
         lab.provisioner.destroy(name).await.unwrap();

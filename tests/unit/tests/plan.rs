@@ -11,10 +11,10 @@ use provisioner::plan::{self, ClusterPlan, HostNetwork, PlanError, Pool, Pools, 
 use provisioner::registry::Instance;
 use provisioner::spec::{CheckedSpec, ClusterSpec, Topology};
 
-use crate::given::{checked, instance, net, now};
+use crate::given::{checked, claimed, instance, net};
 
 fn claim(spec: &CheckedSpec, taken: &Taken) -> Result<Instance, PlanError> {
-    plan::claim(spec, taken, &Pools::default(), None, now())
+    claimed(spec, taken, &Pools::default())
 }
 
 fn cidrs(instance: &Instance) -> [Ipv4Net; 3] {
@@ -67,7 +67,7 @@ fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
     let claim = |spec: ClusterSpec, there: &[Instance], allowed: &[&str]| {
         let pools = Pools::default().within(allowed.iter().map(|range| net(range)).collect());
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-        plan::claim(&spec.check().unwrap(), &taken, &pools, None, now())
+        claimed(&spec.check().unwrap(), &taken, &pools)
     };
     let usual = ["192.168.56.0/21"];
     let there = (0..8).fold(Vec::new(), |mut there, i| {
@@ -242,7 +242,7 @@ fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
     };
     let claimed = |pools: &Pools, workers: u8, subnet: Option<&str>| {
         let spec = ClusterSpec { subnet: subnet.map(str::to_owned), ..ClusterSpec::new("acme") };
-        plan::claim(&spec.workers(workers).check().unwrap(), &Taken::default(), pools, None, now())
+        claimed(&spec.workers(workers).check().unwrap(), &Taken::default(), pools)
     };
     let three_planes = |workers| {
         let spec =

@@ -3,6 +3,7 @@
 
 mod engines;
 mod faults;
+mod operations;
 mod power;
 mod release;
 mod workers;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use provisioner::Provisioner;
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
 use provisioner::events::Event;
-use provisioner::registry::{Owner, State};
+use provisioner::registry::{Keeper, Operation, OperationKind, Owner, State};
 use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind, Topology};
 use provisioner::stage::Stage;
 use provisioner::{ProvisionError, Residue};
@@ -42,7 +43,7 @@ fn highly_available(name: &str) -> CheckedSpec {
 impl Lab {
     async fn up(&self, name: &str) -> Result<provisioner::Cluster, ProvisionError> {
         let spec = ClusterSpec::new(name).workers(2).engine(EngineKind::Simulated).check().unwrap();
-        self.provisioner.create(&spec, None).await
+        self.provisioner.create(&spec, Keeper::Operator).await
     }
 
     /// Nothing is left of any instance, in memory or on disk.
@@ -102,7 +103,7 @@ async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
 async fn bringing_up_runs_these_commands_in_this_order() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
-    lab.provisioner.create(&spec, None).await.unwrap();
+    lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     insta::assert_snapshot!(shown(&lab.engine).join("\n"));
 }
 
@@ -122,7 +123,7 @@ fn shown(engine: &SimulatedEngine) -> Vec<String> {
 async fn control_planes_join_one_after_the_other_before_any_worker_and_bring_their_authorities() {
     let lab = lab();
     let spec = highly_available("acme");
-    let cluster = lab.provisioner.create(&spec, None).await.unwrap();
+    let cluster = lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let commands = lab.engine.commands();
     let joins: Vec<_> = commands.iter().filter(|(_, command)| command.starts_with("kubeadm join")).collect();
     let joined: Vec<&str> = joins.iter().map(|(node, _)| node.as_str()).collect();
@@ -191,8 +192,10 @@ async fn reaping_takes_the_abandoned_and_the_unexplained_and_nothing_else() {
     let owner = Owner::current("run-1").unwrap();
     let dead = Owner { start_time: owner.start_time + 1, ..owner.clone() };
     let spec = |name: &str| ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
-    for (name, owner) in [("operators", None), ("running", Some(owner)), ("abandoned", Some(dead))] {
-        lab.provisioner.create(&spec(name), owner).await.unwrap();
+    for (name, keeper) in
+        [("operators", Keeper::Operator), ("running", Keeper::Run(owner)), ("abandoned", Keeper::Run(dead))]
+    {
+        lab.provisioner.create(&spec(name), keeper).await.unwrap();
     }
     lab.engine.create(&crate::given::planned("unexplained", &lab.house.home)).await.unwrap();
     let reaped = lab.provisioner.reap().await.unwrap();

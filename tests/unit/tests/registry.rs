@@ -10,15 +10,17 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use provisioner::plan::{self, PlanError, Taken};
-use provisioner::registry::{ChangeError, Entry, Instance, Registry, RegistryError, State};
+use provisioner::plan::{PlanError, Taken};
+use provisioner::registry::{
+    ChangeError, Entry, Instance, Keeper, OperationKind, Registry, RegistryError, State,
+};
 
-use crate::given::{House, checked, instance, now, owner, wide_pools};
+use crate::given::{House, checked, claimed, instance, owner, wide_pools};
 
 fn claim(registry: &Registry, name: &str) -> Result<Instance, ChangeError<PlanError>> {
     registry.claim(|there| {
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-        plan::claim(&checked(name), &taken, &wide_pools(), None, now())
+        claimed(&checked(name), &taken, &wide_pools())
     })
 }
 
@@ -55,7 +57,8 @@ fn the_file_has_the_documented_format_and_is_for_its_owner_alone() {
     registry
         .update("globex", |globex| {
             globex.state = State::Running;
-            globex.owner = Some(owner());
+            globex.keeper = Keeper::Run(owner());
+            globex.operation = None;
         })
         .unwrap();
     insta::assert_snapshot!(std::fs::read_to_string(house.home.registry()).unwrap());

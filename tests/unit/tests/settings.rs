@@ -5,11 +5,11 @@ use std::error::Error;
 use provisioner::Provisioner;
 use provisioner::dns::Dns;
 use provisioner::error::Hint;
-use provisioner::plan::{self, PlanError, Pools, Taken};
+use provisioner::plan::{PlanError, Pools, Taken};
 use provisioner::settings::{EngineFamily, Settings, SettingsError, Vagrant};
 use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};
 
-use crate::given::{House, checked, net, now};
+use crate::given::{House, checked, claimed, net};
 
 fn read(text: &str) -> Result<Settings, SettingsError> {
     let house = House::new();
@@ -58,12 +58,12 @@ fn the_documented_smaller_blocks_have_room_for_64_instances() {
     let mut taken = Taken::default();
     for i in 0..64 {
         let spec = checked(&format!("client-{i}"));
-        taken.instances.push(plan::claim(&spec, &taken, &pools, None, now()).unwrap());
+        taken.instances.push(claimed(&spec, &taken, &pools).unwrap());
     }
-    let full = plan::claim(&checked("one-more"), &taken, &pools, None, now()).unwrap_err();
+    let full = claimed(&checked("one-more"), &taken, &pools).unwrap_err();
     insta::assert_snapshot!(full, @"no subnet left in pool 192.168.48.0/20: all 64 blocks of /26 are in use");
     let spec = ClusterSpec::new("large").workers(43).check().unwrap();
-    let large = plan::claim(&spec, &Taken::default(), &pools, None, now()).unwrap_err();
+    let large = claimed(&spec, &Taken::default(), &pools).unwrap_err();
     assert!(
         matches!(large, PlanError::DoesNotFit { what: "subnet", size: 26, room: 43, asked: 44 }),
         "{large}"
@@ -116,7 +116,7 @@ fn a_management_network_is_drawn_from_its_own_pool_where_the_engine_needs_one() 
     let pools = read("pools: { management: { range: 172.20.0.0/20, block: 27 } }").unwrap().pools;
     let drawn = |engine| {
         let spec = ClusterSpec::new("acme").engine(engine).check().unwrap();
-        plan::claim(&spec, &Taken::default(), &pools, None, now()).unwrap().management
+        claimed(&spec, &Taken::default(), &pools).unwrap().management
     };
     assert_eq!(drawn(EngineKind::Vagrant(Provider::Libvirt)), Some(net("172.20.0.0/27")));
     assert_eq!(drawn(EngineKind::Vagrant(Provider::Virtualbox)), None);

@@ -3,8 +3,7 @@
 use clap::Args;
 use provisioner::Removed;
 use provisioner::error::chain;
-use provisioner::registry::{Entry, Instance, Liveness, Owner};
-use provisioner::spec::Durability;
+use provisioner::registry::{Entry, Instance, Keeper, Need, OperationKind};
 
 use crate::app::App;
 use crate::exit::{CliError, Exit};
@@ -62,7 +61,10 @@ impl Down {
             return take_down(app, &once(self.names), self.yes).await;
         }
         let (names, needed) =
-            all(app.provisioner.registry().list()?, |owner| owner.liveness(app.home()) == Liveness::Alive);
+            all(app.provisioner.registry().list()?, |instance| match instance.need(app.home()) {
+                Need::Process(owner) => Some(owner.pid),
+                Need::Operator | Need::Unknown(..) | Need::Abandoned(_) => None,
+            });
         for (name, pid) in &needed {
             app.printer.line(Mark::Busy, &format!("{name} stays: process {pid} needs it"));
         }
@@ -91,16 +93,19 @@ fn once(names: Vec<String>) -> Vec<String> {
     each
 }
 
-/// The names of all entries that are legible, without those whose owner is alive; these with their owner's pid.
-fn all(entries: Vec<Entry>, is_alive: impl Fn(&Owner) -> bool) -> (Vec<String>, Vec<(String, u32)>) {
+/// The names of all entries that are legible, without the instances that a process needs; these with its pid.
+fn all(
+    entries: Vec<Entry>,
+    needed_by: impl Fn(&Instance) -> Option<u32>,
+) -> (Vec<String>, Vec<(String, u32)>) {
     let (mut names, mut needed) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry {
-            Entry::Sound(Instance { name, owner: Some(owner), .. }) if is_alive(&owner) => {
-                needed.push((name, owner.pid));
-            }
-            Entry::Sound(Instance { name, .. }) | Entry::Broken { name: Some(name), .. } => names.push(name),
-            Entry::Broken { name: None, .. } => {}
+            Entry::Sound(instance) => match needed_by(&instance) {
+                Some(pid) => needed.push((instance.name, pid)),
+                None => names.push(instance.name),
+            },
+            Entry::Broken { name, .. } => names.extend(name),
         }
     }
     (names, needed)
@@ -108,8 +113,12 @@ fn all(entries: Vec<Entry>, is_alive: impl Fn(&Owner) -> bool) -> (Vec<String>, 
 
 /// What is asked before these instances are taken down, if anything: an operator's data deserves a second thought.
 fn question(instances: &[Instance]) -> Option<String> {
-    let keeps_data =
-        |instance: &&Instance| instance.owner.is_none() && instance.durability == Durability::Durable;
+    let is_unfinished = |instance: &Instance| {
+        instance.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Create)
+    };
+    let keeps_data = |instance: &&Instance| {
+        instance.keeper == Keeper::Operator && instance.handling.fsync && !is_unfinished(instance)
+    };
     let kept: Vec<String> =
         instances.iter().filter(keeps_data).map(|instance| instance.name.clone()).collect();
     let whose = if kept.len() == 1 { "Its" } else { "Their" };
@@ -198,12 +207,14 @@ fn listed(removed: &[Removed], instance: Option<&Instance>, sightings: &[String]
 
 #[cfg(test)]
 mod tests {
+    use provisioner::spec::Handling;
+
     use super::*;
     use crate::commands::instance::tests::{orphan, running};
 
     #[test]
     fn only_an_operators_data_is_asked_about() {
-        let throw_away = Instance { durability: Durability::ThrowAway, ..running("test") };
+        let throw_away = Instance { handling: Handling::TEST, ..running("test") };
         assert_eq!(question(&[throw_away.clone(), orphan()]), None);
         let asked = question(&[running("acme"), throw_away]).expect("acme is an operator's");
         assert_eq!(asked, "Take acme down? Its data will be lost. [y/N] ");
@@ -219,8 +230,10 @@ mod tests {
             vec![Entry::Sound(running("acme")), broken(Some("globex")), broken(None), Entry::Sound(orphan())]
         };
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(all(entries(), |_| false), (names(&["acme", "globex", "orphan"]), vec![]));
-        assert_eq!(all(entries(), |_| true), (names(&["acme", "globex"]), vec![("orphan".to_owned(), 4711)]));
+        assert_eq!(all(entries(), |_| None), (names(&["acme", "globex", "orphan"]), vec![]));
+        let of_orphan = |instance: &Instance| (instance.name == "orphan").then_some(4711);
+        let needed = vec![("orphan".to_owned(), 4711)];
+        assert_eq!(all(entries(), of_orphan), (names(&["acme", "globex"]), needed));
     }
 
     #[test]

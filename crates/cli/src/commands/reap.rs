@@ -10,10 +10,10 @@ use crate::printer::Mark;
 
 /// Remove what nobody needs any more
 ///
-/// Takes down instances whose owner, a test or an `up`, died before it could do so itself, and everything on
-/// the host that no instance explains. Instances that `up` finished have no owner and are never touched; one whose
-/// owner may live in another container is left alone and named. An engine
-/// that cannot be asked is reported, and what others have left is removed all the same.
+/// Removes the instances of tests that were killed, what a killed `up` or `down` left, and everything on the host that
+/// no instance explains. Every other instance that `up` finished is left alone. An instance whose process may live in
+/// another container is left alone and named. An engine that cannot be asked is reported, and what the other engines have
+/// left is removed all the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

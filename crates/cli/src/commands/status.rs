@@ -60,14 +60,15 @@ impl Status {
         let now = Timestamp::now();
         let on_their_way = in_transit(&plan, &ClusterPlan::of(&instance, app.home()));
         let mut findings = host_guard(app).await;
-        findings.extend(instance.transit.iter().map(|it| transit(app.home(), &on_their_way, it)));
+        let need = instance.need(app.home());
+        findings.extend(transit(&on_their_way, need));
         if instance.standing(app.home()) == Standing::Off {
             findings.push(Finding::Problem(format!(
                 "it ran before this host's last reboot and is off: `homelab start {}` starts it with its data",
                 self.name
             )));
         }
-        findings.extend(recorded(&instance, instance.is_abandoned(app.home())));
+        findings.extend(recorded(&instance, need));
         let mut dated = app.provisioner.dated_on_host(&instance);
         let (mut seen, mut on_this_host) = (Seen::default(), Vec::new());
         if rustix::process::geteuid().is_root() {

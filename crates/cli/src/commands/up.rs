@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use provisioner::Cluster;
 use provisioner::error::Hint;
 use provisioner::kubeconfig;
-use provisioner::registry::Owner;
+use provisioner::registry::Keeper;
 use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, Topology};
 use provisioner::{ProvisionError, Residue};
 
@@ -97,14 +97,13 @@ impl Up {
         spec.check().map_err(Refusal::Spec)?;
         app.must_be_root()?;
         let spec = spec.engine(wanted.here(&app.provisioner).await).check().map_err(Refusal::Spec)?;
-        let owner = Owner::hold(app.home(), run_id()).map_err(Refusal::Owner)?;
-        let attempt = Attempt { app, spec, owner };
+        let attempt = Attempt { app, spec };
         let mut signals = Signals::listen()?;
         let progress = Progress::of(app.provisioner.events(), &app.printer);
         let provisioner = app.provisioner.clone();
         let provisioner = if self.force { provisioner.forced() } else { provisioner };
         let created = tokio::select! {
-            created = provisioner.create(&attempt.spec, Some(attempt.owner.clone())) => Some(created),
+            created = provisioner.create(&attempt.spec, Keeper::Operator) => Some(created),
             signal = signals.next() => {
                 app.printer.line(Mark::Bad, &format!("{signal}: taking {} down again", self.name));
                 None
@@ -120,12 +119,11 @@ impl Up {
     }
 }
 
-/// One `up` on its way. Until it succeeds, the instance belongs to this process: killed at any moment, it
-/// leaves something that `reap` takes away.
+/// One `up` in progress. Until it succeeds, this process is recorded as the one that creates the instance: killed at any
+/// moment, it leaves an abandoned instance, which the next `up` of this name removes, and `reap`, too.
 struct Attempt<'a> {
     app: &'a App,
     spec: CheckedSpec,
-    owner: Owner,
 }
 
 impl Attempt<'_> {
@@ -134,7 +132,6 @@ impl Attempt<'_> {
     }
 
     fn succeed(&self, cluster: &Cluster) -> Result<Exit, CliError> {
-        self.app.provisioner.disown(self.name())?;
         self.app.printer.done(&summary(cluster, Timestamp::now()));
         if let Some(error) = &cluster.unmerged {
             let what = "its context could not be put into your kubeconfig";
@@ -159,7 +156,7 @@ impl Attempt<'_> {
         }
         save_evidence(self.app, self.name(), signals).await;
         if keep {
-            self.app.provisioner.disown(self.name())?;
+            self.app.provisioner.keep(self.name())?;
             self.app.printer.line(Mark::Busy, &format!("{} stays as it is", self.name()));
             return Err(Box::new(error).into());
         }
@@ -192,20 +189,14 @@ impl Attempt<'_> {
     }
 
     fn is_ours(&self) -> bool {
-        let found = self.app.provisioner.registry().find(self.name());
-        found.is_ok_and(|instance| {
-            instance.is_some_and(|instance| instance.owner.as_ref() == Some(&self.owner))
-        })
+        let found = self.app.provisioner.registry().find(self.name()).ok().flatten();
+        found.and_then(|instance| instance.operation).is_some_and(|it| it.owner.is_this_process())
     }
 }
 
 enum Undone {
     Entirely,
     Not,
-}
-
-fn run_id() -> String {
-    format!("up-{}", std::process::id())
 }
 
 /// Saves what explains a failure, and says where, until somebody loses patience.

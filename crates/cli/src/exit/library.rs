@@ -57,7 +57,7 @@ impl Ends for RegistryError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } | Self::Taken { .. } => Exit::Usage,
-            Self::Home(_) | Self::Neighbour { .. } => Exit::CouldNotRun,
+            Self::Home(_) | Self::Neighbour { .. } | Self::Owner { .. } => Exit::CouldNotRun,
             Self::File { .. } | Self::Damaged { .. } | Self::Newer { .. } | Self::Broken { .. } => {
                 Exit::CouldNotRun
             }
@@ -65,11 +65,11 @@ impl Ends for RegistryError {
     }
 }
 
-/// What is taken or impossible is a wrong wish; an instance that does not run is not ready.
+/// What is taken or impossible is a wrong wish; an instance that does not run or is busy is not ready.
 impl Ends for PlanError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NotRunning { .. } => Exit::CouldNotRun,
+            Self::NotRunning { .. } | Self::Busy { .. } => Exit::CouldNotRun,
             Self::Exists { .. }
             | Self::InUse { .. }
             | Self::Exhausted { .. }
@@ -77,7 +77,6 @@ impl Ends for PlanError {
             | Self::NoneAllowed { .. }
             | Self::DoesNotFit { .. }
             | Self::NoWorkers { .. }
-            | Self::InTransit { .. }
             | Self::NoSuchNode { .. }
             | Self::NotAWorker { .. } => Exit::Usage,
         }
@@ -181,7 +180,6 @@ impl Ends for WorkersError {
             Self::Plan(error) => error.exit(),
             Self::Identity(error) => error.exit(),
             Self::Engine(error) => error.exit(),
-            Self::Owner(_) => Exit::CouldNotRun,
             Self::Stage { stage: Stage::Drain | Stage::Leave, .. } => Exit::TeardownFailed,
             Self::Stage { .. } => Exit::ProvisionFailed,
         }

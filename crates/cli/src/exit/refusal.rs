@@ -28,8 +28,6 @@ pub(crate) enum Refusal {
     Unknown { name: String, known: Vec<String> },
     #[error("{}: not everything could be removed", words::list(.instances))]
     Left { instances: Vec<String> },
-    #[error("read this process's start time from /proc")]
-    Owner(#[source] std::io::Error),
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
     #[error("{}: cannot be asked for leftovers", words::list(.engines))]
@@ -79,7 +77,6 @@ impl Hint for Refusal {
             Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
             Self::Unrecorded { .. }
             | Self::Spec(_)
-            | Self::Owner(_)
             | Self::Signals(_)
             | Self::Blind { .. }
             | Self::Unwritten(_)
@@ -97,7 +94,6 @@ impl Ends for Refusal {
             Self::NotRoot { .. }
             | Self::NotWritable { .. }
             | Self::Unrecorded { .. }
-            | Self::Owner(_)
             | Self::Signals(_)
             | Self::NoKubectl { .. }
             | Self::Blind { .. }

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
 use provisioner::kubeconfig;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
-use provisioner::registry::Identity;
-use provisioner::registry::{Instance, Registry, State};
+use provisioner::registry::{Identity, Instance, Keeper, Operation, OperationKind, Owner, Registry, State};
 use provisioner::spec::{ClusterSpec, Topology};
 
 /// A home in a temporary folder that goes with it.
@@ -54,9 +52,10 @@ impl Desk {
     fn add(&self, spec: &ClusterSpec) {
         let registry = Registry::in_home(&self.home);
         let checked = spec.check().unwrap();
+        let creation = Operation::begin(OperationKind::Create, Owner::current("test").unwrap());
         let decide = |instances: &[Instance]| {
             let taken = Taken { instances: instances.to_vec(), ..Taken::default() };
-            plan::claim(&checked, &taken, &Pools::default(), None, Timestamp::now())
+            plan::claim(&checked, &taken, &Pools::default(), Keeper::Operator, creation)
         };
         let instance = registry.claim(decide).unwrap();
         let plan = ClusterPlan::of(&instance, &self.home);
@@ -70,6 +69,7 @@ impl Desk {
         };
         let up = |instance: &mut Instance| {
             instance.state = State::Running;
+            instance.operation = None;
             instance.k8s.identity = Some(identity);
         };
         registry.update(&instance.name, up).unwrap();

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::assets::{COREDNS_TAG, ETCD_TAG};
 use crate::kubernetes::{DISCOVERY, PATCHES};
 use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
-use crate::spec::Durability;
 
 use super::{Ticket, patches};
 
@@ -246,7 +245,7 @@ pub(super) fn cluster_configuration(plan: &ClusterPlan) -> Value {
         // How long a node may say nothing before its pods are taken for dead: 50 seconds by default.
         controllers.push(arg("node-monitor-grace-period", "3m"));
     }
-    if plan.durability == Durability::ThrowAway {
+    if !plan.handling.fsync {
         etcd.push(arg("unsafe-no-fsync", "true"));
     }
     json!({
@@ -305,6 +304,7 @@ pub(super) fn documents(documents: &[Value]) -> String {
 mod tests {
     use super::*;
     use crate::plan::tests::{acme, acme_ha, acme_in_machines};
+    use crate::spec::Handling;
 
     fn ticket() -> Ticket {
         Ticket::known("abcdef.0123456789abcdef")
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_durable_cluster_waits_for_the_disk_and_a_throw_away_one_does_not() {
         let durable = acme();
-        let throw_away = ClusterPlan { durability: Durability::ThrowAway, ..acme() };
+        let throw_away = ClusterPlan { handling: Handling::TEST, ..acme() };
         assert!(!cluster(&durable, &ticket()).contains("unsafe-no-fsync"));
         assert!(cluster(&throw_away, &ticket()).contains("unsafe-no-fsync"));
     }

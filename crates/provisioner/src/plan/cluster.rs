@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::{Instance, Workers};
-use crate::spec::{CheckedSpec, CiliumOptions, CniKind, Durability, EngineKind, Label, NodeSize, Topology};
+use crate::spec::{CheckedSpec, CiliumOptions, CniKind, EngineKind, Handling, Label, NodeSize, Topology};
 
 use super::Platform;
 
@@ -106,8 +106,8 @@ pub struct ClusterPlan {
     pub cni: CniKind,
     /// What Cilium does beyond that.
     pub cilium: CiliumOptions,
-    /// Whether its data survives a power cut.
-    pub durability: Durability,
+    /// What sets an operator's instance apart from one of a test.
+    pub handling: Handling,
     /// The context in the merged kubeconfig.
     pub kubeconfig_context: String,
 }
@@ -223,7 +223,7 @@ impl ClusterPlan {
             kubernetes: instance.k8s.version.clone(),
             cni: instance.k8s.cni,
             cilium: instance.k8s.cilium,
-            durability: instance.durability,
+            handling: instance.handling,
             kubeconfig_context: instance.k8s.kubeconfig_context.clone(),
             nodes,
         }

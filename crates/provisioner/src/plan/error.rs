@@ -4,10 +4,11 @@ use std::fmt;
 
 use camino::Utf8PathBuf;
 use ipnet::Ipv4Net;
+use jiff::Timestamp;
 
 use super::HostNetwork;
 use crate::error::Hint;
-use crate::registry::{Neighbour, State};
+use crate::registry::{Neighbour, OperationKind, State};
 use crate::spec::Topology;
 
 /// Why an instance cannot get what it asks for. There is no override.
@@ -30,7 +31,7 @@ pub enum PlanError {
         name: String,
         /// How far that instance is.
         state: State,
-        /// The process that may still need it; none where it is an operator's.
+        /// The process that changes or keeps it; none where an operator keeps it and no operation is in progress.
         owner: Option<u32>,
     },
     /// Nothing is left of a kind.
@@ -103,13 +104,17 @@ pub enum PlanError {
         /// How far it is.
         state: State,
     },
-    /// Workers of it are on their way in or out.
-    #[error("the workers of instance '{instance}' are being changed{}", by(.owner))]
-    InTransit {
+    /// Another operation on it is in progress.
+    #[error("instance '{instance}' is busy: process {owner} has begun to {operation} (at {since:.0})")]
+    Busy {
         /// The instance.
         instance: String,
-        /// Who sees to it.
-        owner: Option<u32>,
+        /// What is done to it.
+        operation: OperationKind,
+        /// The process that does it.
+        owner: u32,
+        /// When it began.
+        since: Timestamp,
     },
     /// There is no such worker.
     #[error("instance '{instance}' has no node '{node}'; it has {}", .known.join(", "))]
@@ -155,10 +160,6 @@ fn widen(allowed: &[Ipv4Net], range: Ipv4Net) -> String {
     format!("add the line `* {}` to /etc/vbox/networks.conf, which may have to be made", all.join(" "))
 }
 
-fn by(owner: &Option<u32>) -> String {
-    owner.map(|pid| format!(" by process {pid}, which runs")).unwrap_or_default()
-}
-
 impl Hint for PlanError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -195,8 +196,9 @@ impl Hint for PlanError {
                 Some(format!("`homelab start {instance}` starts it"))
             }
             Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` says how far it is")),
-            Self::InTransit { owner: Some(pid), .. } => Some(format!("wait for process {pid}, or end it")),
-            Self::InTransit { owner: None, .. } => Some("try again".to_owned()),
+            Self::Busy { owner, .. } => Some(format!(
+                "wait until process {owner} has finished; or end it, and the next command goes on from what it left"
+            )),
             Self::NotAWorker { instance, .. } => Some(format!("`homelab status {instance}` shows which are workers")),
             Self::NoSuchNode { .. } => None,
         }
@@ -210,10 +212,9 @@ fn instead(name: &str, state: State, owner: Option<u32>) -> String {
         (State::Halted, _) => {
             format!("`homelab start {name}` starts it with its data; or choose another name")
         }
-        (State::Creating, Some(pid)) => format!(
-            "process {pid} is making it: wait for it, or choose another name; if that process is gone, `homelab reap` \
-             takes away what it left"
-        ),
+        (State::Creating, Some(pid)) => {
+            format!("process {pid} is creating it: wait until that has finished, or choose another name")
+        }
         (State::Running, Some(pid)) => {
             format!("process {pid} needs it: choose another name; `homelab status {name}` looks at it")
         }

@@ -12,10 +12,9 @@ mod subnets;
 mod workers;
 
 use ipnet::Ipv4Net;
-use jiff::Timestamp;
 
-use crate::registry::{Instance, K8s, Neighbour, Owner, State, Workers};
-use crate::spec::{CheckedSpec, Durability, EngineKind, Provider};
+use crate::registry::{Distribution, Instance, K8s, Keeper, Neighbour, Operation, State, Workers};
+use crate::spec::{CheckedSpec, EngineKind, Provider};
 
 use cluster::Member;
 use subnets::Occupied;
@@ -25,7 +24,7 @@ pub use error::{Holder, PlanError};
 pub use platform::{Platform, Supervisor};
 pub use power::{Power, at_rest, awake};
 pub use subnets::{Pool, Pools};
-pub use workers::{add_workers, remove_worker};
+pub use workers::{add_workers, remove_worker, running};
 
 /// Everything a new instance must keep clear of.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +46,8 @@ pub struct HostNetwork {
     pub interface: String,
 }
 
-/// Decides what a new instance gets: what it asks for, or the next free block of each pool.
+/// Decides what a new instance gets: what it asks for, or the next free block of each pool. `creation` is the operation
+/// that brings it up; the instance is claimed when that began.
 ///
 /// # Errors
 /// [`PlanError`] when a name or a network is taken, a pool is exhausted, or its blocks are too small.
@@ -55,25 +55,24 @@ pub fn claim(
     spec: &CheckedSpec,
     taken: &Taken,
     pools: &Pools,
-    owner: Option<Owner>,
-    now: Timestamp,
+    keeper: Keeper,
+    creation: Operation,
 ) -> Result<Instance, PlanError> {
     let name = spec.name.to_string();
     let tld_prefix = spec.tld_prefix.to_string();
     for other in &taken.instances {
         let holder = || Holder::Instance(other.name.clone());
         if other.name == name {
-            let owner = other.owner.as_ref().map(|owner| owner.pid);
+            let owner = other.operation.as_ref().map(|it| &it.owner).or(other.keeper.run());
+            let owner = owner.map(|owner| owner.pid);
             return Err(PlanError::Exists { name, state: other.state, owner });
         }
         if other.tld_prefix == tld_prefix {
             return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: holder() });
         }
     }
-    // A throw-away instance has no names on the host.
-    let is_named = |durability| durability == Durability::Durable;
-    for other in taken.neighbours.iter().filter(|_| is_named(spec.durability)) {
-        if other.instance.tld_prefix == tld_prefix && is_named(other.instance.durability) {
+    for other in taken.neighbours.iter().filter(|_| spec.handling.host_names) {
+        if other.instance.tld_prefix == tld_prefix && other.instance.handling.host_names {
             return Err(PlanError::InUse { what: "tldPrefix", value: tld_prefix, holder: other.into() });
         }
     }
@@ -95,16 +94,16 @@ pub fn claim(
     };
     Ok(Instance {
         subnet,
-        created_at: now,
+        created_at: creation.since,
         topology: spec.topology,
         workers,
-        transit: None,
+        transit: Workers::default(),
         engine: spec.engine,
         size: spec.size,
         management,
-        durability: spec.durability,
+        handling: spec.handling,
         k8s: K8s {
-            distribution: "kubeadm".to_owned(),
+            distribution: Distribution::Kubeadm,
             version: spec.kubernetes.clone(),
             pod_cidr: draw("pod CIDR", &pools.pod)?,
             service_cidr: draw("service CIDR", &pools.service)?,
@@ -116,8 +115,8 @@ pub fn claim(
         },
         state: State::Creating,
         boot_id: None,
-        owner,
-        federated: Vec::new(),
+        keeper,
+        operation: Some(creation),
         tld_prefix,
         name,
     })
@@ -226,7 +225,10 @@ fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use jiff::Timestamp;
+
     use crate::home::Home;
+    use crate::registry::{OperationKind, Owner};
     use crate::spec::{ClusterSpec, Topology};
 
     /// The plan of `acme`, as in every snapshot.
@@ -246,9 +248,10 @@ pub(crate) mod tests {
 
     fn of(spec: ClusterSpec) -> ClusterPlan {
         let spec = spec.check().expect("a sound spec");
-        let now = Timestamp::UNIX_EPOCH;
-        let instance =
-            claim(&spec, &Taken::default(), &Pools::default(), None, now).expect("nothing is taken");
+        let owner = Owner::current("run-1").expect("/proc says who this is");
+        let creation = Operation { kind: OperationKind::Create, owner, since: Timestamp::UNIX_EPOCH };
+        let instance = claim(&spec, &Taken::default(), &Pools::default(), Keeper::Operator, creation)
+            .expect("nothing is taken");
         ClusterPlan::of(&instance, &Home::at("/home/ada/.homelab"))
     }
 }

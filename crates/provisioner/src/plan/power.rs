@@ -5,7 +5,7 @@ use std::fmt;
 use crate::registry::{Instance, State};
 
 use super::PlanError;
-use super::workers::changeable;
+use super::workers::running;
 
 /// What becomes of nodes that stay where they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +35,11 @@ impl fmt::Display for Power {
 /// already stays as it is, so that what was cut short can be repeated.
 ///
 /// # Errors
-/// [`PlanError::NotRunning`] when it did not come up or rests in another way, [`PlanError::InTransit`] while workers
-/// are on their way.
+/// [`PlanError::NotRunning`] when it did not come up or rests in another way.
 pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
     let state = rest(power);
     if instance.state != state {
-        changeable(instance)?;
+        running(instance)?;
     }
     Ok(Instance { state, ..instance.clone() })
 }

@@ -11,11 +11,12 @@ use crate::events::Event;
 use crate::files::FileError;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
-use crate::registry::{Instance, Neighbours, RegistryError, State};
-use crate::spec::Durability;
+use crate::registry::{ChangeError, Instance, Neighbours, OperationKind, RegistryError, State};
+use crate::spec::Handling;
 use crate::stage::Stage;
 
 use super::Provisioner;
+use super::hold::Hold;
 use super::in_use::refuse_mounted;
 
 /// Something of an instance that was there and is gone.
@@ -107,24 +108,25 @@ impl Provisioner {
         let mut steps = Steps::default();
         let id = InstanceId { home: self.home.id(), name: name.to_owned() };
         let folder = self.home.instance(name);
-        let instance = match self.begin(name, &id, &folder).await {
-            Ok(instance) => instance,
+        let (instance, _hold) = match self.begin(name, &id, &folder).await {
+            Ok(Some((instance, hold))) => (Some(instance), hold),
+            Ok(None) => (None, None),
             Err(error) => {
                 steps.failures.push(error);
                 return steps;
             }
         };
         let kind = instance.as_ref().map(|instance| instance.engine);
-        // A fixture's instance has nothing in files of others. Of one that nobody knows, there may be anything.
-        let is_outside = instance.is_none_or(|instance| instance.durability == Durability::Durable);
+        // Of an instance that the registry does not know, there may be anything.
+        let handling = instance.map_or(Handling::OPERATOR, |instance| instance.handling);
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
-        if is_outside {
+        if handling.kubeconfig {
             steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
         }
         steps.note(Removed::Trust, self.refuse(name).await);
         steps.note(Removed::Machines, self.engines.destroy(&id, &folder, kind).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
-        if is_outside {
+        if handling.host_names {
             steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));
         }
         if steps.failures.is_empty() {
@@ -139,13 +141,13 @@ impl Provisioner {
         self.homes.as_ref().map_or(Ok(()), |list| Neighbours::forget(list, &self.home))
     }
 
-    /// Tells and records that the instance goes, if it is there and nothing speaks against it. Returns it.
+    /// Publishes and records that the instance is being destroyed, if it is in the registry and nothing forbids it.
     async fn begin(
         &self,
         name: &str,
         id: &InstanceId,
         folder: &Utf8Path,
-    ) -> Result<Option<Instance>, StageError> {
+    ) -> Result<Option<(Instance, Option<Hold>)>, StageError> {
         let found = self.registry.find(name)?;
         found.as_ref().map_or(Ok(()), |instance| self.refuse_owned(instance))?;
         self.refuse_shared(id, folder).await?;
@@ -153,9 +155,17 @@ impl Provisioner {
         let started = instance.name.clone();
         self.events.publish(Event::StageStarted { instance: started, stage: Stage::Destroy, node: None });
         self.identify_if_it_answers(&instance).await?;
-        // A registry that cannot be written now fails the last step, and is told there.
-        let _ = self.registry.update(name, |instance| instance.state = State::Destroying);
-        Ok(Some(instance))
+        match self.hold(name, OperationKind::Destroy) {
+            Ok((instance, hold)) => {
+                let going =
+                    |instance: &Instance| Ok(Instance { state: State::Destroying, ..instance.clone() });
+                let _ = hold.record(going);
+                Ok(Some((instance, Some(hold))))
+            }
+            Err(ChangeError::Refused(busy)) => Err(busy.into()),
+            // A registry that cannot be written now fails the last step, which reports it.
+            Err(ChangeError::Registry(_)) => Ok(Some((instance, None))),
+        }
     }
 }
 

@@ -145,8 +145,9 @@ pub struct DestroyError {
 
 impl Hint for DestroyError {
     fn hint(&self) -> Option<String> {
-        let is_refusal =
-            |failure: &&StageError| matches!(failure, StageError::Identity(_) | StageError::InUse(_));
+        let is_refusal = |failure: &&StageError| {
+            matches!(failure, StageError::Identity(_) | StageError::InUse(_) | StageError::Plan(_))
+        };
         let refusal = self.failures.iter().find(is_refusal).and_then(Hint::hint);
         Some(refusal.or_else(|| self.left_outside()).unwrap_or_else(|| {
             format!(

@@ -10,7 +10,6 @@ use crate::kubeconfig::{self, Endpoint};
 use crate::node::Node;
 use crate::plan::ClusterPlan;
 use crate::registry::{Identity, Instance, RegistryError};
-use crate::spec::Durability;
 
 use super::{AttachError, Host, Provisioner, StageError};
 
@@ -75,7 +74,7 @@ impl Provisioner {
         let isolated = kubeconfig::isolated(&kubeadm::admin_conf(&cluster.nodes[0]).await?, &cluster.plan)?;
         kubeconfig::write_isolated(&self.home, name, &isolated)?;
         self.identify_instance(&cluster.instance).await?;
-        if cluster.plan.durability == Durability::Durable {
+        if cluster.plan.handling.kubeconfig {
             kubeconfig::merge(&self.home, &isolated)?;
         }
         Ok(())

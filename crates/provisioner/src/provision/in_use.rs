@@ -58,9 +58,9 @@ impl Hint for InUseError {
 }
 
 impl Provisioner {
-    /// Refuses to take an instance down whose owner lives, unless that is this process.
+    /// Refuses to destroy an instance that the run of another process keeps.
     pub(super) fn refuse_owned(&self, instance: &Instance) -> Result<(), InUseError> {
-        let others = instance.owner.as_ref().filter(|owner| !owner.is_this_process());
+        let others = instance.keeper.run().filter(|owner| !owner.is_this_process());
         match others.filter(|owner| owner.liveness(&self.home) == Liveness::Alive) {
             Some(owner) => Err(InUseError::Owner { instance: instance.name.clone(), pid: owner.pid }),
             None => Ok(()),
@@ -81,7 +81,7 @@ impl Provisioner {
             let Ok(found) = self.registry.find(&made.name) else { continue };
             let is_ours = |found: &Instance| {
                 found.created_at == made.created_at
-                    && found.owner == made.owner
+                    && found.operation == made.operation
                     && found.state != State::Destroying
             };
             if !found.as_ref().is_some_and(is_ours) {

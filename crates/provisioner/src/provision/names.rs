@@ -9,7 +9,6 @@ use crate::error::Hint;
 use crate::plan::ClusterPlan;
 use crate::registry::{Entry, Instance, RegistryError, State};
 use crate::settings::Settings;
-use crate::spec::Durability;
 
 use super::Provisioner;
 
@@ -206,7 +205,7 @@ impl Provisioner {
 
     /// Whether names are recorded for this instance.
     pub(super) fn has_names(&self, instance: &Instance) -> bool {
-        instance.durability == Durability::Durable && *self.dns() != Dns::None
+        instance.handling.host_names && *self.dns() != Dns::None
     }
 
     /// The instances whose names shall be recorded, in the order in which they were claimed. One that is being taken

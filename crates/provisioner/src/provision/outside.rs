@@ -6,25 +6,28 @@ use std::sync::Arc;
 use crate::events::Event;
 use crate::kubeconfig::{self, KubeconfigError};
 use crate::plan::{ClusterPlan, InstanceId};
-use crate::spec::{CheckedSpec, Durability};
+use crate::spec::CheckedSpec;
 
 use super::{Provisioner, StageError};
 
 impl Provisioner {
     /// Refuses a creation whose context, names or trust anchor could not be recorded on this host, or not be removed
     /// again. Nothing is changed.
-    ///
-    /// Only an operator's instances have any.
     pub(super) async fn demand_files(&self, spec: &CheckedSpec) -> Result<(), StageError> {
-        if spec.durability != Durability::Durable {
+        let handling = spec.handling;
+        if !handling.is_outside() {
             return Ok(());
         }
         let id = InstanceId { home: self.home.id(), name: spec.name.to_string() };
         let (home, dns, trust) = (self.home.clone(), self.dns().clone(), self.trust.clone());
         // A lock may be in the way for a while.
         let looked = tokio::task::spawn_blocking(move || {
-            kubeconfig::check(&home, &id.name)?;
-            dns.check(&id)?;
+            if handling.kubeconfig {
+                kubeconfig::check(&home, &id.name)?;
+            }
+            if handling.host_names {
+                dns.check(&id)?;
+            }
             trust.trusted(&id)?;
             Ok(())
         });
@@ -34,8 +37,8 @@ impl Provisioner {
     /// Puts an operator's context into the user's kubeconfig. What is in the way now was not there before the claim: it
     /// is told, and costs nobody a cluster that came up.
     pub(super) fn hand_over(&self, plan: &ClusterPlan, isolated: &str) -> Option<Arc<KubeconfigError>> {
-        if plan.durability != Durability::Durable {
-            return None; // a fixture's is nobody's business
+        if !plan.handling.kubeconfig {
+            return None;
         }
         let error = kubeconfig::merge(&self.home, isolated).err()?;
         let (instance, text) = (plan.id.name.clone(), crate::error::chain(&error));

@@ -18,7 +18,7 @@ use crate::identity::IdentityError;
 use crate::kubeadm;
 use crate::node::Node;
 use crate::plan::{self, ClusterPlan, PlanError, Power};
-use crate::registry::{ChangeError, Instance, RegistryError, State, this_boot};
+use crate::registry::{ChangeError, Instance, OperationKind, RegistryError, State, this_boot};
 use crate::stage::Stage;
 
 use super::stages::Stages;
@@ -135,20 +135,24 @@ impl Provisioner {
     }
 
     async fn rest(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
-        let instance = self.known(name)?;
-        // One that rests already does not answer; one that runs must be the one that is meant, if it can tell.
+        plan::at_rest(&self.known(name)?, power)?;
+        let stages = Stages::of(name, &self.events);
+        let (instance, hold) = self.hold(name, operation(power))?;
+        // A paused or halted one does not answer; one that runs must be the one that is meant, if it can tell.
         if instance.state == State::Running {
             self.identify_if_it_answers(&instance).await.map_err(PowerError::Identity)?;
+            self.settle(instance, &hold, &stages).await.map_err(failed(power))?;
         }
-        let instance = self.registry.revise(name, |instance| plan::at_rest(instance, power))?;
-        self.tell(&instance, power, &Stages::of(name, &self.events)).await.map_err(failed(power))?;
+        let instance = hold.record(|instance| plan::at_rest(instance, power))?;
+        self.tell(&instance, power, &stages).await.map_err(failed(power))?;
+        let instance = hold.end(|_| ())?;
         self.events.publish(told(power, name));
         Ok(instance)
     }
 
     async fn wake(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
-        let instance = self.known(name)?;
-        plan::awake(&instance, power)?;
+        plan::awake(&self.known(name)?, power)?;
+        let (instance, hold) = self.hold(name, operation(power))?;
         let stages = Stages::of(name, &self.events);
         if power == Power::Start {
             self.refuse_overlaps(&instance)?;
@@ -159,9 +163,11 @@ impl Provisioner {
         if renewed {
             self.events.publish(Event::CertificatesRenewed { instance: name.to_owned() });
         }
-        let instance = self.registry.revise(name, |instance| {
+        let instance = hold.record(|instance| {
             Ok(Instance { boot_id: this_boot().map(str::to_owned), ..plan::awake(instance, power)? })
         })?;
+        self.settle(instance, &hold, &stages).await.map_err(failed(power))?;
+        let instance = hold.end(|_| ())?;
         self.events.publish(told(power, name));
         Ok(instance)
     }
@@ -226,6 +232,15 @@ impl Provisioner {
         let plan = ClusterPlan::of(instance, &self.home);
         stages.run(Stage::Nodes, Residue::Recorded, self.engines.power(&plan, power)).await?;
         Ok(plan)
+    }
+}
+
+fn operation(power: Power) -> OperationKind {
+    match power {
+        Power::Pause => OperationKind::Pause,
+        Power::Resume => OperationKind::Resume,
+        Power::Halt => OperationKind::Halt,
+        Power::Start => OperationKind::Start,
     }
 }
 

@@ -6,7 +6,7 @@ use super::DestroyError;
 use crate::dns::DnsError;
 use crate::engine::{EngineError, Look};
 use crate::error::Hint;
-use crate::registry::{Liveness, RegistryError, Unjudged};
+use crate::registry::{Need, RegistryError, Unjudged};
 use crate::spec::EngineKind;
 use crate::trust::TrustError;
 
@@ -77,8 +77,9 @@ impl Hint for ReapError {
 }
 
 impl Provisioner {
-    /// Destroys what has no living owner, and what the host has of instances that no entry explains. An
-    /// operator's instance has no owner and is never touched, nor is one whose owner cannot be judged from here.
+    /// Destroys instances that nothing needs ([`Need::Abandoned`]), and what the host has of instances that no entry
+    /// explains. An operator's instance is left alone unless a process was killed while it created or destroyed it, and
+    /// so is one of which it cannot be found out from here whether a process needs it.
     ///
     /// # Errors
     /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list, and so is an
@@ -91,13 +92,12 @@ impl Provisioner {
         let instances = self.registry.instances()?;
         let mut doomed: Vec<(String, String)> = Vec::new();
         let mut spared = Vec::new();
-        for (instance, owner) in instances.iter().filter_map(|it| Some((it.name.clone(), it.owner.as_ref()?)))
-        {
-            let pid = owner.pid;
-            match owner.liveness(&self.home) {
-                Liveness::Alive => {}
-                Liveness::Dead => doomed.push((instance, format!("its owner, process {pid}, is gone"))),
-                Liveness::Unknown(why) => spared.push(Spared { instance, pid, why }),
+        for instance in &instances {
+            let name = instance.name.clone();
+            match instance.need(&self.home) {
+                Need::Operator | Need::Process(_) => {}
+                Need::Abandoned(why) => doomed.push((name, why.to_string())),
+                Need::Unknown(owner, why) => spared.push(Spared { instance: name, pid: owner.pid, why }),
             }
         }
         let sighted = sightings.iter().map(|sighting| (sighting.instance.as_str(), sighting.to_string()));

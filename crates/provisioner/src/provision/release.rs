@@ -3,7 +3,7 @@
 use super::DestroyError;
 use crate::engine::EngineError;
 use crate::error::Hint;
-use crate::registry::{Liveness, RegistryError, Unjudged};
+use crate::registry::{Need, RegistryError, Unjudged};
 
 use super::{Provisioner, Removed};
 
@@ -78,13 +78,15 @@ impl Provisioner {
         if !sightings.is_empty() {
             return Err(ReleaseError::There { instance: name.to_owned(), sightings });
         }
-        if let Some(owner) = instance.and_then(|instance| instance.owner) {
-            let (instance, pid) = (name.to_owned(), owner.pid);
-            match owner.liveness(&self.home) {
-                Liveness::Alive => return Err(ReleaseError::Needed { instance, pid }),
-                Liveness::Unknown(why) => return Err(ReleaseError::Unjudged { instance, pid, why }),
-                Liveness::Dead => {}
+        let needed = name.to_owned();
+        match instance.as_ref().map(|instance| instance.need(&self.home)) {
+            Some(Need::Process(owner)) => {
+                return Err(ReleaseError::Needed { instance: needed, pid: owner.pid });
             }
+            Some(Need::Unknown(owner, why)) => {
+                return Err(ReleaseError::Unjudged { instance: needed, pid: owner.pid, why });
+            }
+            Some(Need::Operator | Need::Abandoned(_)) | None => {}
         }
         Ok(self.destroy(name).await?)
     }

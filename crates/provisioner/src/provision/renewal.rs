@@ -15,7 +15,7 @@ use crate::kubeconfig::{self, KubeconfigError};
 use crate::node::Node;
 use crate::pki::Bundle;
 use crate::plan::ClusterPlan;
-use crate::registry::Instance;
+use crate::registry::{Instance, OperationKind};
 use crate::tls::{Certificate, Folder, Standing};
 
 use super::{Cluster, Provisioner, RenewError, StageError};
@@ -113,12 +113,15 @@ impl Provisioner {
     /// # Errors
     /// [`RenewError`]; repeated, it goes on from there.
     pub async fn renew_certificates(&self, name: &str) -> Result<Cluster, RenewError> {
+        self.known(name)?;
+        let (_, hold) = self.hold(name, OperationKind::RenewCertificates).map_err(StageError::from)?;
         let cluster = self.attach(name).await?;
         self.issue_anew(&cluster.nodes, &cluster.plan).await?;
         kubeadm::serves(&cluster.nodes[0], &cluster.plan).await?;
         self.renew_kubeconfig(name).await?;
+        let instance = hold.end(|_| ()).map_err(StageError::from)?;
         self.events.publish(Event::CertificatesRenewed { instance: name.to_owned() });
-        Ok(cluster)
+        Ok(Cluster { instance, ..cluster })
     }
 
     /// Issues the certificates of these nodes anew if one of them has ended, or will within a month; says whether it

@@ -1,10 +1,9 @@
 //! Workers come to a running cluster and go again.
 //!
-//! A worker on its way is in the registry's entry as *in transit*, beside the workers that there are, from before the
-//! first thing of it is made until it is Ready, and from when it is drained until its last trace is gone. So there is
-//! one way to finish what a failure or SIGKILL left: whatever is in transit and nobody sees to is taken away.
+//! A worker that is being added or removed is *in transit* in the registry's entry, beside the workers that there are:
+//! from before the first part of it is made until it is Ready, and from when it is drained until its last part is gone.
+//! So there is one way to finish what a failure or SIGKILL left: the next operation removes the workers in transit.
 
-use std::io;
 use std::time::Duration;
 
 use super::{ProvisionError, Residue, StageError};
@@ -17,9 +16,10 @@ use crate::identity::IdentityError;
 use crate::kubeadm::{self, KubeadmError};
 use crate::node::Node;
 use crate::plan::{self, ClusterPlan, NodePlan, PlanError};
-use crate::registry::{ChangeError, Instance, Liveness, Owner, Registry, RegistryError, State};
+use crate::registry::{ChangeError, Instance, OperationKind, RegistryError, Workers};
 use crate::stage::Stage;
 
+use super::hold::Hold;
 use super::stages::Stages;
 use super::{AttachError, Cluster, Provisioner};
 
@@ -50,9 +50,6 @@ pub enum WorkersError {
     /// The host is not ready.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// This process cannot be told from others.
-    #[error("find out who sees to the workers")]
-    Owner(#[source] io::Error),
     /// A stage failed.
     #[error("change the workers of {instance}: stage {stage}")]
     Stage {
@@ -106,7 +103,6 @@ impl Hint for WorkersError {
                 }))
             }
             Self::Stage { source, .. } => source.hint(),
-            Self::Owner(_) => None,
         }
     }
 }
@@ -128,17 +124,17 @@ fn absent(node: &str) -> String {
 }
 
 impl Provisioner {
-    /// Adds so many workers to a cluster that runs: the lowest numbers that are free. Before, it takes away what an
-    /// earlier change left half-done.
+    /// Adds so many workers to a cluster that runs: the lowest numbers that are free. Before, it removes the workers of
+    /// an earlier change that did not finish.
     ///
     /// # Errors
-    /// [`WorkersError`]. After [`WorkersError::Stage`] the workers are in transit, and
-    /// [`settle_workers`](Self::settle_workers) takes them away; the rest of the cluster is as it was.
+    /// [`WorkersError`]. After [`WorkersError::Stage`] the workers are in transit, and the next operation removes them;
+    /// the rest of the cluster is as it was.
     pub async fn add_workers(&self, name: &str, count: u8) -> Result<Cluster, WorkersError> {
-        self.settle_workers(name).await?;
+        let (hold, _) = self.hold_settled(name, OperationKind::AddWorkers).await?;
         let cluster = self.attach(name).await?;
         if count == 0 {
-            return Ok(cluster);
+            return Ok(Cluster { instance: hold.end(|_| ())?, ..cluster });
         }
         let asked = Cost::of_workers(&cluster.plan, count);
         self.demand_room(asked, &[cluster.plan.engine]).await.map_err(|source| WorkersError::Stage {
@@ -147,13 +143,12 @@ impl Provisioner {
             residue: Residue::Nothing,
             source,
         })?;
-        let (instance, _hold) =
-            self.hold(name, self.owner()?, |instance, owner| plan::add_workers(instance, count, owner))?;
+        let instance = hold.record(|instance| plan::add_workers(instance, count))?;
         let stages = Stages::of(name, &self.events);
         let (plan, nodes) = self.join_workers(&instance, &stages).await?;
-        let instance = self.registry.update(name, |instance| {
+        let instance = hold.end(|instance| {
             *instance = instance.with_transit();
-            instance.transit = None;
+            instance.transit = Workers::default();
         })?;
         for node in plan.nodes.iter().filter(|node| !cluster.plan.nodes.contains(node)) {
             self.events.publish(Event::WorkerAdded { instance: name.to_owned(), node: node.name.clone() });
@@ -190,72 +185,68 @@ impl Provisioner {
         Ok((plan, nodes))
     }
 
-    /// Removes a worker, first its pods, then its machine, then what is known of it. Before, it takes away what an
-    /// earlier change left half-done. The nodes of the cluster that is returned are those that run: a worker that
+    /// Removes a worker, first its pods, then its machine, then what is known of it. Before, it removes the workers of an
+    /// earlier change that did not finish. The nodes of the cluster that is returned are those that run: a worker that
     /// does not can be removed with [`Drain::Skipped`].
     ///
     /// # Errors
     /// [`WorkersError`]. After [`Stage::Drain`] the worker is there, and cordoned; after any other stage it is in
-    /// transit, and [`settle_workers`](Self::settle_workers) goes on.
+    /// transit, and the next operation goes on.
     pub async fn remove_worker(&self, name: &str, node: &str, drain: Drain) -> Result<Cluster, WorkersError> {
-        let settled = self.settle_workers(name).await?;
-        let stages = Stages::of(name, &self.events);
-        let instance = self.known(name)?;
+        let (hold, settled) = self.hold_settled(name, OperationKind::RemoveWorker).await?;
         if settled.iter().any(|gone| gone == node) {
-            return self.what_runs(instance).await;
+            return self.what_runs(hold.end(|_| ())?).await;
         }
-        let owner = self.owner()?;
-        let without = plan::remove_worker(&instance, node, owner.clone())?;
+        let stages = Stages::of(name, &self.events);
+        let without = plan::remove_worker(&self.known(name)?, node)?;
         if let Drain::Within(patience) = drain {
             let first = self.first(&ClusterPlan::of(&without, &self.home)).await?;
             stages.run(Stage::Drain, Residue::Nothing, kubeadm::drain(&first, node, patience)).await?;
         }
-        let (instance, _hold) =
-            self.hold(name, owner, |instance, owner| plan::remove_worker(instance, node, owner))?;
-        self.take_away(&instance, &stages).await?;
-        self.what_runs(self.known(name)?).await
+        let instance = hold.record(|instance| plan::remove_worker(instance, node))?;
+        self.settle(instance, &hold, &stages).await?;
+        self.what_runs(hold.end(|_| ())?).await
     }
 
-    /// Takes away the workers that are in transit while nobody sees to them: a change that failed, was cancelled or
-    /// was killed left them half-made or half-gone. Returns their names.
+    /// Removes the workers that are in transit although no operation is in progress: a change that failed, was cancelled
+    /// or was killed left them in parts. Returns their names.
     ///
     /// # Errors
-    /// [`WorkersError`], above all when a living process sees to them; it may be repeated.
+    /// [`WorkersError`]; may be repeated.
     pub async fn settle_workers(&self, name: &str) -> Result<Vec<String>, WorkersError> {
-        let instance = self.known(name)?;
-        if instance.state != State::Running {
-            return Err(PlanError::NotRunning { instance: name.to_owned(), state: instance.state }.into());
-        }
-        self.identify_instance(&instance).await?;
-        let Some(seen) = instance.transit.clone() else { return Ok(Vec::new()) };
-        let in_transit = |owner: Option<&Owner>| PlanError::InTransit {
-            instance: name.to_owned(),
-            owner: owner.map(|owner| owner.pid),
-        };
-        if let Some(owner) = seen.owner.as_ref().filter(|owner| owner.liveness(&self.home) != Liveness::Dead)
-        {
-            return Err(in_transit(Some(owner)).into());
-        }
-        let (instance, _hold) = self.hold(name, self.owner()?, |instance, owner| {
-            let mut after = instance.clone();
-            match &mut after.transit {
-                Some(transit) if *transit == seen => transit.owner = Some(owner),
-                // Somebody else was quicker.
-                other => return Err(in_transit(other.as_ref().and_then(|it| it.owner.as_ref()))),
-            }
-            Ok(after)
-        })?;
-        Ok(self.take_away(&instance, &Stages::of(name, &self.events)).await?)
+        let (hold, settled) = self.hold_settled(name, OperationKind::RemoveWorker).await?;
+        hold.end(|_| ())?;
+        Ok(settled)
     }
 
-    /// Takes away the workers in transit, their entry last, and returns their names. May be repeated.
-    async fn take_away(
+    /// Begins a change of the workers of an instance that runs and is the one that is meant. Returns the names of the
+    /// workers that an earlier change left in transit; they have been removed.
+    async fn hold_settled(
         &self,
-        instance: &Instance,
+        name: &str,
+        kind: OperationKind,
+    ) -> Result<(Hold, Vec<String>), WorkersError> {
+        plan::running(&self.known(name)?)?;
+        let (instance, hold) = self.hold(name, kind)?;
+        plan::running(&instance)?;
+        self.identify_instance(&instance).await?;
+        let (_, settled) = self.settle(instance, &hold, &Stages::of(name, &self.events)).await?;
+        Ok((hold, settled))
+    }
+
+    /// Removes the workers in transit, their record last. Returns the instance without them, and their names. May be
+    /// repeated.
+    pub(super) async fn settle(
+        &self,
+        instance: Instance,
+        hold: &Hold,
         stages: &Stages<'_>,
-    ) -> Result<Vec<String>, ProvisionError> {
+    ) -> Result<(Instance, Vec<String>), ProvisionError> {
+        if instance.transit.is_empty() {
+            return Ok((instance, Vec::new()));
+        }
         let before = ClusterPlan::of(&instance.with_transit(), &self.home);
-        let after = ClusterPlan::of(instance, &self.home);
+        let after = ClusterPlan::of(&instance, &self.home);
         let gone = before.nodes.iter().filter(|node| !after.nodes.contains(node));
         let gone: Vec<NodePlan> = gone.cloned().collect();
         let leave = async {
@@ -267,16 +258,17 @@ impl Provisioner {
             kubeadm::void_tickets(&nodes[0]).await?;
             kubeadm::forget(&nodes[0], &gone).await?;
             cni::of(&after).adapt(&nodes, &after, &gone).await?;
-            self.adapt_names(instance, &nodes, &before, &after).await?;
-            self.registry.update(&instance.name, |instance| instance.transit = None)?;
-            Ok::<_, StageError>(())
+            self.adapt_names(&instance, &nodes, &before, &after).await?;
+            let settled =
+                |instance: &Instance| Ok(Instance { transit: Workers::default(), ..instance.clone() });
+            Ok::<_, StageError>(hold.record(settled)?)
         };
-        stages.run(Stage::Leave, Residue::Recorded, leave).await?;
+        let instance = stages.run(Stage::Leave, Residue::Recorded, leave).await?;
         let names: Vec<String> = gone.into_iter().map(|node| node.name).collect();
         for node in &names {
             self.events.publish(Event::WorkerRemoved { instance: instance.name.clone(), node: node.clone() });
         }
-        Ok(names)
+        Ok((instance, names))
     }
 
     /// Names lead to the nodes that there are now, inside the cluster and on the host.
@@ -292,21 +284,6 @@ impl Provisioner {
             self.record_names(after).await?;
         }
         Ok(())
-    }
-
-    fn owner(&self) -> Result<Owner, WorkersError> {
-        Owner::hold(&self.home, format!("workers-{}", std::process::id())).map_err(WorkersError::Owner)
-    }
-
-    /// Records what is decided, with the workers in transit in this process's care.
-    fn hold<'a>(
-        &'a self,
-        name: &'a str,
-        owner: Owner,
-        decide: impl FnOnce(&Instance, Owner) -> Result<Instance, PlanError>,
-    ) -> Result<(Instance, Hold<'a>), ChangeError<PlanError>> {
-        let instance = self.registry.revise(name, |instance| decide(instance, owner.clone()))?;
-        Ok((instance, Hold { registry: &self.registry, name, owner }))
     }
 
     async fn what_runs(&self, instance: Instance) -> Result<Cluster, WorkersError> {
@@ -338,25 +315,4 @@ impl Provisioner {
 /// A plan of one node, to ask for that one alone.
 fn alone(plan: &ClusterPlan, node: &NodePlan) -> ClusterPlan {
     ClusterPlan { nodes: vec![node.clone()], ..plan.clone() }
-}
-
-/// This process sees to workers in transit, until this value goes: finished, failed or cancelled, whoever comes next
-/// need not wait for us.
-struct Hold<'a> {
-    registry: &'a Registry,
-    name: &'a str,
-    owner: Owner,
-}
-
-impl Drop for Hold<'_> {
-    fn drop(&mut self) {
-        // What cannot be recorded is found out by the next one: then this process is gone, or says that it is there.
-        let _ = self.registry.update(self.name, |instance| {
-            if let Some(transit) = &mut instance.transit
-                && transit.owner.as_ref() == Some(&self.owner)
-            {
-                transit.owner = None;
-            }
-        });
-    }
 }

@@ -54,6 +54,15 @@ pub enum RegistryError {
     /// The home's id.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// This process cannot be recorded as the one that changes an instance.
+    #[error(
+        "record this process as the one that changes the instance: its start time from /proc, and a lock in the home"
+    )]
+    Owner {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The instances of another home of this host, whose networks must not be drawn again, are unknown.
     #[error("find out which networks the home {home} has")]
     Neighbour {
@@ -99,6 +108,7 @@ impl Hint for RegistryError {
                 Some(format!("{first}; if nothing of that home is left on this host, `rm {listed}`"))
             }
             Self::File(error) => error.hint(),
+            Self::Owner { .. } => None,
         }
     }
 }

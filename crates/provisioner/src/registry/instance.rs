@@ -4,10 +4,10 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, Transit, Workers};
-use crate::spec::{CiliumOptions, CniKind, Durability, EngineKind, NodeSize, Topology};
+use super::{Identity, Keeper, Operation, Workers};
+use crate::spec::{CiliumOptions, CniKind, EngineKind, Handling, NodeSize, Topology};
 
-/// One instance: one cluster with its network, names and owner. The registry's file is a list of these; fields
+/// One instance: one cluster with its network, names and keeper. The registry's file is a list of these; fields
 /// that a newer version wrote stay there, untouched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,9 +24,11 @@ pub struct Instance {
     pub topology: Topology,
     /// Which workers it has.
     pub workers: Workers,
-    /// Workers that it does not have yet, or not any more.
+    /// Workers that are being added or removed: parts of them may exist. Recorded before the first part is made or
+    /// removed, and until the last step is done. Where no operation is in progress, the change did not finish, and the
+    /// next operation removes them.
     #[serde(default)]
-    pub transit: Option<Transit>,
+    pub transit: Workers,
     /// What makes its nodes.
     pub engine: EngineKind,
     /// How large its nodes are, where they are virtual machines.
@@ -35,8 +37,8 @@ pub struct Instance {
     /// The network by which a hypervisor manages its nodes, where it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management: Option<Ipv4Net>,
-    /// Whether its data survives a power cut.
-    pub durability: Durability,
+    /// What sets an operator's instance apart from one of a test.
+    pub handling: Handling,
     /// What Kubernetes needs to know.
     pub k8s: K8s,
     /// How far it is.
@@ -45,11 +47,11 @@ pub struct Instance {
     /// were, and in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
-    /// The process that may still need it; none for an operator's instance, which outlives its command.
-    pub owner: Option<Owner>,
-    /// The instances it is joined with on purpose.
+    /// Who decides when it ends.
+    pub keeper: Keeper,
+    /// What is being done to it; none between two commands.
     #[serde(default)]
-    pub federated: Vec<String>,
+    pub operation: Option<Operation>,
 }
 
 impl Instance {
@@ -61,8 +63,7 @@ impl Instance {
     /// The same with the workers that are on their way in or out.
     #[must_use]
     pub fn with_transit(&self) -> Self {
-        let transit = self.transit.as_ref().map(|transit| self.workers.with(&transit.workers));
-        Self { workers: transit.unwrap_or_else(|| self.workers.clone()), ..self.clone() }
+        Self { workers: self.workers.with(&self.transit), ..self.clone() }
     }
 
     /// Every network that is its own, of all kinds.
@@ -75,8 +76,8 @@ impl Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct K8s {
-    /// Always `kubeadm` today.
-    pub distribution: String,
+    /// What makes its nodes a cluster.
+    pub distribution: Distribution,
     /// The version with its `v`.
     pub version: String,
     /// Where pods get their addresses.
@@ -95,6 +96,22 @@ pub struct K8s {
     /// Who the cluster is, since it came up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+}
+
+/// What makes nodes a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// Upstream Kubernetes, set up by kubeadm.
+    Kubeadm,
+}
+
+impl std::fmt::Display for Distribution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Kubeadm => "kubeadm",
+        })
+    }
 }
 
 /// How far an instance is.

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 /// The steps in their order; `STEPS[n]` makes format `n + 1` from format `n`.
-const STEPS: [fn(&mut Value); 2] = [to_1, to_2];
+const STEPS: [fn(&mut Value); 3] = [to_1, to_2, to_3];
 
 /// The format behind the last step.
 pub(super) const PRESENT: u32 = STEPS.len() as u32;
@@ -60,6 +60,53 @@ fn to_2(file: &mut Value) {
     }
 }
 
+/// Format 2 has the process that needs an instance as its `owner`: an `up` until it succeeds, or a run of tests. Workers
+/// in transit have an owner of their own, `durability` says four things at once, and `federated` is never written to.
+fn to_3(file: &mut Value) {
+    file["version"] = json!(3);
+    let entries = file.get_mut("instances").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let since = entry.get("createdAt").cloned().unwrap_or_default();
+        let operation = |kind: &str, owner: &Value| json!({ "kind": kind, "owner": owner, "since": since });
+        let mut in_progress = Value::Null;
+        if let Some(transit) = entry.get_mut("transit") {
+            if transit.get("owner").is_some_and(Value::is_object) {
+                in_progress = operation("remove-worker", &transit["owner"]);
+            }
+            if transit.is_null() {
+                *transit = json!([]);
+            } else if let Some(workers) = transit.get("workers") {
+                *transit = workers.clone();
+            }
+        }
+        let owner = entry.remove("owner").unwrap_or_default();
+        let is_up = owner.get("runId").and_then(Value::as_str).is_some_and(|run| run.starts_with("up-"));
+        if !owner.is_null() && (is_up || entry.get("state") == Some(&json!("creating"))) {
+            in_progress = operation("create", &owner);
+        }
+        let keeper = if owner.is_null() || is_up { json!("operator") } else { json!({ "run": owner }) };
+        entry.insert("keeper".to_owned(), keeper);
+        if !in_progress.is_null() {
+            entry.insert("operation".to_owned(), in_progress);
+        }
+        let handling = match entry.get("durability").and_then(Value::as_str) {
+            Some("durable") => Some([true, true, true, false]),
+            Some("throw-away") => Some([false, false, false, true]),
+            _ => None,
+        };
+        if let Some([fsync, kubeconfig, host_names, self_test]) = handling {
+            entry.remove("durability");
+            let handling = json!({
+                "fsync": fsync, "kubeconfig": kubeconfig, "hostNames": host_names, "selfTest": self_test,
+            });
+            entry.insert("handling".to_owned(), handling);
+        }
+        if entry.get("federated") == Some(&json!([])) {
+            entry.remove("federated");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,10 +126,13 @@ mod tests {
             ],
         });
         let mut expected = file.clone();
-        expected["version"] = json!(PRESENT);
+        expected["version"] = json!(2);
         expected["instances"][1]["durability"] = json!("durable");
         expected["instances"][2]["workers"] = json!([1, 2, 3, 4, 5]);
-        assert_eq!(migrate(file, 0), expected);
+        let mut file = file;
+        to_1(&mut file);
+        to_2(&mut file);
+        assert_eq!(file, expected);
     }
 
     #[test]
@@ -98,7 +148,9 @@ mod tests {
         ] {
             let mut expected = workers(after);
             expected["version"] = json!(2);
-            assert_eq!(migrate(workers(before), 1), expected);
+            let mut file = workers(before);
+            to_2(&mut file);
+            assert_eq!(file, expected);
         }
     }
 

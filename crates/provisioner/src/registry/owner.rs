@@ -20,7 +20,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::home::Home;
 
-use super::{Instance, Owner, OwnerLock};
+use super::{Owner, OwnerLock};
 
 /// Whether an owner still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,14 +85,6 @@ enum Process {
     Ended,
     /// `/proc` does not tell.
     Hidden,
-}
-
-impl Instance {
-    /// Whether its owner is dead: nobody will finish it or take it down, except `reap`. An operator's instance
-    /// has no owner and is never abandoned.
-    pub fn is_abandoned(&self, home: &Home) -> bool {
-        self.owner.as_ref().is_some_and(|owner| owner.liveness(home) == Liveness::Dead)
-    }
 }
 
 impl Owner {

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
 use crate::spec::MOST_WORKERS;
 
 /// The numbers of workers, each between 1 and [`MOST_WORKERS`].
@@ -55,6 +54,11 @@ impl Workers {
         self.0.iter().copied()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many there are.
     pub fn count(&self) -> u8 {
         self.numbers().fold(0, |count, _| count + 1) // no more than MOST_WORKERS
@@ -70,14 +74,4 @@ impl TryFrom<BTreeSet<u8>> for Workers {
             None => Ok(Self(numbers)),
         }
     }
-}
-
-/// Workers on their way in or out: parts of them may exist. Recorded before the first of these parts is made, or
-/// taken away, and until the last step is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transit {
-    /// Which.
-    pub workers: Workers,
-    /// The process that sees to it; once it is done with them or dead, whoever comes next takes these workers away.
-    pub owner: Option<Owner>,
 }

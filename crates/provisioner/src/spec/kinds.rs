@@ -1,4 +1,4 @@
-//! The choices of a spec: topology, pod network, engine, durability.
+//! The choices of a spec: topology, pod network, engine, handling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -235,21 +235,28 @@ impl Default for NodeSize {
     }
 }
 
-/// Whether a cluster's data survives a power cut.
+/// What sets an operator's instance apart from one that a test makes for itself. Each question is asked on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Durability {
-    /// etcd waits for the disk, and the context is merged into the user's kubeconfig: an operator's cluster.
-    Durable,
-    /// Neither: a fixture's cluster, which nobody will miss.
-    ThrowAway,
+#[serde(rename_all = "camelCase")]
+pub struct Handling {
+    /// etcd waits for the disk, so that the cluster's data survives a power cut.
+    pub fsync: bool,
+    /// Its context is merged into the user's kubeconfig.
+    pub kubeconfig: bool,
+    /// The names of its nodes are recorded on the host.
+    pub host_names: bool,
+    /// The audit's self-test may open leaks in it.
+    pub self_test: bool,
 }
 
-impl fmt::Display for Durability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Durable => "durable",
-            Self::ThrowAway => "throw-away",
-        })
+impl Handling {
+    /// An operator's instance: its data is kept, and the host knows it.
+    pub const OPERATOR: Self = Self { fsync: true, kubeconfig: true, host_names: true, self_test: false };
+    /// A test's instance: it is fast, and the host's files do not mention it.
+    pub const TEST: Self = Self { fsync: false, kubeconfig: false, host_names: false, self_test: true };
+
+    /// Whether files of the user or the host mention it.
+    pub fn is_outside(self) -> bool {
+        self.kubeconfig || self.host_names
     }
 }

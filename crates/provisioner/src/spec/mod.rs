@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 
 use crate::error::Hint;
 
-pub use kinds::{CiliumOptions, CniKind, Durability, EngineKind, NodeSize, Provider, Topology};
+pub use kinds::{CiliumOptions, CniKind, EngineKind, Handling, NodeSize, Provider, Topology};
 pub use label::Label;
 pub use versions::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
@@ -46,8 +46,8 @@ pub struct ClusterSpec {
     pub engine: EngineKind,
     /// How large the nodes are, where they are virtual machines and the usual size is not wanted.
     pub size: Option<NodeSize>,
-    /// Whether its data survives a power cut.
-    pub durability: Durability,
+    /// What sets an operator's instance apart from one of a test.
+    pub handling: Handling,
 }
 
 impl ClusterSpec {
@@ -64,7 +64,7 @@ impl ClusterSpec {
             cilium: CiliumOptions::default(),
             engine: EngineKind::Container,
             size: None,
-            durability: Durability::Durable,
+            handling: Handling::OPERATOR,
         }
     }
 
@@ -122,10 +122,11 @@ impl ClusterSpec {
         Self { size: Some(size), ..self }
     }
 
-    /// Gives up durability for speed: etcd does not wait for the disk.
+    /// Handles it as a test's instance ([`Handling::TEST`]): etcd does not wait for the disk, and the host's files do not
+    /// mention it.
     #[must_use]
     pub fn throw_away(self) -> Self {
-        Self { durability: Durability::ThrowAway, ..self }
+        Self { handling: Handling::TEST, ..self }
     }
 
     /// Parses everything.
@@ -187,7 +188,7 @@ impl ClusterSpec {
                 cilium: self.cilium,
                 engine: self.engine,
                 size: self.engine.is_virtual().then(|| self.size.unwrap_or_default()),
-                durability: self.durability,
+                handling: self.handling,
             }),
             _ => Err(SpecError { problems }),
         }
@@ -217,8 +218,8 @@ pub struct CheckedSpec {
     pub engine: EngineKind,
     /// How large the nodes are; nothing for containers, which take what they need.
     pub size: Option<NodeSize>,
-    /// Whether its data survives a power cut.
-    pub durability: Durability,
+    /// What sets an operator's instance apart from one of a test.
+    pub handling: Handling,
 }
 
 /// Everything that is wrong with a spec.

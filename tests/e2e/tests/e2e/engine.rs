@@ -13,10 +13,12 @@ use provisioner::exec::{Command, Local, Output, Runner};
 use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::node::Node;
-use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::plan::{ClusterPlan, Pools, Taken};
 use provisioner::spec::KUBERNETES_VERSION;
 use provisioner::spec::{ClusterSpec, EngineKind, Topology};
 use tempfile::TempDir;
+
+use crate::claims::claimed;
 
 #[tokio::test]
 async fn the_container_engine_keeps_every_promise() -> anyhow::Result<()> {
@@ -33,7 +35,7 @@ async fn what_root_of_a_node_writes_into_its_images_is_in_no_other_node_and_not_
     let mut plans = Vec::new();
     for name in ["acme", "globex"] {
         let spec = ClusterSpec::new(name).topology(Topology::Single).throw_away().check()?;
-        let instance = plan::claim(&spec, &taken, &Pools::default(), None, jiff::Timestamp::UNIX_EPOCH)?;
+        let instance = claimed(&spec, &taken, &Pools::default())?;
         plans.push(ClusterPlan::of(&instance, &home));
         home.create_dir(&home.instance(name))?;
         taken.instances.push(instance);

@@ -9,8 +9,10 @@ use provisioner::dns::{Dns, Records};
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::files::{Foreign, Fresh};
 use provisioner::home::Home;
-use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::plan::{ClusterPlan, Pools, Taken};
 use provisioner::spec::ClusterSpec;
+
+use crate::claims::claimed;
 
 /// What each script begins with: a home, a kubeconfig and a hosts file of somebody else in a folder of their own.
 const BEGIN: &str = r#"
@@ -152,13 +154,7 @@ async fn hosts_in_a_container() -> anyhow::Result<()> {
     Local.run(&Command::within(Duration::from_secs(20), "sh").args(["-euc", &mounts])).await?;
     let home = Home::at(at("home"));
     let taken = Taken::default();
-    let instance = plan::claim(
-        &ClusterSpec::new("acme").check()?,
-        &taken,
-        &Pools::default(),
-        None,
-        jiff::Timestamp::now(),
-    )?;
+    let instance = claimed(&ClusterSpec::new("acme").check()?, &taken, &Pools::default())?;
     let records = Records::of(&ClusterPlan::of(&instance, &home));
     let dns = Dns::Hosts { file: at("etc/hosts").into(), labels: Vec::new() };
     dns.check(&records.id)?;

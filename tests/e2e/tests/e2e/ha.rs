@@ -54,8 +54,10 @@ async fn a_control_plane_that_is_killed_while_it_joins_is_a_clear_error_and_is_u
     let before = Inventory::take(&provisioner).await?;
     let name = "killed-while-joining";
     let spec = ClusterSpec::new(name).topology(Topology::Ha).workers(0).throw_away().check()?;
-    let (created, killed) =
-        tokio::join!(provisioner.create(&spec, None), kill_while_it_joins(&provisioner, name));
+    let (created, killed) = tokio::join!(
+        provisioner.create(&spec, provisioner::registry::Keeper::Operator),
+        kill_while_it_joins(&provisioner, name)
+    );
     let destroyed = provisioner.destroy(name).await;
     killed?;
     destroyed?;

@@ -3,7 +3,7 @@
 
 use anyhow::ensure;
 use harness::inventory::Inventory;
-use provisioner::registry::Owner;
+use provisioner::registry::{Keeper, Owner};
 
 use crate::operator::desk::Desk;
 
@@ -37,12 +37,12 @@ async fn a_cluster_survives_whoever_takes_it_for_something_else() -> anyhow::Res
 async fn reap_elsewhere(desk: &Desk) -> anyhow::Result<()> {
     let provisioner = desk.provisioner()?;
     let owner = Owner::hold(provisioner.home(), "e2e")?;
-    let own = |owner: Option<Owner>| provisioner.registry().update("acme", |acme| acme.owner = owner);
-    own(Some(owner.clone()))?;
+    let keep = |keeper| provisioner.registry().update("acme", |acme| acme.keeper = keeper);
+    keep(Keeper::Run(owner.clone()))?;
     let said = desk.homelab_below("unshare", &IN_A_CONTAINER, &["reap"]).await?;
     ensure!(said.contains("nothing to reap"), "{said}");
     // As from a home whose file of locks somebody has removed.
-    own(Some(Owner { lock: None, ..owner }))?;
+    keep(Keeper::Run(Owner { lock: None, ..owner }))?;
     let said = desk.homelab_below("unshare", &IN_A_CONTAINER, &["reap"]).await?;
     ensure!(
         said.contains("acme is left alone: whether its owner") && said.contains("homelab down acme"),
@@ -50,7 +50,7 @@ async fn reap_elsewhere(desk: &Desk) -> anyhow::Result<()> {
     );
     let refused = desk.refusal(6, &["down", "acme"]).await?;
     ensure!(refused.contains(&format!("needed by process {}", std::process::id())), "{refused}");
-    own(None)?;
+    keep(Keeper::Operator)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod capture;
+mod claims;
 mod engine;
 mod faults;
 mod files;

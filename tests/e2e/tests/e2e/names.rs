@@ -14,7 +14,7 @@ use provisioner::dns::{Dns, Records};
 use provisioner::exec::environment::OURS;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
-use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::plan::{ClusterPlan, Pools, Taken};
 use provisioner::registry::Instance;
 use provisioner::spec::ClusterSpec;
 use testcontainers::bollard::models::HostConfig;
@@ -26,6 +26,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use podman::Podman;
 use resolver::{NO_DATA, REFUSED, ask};
 use witness::Witness;
+
+use crate::claims::claimed;
 
 /// Set in the process that has podman's API to talk to: the folder for its files.
 const INSIDE: &str = "HOMELAB_E2E_INSIDE";
@@ -111,8 +113,7 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
 fn clients(home: &Home) -> anyhow::Result<(Records, Records)> {
     let claim = |name: &str, instances: Vec<Instance>| {
         let taken = Taken { instances, ..Taken::default() };
-        let now = "2026-01-02T03:04:05Z".parse()?;
-        anyhow::Ok(plan::claim(&ClusterSpec::new(name).check()?, &taken, &Pools::default(), None, now)?)
+        anyhow::Ok(claimed(&ClusterSpec::new(name).check()?, &taken, &Pools::default())?)
     };
     let acme = claim("acme", Vec::new())?;
     let globex = claim("globex", vec![acme.clone()])?;

@@ -14,7 +14,7 @@ use provisioner::dns::Dns;
 use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
-use provisioner::registry::{RegistryError, State};
+use provisioner::registry::{Keeper, RegistryError, State};
 use provisioner::spec::{ClusterSpec, Topology};
 
 use crate::hostile::hostile;
@@ -52,7 +52,7 @@ async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -
     let provisioner = Provisioner::new(Home::from_env()?)?.with_dns(Dns::None);
     let before = Inventory::take(&provisioner).await?;
     let spec = ClusterSpec::new("operators").topology(Topology::Single).check()?;
-    provisioner.create(&spec, None).await?;
+    provisioner.create(&spec, Keeper::Operator).await?;
     let with_the_operators = Inventory::take(&provisioner).await?;
     let outcome = kill_a_fixture(&provisioner, &with_the_operators).await;
     provisioner.destroy("operators").await?;
@@ -67,7 +67,7 @@ async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow
     let fixture = Background::start(&hostile(&program))?;
     until("the fixture's cluster to run", Duration::from_secs(120), async || {
         let instances = provisioner.registry().instances()?;
-        let running = instances.iter().any(|it| it.owner.is_some() && it.state == State::Running);
+        let running = instances.iter().any(|it| it.keeper != Keeper::Operator && it.state == State::Running);
         let states: Vec<String> = instances.iter().map(|it| format!("{} {}", it.name, it.state)).collect();
         Ok::<_, RegistryError>(if running { Wait::Done(()) } else { Wait::NotYet(states.join(", ")) })
     })

@@ -61,7 +61,7 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
 
             let real = &acme.inner().instance.name;
             let entry = fx.provisioner().registry().find(real)?.context("an entry")?;
-            ensure!(entry.transit.is_none() && entry.workers.numbers().eq([2]), "{:?}", entry.workers);
+            ensure!(entry.transit.is_empty() && entry.workers.numbers().eq([2]), "{:?}", entry.workers);
             let gone = format!("{real}-w-1");
             let sightings = fx.provisioner().engines().sightings().await?;
             ensure!(!sightings.iter().any(|it| it.name.ends_with(&gone)), "{sightings:?}");

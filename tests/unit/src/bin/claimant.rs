@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use provisioner::home::Home;
 use provisioner::plan::{self, Taken};
-use provisioner::registry::Registry;
+use provisioner::registry::{Keeper, Operation, OperationKind, Owner, Registry};
 use provisioner::spec::ClusterSpec;
 use unit::{Choices, vast_pools};
 
@@ -44,11 +44,13 @@ fn main() -> anyhow::Result<()> {
 fn claim(registry: &Registry, name: &str) -> anyhow::Result<()> {
     let (spec, pools) = (ClusterSpec::new(name).check()?, vast_pools());
     say(&format!("claim {name}"))?;
+    let owner = Owner::current(name)?;
+    let creation = Operation::begin(OperationKind::Create, owner);
     let claimed = registry.claim(|there| {
         let said = say(&format!("decide {name}"));
         said.expect("whoever reads this reads to the end");
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-        plan::claim(&spec, &taken, &pools, None, jiff::Timestamp::now())
+        plan::claim(&spec, &taken, &pools, Keeper::Operator, creation)
     })?;
     let networks: Vec<String> = claimed.networks().iter().map(ToString::to_string).collect();
     Ok(say(&format!("claimed {name} {}", networks.join(" ")))?)

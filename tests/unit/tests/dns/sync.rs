@@ -6,7 +6,7 @@ use provisioner::Residue;
 use provisioner::dns::Effect;
 use provisioner::engine::SimulatedEngine;
 use provisioner::error::Hint;
-use provisioner::registry::State;
+use provisioner::registry::{Keeper, State};
 use provisioner::spec::{ClusterSpec, EngineKind};
 use provisioner::stage::Stage;
 use provisioner::{Change, NamesState, Provisioner, Synced};
@@ -32,7 +32,7 @@ fn spec(name: &str) -> ClusterSpec {
 
 impl Lab {
     async fn up(&self, spec: ClusterSpec) -> Result<provisioner::Cluster, provisioner::ProvisionError> {
-        self.provisioner.create(&spec.check().unwrap(), None).await
+        self.provisioner.create(&spec.check().unwrap(), Keeper::Operator).await
     }
 }
 

@@ -70,7 +70,7 @@ async fn a_fixtures_cluster_comes_and_goes_whatever_files_of_others_are_like() {
     put("named pipe", &desk.hosts());
     let before = [state(&desk.kubeconfig()), state(&desk.house.path("kube")), state(&desk.hosts())];
     let spec = ClusterSpec::new("acme").workers(0).engine(EngineKind::Simulated).throw_away();
-    desk.provisioner.create(&spec.check().unwrap(), None).await.unwrap();
+    desk.provisioner.create(&spec.check().unwrap(), Keeper::Operator).await.unwrap();
     desk.provisioner.destroy("acme").await.unwrap();
     assert_eq!([state(&desk.kubeconfig()), state(&desk.house.path("kube")), state(&desk.hosts())], before);
     assert_eq!(desk.provisioner.registry().list().unwrap(), []);

@@ -1,16 +1,13 @@
 //! Nothing is taken away that somebody else needs.
 
-use std::time::Duration;
-
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
 use provisioner::error::Hint;
-use provisioner::exec::{Background, Command};
 use provisioner::plan::ClusterPlan;
-use provisioner::registry::{Entry, Owner, State, Unjudged};
+use provisioner::registry::{Entry, Keeper, Operation, Owner, State, Unjudged};
 use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind};
 use provisioner::{ProvisionError, Provisioner, ReleaseError, Residue, Spared};
 
-use crate::given::{House, simulated, until};
+use crate::given::{House, another_process, creation, simulated, until};
 
 struct Lab {
     house: House,
@@ -29,11 +26,14 @@ fn spec(name: &str) -> CheckedSpec {
 
 impl Lab {
     async fn up(&self, name: &str) {
-        self.provisioner.create(&spec(name), None).await.unwrap();
+        self.provisioner.create(&spec(name), Keeper::Operator).await.unwrap();
     }
 
     fn owned(&self, name: &str, owner: &Owner) {
-        self.provisioner.registry().update(name, |instance| instance.owner = Some(owner.clone())).unwrap();
+        self.provisioner
+            .registry()
+            .update(name, |instance| instance.keeper = Keeper::Run(owner.clone()))
+            .unwrap();
     }
 
     fn entries(&self) -> Vec<Entry> {
@@ -54,18 +54,6 @@ impl Lab {
         let plan = ClusterPlan::of(&instance, &self.house.home);
         self.engine.destroy(&plan.id, &plan.folder).await.unwrap();
     }
-}
-
-/// Another process that lives as long as the first value.
-fn another_process() -> (Background, Owner) {
-    let house = House::new();
-    let file = house.path("pid");
-    let script = format!("echo $$ >{file}.new; mv {file}.new {file}; exec sleep infinity");
-    let child = Background::start(&Command::within(Duration::MAX, "sh").args(["-c", &script])).unwrap();
-    let pid: u32 = until(|| std::fs::read_to_string(&file).ok()).trim().parse().unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let start_time = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
-    (child, Owner { pid, start_time, ..Owner::current("run-1").unwrap() })
 }
 
 /// An owner of whom nobody here knows whether it lives: no PID namespace has the number 1.
@@ -149,7 +137,7 @@ async fn an_instance_whose_owner_lives_elsewhere_is_not_taken_down_until_it_ends
 async fn an_owner_takes_its_own_instance_down() {
     let lab = lab();
     let owner = Owner::hold(&lab.house.home, "run-1").unwrap();
-    lab.provisioner.create(&spec("acme"), Some(owner)).await.unwrap();
+    lab.provisioner.create(&spec("acme"), Keeper::Run(owner)).await.unwrap();
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
 }
 
@@ -183,7 +171,7 @@ async fn disturbed(lab: &Lab, disturb: impl FnOnce()) -> ProvisionError {
     let hanging = lab.engine.clone().with_fault(Fault::Hang("kubeadm init".to_owned()));
     let owner = Owner::hold(&lab.house.home, "run-1").unwrap();
     let spec = spec("acme");
-    let create = lab.provisioner.create(&spec, Some(owner));
+    let create = lab.provisioner.create(&spec, Keeper::Run(owner));
     let begun = || hanging.commands().iter().filter(|(_, command)| command.contains("kubeadm init")).count();
     let before = begun(); // by an earlier one on the same engine
     let hangs = async {
@@ -217,7 +205,9 @@ async fn a_bring_up_whose_claim_is_gone_or_somebody_elses_ends_at_once() {
     assert_eq!(gone.source.to_string(), "another process has taken acme down meanwhile");
     assert_eq!(registry.find("acme").unwrap(), None);
     let taken = disturbed(&lab, || {
-        registry.update("acme", |acme| acme.owner = Some(unknown())).unwrap();
+        registry
+            .update("acme", |acme| acme.operation = Some(Operation { owner: unknown(), ..creation() }))
+            .unwrap();
     });
     assert_eq!(taken.await.source.to_string(), "another process has taken acme down meanwhile");
 }

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use provisioner::engine::SimulatedEngine;
 use provisioner::error::Hint;
 use provisioner::home::{Home, Listed};
-use provisioner::registry::Instance;
+use provisioner::registry::{Instance, Keeper};
 use provisioner::spec::{ClusterSpec, EngineKind};
 use provisioner::{ProvisionError, Provisioner};
 
@@ -47,7 +47,7 @@ fn spec(name: &str) -> ClusterSpec {
 }
 
 async fn up(home: &Provisioner, spec: ClusterSpec) -> Result<Instance, ProvisionError> {
-    home.create(&spec.check().unwrap(), None).await.map(|cluster| cluster.instance)
+    home.create(&spec.check().unwrap(), Keeper::Operator).await.map(|cluster| cluster.instance)
 }
 
 fn cause(error: &ProvisionError) -> String {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::given::creation;
 
 /// What happens to a registry: somebody asks for an instance, or one is released.
 #[derive(Debug, Clone)]
@@ -92,7 +93,7 @@ fn play(steps: &[Step], host: &[HostNetwork], pools: &Pools) -> Result<Vec<Insta
     for step in steps {
         let before = taken.instances.clone();
         match step {
-            Step::Claim(wish) => match plan::claim(&wish.checked(), &taken, pools, None, now()) {
+            Step::Claim(wish) => match claimed(&wish.checked(), &taken, pools) {
                 Ok(instance) => {
                     taken.instances.push(instance);
                     prop_assert_eq!(&taken.instances[..before.len()], &before[..]);
@@ -113,7 +114,7 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
     match refusal {
         PlanError::Exists { name, state, owner } => {
             let holder = taken.instances.iter().find(|instance| instance.name == *name);
-            let found = holder.map(|holder| (holder.state, holder.owner.as_ref().map(|owner| owner.pid)));
+            let found = holder.map(|holder| (holder.state, Some(creation().owner.pid)));
             prop_assert_eq!(found, Some((*state, *owner)));
         }
         PlanError::InUse { what, value, holder: plan::Holder::Instance(name) } => {
@@ -135,7 +136,7 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
         }
         PlanError::NoWorkers { .. }
         | PlanError::NotRunning { .. }
-        | PlanError::InTransit { .. }
+        | PlanError::Busy { .. }
         | PlanError::NoSuchNode { .. }
         | PlanError::NotAWorker { .. } => {
             return Err(TestCaseError::fail(format!("a claim changes no workers: {refusal}")));
@@ -215,7 +216,7 @@ proptest! {
         let spec = ClusterSpec::new(&released.name).tld_prefix(&released.tld_prefix);
         let spec = spec.topology(released.topology).workers(released.workers.count());
         let spec = spec.subnet(released.subnet.to_string()).check().unwrap();
-        let again = plan::claim(&spec, &taken, &pools, None, now());
+        let again = claimed(&spec, &taken, &pools);
         let again = again.map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(again.subnet, released.subnet);
         prop_assert_eq!(&taken.instances, &others);
@@ -237,12 +238,12 @@ proptest! {
         let mut taken = Taken::default();
         for i in 0..2_usize.pow(u32::from(block - 20)) {
             taken.instances.push(
-                plan::claim(&checked(&format!("client-{i}")), &taken, &pools, None, now())
+                claimed(&checked(&format!("client-{i}")), &taken, &pools)
                     .map_err(|error| TestCaseError::fail(error.to_string()))?,
             );
         }
         prop_assert_eq!(taken.instances[0].subnet, first);
-        let full = plan::claim(&checked("one-more"), &taken, &pools, None, now());
+        let full = claimed(&checked("one-more"), &taken, &pools);
         prop_assert!(matches!(full, Err(PlanError::Exhausted { what: "subnet", .. })), "{full:?}");
     }
 }

@@ -6,7 +6,6 @@ use provisioner::plan::{NodePlan, add_workers, remove_worker};
 use provisioner::registry::{State, Workers};
 
 use super::*;
-use crate::given::owner;
 
 /// A cluster that runs, with this many workers.
 fn running(spec: ClusterSpec) -> Instance {
@@ -15,11 +14,11 @@ fn running(spec: ClusterSpec) -> Instance {
 
 /// What is in transit has arrived, or is gone.
 fn arrived(instance: Instance) -> Instance {
-    Instance { transit: None, ..instance.with_transit() }
+    Instance { transit: Workers::default(), ..instance.with_transit() }
 }
 
 fn gone(instance: Instance) -> Instance {
-    Instance { transit: None, ..instance }
+    Instance { transit: Workers::default(), ..instance }
 }
 
 fn nodes(instance: &Instance) -> Vec<NodePlan> {
@@ -30,11 +29,11 @@ fn nodes(instance: &Instance) -> Vec<NodePlan> {
 fn a_removed_worker_leaves_a_gap_and_the_next_one_gets_exactly_what_it_had() {
     let acme = running(ClusterSpec::new("acme"));
     let before = nodes(&acme);
-    let without = remove_worker(&acme, "acme-w-2", owner()).unwrap();
+    let without = remove_worker(&acme, "acme-w-2").unwrap();
     assert_eq!(nodes(&without), [&before[..2], &before[3..]].concat());
     assert_eq!(nodes(&without.with_transit()), before);
     let without = gone(without);
-    let again = add_workers(&without, 2, owner()).unwrap();
+    let again = add_workers(&without, 2).unwrap();
     assert_eq!(nodes(&again), nodes(&without), "what is in transit is no part of the cluster yet");
     let again = nodes(&arrived(again));
     assert_eq!(again[..4], before);
@@ -46,9 +45,9 @@ fn a_removed_worker_leaves_a_gap_and_the_next_one_gets_exactly_what_it_had() {
 fn names_lead_to_the_first_worker_that_there_is() {
     let plan = |instance: &Instance| ClusterPlan::of(instance, &Home::at("/h"));
     let acme = running(ClusterSpec::new("acme").workers(2));
-    let acme = gone(remove_worker(&acme, "acme-w-1", owner()).unwrap());
+    let acme = gone(remove_worker(&acme, "acme-w-1").unwrap());
     assert_eq!(plan(&acme).workload_address.octets()[3], 22);
-    let acme = gone(remove_worker(&acme, "acme-w-2", owner()).unwrap());
+    let acme = gone(remove_worker(&acme, "acme-w-2").unwrap());
     assert_eq!(plan(&acme).workload_address, plan(&acme).api_address);
     assert!(plan(&acme).control_plane_runs_pods());
 }
@@ -60,19 +59,17 @@ fn what_cannot_be_is_refused_with_the_reason() {
     let full = running(ClusterSpec::new("acme").workers(179));
     let creating = Instance { state: State::Creating, ..acme.clone() };
     let single = running(ClusterSpec::new("acme").topology(Topology::Single));
-    let busy = add_workers(&acme, 1, owner()).unwrap();
     let refusals = [
-        remove_worker(&acme, "acme-w-7", owner()).unwrap_err(),
-        remove_worker(&acme, "acme-cp-1", owner()).unwrap_err(),
-        remove_worker(&creating, "acme-w-1", owner()).unwrap_err(),
-        remove_worker(&busy, "acme-w-1", owner()).unwrap_err(),
-        add_workers(&single, 1, owner()).unwrap_err(),
-        add_workers(&small, 2, owner()).unwrap_err(),
-        add_workers(&full, 1, owner()).unwrap_err(),
+        remove_worker(&acme, "acme-w-7").unwrap_err(),
+        remove_worker(&acme, "acme-cp-1").unwrap_err(),
+        remove_worker(&creating, "acme-w-1").unwrap_err(),
+        add_workers(&single, 1).unwrap_err(),
+        add_workers(&small, 2).unwrap_err(),
+        add_workers(&full, 1).unwrap_err(),
     ];
     let said = refusals.map(|error| format!("{error}\n  hint: {}", error.hint().unwrap_or_default()));
     insta::assert_snapshot!(said.join("\n"));
-    assert!(add_workers(&small, 1, owner()).is_ok());
+    assert!(add_workers(&small, 1).is_ok());
 }
 
 proptest! {
@@ -85,11 +82,11 @@ proptest! {
             let before = nodes(&acme);
             let workers: Vec<u8> = acme.workers.numbers().collect();
             acme = match add {
-                true => arrived(add_workers(&acme, count, owner()).unwrap()),
+                true => arrived(add_workers(&acme, count).unwrap()),
                 false if workers.is_empty() => continue,
                 false => {
                     let node = format!("acme-w-{}", which.get(&workers));
-                    gone(remove_worker(&acme, &node, owner()).unwrap())
+                    gone(remove_worker(&acme, &node).unwrap())
                 }
             };
             let after = nodes(&acme);

@@ -33,7 +33,7 @@ async fn what_nobody_needs_is_reaped_by_the_engines_that_can_be_asked_and_the_ot
     let owner = Owner::current("run-1").unwrap();
     let dead = Owner { start_time: owner.start_time + 1, ..owner };
     let spec = ClusterSpec::new("acme").workers(0).engine(EngineKind::Simulated).check().unwrap();
-    lab.provisioner.create(&spec, Some(dead)).await.unwrap();
+    lab.provisioner.create(&spec, Keeper::Run(dead)).await.unwrap();
     let reaping = lab.provisioner.reap().await.unwrap();
     let reaped: Vec<_> =
         reaping.reaped.iter().map(|one| (one.instance.as_str(), one.outcome.is_ok())).collect();

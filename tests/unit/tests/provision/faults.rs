@@ -52,7 +52,7 @@ async fn a_control_plane_that_does_not_come_is_named_and_destroy_leaves_nothing(
 ) {
     let lab = lab();
     let _faulty = lab.engine.clone().with_fault(fault);
-    let error = lab.provisioner.create(&highly_available("acme"), None).await.unwrap_err();
+    let error = lab.provisioner.create(&highly_available("acme"), Keeper::Operator).await.unwrap_err();
     assert_eq!((error.stage, error.residue), (stage, Residue::Recorded), "{error:?}");
     let chain = provisioner::error::chain(&error);
     assert!(chain.contains(told), "{chain}");

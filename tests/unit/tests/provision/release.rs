@@ -57,8 +57,9 @@ async fn a_claim_is_kept_while_its_owner_lives_and_given_back_when_it_is_dead() 
     lab.up("acme").await.unwrap();
     remove_machines(&lab, "acme").await;
     let owner = Owner::current("run-1").unwrap();
-    let owned =
-        |owner: Owner| lab.provisioner.registry().update("acme", |acme| acme.owner = Some(owner)).unwrap();
+    let owned = |owner: Owner| {
+        lab.provisioner.registry().update("acme", |acme| acme.keeper = Keeper::Run(owner)).unwrap()
+    };
     assert!(!owned(owner.clone()).is_abandoned(&lab.house.home));
     let error = lab.provisioner.release("acme").await.unwrap_err();
     assert!(matches!(error, ReleaseError::Needed { pid, .. } if pid == std::process::id()), "{error}");

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use provisioner::error::{Hint, chain};
-use provisioner::plan::PlanError;
-use provisioner::registry::Transit;
 use provisioner::{Cluster, Drain, WorkersError};
 use rstest::rstest;
 
 use super::*;
+use crate::given::creation;
 
 const PATIENCE: Drain = Drain::Within(Duration::from_secs(30));
 
@@ -47,7 +46,7 @@ fn stage(error: &WorkersError) -> (Stage, Residue) {
 async fn the_second_of_three_goes_and_the_next_one_takes_its_place() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(3).engine(EngineKind::Simulated).check().unwrap();
-    let before = lab.provisioner.create(&spec, None).await.unwrap();
+    let before = lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let mut events = lab.provisioner.events().subscribe();
     let without = lab.provisioner.remove_worker("acme", "acme-w-2", PATIENCE).await.unwrap();
     assert_eq!(names(&without), ["acme-cp-1", "acme-w-1", "acme-w-3"]);
@@ -73,7 +72,7 @@ async fn the_second_of_three_goes_and_the_next_one_takes_its_place() {
 async fn adding_and_removing_a_worker_runs_these_commands() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
-    lab.provisioner.create(&spec, None).await.unwrap();
+    lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let up = lab.engine.commands().len();
     lab.provisioner.add_workers("acme", 1).await.unwrap();
     let added = lab.engine.commands().len();
@@ -102,8 +101,8 @@ async fn a_worker_that_does_not_come_is_taken_away_and_the_next_try_succeeds(
         let engine = lab.engine.clone().with_fault(fault.clone());
         let error = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
         assert_eq!(stage(&error), (at, Residue::Recorded), "{error:?}");
-        let transit = lab.entry().transit.unwrap();
-        assert_eq!((transit.workers.numbers().collect::<Vec<_>>(), transit.owner), (vec![3], None));
+        let entry = lab.entry();
+        assert_eq!((entry.transit.numbers().collect::<Vec<_>>(), entry.operation), (vec![3], None));
         let attached = lab.provisioner.attach("acme").await.unwrap();
         assert_eq!(attached.plan, before.plan, "the rest of the cluster does not notice");
         engine.heal();
@@ -113,7 +112,7 @@ async fn a_worker_that_does_not_come_is_taken_away_and_the_next_try_succeeds(
         }
         let after = lab.provisioner.add_workers("acme", 1).await.unwrap();
         assert_eq!(names(&after), ["acme-cp-1", "acme-w-1", "acme-w-2", "acme-w-3"]);
-        assert_eq!(lab.entry().transit, None);
+        assert!(lab.entry().transit.is_empty());
         assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
         lab.assert_empty().await;
     }
@@ -184,12 +183,12 @@ async fn a_removal_that_fails_half_way_is_finished_by_the_next_one(#[case] fault
     let engine = lab.engine.clone().with_fault(fault);
     let error = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap_err();
     assert_eq!(stage(&error), (Stage::Leave, Residue::Recorded));
-    assert_eq!(lab.entry().transit.unwrap().workers.numbers().collect::<Vec<_>>(), [1]);
+    assert_eq!(lab.entry().transit.numbers().collect::<Vec<_>>(), [1]);
     engine.heal();
     let after = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap();
     assert_eq!(names(&after), ["acme-cp-1", "acme-w-2"]);
     assert_eq!(lab.machines().await, names(&after));
-    assert_eq!(lab.entry().transit, None);
+    assert!(lab.entry().transit.is_empty());
 }
 
 #[tokio::test]
@@ -204,7 +203,7 @@ async fn a_worker_whose_machine_is_gone_is_removed_by_force() {
 }
 
 #[tokio::test]
-async fn a_cancelled_change_is_in_transit_and_nobodys_and_a_killed_one_its_dead_owners() {
+async fn a_cancelled_change_and_a_killed_one_are_undone_by_the_next_operation() {
     let lab = lab();
     let before = lab.up("acme").await.unwrap();
     let hanging = lab.engine.clone().with_fault(Fault::Hang("kubeadm join".to_owned()));
@@ -213,13 +212,12 @@ async fn a_cancelled_change_is_in_transit_and_nobodys_and_a_killed_one_its_dead_
         while let Ok(event) = events.recv().await {
             if matches!(event, Event::StageStarted { stage: Stage::Join, .. }) {
                 let busy = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
-                let in_transit = |error: &WorkersError| {
-                    matches!(error, WorkersError::Plan(PlanError::InTransit { owner: Some(pid), .. })
-                        if *pid == std::process::id())
-                };
-                assert!(in_transit(&busy), "{busy:?}");
+                let begun = format!("process {} has begun to add workers to it", std::process::id());
+                assert!(busy.to_string().contains(&begun), "{busy}");
                 let other = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap_err();
-                assert!(in_transit(&other), "{other:?}");
+                assert!(other.to_string().contains(&begun), "{other}");
+                let halt = lab.provisioner.halt("acme").await.unwrap_err();
+                assert!(halt.to_string().contains(&begun), "{halt}");
                 break;
             }
         }
@@ -229,12 +227,9 @@ async fn a_cancelled_change_is_in_transit_and_nobodys_and_a_killed_one_its_dead_
         () = joining => {}
     }
     hanging.heal();
-    let transit = lab.entry().transit.unwrap();
-    assert_eq!(transit.owner, None, "a cancelled change still keeps others away");
-    let alive = Owner::current("workers").unwrap();
-    let dead = Owner { start_time: alive.start_time + 1, ..alive };
-    let killed = Transit { owner: Some(dead), ..transit };
-    lab.provisioner.registry().update("acme", |instance| instance.transit = Some(killed)).unwrap();
+    assert_eq!(lab.entry().operation, None, "a cancelled change still keeps others away");
+    let killed = Operation { kind: OperationKind::AddWorkers, ..creation() };
+    lab.provisioner.registry().update("acme", |instance| instance.operation = Some(killed)).unwrap();
     assert_eq!(lab.provisioner.settle_workers("acme").await.unwrap(), ["acme-w-3"]);
     lab.assert_as_before(&before).await;
     assert_eq!(lab.provisioner.settle_workers("acme").await.unwrap(), [""; 0]);
@@ -270,7 +265,7 @@ async fn another_clusters_kubeconfig_stops_every_change_before_it_begins() {
 async fn the_last_worker_goes_and_the_control_plane_takes_its_pods() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
-    lab.provisioner.create(&spec, None).await.unwrap();
+    lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let before = lab.engine.commands().len();
     lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap();
     let taints = |from: usize| -> Vec<String> {

@@ -82,8 +82,8 @@ fn an_update_is_returned_and_kept_and_leaves_the_others_alone(
 ) {
     let (_house, registry) = kept.two();
     let globex = registry.find("globex").unwrap();
-    let updated = registry.update("acme", |acme| acme.federated = vec!["globex".to_owned()]).unwrap();
-    assert_eq!(updated.federated, ["globex"]);
+    let updated = registry.update("acme", |acme| acme.tld_prefix = "anvils".to_owned()).unwrap();
+    assert_eq!(updated.tld_prefix, "anvils");
     assert_eq!(registry.find("acme").unwrap(), Some(updated));
     assert_eq!(registry.find("globex").unwrap(), globex);
 }
@@ -94,7 +94,7 @@ fn a_refused_claim_records_nothing(#[values(Kept::InHome, Kept::InMemory)] kept:
     let before = registry.list().unwrap();
     let error = claim(&registry, "acme").unwrap_err();
     assert_eq!(error.to_string(), "name acme already in use by instance 'acme'");
-    assert!(error.hint().unwrap().starts_with("`homelab status acme` shows what there is of it; "));
+    assert!(error.hint().unwrap().starts_with("process 7 is creating it: "));
     assert_eq!(registry.list().unwrap(), before);
 }
 

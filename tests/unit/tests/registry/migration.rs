@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use provisioner::home::Home;
 use provisioner::plan::ClusterPlan;
-use provisioner::spec::{CniKind, Durability};
+use provisioner::spec::{CniKind, Handling};
 
 use super::*;
 
@@ -32,6 +32,17 @@ fn old() -> Value {
     })
 }
 
+/// What format 3 has instead of `owner`, `durability` and an empty `federated`, in an operator's entry.
+fn as_format_3(entry: &mut Value) {
+    let entry = entry.as_object_mut().unwrap();
+    for gone in ["owner", "durability", "federated"] {
+        entry.remove(gone);
+    }
+    entry.insert("keeper".to_owned(), json!("operator"));
+    let handling = json!({ "fsync": true, "kubeconfig": true, "hostNames": true, "selfTest": false });
+    entry.insert("handling".to_owned(), handling);
+}
+
 fn written(file: &Value) -> (House, Registry) {
     let house = House::new();
     house.home.create_dir(house.home.root()).unwrap();
@@ -52,10 +63,10 @@ fn an_old_file_is_read_with_what_it_leaves_out_filled_in_and_is_not_touched() {
     let read: Vec<_> = instances
         .iter()
         .map(|one| {
-            (one.name.as_str(), one.subnet.to_string(), one.workers.count(), one.durability, one.k8s.cni)
+            (one.name.as_str(), one.subnet.to_string(), one.workers.count(), one.handling, one.k8s.cni)
         })
         .collect();
-    let (durable, routed) = (Durability::Durable, CniKind::Routed);
+    let (durable, routed) = (Handling::OPERATOR, CniKind::Routed);
     assert_eq!(
         read,
         [
@@ -87,11 +98,11 @@ fn the_first_change_writes_the_present_format_and_keeps_the_old_bytes_beside_it(
 
     let after = file(&house);
     let mut expected = old();
-    expected["version"] = json!(2);
+    expected["version"] = json!(3);
     expected["instances"][0]["subnet"] = json!("192.168.60.0/24");
     for (i, workers) in [json!([1, 2, 3]), json!([])].into_iter().enumerate() {
         expected["instances"][i]["workers"] = workers;
-        expected["instances"][i]["durability"] = json!("durable");
+        as_format_3(&mut expected["instances"][i]);
         expected["instances"][i]["k8s"]["cni"] = json!("routed");
     }
     expected["instances"].as_array_mut().unwrap().push(after["instances"][2].clone());
@@ -108,7 +119,7 @@ fn what_was_kept_before_is_never_overwritten() {
     std::fs::write(kept(&house), "older still").unwrap();
     registry.release("acme").unwrap().unwrap();
     assert_eq!(std::fs::read_to_string(kept(&house)).unwrap(), "older still");
-    assert_eq!(file(&house)["version"], 2);
+    assert_eq!(file(&house)["version"], 3);
 }
 
 #[test]
@@ -162,8 +173,9 @@ fn a_count_of_workers_becomes_their_numbers_and_the_old_bytes_stay_beside_it() {
     assert_eq!(read, [vec![1, 2], vec![]]);
     registry.release("globex").unwrap().unwrap();
     let mut expected = counted;
-    expected["version"] = json!(2);
+    expected["version"] = json!(3);
     expected["instances"][0]["workers"] = json!([1, 2]);
+    as_format_3(&mut expected["instances"][0]);
     expected["instances"].as_array_mut().unwrap().pop();
     assert_eq!(file(&house), expected);
     assert_eq!(std::fs::read(format!("{}.v1", house.home.registry())).unwrap(), before);
@@ -181,4 +193,54 @@ fn a_worker_that_cannot_have_an_address_makes_its_entry_a_broken_one() {
         };
         assert_eq!(error, format!("worker {number}: workers have the numbers 1 to 179"));
     }
+}
+
+#[test]
+fn an_owner_becomes_the_keeper_or_the_operation_that_it_was_recorded_for() {
+    let process = json!({ "pid": 7, "startTime": 8, "bootId": "b", "runId": "run-1" });
+    let up = json!({ "pid": 7, "startTime": 8, "bootId": "b", "runId": "up-7" });
+    let entry = |changes: Value| {
+        let mut entry = old()["instances"][0].clone();
+        entry["subnet"] = json!("192.168.60.0/24");
+        entry["workers"] = json!([1]);
+        entry["durability"] = json!("throw-away");
+        entry["k8s"]["cni"] = json!("routed");
+        for (key, value) in changes.as_object().unwrap() {
+            entry[key] = value.clone();
+        }
+        entry
+    };
+    let read = |changes: Value| {
+        let (_house, registry) = written(&json!({ "version": 2, "instances": [entry(changes)] }));
+        registry.find("acme").unwrap().unwrap()
+    };
+    let kind = |instance: &Instance| instance.operation.as_ref().map(|it| (it.kind, it.owner.pid));
+    let run = |instance: &Instance| instance.keeper.run().map(|owner| owner.run_id.clone());
+
+    let tested = read(json!({ "owner": process }));
+    assert_eq!((run(&tested), kind(&tested)), (Some("run-1".to_owned()), None));
+    assert_eq!(tested.handling, Handling::TEST);
+    let made = read(json!({ "owner": process, "state": "creating" }));
+    assert_eq!((run(&made), kind(&made)), (Some("run-1".to_owned()), Some((OperationKind::Create, 7))));
+    let operators = read(json!({ "owner": up, "state": "creating", "durability": "durable" }));
+    assert_eq!(
+        (operators.keeper.clone(), kind(&operators)),
+        (Keeper::Operator, Some((OperationKind::Create, 7)))
+    );
+    assert_eq!(operators.operation.unwrap().since, operators.created_at);
+    let changed = read(json!({ "transit": { "workers": [2], "owner": process } }));
+    assert_eq!(changed.transit.numbers().collect::<Vec<_>>(), [2]);
+    assert_eq!(kind(&changed), Some((OperationKind::RemoveWorker, 7)));
+    let left = read(json!({ "transit": { "workers": [2], "owner": null } }));
+    assert_eq!((left.transit.count(), kind(&left)), (1, None));
+    assert!(read(json!({ "transit": null })).transit.is_empty());
+}
+
+#[test]
+fn a_federation_that_somebody_has_written_by_hand_is_kept() {
+    let mut joined = old();
+    joined["instances"][0]["federated"] = json!(["globex"]);
+    let (house, registry) = written(&joined);
+    registry.release("globex").unwrap().unwrap();
+    assert_eq!(file(&house)["instances"][0]["federated"], json!(["globex"]));
 }

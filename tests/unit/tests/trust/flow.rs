@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use provisioner::engine::SimulatedEngine;
 use provisioner::events::Event;
-use provisioner::registry::RegistryError;
+use provisioner::registry::{Keeper, RegistryError};
 use provisioner::spec::{ClusterSpec, EngineKind};
 use provisioner::tls::TlsError;
 use provisioner::{CertificatesError, Provisioner};
@@ -22,7 +22,7 @@ impl Host {
 
 async fn up(provisioner: &Provisioner, name: &str) {
     let spec = ClusterSpec::new(name).workers(0).engine(EngineKind::Simulated).check().unwrap();
-    provisioner.create(&spec, None).await.unwrap();
+    provisioner.create(&spec, Keeper::Operator).await.unwrap();
 }
 
 fn trust_events(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<Event> {

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use provisioner::registry::Owner;
 
-use super::view::ShowView;
+use super::view::{OwnerView, ShowView};
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::printer::json;
@@ -13,8 +14,8 @@ use crate::words;
 
 /// Show what is recorded of one instance
 ///
-/// Reads the registry and asks nobody else, so it takes milliseconds and needs no root: networks, names, and the
-/// process that may still need it. `homelab status NAME` looks at the cluster itself.
+/// Reads the registry alone, so it takes milliseconds and needs no root: networks, names, who keeps the instance, and the
+/// operation in progress. `homelab status NAME` looks at the cluster itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +33,8 @@ pub(crate) struct Show {
 impl Show {
     pub(super) fn run(self, app: &App) -> Result<Exit, CliError> {
         let instance = app.find(&self.name)?;
-        let view = ShowView::of(&instance, instance.standing(app.home()), Timestamp::now());
+        let liveness = |owner: &Owner| owner.liveness(app.home());
+        let view = ShowView::of(&instance, instance.standing(app.home()), liveness, Timestamp::now());
         app.printer.result(&match self.format {
             Format::Text => text(&view),
             Format::Json => json(&view),
@@ -49,20 +51,22 @@ pub(super) fn text(view: &ShowView) -> String {
         true => format!("{}{}", view.state, since.unwrap_or_default()),
         false => format!("{}, recorded as {}", instance.status, view.state),
     };
-    let owner = view.owner.as_ref().map_or_else(
-        || "none: it outlives its command".to_owned(),
-        |owner| {
-            format!("process {}, {}", owner.pid, if owner.alive { "which runs" } else { "which is gone" })
-        },
+    let keeper = view.owner.as_ref().map_or_else(
+        || "an operator: it outlives its command".to_owned(),
+        |owner| format!("a run of tests, {}", process(owner)),
     );
-    let federated = if view.federated.is_empty() { "-".to_owned() } else { words::list(&view.federated) };
+    let operation = view.operation.as_ref().map_or_else(
+        || "none".to_owned(),
+        |it| format!("{} since {}, by {}", it.kind, it.since, process(&it.owner)),
+    );
+    let data = if view.fsync { "survives a power cut" } else { "is lost with a power cut" };
     let workers = match view.worker_numbers.as_slice() {
         [] => words::count(0, "worker"),
         numbers => format!("{}: {}", words::count(numbers.len(), "worker"), numbered(numbers)),
     };
     let transit = match view.workers_in_transit.as_slice() {
         [] => String::new(),
-        numbers => format!("; on their way in or out: {}", numbered(numbers)),
+        numbers => format!("; being added or removed: {}", numbered(numbers)),
     };
     let size = view.size.as_ref().map_or_else(String::new, |size| {
         format!(", {} with {} MiB a node", words::count(size.cpus.into(), "processor"), size.memory_mb)
@@ -71,18 +75,19 @@ pub(super) fn text(view: &ShowView) -> String {
     let rows = [
         ("instance", &instance.name),
         ("status", &status),
-        ("owner", &owner),
+        ("keeper", &keeper),
+        ("operation", &operation),
         ("claimed", &instance.created_at),
         ("topology", &format!("{}, {workers}{transit}", instance.topology)),
         ("kubernetes", &format!("{}, {}, {}", instance.kubernetes, view.distribution, instance.cni)),
-        ("engine", &format!("{}, {}{size}", instance.engine, view.durability)),
+        ("engine", &format!("{}{size}", instance.engine)),
+        ("data", &data.to_owned()),
         ("subnet", &instance.subnet),
         ("pods", &instance.pod_cidr),
         ("services", &instance.service_cidr),
         ("names", &format!("*.{}", view.dns_suffix)),
         ("authority", &view.ca_name),
         ("context", &instance.context),
-        ("federated", &federated),
     ];
     let mut rows = rows.map(|(key, value)| vec![key.to_owned(), value.clone()]).to_vec();
     if let Some(management) = management {
@@ -90,6 +95,15 @@ pub(super) fn text(view: &ShowView) -> String {
         rows.insert(place, vec!["management".to_owned(), management]);
     }
     table(&rows)
+}
+
+fn process(owner: &OwnerView) -> String {
+    let how = match owner.alive {
+        Some(true) => "which runs",
+        Some(false) => "which is gone",
+        None => "of which it cannot be found out here whether it runs",
+    };
+    format!("process {}, {how}", owner.pid)
 }
 
 fn numbered(workers: &[u8]) -> String {

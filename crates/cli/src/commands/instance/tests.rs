@@ -1,8 +1,10 @@
 //! What people and programs read of the registry, and that it is as published.
 
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance, Standing};
-use provisioner::spec::{EngineKind, NodeSize, Provider};
+use provisioner::registry::{
+    Entry, Instance, Keeper, Liveness, Operation, OperationKind, Owner, Standing, Unjudged,
+};
+use provisioner::spec::{EngineKind, Handling, NodeSize, Provider};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
@@ -10,11 +12,12 @@ use super::list;
 use super::show;
 use super::view::{ListView, ShowView};
 
-fn instance(name: &str, topology: &str, third: u8, state: &str, owner: &Value) -> Instance {
+fn instance(name: &str, topology: &str, third: u8, state: &str) -> Instance {
     let entry = json!({
         "name": name, "subnet": format!("192.168.{third}.0/24"), "tldPrefix": name,
         "createdAt": "2026-11-18T00:00:00Z", "topology": topology, "workers": [1, 2, 3],
-        "engine": "container", "durability": "durable", "state": state, "owner": owner,
+        "engine": "container", "state": state, "keeper": "operator",
+        "handling": { "fsync": true, "kubeconfig": true, "hostNames": true, "selfTest": false },
         "k8s": {
             "distribution": "kubeadm", "version": "v1.36.3", "podCidr": format!("10.{third}.0.0/16"),
             "serviceCidr": format!("10.1{third}.0.0/16"), "kubeconfigContext": name,
@@ -26,25 +29,30 @@ fn instance(name: &str, topology: &str, third: u8, state: &str, owner: &Value) -
 
 /// An instance that runs.
 pub(crate) fn running(name: &str) -> Instance {
-    instance(name, "k8s-single", 60, "running", &Value::Null)
+    instance(name, "k8s-single", 60, "running")
 }
 
 /// An instance of several nodes that runs.
 pub(crate) fn multi(name: &str) -> Instance {
-    instance(name, "k8s-multi", 60, "running", &Value::Null)
+    instance(name, "k8s-multi", 60, "running")
 }
 
-fn owner() -> Value {
-    json!({ "pid": 4711, "startTime": 12345, "bootId": "6f3c", "runId": "run-1" })
+fn owner() -> Owner {
+    let owner = json!({ "pid": 4711, "startTime": 12345, "bootId": "6f3c", "runId": "run-1" });
+    serde_json::from_value(owner).expect("an owner as the registry writes it")
+}
+
+fn operation(kind: OperationKind) -> Option<Operation> {
+    Some(Operation { kind, owner: owner(), since: "2026-11-18T00:00:00Z".parse().expect("a time") })
 }
 
 fn acme() -> Instance {
-    instance("acme", "k8s-multi", 60, "running", &Value::Null)
+    instance("acme", "k8s-multi", 60, "running")
 }
 
 /// An instance in virtual machines, at rest.
 fn strict() -> Instance {
-    let mut strict = instance("strict", "k8s-multi", 64, "paused", &Value::Null);
+    let mut strict = instance("strict", "k8s-multi", 64, "paused");
     strict.engine = EngineKind::Vagrant(Provider::Libvirt);
     strict.size = Some(NodeSize { cpus: 2, memory_mb: 2560 });
     strict.management = Some("10.232.0.0/24".parse().expect("a network"));
@@ -54,19 +62,27 @@ fn strict() -> Instance {
 /// An instance that ran when the host was switched off.
 fn slept_through() -> Instance {
     let last_boot = Some("1a".to_owned());
-    Instance { boot_id: last_boot, ..instance("slept", "k8s-single", 65, "running", &Value::Null) }
+    Instance { boot_id: last_boot, ..instance("slept", "k8s-single", 65, "running") }
 }
 
-/// An instance whose owner died.
+/// An instance whose creation was killed.
 pub(crate) fn orphan() -> Instance {
-    instance("orphan", "k8s-single", 63, "creating", &owner())
+    let operation = operation(OperationKind::Create);
+    Instance { operation, ..instance("orphan", "k8s-single", 63, "creating") }
+}
+
+/// An instance of a run of tests, with a worker on its way.
+fn tested() -> Instance {
+    let transit = serde_json::from_value(json!([4])).expect("a worker's number");
+    let (keeper, handling) = (Keeper::Run(owner()), Handling::TEST);
+    Instance { keeper, handling, transit, operation: operation(OperationKind::AddWorkers), ..acme() }
 }
 
 fn some() -> Vec<Entry> {
     vec![
         Entry::Sound(acme()),
         Entry::Broken { name: Some("globex".to_owned()), error: "missing field `subnet`".to_owned() },
-        Entry::Sound(instance("personal", "k8s-single", 62, "creating", &Value::Null)),
+        Entry::Sound(instance("personal", "k8s-single", 62, "creating")),
         Entry::Sound(orphan()),
         Entry::Sound(strict()),
         Entry::Sound(slept_through()),
@@ -76,7 +92,7 @@ fn some() -> Vec<Entry> {
 /// In the boot `2b`.
 fn standing(instance: &Instance) -> Standing {
     match instance {
-        _ if instance.owner.is_some() => Standing::Abandoned,
+        _ if instance.operation.is_some() => Standing::Abandoned,
         _ if instance.ran_before("2b") => Standing::Off,
         _ => Standing::AsRecorded,
     }
@@ -105,11 +121,23 @@ fn programs_get_every_field_by_name() {
 
 #[test]
 fn an_instance_is_shown_with_everything_that_is_recorded() {
-    let joined = Instance { federated: vec!["globex".to_owned()], ..acme() };
-    let views =
-        [&joined, &orphan(), &strict()].map(|instance| ShowView::of(instance, standing(instance), now()));
+    let views = [&acme(), &orphan(), &strict(), &tested()].map(show);
     insta::assert_snapshot!(views.map(|view| show::text(&view)).join("\n"));
-    insta::assert_json_snapshot!([&orphan(), &strict()].map(|it| ShowView::of(it, standing(it), now())));
+    insta::assert_json_snapshot!([&orphan(), &strict()].map(show));
+}
+
+#[test]
+fn a_process_of_which_it_cannot_be_found_out_whether_it_runs_is_not_said_to_run() {
+    let unknown = |_: &Owner| Liveness::Unknown(Unjudged::Namespace);
+    let view = ShowView::of(&tested(), Standing::AsRecorded, unknown, now());
+    let text = show::text(&view);
+    assert!(!text.contains("which runs") && text.contains("cannot be found out"), "{text}");
+    assert_eq!(serde_json::to_value(&view).unwrap()["owner"]["alive"], Value::Null);
+}
+
+/// As seen after the owner has ended.
+fn show(instance: &Instance) -> ShowView {
+    ShowView::of(instance, standing(instance), |_| Liveness::Dead, now())
 }
 
 /// The schema of a view is the published one, and what is really printed is as it says.
@@ -165,6 +193,6 @@ fn the_list_is_as_published() {
 #[test]
 fn an_instance_is_as_published() {
     let text = include_str!("../../../../../docs/schemas/instance-show.json");
-    let views = [&acme(), &orphan(), &strict()].map(|it| ShowView::of(it, standing(it), now()));
+    let views = [&acme(), &orphan(), &strict(), &tested()].map(show);
     published(text, "instance-show.json", &views);
 }

@@ -1,7 +1,7 @@
 //! What programs get of the registry: fields are only ever added. The schemas are in `docs/schemas`.
 
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance, Owner, Standing, State};
+use provisioner::registry::{Entry, Instance, Keeper, Liveness, Owner, Standing, State};
 use serde::Serialize;
 
 /// `homelab instance list --format json`
@@ -70,7 +70,8 @@ pub(crate) struct InstanceView {
     pub(crate) cni: String,
     /// What makes its nodes: `container`, `vagrant-libvirt`, `vagrant-virtualbox`.
     pub(crate) engine: String,
-    /// The process that may still need it.
+    /// The process id of the process that changes it, or of the run of tests that keeps it; null where neither is
+    /// recorded.
     pub(crate) owner_pid: Option<u32>,
 }
 
@@ -91,15 +92,23 @@ pub(super) struct ShowView {
     pub(super) ca_name: String,
     /// What makes nodes a cluster.
     pub(super) distribution: String,
-    /// `durable`: its data survives a power cut; `throw-away`: a fixture's.
-    pub(super) durability: String,
-    /// The process that may still need it; null for an operator's instance, which outlives its command.
+    /// Whether etcd waits for the disk, so that its data survives a power cut.
+    pub(super) fsync: bool,
+    /// Whether its context is merged into the user's kubeconfig.
+    pub(super) merged_context: bool,
+    /// Whether its names are recorded on the host.
+    pub(super) host_names: bool,
+    /// Whether the audit's self-test may open leaks in it.
+    pub(super) self_test: bool,
+    /// Who decides when it ends: `operator`, or `run` for a run of tests.
+    pub(super) keeper: &'static str,
+    /// The run of tests that keeps it; null for an operator's instance, which outlives its command.
     pub(super) owner: Option<OwnerView>,
-    /// The instances it is joined with on purpose.
-    pub(super) federated: Vec<String>,
+    /// What is being done to it, or was when its process was killed; null between two commands.
+    pub(super) operation: Option<OperationView>,
     /// The workers that it has, by their numbers: 3 is `<name>-w-3`.
     pub(super) worker_numbers: Vec<u8>,
-    /// Workers on their way in or out: a change that goes on, or did not finish.
+    /// Workers that are being added or removed; without an operation, their change did not finish.
     pub(super) workers_in_transit: Vec<u8>,
     /// What each of its virtual machines is given; null for containers, which take what they need.
     pub(super) size: Option<SizeView>,
@@ -131,8 +140,21 @@ pub(super) struct OwnerView {
     boot_id: String,
     /// The run it belongs to.
     run_id: String,
-    /// Whether it still runs.
-    pub(super) alive: bool,
+    /// Whether it still runs; null where that cannot be found out.
+    pub(super) alive: Option<bool>,
+}
+
+/// An operation on an instance.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OperationView {
+    /// `create`, `destroy`, `pause`, `resume`, `halt`, `start`, `add-workers`, `remove-worker`, `renew-certificates`.
+    pub(super) kind: String,
+    /// When it began (RFC 3339).
+    pub(super) since: String,
+    /// The process that does it.
+    pub(super) owner: OwnerView,
 }
 
 impl ListView {
@@ -167,32 +189,60 @@ impl InstanceView {
             context: instance.k8s.kubeconfig_context.clone(),
             cni: instance.k8s.cni.to_string(),
             engine: instance.engine.to_string(),
-            owner_pid: instance.owner.as_ref().map(|owner| owner.pid),
+            owner_pid: instance
+                .operation
+                .as_ref()
+                .map(|it| &it.owner)
+                .or(instance.keeper.run())
+                .map(|it| it.pid),
         }
     }
 }
 
 impl ShowView {
-    pub(super) fn of(instance: &Instance, standing: Standing, now: Timestamp) -> Self {
+    /// `liveness` says whether a process still runs.
+    pub(super) fn of(
+        instance: &Instance,
+        standing: Standing,
+        liveness: impl Fn(&Owner) -> Liveness,
+        now: Timestamp,
+    ) -> Self {
         let owner = |owner: &Owner| OwnerView {
             pid: owner.pid,
             start_time: owner.start_time,
             boot_id: owner.boot_id.clone(),
             run_id: owner.run_id.clone(),
-            alive: standing != Standing::Abandoned,
+            alive: match liveness(owner) {
+                Liveness::Alive => Some(true),
+                Liveness::Dead => Some(false),
+                Liveness::Unknown(_) => None,
+            },
         };
+        let operation = instance.operation.as_ref().map(|operation| OperationView {
+            kind: operation.kind.name().to_owned(),
+            since: operation.since.to_string(),
+            owner: owner(&operation.owner),
+        });
+        let handling = instance.handling;
         Self {
-            version: 1,
+            version: 2,
             instance: InstanceView::of(instance, standing, now),
             state: instance.state.to_string(),
             dns_suffix: instance.dns_suffix(),
             ca_name: instance.k8s.ca_name.clone(),
-            distribution: instance.k8s.distribution.clone(),
-            durability: instance.durability.to_string(),
-            owner: instance.owner.as_ref().map(owner),
-            federated: instance.federated.clone(),
+            distribution: instance.k8s.distribution.to_string(),
+            fsync: handling.fsync,
+            merged_context: handling.kubeconfig,
+            host_names: handling.host_names,
+            self_test: handling.self_test,
+            keeper: match instance.keeper {
+                Keeper::Operator => "operator",
+                Keeper::Run(_) => "run",
+            },
+            owner: instance.keeper.run().map(owner),
+            operation,
             worker_numbers: instance.workers.numbers().collect(),
-            workers_in_transit: instance.transit.iter().flat_map(|it| it.workers.numbers()).collect(),
+            workers_in_transit: instance.transit.numbers().collect(),
             size: instance.size.map(|size| SizeView { cpus: size.cpus, memory_mb: size.memory_mb }),
             management: instance.management.map(|network| network.to_string()),
         }

@@ -6,9 +6,8 @@ use provisioner::AttachError;
 use provisioner::cni::Health;
 use provisioner::engine::EngineError;
 use provisioner::error::chain;
-use provisioner::home::Home;
 use provisioner::plan::ClusterPlan;
-use provisioner::registry::{Instance, Liveness, State, Transit};
+use provisioner::registry::{Instance, Need, State};
 
 use crate::words;
 
@@ -79,22 +78,28 @@ pub(super) fn unready(
     settled.filter_map(|node| of(&node.name)).collect()
 }
 
-/// What the registry says of an instance that never came up, or is going.
-pub(super) fn recorded(instance: &Instance, is_abandoned: bool) -> Option<Finding> {
+/// What the registry says of an operation in progress, and of an instance that never came up or is being destroyed.
+pub(super) fn recorded(instance: &Instance, need: Need<'_>) -> Option<Finding> {
     let name = &instance.name;
     let problem = |text: String| Some(Finding::Problem(text));
-    match (instance.state, &instance.owner) {
-        (_, Some(owner)) if is_abandoned => problem(format!(
-            "it belongs to process {}, which is gone: `homelab reap` takes it away",
-            owner.pid
+    match (instance.state, need, &instance.operation) {
+        (_, Need::Abandoned(why), _) => problem(format!("{why}: `homelab reap` removes it")),
+        (_, Need::Process(owner), Some(operation)) if *owner == operation.owner => Some(Finding::Note(
+            format!("process {} has begun to {}, at {:.0}", owner.pid, operation.kind, operation.since),
         )),
-        (State::Creating, Some(owner)) => Some(Finding::Note(format!("process {} is making it", owner.pid))),
-        (State::Creating, None) => problem("it did not come up, and no process is making it".to_owned()),
-        (State::Failed, _) => problem("it did not come up; what there is of it was kept".to_owned()),
-        (State::Destroying, _) => problem(format!(
-            "its removal has begun and may have stopped: `homelab down {name}` goes on with it"
+        (_, Need::Unknown(owner, why), _) => {
+            problem(format!("whether process {} still needs it is unknown: {why}", owner.pid))
+        }
+        (_, _, Some(operation)) => problem(format!(
+            "process {} has begun to {}, at {:.0}, and ended before it had finished: repeat that command",
+            operation.owner.pid, operation.kind, operation.since
         )),
-        (State::Running | State::Paused | State::Halted, _) => None,
+        (State::Creating, _, None) => problem("it did not come up, and no process is creating it".to_owned()),
+        (State::Failed, ..) => problem("it did not come up; what there is of it was kept".to_owned()),
+        (State::Destroying, ..) => problem(format!(
+            "its removal has begun and did not finish: `homelab down {name}` goes on with it"
+        )),
+        (State::Running | State::Paused | State::Halted, ..) => None,
     }
 }
 
@@ -119,21 +124,24 @@ pub(super) fn unattached(instance: &Instance, error: &AttachError) -> Finding {
     }
 }
 
-/// What goes on with workers, or did not finish.
-pub(super) fn transit(home: &Home, workers: &[String], transit: &Transit) -> Finding {
-    let workers = words::list(workers);
-    match transit.owner.as_ref().filter(|owner| owner.liveness(home) != Liveness::Dead) {
-        Some(owner) => {
-            Finding::Note(format!("workers being added or removed: {workers}, by process {}", owner.pid))
+/// The workers that are being added or removed, or whose change did not finish.
+pub(super) fn transit(workers: &[String], need: Need<'_>) -> Option<Finding> {
+    let names = words::list(workers);
+    match need {
+        _ if workers.is_empty() => None,
+        Need::Process(owner) => {
+            Some(Finding::Note(format!("workers being added or removed: {names}, by process {}", owner.pid)))
         }
-        None => Finding::Problem(format!(
-            "workers whose change did not finish: {workers}; the next add-worker or remove-worker removes them"
-        )),
+        Need::Operator | Need::Unknown(..) | Need::Abandoned(_) => Some(Finding::Problem(format!(
+            "workers whose change did not finish: {names}; the next add-worker, remove-worker or halt removes them"
+        ))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use provisioner::registry::{Abandoned, Operation, OperationKind, Unjudged};
+
     use super::super::parse_readiness;
     use super::*;
     use crate::commands::instance::tests::{multi, orphan, running};
@@ -150,14 +158,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_of_an_instance_that_does_not_run_is_a_problem_unless_a_process_sees_to_it() {
+    fn what_is_recorded_of_an_instance_that_does_not_run_is_a_problem_unless_a_process_changes_it() {
         const STATES: [State; 6] =
             [State::Creating, State::Running, State::Paused, State::Halted, State::Failed, State::Destroying];
+        let told = |instance: &Instance, need| format!("{}: {:?}", instance.state, recorded(instance, need));
         let of = |state| Instance { state, ..running("acme") };
-        let mut told: Vec<String> =
-            STATES.into_iter().map(|state| format!("{state}: {:?}", recorded(&of(state), false))).collect();
-        told.extend([false, true].map(|dead| format!("owned, {dead}: {:?}", recorded(&orphan(), dead))));
-        insta::assert_snapshot!(told.join("\n"));
+        let mut all: Vec<String> = STATES.into_iter().map(|state| told(&of(state), Need::Operator)).collect();
+        let orphan = orphan();
+        let owner = &orphan.operation.as_ref().expect("it is being created").owner;
+        let needs = [
+            Need::Process(owner),
+            Need::Abandoned(Abandoned::Creation(owner.pid)),
+            Need::Unknown(owner, Unjudged::Namespace),
+        ];
+        all.extend(needs.map(|need| told(&orphan, need)));
+        let halt = Operation { kind: OperationKind::Halt, ..orphan.operation.clone().expect("as above") };
+        let halted = Instance { operation: Some(halt), ..of(State::Halted) };
+        all.extend([Need::Process(owner), Need::Operator].map(|need| told(&halted, need)));
+        insta::assert_snapshot!(all.join("\n"));
     }
 
     #[test]

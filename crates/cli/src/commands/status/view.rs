@@ -130,6 +130,7 @@ pub(super) fn text(view: &StatusView, uptime: Option<i64>, first_end: Option<Str
 #[cfg(test)]
 mod tests {
     use provisioner::plan::API_PORT;
+    use provisioner::registry::Need;
 
     use super::super::certificates::{first_end, views};
     use super::super::findings::{Finding, sorted, transit};
@@ -140,8 +141,9 @@ mod tests {
     fn a_status_shows_plan_nodes_host_and_problems() {
         let instance = serde_json::from_value(serde_json::json!({
             "name": "acme", "subnet": "192.168.60.0/24", "tldPrefix": "acme",
-            "createdAt": "2026-11-18T00:00:00Z", "topology": "k8s-multi", "workers": [1], "transit": { "workers": [2], "owner": null },
-            "engine": "container", "durability": "durable", "state": "running", "owner": null,
+            "createdAt": "2026-11-18T00:00:00Z", "topology": "k8s-multi", "workers": [1], "transit": [2],
+            "engine": "container", "state": "running", "keeper": "operator",
+            "handling": { "fsync": true, "kubeconfig": true, "hostNames": true, "selfTest": false },
             "k8s": {
                 "distribution": "kubeadm", "version": "v1.36.3", "podCidr": "10.244.0.0/16",
                 "serviceCidr": "10.96.0.0/16", "kubeconfigContext": "acme",
@@ -155,7 +157,7 @@ mod tests {
         let health = [("acme-cp-1", Health::Good), ("acme-w-1", Health::Bad("no such map".to_owned()))];
         let health = health.map(|(node, health)| (node.to_owned(), health));
         let seen = Seen { ready: parse_readiness("acme-cp-1 True true"), health: health.into() };
-        let mut findings = vec![transit(&home, &on_their_way, instance.transit.as_ref().expect("one"))];
+        let mut findings: Vec<Finding> = transit(&on_their_way, Need::Operator).into_iter().collect();
         findings.extend(seen.unwell());
         findings.push(Finding::Note("only root sees more".to_owned()));
         let (notes, problems) = sorted(findings);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
-use provisioner::registry::Owner;
+use provisioner::registry::{Keeper, Owner};
 use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError, Topology};
 use provisioner::{DestroyError, ProvisionError};
 
@@ -119,7 +119,8 @@ impl Third {
     }
 
     async fn make(&self) -> Result<TestCluster, DestructionError> {
-        let made = self.provisioner.create(&self.spec, Some(self.owner.clone())).await.map_err(Box::new)?;
+        let keeper = Keeper::Run(self.owner.clone());
+        let made = self.provisioner.create(&self.spec, keeper).await.map_err(Box::new)?;
         Ok(TestCluster::of(&self.provisioner, self.spec.name.to_string(), made).await?)
     }
 

@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use provisioner::Provisioner;
-use provisioner::spec::Durability;
 
 use super::class::{Class, ClassId, Coverage, Injection, Towards};
 use super::inject::{self, Ground, InjectError};
@@ -38,9 +37,9 @@ pub enum SelfTestError {
     #[error("the self-test takes two clusters, not {0}")]
     Clusters(usize),
     /// Leaks are opened only where nothing can be lost.
-    #[error("'{name}' is not marked as throw-away: no leak is opened in it")]
-    Durable {
-        /// Which.
+    #[error("the self-test may open no leak in '{name}': it is not a test's instance")]
+    Protected {
+        /// The instance's name.
         name: String,
     },
     /// A leak could not be opened.
@@ -68,8 +67,8 @@ pub async fn self_test(
     let [from, to] = clusters else { return Err(SelfTestError::Clusters(clusters.len())) };
     for cluster in clusters {
         let instance = &cluster.inner().instance;
-        if instance.durability != Durability::ThrowAway {
-            return Err(SelfTestError::Durable { name: instance.name.clone() });
+        if !instance.handling.self_test {
+            return Err(SelfTestError::Protected { name: instance.name.clone() });
         }
     }
     let mut arena = Arena::set(provisioner, clusters, progress).await?;

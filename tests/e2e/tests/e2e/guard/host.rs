@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use camino::Utf8Path;
-use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::events::{EventLog, Line, Record};
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::fabric;
 use provisioner::home::Home;
-use provisioner::plan::{self, ClusterPlan, Taken};
+use provisioner::plan::{ClusterPlan, Taken};
 use provisioner::settings::Settings;
 use provisioner::spec::{ClusterSpec, Topology};
 
@@ -70,7 +69,7 @@ fn claimed(provisioner: &Provisioner, name: &str) -> anyhow::Result<ClusterPlan>
     let spec = ClusterSpec::new(name).topology(Topology::Single).check()?;
     let instance = provisioner.registry().claim(|instances| {
         let taken = Taken { instances: instances.to_vec(), ..Taken::default() };
-        plan::claim(&spec, &taken, &provisioner.settings().pools, None, Timestamp::now())
+        crate::claims::claimed(&spec, &taken, &provisioner.settings().pools)
     })?;
     Ok(ClusterPlan::of(&instance, provisioner.home()))
 }

@@ -1,22 +1,22 @@
 //! Routes of others: those that are as little as a default route are in nobody's way, and the others are named.
 
 use anyhow::{Context, ensure};
-use jiff::Timestamp;
 use provisioner::error::Hint;
-use provisioner::plan::{self, Taken};
+use provisioner::plan::{PlanError, Taken};
 use provisioner::registry::Instance;
 use provisioner::spec::ClusterSpec;
 
 use super::host::{Host, sh};
+use crate::claims::claimed;
 
-async fn claim(host: &Host, name: &str) -> anyhow::Result<Result<Instance, plan::PlanError>> {
+async fn claim(host: &Host, name: &str) -> anyhow::Result<Result<Instance, PlanError>> {
     let spec = ClusterSpec::new(name).check()?;
     let taken = Taken {
         instances: host.provisioner.registry().instances()?,
         neighbours: Vec::new(),
         host: host.provisioner.host_networks().await?,
     };
-    Ok(plan::claim(&spec, &taken, &host.provisioner.settings().pools, None, Timestamp::now()))
+    Ok(claimed(&spec, &taken, &host.provisioner.settings().pools))
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         let refused =
             self_test(&provisioner, &clients, &Selection::default(), &[], &Progress::default()).await;
         let error = refused.err().context("leaks are opened between an operator's clients")?;
-        ensure!(matches!(error, SelfTestError::Durable { .. }), "{error}");
+        ensure!(matches!(error, SelfTestError::Protected { .. }), "{error}");
         as_they_were(desk).await
     })
     .await

@@ -2,12 +2,13 @@
 
 use anyhow::ensure;
 use harness::inventory::Inventory;
-use jiff::Timestamp;
 use provisioner::capacity::Cost;
-use provisioner::plan::{self, Pools, Taken};
+use provisioner::plan::{Pools, Taken};
 use provisioner::spec::ClusterSpec;
 
 use super::desk::Desk;
+
+use crate::claims::claimed;
 
 const MANY: u8 = 179;
 
@@ -42,7 +43,7 @@ fn promise_all(desk: &Desk) -> anyhow::Result<()> {
         number += 1;
         provisioner.registry().claim(|there| {
             let taken = Taken { instances: there.to_vec(), ..Taken::default() };
-            plan::claim(&spec, &taken, &Pools::default(), None, Timestamp::now())
+            claimed(&spec, &taken, &Pools::default())
         })?;
     }
     Ok(())

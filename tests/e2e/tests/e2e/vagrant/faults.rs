@@ -12,13 +12,15 @@ use provisioner::engine::{Engine, EngineError};
 use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command, Local, Runner};
 use provisioner::home::Home;
-use provisioner::plan::{self, ClusterPlan, Pools, Taken};
+use provisioner::plan::{ClusterPlan, Pools, Taken};
 use provisioner::sighting::SightingKind;
 use provisioner::spec::{NodeSize, Provider, Topology};
 use tempfile::TempDir;
 
 use super::libvirt::engine;
 use super::on_libvirt;
+
+use crate::claims::claimed;
 
 #[tokio::test]
 async fn a_network_or_a_machine_of_our_name_that_is_not_ours_is_named_and_nothing_is_made()
@@ -115,8 +117,7 @@ impl Lab {
     fn new(name: &str, size: NodeSize) -> anyhow::Result<Self> {
         let (folder, home, engine) = engine(Provider::Libvirt)?;
         let spec = on_libvirt(name).topology(Topology::Single).size(size).throw_away().check()?;
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let instance = plan::claim(&spec, &Taken::default(), &Pools::default(), None, now)?;
+        let instance = claimed(&spec, &Taken::default(), &Pools::default())?;
         home.create_dir(&home.instance(name))?;
         Ok(Self { _folder: folder, engine, plan: ClusterPlan::of(&instance, &home) })
     }

@@ -60,6 +60,7 @@ pub(in crate::audit) fn link_witnesses(name: &str, plan: &ClusterPlan, link: Str
 mod tests {
     use provisioner::home::Home;
     use provisioner::plan::{Pools, Taken, claim};
+    use provisioner::registry::{Keeper, Operation, OperationKind, Owner};
     use provisioner::spec::ClusterSpec;
 
     use super::*;
@@ -68,8 +69,9 @@ mod tests {
     fn the_hosts_link_is_the_one_in_the_network_whatever_a_hypervisor_calls_it() {
         let spec =
             ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Virtualbox)).check().unwrap();
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let instance = claim(&spec, &Taken::default(), &Pools::default(), None, now).unwrap();
+        let creation = Operation::begin(OperationKind::Create, Owner::current("test").unwrap());
+        let instance =
+            claim(&spec, &Taken::default(), &Pools::default(), Keeper::Operator, creation).unwrap();
         let plan = ClusterPlan::of(&instance, &Home::at("/home/acme"));
         let network = |net, interface: &str| HostNetwork { net, interface: interface.to_owned() };
         let other = network("192.168.99.0/24".parse().unwrap(), "vboxnet0");
