@@ -17,7 +17,8 @@ use crate::files::{self, FileError, failed};
 use super::KubeconfigError;
 use super::error::Made;
 
-/// How long somebody else may take: kubectl holds it for milliseconds.
+/// How long one holder may take: kubectl holds the lock for milliseconds. Several holders, one after the other, may take
+/// longer: their lock files differ.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long to wait before looking again.
@@ -37,12 +38,16 @@ impl Lock {
     /// Waits for the lock of a kubeconfig, but not for ever.
     pub(super) fn of(kubeconfig: &Utf8Path) -> Result<Self, KubeconfigError> {
         let path = beside(kubeconfig);
-        let started = Instant::now();
+        let (mut holder, mut since) = (holder(&path), Instant::now());
         loop {
             if let Some(file) = take(&path).map_err(failed("lock", &path))? {
                 return Ok(Self { path, _file: file });
             }
-            if started.elapsed() > PATIENCE {
+            let present = self::holder(&path);
+            if present != holder {
+                (holder, since) = (present, Instant::now());
+            }
+            if since.elapsed() > PATIENCE {
                 return Err(KubeconfigError::Locked { made: made(&path), lock: path, waited: PATIENCE });
             }
             if !sweep(&path)? {
@@ -76,6 +81,12 @@ fn take(path: &Utf8Path) -> io::Result<Option<File>> {
 /// The lock file of a kubeconfig, by the name that the user has for it: kubectl follows no links either.
 pub(super) fn beside(kubeconfig: &Utf8Path) -> Utf8PathBuf {
     format!("{kubeconfig}.lock").into()
+}
+
+/// What tells a lock file from the next one at its path; none where there is no file.
+fn holder(path: &Utf8Path) -> Option<(u64, i64, i64)> {
+    let about = path.symlink_metadata().ok()?;
+    Some((about.ino(), about.mtime(), about.mtime_nsec()))
 }
 
 /// Who made a lock file, and when.
