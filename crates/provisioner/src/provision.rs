@@ -188,12 +188,14 @@ impl Provisioner {
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
         let pools = self.pools_of(spec.engine)?;
+        let emulated = Some(self.engines.of(spec.engine).is_emulated());
         let others = self.others()?;
         let neighbours = others.as_ref().map_or(Ok(Vec::new()), |others| others.instances(&self.home));
         let claimed = neighbours.map_err(ChangeError::Registry).and_then(|neighbours| {
             self.registry.claim(|instances| {
                 let taken = Taken { instances: instances.to_vec(), neighbours, host };
-                plan::claim(spec, &taken, &pools, owner, Timestamp::now())
+                let instance = plan::claim(spec, &taken, &pools, owner, Timestamp::now())?;
+                Ok(Instance { emulated, ..instance })
             })
         });
         if let (Err(_), Some(others)) = (&claimed, others) {

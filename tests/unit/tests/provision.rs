@@ -5,6 +5,7 @@ mod engines;
 mod faults;
 mod power;
 mod release;
+mod slowdown;
 mod workers;
 
 use std::sync::Arc;

@@ -102,6 +102,7 @@ pub fn claim(
         engine: spec.engine,
         size: spec.size,
         management,
+        emulated: None,
         durability: spec.durability,
         k8s: K8s {
             distribution: "kubeadm".to_owned(),

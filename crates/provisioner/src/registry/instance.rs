@@ -35,6 +35,9 @@ pub struct Instance {
     /// The network by which a hypervisor manages its nodes, where it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management: Option<Ipv4Net>,
+    /// Whether the processor of its nodes is emulated, as found when it was claimed. None in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulated: Option<bool>,
     /// Whether its data survives a power cut.
     pub durability: Durability,
     /// What Kubernetes needs to know.
