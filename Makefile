@@ -39,6 +39,7 @@ test: setup-e2e ## Unit tests, then tests on real clusters
 unit: ## Tests without root, in seconds
 	@ci/setup unit
 	@$(with_tools) cargo nextest run --locked --workspace
+	@$(with_tools) cargo test --locked --workspace --doc
 
 e2e: setup-e2e ## Tests on real clusters
 	@ci/e2e e2e

@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::AttachParams;
 use probe::{Batch, Said};
 use provisioner::identity::IdentityError;
-use provisioner::plan::Platform;
+use provisioner::slowdown::{Slowdown, Stretched};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What an exec may take beyond the prober's own deadline, where nodes are containers.
@@ -57,20 +57,21 @@ pub enum AskError {
         /// Where.
         pod: String,
         /// Its deadline, and some grace.
-        within: Duration,
+        within: Stretched,
     },
 }
 
 /// Has a prober ask a batch, and returns everything that it said.
 pub(crate) async fn ask(
     pods: &Api<Pod>,
-    platform: &Platform,
+    slowdown: Slowdown,
     pod: &str,
     batch: &Batch,
 ) -> Result<Vec<Said>, AskError> {
-    let within = Duration::from_millis(batch.deadline_ms) + platform.within(GRACE);
+    let within = Stretched::exactly(Duration::from_millis(batch.deadline_ms)) + slowdown.stretch(GRACE);
     let late = || AskError::Late { pod: pod.to_owned(), within };
-    let text = tokio::time::timeout(within, spoken(pods, pod, batch)).await.map_err(|_| late())??;
+    let text =
+        tokio::time::timeout(within.on_clock(), spoken(pods, pod, batch)).await.map_err(|_| late())??;
     let said = text.lines().map(|line| {
         serde_json::from_str(line).map_err(|source| AskError::Nonsense {
             pod: pod.to_owned(),

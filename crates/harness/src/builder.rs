@@ -17,6 +17,7 @@ use provisioner::{DestroyError, ProvisionError, Provisioner, Reaping};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
 
+use crate::budget::Budget;
 use crate::cluster::{ClusterError, TestCluster};
 use crate::evidence::{Evidence, say};
 use crate::fixture::MultiClusterFixture;
@@ -166,6 +167,8 @@ impl FixtureBuilder {
 
     /// Brings the clusters up, runs the body, keeps evidence if anything failed, takes everything down.
     ///
+    /// Evidence of all clusters is kept side by side, until teardown needs the rest of the time that nextest gives.
+    ///
     /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body. The umask of
     /// the test's process is 022 from then on: what nodes see does not depend on who runs a test.
     ///
@@ -188,7 +191,8 @@ impl FixtureBuilder {
         let run = name::run_id();
         let mut evidence = Evidence::of(&provisioner, &run, self.evidence.clone());
         reap(&provisioner).await;
-        let teardown = Teardown::new(provisioner.clone());
+        let budget = Budget::of(&self.specs);
+        let teardown = Teardown::new(provisioner.clone(), budget);
         let hint = OnceLock::new();
         let work = async {
             let clusters = self.bring_up(&provisioner, &teardown, &run).await;
@@ -211,9 +215,10 @@ impl FixtureBuilder {
         if let Some(hint) = hint.get() {
             say(&format!("hint: {hint}"));
         }
+        let ends = budget.begin();
         if let Some(why) = &failure {
             let hint = hint.get().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            evidence.keep(&provisioner, &teardown.names(), &format!("{why}{hint}")).await;
+            evidence.keep(&provisioner, &teardown.names(), &format!("{why}{hint}"), ends.evidence).await;
         }
         if self.keep == Keep::Always || (self.keep == Keep::OnFailure && failure.is_some()) {
             for name in teardown.keep() {
@@ -223,7 +228,7 @@ impl FixtureBuilder {
                 say(&format!("kept: `homelab down {name}` takes it down{why}"));
             }
         }
-        let left = teardown.close().await;
+        let left = teardown.close(ends.teardown).await;
         match outcome {
             Err(panic) => resume_unwind(panic),
             Ok(Ok(_)) if !left.is_empty() => {
@@ -317,7 +322,7 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use provisioner::engine::{Fault, Lack, SimulatedEngine};
+    use provisioner::engine::{Engine, Fault, Lack, SimulatedEngine};
     use provisioner::spec::{EngineKind, Provider};
 
     use super::*;
@@ -339,6 +344,30 @@ mod tests {
         assert_eq!(error.hint().unwrap(), "`homelab doctor` shows everything at once");
         let kept = std::fs::read_to_string(folder.join("evidence/failure.txt")).unwrap();
         assert!(kept.contains("\nhint: `homelab doctor` shows everything at once\n"), "{kept}");
+    }
+
+    /// Nobody can use a simulated cluster, so the fixture fails when it is up.
+    #[tokio::test(start_paused = true)]
+    async fn evidence_that_hangs_is_cut_off_and_teardown_begins_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
+        let home = Home::at(folder.join("home"));
+        // Each question to an API server takes 150 s until its deadline.
+        let engine = SimulatedEngine::new(home.id()).emulated();
+        let engine = engine.with_fault(Fault::Hang("get events".to_owned()));
+        let provisioner = Provisioner::with_engine(home, Arc::new(engine.clone()));
+        let begun = tokio::time::Instant::now();
+        let error = FixtureBuilder::default()
+            .cluster(ClusterSpec::new("acme").workers(0).engine(EngineKind::Simulated))
+            .made_by(provisioner.clone())
+            .evidence_in(folder.join("evidence"))
+            .run(async |_| Ok::<_, FixtureError>(()))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, FixtureError::Cluster(_)), "{error}");
+        assert_eq!(begun.elapsed().as_secs(), 20, "what teardown leaves of 50 s");
+        assert_eq!(engine.sightings().await.unwrap(), [], "the cluster is gone");
+        assert_eq!(provisioner.registry().list().unwrap(), []);
     }
 
     #[test]

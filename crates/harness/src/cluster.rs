@@ -14,6 +14,7 @@ use provisioner::error::Hint;
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
 use provisioner::node::Node;
+use provisioner::slowdown::Slowdown;
 use provisioner::{AttachError, Cluster, Drain, Provisioner, WorkersError};
 use serde::de::DeserializeOwned;
 
@@ -264,8 +265,7 @@ impl TestCluster {
     /// [`AskError`] when the prober could not be run or was not heard to its end.
     pub async fn ask(&self, namespace: &str, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
         self.identify().await?;
-        let platform = &self.cluster.plan.platform;
-        ask::ask(&Api::namespaced(self.client(), namespace), platform, pod, batch).await
+        ask::ask(&Api::namespaced(self.client(), namespace), self.slowdown(), pod, batch).await
     }
 
     /// Applies manifests, one or several YAML documents, on the server's side.
@@ -304,10 +304,15 @@ impl TestCluster {
         Ok((api, kind))
     }
 
+    /// How much longer than in a container everything takes in its nodes.
+    pub fn slowdown(&self) -> Slowdown {
+        self.inner().plan.platform.slowdown
+    }
+
     /// Waits until an object of the default namespace satisfies a condition.
     ///
     /// # Errors
-    /// [`WaitError`] with the last state after `within`.
+    /// [`WaitError`] with the last state after `within`, stretched by [`TestCluster::slowdown`].
     pub async fn wait_for<K>(
         &self,
         name: &str,
@@ -320,7 +325,7 @@ impl TestCluster {
     {
         let api: Api<K> = Api::default_namespaced(self.client());
         let kind = K::kind(&K::DynamicType::default()).into_owned();
-        wait::until(format!("{kind} {name}"), within, async || {
+        wait::until(format!("{kind} {name}"), self.slowdown().stretch(within), async || {
             Ok(match api.get_opt(name).await? {
                 Some(object) if condition(&object) => Wait::Done(object),
                 Some(object) => Wait::NotYet(format!("{object:?}")),

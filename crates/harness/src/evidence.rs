@@ -4,13 +4,18 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use futures::future::join_all;
 use provisioner::Provisioner;
 use provisioner::events::Event;
 use provisioner::kubernetes::kubectl_as_admin;
 use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout_at};
 
 use crate::journal::Journal;
 use crate::name;
+
+/// What is said in place of what did not come in time.
+const CUT_OFF: &str = "cut off, because the teardown needs the rest of the time";
 
 /// Collects what explains a failure: `target/homelab/<run>/<test>/`.
 pub(crate) struct Evidence {
@@ -31,22 +36,20 @@ impl Evidence {
         self.journal.listener()
     }
 
-    /// Writes everything down and says where. What cannot be had is named in the folder, never an error: the
-    /// test's own failure must not be hidden by this one.
-    pub(crate) async fn keep(&mut self, provisioner: &Provisioner, clusters: &[String], why: &str) {
+    /// Writes everything down and says where, of all clusters side by side. What cannot be had until then is cut off, and
+    /// named in the folder, never an error: the test's own failure must not be hidden by this one.
+    pub(crate) async fn keep(
+        &mut self,
+        provisioner: &Provisioner,
+        clusters: &[String],
+        why: &str,
+        until: Instant,
+    ) {
         let mut notes = format!("{why}\n");
-        for cluster in clusters {
-            let into = self.folder.join(cluster);
-            if let Err(error) = provisioner.collect_evidence(cluster, &into).await {
-                let _ = writeln!(notes, "logs of {cluster}: {error}");
-            }
-            let seen = match provisioner.attach(cluster).await {
-                Ok(cluster) => overview(&cluster).await,
-                Err(error) => error.to_string(),
-            };
-            if let Err(error) = std::fs::write(into.join("overview.txt"), seen) {
-                let _ = writeln!(notes, "overview of {cluster}: {error}");
-            }
+        let kept = clusters.iter().map(|name| of_cluster(provisioner, name, self.folder.join(name), until));
+        for note in join_all(kept).await.into_iter().flatten() {
+            say(&note);
+            let _ = writeln!(notes, "{note}");
         }
         let mut events = String::new();
         while let Ok(event) = self.events.try_recv() {
@@ -63,18 +66,47 @@ impl Evidence {
     }
 }
 
+/// Keeps what there is of one cluster, and returns what there is not. Logs do not wait for an API server that hangs.
+async fn of_cluster(
+    provisioner: &Provisioner,
+    cluster: &str,
+    into: Utf8PathBuf,
+    until: Instant,
+) -> Vec<String> {
+    let overview = async {
+        match timeout_at(until, provisioner.attach(cluster)).await {
+            Ok(Ok(attached)) => overview(&attached, until).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => CUT_OFF.to_owned(),
+        }
+    };
+    let logs = timeout_at(until, provisioner.collect_evidence(cluster, &into));
+    let (logs, seen) = tokio::join!(logs, overview);
+    let logs = match logs {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(format!("logs of {cluster}: {error}")),
+        Err(_) => Some(format!("logs of {cluster}: {CUT_OFF}")),
+    };
+    let overview = seen.contains(CUT_OFF).then(|| format!("overview of {cluster}: {CUT_OFF}"));
+    let written =
+        std::fs::create_dir_all(&into).and_then(|()| std::fs::write(into.join("overview.txt"), seen));
+    let unwritten = written.err().map(|error| format!("overview of {cluster}: {error}"));
+    logs.into_iter().chain(overview).chain(unwritten).collect()
+}
+
 /// What `kubectl` sees of a cluster.
-async fn overview(cluster: &provisioner::Cluster) -> String {
-    let mut text = String::new();
-    for what in ["get nodes,pods,services --all-namespaces --output wide", "get events --all-namespaces"] {
+async fn overview(cluster: &provisioner::Cluster, until: Instant) -> String {
+    let asked = ["get nodes,pods,services --all-namespaces --output wide", "get events --all-namespaces"];
+    let answers = asked.map(async |what| {
         let command = kubectl_as_admin(Duration::from_secs(15)).args(what.split(' '));
-        let answer = match cluster.nodes[0].run(&command).await {
-            Ok(output) => output.text(),
-            Err(error) => error.to_string(),
+        let answer = match timeout_at(until, cluster.nodes[0].run(&command)).await {
+            Ok(Ok(output)) => output.text(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => CUT_OFF.to_owned(),
         };
-        let _ = writeln!(text, "$ kubectl {what}\n{answer}");
-    }
-    text
+        format!("$ kubectl {what}\n{answer}\n")
+    });
+    join_all(answers).await.concat()
 }
 
 /// Cargo's target folder, which it marks itself.
@@ -90,4 +122,51 @@ fn target() -> Utf8PathBuf {
 #[expect(clippy::print_stderr, reason = "a test's output is the only place where its reader looks")]
 pub(crate) fn say(line: &str) {
     eprintln!("homelab: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use provisioner::engine::{Fault, SimulatedEngine};
+    use provisioner::home::Home;
+    use provisioner::spec::{ClusterSpec, EngineKind};
+
+    use super::*;
+
+    /// Two clusters whose API servers hang, kept within 20 s.
+    #[tokio::test(start_paused = true)]
+    async fn clusters_are_kept_side_by_side_and_what_hangs_is_cut_off_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
+        let home = Home::at(folder.join("home"));
+        let engine = SimulatedEngine::new(home.id()).emulated();
+        let provisioner = Provisioner::with_engine(home, Arc::new(engine.clone()));
+        let names = ["acme", "globex"].map(str::to_owned);
+        for name in &names {
+            let spec = ClusterSpec::new(name.clone()).workers(0).engine(EngineKind::Simulated);
+            provisioner
+                .create(&spec.check().unwrap(), provisioner::registry::Keeper::Operator)
+                .await
+                .unwrap();
+        }
+        let _faulty =
+            engine.answering("get nodes", "a node").with_fault(Fault::Hang("get events".to_owned()));
+        let kept_in = folder.join("evidence");
+        let mut evidence = Evidence::of(&provisioner, "run", Some(kept_in.clone()));
+        let begun = Instant::now();
+        evidence.keep(&provisioner, &names, "it failed", begun + Duration::from_secs(20)).await;
+        assert_eq!(begun.elapsed().as_secs(), 20);
+        let said = std::fs::read_to_string(kept_in.join("failure.txt")).unwrap();
+        insta::assert_snapshot!(said, @r"
+        it failed
+        overview of acme: cut off, because the teardown needs the rest of the time
+        overview of globex: cut off, because the teardown needs the rest of the time
+        ");
+        for name in &names {
+            let read = |file: &str| std::fs::read_to_string(kept_in.join(name).join(file)).unwrap();
+            assert!(read("overview.txt").contains("a node"), "what answers does not wait for what hangs");
+            assert!(read("plan.txt").contains(name), "nor do logs");
+        }
+    }
 }

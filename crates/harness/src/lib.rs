@@ -35,6 +35,7 @@ mod cluster;
 mod pod;
 mod ask;
 mod name;
+mod budget;
 mod evidence;
 mod journal;
 mod ring;

@@ -56,7 +56,7 @@ impl PodRun {
         Self { host_network: true, ..self }
     }
 
-    /// Gives it this long from its creation to its end.
+    /// Gives it this long from its creation to its end, and longer where the cluster takes longer.
     #[must_use]
     pub fn within(self, within: Duration) -> Self {
         Self { within, ..self }

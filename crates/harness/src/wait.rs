@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use provisioner::slowdown::Stretched;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Between two looks that take no time.
@@ -34,7 +35,7 @@ pub enum WaitError<E: std::error::Error + 'static> {
         /// What was waited for.
         what: String,
         /// The deadline.
-        within: Duration,
+        within: Stretched,
         /// The last status.
         last: String,
     },
@@ -51,14 +52,16 @@ pub enum WaitError<E: std::error::Error + 'static> {
 
 /// Looks again and again until the condition holds.
 ///
+/// How long is for the cluster to say: `cluster.slowdown().stretch(…)`.
+///
 /// # Errors
 /// [`WaitError::Timeout`] with the last status after `within`; [`WaitError::Look`] as soon as a look fails.
 pub async fn until<T, E: std::error::Error + 'static>(
     what: impl Display,
-    within: Duration,
+    within: Stretched,
     mut look: impl AsyncFnMut() -> Result<Wait<T>, E>,
 ) -> Result<T, WaitError<E>> {
-    let deadline = Instant::now() + within;
+    let deadline = Instant::now() + within.on_clock();
     let mut last = "nothing yet".to_owned();
     loop {
         let begun = Instant::now();

@@ -3,9 +3,7 @@
 //! Every other module asks here, so that a path is spelled once. The layout is kubeadm's own
 //! (`cmd/kubeadm/app/constants/constants.go` in Kubernetes).
 
-use std::time::Duration;
-
-use crate::exec::Command;
+use crate::exec::{Command, Deadline};
 
 /// The folder of everything below.
 pub const FOLDER: &str = "/etc/kubernetes";
@@ -37,11 +35,11 @@ pub const RENEWAL: &str = "/etc/kubernetes/renewal.yaml";
 pub const CILIUM_VALUES: &str = "/etc/kubernetes/cilium-values.yaml";
 
 /// `kubectl` on a control plane with the credentials of kubeadm's own steps.
-pub fn kubectl(within: Duration) -> Command {
+pub fn kubectl(within: impl Into<Deadline>) -> Command {
     Command::within(within, "kubectl").args(["--kubeconfig", SUPER_ADMIN])
 }
 
 /// `kubectl` on a control plane as the cluster's administrator.
-pub fn kubectl_as_admin(within: Duration) -> Command {
+pub fn kubectl_as_admin(within: impl Into<Deadline>) -> Command {
     Command::within(within, "kubectl").args(["--kubeconfig", ADMIN])
 }

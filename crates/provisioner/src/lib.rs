@@ -15,7 +15,7 @@
 //!
 //! [`provision`] strings these together and takes everything away again; [`watch`] puts back what others change on the
 //! host. [`exec`] is the only place that starts a process; [`events`] says what happens; [`error`] tells an error with its
-//! causes; [`home`] says where things are, [`settings`] what its user has set, and [`files`] is how files are read,
+//! causes; [`slowdown`] stretches deadlines; [`home`] says where things are, [`settings`] what its user has set, and [`files`] is how files are read,
 //! replaced and locked.
 
 pub mod home;
@@ -45,6 +45,7 @@ pub mod stage;
 pub mod sighting;
 pub mod events;
 pub mod exec;
+pub mod slowdown;
 mod digest;
 
 pub use provision::{

@@ -194,12 +194,14 @@ impl Provisioner {
         let host = self.host_networks().await?;
         let pools = self.pools_of(spec.engine)?;
         let creation = self.operation(OperationKind::Create)?;
+        let emulated = Some(self.engines.of(spec.engine).is_emulated());
         let others = self.others()?;
         let neighbours = others.as_ref().map_or(Ok(Vec::new()), |others| others.instances(&self.home));
         let claimed = neighbours.map_err(ChangeError::Registry).and_then(|neighbours| {
             self.registry.claim(|instances| {
                 let taken = Taken { instances: instances.to_vec(), neighbours, host };
-                plan::claim(spec, &taken, &pools, keeper, creation)
+                let instance = plan::claim(spec, &taken, &pools, keeper, creation)?;
+                Ok(Instance { emulated, ..instance })
             })
         });
         if let (Err(_), Some(others)) = (&claimed, others) {

@@ -71,8 +71,7 @@ impl Trial {
         let files = [File::public(public, "for all\n"), File::private(private, vec![0, 159, 146, 150])];
         nodes[0].put(&files).await?;
         ensure!(nodes[0].read(public).await? == "for all\n", "a file is not what was put");
-        let within = self.large.platform.within(Duration::from_secs(10));
-        let cat = |path: &str| Command::within(within, "cat").arg(path);
+        let cat = |path: &str| Command::within(Duration::from_secs(10), "cat").arg(path);
         let bytes = nodes[0].run(&cat(private)).await?.stdout;
         ensure!(bytes == [0, 159, 146, 150], "bytes are not kept: {bytes:?}");
         ensure!(nodes[1].run(&cat(public)).await.is_err(), "another node has the file as well");
@@ -110,8 +109,7 @@ impl Trial {
             for to in plans {
                 for (node, to) in nodes.iter().flat_map(|node| to.nodes.iter().map(move |to| (node, to))) {
                     let own = from.nodes.contains(to);
-                    let within = from.platform.within(Duration::from_secs(10));
-                    let ping = Command::within(within, "ping").args(["-c", "2", "-w", "5"]);
+                    let ping = Command::within(Duration::from_secs(10), "ping").args(["-c", "2", "-w", "5"]);
                     let outcome = node.run(&ping.arg(to.address.to_string())).await;
                     match outcome.map_err(|error| error.failure) {
                         Ok(_) => ensure!(own, "{} reaches {}", node.name(), to.name),
@@ -249,7 +247,8 @@ impl Trial {
 
     /// Reads a file of `a-cp-1`, whose node may still be on its way.
     async fn read_soon(&self, path: &str) -> anyhow::Result<String> {
-        let deadline = Instant::now() + self.small.platform.within(Duration::from_secs(30));
+        let deadline =
+            Instant::now() + self.small.platform.slowdown.stretch(Duration::from_secs(30)).on_clock();
         loop {
             let read = async { anyhow::Ok(self.engine.attach(&self.small).await?[0].read(path).await?) };
             match read.await {

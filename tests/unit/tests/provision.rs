@@ -6,6 +6,7 @@ mod faults;
 mod operations;
 mod power;
 mod release;
+mod slowdown;
 mod workers;
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use probe::{Batch, Nonce, Probe, Sight};
+use provisioner::slowdown::Slowdown;
 
 use super::class::{Class, ClassId, Coverage, Fact, Proof, Towards, Way};
 use super::subject::{Host, Subject};
@@ -122,8 +123,8 @@ impl Plan {
             return Err(PlanError::NothingToAsk);
         }
         let barriers = asks.barriers();
-        let patience = subjects.iter().map(|subject| subject.patience).max().unwrap_or(1);
-        let batches = pace::batches(asks.into_batches(), patience);
+        let slowdown = subjects.iter().map(|subject| subject.slowdown).max().unwrap_or(Slowdown::NONE);
+        let batches = pace::batches(asks.into_batches(), slowdown);
         Ok(Self { run, cells, batches, barriers, subjects, host })
     }
 

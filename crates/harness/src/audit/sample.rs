@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{CniKind, EngineKind, Provider};
 
 use super::cells::{CellWay, Plan};
@@ -60,7 +61,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             })
             .into_iter()
             .collect(),
-        patience: 1,
+        slowdown: Slowdown::NONE,
         gateway: address(1),
         cni: CniKind::Routed,
         pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
@@ -99,7 +100,7 @@ pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
     let at = |number| Ipv4Addr::new(10, 232, third, number);
     subject.engine = EngineKind::Vagrant(Provider::Libvirt);
     subject.node_link = "eth1".to_owned();
-    subject.patience = 10;
+    subject.slowdown = Slowdown::EMULATED;
     subject.management = Some(Management {
         net: Some(format!("10.232.{third}.0/24").parse().expect("a network")),
         gateway: at(1),

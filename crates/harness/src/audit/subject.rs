@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use provisioner::plan::Role;
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{CniKind, EngineKind};
 
 pub use credentials::{Authority, AuthorityRole, ClientCertificate, CredentialSet, Link, Secret};
@@ -40,8 +41,8 @@ pub struct Subject {
     /// The witnesses on the host's ends of its links. Only where one node is alone: there is nobody else on the link who
     /// could be its control.
     pub link_witnesses: Vec<LinkWitness>,
-    /// How much longer than in a container everything may take in its nodes.
-    pub patience: u32,
+    /// How much longer than in a container everything takes in its nodes.
+    pub slowdown: Slowdown,
     /// The host's own address in it.
     pub gateway: Ipv4Addr,
     /// What its pods are connected by.

@@ -46,14 +46,15 @@ async fn finished(
     pods: &Api<Pod>,
     name: &str,
 ) -> Result<PodOutput, PodError> {
-    let end = wait::until(format!("pod {name} to end"), wanted.within, async || {
-        let pod = pods.get(name).await?;
-        Ok(match Progress::of(&pod) {
-            Progress::Ended { exit_code } => Wait::Done(Ok((exit_code, pod))),
-            Progress::Hopeless(reason) => Wait::Done(Err(reason)),
-            Progress::Underway(status) => Wait::NotYet(status),
-        })
-    });
+    let end =
+        wait::until(format!("pod {name} to end"), cluster.slowdown().stretch(wanted.within), async || {
+            let pod = pods.get(name).await?;
+            Ok(match Progress::of(&pod) {
+                Progress::Ended { exit_code } => Wait::Done(Ok((exit_code, pod))),
+                Progress::Hopeless(reason) => Wait::Done(Err(reason)),
+                Progress::Underway(status) => Wait::NotYet(status),
+            })
+        });
     let (cluster_name, pod_name) = (cluster.name().to_owned(), name.to_owned());
     let ended = end.await.map_err(|source| PodError::Unfinished {
         pod: pod_name.clone(),

@@ -24,6 +24,7 @@ use crate::files::FileError;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
 use crate::sighting::Sighting;
+use crate::slowdown::Slowdown;
 
 pub use container::ContainerEngine;
 pub use engines::{Engines, Look};
@@ -40,6 +41,11 @@ pub use vagrant::{kvm, networks_conf};
 /// `destroy` may come at any time, also when `create` never ran or is long forgotten, and may be cancelled at any await
 /// and repeated.
 pub trait Engine: Debug + Send + Sync {
+    /// Whether the processor of its nodes is emulated: that of this host, where nodes have no other one.
+    fn is_emulated(&self) -> bool {
+        Slowdown::of_host() == Slowdown::EMULATED
+    }
+
     /// Everything that this host lacks for the engine, all at once; empty when it can start.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
 

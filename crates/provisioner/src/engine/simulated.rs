@@ -28,6 +28,7 @@ use node::SimulatedNode;
 pub struct SimulatedEngine {
     home: String,
     host: Host,
+    is_emulated: bool,
 }
 
 /// What goes wrong. All but [`Fault::Destroy`] go wrong every time.
@@ -84,13 +85,19 @@ impl Host {
 impl SimulatedEngine {
     /// An engine for the instances of one home.
     pub fn new(home: impl Into<String>) -> Self {
-        Self { home: home.into(), host: Host::default() }
+        Self { home: home.into(), host: Host::default(), is_emulated: false }
     }
 
     /// Another home's engine on the same host.
     #[must_use]
     pub fn for_home(&self, home: impl Into<String>) -> Self {
-        Self { home: home.into(), host: self.host.clone() }
+        Self { home: home.into(), ..self.clone() }
+    }
+
+    /// The same with an emulated processor: all that hangs takes so much longer to reach its deadline.
+    #[must_use]
+    pub fn emulated(self) -> Self {
+        Self { is_emulated: true, ..self }
     }
 
     /// Makes something go wrong from now on, on all clones.
@@ -175,6 +182,10 @@ impl SimulatedEngine {
 }
 
 impl Engine for SimulatedEngine {
+    fn is_emulated(&self) -> bool {
+        self.is_emulated
+    }
+
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
         Box::pin(async {
             let state = self.host.state();

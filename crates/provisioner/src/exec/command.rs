@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::slowdown::{Slowdown, Stretched};
+
 /// A program with its arguments, environment, input and deadline. `Display` pastes into a shell.
 #[derive(Clone)]
 pub struct Command {
@@ -12,7 +14,28 @@ pub struct Command {
     kept: Vec<&'static str>,
     directory: Option<String>,
     input: Vec<u8>,
-    within: Duration,
+    within: Deadline,
+}
+
+/// How long a command may take.
+#[derive(Debug, Clone, Copy)]
+pub enum Deadline {
+    /// As long as this in a container on a processor of its own.
+    Usual(Duration),
+    /// Exactly as long as this.
+    Stretched(Stretched),
+}
+
+impl From<Duration> for Deadline {
+    fn from(usual: Duration) -> Self {
+        Self::Usual(usual)
+    }
+}
+
+impl From<Stretched> for Deadline {
+    fn from(stretched: Stretched) -> Self {
+        Self::Stretched(stretched)
+    }
 }
 
 #[derive(Clone)]
@@ -22,8 +45,9 @@ enum Arg {
 }
 
 impl Command {
-    /// A command that may take `within` at most. The deadline is in the constructor, so nobody forgets it.
-    pub fn within(within: Duration, program: impl Into<String>) -> Self {
+    /// A command that may take `within` at most: a plain duration as in a container, which is stretched where the command
+    /// runs, or one that is stretched already. The deadline is in the constructor, so nobody forgets it.
+    pub fn within(within: impl Into<Deadline>, program: impl Into<String>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
@@ -31,7 +55,7 @@ impl Command {
             kept: Vec::new(),
             directory: None,
             input: Vec::new(),
-            within,
+            within: within.into(),
         }
     }
 
@@ -121,9 +145,12 @@ impl Command {
         &self.input
     }
 
-    /// The deadline.
-    pub fn deadline(&self) -> Duration {
-        self.within
+    /// The deadline where everything takes so much longer.
+    pub fn deadline(&self, slowdown: Slowdown) -> Stretched {
+        match self.within {
+            Deadline::Usual(usual) => slowdown.stretch(usual),
+            Deadline::Stretched(stretched) => stretched,
+        }
     }
 
     /// The same command, run through `program` with `args` in front of it: `nsenter … -- kubeadm …`.

@@ -16,6 +16,7 @@ use tokio::process::Child;
 
 use super::environment::{self, Variables, environment};
 use super::{Command, CommandError, Failure, Output, Runner, umask};
+use crate::slowdown::Slowdown;
 
 /// The runner for this host.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,11 +39,12 @@ impl Runner for Local {
 }
 
 async fn to_the_end(command: &Command) -> Result<Output, Failure> {
+    let within = command.deadline(Slowdown::of_host()).on_clock();
     let (mut child, _group) = spawn(command, Stdio::piped())?;
     let mut stdin = child.stdin.take();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let served = tokio::time::timeout(command.deadline(), async {
+    let served = tokio::time::timeout(within, async {
         let feed = async {
             if let Some(mut pipe) = stdin.take() {
                 // A child that does not read its input is not an error of the write.
@@ -68,11 +70,7 @@ async fn to_the_end(command: &Command) -> Result<Output, Failure> {
     .await;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match served {
-        Err(_) => Err(Failure::Deadline {
-            within: command.deadline(),
-            stdout: text(&stdout),
-            stderr: text(&stderr),
-        }),
+        Err(_) => Err(Failure::Deadline { within, stdout: text(&stdout), stderr: text(&stderr) }),
         Ok(Err(error)) => Err(Failure::Streams(error)),
         Ok(Ok(status)) if status.success() => Ok(Output { stdout, stderr }),
         Ok(Ok(status)) => Err(Failure::Status {

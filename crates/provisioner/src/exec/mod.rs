@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-pub use command::{Command, Output};
+pub use command::{Command, Deadline, Output};
 pub use container::InContainer;
 pub use local::{Background, Local, is_installed, replace};
 pub use scripted::{Exchange, Scripted};

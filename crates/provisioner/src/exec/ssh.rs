@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 
 use super::command::quoted;
 use super::{Command, CommandError, ENVIRONMENT, Output, Runner};
+use crate::slowdown::{Slowdown, Stretched};
 
 /// How to get into a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +35,14 @@ const IDLE: Duration = Duration::from_secs(3);
 pub struct OverSsh {
     node: String,
     login: Login,
-    patience: u32,
+    slowdown: Slowdown,
     host: Arc<dyn Runner>,
 }
 
 impl OverSsh {
-    /// A runner for a machine on which everything may take `patience` times as long as usual.
-    pub fn new(node: impl Into<String>, login: Login, patience: u32, host: Arc<dyn Runner>) -> Self {
-        Self { node: node.into(), login, patience, host }
+    /// A runner for a machine on which everything takes so much longer.
+    pub fn new(node: impl Into<String>, login: Login, slowdown: Slowdown, host: Arc<dyn Runner>) -> Self {
+        Self { node: node.into(), login, slowdown, host }
     }
 
     /// The command as it runs on the host.
@@ -50,9 +51,9 @@ impl OverSsh {
     fn on_host(&self, command: &Command) -> Command {
         /// What making the connection may take beyond the command's own time.
         const CONNECTION: Duration = Duration::from_secs(30);
-        let within = command.deadline() * self.patience;
+        let within = command.deadline(self.slowdown);
         let Login { user, address, key, known_hosts, shared } = &self.login;
-        let ssh = Command::within(within + CONNECTION, "ssh")
+        let ssh = Command::within(within + Stretched::exactly(CONNECTION), "ssh")
             // No file of the user's has a say in it.
             .args(["-F", "/dev/null", "-i", key.as_str()])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"])
@@ -90,7 +91,7 @@ impl Runner for OverSsh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::Local;
+    use crate::exec::{Deadline, Local};
 
     fn runner() -> OverSsh {
         let login = Login {
@@ -100,7 +101,7 @@ mod tests {
             known_hosts: "/home/known_hosts".into(),
             shared: "/run/acme-main".into(),
         };
-        OverSsh::new("acme-main", login, 10, Arc::new(Local))
+        OverSsh::new("acme-main", login, Slowdown::EMULATED, Arc::new(Local))
     }
 
     #[test]
@@ -108,6 +109,17 @@ mod tests {
         let command =
             Command::within(Duration::from_secs(3), "sh").args(["-c", "echo it's $HOME"]).env("A", "b c");
         insta::assert_snapshot!(runner().on_host(&command).to_string().replace(" -", "\n -"));
+    }
+
+    #[test]
+    fn a_deadline_is_stretched_once_and_one_that_is_stretched_already_is_not() {
+        let usual = Duration::from_secs(180);
+        for within in [Deadline::from(usual), Deadline::from(Slowdown::EMULATED.stretch(usual))] {
+            let line = runner().on_host(&Command::within(within, "kubeadm"));
+            assert!(line.to_string().contains("timeout --kill-after=5s 1800s"), "{line}");
+            // The host does not stretch it again, however slow it is itself.
+            assert_eq!(line.deadline(Slowdown::EMULATED).as_secs(), 1800 + 30);
+        }
     }
 
     #[test]

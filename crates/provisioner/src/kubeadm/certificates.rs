@@ -88,8 +88,7 @@ pub async fn renew(
     authority: &str,
     kubelet: &Secret,
 ) -> Result<(), KubeadmError> {
-    let shell =
-        |script| Command::within(plan.platform.within(Duration::from_secs(60)), "sh").args(["-c", script]);
+    let shell = |script| Command::within(Duration::from_secs(60), "sh").args(["-c", script]);
     let is_plane = node.plan().role == Role::ControlPlane;
     let mut files = vec![
         File::private(KUBELET_RENEWED, kubelet.reveal()),
@@ -100,7 +99,7 @@ pub async fn renew(
     }
     node.put(&files).await.map_err(failed("write the kubelet's certificate", node))?;
     if is_plane {
-        let renew = Command::within(plan.platform.within(Duration::from_secs(60)), "kubeadm");
+        let renew = Command::within(Duration::from_secs(60), "kubeadm");
         run("renew kubeadm's certificates", node, renew.args(["certs", "renew", "all", "--config", RENEWAL]))
             .await?;
     }

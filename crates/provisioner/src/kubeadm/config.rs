@@ -62,7 +62,7 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
 
 /// So many seconds in a container, as Go writes durations: `1m30s`.
 fn within(plan: &ClusterPlan, seconds: u64) -> String {
-    let seconds = plan.platform.within(Duration::from_secs(seconds)).as_secs();
+    let seconds = plan.platform.slowdown.stretch(Duration::from_secs(seconds)).as_secs();
     format!("{}m{}s", seconds / 60, seconds % 60)
 }
 

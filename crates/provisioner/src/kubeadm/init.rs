@@ -13,6 +13,7 @@ use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
 
+use super::ready::waiting;
 use super::{KubeadmError, Ticket, config, patches, virtual_address};
 
 /// What `kubeadm init` is made of, in its order: `kubeadm init --help`.
@@ -60,7 +61,7 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
         run(
             "start etcd, the API server and the kubelet",
             first,
-            init_only(plan, &["certs", "kubeconfig", "etcd", "control-plane/apiserver", "kubelet-start"])
+            init_only(&["certs", "kubeconfig", "etcd", "control-plane/apiserver", "kubelet-start"])
         ),
     )?;
     serves(first, plan).await?;
@@ -77,22 +78,22 @@ pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), Ku
     let mut waited_for = vec!["control-plane/controller-manager", "control-plane/scheduler"];
     waited_for.extend(plan.has_kube_proxy().then_some("addon/kube-proxy"));
     tokio::try_join!(
-        run("deploy controllers, scheduler and proxy", first, init_only(plan, &waited_for)),
+        run("deploy controllers, scheduler and proxy", first, init_only(&waited_for)),
         own_corefile(first, plan)
     )?;
     let rest =
         ["upload-config", "mark-control-plane", "bootstrap-token", "kubelet-finalize", "addon/coredns"];
     tokio::try_join!(
-        run("deploy CoreDNS and upload the configuration", first, init_only(plan, &rest)),
+        run("deploy CoreDNS and upload the configuration", first, init_only(&rest)),
         give_pod_cidr(first, first, plan)
     )
     .map(drop)
 }
 
 /// `kubeadm init` with these of its phases and no other.
-fn init_only(plan: &ClusterPlan, phases: &[&str]) -> Command {
+fn init_only(phases: &[&str]) -> Command {
     let others: Vec<&str> = PHASES.into_iter().filter(|phase| !phases.contains(phase)).collect();
-    let command = Command::within(plan.platform.within(Duration::from_secs(120)), "kubeadm");
+    let command = Command::within(Duration::from_secs(120), "kubeadm");
     command.args(["init", "--config", CONFIG, "--skip-phases", &others.join(",")])
 }
 
@@ -116,10 +117,7 @@ async fn own_corefile(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmErr
 /// kubeadm is done a little earlier.
 pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let object = format!("node/{}", node.name());
-    let patience = plan.platform.within(Duration::from_secs(60));
-    let wait = kubectl(patience + Duration::from_secs(5));
-    let wait =
-        wait.args(["wait", "--for", "create", "--timeout", &format!("{}s", patience.as_secs()), &object]);
+    let wait = waiting(plan, Duration::from_secs(60), ["wait", "--for", "create", &object]);
     waited(node, "the kubelet to register", first, &wait).await?;
     let cidr = node.plan().pod_cidr;
     let patch = serde_json::json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } });

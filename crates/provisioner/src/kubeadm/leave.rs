@@ -6,6 +6,7 @@ use crate::exec::Command;
 use crate::kubernetes::kubectl;
 use crate::node::Node;
 use crate::plan::NodePlan;
+use crate::slowdown::Stretched;
 
 use super::KubeadmError;
 use super::init::{failed, run};
@@ -16,9 +17,12 @@ use super::init::{failed, run};
 /// # Errors
 /// [`KubeadmError::Drain`] with the pods that are left.
 pub async fn drain(first: &Node, node: &str, within: Duration) -> Result<(), KubeadmError> {
+    /// What kubectl takes beyond its own deadline, also on an emulated processor: its message is the one to be seen.
+    const GRACE: Duration = Duration::from_secs(30);
     let timeout = format!("{}s", within.as_secs().max(1)); // 0s would be for ever
-    // A little longer than the program's own deadline, so that its message is the one that is seen.
-    let drain = kubectl(within + Duration::from_secs(10)).args(["drain", node, "--timeout", &timeout]);
+    // Its caller has chosen the time, and it is not stretched.
+    let within = Stretched::exactly(within + GRACE);
+    let drain = kubectl(within).args(["drain", node, "--timeout", &timeout]);
     let drain = drain.args(["--ignore-daemonsets", "--delete-emptydir-data"]);
     let Err(source) = first.run(&drain).await else { return Ok(()) };
     // Who cannot be asked leaves the names to what kubectl said.

@@ -42,7 +42,7 @@ fn readiness_period(plan: &ClusterPlan) -> u32 {
 
 /// As long as this may take in a container.
 fn seconds(plan: &ClusterPlan, usual: u64) -> u64 {
-    plan.platform.within(Duration::from_secs(usual)).as_secs()
+    plan.platform.slowdown.stretch(Duration::from_secs(usual)).as_secs()
 }
 
 /// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked more often whether

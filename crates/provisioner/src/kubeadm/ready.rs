@@ -65,9 +65,20 @@ pub async fn nodes_ready(
     waited(&control_plane.node, "new nodes to be Ready", &control_plane.node, &wait).await
 }
 
-/// kubectl with a deadline of its own, a little earlier than ours, so that its message is the one that is seen.
+/// kubectl that waits as long as a cluster may take to be ready.
 fn patiently<'a>(plan: &ClusterPlan, args: impl IntoIterator<Item = &'a str>) -> Command {
-    let patience = plan.platform.within(Duration::from_secs(180));
-    let command = kubectl(patience + Duration::from_secs(5)).args(args);
-    command.args(["--timeout", &format!("{}s", patience.as_secs())])
+    waiting(plan, Duration::from_secs(180), args)
+}
+
+/// kubectl that waits so long, stretched, by a deadline of its own: a little earlier than ours, so that its message is
+/// the one that is seen.
+pub(super) fn waiting<'a>(
+    plan: &ClusterPlan,
+    usual: Duration,
+    args: impl IntoIterator<Item = &'a str>,
+) -> Command {
+    let slowdown = plan.platform.slowdown;
+    let within = slowdown.stretch(usual);
+    let command = kubectl(within + slowdown.stretch(Duration::from_secs(5))).args(args);
+    command.args(["--timeout", &within.to_string()])
 }

@@ -3,11 +3,11 @@
 //! kube-rs takes a proxy from `HTTPS_PROXY` or the kubeconfig's `proxy-url`, and a client with one would ask somebody
 //! else's server about ours, or nobody.
 
-use std::time::Duration;
-
 use camino::Utf8Path;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use crate::slowdown::Stretched;
 
 /// Why a kubeconfig gives no client.
 pub type Unusable = Box<dyn std::error::Error + Send + Sync>;
@@ -24,14 +24,10 @@ pub async fn client(path: &Utf8Path) -> Result<Client, Unusable> {
 ///
 /// # Errors
 /// When the file cannot be used.
-pub async fn impatient_client(
-    path: &Utf8Path,
-    context: &str,
-    patience: Duration,
-) -> Result<Client, Unusable> {
+pub async fn impatient_client(path: &Utf8Path, context: &str, within: Stretched) -> Result<Client, Unusable> {
     let mut config = config(path, Some(context.to_owned())).await?;
-    config.connect_timeout = Some(patience);
-    config.read_timeout = Some(patience);
+    config.connect_timeout = Some(within.on_clock());
+    config.read_timeout = Some(within.on_clock());
     Ok(Client::try_from(config)?)
 }
 

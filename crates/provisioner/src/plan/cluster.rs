@@ -209,7 +209,7 @@ impl ClusterPlan {
             subnet: instance.subnet,
             gateway: host(1),
             engine: instance.engine,
-            platform: Platform::of(instance.engine),
+            platform: Platform::of(instance.engine, instance.emulated),
             size: instance.size.unwrap_or_default(),
             management: instance.management,
             pod_cidr,

@@ -101,6 +101,7 @@ pub fn claim(
         engine: spec.engine,
         size: spec.size,
         management,
+        emulated: None,
         handling: spec.handling,
         k8s: K8s {
             distribution: Distribution::Kubeadm,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::exec::Command;
+use crate::slowdown::Slowdown;
 use crate::spec::EngineKind;
 
 /// What differs between the nodes of one engine and of another.
@@ -14,9 +15,8 @@ pub struct Platform {
     pub management_link: Option<&'static str>,
     /// Who runs its services.
     pub supervisor: Supervisor,
-    /// How much longer than in a container everything may take. It only stretches deadlines: an emulated processor
-    /// is slower by this much, and a hypervisor's own does not make use of it.
-    pub patience: u32,
+    /// How much longer than in a container everything takes.
+    pub slowdown: Slowdown,
 }
 
 /// Who runs a node's services, and thereby also makes its cgroups.
@@ -29,15 +29,23 @@ pub enum Supervisor {
 }
 
 impl Platform {
-    /// What an engine's nodes are like.
-    pub fn of(engine: EngineKind) -> Self {
-        match engine {
-            EngineKind::Vagrant(_) => {
-                // The first link is the hypervisor's own.
-                let management_link = Some("eth0");
-                Self { link: "eth1", management_link, supervisor: Supervisor::Systemd, patience: 10 }
-            }
-            _ => Self { link: "eth0", management_link: None, supervisor: Supervisor::Runit, patience: 1 },
+    /// What an engine's nodes are like, whose processor is emulated or not. Where that was not recorded, as in entries of
+    /// earlier versions, virtual machines count as emulated.
+    pub fn of(engine: EngineKind, emulated: Option<bool>) -> Self {
+        let is_virtual = engine.is_virtual();
+        let slowdown = match (is_virtual, emulated.unwrap_or(is_virtual)) {
+            (_, true) => Slowdown::EMULATED,
+            (true, false) => Slowdown::VIRTUAL,
+            (false, false) => Slowdown::NONE,
+        };
+        match is_virtual {
+            true => Self {
+                link: "eth1",
+                management_link: Some("eth0"), // the first link is the hypervisor's own
+                supervisor: Supervisor::Systemd,
+                slowdown,
+            },
+            false => Self { link: "eth0", management_link: None, supervisor: Supervisor::Runit, slowdown },
         }
     }
 
@@ -51,11 +59,11 @@ impl Platform {
     }
 
     /// Waits in a node's shell until looking succeeds, as long as that may take here. Looking takes the processor from
-    /// what is waited for, so where it may be emulated it is done each second and not ten times as often.
+    /// what is waited for, so where it is emulated it is done each second and not ten times as often.
     pub fn until(&self, look: &str, usual: Duration) -> Command {
         let pause = if self.is_prompt() { "0.1" } else { "1" };
         let wait = format!("until {look}; do sleep {pause}; done");
-        Command::within(self.within(usual), "sh").args(["-c", &wait])
+        Command::within(usual, "sh").args(["-c", &wait])
     }
 
     /// The kubelet's `cgroupDriver`: it and containerd have to make cgroups in the same way.
@@ -66,14 +74,9 @@ impl Platform {
         }
     }
 
-    /// Whether a process gets the processor within milliseconds when it wants to have it: not where the processor may be
+    /// Whether a process gets the processor within milliseconds when it wants to have it: not where the processor is
     /// emulated.
     pub fn is_prompt(&self) -> bool {
-        self.patience == 1
-    }
-
-    /// How long something may take here that may take so long in a container.
-    pub fn within(&self, usual: Duration) -> Duration {
-        usual * self.patience
+        self.slowdown < Slowdown::EMULATED
     }
 }

@@ -8,12 +8,13 @@ use crate::identity::{self, IdentityError};
 use crate::kubeadm;
 use crate::kubeconfig::{self, Endpoint};
 use crate::node::Node;
-use crate::plan::ClusterPlan;
+use crate::plan::{ClusterPlan, Platform};
 use crate::registry::{Identity, Instance, RegistryError};
 
 use super::{AttachError, Host, Provisioner, StageError};
 
-/// How long an API server may take to say who it is. A dead one must not hold up its own destruction.
+/// How long an API server may take to say who it is, before it is stretched. A dead one must not hold up its own
+/// destruction.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Provisioner {
@@ -33,7 +34,9 @@ impl Provisioner {
         match (&self.host, &instance.k8s.identity) {
             (Host::Real, Some(recorded)) => {
                 let context = &instance.k8s.kubeconfig_context;
-                let client = kubeconfig::impatient_client(&path, context, PATIENCE).await;
+                let platform = Platform::of(instance.engine, instance.emulated);
+                let within = platform.slowdown.stretch(PATIENCE);
+                let client = kubeconfig::impatient_client(&path, context, within).await;
                 let unusable = |source| IdentityError::Unanswered { server: recorded.server.clone(), source };
                 identity::check_cluster(instance, client.map_err(unusable)?).await
             }

@@ -200,7 +200,7 @@ impl Provisioner {
 
     /// Takes handles on nodes as soon as all of them run commands.
     async fn booted(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
-        let deadline = Instant::now() + plan.platform.within(BOOT);
+        let deadline = Instant::now() + plan.platform.slowdown.stretch(BOOT).on_clock();
         loop {
             match self.usable(plan).await {
                 Err(error) if Instant::now() >= deadline => return Err(error),
@@ -212,7 +212,7 @@ impl Provisioner {
 
     async fn usable(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let nodes = self.engines.attach(plan).await?;
-        let look = Command::within(plan.platform.within(Duration::from_secs(10)), "true");
+        let look = Command::within(Duration::from_secs(10), "true");
         let looks = nodes.iter().map(async |node| {
             let unusable =
                 |why: CommandError| EngineError::Unusable { node: node.name().to_owned(), why: chain(&why) };

@@ -37,6 +37,9 @@ pub struct Instance {
     /// The network by which a hypervisor manages its nodes, where it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management: Option<Ipv4Net>,
+    /// Whether the processor of its nodes is emulated, as found when it was claimed. None in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulated: Option<bool>,
     /// What sets an operator's instance apart from one of a test.
     pub handling: Handling,
     /// What Kubernetes needs to know.

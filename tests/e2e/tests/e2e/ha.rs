@@ -19,6 +19,7 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::node::Node;
 use provisioner::plan::{API_PORT, ClusterPlan};
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, Topology};
 use provisioner::stage::Stage;
 
@@ -75,20 +76,24 @@ async fn a_control_plane_that_is_killed_while_it_joins_is_a_clear_error_and_is_u
 async fn kill_while_it_joins(provisioner: &Provisioner, name: &str) -> anyhow::Result<()> {
     let engine = provisioner.engines().clone();
     let look = "test -s /etc/kubernetes/manifests/kube-apiserver.yaml";
-    let joining = until("the second control plane to join", Duration::from_secs(120), async || {
-        let Ok(Some(instance)) = provisioner.registry().find(name) else {
-            return Ok(Wait::NotYet("it is not claimed".to_owned()));
-        };
-        let plan = ClusterPlan::of(&instance, provisioner.home());
-        let Ok(nodes) = engine.attach(&plan).await else {
-            return Ok(Wait::NotYet("its nodes do not run".to_owned()));
-        };
-        let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
-        Ok::<_, EngineError>(match nodes[1].run(&look).await {
-            Ok(_) => Wait::Done(plan),
-            Err(_) => Wait::NotYet("it has no API server".to_owned()),
-        })
-    });
+    let joining = until(
+        "the second control plane to join",
+        Slowdown::of_host().stretch(Duration::from_secs(120)),
+        async || {
+            let Ok(Some(instance)) = provisioner.registry().find(name) else {
+                return Ok(Wait::NotYet("it is not claimed".to_owned()));
+            };
+            let plan = ClusterPlan::of(&instance, provisioner.home());
+            let Ok(nodes) = engine.attach(&plan).await else {
+                return Ok(Wait::NotYet("its nodes do not run".to_owned()));
+            };
+            let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
+            Ok::<_, EngineError>(match nodes[1].run(&look).await {
+                Ok(_) => Wait::Done(plan),
+                Err(_) => Wait::NotYet("it has no API server".to_owned()),
+            })
+        },
+    );
     let plan = joining.await?;
     kill(&plan, &plan.nodes[1].name).await
 }

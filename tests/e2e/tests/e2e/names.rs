@@ -16,6 +16,7 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
 use provisioner::registry::Instance;
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::ClusterSpec;
 use testcontainers::bollard::models::HostConfig;
 use testcontainers::core::{AccessMode, Mount, WaitFor};
@@ -167,10 +168,14 @@ impl Dnsmasq {
     async fn restart(&self) -> anyhow::Result<()> {
         self.container.stop_with_timeout(Some(5)).await?;
         self.container.start().await?;
-        let ready = until("dnsmasq to answer again", Duration::from_secs(20), async || {
-            let answer = ask(self.port, "example.org.", "A").await;
-            Ok::<_, std::io::Error>(if answer == REFUSED { Wait::Done(()) } else { Wait::NotYet(answer) })
-        });
+        let ready = until(
+            "dnsmasq to answer again",
+            Slowdown::of_host().stretch(Duration::from_secs(20)),
+            async || {
+                let answer = ask(self.port, "example.org.", "A").await;
+                Ok::<_, std::io::Error>(if answer == REFUSED { Wait::Done(()) } else { Wait::NotYet(answer) })
+            },
+        );
         Ok(ready.await?)
     }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::ListParams;
 use provisioner::exec::{Command, Local, Runner};
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{CiliumOptions, ClusterSpec, CniKind, Topology};
 use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -173,8 +174,7 @@ pub(crate) async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result
         let conditions = pod.status.clone().and_then(|status| status.conditions).unwrap_or_default();
         conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True")
     };
-    let within = acme.inner().plan.platform.within(Duration::from_secs(60));
-    let pod: Pod = acme.wait_for("web", within, ready).await?;
+    let pod: Pod = acme.wait_for("web", Duration::from_secs(60), ready).await?;
     Ok(address(&pod).context("an address")?.parse()?)
 }
 
@@ -189,17 +189,21 @@ pub(crate) async fn ping_from(acme: &TestCluster, node: &str, server: Ipv4Addr) 
 /// The web server answers the workstation on this port of a node.
 async fn answers(node: &TestNode, port: u16) -> anyhow::Result<()> {
     let port = SocketAddr::from((node.ip(), port));
-    let answer = until(format!("an answer on {port}"), Duration::from_secs(30), async || {
-        let fetched: std::io::Result<String> = async {
-            let mut stream = TcpStream::connect(port).await?;
-            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            Ok(answer)
-        }
-        .await;
-        Ok::<_, std::io::Error>(fetched.map_or_else(|error| Wait::NotYet(error.to_string()), Wait::Done))
-    });
+    let answer = until(
+        format!("an answer on {port}"),
+        Slowdown::of_host().stretch(Duration::from_secs(30)),
+        async || {
+            let fetched: std::io::Result<String> = async {
+                let mut stream = TcpStream::connect(port).await?;
+                stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await?;
+                Ok(answer)
+            }
+            .await;
+            Ok::<_, std::io::Error>(fetched.map_or_else(|error| Wait::NotYet(error.to_string()), Wait::Done))
+        },
+    );
     ensure!(answer.await?.contains(web::HELLO), "{port} answers with something else");
     Ok(())
 }

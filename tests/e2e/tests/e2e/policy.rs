@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
 use harness::wait::{Wait, until};
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, CniKind, Topology};
 
 use cases::{CASES, Case, Expected, Row};
@@ -63,7 +64,7 @@ async fn as_expected(
     expected: impl Fn(&Row) -> Expected,
 ) -> anyhow::Result<()> {
     let what = "every row to be as expected";
-    until(what, IN_FORCE, async || {
+    until(what, Slowdown::of_host().stretch(IN_FORCE), async || {
         let seen = peers.ask(rows).await.map_err(std::io::Error::other)?;
         let wrong: Vec<String> = rows
             .iter()

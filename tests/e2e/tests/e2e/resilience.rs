@@ -15,6 +15,7 @@ use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
 use provisioner::registry::{Keeper, RegistryError, State};
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, Topology};
 
 use crate::hostile::hostile;
@@ -65,23 +66,33 @@ async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow
     let program =
         Command::within(Duration::MAX, env!("CARGO_BIN_EXE_lingering-fixture")).keeping(OURS.iter().copied());
     let fixture = Background::start(&hostile(&program))?;
-    until("the fixture's cluster to run", Duration::from_secs(120), async || {
-        let instances = provisioner.registry().instances()?;
-        let running = instances.iter().any(|it| it.keeper != Keeper::Operator && it.state == State::Running);
-        let states: Vec<String> = instances.iter().map(|it| format!("{} {}", it.name, it.state)).collect();
-        Ok::<_, RegistryError>(if running { Wait::Done(()) } else { Wait::NotYet(states.join(", ")) })
-    })
+    until(
+        "the fixture's cluster to run",
+        Slowdown::of_host().stretch(Duration::from_secs(120)),
+        async || {
+            let instances = provisioner.registry().instances()?;
+            let running =
+                instances.iter().any(|it| it.keeper != Keeper::Operator && it.state == State::Running);
+            let states: Vec<String> =
+                instances.iter().map(|it| format!("{} {}", it.name, it.state)).collect();
+            Ok::<_, RegistryError>(if running { Wait::Done(()) } else { Wait::NotYet(states.join(", ")) })
+        },
+    )
     .await?;
     drop(fixture); // SIGKILL to its process group
     let left = Inventory::take(provisioner).await?.since(before);
     ensure!(left.is_some(), "a killed fixture leaves something, or this test shows nothing");
-    let reaped = until("the dead fixture to be reaped", Duration::from_secs(30), async || {
-        let reaped = provisioner.reap().await?.reaped;
-        Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
-            true => Wait::NotYet("its process still lives".to_owned()),
-            false => Wait::Done(reaped),
-        })
-    });
+    let reaped = until(
+        "the dead fixture to be reaped",
+        Slowdown::of_host().stretch(Duration::from_secs(30)),
+        async || {
+            let reaped = provisioner.reap().await?.reaped;
+            Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
+                true => Wait::NotYet("its process still lives".to_owned()),
+                false => Wait::Done(reaped),
+            })
+        },
+    );
     for one in reaped.await? {
         one.outcome?;
     }

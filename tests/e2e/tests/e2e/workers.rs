@@ -163,13 +163,17 @@ async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
         acme.inner().plan.api_name
     );
     let ask = Command::within(Duration::from_secs(10), "sh").args(["-c", &ask]);
-    let forgotten = until("the API server to forget a ticket", Duration::from_secs(30), async || {
-        let said = acme.node("acme-w-1").run(&ask).await?.text();
-        Ok::<_, CommandError>(match said.contains("Unauthorized") {
-            true => Wait::Done(()),
-            false => Wait::NotYet(said),
-        })
-    });
+    let forgotten = until(
+        "the API server to forget a ticket",
+        acme.slowdown().stretch(Duration::from_secs(30)),
+        async || {
+            let said = acme.node("acme-w-1").run(&ask).await?.text();
+            Ok::<_, CommandError>(match said.contains("Unauthorized") {
+                true => Wait::Done(()),
+                false => Wait::NotYet(said),
+            })
+        },
+    );
     Ok(forgotten.await?)
 }
 
@@ -209,19 +213,23 @@ async fn kubernetes_has(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
 async fn web_on(cluster: &TestCluster, node: &str) -> anyhow::Result<Ipv4Addr> {
     let node = cluster.node(node).real_name();
     let pods: Api<Pod> = Api::default_namespaced(cluster.client());
-    let address = until(format!("the web server on {node}"), Duration::from_secs(90), async || {
-        let all = pods.list(&ListParams::default().labels("app=web")).await?;
-        let ready = all.iter().find_map(|pod| {
-            let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
-            let ready =
-                status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True");
-            (ready && spec.node_name.as_deref() == Some(node)).then(|| status.pod_ip.clone())?
-        });
-        Ok::<_, kube::Error>(ready.map_or_else(
-            || Wait::NotYet(format!("{:?}", all.items.iter().map(|pod| &pod.status).collect::<Vec<_>>())),
-            Wait::Done,
-        ))
-    });
+    let address = until(
+        format!("the web server on {node}"),
+        cluster.slowdown().stretch(Duration::from_secs(90)),
+        async || {
+            let all = pods.list(&ListParams::default().labels("app=web")).await?;
+            let ready = all.iter().find_map(|pod| {
+                let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
+                let ready =
+                    status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True");
+                (ready && spec.node_name.as_deref() == Some(node)).then(|| status.pod_ip.clone())?
+            });
+            Ok::<_, kube::Error>(ready.map_or_else(
+                || Wait::NotYet(format!("{:?}", all.items.iter().map(|pod| &pod.status).collect::<Vec<_>>())),
+                Wait::Done,
+            ))
+        },
+    );
     Ok(address.await?.parse()?)
 }
 

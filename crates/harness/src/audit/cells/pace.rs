@@ -1,8 +1,10 @@
 //! How fast a batch asks, how patient it is, and when it must be over: all of it follows from what is in it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use probe::{Ask, Batch, Probe, VERSION};
+use provisioner::slowdown::Slowdown;
 
 use crate::audit::viewpoint::{Stand, Viewpoint};
 
@@ -11,13 +13,16 @@ use crate::audit::viewpoint::{Stand, Viewpoint};
 const PACKETS: u32 = 40_000;
 /// How long a probe waits after its last packet. An answer on a link between two containers takes less than a
 /// millisecond; the rest is for processes that wait for a core.
-const PATIENCE_MS: u64 = 800;
+const PATIENCE: Duration = Duration::from_millis(800);
 /// What a batch may take beyond the time in which it is sent: a server under load may need seconds for a handshake.
-const GRACE_MS: u64 = 10_000;
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The batches of all viewpoints. Those with routes of their own ask after the others, kind by kind, so that each has the
 /// machine to itself. Where nodes are slower than containers, everything has so many times as long.
-pub(super) fn batches(probes: BTreeMap<Viewpoint, Vec<Probe>>, patience: u32) -> BTreeMap<Viewpoint, Batch> {
+pub(super) fn batches(
+    probes: BTreeMap<Viewpoint, Vec<Probe>>,
+    slowdown: Slowdown,
+) -> BTreeMap<Viewpoint, Batch> {
     let kind = |viewpoint: &Viewpoint| match viewpoint.stand() {
         Stand::Pod | Stand::Node | Stand::Workstation => 0,
         Stand::Routed => 1,
@@ -27,20 +32,28 @@ pub(super) fn batches(probes: BTreeMap<Viewpoint, Vec<Probe>>, patience: u32) ->
     for viewpoint in probes.keys() {
         beside[kind(viewpoint)] += 1;
     }
+    let packets = packets_a_second(slowdown);
     let paced = probes.into_iter().map(|(viewpoint, probes)| {
-        let rate = PACKETS / patience / beside[kind(&viewpoint)];
-        (viewpoint, batch(probes, rate.max(1), patience.into()))
+        let rate = packets / beside[kind(&viewpoint)];
+        (viewpoint, batch(probes, rate.max(1), slowdown))
     });
     paced.collect()
 }
 
+/// Those that are sent in a second where everything takes so much longer.
+fn packets_a_second(slowdown: Slowdown) -> u32 {
+    let second = slowdown.stretch(Duration::from_secs(1)).as_secs();
+    PACKETS / u32::try_from(second).unwrap_or(u32::MAX)
+}
+
 /// One batch at this rate.
-fn batch(probes: Vec<Probe>, rate: u32, patience: u64) -> Batch {
+fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
     let packets: u64 = probes.iter().map(|probe| packets(&probe.ask)).sum();
     let sending = packets * 1000 / u64::from(rate);
     // A busy machine may send at half the rate that is allowed.
-    let deadline_ms = 2 * sending + patience * GRACE_MS;
-    Batch { version: VERSION, deadline_ms, patience_ms: patience * PATIENCE_MS, rate, probes }
+    let deadline_ms = 2 * sending + slowdown.stretch(GRACE).as_millis();
+    let patience_ms = slowdown.stretch(PATIENCE).as_millis();
+    Batch { version: VERSION, deadline_ms, patience_ms, rate, probes }
 }
 
 /// How many packets a probe sends, at most and about.
@@ -75,20 +88,28 @@ mod tests {
 
     #[test]
     fn all_that_ask_at_once_share_one_rate_and_have_time_to_send_all_they_have() {
-        for (viewpoints, patience) in [(1, 1), (8, 1), (16, 1), (100, 1), (1, 10), (8, 10)] {
+        let (fast, slow) = (Slowdown::NONE, Slowdown::EMULATED);
+        for (viewpoints, slowdown, packets, patience_ms) in [
+            (1, fast, 40_000, 800),
+            (8, fast, 40_000, 800),
+            (16, fast, 40_000, 800),
+            (100, fast, 40_000, 800),
+            (1, slow, 4_000, 8_000),
+            (8, slow, 4_000, 8_000),
+        ] {
             let of = |i| [(node(i, Route::Own), Vec::new()), (node(i, Route::Workstation), sweep())];
             let pivot = |i| (node(i, Route::Hypervisor), sweep());
             let all = (0..viewpoints).flat_map(|i| of(i).into_iter().chain([pivot(i)]));
-            let batches = batches(all.collect(), patience);
+            let batches = batches(all.collect(), slowdown);
             for stand in [Stand::Routed, Stand::Pivot] {
                 let at_once = batches.iter().filter(|(at, _)| at.stand() == stand);
                 let at_once: Vec<&Batch> = at_once.map(|(_, batch)| batch).collect();
                 assert_eq!(at_once.len(), viewpoints);
-                assert!(at_once.iter().map(|batch| batch.rate).sum::<u32>() <= PACKETS / patience);
+                assert!(at_once.iter().map(|batch| batch.rate).sum::<u32>() <= packets);
                 for batch in at_once {
                     let sending = 2768 * 1000 / u64::from(batch.rate);
                     assert!(batch.deadline_ms > sending + 3 * batch.patience_ms, "{batch:?}");
-                    assert_eq!(batch.patience_ms, PATIENCE_MS * u64::from(patience));
+                    assert_eq!(batch.patience_ms, patience_ms);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use provisioner::fabric::namespace_path;
+use provisioner::slowdown::Slowdown;
 
 use super::deeds::{Deeds, command};
 use super::switch::Switch;
@@ -71,7 +72,7 @@ async fn lay(deeds: &mut Deeds, switches: &[Switch; 2], filter: &str) -> Result<
 /// Waits until a port of a switch passes frames on: the kernel looks at carriers once in a second only.
 async fn carries(deeds: &Deeds, switch: &Switch, port: &str) -> Result<(), InjectError> {
     let show = switch.there("bridge", &["link", "show", "dev", port]);
-    let carries = wait::until(format!("port {port}"), PATIENCE, async || {
+    let carries = wait::until(format!("port {port}"), Slowdown::of_host().stretch(PATIENCE), async || {
         let shown = deeds.ask(&show).await?;
         let forwards = shown.contains("state forwarding");
         Ok::<_, InjectError>(if forwards { Wait::Done(()) } else { Wait::NotYet(shown) })

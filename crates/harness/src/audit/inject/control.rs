@@ -185,8 +185,8 @@ fn planes<'a>(ground: &Ground<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
 /// Everybody whom the API server knows may read `/api`, and nobody else (Kubernetes, `system:discovery`).
 fn api_of(target: &Subject, credentials: Credentials) -> Door {
     let server = format!("https://{}:{API_PORT}", target.api);
-    let (cluster, patience) = (target.name.clone(), target.patience);
-    Door { cluster, server, authority: None, credentials, path: "/api", patience }
+    let (cluster, slowdown) = (target.name.clone(), target.slowdown);
+    Door { cluster, server, authority: None, credentials, path: "/api", slowdown }
 }
 
 /// The last of the ways back: waits until the door is closed again.

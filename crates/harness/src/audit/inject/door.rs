@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use kube::client::Body;
 use kube::{Client, Config};
 use probe::Credentials;
+use provisioner::slowdown::Slowdown;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -28,15 +29,15 @@ pub(in crate::audit) struct Door {
     pub(in crate::audit) credentials: Credentials,
     /// What is read.
     pub(in crate::audit) path: &'static str,
-    /// How much longer than in a container it may take.
-    pub(in crate::audit) patience: u32,
+    /// How much longer than in a container it takes.
+    pub(in crate::audit) slowdown: Slowdown,
 }
 
 impl Door {
     /// Waits until it lets in (2xx), or until it does not.
     pub(super) async fn until(&self, open: bool) -> Result<(), InjectError> {
         let what = format!("{} to {}", self.server, if open { "let in" } else { "refuse" });
-        let waited = wait::until(what, PATIENCE * self.patience, async || {
+        let waited = wait::until(what, self.slowdown.stretch(PATIENCE), async || {
             Ok::<_, kube::Error>(match self.status().await {
                 Ok(status) if (200..300).contains(&status) == open => Wait::Done(()),
                 Ok(status) => Wait::NotYet(format!("HTTP {status}")),
@@ -57,8 +58,8 @@ impl Door {
         let authority = authority.and_then(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());
         config.accept_invalid_certs = authority.is_none();
         config.root_cert = authority.map(|certificate| vec![certificate.to_vec()]);
-        config.connect_timeout = Some(ANSWER * self.patience);
-        config.read_timeout = Some(ANSWER * self.patience);
+        let answer = Some(self.slowdown.stretch(ANSWER).on_clock());
+        (config.connect_timeout, config.read_timeout) = (answer, answer);
         match &self.credentials {
             Credentials::None => {}
             Credentials::Token { token } => config.auth_info.token = Some(token.clone().into()),

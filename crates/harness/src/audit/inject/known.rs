@@ -31,13 +31,13 @@ impl Known {
         let pods: Api<Pod> = Api::namespaced(self.cluster.fresh_client().await?, &self.namespace);
         let question = Ask::Dns { server: self.server, name: self.name.clone() };
         let probes = vec![Probe { nonce: Nonce::new(0, 0), ask: question }];
-        let platform = &self.cluster.inner().plan.platform;
-        let longer = u64::from(platform.patience);
-        let (deadline_ms, patience_ms) = (longer * 3_000, longer * 1_000);
+        let slowdown = self.cluster.slowdown();
+        let millis = |usual| slowdown.stretch(Duration::from_millis(usual)).as_millis();
+        let (deadline_ms, patience_ms) = (millis(3_000), millis(1_000));
         let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 100, probes };
-        let within = platform.within(PATIENCE);
+        let within = slowdown.stretch(PATIENCE);
         let waited = wait::until(format!("{} at {}", self.name, self.server), within, async || {
-            let said = ask(&pods, platform, PROBER, &batch).await?;
+            let said = ask(&pods, slowdown, PROBER, &batch).await?;
             let has =
                 said.iter().any(|said| matches!(said, Said::Answer(answer) if has_address(&answer.outcome)));
             Ok::<_, AskError>(if has == known { Wait::Done(()) } else { Wait::NotYet(format!("{said:?}")) })

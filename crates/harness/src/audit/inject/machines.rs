@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use provisioner::exec::Command;
+use provisioner::slowdown::Slowdown;
 
 use super::cable::last;
 use super::deeds::{Deeds, command};
@@ -42,28 +43,35 @@ pub(super) async fn adapter(
     let given =
         [&words("attach-interface")[..], &[&bridge, "--model", "virtio", "--mac", MAC, "--live"]].concat();
     let taken = [&words("detach-interface")[..], &["--mac", MAC, "--live"]].concat();
-    lend(deeds, &virsh(&given), virsh(&taken), (virsh(&["domiflist", &machine]), MAC)).await?;
+    let slowdown = ground.from.slowdown();
+    lend((deeds, slowdown), &virsh(&given), virsh(&taken), (virsh(&["domiflist", &machine]), MAC)).await?;
     let find = command("sh", &["-c", "cd /sys/class/net && grep --files-with-matches \"$0\" */address", MAC]);
-    let link = seen(node, "an adapter", &find).await?;
+    let link = seen((ground.from, node), "an adapter", &find).await?;
     Ok(link.split('/').next().unwrap_or(&link).to_owned())
 }
 
 /// Waits until a machine's kernel has found what it was given, and returns what it says of it.
-pub(super) async fn seen(node: &TestNode, what: &str, find: &Command) -> Result<String, InjectError> {
-    let seen = wait::until(format!("{what} in {}", node.real_name()), PATIENCE, async || {
-        let found = node.run(find).await.map(|found| found.text().trim().to_owned());
-        Ok::<_, InjectError>(match found {
-            Ok(found) if !found.is_empty() => Wait::Done(found),
-            _ => Wait::NotYet("it is not there".to_owned()),
-        })
-    });
+pub(super) async fn seen(
+    (of, node): (&TestCluster, &TestNode),
+    what: &str,
+    find: &Command,
+) -> Result<String, InjectError> {
+    let slowdown = of.slowdown();
+    let seen =
+        wait::until(format!("{what} in {}", node.real_name()), slowdown.stretch(PATIENCE), async || {
+            let found = node.run(find).await.map(|found| found.text().trim().to_owned());
+            Ok::<_, InjectError>(match found {
+                Ok(found) if !found.is_empty() => Wait::Done(found),
+                _ => Wait::NotYet("it is not there".to_owned()),
+            })
+        });
     seen.await.map_err(|source| InjectError::Carrier(Box::new(source)))
 }
 
 /// Gives a machine something, and sees to it that it is gone when it was taken away again: a machine's kernel lets go of
 /// it when it likes.
 pub(super) async fn lend(
-    deeds: &mut Deeds,
+    (deeds, slowdown): (&mut Deeds, Slowdown),
     given: &Command,
     taken: Command,
     (list, what): (Command, &'static str),
@@ -72,7 +80,7 @@ pub(super) async fn lend(
     deeds.undos.push(format!("see that {what} is gone"), move || {
         let (host, list) = (host.clone(), list.clone());
         async move {
-            wait::until(format!("{what} to go"), PATIENCE, async || {
+            wait::until(format!("{what} to go"), slowdown.stretch(PATIENCE), async || {
                 let listed = host.run(&list).await?.text();
                 Ok::<_, InjectError>(if listed.contains(what) {
                     Wait::NotYet(listed)
@@ -95,7 +103,8 @@ pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
         let given = ["attach-disk", machine, image.as_str(), DISK, "--mode", "shareable", "--driver", "qemu"];
         let given = [&given[..], &["--subdriver", "raw", "--live"]].concat();
         let taken = virsh(&["detach-disk", machine, DISK, "--live"]);
-        lend(deeds, &virsh(&given), taken, (virsh(&["domblklist", machine]), DISK)).await?;
+        let slowdown = ground.from.slowdown().max(ground.to.slowdown());
+        lend((deeds, slowdown), &virsh(&given), taken, (virsh(&["domblklist", machine]), DISK)).await?;
     }
     Ok(())
 }

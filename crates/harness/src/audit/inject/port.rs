@@ -37,12 +37,12 @@ async fn plug(of: &TestCluster, backend: Value, deeds: &mut Deeds) -> Result<Str
     let bus = json!({ "driver": "virtio-serial-pci", "id": BUS });
     let unplug = qemu(machine, "device_del", &json!({ "id": BUS }));
     let tree = virsh(&["qemu-monitor-command", machine, "--hmp", "info qtree"]);
-    lend(deeds, &qemu(machine, "device_add", &bus), unplug, (tree, BUS)).await?;
+    lend((deeds, of.slowdown()), &qemu(machine, "device_add", &bus), unplug, (tree, BUS)).await?;
     let port =
         json!({ "driver": "virtserialport", "bus": format!("{BUS}.0"), "chardev": PORT, "name": PORT });
     deeds.ask(&qemu(machine, "device_add", &port)).await?;
     let find = "grep --line-regexp \"$0\" /sys/class/virtio-ports/*/name";
-    seen(node, "a port", &command("sh", &["-c", find, PORT])).await?;
+    seen((of, node), "a port", &command("sh", &["-c", find, PORT])).await?;
     deeds.ask(&qemu(machine, "query-chardev", &json!({}))).await
 }
 

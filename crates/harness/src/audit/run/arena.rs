@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 use probe::{Batch, Said, VERSION};
 use provisioner::Provisioner;
+use provisioner::slowdown::Slowdown;
 
 use crate::audit::{Host, Observed, Phase, Plan, Route, Selection, Stand, Subject, Viewpoint};
 use crate::cluster::TestCluster;
@@ -21,10 +22,10 @@ use super::{AuditError, Stage, StageError, learn, routes};
 
 /// How long the last probes may take to be in the witnesses' logs, where nodes are containers.
 const SETTLE: Duration = Duration::from_secs(5);
-/// When a batch of last probes must be over, in milliseconds.
-const BARRIER_DEADLINE_MS: u64 = 2_000;
+/// When a batch of last probes must be over.
+const BARRIER_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a last probe waits: the guard answers none that goes to the workstation.
-const BARRIER_PATIENCE_MS: u64 = 400;
+const BARRIER_PATIENCE: Duration = Duration::from_millis(400);
 
 /// Witnesses and probers in all clusters, and on the workstation.
 #[derive(Debug)]
@@ -155,9 +156,9 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// How much longer than in containers everything may take, where it takes longest.
-    fn patience(&self) -> u32 {
-        patience(self.clusters)
+    /// How much longer than in containers everything takes, where it takes longest.
+    fn slowdown(&self) -> Slowdown {
+        slowdown(self.clusters)
     }
 
     /// Removes everything, and waits until it is gone.
@@ -208,8 +209,8 @@ impl<'a> Arena<'a> {
             batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {
-            let longer = u64::from(self.patience());
-            let (deadline_ms, patience_ms) = (longer * BARRIER_DEADLINE_MS, longer * BARRIER_PATIENCE_MS);
+            let millis = |usual| self.slowdown().stretch(usual).as_millis();
+            let (deadline_ms, patience_ms) = (millis(BARRIER_DEADLINE), millis(BARRIER_PATIENCE));
             let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 1_000, probes };
             (viewpoint, self.ask_one(viewpoint, &batch).await)
         });
@@ -223,7 +224,7 @@ impl<'a> Arena<'a> {
     /// Reads what all witnesses saw, when each has seen its last probe or will not any more.
     async fn hear(&mut self, plan: &Plan, observed: &mut Observed) {
         let mut watches = BTreeMap::new();
-        let settle = SETTLE * self.patience();
+        let settle = self.slowdown().stretch(SETTLE);
         let heard = wait::until("the witnesses' last words".to_owned(), settle, async || {
             let heard = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten();
             watches = heard.chain(self.workstation.watches()).collect();
@@ -251,9 +252,9 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// How much longer than in containers everything may take in the slowest of some clusters.
-pub(super) fn patience(clusters: &[TestCluster]) -> u32 {
-    clusters.iter().map(|cluster| cluster.inner().plan.platform.patience).max().unwrap_or(1)
+/// How much longer than in containers everything takes in the slowest of some clusters.
+pub(super) fn slowdown(clusters: &[TestCluster]) -> Slowdown {
+    clusters.iter().map(TestCluster::slowdown).max().unwrap_or(Slowdown::NONE)
 }
 
 /// The number of a run.

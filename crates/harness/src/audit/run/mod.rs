@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
+use provisioner::slowdown::Stretched;
 
 use super::report::accepted_on_all;
 use super::{Phase, PlanError, Report, Selection};
@@ -66,7 +67,7 @@ pub enum AuditError {
     Left(#[from] Left),
     /// Something hangs.
     #[error("the audit was not over after {}s", .0.as_secs())]
-    Late(Duration),
+    Late(Stretched),
 }
 
 /// Audits running clusters: each against each other, in both directions.
@@ -84,8 +85,8 @@ pub async fn audit(
     let started = Timestamp::now();
     let before = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     let mut arena = Arena::set(provisioner, clusters, progress).await?;
-    let deadline = DEADLINE * arena::patience(clusters);
-    let asked = tokio::time::timeout(deadline, async {
+    let deadline = arena::slowdown(clusters).stretch(DEADLINE);
+    let asked = tokio::time::timeout(deadline.on_clock(), async {
         let known = arena.learn(selection).await;
         let plan = arena.plan(known, selection)?;
         let observed = arena.ask(&plan, progress).await?;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
 
-use provisioner::plan::Platform;
+use provisioner::slowdown::Slowdown;
 
 use super::manifest::PROBER;
 use crate::ask::ask;
@@ -22,7 +22,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Waits until the service's own address and its port on every node lead to the witness.
 pub(super) async fn leads(
     pods: &Api<Pod>,
-    platform: &Platform,
+    slowdown: Slowdown,
     witness: &PodWitness,
     nodes: impl Iterator<Item = Ipv4Addr>,
 ) -> Result<(), WaitError<kube::Error>> {
@@ -31,11 +31,11 @@ pub(super) async fn leads(
     let probes = doors.map(|(n, to)| Probe { nonce: Nonce::new(0, n as u32), ask: Ask::Tcp { to } });
     let probes: Vec<Probe> = probes.collect();
     let all = probes.len();
-    let longer = u64::from(platform.patience);
-    let (deadline_ms, patience_ms) = (longer * 2_000, longer * 500);
+    let millis = |usual| slowdown.stretch(Duration::from_millis(usual)).as_millis();
+    let (deadline_ms, patience_ms) = (millis(2_000), millis(500));
     let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 100, probes };
-    wait::until(format!("the service of {}", witness.witness), platform.within(WITHIN), async || {
-        Ok(match ask(pods, platform, PROBER, &batch).await {
+    wait::until(format!("the service of {}", witness.witness), slowdown.stretch(WITHIN), async || {
+        Ok(match ask(pods, slowdown, PROBER, &batch).await {
             Ok(said) if served(&said, &witness.witness) == all => Wait::Done(()),
             Ok(said) => Wait::NotYet(format!("{said:?}")),
             Err(error) => Wait::NotYet(provisioner::error::chain(&error)),

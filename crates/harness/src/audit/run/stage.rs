@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{LogParams, PostParams};
 use kube::{Api, Client, Resource};
 use probe::{Batch, Report, Said};
-use provisioner::plan::Platform;
 use provisioner::registry::Owner;
+use provisioner::slowdown::{Slowdown, Stretched};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub struct Stage {
     nodes: Vec<(String, String)>,
     pod: PodWitness,
     /// What its nodes are like: how long they may take.
-    platform: Platform,
+    slowdown: Slowdown,
     /// A token to join with.
     token: Option<Secret>,
     /// A token of a service account.
@@ -100,7 +100,7 @@ pub enum StageError {
         /// Where.
         instance: String,
         /// How long was waited.
-        within: Duration,
+        within: Stretched,
     },
 }
 
@@ -133,7 +133,7 @@ impl Stage {
             nodes: on_nodes.iter().map(|(node, _)| (node.clone(), node.clone())).collect(),
             token: token::make(client.clone(), run, &instance).await,
             account: None,
-            platform: cluster.inner().plan.platform,
+            slowdown: cluster.slowdown(),
             instance,
             namespace,
             client,
@@ -158,7 +158,7 @@ impl Stage {
         stage.pod.node_port =
             port.and_then(|port| port.node_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
         let led =
-            service::leads(&pods, &stage.platform, &stage.pod, on_nodes.iter().map(|(_, address)| *address))
+            service::leads(&pods, stage.slowdown, &stage.pod, on_nodes.iter().map(|(_, address)| *address))
                 .await;
         let instance = stage.instance.clone();
         led.map_err(|source| StageError::Wait { instance, source: Box::new(source) })?;
@@ -196,7 +196,7 @@ impl Stage {
     /// # Errors
     /// [`StageError::Ask`].
     pub async fn ask_from_pod(&self, batch: &Batch) -> Result<Vec<Said>, StageError> {
-        Ok(ask::ask(&self.pods(), &self.platform, PROBER, batch).await?)
+        Ok(ask::ask(&self.pods(), self.slowdown, PROBER, batch).await?)
     }
 
     /// Has a prober on a node's own network ask a batch.
@@ -204,7 +204,7 @@ impl Stage {
     /// # Errors
     /// [`StageError::Ask`].
     pub async fn ask_from_node(&self, node: &str, batch: &Batch) -> Result<Vec<Said>, StageError> {
-        Ok(ask::ask(&self.pods(), &self.platform, &manifest::node_pod(node), batch).await?)
+        Ok(ask::ask(&self.pods(), self.slowdown, &manifest::node_pod(node), batch).await?)
     }
 
     /// What all witnesses have seen so far, by their identity; what cannot be read is said in the watch.
@@ -213,8 +213,8 @@ impl Stage {
         let own = (WITNESS.to_owned(), self.pod.witness.clone());
         let nodes = self.nodes.iter().map(|(node, identity)| (manifest::node_pod(node), identity.clone()));
         let all = nodes.chain([own]).map(async |(pod, identity)| {
-            let within = self.platform.within(HEARING);
-            let seen = timeout(within, seen(&pods, &pod, &identity)).await;
+            let within = self.slowdown.stretch(HEARING);
+            let seen = timeout(within.on_clock(), seen(&pods, &pod, &identity)).await;
             let late = || Err(format!("no answer within {}s", within.as_secs()));
             let unreadable = |why| Watch { unreadable: Some(why), ..Watch::default() };
             let watch = seen.unwrap_or_else(|_| late()).unwrap_or_else(unreadable);
@@ -254,7 +254,7 @@ impl Stage {
                     reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
                 Ok(if ready { Wait::Done(pod) } else { Wait::NotYet(format!("it has said {log:?}")) })
             };
-            wait::until(format!("pod {name} to listen"), self.platform.within(PATIENCE), look).await
+            wait::until(format!("pod {name} to listen"), self.slowdown.stretch(PATIENCE), look).await
         });
         let instance = self.instance.clone();
         let found = futures::future::try_join_all(all).await;

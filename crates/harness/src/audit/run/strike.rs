@@ -1,11 +1,10 @@
 //! A stage goes: its run's own at the end, and those of runs whose process was killed before the next one is set.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
 use provisioner::registry::{Liveness, Owner};
+use provisioner::slowdown::Stretched;
 use tokio::time::timeout;
 
 use super::stage::PATIENCE;
@@ -26,8 +25,8 @@ impl Stage {
             instance: instance.to_owned(),
             source: Box::new(source),
         };
-        let within = cluster.inner().plan.platform.within(PATIENCE);
-        let token = timeout(within, token::remove(client.clone(), run, instance)).await;
+        let within = cluster.slowdown().stretch(PATIENCE);
+        let token = timeout(within.on_clock(), token::remove(client.clone(), run, instance)).await;
         remove(&client, instance, &Self::namespace_of(run), within).await?;
         token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
     }
@@ -49,12 +48,12 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
         namespace.metadata.name.filter(|_| owner.liveness_by_proc() == Liveness::Dead)
     });
     let dead: Vec<String> = dead.collect();
-    let within = cluster.inner().plan.platform.within(PATIENCE);
+    let within = cluster.slowdown().stretch(PATIENCE);
     let removed = dead.iter().map(|name| remove(&client, instance, name, within));
     futures::future::try_join_all(removed).await.map(drop)
 }
 
-async fn remove(client: &Client, instance: &str, name: &str, within: Duration) -> Result<(), StageError> {
+async fn remove(client: &Client, instance: &str, name: &str, within: Stretched) -> Result<(), StageError> {
     let (attempt, instance) = (format!("remove the namespace {name}"), instance.to_owned());
     let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within };
     let (namespaces, pods): (Api<Namespace>, Api<Pod>) =
@@ -62,8 +61,8 @@ async fn remove(client: &Client, instance: &str, name: &str, within: Duration) -
     // The namespace controller waits for five seconds before it deletes what is in a namespace, and comes again only
     // seconds later where pods are still going then (`namespaceDeletionGracePeriod`). They go meanwhile.
     let now = DeleteParams::default();
-    drop(timeout(within, pods.delete_collection(&now, &ListParams::default())).await);
-    let deleted = timeout(within, namespaces.delete(name, &now)).await;
+    drop(timeout(within.on_clock(), pods.delete_collection(&now, &ListParams::default())).await);
+    let deleted = timeout(within.on_clock(), namespaces.delete(name, &now)).await;
     match deleted.map_err(|_| late())? {
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
         Err(source) => {

@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use probe::{Batch, Report, Said};
 use provisioner::assets;
 use provisioner::exec::{Background, Command, CommandError, Local, Runner};
+use provisioner::slowdown::{Slowdown, Stretched};
 
 use crate::ask;
 use crate::audit::{LinkWitness, TCP_PORT, UDP_PORT, WORKSTATION, Watch};
@@ -97,7 +98,8 @@ impl Workstation {
             workstation.witnesses.push(Witness { identity, log, errors, process });
         }
         let witnesses = &mut workstation.witnesses;
-        let ready = wait::until("the workstation's witnesses".to_owned(), PATIENCE, async || {
+        let within = Slowdown::of_host().stretch(PATIENCE);
+        let ready = wait::until("the workstation's witnesses".to_owned(), within, async || {
             for witness in witnesses.iter_mut() {
                 let log = fs::read_to_string(&witness.log).unwrap_or_default();
                 if reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. }))) {
@@ -121,7 +123,8 @@ impl Workstation {
 
     /// Has the prober ask a batch.
     pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<Said>, String> {
-        let within = Duration::from_millis(batch.deadline_ms) + GRACE;
+        let within = Stretched::exactly(Duration::from_millis(batch.deadline_ms));
+        let within = within + Slowdown::of_host().stretch(GRACE);
         let batch = serde_json::to_vec(batch).map_err(|error| error.to_string())?;
         let program = self.path().join("homelab-probe");
         let prober = Command::within(within, program.as_str()).arg("prober").input(batch);

@@ -101,7 +101,7 @@ impl Relics {
             authority: None,
             credentials: Credentials::Certificate { certificate, key },
             path: "/api/v1/namespaces",
-            patience: cluster.inner().plan.platform.patience,
+            slowdown: cluster.slowdown(),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::slowdown::Slowdown;
+
 /// It ends by itself; a machine on which it does not has worse problems than a process of 2 MB.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -11,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// podman is done with a container before its monitor is: that runs podman once more to clean up. Whoever looks
 /// for leftovers right after a removal would find it.
 pub(super) async fn ended(containers: &[String]) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + Slowdown::of_host().stretch(PATIENCE).on_clock();
     while Instant::now() < deadline && watches(containers) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -10,6 +10,7 @@ use k8s_openapi::ByteString;
 use crate::exec::{Command, CommandError, Failure, Output, Runner};
 use crate::kubernetes::{ADMIN, CA, SUPER_ADMIN};
 use crate::plan::{API_PORT, ClusterPlan, InstanceId, Power};
+use crate::slowdown::Slowdown;
 
 use super::{Fault, Host, State, meant};
 
@@ -20,6 +21,7 @@ pub(super) struct SimulatedNode {
     /// The addresses of its instance's nodes.
     network: BTreeSet<String>,
     state: Power,
+    slowdown: Slowdown,
     files: BTreeMap<String, Vec<u8>>,
     /// Where a real one would have its disk.
     folder: Utf8PathBuf,
@@ -33,6 +35,7 @@ impl SimulatedNode {
             api: plan.api_name.clone(),
             network,
             state: Power::Start,
+            slowdown: plan.platform.slowdown,
             files: BTreeMap::new(),
             folder: plan.folder.clone(),
         }
@@ -159,6 +162,7 @@ impl Inside {
         let Some(node) = state.nodes.get_mut(&self.key).filter(|node| node.runs()) else {
             return Err(Failure::Start(std::io::Error::other("the node does not exist or does not run")));
         };
+        let within = command.deadline(node.slowdown).on_clock();
         for fault in &state.faults {
             match fault {
                 Fault::Command(text) if meant(text, command) => {
@@ -166,7 +170,7 @@ impl Inside {
                 }
                 Fault::Hang(text) if meant(text, command) => {
                     let (stdout, stderr) = (String::new(), String::new());
-                    return Err(Failure::Deadline { within: command.deadline(), stdout, stderr });
+                    return Err(Failure::Deadline { within, stdout, stderr });
                 }
                 _ => {}
             }

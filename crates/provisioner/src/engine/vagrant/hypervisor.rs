@@ -22,6 +22,9 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     /// Which one.
     fn provider(&self) -> Provider;
 
+    /// Whether it translates a machine's instructions, for want of hardware virtualisation.
+    fn is_emulated(&self) -> bool;
+
     /// Everything that this host lacks for it, all at once.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
 

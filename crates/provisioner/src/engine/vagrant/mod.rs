@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::{BoxFuture, join_all, try_join_all};
 use ipnet::Ipv4Net;
 
 use crate::assets::{Assets, NodeBox};
@@ -26,6 +26,7 @@ use crate::exec::{Command, CommandError, Failure, Local, OverSsh, Runner};
 use crate::files::failed;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::slowdown::{Slowdown, Stretched};
 use crate::spec::Provider;
 
 use super::engines::Removal;
@@ -41,8 +42,8 @@ use virtualbox::VirtualBox;
 pub use virtualbox::VirtualBoxError;
 pub(crate) use virtualbox::allowed_ranges;
 
-/// How long a machine may take from power to the first login.
-const BOOT: Duration = Duration::from_secs(600);
+/// How long a machine may take from power to the first login, before it is stretched.
+const BOOT: Duration = Duration::from_secs(60);
 
 /// Makes nodes as virtual machines.
 #[derive(Debug, Clone)]
@@ -126,7 +127,7 @@ impl VagrantEngine {
 
     fn handle(&self, plan: &ClusterPlan, node: &NodePlan) -> Node {
         let login = self.project(&plan.folder).login(node);
-        let runner = OverSsh::new(&node.name, login, plan.platform.patience, Arc::clone(&self.host));
+        let runner = OverSsh::new(&node.name, login, plan.platform.slowdown, Arc::clone(&self.host));
         Node::new(node.clone(), Arc::new(runner))
     }
 
@@ -155,6 +156,10 @@ impl VagrantEngine {
 }
 
 impl Engine for VagrantEngine {
+    fn is_emulated(&self) -> bool {
+        self.hypervisor.is_emulated() || Slowdown::of_host() == Slowdown::EMULATED
+    }
+
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
         Box::pin(async move {
             let mut lacks = self.hypervisor.preflight().await;
@@ -188,7 +193,7 @@ impl Engine for VagrantEngine {
             let sealed = self.hypervisor.seal(plan).await;
             up.and(sealed)?;
             let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
-            try_join_all(nodes.iter().map(usable)).await?;
+            try_join_all(nodes.iter().map(|node| usable(node, boot(plan)))).await?;
             Ok(nodes)
         })
     }
@@ -265,7 +270,7 @@ impl Engine for VagrantEngine {
             if !woken.is_empty() {
                 self.hypervisor.seal(plan).await?;
             }
-            try_join_all(woken.iter().map(usable)).await.map(drop)
+            try_join_all(woken.iter().map(|node| usable(node, boot(plan)))).await.map(drop)
         })
     }
 
@@ -290,13 +295,14 @@ impl Engine for VagrantEngine {
     ) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             let machines = self.hypervisor.machines(&self.home).await?;
-            for node in &plan.nodes {
-                let scope = plan.id.node_scope(&node.name);
-                if machines.iter().any(|it| it.name == scope && it.state == MachineState::Running) {
-                    logs::collect(&self.handle(plan, node), &into.join(&node.name)).await?;
-                }
-            }
-            Ok(())
+            let runs = |node: &&NodePlan| {
+                machine_of(plan, node, &machines).is_some_and(|it| it.state == MachineState::Running)
+            };
+            // Side by side: one that does not answer keeps nobody from the others'.
+            let logs = plan.nodes.iter().filter(runs).map(async |node: &NodePlan| {
+                logs::collect(&self.handle(plan, node), &into.join(&node.name)).await
+            });
+            join_all(logs).await.into_iter().collect()
         })
     }
 }
@@ -321,8 +327,13 @@ fn is_unreachable(error: &CommandError) -> bool {
     matches!(error.failure, Failure::Status { code: Some(255), .. })
 }
 
+/// How long a machine of this plan may take until it lets us in.
+fn boot(plan: &ClusterPlan) -> Stretched {
+    plan.platform.slowdown.stretch(BOOT)
+}
+
 /// Waits until a node lets us in and its containerd serves its socket.
-async fn usable(node: &Node) -> Result<(), EngineError> {
+async fn usable(node: &Node, boot: Stretched) -> Result<(), EngineError> {
     const SOCKET: &str = "/run/containerd/containerd.sock";
     let wait = format!("until ctr --address {SOCKET} version >/dev/null 2>&1; do sleep 0.2; done");
     let wait = Command::within(Duration::from_secs(30), "sh").args(["-c", &wait]);
@@ -330,7 +341,7 @@ async fn usable(node: &Node) -> Result<(), EngineError> {
     let mut outcome = node.run(&wait).await;
     while let Err(error) = &outcome
         && is_unreachable(error)
-        && asked.elapsed() < BOOT
+        && asked.elapsed() < boot.on_clock()
     {
         tokio::time::sleep(Duration::from_secs(1)).await;
         outcome = node.run(&wait).await;

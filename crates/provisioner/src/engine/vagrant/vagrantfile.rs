@@ -2,13 +2,16 @@
 //!
 //! Every value in it is a DNS label, an address, a number or a name of ours: nothing needs quoting in Ruby.
 
+use std::time::Duration;
+
 use crate::plan::ClusterPlan;
 
 use super::NodeBox;
 use super::hypervisor::Hypervisor;
 
-/// Seconds until a machine must let Vagrant in: a boot takes 25 under emulation, and several may boot at once.
-const BOOT: u32 = 900;
+/// Until when a machine must let Vagrant in, before it is stretched: a boot takes 25 s under emulation, and several may
+/// boot at once.
+const BOOT: Duration = Duration::from_secs(90);
 /// Seconds in which a machine may shut down by itself.
 const HALT: u32 = 120;
 
@@ -35,7 +38,7 @@ Vagrant.configure(\"2\") do |config|
   config.vm.box_version = \"{version}\"
   config.vm.box_check_update = false
   config.vm.guest = :debian
-  config.vm.boot_timeout = {BOOT}
+  config.vm.boot_timeout = {boot}
   config.vm.graceful_halt_timeout = {HALT}
   config.vm.allow_hosts_modification = false
   config.vm.allow_fstab_modification = false
@@ -45,6 +48,7 @@ Vagrant.configure(\"2\") do |config|
 {common}{nodes}end
 ",
         instance = plan.id,
+        boot = plan.platform.slowdown.stretch(BOOT).as_secs(),
         name = node_box.name,
         version = node_box.version,
         common = indented(&hypervisor.configure(plan), 2),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use harness::wait::{Wait, until};
 use provisioner::events::Record;
+use provisioner::slowdown::Slowdown;
 use provisioner::watch::{Watch, WatchError};
 
 use super::host::{Host, printed, sh};
@@ -27,7 +28,7 @@ async fn watched(host: &Host, work: impl AsyncFnOnce() -> anyhow::Result<()>) ->
 }
 
 async fn wait_for(what: &str, mut there: impl AsyncFnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let poll = until(what.to_owned(), Duration::from_secs(30), async || {
+    let poll = until(what.to_owned(), Slowdown::of_host().stretch(Duration::from_secs(30)), async || {
         Ok::<_, std::io::Error>(match there().await {
             Ok(true) => Wait::Done(()),
             Ok(false) => Wait::NotYet("not yet".to_owned()),

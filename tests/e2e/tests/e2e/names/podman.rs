@@ -6,6 +6,7 @@ use anyhow::ensure;
 use camino::{Utf8Path, Utf8PathBuf};
 use harness::wait::{Wait, until};
 use provisioner::exec::{Background, Command, Local, Runner};
+use provisioner::slowdown::Slowdown;
 use tokio::net::UnixStream;
 
 /// As the nodes are run: crun refuses the hybrid cgroup layout of older hosts, and podman's own limits are refused
@@ -37,7 +38,7 @@ impl Podman {
         let contained =
             serve.wrapped_by("setpriv", ["--pdeathsig", "TERM"]).env("CONTAINERS_CONF", config(folder));
         let mut service = Background::start(&contained)?;
-        until("podman's API", Duration::from_secs(20), async || {
+        until("podman's API", Slowdown::of_host().stretch(Duration::from_secs(20)), async || {
             let connected = UnixStream::connect(folder.join("podman.sock")).await;
             Ok::<_, std::io::Error>(match connected {
                 Ok(_) => Wait::Done(()),

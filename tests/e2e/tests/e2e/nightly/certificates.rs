@@ -10,6 +10,7 @@ use provisioner::exec::Command;
 use provisioner::kubeadm::KubeadmError;
 use provisioner::node::{File, Node};
 use provisioner::plan::Role;
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, Topology};
 use provisioner::tls::Standing;
 use provisioner::{Dated, Provisioner};
@@ -88,18 +89,19 @@ async fn end_all(nodes: &[Node]) -> anyhow::Result<()> {
 
 /// Also those that are used by nobody but on a start.
 async fn all_have_ended(provisioner: &Provisioner, nodes: &[Node]) -> anyhow::Result<()> {
-    let ended = until("all certificates to end", Duration::from_secs(10), async || {
-        let all = provisioner.dated_on_nodes(nodes).await?;
-        let now = Timestamp::now();
-        let good = |one: &&Dated| {
-            one.certificate.as_ref().map_or(true, |about| about.standing(now) != Standing::Expired)
-        };
-        let good: Vec<&Dated> = all.iter().filter(good).collect();
-        Ok::<_, KubeadmError>(match good.is_empty() {
-            true => Wait::Done(all.len()),
-            false => Wait::NotYet(format!("{good:?}")),
-        })
-    });
+    let ended =
+        until("all certificates to end", Slowdown::of_host().stretch(Duration::from_secs(10)), async || {
+            let all = provisioner.dated_on_nodes(nodes).await?;
+            let now = Timestamp::now();
+            let good = |one: &&Dated| {
+                one.certificate.as_ref().map_or(true, |about| about.standing(now) != Standing::Expired)
+            };
+            let good: Vec<&Dated> = all.iter().filter(good).collect();
+            Ok::<_, KubeadmError>(match good.is_empty() {
+                true => Wait::Done(all.len()),
+                false => Wait::NotYet(format!("{good:?}")),
+            })
+        });
     ensure!(ended.await? > nodes.len(), "there are more than the kubelets' own");
     Ok(())
 }

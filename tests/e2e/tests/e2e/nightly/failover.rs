@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use provisioner::engine::EngineError;
 use provisioner::node::Node;
 use provisioner::plan::ClusterPlan;
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, Topology};
 
 use crate::ha::{etcd, kill};
@@ -58,7 +59,7 @@ async fn is_back(client: Client, node: &Node, plan: &ClusterPlan, since: Timesta
     let nodes: Api<KubernetesNode> = Api::all(client.clone());
     let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
     let what = format!("{} to be back", node.name());
-    let back = until(what, Duration::from_secs(180), async || {
+    let back = until(what, Slowdown::of_host().stretch(Duration::from_secs(180)), async || {
         let state = async {
             etcd::has_all_members(node, plan).await?;
             let lease = leases.get(node.name()).await?.spec.and_then(|spec| spec.renew_time);

@@ -52,7 +52,7 @@ async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_wi
 /// answers some time before they do.
 pub(super) async fn runs_pods(cluster: &TestCluster) -> anyhow::Result<()> {
     for node in cluster.nodes() {
-        until("a pod to find a service", Duration::from_secs(180), async || {
+        until("a pod to find a service", cluster.slowdown().stretch(Duration::from_secs(180)), async || {
             let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local").on_node(node.name());
             let said = cluster.run_pod(lookup).await?;
             Ok::<_, PodError>(match said.exit_code {

@@ -8,6 +8,7 @@ use harness::wait::{Wait, until};
 use kube::{Client, Config};
 use provisioner::error::chain;
 use provisioner::exec::{Command, CommandError, Local, Runner};
+use provisioner::slowdown::Slowdown;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpStream;
@@ -66,12 +67,16 @@ pub(super) async fn is_verified_by_its_own_clients_only(desk: &Desk) -> anyhow::
     desk.homelab(&[&in_acme[..], &ready].concat()).await?;
 
     // kube-proxy opens the NodePort a little after the pod is ready.
-    until(format!("a listener on {ADDRESS}"), Duration::from_secs(30), async || {
-        let connected = TcpStream::connect(ADDRESS).await;
-        Ok::<_, std::io::Error>(
-            connected.map_or_else(|error| Wait::NotYet(error.to_string()), |_| Wait::Done(())),
-        )
-    })
+    until(
+        format!("a listener on {ADDRESS}"),
+        Slowdown::of_host().stretch(Duration::from_secs(30)),
+        async || {
+            let connected = TcpStream::connect(ADDRESS).await;
+            Ok::<_, std::io::Error>(
+                connected.map_or_else(|error| Wait::NotYet(error.to_string()), |_| Wait::Done(())),
+            )
+        },
+    )
     .await?;
 
     let authority = |name: &str| desk.instance(name).join("tls/ca.crt");

@@ -7,6 +7,7 @@ use anyhow::Context;
 use camino::Utf8Path;
 use harness::wait::{self, Wait};
 use provisioner::exec::{Background, Command};
+use provisioner::slowdown::Slowdown;
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel};
@@ -35,7 +36,8 @@ impl Browser {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let start = Command::within(Duration::MAX, "chromedriver").arg(format!("--port={port}"));
         let process = Background::start(&start).context("package chromium-driver is installed")?;
-        let driver = wait::until("a browser".to_owned(), Duration::from_secs(30), async || {
+        let within = Slowdown::of_host().stretch(Duration::from_secs(30));
+        let driver = wait::until("a browser".to_owned(), within, async || {
             let made =
                 WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities(profile.path())?).await;
             Ok::<_, WebDriverError>(match made {

@@ -35,14 +35,15 @@ impl<'a> Peers<'a> {
         cluster.apply(&format!("{namespaces}---{}", manifests.join("---"))).await?;
         let pods: Api<Pod> = Api::all(cluster.client());
         let ours = ListParams::default().labels("peer=yes");
-        let addresses = until("nine pods to run", Duration::from_secs(90), async || {
-            let all = pods.list(&ours).await?.items;
-            let running: BTreeMap<String, IpAddr> = all.iter().filter_map(running).collect();
-            Ok::<_, kube::Error>(match running.len() {
-                9 => Wait::Done(running),
-                n => Wait::NotYet(format!("{n} run")),
-            })
-        });
+        let addresses =
+            until("nine pods to run", cluster.slowdown().stretch(Duration::from_secs(90)), async || {
+                let all = pods.list(&ours).await?.items;
+                let running: BTreeMap<String, IpAddr> = all.iter().filter_map(running).collect();
+                Ok::<_, kube::Error>(match running.len() {
+                    9 => Wait::Done(running),
+                    n => Wait::NotYet(format!("{n} run")),
+                })
+            });
         Ok(Self { cluster, addresses: addresses.await? })
     }
 

@@ -14,6 +14,7 @@ use provisioner::exec::{Background, Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
 use provisioner::sighting::SightingKind;
+use provisioner::slowdown::Slowdown;
 use provisioner::spec::{NodeSize, Provider, Topology};
 use tempfile::TempDir;
 
@@ -80,7 +81,7 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     let up = ["up", "acme", "--engine", "vagrant", "--provider", "libvirt", "--topology", "k8s-single"];
     let up = Command::within(Duration::MAX, homelab).args(up).keeping(OURS.iter().copied());
     let up = Background::start(&up)?;
-    until("acme's machine to be there", Duration::from_secs(180), async || {
+    until("acme's machine to be there", Slowdown::of_host().stretch(Duration::from_secs(180)), async || {
         let seen = provisioner.engines().sightings().await?;
         let there = seen.iter().any(|it| it.instance == "acme" && it.kind == SightingKind::Machine);
         Ok::<_, EngineError>(if there { Wait::Done(()) } else { Wait::NotYet(format!("{seen:?}")) })
@@ -89,13 +90,14 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     drop(up); // SIGKILL to its process group
     let left = Inventory::take(&provisioner).await?.since(&before);
     ensure!(left.is_some(), "a killed up leaves something, or this test shows nothing");
-    let reaped = until("the dead up to be reaped", Duration::from_secs(60), async || {
-        let reaped = provisioner.reap().await?.reaped;
-        Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
-            true => Wait::NotYet("its process still lives".to_owned()),
-            false => Wait::Done(reaped),
-        })
-    });
+    let reaped =
+        until("the dead up to be reaped", Slowdown::of_host().stretch(Duration::from_secs(60)), async || {
+            let reaped = provisioner.reap().await?.reaped;
+            Ok::<_, provisioner::ReapError>(match reaped.is_empty() {
+                true => Wait::NotYet("its process still lives".to_owned()),
+                false => Wait::Done(reaped),
+            })
+        });
     for one in reaped.await? {
         ensure!(one.instance == "acme", "{} was reaped, too", one.instance);
         one.outcome?;

@@ -76,7 +76,7 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
         node_link: plan.platform.link.to_owned(),
         management: management(plan),
         link_witnesses: link_witnesses(cluster.name(), plan, link),
-        patience: plan.platform.patience,
+        slowdown: plan.platform.slowdown,
         cni: plan.cni,
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
@@ -128,7 +128,7 @@ async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
 
 /// What is learnt in time. An API server that hangs leaves it unknown.
 async fn within<T>(plan: &ClusterPlan, learnt: impl Future<Output = Option<T>>) -> Option<T> {
-    tokio::time::timeout(plan.platform.within(PATIENCE), learnt).await.ok().flatten()
+    tokio::time::timeout(plan.platform.slowdown.stretch(PATIENCE).on_clock(), learnt).await.ok().flatten()
 }
 
 fn quick(program: &str) -> Command {

@@ -125,6 +125,10 @@ impl Hypervisor for Libvirt {
         Provider::Libvirt
     }
 
+    fn is_emulated(&self) -> bool {
+        self.driver == Driver::Emulated
+    }
+
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
         Box::pin(async move {
             let mut lacks = preflight::programs(&preflight::LIBVIRT);

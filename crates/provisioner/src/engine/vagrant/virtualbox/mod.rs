@@ -157,6 +157,11 @@ impl Hypervisor for VirtualBox {
         Provider::Virtualbox
     }
 
+    /// Since version 6.1 it runs on hardware virtualisation alone.
+    fn is_emulated(&self) -> bool {
+        false
+    }
+
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
         Box::pin(self.lacks())
     }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
+use provisioner::slowdown::Slowdown;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
@@ -58,7 +59,7 @@ impl Writer {
     pub(super) async fn goes_on(&self) -> Result<(), WaitError<kube::Error>> {
         // The next one may have begun before.
         let enough = self.acknowledged() + 2;
-        until("writes to go on", Duration::from_secs(60), async || {
+        until("writes to go on", Slowdown::of_host().stretch(Duration::from_secs(60)), async || {
             let log = locked(&self.log);
             Ok(match log.acknowledged.len() >= enough {
                 true => Wait::Done(()),

@@ -1,0 +1,142 @@
+//! How much longer everything takes where a processor is emulated, and durations that account for it. Nothing else
+//! stretches a duration.
+//!
+//! A plain [`Duration`] in the code says how long something may take in a container on a processor of its own.
+//! [`Slowdown::stretch`] makes a [`Stretched`] of it, and a `Stretched` cannot be stretched again:
+//!
+//! ```compile_fail,E0308
+//! # use provisioner::slowdown::Slowdown;
+//! # use std::time::Duration;
+//! let within = Slowdown::EMULATED.stretch(Duration::from_secs(180));
+//! Slowdown::EMULATED.stretch(within); // five hours
+//! ```
+//!
+//! Who waits for a cluster asks for a `Stretched`, and a plain duration is none:
+//!
+//! ```compile_fail,E0308
+//! # use provisioner::slowdown::Stretched;
+//! # use std::time::Duration;
+//! fn wait_for_the_cluster(within: Stretched) {}
+//! wait_for_the_cluster(Duration::from_secs(180)); // too short on an emulated processor
+//! ```
+//!
+//! A command takes both. Whoever runs it, on this host or in a node, stretches the plain one, once
+//! ([`Command::deadline`](crate::exec::Command::deadline)).
+
+use std::fmt;
+use std::ops::Add;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// How many times as long as in a container on a processor of its own something may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slowdown(u32);
+
+impl Slowdown {
+    /// Containers on a host with a processor, or with one that a hypervisor passes on by hardware virtualisation.
+    pub const NONE: Self = Self(1);
+    /// Virtual machines by hardware virtualisation (KVM, VirtualBox): they boot a kernel and share the host's processors.
+    pub const VIRTUAL: Self = Self(2);
+    /// A processor that QEMU translates (TCG), be it a virtual machine's or this host's own.
+    pub const EMULATED: Self = Self(10);
+
+    /// That of this host, found out once.
+    pub fn of_host() -> Self {
+        static OF_HOST: LazyLock<Slowdown> =
+            LazyLock::new(|| if is_emulated(hypervisor()) { Slowdown::EMULATED } else { Slowdown::NONE });
+        *OF_HOST
+    }
+
+    /// How long something may take here that may take so long in a container.
+    pub fn stretch(self, usual: Duration) -> Stretched {
+        Stretched(usual.saturating_mul(self.0))
+    }
+}
+
+/// A duration as the clock shows it where a cluster runs: it is never stretched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stretched(Duration);
+
+impl Stretched {
+    /// A duration that must not be stretched: a user has chosen it, or it follows from one that was stretched.
+    pub fn exactly(chosen: Duration) -> Self {
+        Self(chosen)
+    }
+
+    /// The duration itself, for what waits by the clock.
+    pub fn on_clock(self) -> Duration {
+        self.0
+    }
+
+    /// Whole seconds, for programs that have deadlines of their own.
+    pub fn as_secs(self) -> u64 {
+        self.0.as_secs()
+    }
+
+    /// Milliseconds, as probers are told.
+    pub fn as_millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Add for Stretched {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+}
+
+/// Whole seconds as programs take them: `180s`.
+impl fmt::Display for Stretched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0.as_secs())
+    }
+}
+
+/// The name of the hypervisor that this host runs on, as the processor tells it; none on hardware. Leaf 1 says in bit 31
+/// of ECX that leaf 0x40000000 is a hypervisor's (Intel SDM, CPUID; kernel.org, `virt/kvm/x86/cpuid.rst`).
+#[cfg(target_arch = "x86_64")]
+fn hypervisor() -> Option<[u8; 12]> {
+    use std::arch::x86_64::__cpuid;
+    if __cpuid(1).ecx >> 31 == 0 {
+        return None;
+    }
+    let leaf = __cpuid(0x4000_0000);
+    let mut name = [0; 12];
+    for (part, register) in name.chunks_exact_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
+        part.copy_from_slice(&register.to_le_bytes());
+    }
+    Some(name)
+}
+
+/// Other processors have no such question.
+#[cfg(not(target_arch = "x86_64"))]
+fn hypervisor() -> Option<[u8; 12]> {
+    None
+}
+
+/// Whether this hypervisor translates instructions: QEMU without an accelerator names itself so (`target/i386/cpu.c`).
+/// With KVM it passes on KVM's name. Pure.
+fn is_emulated(hypervisor: Option<[u8; 12]>) -> bool {
+    hypervisor.as_ref() == Some(b"TCGTCGTCGTCG")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_qemu_without_an_accelerator_is_an_emulated_processor() {
+        assert!(is_emulated(Some(*b"TCGTCGTCGTCG")));
+        for other in [b"KVMKVMKVM\0\0\0", b"VBoxVBoxVBox", b"VMwareVMware", b"Microsoft Hv"] {
+            assert!(!is_emulated(Some(*other)), "{}", String::from_utf8_lossy(other));
+        }
+        assert!(!is_emulated(None));
+    }
+
+    #[test]
+    fn a_duration_without_an_end_stays_one() {
+        assert_eq!(Slowdown::EMULATED.stretch(Duration::MAX).on_clock(), Duration::MAX);
+    }
+}
