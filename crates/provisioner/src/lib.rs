@@ -46,6 +46,9 @@ pub mod sighting;
 pub mod events;
 pub mod exec;
 mod digest;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use provision::{
     AttachError, Certificates, CertificatesError, Change, Cluster, Dated, DatedKind, DestroyError, Drain,

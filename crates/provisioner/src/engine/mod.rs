@@ -26,6 +26,8 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
 use crate::sighting::Sighting;
 
 pub use container::ContainerEngine;
+#[cfg(feature = "fuzzing")]
+pub use container::read_podman;
 pub use engines::{Engines, Look};
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
@@ -33,6 +35,8 @@ pub(crate) use usage::users_of;
 pub(crate) use vagrant::allowed_ranges;
 pub use vagrant::{VagrantEngine, VirtualBoxError};
 pub use vagrant::{kvm, networks_conf};
+#[cfg(feature = "fuzzing")]
+pub use vagrant::{read_vagrant, read_virtualbox};
 
 /// Makes machines and takes them away.
 ///

@@ -38,8 +38,12 @@ use libvirt::{Driver, Libvirt};
 use project::{Project, Vagrant};
 use virtualbox::VirtualBox;
 
+#[cfg(feature = "fuzzing")]
+pub use project::read_vagrant;
 pub use virtualbox::VirtualBoxError;
 pub(crate) use virtualbox::allowed_ranges;
+#[cfg(feature = "fuzzing")]
+pub use virtualbox::read_virtualbox;
 
 /// How long a machine may take from power to the first login.
 const BOOT: Duration = Duration::from_secs(600);
