@@ -7,6 +7,10 @@
 # Whose virtual machines: libvirt or virtualbox.
 PROVIDER := libvirt
 
+# How long each target is fuzzed, and which are: all of them where none is named.
+SECONDS := 600
+TARGETS :=
+
 # Where `make install` puts bin/homelab: where everybody finds it, or else where this user may write.
 PREFIX ?= $(shell if [ -w /usr/local/bin ]; then echo /usr/local; else echo "$$HOME/.local"; fi)
 
@@ -17,7 +21,7 @@ export MAKECMDGOALS
 homelab := $${CARGO_TARGET_DIR:-target}/debug/homelab
 with_tools := source ci/env;
 
-.PHONY: help setup setup-e2e setup-vagrant demo test unit e2e nightly test-vagrant lint bench install clean
+.PHONY: help setup setup-e2e setup-vagrant demo test unit fuzz e2e nightly test-vagrant lint bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -40,6 +44,9 @@ unit: ## Tests without root, in seconds
 	@ci/setup unit
 	@$(with_tools) cargo nextest run --locked --workspace
 	@$(with_tools) cargo test --locked --workspace --doc
+
+fuzz: ## Random files and answers for everything that reads them (SECONDS=600 a target, TARGETS=all; a nightly Rust)
+	@$(with_tools) ci/fuzz $(SECONDS) $(TARGETS)
 
 e2e: setup-e2e ## Tests on real clusters
 	@ci/e2e e2e

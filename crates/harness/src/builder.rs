@@ -24,7 +24,8 @@ use crate::fixture::MultiClusterFixture;
 use crate::name;
 use crate::teardown::Teardown;
 
-/// Whether clusters stay when the test is over.
+/// Whether clusters stay when the test is over. A test whose future is dropped, as by a time-out around it, is cancelled:
+/// its clusters go, whatever is said here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keep {
     /// They go, whatever happens.
@@ -203,8 +204,9 @@ impl FixtureBuilder {
         };
         let work = AssertUnwindSafe(work.with_subscriber(evidence.listener()));
         let outcome = tokio::select! {
-            outcome = work.catch_unwind() => outcome,
+            biased; // signals are listened for before there is anything that they could leave behind
             signal = interrupted() => Ok(Err(E::from(signal))),
+            outcome = work.catch_unwind() => outcome,
         };
         let failure = match &outcome {
             Ok(Ok(_)) => None,

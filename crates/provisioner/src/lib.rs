@@ -47,6 +47,9 @@ pub mod events;
 pub mod exec;
 pub mod slowdown;
 mod digest;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use provision::{
     AttachError, Certificates, CertificatesError, Change, Cluster, Dated, DatedKind, DestroyError, Drain,

@@ -23,4 +23,5 @@ mod files;
 mod matrix;
 mod provision;
 mod homes;
+mod fixture;
 mod exec;

@@ -44,6 +44,9 @@ pub use report::{
     Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
     ProbeReport, Report, VERSION, WitnessReport, accepted_on,
 };
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use run::read_forwards;
 pub use run::{AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{

@@ -310,6 +310,13 @@ impl Engine for ContainerEngine {
     }
 }
 
+/// Reads an answer of podman's in each form in which we ask it.
+#[cfg(feature = "fuzzing")]
+pub fn read_podman(answer: &[u8]) {
+    drop(serde_json::from_slice::<Vec<Container>>(answer));
+    drop(serde_json::from_slice::<Vec<Inspected>>(answer));
+}
+
 /// The path of what exists without links; of anything else as it is.
 fn canonical(path: &Utf8Path) -> Utf8PathBuf {
     path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())

@@ -27,6 +27,8 @@ use crate::sighting::Sighting;
 use crate::slowdown::Slowdown;
 
 pub use container::ContainerEngine;
+#[cfg(feature = "fuzzing")]
+pub use container::read_podman;
 pub use engines::{Engines, Look};
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
@@ -34,6 +36,8 @@ pub(crate) use usage::users_of;
 pub(crate) use vagrant::allowed_ranges;
 pub use vagrant::{VagrantEngine, VirtualBoxError};
 pub use vagrant::{kvm, networks_conf};
+#[cfg(feature = "fuzzing")]
+pub use vagrant::{read_vagrant, read_virtualbox};
 
 /// Makes machines and takes them away.
 ///

@@ -22,6 +22,8 @@ use crate::exec::{CommandError, Runner};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::sighting::{Sighting, SightingKind};
 
+#[cfg(feature = "fuzzing")]
+pub use guard::read_nft;
 pub use guard::{Deviation, Kept, LOG_GROUP, Link, Look, Opening};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;

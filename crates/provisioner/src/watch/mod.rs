@@ -25,6 +25,8 @@ use crate::kubernetes::kubectl_as_admin;
 use crate::provision::Provisioner;
 
 use notices::Notices;
+#[cfg(feature = "fuzzing")]
+pub use refusals::read_netlink;
 use refusals::{Refusal, Refusals};
 use tally::Tally;
 use who::Known;

@@ -122,6 +122,13 @@ fn refusal(message: &NetlinkMessage<NetfilterMessage>) -> Option<Refusal> {
     read(inward.or(outward)?, packet?)
 }
 
+/// Reads what a socket received, and the same bytes as the beginning of a packet that was refused.
+#[cfg(feature = "fuzzing")]
+pub fn read_netlink(bytes: &[u8]) {
+    messages(bytes).iter().for_each(|message| drop(refusal(message)));
+    drop(read(1, bytes));
+}
+
 /// What the first bytes of an IP packet say. Pure.
 fn read(link: u32, packet: &[u8]) -> Option<Refusal> {
     let sliced = LaxSlicedPacket::from_ip(packet).ok()?;

@@ -34,6 +34,8 @@ pub(super) use manifest::PROBER;
 pub use progress::{Progress, Step};
 pub use stage::{Stage, StageError};
 pub use workstation::WorkstationError;
+#[cfg(feature = "fuzzing")]
+pub use workstation::read_forwards;
 
 /// When a run among containers must be over, whatever hangs; what it has put anywhere is removed after that.
 const DEADLINE: Duration = Duration::from_secs(240);

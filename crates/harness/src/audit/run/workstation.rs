@@ -22,6 +22,8 @@ use crate::wait::{self, Wait, WaitError};
 
 use super::stage::reports;
 
+#[cfg(feature = "fuzzing")]
+pub use forwards::read_forwards;
 pub(super) use host::host;
 
 /// How long the witness may take to listen.

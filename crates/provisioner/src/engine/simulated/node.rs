@@ -113,9 +113,13 @@ impl SimulatedNode {
     }
 }
 
-/// A kubeconfig in the shape of kubeadm's.
+/// A kubeconfig in the shape of kubeadm's. Clients can be made of it, although nobody answers them.
 fn kubeconfig(server: &str, authority: &[u8], user: &str) -> String {
-    let authority = serde_json::json!(ByteString(authority.to_vec()));
+    let own = rcgen::generate_simple_self_signed([user.to_owned()]).expect("a user's name can be certified");
+    let bytes = |bytes: Vec<u8>| serde_json::json!(ByteString(bytes));
+    let authority = bytes(authority.to_vec());
+    let (certificate, key) =
+        (bytes(own.cert.pem().into_bytes()), bytes(own.signing_key.serialize_pem().into_bytes()));
     format!(
         "apiVersion: v1
 clusters:
@@ -134,8 +138,8 @@ preferences: {{}}
 users:
 - name: {user}
   user:
-    client-certificate-data: c2ltdWxhdGVkIGNlcnRpZmljYXRl
-    client-key-data: c2ltdWxhdGVkIGtleQ==
+    client-certificate-data: {certificate}
+    client-key-data: {key}
 "
     )
 }

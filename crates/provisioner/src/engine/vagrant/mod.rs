@@ -39,8 +39,12 @@ use libvirt::{Driver, Libvirt};
 use project::{Project, Vagrant};
 use virtualbox::VirtualBox;
 
+#[cfg(feature = "fuzzing")]
+pub use project::read_vagrant;
 pub use virtualbox::VirtualBoxError;
 pub(crate) use virtualbox::allowed_ranges;
+#[cfg(feature = "fuzzing")]
+pub use virtualbox::read_virtualbox;
 
 /// How long a machine may take from power to the first login, before it is stretched.
 const BOOT: Duration = Duration::from_secs(60);

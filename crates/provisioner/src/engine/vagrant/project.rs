@@ -193,6 +193,14 @@ fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
     })
 }
 
+/// Reads a list of boxes.
+#[cfg(feature = "fuzzing")]
+pub fn read_vagrant(list: &str) {
+    let (name, version) = ("homelab/node".to_owned(), "1".to_owned());
+    let node_box = NodeBox { name, version, catalogue: Utf8PathBuf::new(), disk: Utf8PathBuf::new() };
+    has_box(list, &node_box, Provider::Libvirt);
+}
+
 /// The same without the places in Ruby where it came about: they are many, and what happened stands before them.
 fn without_backtrace(mut error: CommandError) -> CommandError {
     if let Failure::Status { stderr, .. } | Failure::Deadline { stderr, .. } = &mut error.failure {

@@ -152,6 +152,23 @@ async fn reference(told: &Told, runner: &dyn Runner) -> Result<Table, FabricErro
     understood(&with_ruleset(told, load_and_list, runner).await?.text())
 }
 
+/// Reads an answer of nft's in each form in which we ask it, and compares the guard in it with none and with itself.
+///
+/// # Panics
+/// When a guard differs from itself.
+#[cfg(feature = "fuzzing")]
+pub fn read_nft(answer: &str) {
+    drop(counted(answer));
+    let Some(table) = Table::read(answer) else { return };
+    drop(table.told());
+    let found = State { table: Some(table), ..State::default() };
+    for deviation in compare(&State { table: Some(Table::default()), ..State::default() }, &found) {
+        drop(deviation.to_string());
+    }
+    let itself = compare(&found, &found);
+    assert!(itself.is_empty(), "{itself:?}");
+}
+
 fn understood(answer: &str) -> Result<Table, FabricError> {
     Table::read(answer).ok_or_else(|| FabricError::Answer { answer: answer.to_owned() })
 }

@@ -38,6 +38,8 @@ use ruleset::{Reporting, Told, ruleset};
 
 pub use deviation::Deviation;
 pub use look::Look;
+#[cfg(feature = "fuzzing")]
+pub use look::read_nft;
 pub(super) use look::{has_closed_settings, look, refused_packets};
 pub use opening::Opening;
 pub use ruleset::{LOG_GROUP, Link};

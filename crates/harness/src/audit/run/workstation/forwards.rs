@@ -180,6 +180,20 @@ fn published(
     found
 }
 
+/// Reads an answer as nft's, as podman's and as that of iptables-save.
+#[cfg(feature = "fuzzing")]
+pub fn read_forwards(answer: &str) {
+    if let Ok(ruleset) = serde_json::from_str::<Value>(answer) {
+        holds(&ruleset, "xt");
+        drop(in_ruleset(&ruleset));
+    }
+    drop(in_iptables(answer));
+    if let Ok(containers) = serde_json::from_str::<Vec<Container>>(answer) {
+        let nodes = BTreeMap::from([(1, Ipv4Addr::LOCALHOST)]);
+        drop(published(&containers, &nodes, |_| Some(1)));
+    }
+}
+
 /// The nodes of all instances by their network namespaces. One that is down has none.
 fn nodes(provisioner: &Provisioner) -> Option<BTreeMap<u64, Ipv4Addr>> {
     let mut nodes = BTreeMap::new();

@@ -143,6 +143,39 @@ impl VirtualBox {
     }
 }
 
+/// Reads an answer of VBoxManage's in each form in which we ask it.
+///
+/// # Panics
+/// When a mark cannot be read as it was written, or a disk comes before one that grows from it.
+#[cfg(feature = "fuzzing")]
+pub fn read_virtualbox(answer: &str) {
+    machines::names(answer);
+    drop(machines::Description::read("machine", answer));
+    let disks = machines::disks(answer);
+    let has_circle = disks.iter().any(|disk| {
+        let parent = |disk: &&Disk| disks.iter().find(|it| it.uuid == disk.parent);
+        std::iter::successors(Some(disk), parent).nth(disks.len()).is_some()
+    });
+    for (place, disk) in disks.iter().enumerate().filter(|_| !has_circle) {
+        assert!(disk.folder("homelab-").is_none_or(|folder| disk.location.contains(folder)), "{disk:?}");
+        let is_early = disks[place + 1..].iter().any(|later| later.parent == disk.uuid);
+        assert!(!is_early, "{disk:?} comes too early in {disks:?}");
+    }
+    let adapters = adapters::adapters(answer);
+    let marks = Mark::all(answer);
+    for mark in &marks {
+        let written = format!("Key: {}, Value: {}\n", Mark::key(&mark.id), mark.value());
+        let again = Mark::all(&written);
+        assert_eq!(again, std::slice::from_ref(mark), "{written}");
+        let own = adapters.iter().filter(|adapter| mark.is_of(adapter));
+        own.for_each(|adapter| assert_eq!(adapter.name, mark.adapter));
+    }
+    if let Some(adapter) = adapters::created(answer) {
+        adapters::has_dhcp(answer, &adapter);
+    }
+    preflight::read(answer);
+}
+
 /// An answer, or nothing on a host without VirtualBox: there is nothing of ours either.
 fn or_none<T>(answer: Result<T, VirtualBoxError>) -> Result<Option<T>, VirtualBoxError> {
     match answer {

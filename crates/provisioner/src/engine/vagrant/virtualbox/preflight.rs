@@ -64,6 +64,13 @@ fn version(answer: &str) -> Option<Lack> {
     })
 }
 
+/// Reads an answer as a version, and as a list of modules.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read(answer: &str) {
+    drop(version(answer));
+    drop(modules(answer));
+}
+
 /// Kernel modules that are not in `/proc/modules`. Pure.
 fn modules(loaded: &str) -> Option<Lack> {
     let is_loaded = |module: &str| loaded.lines().any(|line| line.split(' ').next() == Some(module));

@@ -1,0 +1,66 @@
+//! What the tools of the host answer. Versions differ, and so do the hosts.
+
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+
+use provisioner::assets::Assets;
+use provisioner::engine::{Engine, VagrantEngine};
+use provisioner::exec::{Command, CommandError, Output, Runner};
+use provisioner::fuzzing;
+use provisioner::spec::Provider;
+
+/// `podman ps`, `podman container inspect`, and what both say of published ports.
+pub fn podman(data: &[u8]) {
+    fuzzing::read_podman(data);
+    harness::audit::read_forwards(&String::from_utf8_lossy(data));
+}
+
+/// `nft --json list …`, and the rules that lead elsewhere, also those of iptables.
+pub fn nft(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    fuzzing::read_nft(&text);
+    harness::audit::read_forwards(&text);
+}
+
+/// The kernel's log group.
+pub fn netlink(data: &[u8]) {
+    fuzzing::read_netlink(data);
+}
+
+/// `vagrant box list --machine-readable`.
+pub fn vagrant(data: &[u8]) {
+    fuzzing::read_vagrant(&String::from_utf8_lossy(data));
+}
+
+/// `VBoxManage list …`, `showvminfo`, `getextradata`.
+pub fn virtualbox(data: &[u8]) {
+    fuzzing::read_virtualbox(&String::from_utf8_lossy(data));
+}
+
+/// All of `virsh` that is asked for sightings; answers are parted by lines of `--`.
+///
+/// # Panics
+/// When something is seen that has not this home's prefix.
+pub fn virsh(data: &[u8]) {
+    let answers = Arc::new(Answers(Mutex::new(data.to_vec())));
+    let assets = Assets::in_cache("/nonexistent");
+    let engine = VagrantEngine::on(answers, "0a1b2c", Provider::Libvirt, Vec::new(), assets);
+    let seen = futures::executor::block_on(engine.sightings()).unwrap_or_default();
+    assert!(seen.iter().all(|one| one.name.starts_with("homelab-0a1b2c.")), "{seen:?}");
+}
+
+/// Answers every command with the next part.
+#[derive(Debug)]
+struct Answers(Mutex<Vec<u8>>);
+
+impl Runner for Answers {
+    fn run<'a>(&'a self, _: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>> {
+        let mut left = self.0.lock().unwrap();
+        let end = crate::place::find(&left, b"--\n").unwrap_or(left.len());
+        let stdout: Vec<u8> = left.drain(..end).collect();
+        let mark = left.len().min(3);
+        left.drain(..mark);
+        Box::pin(std::future::ready(Ok(Output { stdout, stderr: Vec::new() })))
+    }
+}

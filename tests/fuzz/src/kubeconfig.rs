@@ -1,0 +1,120 @@
+//! The user's kubeconfig. What is not ours stays as it is, byte for byte where that is promised.
+
+use serde_json::Value;
+
+use provisioner::kubeconfig;
+
+use crate::place::{Place, find};
+
+/// As kubeadm writes it, keys and certificates shortened.
+const ADMIN: &str = "apiVersion: v1
+clusters:
+- cluster: {certificate-authority-data: Q0E=, server: https://api.acme.lab:6443}
+  name: kubernetes
+contexts: []
+kind: Config
+users:
+- name: kubernetes-admin
+  user: {client-certificate-data: Q0VSVA==, client-key-data: U0VDUkVU}
+";
+
+/// The keys on whose lines the first entry of ours may change `[]` to nothing, and the last one back.
+const LISTS: [&[u8]; 3] = [b"clusters:", b"contexts:", b"users:"];
+
+/// Two instances come and go.
+///
+/// # Panics
+/// When anything else in the file is not as it was.
+pub fn kubeconfig(data: &[u8]) {
+    thread_local!(static PLACE: (Place, [String; 2]) = {
+        let place = Place::new();
+        let (acme, first) = place.plan("acme", &[]);
+        let (_, second) = place.plan("globex", &[acme]);
+        let isolated = [first, second].map(|plan| kubeconfig::isolated(ADMIN, &plan).unwrap());
+        (place, isolated)
+    });
+    PLACE.with(|(place, isolated)| {
+        let file = place.home.merged_kubeconfig();
+        let before = place.of_this_home(data);
+        std::fs::write(file, &before).unwrap();
+        let now = || std::fs::read(file).unwrap();
+        let fits = kubeconfig::check(&place.home, "acme").is_ok();
+        drop((kubeconfig::current(&place.home), kubeconfig::endpoint(&place.home, "acme")));
+        assert_eq!(now(), before, "looking has changed the file");
+        if find(&before, place.home.id().as_bytes()).is_some() {
+            // Something of ours is there already, or looks like it: it may be replaced.
+            drop(kubeconfig::merge(&place.home, &isolated[0]));
+            drop(kubeconfig::use_context(&place.home, "acme"));
+            drop(kubeconfig::unmerge(&place.home, "acme"));
+            return;
+        }
+        if let Err(error) = kubeconfig::merge(&place.home, &isolated[0]) {
+            assert!(!fits || !error.to_string().is_empty());
+            assert_eq!(now(), before, "a merge that failed has changed the file: {error}");
+            return;
+        }
+        assert!(fits, "what the check refuses was merged");
+        let merged = now();
+        let second = kubeconfig::merge(&place.home, &isolated[1]).is_ok();
+        assert!(kubeconfig::unmerge(&place.home, "acme").unwrap());
+        if second {
+            assert!(kubeconfig::unmerge(&place.home, "globex").unwrap());
+        }
+        same(&before, &merged, &now());
+    });
+}
+
+/// Whether the file is as it was before.
+fn same(before: &[u8], merged: &[u8], after: &[u8]) {
+    let shown =
+        || [before, merged, after].map(|text| String::from_utf8_lossy(text).into_owned()).join("\n-----\n");
+    if before.strip_prefix("\u{feff}".as_bytes()).unwrap_or(before).trim_ascii().is_empty() {
+        return; // it became an empty kubeconfig
+    }
+    let (old, new) = (values(before), values(after));
+    assert_eq!(old, new, "values differ:\n{}", shown());
+    if in_order(before, merged) {
+        assert!(foreign(before).eq(foreign(after)), "lines differ:\n{}", shown());
+    } else {
+        // It was not in block style, and is written anew as a whole.
+        let text = std::str::from_utf8(merged).unwrap();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        let anew = serde_saphyr::to_string_with_options(&parsed(text), options).unwrap();
+        assert_eq!(text, anew, "neither edited nor written anew:\n{}", shown());
+    }
+}
+
+/// The lines that nobody of ours may touch. Where a text has no last line break, its last line has none.
+fn foreign(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !LISTS.iter().any(|key| line.starts_with(key)))
+}
+
+/// Whether all foreign lines of a text are in another one in their order.
+fn in_order(text: &[u8], other: &[u8]) -> bool {
+    let end = |line: &[u8]| line.trim_ascii_end().to_vec();
+    let mut others = foreign(other).map(end);
+    foreign(text).map(end).all(|line| others.any(|other| other == line))
+}
+
+/// What a kubeconfig says, without lists that are empty; they are as good as none.
+fn values(text: &[u8]) -> Value {
+    let text = std::str::from_utf8(text).unwrap();
+    let mut values = parsed(text.strip_prefix('\u{feff}').unwrap_or(text));
+    if let Some(values) = values.as_object_mut() {
+        let says = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+        values.retain(|key, value| !["clusters", "contexts", "users"].contains(&key.as_str()) || says(value));
+        // A name that leads nowhere once ours has gone is taken away with it.
+        if values.get("current-context").is_some_and(|name| name == "acme" || name == "globex" || name == "")
+        {
+            values.remove("current-context");
+        }
+    }
+    if values.is_null() { Value::Object(serde_json::Map::new()) } else { values }
+}
+
+fn parsed(text: &str) -> Value {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).unwrap()
+}

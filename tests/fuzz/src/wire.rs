@@ -1,0 +1,30 @@
+//! What probers and witnesses say: pods may say anything in their place.
+
+use probe::{Answer, Batch, Nonce, Report, Said};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A line of the wire, and the bytes as traffic in which nonces are looked for.
+///
+/// # Panics
+/// When what was read is read as something else once it was written.
+pub fn wire(data: &[u8]) {
+    for line in data.split(|byte| *byte == b'\n') {
+        again::<Said>(line);
+        again::<Report>(line);
+        again::<Answer>(line);
+        again::<Batch>(line);
+    }
+    let found = Nonce::find_all(data);
+    for (place, nonce) in found.iter().enumerate() {
+        assert_eq!(nonce.as_str().len(), Nonce::LENGTH);
+        assert_eq!(Nonce::parse(nonce.as_str().as_bytes()).as_ref(), Some(nonce));
+        assert!(!found[place + 1..].contains(nonce), "{nonce} was found twice");
+    }
+}
+
+fn again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(line: &[u8]) {
+    let Ok(read) = serde_json::from_slice::<T>(line) else { return };
+    let written = serde_json::to_string(&read).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&written).unwrap(), read, "{written}");
+}
