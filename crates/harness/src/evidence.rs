@@ -99,7 +99,7 @@ async fn overview(cluster: &provisioner::Cluster, until: Instant) -> String {
     let asked = ["get nodes,pods,services --all-namespaces --output wide", "get events --all-namespaces"];
     let answers = asked.map(async |what| {
         let command = kubectl_as_admin(Duration::from_secs(15)).args(what.split(' '));
-        let answer = match timeout_at(until, cluster.nodes[0].run(&command)).await {
+        let answer = match timeout_at(until, cluster.nodes.first.run(&command)).await {
             Ok(Ok(output)) => output.text(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => CUT_OFF.to_owned(),

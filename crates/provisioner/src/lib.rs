@@ -7,7 +7,8 @@
 //! 2. [`registry`]: recorded on disk before anything exists; [`plan`] decides what the new entry gets.
 //! 3. [`dns`]: its names resolve on the workstation, or it ends here.
 //! 4. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
-//! 5. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands.
+//! 5. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands;
+//!    [`bring_up`] says in types how far nodes are.
 //! 6. [`cni`]: pods get a network.
 //! 7. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
 //! 8. [`tls`]: the instance's own authority, for servers below its DNS suffix; [`trust`]: the host accepts it.
@@ -30,6 +31,7 @@ pub mod assets;
 pub mod fabric;
 pub mod engine;
 pub mod node;
+pub mod bring_up;
 pub mod kubernetes;
 pub mod cni;
 pub mod pki;

@@ -14,6 +14,39 @@ pub struct Node {
     runner: Arc<dyn Runner>,
 }
 
+/// The nodes of a cluster: there is always a first control plane.
+#[derive(Debug, Clone)]
+pub struct Nodes {
+    /// The control plane that `kubeadm init` runs on.
+    pub first: Node,
+    /// The others, in the plan's order: control planes, then workers.
+    pub others: Vec<Node>,
+}
+
+impl Nodes {
+    /// The nodes of a plan in its order; nothing where there are none.
+    pub fn of(nodes: Vec<Node>) -> Option<Self> {
+        let mut nodes = nodes.into_iter();
+        Some(Self { first: nodes.next()?, others: nodes.collect() })
+    }
+
+    /// Each of them, the first one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> + Clone {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// How many: one at the least.
+    #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
+    pub fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// All of them as a list, the first one first.
+    pub fn all(&self) -> Vec<&Node> {
+        self.iter().collect()
+    }
+}
+
 /// A file to be put on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {

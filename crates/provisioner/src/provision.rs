@@ -1,6 +1,7 @@
 //! The flow itself: create, attach, add and remove workers, pause and halt, destroy, release, reap.
 //!
-//! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made.
+//! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made, so that
+//! their order is that of their types ([`crate::bring_up`]).
 
 mod certificates;
 mod destroy;
@@ -29,6 +30,7 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use crate::assets::Assets;
+use crate::bring_up::Joined;
 use crate::capacity::Cost;
 use crate::cni::{self, Cni};
 use crate::engine::{EngineError, Engines};
@@ -38,9 +40,9 @@ use crate::exec::Runner;
 use crate::fabric;
 use crate::files::failed;
 use crate::home::{Home, Listed};
-use crate::kubeadm::{self, ControlPlane};
+use crate::kubeadm;
 use crate::kubeconfig::KubeconfigError;
-use crate::node::Node;
+use crate::node::Nodes;
 use crate::pki::Bundle;
 use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{
@@ -100,8 +102,8 @@ pub struct Cluster {
     pub instance: Instance,
     /// What was decided.
     pub plan: ClusterPlan,
-    /// Its nodes, the first control plane first.
-    pub nodes: Vec<Node>,
+    /// Its nodes.
+    pub nodes: Nodes,
     /// The kubeconfig that knows this cluster and no other.
     pub kubeconfig: Utf8PathBuf,
     /// Why its creation could not put its context into the user's kubeconfig; none when it did, or had not to.
@@ -175,16 +177,17 @@ impl Provisioner {
         stages.run(Stage::Assets, left, self.built(&plan)).await?;
         let network = cni::of(&plan);
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
-        stages.run(Stage::Network, left, network.install(&nodes, &plan)).await?;
+        let wired = stages.run(Stage::Network, left, cni::wire(network.as_ref(), nodes, &plan)).await?;
         let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
-        let plane = stages.run(Stage::Init, left, kubeadm::init(&nodes[0], &plan, &bundle)).await?;
-        let complete = stages.run(Stage::Init, left, kubeadm::complete(&plane, &plan));
-        let deploy = stages.run(Stage::Network, left, network.deploy(&nodes[0], &plan));
-        tokio::try_join!(complete, deploy)?;
-        let join = kubeadm::join_all(&nodes[1..], &plan, &plane, &bundle, &self.events);
-        stages.run(Stage::Join, left, join).await?;
-        stages.run(Stage::Ready, left, self.ready(&plane, &plan, network.as_ref(), &nodes)).await?;
-        stages.run(Stage::Kubeconfig, left, self.hand_out(nodes, plan)).await
+        let init = kubeadm::init(wired, &plan, &bundle);
+        let (serving, ticket) = stages.run(Stage::Init, left, init).await?;
+        let complete = stages.run(Stage::Init, left, kubeadm::complete(&serving, ticket, &plan, &bundle));
+        let deploy = stages.run(Stage::Network, left, network.deploy(&serving, &plan));
+        let (invitation, ()) = tokio::try_join!(complete, deploy)?;
+        let join = kubeadm::join_all(serving, invitation, &plan, &bundle, &self.events);
+        let joined = stages.run(Stage::Join, left, join).await?;
+        stages.run(Stage::Ready, left, self.ready(&joined, &plan, network.as_ref())).await?;
+        stages.run(Stage::Kubeconfig, left, self.hand_out(joined, plan)).await
     }
 
     /// Records what is decided, before anything exists.
@@ -243,7 +246,7 @@ impl Provisioner {
     }
 
     /// Makes the machines, in a folder that is private to the user.
-    async fn nodes(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+    async fn nodes(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         let made = self.home.create_dir(&plan.folder).map_err(failed("make", &plan.folder));
         made.map_err(EngineError::File)?;
         self.engines.create(plan).await
@@ -264,17 +267,12 @@ impl Provisioner {
     }
 
     /// Waits for nodes and names, and for the pod network on each node.
-    async fn ready(
-        &self,
-        plane: &ControlPlane,
-        plan: &ClusterPlan,
-        network: &dyn Cni,
-        nodes: &[Node],
-    ) -> Result<(), StageError> {
-        let up = async { network.ready(nodes).await.map_err(StageError::from) };
-        let whole = async { kubeadm::ready(plane, plan, nodes).await.map_err(StageError::from) };
+    async fn ready(&self, joined: &Joined, plan: &ClusterPlan, network: &dyn Cni) -> Result<(), StageError> {
+        let nodes = joined.nodes().all();
+        let up = async { network.ready(&nodes).await.map_err(StageError::from) };
+        let whole = async { kubeadm::ready(joined, plan).await.map_err(StageError::from) };
         tokio::try_join!(whole, up)?;
-        Ok(network.dns_ready(nodes).await?)
+        Ok(network.dns_ready(&nodes).await?)
     }
 
     /// Those of Kubernetes, and the instance's own.
@@ -284,10 +282,11 @@ impl Provisioner {
     }
 
     /// Writes the isolated kubeconfig, and merges an operator's into the user's.
-    async fn hand_out(&self, nodes: Vec<Node>, plan: ClusterPlan) -> Result<Cluster, StageError> {
-        let unmerged = self.write_kubeconfigs(&nodes[0], &plan).await?;
+    async fn hand_out(&self, joined: Joined, plan: ClusterPlan) -> Result<Cluster, StageError> {
+        let nodes = joined.into_nodes();
+        let unmerged = self.write_kubeconfigs(&nodes.first, &plan).await?;
         let kubeconfig = self.home.isolated_kubeconfig(&plan.id.name);
-        let identity = self.identity_of(&nodes[0], &plan).await?;
+        let identity = self.identity_of(&nodes.first, &plan).await?;
         let running = self.registry.update(&plan.id.name, |instance| {
             instance.state = State::Running;
             instance.operation = None;

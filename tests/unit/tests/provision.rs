@@ -129,15 +129,15 @@ async fn control_planes_join_one_after_the_other_before_any_worker_and_bring_the
     let joins: Vec<_> = commands.iter().filter(|(_, command)| command.starts_with("kubeadm join")).collect();
     let joined: Vec<&str> = joins.iter().map(|(node, _)| node.as_str()).collect();
     assert_eq!(joined, ["acme-cp-2", "acme-cp-3", "acme-w-1"]);
-    let authority = cluster.nodes[0].read("/etc/kubernetes/pki/etcd/ca.key").await.unwrap();
-    for plane in &cluster.nodes[1..3] {
+    let authority = cluster.nodes.first.read("/etc/kubernetes/pki/etcd/ca.key").await.unwrap();
+    for plane in &cluster.nodes.others[..2] {
         assert_eq!(plane.read("/etc/kubernetes/pki/etcd/ca.key").await.unwrap(), authority);
         assert!(plane.read("/etc/keepalived/keepalived.conf").await.unwrap().contains("192.168.60.5/32"));
     }
     for secret in
         ["/etc/kubernetes/pki/ca.key", "/etc/kubernetes/pki/sa.key", "/etc/keepalived/keepalived.conf"]
     {
-        assert!(cluster.nodes[3].read(secret).await.is_err(), "a worker has {secret}");
+        assert!(cluster.nodes.others[2].read(secret).await.is_err(), "a worker has {secret}");
     }
     for (_, command) in &commands {
         let (run, skipped) = command.split_once("--skip-phases").unwrap_or((command, ""));

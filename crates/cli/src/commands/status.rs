@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use provisioner::cni::{self, Health};
 use provisioner::error::chain;
 use provisioner::kubernetes::kubectl_as_admin;
-use provisioner::node::Node;
+use provisioner::node::Nodes;
 use provisioner::plan::{API_PORT, ClusterPlan};
 use provisioner::registry::Standing;
 
@@ -148,19 +148,18 @@ fn in_transit(plan: &ClusterPlan, settled: &ClusterPlan) -> Vec<String> {
 }
 
 /// Asks the cluster itself, through its first node. A node that it does not know is in no answer.
-async fn readiness(nodes: &[Node]) -> Result<HashMap<String, Readiness>, String> {
-    let Some(first) = nodes.first() else { return Ok(HashMap::new()) };
+async fn readiness(nodes: &Nodes) -> Result<HashMap<String, Readiness>, String> {
     let columns =
         "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status,:.spec.unschedulable";
     let kubectl = kubectl_as_admin(Duration::from_secs(10))
         .args(["--request-timeout=5s", "get", "nodes"])
         .args(["--no-headers", "--output", columns]);
-    let output = first.run(&kubectl).await.map_err(|error| chain(&error))?;
+    let output = nodes.first.run(&kubectl).await.map_err(|error| chain(&error))?;
     Ok(parse_readiness(&output.text()))
 }
 
 /// Asks each node's own agent.
-async fn health(plan: &ClusterPlan, nodes: &[Node]) -> HashMap<String, Health> {
+async fn health(plan: &ClusterPlan, nodes: &Nodes) -> HashMap<String, Health> {
     let network = cni::of(plan);
     let asked = nodes.iter().map(|node| async { (node.name().to_owned(), network.health(node).await) });
     join_all(asked).await.into_iter().collect()

@@ -10,9 +10,10 @@ use std::fmt::Debug;
 
 use futures::future::BoxFuture;
 
+use crate::bring_up::{Serving, Wired};
 use crate::error::Hint;
 use crate::exec::CommandError;
-use crate::node::Node;
+use crate::node::{Node, Nodes};
 use crate::plan::{ClusterPlan, NodePlan};
 use crate::spec::CniKind;
 
@@ -25,8 +26,11 @@ pub trait Cni: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`CniError`] with the node that refused.
-    fn install<'a>(&'a self, nodes: &'a [Node], plan: &'a ClusterPlan)
-    -> BoxFuture<'a, Result<(), CniError>>;
+    fn install<'a>(
+        &'a self,
+        nodes: &'a [&'a Node],
+        plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<(), CniError>>;
 
     /// Has nodes that have the pod network learn a plan that has changed, without those who are `gone`. May be called
     /// again. One whose daemon learns by itself has nothing to do.
@@ -35,7 +39,7 @@ pub trait Cni: Debug + Send + Sync {
     /// [`CniError`] with the node that refused.
     fn adapt<'a>(
         &'a self,
-        _nodes: &'a [Node],
+        _nodes: &'a [&'a Node],
         _plan: &'a ClusterPlan,
         _gone: &'a [NodePlan],
     ) -> BoxFuture<'a, Result<(), CniError>> {
@@ -46,20 +50,24 @@ pub trait Cni: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`CniError`] with the node that refused.
-    fn deploy<'a>(&'a self, first: &'a Node, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>>;
+    fn deploy<'a>(
+        &'a self,
+        serving: &'a Serving,
+        plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<(), CniError>>;
 
     /// Waits until pods on all these nodes have a network.
     ///
     /// # Errors
     /// [`CniError::NotReady`] with the last lines of what did not come up.
-    fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>>;
+    fn ready<'a>(&'a self, nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>>;
 
     /// Waits until pods on all these nodes are led to CoreDNS, once it is ready. A network that leaves services to
     /// kube-proxy has nothing to wait for.
     ///
     /// # Errors
     /// [`CniError::NotReady`] with the last lines of what does not lead there.
-    fn dns_ready<'a>(&'a self, _nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+    fn dns_ready<'a>(&'a self, _nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -73,6 +81,43 @@ pub fn of(plan: &ClusterPlan) -> Box<dyn Cni> {
         CniKind::Cilium => Box::new(Cilium { platform: plan.platform }),
         CniKind::Routed => Box::new(Routed),
     }
+}
+
+/// Puts the pod network on all nodes of a plan, none of which has joined yet.
+///
+/// # Errors
+/// [`CniError`] with the node that refused.
+pub async fn wire(network: &dyn Cni, nodes: Nodes, plan: &ClusterPlan) -> Result<Wired, CniError> {
+    network.install(&nodes.all(), plan).await?;
+    let newcomers = nodes.others.clone();
+    Ok(Wired::of(nodes, newcomers))
+}
+
+/// Puts it on the nodes that are not in the plan `before`, and has the others know them.
+///
+/// # Errors
+/// [`CniError`] with the node that refused.
+pub async fn extend(
+    network: &dyn Cni,
+    nodes: Nodes,
+    before: &ClusterPlan,
+    plan: &ClusterPlan,
+) -> Result<Wired, CniError> {
+    let (old, new): (Vec<&Node>, Vec<&Node>) =
+        nodes.iter().partition(|node| before.nodes.contains(node.plan()));
+    network.install(&new, plan).await?;
+    network.adapt(&old, plan, &[]).await?;
+    let newcomers = new.into_iter().cloned().collect();
+    Ok(Wired::of(nodes, newcomers))
+}
+
+/// Has nodes that have booted know the routes to each other's pods again, which a kernel forgets.
+///
+/// # Errors
+/// [`CniError`] with the node that refused.
+pub async fn rewire(network: &dyn Cni, nodes: Nodes, plan: &ClusterPlan) -> Result<Wired, CniError> {
+    network.adapt(&nodes.all(), plan, &[]).await?;
+    Ok(Wired::of(nodes, Vec::new()))
 }
 
 /// How the pod network is on one node.

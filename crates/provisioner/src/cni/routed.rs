@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, try_join_all};
 use serde_json::json;
 
+use crate::bring_up::Serving;
 use crate::exec::Command;
 use crate::node::{File, Node};
 use crate::plan::{ClusterPlan, NodePlan};
@@ -20,7 +21,7 @@ pub struct Routed;
 impl Cni for Routed {
     fn install<'a>(
         &'a self,
-        nodes: &'a [Node],
+        nodes: &'a [&'a Node],
         plan: &'a ClusterPlan,
     ) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
@@ -36,7 +37,7 @@ impl Cni for Routed {
 
     fn adapt<'a>(
         &'a self,
-        nodes: &'a [Node],
+        nodes: &'a [&'a Node],
         plan: &'a ClusterPlan,
         gone: &'a [NodePlan],
     ) -> BoxFuture<'a, Result<(), CniError>> {
@@ -56,12 +57,12 @@ impl Cni for Routed {
     }
 
     /// It has no daemon.
-    fn deploy<'a>(&'a self, _: &'a Node, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+    fn deploy<'a>(&'a self, _: &'a Serving, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// Pods have it as soon as it is installed.
-    fn ready<'a>(&'a self, _: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+    fn ready<'a>(&'a self, _: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

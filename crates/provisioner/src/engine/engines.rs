@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 
-use crate::node::Node;
+use crate::node::{Node, Nodes};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::spec::EngineKind;
 
@@ -47,16 +47,16 @@ impl Engines {
     ///
     /// # Errors
     /// As there.
-    pub async fn create(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
-        self.of(plan.engine).create(plan).await
+    pub async fn create(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
+        whole(plan, self.of(plan.engine).create(plan).await?)
     }
 
     /// [`Engine::attach`] by the plan's engine.
     ///
     /// # Errors
     /// As there.
-    pub async fn attach(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
-        self.of(plan.engine).attach(plan).await
+    pub async fn attach(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
+        whole(plan, self.of(plan.engine).attach(plan).await?)
     }
 
     /// [`Engine::destroy`] by the engine of this kind, which the instance's entry tells. Without an entry nothing tells
@@ -156,6 +156,11 @@ impl Engines {
     pub async fn collect_logs(&self, plan: &ClusterPlan, into: &Utf8Path) -> Result<(), EngineError> {
         self.of(plan.engine).collect_logs(plan, into).await
     }
+}
+
+/// The nodes of a plan, of which there is always a first one.
+fn whole(plan: &ClusterPlan, nodes: Vec<Node>) -> Result<Nodes, EngineError> {
+    Nodes::of(nodes).ok_or_else(|| EngineError::Absent { node: plan.first().name.clone() })
 }
 
 /// What the engines of a home see of their hosts.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use crate::kubernetes::kubectl;
-use crate::node::{File, Node};
+use crate::node::{File, Nodes};
 use crate::plan::{ClusterPlan, Role};
 
 use super::init::{failed, run};
@@ -15,12 +15,12 @@ use super::{KubeadmError, config};
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane:NoSchedule";
 
 /// Brings names, the cluster's DNS and the control planes' taint from what they were in the plan `before` to what they
-/// are in the plan `after`. `nodes` are those of the latter that run, the first control plane first. May be repeated.
+/// are in the plan `after`. `nodes` are those of the latter that run. May be repeated.
 ///
 /// # Errors
 /// [`KubeadmError::Step`] with the node that refused.
-pub async fn adapt(nodes: &[Node], before: &ClusterPlan, after: &ClusterPlan) -> Result<(), KubeadmError> {
-    let first = &nodes[0];
+pub async fn adapt(nodes: &Nodes, before: &ClusterPlan, after: &ClusterPlan) -> Result<(), KubeadmError> {
+    let first = &nodes.first;
     try_join_all(nodes.iter().map(|node| async move {
         let hosts = File::public("/etc/hosts", config::hosts(after));
         node.put(&[hosts]).await.map_err(failed("write /etc/hosts", node))

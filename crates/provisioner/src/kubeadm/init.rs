@@ -7,12 +7,14 @@
 
 use std::time::Duration;
 
+use crate::bring_up::{Serving, Wired};
 use crate::exec::{Command, CommandError};
 use crate::kubernetes::{ADMIN, CA, CONFIG, PATCHES, kubectl};
 use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
 
+use super::join::Invitation;
 use super::ready::waiting;
 use super::{KubeadmError, Ticket, config, patches, virtual_address};
 
@@ -37,23 +39,17 @@ const PHASES: [&str; 17] = [
     "show-join-command",
 ];
 
-/// A first node whose API server answers.
-#[derive(Debug, Clone)]
-pub struct ControlPlane {
-    /// The node.
-    pub node: Node,
-    /// The authority that vouches for its API server, as PEM.
-    pub authority: String,
-    /// What other nodes join with.
-    pub ticket: Ticket,
-}
-
-/// Makes the first node a control plane whose API server answers.
+/// Makes the first node a control plane whose API server answers. The ticket is good as soon as the cluster is complete.
 ///
 /// # Errors
 /// [`KubeadmError`] with the step that failed, or with the last lines of what did not come up.
-pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<ControlPlane, KubeadmError> {
+pub async fn init(
+    wired: Wired,
+    plan: &ClusterPlan,
+    bundle: &Bundle,
+) -> Result<(Serving, Ticket), KubeadmError> {
     let ticket = Ticket::draw()?;
+    let first = wired.first();
     put(first, plan, bundle, &ticket).await?;
     virtual_address::carry(first, plan).await?;
     tokio::try_join!(
@@ -65,15 +61,30 @@ pub async fn init(first: &Node, plan: &ClusterPlan, bundle: &Bundle) -> Result<C
         ),
     )?;
     serves(first, plan).await?;
-    Ok(ControlPlane { node: first.clone(), authority: bundle.cluster.certificate.clone(), ticket })
+    Ok((wired.serving(), ticket))
 }
 
-/// Deploys what a cluster is more than an API server: controllers, scheduler, DNS and proxy.
+/// The same of a cluster that was up before: waits until its API server answers.
+///
+/// # Errors
+/// [`KubeadmError::NotReady`] with what was last seen.
+pub async fn serving(wired: Wired, plan: &ClusterPlan) -> Result<Serving, KubeadmError> {
+    serves(wired.first(), plan).await?;
+    Ok(wired.serving())
+}
+
+/// Deploys what a cluster is more than an API server: controllers, scheduler, DNS and proxy, and the bootstrap token.
+/// Returns what other nodes join with.
 ///
 /// # Errors
 /// [`KubeadmError`] with the step that failed.
-pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), KubeadmError> {
-    let first = &plane.node;
+pub async fn complete(
+    serving: &Serving,
+    ticket: Ticket,
+    plan: &ClusterPlan,
+    bundle: &Bundle,
+) -> Result<Invitation, KubeadmError> {
+    let first = serving.first();
     // First what pods wait for: who schedules them, and the proxy that leads CoreDNS to the API server.
     let mut waited_for = vec!["control-plane/controller-manager", "control-plane/scheduler"];
     waited_for.extend(plan.has_kube_proxy().then_some("addon/kube-proxy"));
@@ -86,8 +97,8 @@ pub async fn complete(plane: &ControlPlane, plan: &ClusterPlan) -> Result<(), Ku
     tokio::try_join!(
         run("deploy CoreDNS and upload the configuration", first, init_only(&rest)),
         give_pod_cidr(first, first, plan)
-    )
-    .map(drop)
+    )?;
+    Ok(Invitation::of(bundle.cluster.certificate.clone(), ticket))
 }
 
 /// `kubeadm init` with these of its phases and no other.

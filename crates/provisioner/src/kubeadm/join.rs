@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
+use crate::bring_up::{Joined, Serving};
 use crate::events::{Event, Events};
 use crate::exec::Command;
 use crate::kubernetes::{CA, CONFIG, DISCOVERY, kubectl};
@@ -18,56 +19,77 @@ use crate::stage::Stage;
 
 use super::config;
 use super::init::{failed, give_pod_cidr, run, waited};
-use super::{ControlPlane, KubeadmError, Ticket, patches, virtual_address};
+use super::{KubeadmError, Ticket, patches, virtual_address};
 
 /// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.
 const AT_ONCE: usize = 3;
 
-/// A control plane that runs, with a fresh ticket for the nodes that are to join it.
+/// What nodes join with. It is deleted when they have.
+#[derive(Debug)]
+pub struct Invitation {
+    /// The authority that vouches for the API server, as PEM.
+    authority: String,
+    ticket: Ticket,
+}
+
+impl Invitation {
+    /// For whoever has made the ticket good.
+    pub(super) fn of(authority: String, ticket: Ticket) -> Self {
+        Self { authority, ticket }
+    }
+}
+
+/// Makes a fresh ticket for the nodes that are to join a cluster that runs.
 ///
 /// # Errors
 /// [`KubeadmError`] when the node or its API server refuses.
-pub async fn reopen(first: &Node) -> Result<ControlPlane, KubeadmError> {
+pub async fn reopen(serving: &Serving) -> Result<Invitation, KubeadmError> {
+    let first = serving.first();
     let ticket = Ticket::draw()?;
     let authority = first.read(CA).await.map_err(failed("read the certificate authority", first))?;
     let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
     run("create the bootstrap token", first, create.input(config::ticket(&ticket, Timestamp::now()))).await?;
-    Ok(ControlPlane { node: first.clone(), authority, ticket })
+    Ok(Invitation { authority, ticket })
 }
 
-/// Joins nodes, then deletes the ticket, also when one of them could not join.
+/// Joins the newcomers, then deletes the ticket, also when one of them could not join.
 ///
 /// # Errors
 /// [`KubeadmError`] with the step and the node that failed.
 pub async fn join_all(
-    others: &[Node],
+    serving: Serving,
+    invitation: Invitation,
     plan: &ClusterPlan,
-    control_plane: &ControlPlane,
     bundle: &Bundle,
     events: &Events,
-) -> Result<(), KubeadmError> {
-    let joined = join_in_turn(others, plan, control_plane, bundle, events).await;
+) -> Result<Joined, KubeadmError> {
+    let to = To { first: serving.first(), invitation: &invitation, plan, bundle };
+    let joined = join_in_turn(serving.newcomers(), to, events).await;
     let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
-    let delete = delete.args(["--ignore-not-found", &control_plane.ticket.secret()]);
-    let deleted = run("delete the bootstrap token", &control_plane.node, delete).await;
-    joined.and(deleted)
+    let delete = delete.args(["--ignore-not-found", &invitation.ticket.secret()]);
+    let deleted = run("delete the bootstrap token", serving.first(), delete).await;
+    joined.and(deleted)?;
+    Ok(serving.joined())
+}
+
+/// What is joined, and how.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    first: &'a Node,
+    invitation: &'a Invitation,
+    plan: &'a ClusterPlan,
+    bundle: &'a Bundle,
 }
 
 /// Control planes one after the other, then workers side by side.
-async fn join_in_turn(
-    others: &[Node],
-    plan: &ClusterPlan,
-    control_plane: &ControlPlane,
-    bundle: &Bundle,
-    events: &Events,
-) -> Result<(), KubeadmError> {
+async fn join_in_turn(newcomers: &[Node], to: To<'_>, events: &Events) -> Result<(), KubeadmError> {
     let (planes, workers): (Vec<&Node>, Vec<&Node>) =
-        others.iter().partition(|node| node.plan().role == Role::ControlPlane);
+        newcomers.iter().partition(|node| node.plan().role == Role::ControlPlane);
     let timed = async |node: &Node| {
         let started = Instant::now();
-        join(node, plan, control_plane, bundle).await?;
+        join(node, to).await?;
         events.publish(Event::StageCompleted {
-            instance: plan.id.name.clone(),
+            instance: to.plan.id.name.clone(),
             stage: Stage::Join,
             node: Some(node.name().to_owned()),
             took: started.elapsed(),
@@ -85,12 +107,7 @@ async fn join_in_turn(
         .map(drop)
 }
 
-async fn join(
-    node: &Node,
-    plan: &ClusterPlan,
-    control_plane: &ControlPlane,
-    bundle: &Bundle,
-) -> Result<(), KubeadmError> {
+async fn join(node: &Node, To { first, invitation, plan, bundle }: To<'_>) -> Result<(), KubeadmError> {
     let is_plane = node.plan().role == Role::ControlPlane;
     let mut files = Vec::new();
     if is_plane {
@@ -98,8 +115,8 @@ async fn join(
         files.extend(patches::control_plane(plan));
     }
     files.extend([
-        File::private(CONFIG, config::join(plan, node.plan(), &control_plane.ticket)),
-        File::private(DISCOVERY, config::discovery(plan, &control_plane.authority)),
+        File::private(CONFIG, config::join(plan, node.plan(), &invitation.ticket)),
+        File::private(DISCOVERY, config::discovery(plan, &invitation.authority)),
         File::public("/etc/hosts", config::hosts(plan)),
     ]);
     node.put(&files).await.map_err(failed("write the kubeadm files", node))?;
@@ -108,5 +125,5 @@ async fn join(
     if is_plane {
         virtual_address::carry(node, plan).await?;
     }
-    give_pod_cidr(&control_plane.node, node, plan).await
+    give_pod_cidr(first, node, plan).await
 }

@@ -20,10 +20,10 @@ use crate::exec::CommandError;
 
 pub use adapt::adapt;
 pub use certificates::{NodeCertificate, certificates, renew};
-pub use init::{ControlPlane, admin_conf, complete, init, serves, uid};
-pub use join::{join_all, reopen};
+pub use init::{admin_conf, complete, init, serves, serving, uid};
+pub use join::{Invitation, join_all, reopen};
 pub use leave::{drain, forget, void_tickets};
-pub use ready::{nodes_ready, ready};
+pub use ready::{newcomers_ready, ready};
 pub use ticket::Ticket;
 
 /// Why nodes did not become a cluster.

@@ -4,24 +4,21 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
+use crate::bring_up::Joined;
 use crate::exec::Command;
 use crate::kubernetes::kubectl;
-use crate::node::Node;
+use crate::node::{Node, Nodes};
 use crate::plan::ClusterPlan;
 
+use super::KubeadmError;
 use super::init::waited;
-use super::{ControlPlane, KubeadmError};
 
 /// Waits until all nodes are Ready and CoreDNS is found from each of them. A cluster that does not get there is a failure.
 ///
 /// # Errors
 /// [`KubeadmError::NotReady`] with what was last seen.
-pub async fn ready(
-    control_plane: &ControlPlane,
-    plan: &ClusterPlan,
-    all: &[Node],
-) -> Result<(), KubeadmError> {
-    let first = &control_plane.node;
+pub async fn ready(joined: &Joined, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let first = &joined.nodes().first;
     let nodes = patiently(plan, ["wait", "--for", "condition=Ready", "node", "--all"]);
     // Not `wait --selector`: that fails at once while the pods do not exist yet.
     let dns = ["rollout", "status", "deployment/coredns", "--namespace", "kube-system"];
@@ -33,14 +30,14 @@ pub async fn ready(
     // Without it no pod is admitted, and the controller-manager makes it some time after its start.
     let account = patiently(plan, ["wait", "--for", "create", "serviceaccount/default"]);
     let account = waited(first, "the default service account", first, &account);
-    tokio::try_join!(account, led_to_dns(plan, all)).map(drop)
+    tokio::try_join!(account, led_to_dns(plan, joined.nodes())).map(drop)
 }
 
 /// Waits until kube-proxy leads to CoreDNS on all of these nodes. For a second or two after CoreDNS is ready pods are
 /// refused at its service's address: whoever tells the nodes of endpoints gathers changes for a second
 /// (`endpointSliceChangeMinSyncDelay` of Kubernetes' `endpointslice_controller.go`), and kube-proxy follows. Nodes
 /// themselves have no route to services and cannot ask as pods do.
-async fn led_to_dns(plan: &ClusterPlan, nodes: &[Node]) -> Result<(), KubeadmError> {
+async fn led_to_dns(plan: &ClusterPlan, nodes: &Nodes) -> Result<(), KubeadmError> {
     if !plan.has_kube_proxy() {
         return Ok(());
     }
@@ -51,18 +48,15 @@ async fn led_to_dns(plan: &ClusterPlan, nodes: &[Node]) -> Result<(), KubeadmErr
     try_join_all(nodes.iter().map(|node| waited(node, led, node, &wait))).await.map(drop)
 }
 
-/// Waits until these nodes are Ready, whatever becomes of others.
+/// Waits until those that have just joined are Ready, whatever becomes of others.
 ///
 /// # Errors
 /// [`KubeadmError::NotReady`] with what was last seen.
-pub async fn nodes_ready(
-    control_plane: &ControlPlane,
-    plan: &ClusterPlan,
-    nodes: &[Node],
-) -> Result<(), KubeadmError> {
-    let names = nodes.iter().map(Node::name);
+pub async fn newcomers_ready(joined: &Joined, plan: &ClusterPlan) -> Result<(), KubeadmError> {
+    let first = &joined.nodes().first;
+    let names = joined.newcomers().iter().map(Node::name);
     let wait = patiently(plan, ["wait", "--for", "condition=Ready", "node"].into_iter().chain(names));
-    waited(&control_plane.node, "new nodes to be Ready", &control_plane.node, &wait).await
+    waited(first, "new nodes to be Ready", first, &wait).await
 }
 
 /// kubectl that waits as long as a cluster may take to be ready.

@@ -74,7 +74,8 @@ impl Provisioner {
     /// [`RenewError`]; also when the nodes themselves are not those of the instance.
     pub async fn renew_kubeconfig(&self, name: &str) -> Result<(), RenewError> {
         let cluster = self.attach(name).await?;
-        let isolated = kubeconfig::isolated(&kubeadm::admin_conf(&cluster.nodes[0]).await?, &cluster.plan)?;
+        let isolated =
+            kubeconfig::isolated(&kubeadm::admin_conf(&cluster.nodes.first).await?, &cluster.plan)?;
         kubeconfig::write_isolated(&self.home, name, &isolated)?;
         self.identify_instance(&cluster.instance).await?;
         if cluster.plan.handling.kubeconfig {

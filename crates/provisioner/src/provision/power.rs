@@ -16,7 +16,7 @@ use crate::events::Event;
 use crate::exec::{Command, CommandError};
 use crate::identity::IdentityError;
 use crate::kubeadm;
-use crate::node::Node;
+use crate::node::Nodes;
 use crate::plan::{self, ClusterPlan, PlanError, Power};
 use crate::registry::{ChangeError, Instance, OperationKind, RegistryError, State, this_boot};
 use crate::stage::Stage;
@@ -190,16 +190,17 @@ impl Provisioner {
             Ok::<_, StageError>((nodes, renewed))
         };
         let (nodes, renewed) = stages.run(Stage::Ready, left, booted).await?;
-        stages.run(Stage::Network, left, cni::of(plan).adapt(&nodes, plan, &[])).await?;
-        stages.run(Stage::Ready, left, kubeadm::serves(&nodes[0], plan)).await?;
+        let rewire = async { cni::rewire(cni::of(plan).as_ref(), nodes, plan).await };
+        let wired = stages.run(Stage::Network, left, rewire).await?;
+        let serving = stages.run(Stage::Ready, left, kubeadm::serving(wired, plan)).await?;
         if renewed {
-            stages.run(Stage::Kubeconfig, left, self.write_kubeconfigs(&nodes[0], plan)).await?;
+            stages.run(Stage::Kubeconfig, left, self.write_kubeconfigs(serving.first(), plan)).await?;
         }
         Ok(renewed)
     }
 
     /// Takes handles on nodes as soon as all of them run commands.
-    async fn booted(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+    async fn booted(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         let deadline = Instant::now() + plan.platform.slowdown.stretch(BOOT).on_clock();
         loop {
             match self.usable(plan).await {
@@ -210,7 +211,7 @@ impl Provisioner {
         }
     }
 
-    async fn usable(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
+    async fn usable(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         let nodes = self.engines.attach(plan).await?;
         let look = Command::within(Duration::from_secs(10), "true");
         let looks = nodes.iter().map(async |node| {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::events::Event;
 use crate::kubeadm::{self, KubeadmError};
 use crate::kubeconfig::{self, KubeconfigError};
-use crate::node::Node;
+use crate::node::{Node, Nodes};
 use crate::pki::Bundle;
 use crate::plan::ClusterPlan;
 use crate::registry::{Instance, OperationKind};
@@ -96,7 +96,7 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`KubeadmError`] when a node does not tell.
-    pub async fn dated_on_nodes(&self, nodes: &[Node]) -> Result<Vec<Dated>, KubeadmError> {
+    pub async fn dated_on_nodes(&self, nodes: &Nodes) -> Result<Vec<Dated>, KubeadmError> {
         let all = try_join_all(nodes.iter().map(kubeadm::certificates)).await?.into_iter().flatten();
         let dated = all.map(|one| Dated {
             kind: DatedKind::Cluster,
@@ -117,7 +117,7 @@ impl Provisioner {
         let (_, hold) = self.hold(name, OperationKind::RenewCertificates).map_err(StageError::from)?;
         let cluster = self.attach(name).await?;
         self.issue_anew(&cluster.nodes, &cluster.plan).await?;
-        kubeadm::serves(&cluster.nodes[0], &cluster.plan).await?;
+        kubeadm::serves(&cluster.nodes.first, &cluster.plan).await?;
         self.renew_kubeconfig(name).await?;
         let instance = hold.end(|_| ()).map_err(StageError::from)?;
         self.events.publish(Event::CertificatesRenewed { instance: name.to_owned() });
@@ -126,7 +126,7 @@ impl Provisioner {
 
     /// Issues the certificates of these nodes anew if one of them has ended, or will within a month; says whether it
     /// did.
-    pub(super) async fn issue_due(&self, nodes: &[Node], plan: &ClusterPlan) -> Result<bool, StageError> {
+    pub(super) async fn issue_due(&self, nodes: &Nodes, plan: &ClusterPlan) -> Result<bool, StageError> {
         let now = Timestamp::now();
         let is_due = self.dated_on_nodes(nodes).await?.iter().any(|one| one.is_due(now));
         if is_due {
@@ -136,7 +136,7 @@ impl Provisioner {
     }
 
     /// Issues them all anew, side by side: members of etcd whose certificates have ended need each other's new ones.
-    async fn issue_anew(&self, nodes: &[Node], plan: &ClusterPlan) -> Result<(), StageError> {
+    async fn issue_anew(&self, nodes: &Nodes, plan: &ClusterPlan) -> Result<(), StageError> {
         let authority = &Bundle::kept(&self.home, &plan.id.name)?.cluster;
         try_join_all(nodes.iter().map(async |node| {
             let kubelet = authority.kubelet(node.name())?;

@@ -14,7 +14,7 @@ use crate::error::Hint;
 use crate::events::Event;
 use crate::identity::IdentityError;
 use crate::kubeadm::{self, KubeadmError};
-use crate::node::Node;
+use crate::node::{Node, Nodes};
 use crate::plan::{self, ClusterPlan, NodePlan, PlanError};
 use crate::registry::{ChangeError, Instance, OperationKind, RegistryError, Workers};
 use crate::stage::Stage;
@@ -161,26 +161,27 @@ impl Provisioner {
         &self,
         instance: &Instance,
         stages: &Stages<'_>,
-    ) -> Result<(ClusterPlan, Vec<Node>), ProvisionError> {
+    ) -> Result<(ClusterPlan, Nodes), ProvisionError> {
         let before = ClusterPlan::of(instance, &self.home);
         let plan = ClusterPlan::of(&instance.with_transit(), &self.home);
         let left = Residue::Recorded;
         stages.run(Stage::Assets, left, self.built(&plan)).await?;
         let nodes = stages.run(Stage::Nodes, left, self.nodes(&plan)).await?;
-        let (old, new): (Vec<Node>, Vec<Node>) =
-            nodes.iter().cloned().partition(|node| before.nodes.contains(node.plan()));
         let network = cni::of(&plan);
-        stages.run(Stage::Network, left, network.install(&new, &plan)).await?;
-        stages.run(Stage::Network, left, network.adapt(&old, &plan, &[])).await?;
+        let extend = cni::extend(network.as_ref(), nodes, &before, &plan);
+        let wired = stages.run(Stage::Network, left, extend).await?;
         let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
-        let plane = stages.run(Stage::Join, left, kubeadm::reopen(&nodes[0])).await?;
-        let join = kubeadm::join_all(&new, &plan, &plane, &bundle, &self.events);
-        stages.run(Stage::Join, left, join).await?;
+        let serving = stages.run(Stage::Join, left, kubeadm::serving(wired, &plan)).await?;
+        let invitation = stages.run(Stage::Join, left, kubeadm::reopen(&serving)).await?;
+        let join = kubeadm::join_all(serving, invitation, &plan, &bundle, &self.events);
+        let joined = stages.run(Stage::Join, left, join).await?;
         let ready = async {
-            kubeadm::nodes_ready(&plane, &plan, &new).await?;
-            network.ready(&new).await.map_err(StageError::from)
+            kubeadm::newcomers_ready(&joined, &plan).await?;
+            let newcomers: Vec<&Node> = joined.newcomers().iter().collect();
+            network.ready(&newcomers).await.map_err(StageError::from)
         };
         stages.run(Stage::Ready, left, ready).await?;
+        let nodes = joined.into_nodes();
         stages.run(Stage::Names, left, self.adapt_names(instance, &nodes, &before, &plan)).await?;
         Ok((plan, nodes))
     }
@@ -255,9 +256,9 @@ impl Provisioner {
                 self.engines.destroy_node(&before, node).await?;
             }
             let nodes = self.running(&after).await?;
-            kubeadm::void_tickets(&nodes[0]).await?;
-            kubeadm::forget(&nodes[0], &gone).await?;
-            cni::of(&after).adapt(&nodes, &after, &gone).await?;
+            kubeadm::void_tickets(&nodes.first).await?;
+            kubeadm::forget(&nodes.first, &gone).await?;
+            cni::of(&after).adapt(&nodes.all(), &after, &gone).await?;
             self.adapt_names(&instance, &nodes, &before, &after).await?;
             let settled =
                 |instance: &Instance| Ok(Instance { transit: Workers::default(), ..instance.clone() });
@@ -275,7 +276,7 @@ impl Provisioner {
     async fn adapt_names(
         &self,
         instance: &Instance,
-        nodes: &[Node],
+        nodes: &Nodes,
         before: &ClusterPlan,
         after: &ClusterPlan,
     ) -> Result<(), StageError> {
@@ -294,11 +295,11 @@ impl Provisioner {
     }
 
     /// The nodes of a plan that run; the first one must.
-    async fn running(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
-        let mut nodes = vec![self.first(plan).await?];
+    async fn running(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
+        let mut nodes = Nodes { first: self.first(plan).await?, others: Vec::new() };
         for node in plan.others() {
             match self.engines.attach(&alone(plan, node)).await {
-                Ok(found) => nodes.extend(found),
+                Ok(found) => nodes.others.push(found.first),
                 Err(EngineError::Absent { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -307,8 +308,7 @@ impl Provisioner {
     }
 
     async fn first(&self, plan: &ClusterPlan) -> Result<Node, EngineError> {
-        let found = self.engines.attach(&alone(plan, plan.first())).await?;
-        found.into_iter().next().ok_or_else(|| EngineError::Absent { node: plan.first().name.clone() })
+        Ok(self.engines.attach(&alone(plan, plan.first())).await?.first)
     }
 }
 

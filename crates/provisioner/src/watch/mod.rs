@@ -258,7 +258,7 @@ async fn next(refusals: &mut Option<Refusals>) -> Vec<Refusal> {
 /// `default/web`: the pod that has an address, as its cluster says.
 async fn pod_name(provisioner: &Provisioner, instance: &str, address: IpAddr) -> Option<String> {
     let cluster = provisioner.attach(instance).await.ok()?;
-    let first = cluster.nodes.first()?;
+    let first = &cluster.nodes.first;
     let ask = kubectl_as_admin(ASK)
         .args(["--request-timeout=2s", "get", "pods"])
         .args(["--all-namespaces", &format!("--field-selector=status.podIP={address}")])

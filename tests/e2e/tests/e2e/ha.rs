@@ -17,7 +17,7 @@ use provisioner::engine::EngineError;
 use provisioner::error::chain;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
-use provisioner::node::Node;
+use provisioner::node::Nodes;
 use provisioner::plan::{API_PORT, ClusterPlan};
 use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, Topology};
@@ -30,7 +30,7 @@ async fn three_control_planes_share_one_etcd_and_answer_at_one_address() -> anyh
         .run(async |fx| {
             let acme = fx.cluster("acme");
             let cluster = acme.inner();
-            for node in &cluster.nodes[..3] {
+            for node in cluster.nodes.iter().take(3) {
                 etcd::has_all_members(node, &cluster.plan).await?;
             }
             let carriers = carriers(&cluster.nodes, &cluster.plan).await?;
@@ -88,7 +88,7 @@ async fn kill_while_it_joins(provisioner: &Provisioner, name: &str) -> anyhow::R
                 return Ok(Wait::NotYet("its nodes do not run".to_owned()));
             };
             let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
-            Ok::<_, EngineError>(match nodes[1].run(&look).await {
+            Ok::<_, EngineError>(match nodes.others[0].run(&look).await {
                 Ok(_) => Wait::Done(plan),
                 Err(_) => Wait::NotYet("it has no API server".to_owned()),
             })
@@ -106,10 +106,10 @@ pub(crate) async fn kill(plan: &ClusterPlan, node: &str) -> anyhow::Result<()> {
 }
 
 /// The names of the nodes that have the virtual address.
-async fn carriers(nodes: &[Node], plan: &ClusterPlan) -> anyhow::Result<Vec<String>> {
+async fn carriers(nodes: &Nodes, plan: &ClusterPlan) -> anyhow::Result<Vec<String>> {
     let address = plan.virtual_address().context("a plan with a virtual address")?.to_string();
     let mut carriers = Vec::new();
-    for node in nodes {
+    for node in nodes.iter() {
         let show = Command::within(Duration::from_secs(10), "ip")
             .args(["-oneline", "address", "show", "to", &address]);
         if !node.run(&show).await?.text().is_empty() {

@@ -34,7 +34,7 @@ pub(crate) async fn left_no_trace_in(provisioner: &Provisioner, instance: &str) 
     let script =
         "tr '\\0' '\\n' </proc/1/environ | cut -d= -f1 | sort | tr '\\n' ' '; stat -c %a /var /var/lib /etc";
     let look = Command::within(Duration::from_secs(10), "sh").args(["-c", script]);
-    let told = provisioner.attach(instance).await?.nodes[0].run(&look).await?.text();
+    let told = provisioner.attach(instance).await?.nodes.first.run(&look).await?.text();
     ensure!(told.contains("PATH "), "this shows nothing: {told}");
     ensure!(!told.to_lowercase().contains("proxy"), "a node has the caller's proxy: {told}");
     ensure!(told.ends_with("755\n755\n755\n"), "modes depend on who calls: {told}");

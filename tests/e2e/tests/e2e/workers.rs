@@ -181,7 +181,7 @@ async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
 async fn unjoined(fx: &MultiClusterFixture, acme: &TestCluster) -> anyhow::Result<Node> {
     let instance = Instance { workers: Workers::first(2), ..acme.inner().instance.clone() };
     let plan = ClusterPlan::of(&instance, fx.provisioner().home());
-    fx.provisioner().engines().create(&plan).await?.pop().context("a node")
+    fx.provisioner().engines().create(&plan).await?.others.pop().context("a node")
 }
 
 /// No bootstrap token is left that somebody could join with.

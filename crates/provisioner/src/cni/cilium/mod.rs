@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all, try_join_all};
 use serde_json::{Value, json};
 
+use crate::bring_up::Serving;
 use crate::exec::{Command, CommandError};
 use crate::kubernetes::{CILIUM_VALUES, kubectl};
 use crate::node::{File, Node};
@@ -38,7 +39,7 @@ impl Cni for Cilium {
     /// A configuration that is there before the agent: the node is Ready at once, and the plugin waits for the agent.
     fn install<'a>(
         &'a self,
-        nodes: &'a [Node],
+        nodes: &'a [&'a Node],
         plan: &'a ClusterPlan,
     ) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
@@ -51,8 +52,13 @@ impl Cni for Cilium {
         })
     }
 
-    fn deploy<'a>(&'a self, first: &'a Node, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
+    fn deploy<'a>(
+        &'a self,
+        serving: &'a Serving,
+        plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(async move {
+            let first = serving.first();
             let rest = async {
                 let manifests = manifests(first, plan).await?;
                 run(first, apply().args(["--filename", "-"]).input(manifests)).await
@@ -61,12 +67,12 @@ impl Cni for Cilium {
         })
     }
 
-    fn ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+    fn ready<'a>(&'a self, nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(self.until(nodes, ask().join(" ")))
     }
 
     /// Beside kube-proxy, too: Cilium leads pods' packets by a table of its own.
-    fn dns_ready<'a>(&'a self, nodes: &'a [Node]) -> BoxFuture<'a, Result<(), CniError>> {
+    fn dns_ready<'a>(&'a self, nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(self.until(nodes, finds_dns()))
     }
 
@@ -83,7 +89,7 @@ impl Cni for Cilium {
 
 impl Cilium {
     /// Waits until looking succeeds on each of these nodes, all of which are waited for.
-    async fn until(&self, nodes: &[Node], look: String) -> Result<(), CniError> {
+    async fn until(&self, nodes: &[&Node], look: String) -> Result<(), CniError> {
         let wait = self.platform.until(&look, PATIENCE);
         let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
         let late = nodes.iter().zip(waits).find_map(|(node, wait)| Some((node, wait.err()?)));
@@ -241,7 +247,7 @@ mod tests {
                     http://127.0.0.1:9879/healthz; do sleep 0.1; done'";
         let look = last_words_command().to_string();
         let script = [Exchange::fails(wait, 124, ""), Exchange::ok(look, WORDS)];
-        let error = cilium().ready(&[node(script)]).await.unwrap_err();
+        let error = cilium().ready(&[&node(script)]).await.unwrap_err();
         insta::assert_snapshot!(error, @r#"wait for the pod network on acme-cp-1: level=fatal msg="failed to start: unable to determine direct routing device""#);
     }
 

@@ -8,7 +8,7 @@ use harness::{MultiClusterFixture, TestCluster};
 use jiff::Timestamp;
 use provisioner::exec::Command;
 use provisioner::kubeadm::KubeadmError;
-use provisioner::node::{File, Node};
+use provisioner::node::{File, Nodes};
 use provisioner::plan::Role;
 use provisioner::slowdown::Slowdown;
 use provisioner::spec::{ClusterSpec, Topology};
@@ -58,15 +58,15 @@ async fn a_cluster_whose_certificates_have_ended_starts_again_with_new_ones_for_
 }
 
 /// Gives all nodes certificates that end within a second, by the cluster's own authority.
-async fn end_all(nodes: &[Node]) -> anyhow::Result<()> {
-    let first = &nodes[0];
+async fn end_all(nodes: &Nodes) -> anyhow::Result<()> {
+    let first = &nodes.first;
     let shell = |script: &str| Command::within(Duration::from_secs(60), "sh").args(["-ec", script]);
     let configuration = format!(
         "sed 's/^kind: ClusterConfiguration$/&\\ncertificateValidityPeriod: 1s/' /etc/kubernetes/kubeadm.yaml > {ENDING}"
     );
     first.run(&shell(&configuration)).await?;
     let configuration = first.read(ENDING).await?;
-    for node in nodes {
+    for node in nodes.iter() {
         let kubelet = format!(
             "kubeadm kubeconfig user --config {ENDING} --org system:nodes --validity-period 1s \
                  --client-name system:node:{} > /tmp/kubelet.conf
@@ -88,7 +88,7 @@ async fn end_all(nodes: &[Node]) -> anyhow::Result<()> {
 }
 
 /// Also those that are used by nobody but on a start.
-async fn all_have_ended(provisioner: &Provisioner, nodes: &[Node]) -> anyhow::Result<()> {
+async fn all_have_ended(provisioner: &Provisioner, nodes: &Nodes) -> anyhow::Result<()> {
     let ended =
         until("all certificates to end", Slowdown::of_host().stretch(Duration::from_secs(10)), async || {
             let all = provisioner.dated_on_nodes(nodes).await?;

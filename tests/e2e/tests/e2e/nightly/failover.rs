@@ -39,8 +39,9 @@ async fn every_control_plane_may_be_killed_and_no_acknowledged_write_is_lost() -
                 kill(plan, &killed.name).await?;
                 writer.goes_on().await?;
                 let restarted = Timestamp::now();
-                let node = engine.create(plan).await?.swap_remove(place);
-                is_back(acme.client(), &node, plan, restarted).await?;
+                let nodes = engine.create(plan).await?;
+                let node = nodes.iter().nth(place).context("a node for each that was planned")?;
+                is_back(acme.client(), node, plan, restarted).await?;
                 interruptions.push(writer.longest_gap_since(since));
             }
             writer.goes_on().await?;
