@@ -363,10 +363,10 @@ mod tests {
             .cluster(ClusterSpec::new("acme").workers(0).engine(EngineKind::Simulated))
             .made_by(provisioner.clone())
             .evidence_in(folder.join("evidence"))
-            .run(async |_| Ok::<_, FixtureError>(()))
+            .run(async |_| Err::<(), _>(FixtureError::Interrupted("SIGTERM")))
             .await
             .unwrap_err();
-        assert!(matches!(error, FixtureError::Cluster(_)), "{error}");
+        assert!(matches!(error, FixtureError::Interrupted(_)), "{error}");
         assert_eq!(begun.elapsed().as_secs(), 20, "what teardown leaves of 50 s");
         assert_eq!(engine.sightings().await.unwrap(), [], "the cluster is gone");
         assert_eq!(provisioner.registry().list().unwrap(), []);

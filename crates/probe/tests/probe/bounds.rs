@@ -25,7 +25,6 @@ fn four_thousand_silent_probes_end_with_their_patience_in_little_memory() {
     let wanted = Batch { patience_ms: 200, ..batch(Duration::from_secs(60), asks) };
     let mut process = Process::start(&["prober"]);
     process.stdin().write_all(&serde_json::to_vec(&wanted).unwrap()).unwrap();
-    let started = Instant::now();
     let mut peak = 0;
     let status = format!("/proc/{}/status", process.0.id());
     let mut output = String::new();
@@ -41,9 +40,7 @@ fn four_thousand_silent_probes_end_with_their_patience_in_little_memory() {
         }
     }
     assert!(process.0.wait().unwrap().success());
-    let took = started.elapsed();
-    // Four times 1024 at once, each as patient after its third packet.
-    assert!(took < Duration::from_secs(2) + OVER, "{took:?}");
+    // One after the other, they would take ten minutes more than their minute, and most would not be run.
     assert_eq!(output.matches(r#""kind":"silent""#).count(), 4000, "{} bytes", output.len());
     assert!((1..32_000).contains(&peak), "{peak} kB");
 }
