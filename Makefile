@@ -51,7 +51,7 @@ fuzz: ## Random files and answers for everything that reads them (SECONDS=600 a 
 e2e: setup-e2e ## Tests on real clusters
 	@ci/e2e e2e
 
-nightly: setup-e2e setup-vagrant ## What takes too long for every day: killed control planes, all combinations, virtual machines
+nightly: setup-e2e setup-vagrant ## What takes too long for every day: killed control planes and commands, all combinations, virtual machines
 	@ci/e2e nightly
 
 setup-vagrant: ## What nodes in virtual machines need: Vagrant, its plugin, a box (PROVIDER=libvirt or virtualbox)

@@ -3,7 +3,7 @@
 //! Rendering a parsed kubeconfig anew loses comments, order and style. So an edit is made in the lines of
 //! the text, as kubectl and most people write them, and counts only if the new text parses to exactly the
 //! values that are wanted. Only where it does not (flow style, for instance) is the whole file rendered
-//! anew, with sorted keys and without comments, which is what kubectl does at every edit.
+//! anew, without comments, as kubectl does at every edit.
 
 use camino::Utf8Path;
 use serde_json::{Map, Value, json};

@@ -91,10 +91,22 @@ fn is_without_log(error: &io::Error) -> bool {
     without.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
+/// Whether a message of netlink's own or of the log begins here, by its type (netlink(7): length, type), which for
+/// others has the subsystem in its upper byte (linux/netfilter/nfnetlink.h). Nothing else is read: nobody has asked for
+/// it, and readers of other subsystems panic on an attribute that is shorter than its head.
+fn is_of_the_log(bytes: &[u8]) -> bool {
+    const ULOG: u16 = 4;
+    const OWN_TYPES: u16 = 16;
+    let kind = bytes.get(4..6).and_then(|kind| kind.try_into().ok()).map(u16::from_ne_bytes);
+    kind.is_some_and(|kind| kind < OWN_TYPES || kind >> 8 == ULOG)
+}
+
 /// The messages in what a socket received; a part that is none ends it.
 fn messages(bytes: &[u8]) -> Vec<NetlinkMessage<NetfilterMessage>> {
     let (mut all, mut left) = (Vec::new(), bytes);
-    while let Ok(message) = NetlinkMessage::<NetfilterMessage>::deserialize(left) {
+    while is_of_the_log(left)
+        && let Ok(message) = NetlinkMessage::<NetfilterMessage>::deserialize(left)
+    {
         // Messages begin at multiples of four (NLMSG_ALIGN in netlink(3)).
         let length = (message.header.length as usize).next_multiple_of(4);
         all.push(message);
@@ -125,8 +137,10 @@ fn refusal(message: &NetlinkMessage<NetfilterMessage>) -> Option<Refusal> {
 /// Reads what a socket received, and the same bytes as the beginning of a packet that was refused.
 #[cfg(feature = "fuzzing")]
 pub fn read_netlink(bytes: &[u8]) {
-    messages(bytes).iter().for_each(|message| drop(refusal(message)));
-    drop(read(1, bytes));
+    for message in messages(bytes) {
+        let _ = refusal(&message);
+    }
+    let _ = read(1, bytes);
 }
 
 /// What the first bytes of an IP packet say. Pure.
@@ -180,5 +194,12 @@ mod tests {
     fn nothing_but_whole_messages_is_read() {
         assert_eq!(messages(&[]).len(), 0);
         assert_eq!(messages(&[20, 0, 0, 0, 0, 4]).len(), 0);
+    }
+
+    #[test]
+    fn messages_of_other_subsystems_are_not_read_whatever_is_in_them() {
+        // One of nftables with an attribute of no bytes: its reader subtracts the four of a head.
+        let header = [24_u32.to_ne_bytes(), [9, 10, 0, 0], [0; 4], [0; 4]].concat();
+        assert_eq!(messages(&[&header[..], &[0; 8]].concat()).len(), 0);
     }
 }

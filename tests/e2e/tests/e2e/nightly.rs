@@ -2,6 +2,7 @@
 
 mod certificates;
 mod failover;
+mod kills;
 mod matrix;
 mod power;
 mod several;

@@ -51,7 +51,10 @@ async fn main() -> anyhow::Result<()> {
         .run(async |fx| {
             say("body")?;
             match body.as_str() {
-                "pass" => Ok(ensure!(fx.clusters().len() == 2)),
+                "pass" => {
+                    ensure!(fx.clusters().len() == 2);
+                    Ok(())
+                }
                 "fail" => bail!("acme was reached"),
                 "panic" => panic!("an assertion fails"),
                 "wait" => std::future::pending().await,

@@ -175,6 +175,31 @@ impl Desk {
         Ok(interrupted.await.with_context(|| format!("homelab {args:?} does not end"))??.code())
     }
 
+    /// The program, killed when this time is over; whether it had ended before. What it started lives on.
+    #[expect(clippy::disallowed_methods, reason = "a Runner kills what the program started as well")]
+    pub(crate) async fn killed(&self, args: &[&str], after: Duration) -> anyhow::Result<bool> {
+        let mut program = tokio::process::Command::new(&self.homelab)
+            .args(args)
+            .env("HOMELAB_HOME", self.home())
+            .env("KUBECONFIG", self.merged())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        match tokio::time::timeout(after, program.wait()).await {
+            Ok(ended) => {
+                let status = ended?;
+                ensure!(status.success(), "homelab {args:?} ends with {status} before it is killed");
+                Ok(true)
+            }
+            Err(_) => {
+                program.kill().await?;
+                Ok(false)
+            }
+        }
+    }
+
     /// The engine, on the operator's home.
     pub(crate) fn provisioner(&self) -> anyhow::Result<Provisioner> {
         Ok(Provisioner::new(Home::at(self.home()))?)

@@ -152,11 +152,12 @@ pub fn read_virtualbox(answer: &str) {
     machines::names(answer);
     drop(machines::Description::read("machine", answer));
     let disks = machines::disks(answer);
+    let uuids: std::collections::BTreeSet<&str> = disks.iter().map(|disk| disk.uuid.as_str()).collect();
     let has_circle = disks.iter().any(|disk| {
         let parent = |disk: &&Disk| disks.iter().find(|it| it.uuid == disk.parent);
         std::iter::successors(Some(disk), parent).nth(disks.len()).is_some()
     });
-    for (place, disk) in disks.iter().enumerate().filter(|_| !has_circle) {
+    for (place, disk) in disks.iter().enumerate().filter(|_| !has_circle && uuids.len() == disks.len()) {
         assert!(disk.folder("homelab-").is_none_or(|folder| disk.location.contains(folder)), "{disk:?}");
         let is_early = disks[place + 1..].iter().any(|later| later.parent == disk.uuid);
         assert!(!is_early, "{disk:?} comes too early in {disks:?}");
