@@ -17,6 +17,9 @@ printf '[Match]\nDriver=virtio_net\n\n[Network]\nDHCP=yes\n' > /etc/systemd/netw
 mkdir -p /etc/systemd/system/ssh.service.d
 printf '[Service]\nExecStartPre=\nExecStartPre=ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n' \
     > /etc/systemd/system/ssh.service.d/keys.conf
+# Go's programs ask to be woken after microseconds, all the time, which costs an emulated processor more than what they then
+# do. All that the test starts on the host may be woken a little later, and several together.
+printf '[Service]\nTimerSlackNSec=20ms\n' > /etc/systemd/system/ssh.service.d/emulated.conf
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id
 : > /etc/machine-id
 rm -rf /tmp/* /var/cache/apt /var/lib/apt/lists
