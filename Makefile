@@ -21,7 +21,7 @@ export MAKECMDGOALS
 homelab := $${CARGO_TARGET_DIR:-target}/debug/homelab
 with_tools := source ci/env;
 
-.PHONY: help setup setup-e2e setup-vagrant demo test unit fuzz e2e nightly test-vagrant lint bench install clean
+.PHONY: help setup setup-e2e setup-vagrant setup-hosts demo test unit fuzz e2e nightly test-vagrant test-hosts lint bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -51,7 +51,7 @@ fuzz: ## Random files and answers for everything that reads them (SECONDS=600 a 
 e2e: setup-e2e ## Tests on real clusters
 	@ci/e2e e2e
 
-nightly: setup-e2e setup-vagrant ## What takes too long for every day: killed control planes and commands, all combinations, virtual machines
+nightly: setup-e2e setup-vagrant setup-hosts ## What takes too long for every day: killed control planes and commands, all combinations, virtual machines, ordinary hosts
 	@ci/e2e nightly
 
 setup-vagrant: ## What nodes in virtual machines need: Vagrant, its plugin, a box (PROVIDER=libvirt or virtualbox)
@@ -59,6 +59,12 @@ setup-vagrant: ## What nodes in virtual machines need: Vagrant, its plugin, a bo
 
 test-vagrant: setup-vagrant ## The tests on virtual machines alone (PROVIDER=libvirt or virtualbox)
 	@ci/e2e $(PROVIDER)
+
+setup-hosts: ## What ordinary hosts in virtual machines need: QEMU, a disk of each
+	@ci/setup hosts
+
+test-hosts: setup-hosts ## The tests on ordinary hosts alone: Debian 12 and 13, with a real reboot
+	@ci/e2e hosts
 
 lint: ## Format and clippy
 	@ci/setup build

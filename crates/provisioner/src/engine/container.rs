@@ -73,8 +73,9 @@ impl ContainerEngine {
         })?;
         let folder = node_folder(&plan.folder, &node.name);
         folder::prepare(&folder, &image.containerd_store).await?;
+        let overlaid = folder::prepare_root(&folder, &image.root).await?;
         hook::write(plan, node, &folder)?;
-        let command = run(plan, node, &image, &folder);
+        let command = run(plan, node, &image, &folder, &overlaid);
         let failed = |source| EngineError::Start { node: node.name.clone(), source };
         self.host.run(&command).await.map_err(failed)?;
         self.events.publish(Event::StageCompleted {

@@ -10,6 +10,7 @@ mod guard;
 mod ha;
 mod homes;
 mod hostile;
+mod hosts;
 mod interrupt;
 mod isolation;
 mod lifecycle;

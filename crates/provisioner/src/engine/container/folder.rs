@@ -1,4 +1,7 @@
-//! A node's folder on the host: its `/var`, with what it needs of the prepared container store.
+//! A node's folder on the host: its root and its `/var`, with what it needs of the prepared container store.
+//!
+//! What a node writes is on the disk, in this folder, so that it outlives a reboot of the host. podman's own overlay over a
+//! root (`--rootfs DIR:O`) does not: podman keeps its upper folder below `/run`.
 //!
 //! Importing images costs seconds and a gigabyte for each node, so all nodes share what one import made: they see
 //! the store through an overlay of their own at [`STORE`]. What is read there is in the page cache once for all
@@ -9,7 +12,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::files::failed;
 
@@ -21,6 +24,53 @@ pub(super) const STORE: &str = "/opt/homelab/store";
 /// layers of overlays, and blobs.
 const SHARED: [&str; 2] =
     ["io.containerd.snapshotter.v1.overlayfs/snapshots", "io.containerd.content.v1.content/blobs/sha256"];
+
+/// What of a node's root is mounted in any case: kernel file systems, `/run`, `/tmp` and `/var`.
+const MOUNTED: [&str; 6] = ["dev", "proc", "run", "sys", "tmp", "var"];
+
+/// Where a node's root is.
+pub(super) fn root(folder: &Utf8Path) -> Utf8PathBuf {
+    folder.join("root")
+}
+
+/// The upper folder and the work folder (overlayfs.rst) of a node's overlay over a folder of the node image, such as `etc`.
+pub(super) fn overlay(folder: &Utf8Path, name: &str) -> [Utf8PathBuf; 2] {
+    ["upper", "work"].map(|part| folder.join("overlays").join(name).join(part))
+}
+
+/// Makes a node's root: folders of its own and the links of the node image. Returns the names of the folders that are not
+/// empty in the image, and that the node sees through an overlay; their [`overlay`]s are ready.
+pub(super) async fn prepare_root(folder: &Utf8Path, image: &Utf8Path) -> Result<Vec<String>, EngineError> {
+    let (folder, image) = (folder.to_owned(), image.to_owned());
+    blocking("prepare", &root(&folder), move || {
+        let mut overlaid = Vec::new();
+        for entry in image.read_dir_utf8()? {
+            let entry = entry?;
+            let (name, target) = (entry.file_name(), root(&folder).join(entry.file_name()));
+            fs::create_dir_all(root(&folder))?;
+            if entry.file_type()?.is_symlink() {
+                // A start that was cut short has made it.
+                if fs::symlink_metadata(&target).is_err() {
+                    std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+                }
+                continue;
+            }
+            let mut made = vec![target];
+            if !MOUNTED.contains(&name) && entry.path().read_dir()?.next().is_some() {
+                // An overlay has the mode of its upper folder.
+                made.extend(overlay(&folder, name));
+                overlaid.push(name.to_owned());
+            }
+            for made in made {
+                fs::create_dir_all(&made)?;
+                fs::set_permissions(&made, entry.metadata()?.permissions())?;
+            }
+        }
+        overlaid.sort();
+        Ok(overlaid)
+    })
+    .await
+}
 
 /// Makes a node's `/var` with the store in it; one that is there stays.
 ///
@@ -111,7 +161,8 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::os::unix::fs::MetadataExt;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -162,6 +213,37 @@ mod tests {
             assert!(shared.is_empty(), "{} and {} share {shared:?}", places[here], places[there]);
         }
     }
+
+    #[tokio::test]
+    async fn a_root_has_the_image_s_folders_and_links_and_overlays_where_the_image_has_files() {
+        let scratch = tempfile::tempdir().unwrap();
+        let scratch = Utf8Path::from_path(scratch.path()).unwrap();
+        let (image, folder) = (scratch.join("image"), scratch.join("acme-cp-1"));
+        for file in ["etc/hosts", "usr/bin/sh", "var/lib/dpkg/status", "run/utmp"] {
+            fs::create_dir_all(image.join(file).parent().unwrap()).unwrap();
+            fs::write(image.join(file), "").unwrap();
+        }
+        for (empty, mode) in [("srv", 0o755), ("root", 0o700), ("tmp", 0o1777)] {
+            fs::create_dir(image.join(empty)).unwrap();
+            fs::set_permissions(image.join(empty), Permissions::from_mode(mode)).unwrap();
+        }
+        fs::write(image.join("root/.profile"), "").unwrap();
+        std::os::unix::fs::symlink("usr/bin", image.join("bin")).unwrap();
+        // A second time as well: the first may have been cut short.
+        for _ in 0..2 {
+            assert_eq!(prepare_root(&folder, &image).await.unwrap(), ["etc", "root", "usr"]);
+        }
+        let root = root(&folder);
+        assert_eq!(fs::read_link(root.join("bin")).unwrap(), Path::new("usr/bin"));
+        for name in ["etc", "root", "run", "srv", "tmp", "usr", "var"] {
+            assert_eq!(fs::read_dir(root.join(name)).unwrap().count(), 0, "{name}");
+        }
+        let mode = |path: &Utf8Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&root.join("root")), mode(&root.join("tmp"))), (0o700, 0o1777));
+        let [upper, _] = overlay(&folder, "root");
+        assert_eq!(mode(&upper), 0o700);
+    }
+
     #[tokio::test]
     async fn what_is_large_is_a_link_to_where_the_node_sees_the_store() {
         let scratch = tempfile::tempdir().unwrap();

@@ -77,9 +77,20 @@ pub(super) fn hooked(plan: &ClusterPlan, node: &NodePlan, folder: &Utf8Path) -> 
     }
 }
 
-/// `podman run` for a node. Pure.
-pub(super) fn run(plan: &ClusterPlan, node: &NodePlan, image: &NodeImage, folder: &Utf8Path) -> Command {
+/// `podman run` for a node, whose root shows these folders of the image through overlays of the node's own. Pure.
+pub(super) fn run(
+    plan: &ClusterPlan,
+    node: &NodePlan,
+    image: &NodeImage,
+    folder: &Utf8Path,
+    overlaid: &[String],
+) -> Command {
     let scope = plan.id.node_scope(&node.name);
+    let overlays = overlaid.iter().flat_map(|name| {
+        let [upper, work] = folder::overlay(folder, name);
+        let volume = format!("{}:/{name}:O,upperdir={upper},workdir={work}", image.root.join(name));
+        ["--volume".to_owned(), volume]
+    });
     hooked(plan, node, folder)
         // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
         .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
@@ -97,8 +108,9 @@ pub(super) fn run(plan: &ClusterPlan, node: &NodePlan, image: &NodeImage, folder
         // O: through an overlay with an upper folder of this container's own. A read-only bind mount is no substitute,
         // the root of a privileged container makes it a writable one.
         .args(["--volume", &format!("{}:{}:O", image.containerd_store, folder::STORE)])
+        .args(overlays)
         .args(["--tmpfs", "/run", "--tmpfs", "/tmp"])
-        .args(["--rootfs", &format!("{}:O", image.root), "/sbin/homelab-init"])
+        .args(["--rootfs", folder::root(folder).as_str(), "/sbin/homelab-init"])
 }
 
 #[cfg(test)]
@@ -109,7 +121,8 @@ mod tests {
     fn a_node_is_one_podman_command() {
         let plan = crate::plan::tests::acme();
         let image = NodeImage { root: "/cache/root".into(), containerd_store: "/cache/store".into() };
-        let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into());
+        let overlaid = ["etc", "usr"].map(str::to_owned);
+        let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into(), &overlaid);
         insta::assert_snapshot!(command.to_string().replace(" --", "\n --"));
     }
 

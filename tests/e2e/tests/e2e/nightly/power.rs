@@ -1,5 +1,8 @@
 //! A cluster is paused and goes on where it was, is halted and starts again with its data; meanwhile it is silent.
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -8,7 +11,7 @@ use harness::{MultiClusterFixture, PodError, PodRun, TestCluster};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use provisioner::Provisioner;
-use provisioner::exec::Local;
+use provisioner::exec::{Command, CommandError, Local, Runner};
 use provisioner::fabric;
 use provisioner::identity::IdentityError;
 use provisioner::registry::State;
@@ -94,10 +97,31 @@ async fn outlives_a_reboot(
     is_silent(provisioner, name, State::Halted).await?;
     let cut = fabric::cut(&cluster.inner().plan.id, &Local).await;
     ensure!(matches!(cut, Ok(true)), "no wires were cut: {cut:?}");
+    empty_run(name).await?;
     provisioner.start(name).await?;
     let cluster = &TestCluster::attach(provisioner, name).await?;
     still_has(cluster, provisioner, before).await?;
     runs_pods(cluster).await
+}
+
+/// Takes away what podman keeps below `/run` of what these nodes wrote: a reboot empties that folder.
+async fn empty_run(instance: &str) -> anyhow::Result<()> {
+    let podman = |args: &[&str]| {
+        Command::within(Duration::from_secs(20), "podman").arg("--remote=false").args(args.iter().copied())
+    };
+    let ask = async |args: &[&str]| Ok::<_, CommandError>(Local.run(&podman(args)).await?.text());
+    let run = ask(&["info", "--format", "{{.Store.RunRoot}}"]).await?;
+    let label = format!("label=homelab.instance={instance}");
+    let nodes = ask(&["ps", "--all", "--no-trunc", "--filter", &label, "--format", "{{.ID}}"]).await?;
+    ensure!(!nodes.trim().is_empty(), "podman knows no node of {instance}");
+    for id in nodes.lines() {
+        let written = Path::new(run.trim()).join("overlay-containers").join(id).join("rootfs");
+        match fs::remove_dir_all(&written) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 async fn is_silent(provisioner: &Provisioner, name: &str, state: State) -> anyhow::Result<()> {
