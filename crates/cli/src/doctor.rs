@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) kernel_config: Option<String>,
     /// `unified`, `hybrid` or `legacy`.
     pub(crate) cgroup: Option<String>,
+    /// Whether the host's processor is emulated.
+    pub(crate) is_emulated: bool,
     /// What is left for clusters, or why nobody knows.
     pub(crate) room: Option<Result<Room, String>>,
     /// Free space in MiB, each with the folder it was measured in.
@@ -89,6 +91,13 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         Some(layout) => good(format!("cgroups, {layout} layout")),
         None => bad("no cgroups are mounted below /sys/fs/cgroup", "boot with systemd, or mount them"),
     });
+    if facts.is_emulated {
+        checks.push(note(
+            "the processor of this host is emulated (QEMU without KVM): commands take about ten times as long, and \
+             homelab waits so much longer",
+            "run this host with KVM, or on hardware",
+        ));
+    }
     checks.extend(match &facts.room {
         Some(Ok(room)) => fitting(room),
         Some(Err(why)) => vec![note("room for clusters: cannot tell", why)],
@@ -282,6 +291,7 @@ pub(super) mod tests {
             kernel_config: Some("CONFIG_NET_NS=y\nCONFIG_BRIDGE=m\nCONFIG_OVERLAY_FS=y\n".to_owned()),
             room: Some(Ok(room(300))),
             disks: vec![("/root/.homelab".to_owned(), 2048)],
+            is_emulated: true,
             ..Facts::default()
         };
         insta::assert_snapshot!(told(&facts));

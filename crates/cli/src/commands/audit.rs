@@ -18,7 +18,7 @@ use harness::audit::{
 };
 use harness::{ClusterError, TestCluster};
 use provisioner::error::{Hint, chain};
-use provisioner::registry::State;
+use provisioner::registry::{Instance, State};
 
 use super::machines::Machines;
 use crate::app::App;
@@ -151,7 +151,8 @@ impl Audit {
             return self_test::run(app, clients, &selection, out.as_ref()).await;
         }
         let instances = app.provisioner.registry().instances()?;
-        let Chosen { names, left_out } = choice::choose(&self.names, &instances, &selection)?;
+        let standing = |instance: &Instance| instance.standing(app.home());
+        let Chosen { names, left_out } = choice::choose(&self.names, &instances, standing, &selection)?;
         let out = ready().map_err(NoReport::from)?;
         app.must_be_root()?;
         let mut signals = Signals::listen()?;

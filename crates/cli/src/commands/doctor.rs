@@ -11,8 +11,8 @@ use provisioner::assets::tools;
 use provisioner::engine::{Lack, kvm, networks_conf};
 use provisioner::error::chain;
 use provisioner::exec::Command;
-use provisioner::spec::KUBERNETES_VERSION;
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::slowdown::Slowdown;
+use provisioner::spec::{EngineKind, KUBERNETES_VERSION, Provider};
 
 use crate::app::App;
 use crate::doctor::{Facts, Grade, checks, vagrant};
@@ -68,6 +68,7 @@ async fn facts(app: &App) -> Facts {
         image: assets.find(KUBERNETES_VERSION).map(|image| words::own_path(&image.root)),
         kernel_config: kernel_config(app).await,
         cgroup: cgroup().map(str::to_owned),
+        is_emulated: Slowdown::of_host() == Slowdown::EMULATED,
         room: app.provisioner.room().map_err(|error| chain(&error)).transpose(),
         vagrant: Some(virtual_machines(app).await),
         homes: Some(homes::facts(home)),

@@ -3,12 +3,12 @@
 //! Two kinds of locks, both the kernel's: whoever makes an artefact has that artefact's lock, and whoever makes or uses
 //! any of them holds the cache, which keeps `prune` from removing what is about to be used.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::files;
+use crate::files::{self, Lock};
 
 use super::AssetsError;
 use super::recipe::{Kind, Part};
@@ -40,20 +40,14 @@ impl Cache {
     /// Holds the cache: nothing is pruned while the value lives. Waits for a prune that is going on.
     pub(super) async fn hold(&self) -> Result<Held, AssetsError> {
         fs::create_dir_all(&self.folder).map_err(failed("make", &self.folder))?;
-        Ok(Held { _lock: lock(self.folder.join(HOLD), File::lock_shared).await? })
+        Ok(Held { _lock: Lock::waited_for(self.folder.join(HOLD), Lock::shared_of_file).await? })
     }
 
     /// Has the cache alone, or says that somebody holds it. An older program makes artefacts without holding the cache,
     /// but never without the artefact's lock.
     pub(super) fn have_alone(&self) -> Result<Held, AssetsError> {
-        let try_lock = |path: &Utf8Path| match open(path).and_then(|file| match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }) {
-            Ok(Some(file)) => Ok(file),
-            Ok(None) => Err(AssetsError::Busy { path: path.to_owned() }),
-            Err(error) => Err(failed("lock", path)(error)),
+        let try_lock = |path: &Utf8Path| {
+            Lock::try_of_file(path)?.ok_or_else(|| AssetsError::Busy { path: path.to_owned() })
         };
         let alone = try_lock(&self.folder.join(HOLD))?;
         let names = || self.folder.read_dir_utf8()?.map(|entry| Ok(entry?.into_path())).collect();
@@ -93,19 +87,15 @@ impl Cache {
 
     /// Removes what killed builders left of artefacts that nobody is making, whatever their inputs were.
     pub(super) fn sweep(&self) -> Result<(), AssetsError> {
-        self.sweep_unlocked().map_err(failed("clear", &self.folder))
-    }
-
-    fn sweep_unlocked(&self) -> io::Result<()> {
-        for shelf in self.folder.read_dir_utf8()?.flatten().filter(|entry| entry.path().is_dir()) {
-            for part in shelf.path().read_dir_utf8()?.flatten() {
+        let entries = |folder: &Utf8Path| folder.read_dir_utf8().map_err(failed("read", folder));
+        for shelf in entries(&self.folder)?.flatten().filter(|entry| entry.path().is_dir()) {
+            for part in entries(shelf.path())?.flatten() {
                 let Some((key, _)) = part.file_name().strip_prefix('.').and_then(|name| name.split_once('.'))
                 else {
                     continue;
                 };
-                let lock = open(&self.lock_file(shelf.file_name(), key))?;
-                if lock.try_lock().is_ok() {
-                    fs::remove_dir_all(part.path())?;
+                if let Some(_lock) = Lock::try_of_file(&self.lock_file(shelf.file_name(), key))? {
+                    fs::remove_dir_all(part.path()).map_err(failed("remove", part.path()))?;
                 }
             }
         }
@@ -149,7 +139,8 @@ impl Cache {
         }
         let shelf = self.folder.join(part.kind.as_str());
         fs::create_dir_all(&shelf).map_err(failed("make", &shelf))?;
-        let lock = lock(self.lock_file(part.kind.as_str(), part.key()), File::lock).await?;
+        let file = self.lock_file(part.kind.as_str(), part.key());
+        let lock = Lock::waited_for(file, Lock::of_file).await?;
         if finished.exists() {
             return Ok(None);
         }
@@ -173,7 +164,7 @@ fn is_of_artefact(path: &Utf8Path) -> bool {
 /// The cache is held as long as this value lives.
 #[derive(Debug)]
 pub struct Held {
-    _lock: File,
+    _lock: Lock,
 }
 
 /// An artefact that is being made: it goes with this value, unless it is finished.
@@ -182,7 +173,7 @@ pub(super) struct Unfinished {
     path: Utf8PathBuf,
     finished: Utf8PathBuf,
     _folder: tempfile::TempDir,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Unfinished {
@@ -199,23 +190,6 @@ impl Unfinished {
         fs::rename(&self.path, &self.finished).map_err(failed("rename", &self.path))?;
         Ok(self.finished.clone())
     }
-}
-
-async fn lock(
-    path: Utf8PathBuf,
-    take: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
-) -> Result<File, AssetsError> {
-    let file = path.clone();
-    let taken = tokio::task::spawn_blocking(move || {
-        let file = open(&file)?;
-        take(&file)?;
-        Ok(file)
-    });
-    taken.await.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(failed("lock", &path))
-}
-
-fn open(lock: &Utf8Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(lock)
 }
 
 fn remove_leftovers(shelf: &Utf8Path, prefix: &str) -> io::Result<()> {
@@ -282,7 +256,7 @@ mod tests {
         for name in [".dead.x", ".alive.x", "finished"] {
             fs::create_dir_all(shelf.join(name)).unwrap();
         }
-        let _builder = lock(cache.lock_file("root", "alive"), File::lock).await.unwrap();
+        let _builder = Lock::of_file(&cache.lock_file("root", "alive")).unwrap();
         cache.sweep().unwrap();
         let left = ["dead", "alive"].map(|key| shelf.join(format!(".{key}.x")).exists());
         assert_eq!((left, shelf.join("finished").exists()), ([false, true], true));

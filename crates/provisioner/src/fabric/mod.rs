@@ -13,12 +13,12 @@ mod guard;
 mod host;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 
 use ipnet::Ipv4Net;
 
 use crate::exec::{CommandError, Runner};
+use crate::files::{FileError, Lock};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 use crate::sighting::{Sighting, SightingKind};
 
@@ -70,15 +70,9 @@ pub enum FabricError {
         #[source]
         source: io::Error,
     },
-    /// A lock that one process at a time has.
-    #[error("lock {path}")]
-    Lock {
-        /// Its file.
-        path: String,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    /// A lock, or its folder.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The host's name servers.
     #[error("read the host's name servers in {path}")]
     NameServers {
@@ -179,7 +173,7 @@ pub async fn guard(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Re
 }
 
 /// Lets one process of this host at a time change adapters that VirtualBox names; the kernel frees it with its holder.
-pub(crate) async fn adapters_lock() -> Result<File, FabricError> {
+pub(crate) async fn adapters_lock() -> Result<Lock, FabricError> {
     guard::hold("/run/homelab/virtualbox.lock").await
 }
 

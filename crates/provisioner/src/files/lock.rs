@@ -1,11 +1,11 @@
-//! One process at a time: an advisory lock (flock(2)) on a folder, or on a file that is made for it.
+//! One process at a time, or several that share: an advisory lock (flock(2)) on a folder, or on a file that is made for it.
 //!
 //! The kernel frees it when its holder dies. A file that is replaced by a rename cannot be locked itself: a lock on
 //! the old file keeps nobody from the new one. So the lock is on the folder, where nothing is left behind, or on a
 //! file of its own, which stays: removing it would let two holders in. Readers need none.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,7 +17,7 @@ use super::{FileError, failed};
 
 /// Held as long as it lives.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] File);
+pub struct Lock(File);
 
 impl Lock {
     /// Waits for the lock of a folder, which must exist.
@@ -38,9 +38,21 @@ impl Lock {
     /// # Errors
     /// [`FileError`].
     pub fn of_file(path: &Utf8Path) -> Result<Self, FileError> {
+        Self::held(path, File::lock)
+    }
+
+    /// The same, shared with others who share it.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn shared_of_file(path: &Utf8Path) -> Result<Self, FileError> {
+        Self::held(path, File::lock_shared)
+    }
+
+    fn held(path: &Utf8Path, hold: fn(&File) -> io::Result<()>) -> Result<Self, FileError> {
         let lock = || {
             let (file, _) = opened(path)?;
-            file.lock()?;
+            hold(&file)?;
             Ok(Self(file))
         };
         lock().map_err(failed("lock", path))
@@ -67,15 +79,44 @@ impl Lock {
     /// # Errors
     /// [`FileError`].
     pub fn try_of_file(path: &Utf8Path) -> Result<Option<Self>, FileError> {
+        Self::tried(path, File::try_lock)
+    }
+
+    /// The same, shared with others who share it.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn try_shared_of_file(path: &Utf8Path) -> Result<Option<Self>, FileError> {
+        Self::tried(path, File::try_lock_shared)
+    }
+
+    fn tried(
+        path: &Utf8Path,
+        hold: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, FileError> {
         let lock = || {
             let (file, _) = opened(path)?;
-            match file.try_lock() {
+            match hold(&file) {
                 Ok(()) => Ok(Some(Self(file))),
                 Err(TryLockError::WouldBlock) => Ok(None),
                 Err(TryLockError::Error(error)) => Err(error),
             }
         };
         lock().map_err(failed("lock", path))
+    }
+
+    /// Writes this process's id into the lock's file, so that people can be told who holds it.
+    ///
+    /// # Errors
+    /// [`FileError`]; the lock is held all the same.
+    pub fn sign(&mut self, path: &Utf8Path) -> Result<(), FileError> {
+        let signed = self.0.set_len(0).and_then(|()| write!(self.0, "{}", std::process::id()));
+        signed.map_err(failed("write", path))
+    }
+
+    /// The process id that the last holder has written, if it is one.
+    pub fn signature(path: &Utf8Path) -> Option<u32> {
+        std::fs::read_to_string(path).ok()?.trim().parse().ok()
     }
 
     /// Waits for a lock on another thread, since nobody knows for how long.
@@ -103,4 +144,36 @@ fn opened(path: &Utf8Path) -> io::Result<(File, bool)> {
     }
     regular_only(std::fs::metadata(path)?)?;
     Ok((options.open(path)?, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_share_a_lock_keep_out_only_whoever_wants_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("a.lock");
+        let one = Lock::shared_of_file(&path).unwrap();
+        let other = Lock::try_shared_of_file(&path).unwrap();
+        assert!(other.is_some());
+        assert!(Lock::try_of_file(&path).unwrap().is_none());
+        drop((one, other));
+        let alone = Lock::try_of_file(&path).unwrap();
+        assert!(alone.is_some());
+        assert!(Lock::try_shared_of_file(&path).unwrap().is_none());
+        drop(alone);
+        assert!(Lock::try_shared_of_file(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_says_who_holds_it_and_a_file_that_says_something_else_says_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("a.lock");
+        assert_eq!(Lock::signature(&path), None);
+        std::fs::write(&path, "a longer line than any number of a process\n").unwrap();
+        assert_eq!(Lock::signature(&path), None);
+        Lock::of_file(&path).unwrap().sign(&path).unwrap();
+        assert_eq!(Lock::signature(&path), Some(std::process::id()));
+    }
 }

@@ -15,6 +15,8 @@ pub(super) struct Hold {
     registry: Registry,
     name: String,
     operation: Operation,
+    /// What a process that has ended was doing to the instance; none where the last operation has ended by itself.
+    pub(super) interrupted: Option<OperationKind>,
 }
 
 impl Provisioner {
@@ -29,11 +31,13 @@ impl Provisioner {
         kind: OperationKind,
     ) -> Result<(Instance, Hold), ChangeError<PlanError>> {
         let operation = self.operation(kind)?;
+        let mut interrupted = None;
         let held = self.registry.revise(name, |instance| {
             self.refuse_busy(instance, &operation)?;
+            interrupted = instance.operation.as_ref().map(|old| old.kind);
             Ok(Instance { operation: Some(operation.clone()), ..instance.clone() })
         })?;
-        let hold = Hold { registry: self.registry.clone(), name: name.to_owned(), operation };
+        let hold = Hold { registry: self.registry.clone(), name: name.to_owned(), operation, interrupted };
         Ok((held, hold))
     }
 

@@ -156,6 +156,10 @@ impl Provisioner {
         let stages = Stages::of(name, &self.events);
         if power == Power::Start {
             self.refuse_overlaps(&instance)?;
+            if hold.interrupted == Some(OperationKind::Halt) {
+                // What the killed process has started, such as `podman stop`, lives on, and would end nodes that run now.
+                self.tell(&instance, Power::Halt, &stages).await.map_err(failed(power))?;
+            }
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
         }
         let plan = self.tell(&instance, power, &stages).await.map_err(failed(power))?;

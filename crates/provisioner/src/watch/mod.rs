@@ -11,16 +11,17 @@ mod tally;
 mod who;
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::error::Hint;
 use crate::events::{Crossing, Event};
 use crate::fabric::{self, FabricError, Kept};
+use crate::files::{FileError, Lock, failed};
 use crate::kubernetes::kubectl_as_admin;
 use crate::provision::Provisioner;
 
@@ -53,15 +54,9 @@ pub enum WatchError {
         /// Its process id, where it can be read.
         pid: Option<u32>,
     },
-    /// The lock of the one watch.
-    #[error("lock {path}")]
-    Lock {
-        /// Its file.
-        path: String,
-        /// The system's answer.
-        #[source]
-        source: io::Error,
-    },
+    /// The lock of the one watch, or its folder.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The kernel does not tell what happens.
     #[error("have the kernel tell of {what}")]
     Listen {
@@ -83,7 +78,8 @@ impl Hint for WatchError {
             Self::Watched { .. } => {
                 Some("one watch is enough for all homes of a host; end that one first".to_owned())
             }
-            Self::Lock { .. } | Self::Listen { .. } => None,
+            Self::File(error) => error.hint(),
+            Self::Listen { .. } => None,
         }
     }
 }
@@ -111,7 +107,7 @@ pub struct Watch {
     restorations: Tally<Vec<String>>,
     /// Refused packets by link, where that is all there is.
     counted: BTreeMap<String, u64>,
-    _alone: File,
+    _alone: Lock,
 }
 
 /// Attempts of one kind are told together.
@@ -278,23 +274,15 @@ fn protocol_name(number: u8) -> String {
 }
 
 /// The lock of the one watch, with this process's id in it.
-fn alone() -> Result<File, WatchError> {
-    let failed = |source| WatchError::Lock { path: LOCK.to_owned(), source };
-    let folder = std::path::Path::new(LOCK).parent().unwrap_or(std::path::Path::new("/"));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let options = &mut File::options();
-    let mut file = options.create(true).truncate(false).read(true).write(true).open(LOCK).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {
-            let said = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-            said.map_err(failed)?;
-            Ok(file)
+fn alone() -> Result<Lock, WatchError> {
+    let path = Utf8Path::new(LOCK);
+    let folder = path.parent().unwrap_or(Utf8Path::new("/"));
+    std::fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    match Lock::try_of_file(path)? {
+        Some(mut lock) => {
+            lock.sign(path)?;
+            Ok(lock)
         }
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let read = file.read_to_string(&mut text);
-            Err(WatchError::Watched { pid: read.ok().and_then(|_| text.trim().parse().ok()) })
-        }
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+        None => Err(WatchError::Watched { pid: Lock::signature(path) }),
     }
 }

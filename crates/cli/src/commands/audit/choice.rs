@@ -1,7 +1,7 @@
 //! Which instances are audited: judged by the command line and the registry alone. Pure.
 
 use harness::audit::{LeftOut, PlanError, Selection};
-use provisioner::registry::{Instance, State};
+use provisioner::registry::{Instance, Standing, State};
 
 use super::NoReport;
 use crate::exit::{CliError, Refusal};
@@ -19,11 +19,20 @@ pub(super) struct Chosen {
 pub(super) fn choose(
     names: &[String],
     instances: &[Instance],
+    standing: impl Fn(&Instance) -> Standing,
     selection: &Selection,
 ) -> Result<Chosen, CliError> {
+    // What ran before a reboot of the host is off, as if it had been halted.
+    let off = |instance: &Instance| standing(instance) == Standing::Off;
+    let state = |instance: &Instance| if off(instance) { State::Halted } else { instance.state };
+    let runs = |instance: &Instance| state(instance) == State::Running;
+    let how = |instance: &Instance| match off(instance) {
+        true => "off since the last reboot of this host".to_owned(),
+        false => instance.state.to_string(),
+    };
     let known = || instances.iter().map(|instance| instance.name.clone()).collect::<Vec<_>>();
     let chosen: Vec<&Instance> = if names.is_empty() {
-        instances.iter().filter(|instance| instance.state == State::Running).collect()
+        instances.iter().filter(|instance| runs(instance)).collect()
     } else {
         let of = |name: &String| {
             let found = instances.iter().find(|instance| instance.name == *name);
@@ -37,10 +46,10 @@ pub(super) fn choose(
     if chosen.is_empty() {
         return Err(NoReport::NoneRuns { known: known() }.into());
     }
-    let still: Vec<&&Instance> = chosen.iter().filter(|instance| instance.state != State::Running).collect();
+    let still: Vec<&&Instance> = chosen.iter().filter(|instance| !runs(instance)).collect();
     if let Some(first) = still.first() {
-        let said = |instance: &&&Instance| format!("{} is {}", instance.name, instance.state);
-        let (first, state) = (first.name.clone(), first.state);
+        let said = |instance: &&&Instance| format!("{} is {}", instance.name, how(instance));
+        let (first, state) = (first.name.clone(), state(first));
         return Err(NoReport::NotRunning { first, state, states: still.iter().map(said).collect() }.into());
     }
     let asked: Vec<_> = chosen.iter().map(|instance| (instance.name.clone(), instance.engine)).collect();
@@ -48,9 +57,9 @@ pub(super) fn choose(
         (PlanError::NothingToAsk, [only]) => NoReport::Alone { name: only.name.clone() },
         (error, _) => NoReport::Selection(error),
     })?;
-    let left_out = instances.iter().filter(|instance| names.is_empty() && instance.state != State::Running);
+    let left_out = instances.iter().filter(|instance| names.is_empty() && !runs(instance));
     let left_out = left_out
-        .map(|instance| LeftOut { instance: instance.name.clone(), why: format!("it is {}", instance.state) })
+        .map(|instance| LeftOut { instance: instance.name.clone(), why: format!("it is {}", how(instance)) })
         .collect();
     Ok(Chosen { names: asked.into_iter().map(|(name, _)| name).collect(), left_out })
 }
@@ -65,24 +74,44 @@ mod tests {
         [running("acme"), running("globex"), initech]
     }
 
+    fn as_recorded(_: &Instance) -> Standing {
+        Standing::AsRecorded
+    }
+
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
     fn without_names_all_are_meant_and_one_that_rests_is_left_out_with_the_reason() {
-        let chosen = choose(&[], &three(), &Selection::default()).expect("two run");
+        let chosen = choose(&[], &three(), as_recorded, &Selection::default()).expect("two run");
         let left_out = vec![LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() }];
         assert_eq!(chosen, Chosen { names: names(&["acme", "globex"]), left_out });
-        let one_left = choose(&[], &three()[1..], &Selection::default()).expect("one runs");
+        let one_left = choose(&[], &three()[1..], as_recorded, &Selection::default()).expect("one runs");
         assert_eq!((one_left.names, one_left.left_out.len()), (names(&["globex"]), 1));
     }
 
     #[test]
+    fn what_ran_before_a_reboot_is_off_and_neither_audited_nor_passed_over_in_silence() {
+        let standing = |instance: &Instance| match instance.name.as_str() {
+            "acme" => Standing::Off,
+            _ => Standing::AsRecorded,
+        };
+        let chosen = choose(&[], &three()[..2], standing, &Selection::default()).expect("one runs");
+        assert_eq!(chosen.names, names(&["globex"]));
+        assert_eq!(chosen.left_out[0].why, "it is off since the last reboot of this host");
+        let refused = choose(&names(&["acme"]), &three(), standing, &Selection::default());
+        let refused = refused.expect_err("it is off");
+        assert_eq!(refused.hint().as_deref(), Some("`homelab start acme` starts it with its data"));
+        assert!(refused.cause().to_string().contains("acme is off since the last reboot"));
+    }
+
+    #[test]
     fn with_names_only_these_are_meant() {
-        let chosen = choose(&names(&["globex", "acme"]), &three(), &Selection::default()).expect("both run");
+        let chosen = choose(&names(&["globex", "acme"]), &three(), as_recorded, &Selection::default())
+            .expect("both run");
         assert_eq!(chosen, Chosen { names: names(&["globex", "acme"]), left_out: Vec::new() });
-        let refused = choose(&names(&["acme", "initech"]), &three(), &Selection::default());
+        let refused = choose(&names(&["acme", "initech"]), &three(), as_recorded, &Selection::default());
         assert_eq!(
             refused.expect_err("it is halted").hint().as_deref(),
             Some("`homelab start initech` starts it with its data")

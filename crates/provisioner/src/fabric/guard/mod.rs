@@ -24,13 +24,14 @@ mod deviation;
 mod look;
 mod opening;
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use ipnet::Ipv4Net;
 
 use crate::exec::{self, Command, Runner};
+use crate::files::{FileError, Lock, failed};
 
 use super::{FabricError, cable, nameservers, routes};
 use record::Record;
@@ -78,9 +79,9 @@ fn nft(script: impl Into<Vec<u8>>) -> Command {
 /// Lets one process at a time change the guard; the kernel frees it with its holder.
 #[derive(Debug)]
 pub(super) struct Held {
-    _changes: File,
+    _changes: Lock,
     /// Shared by all who change the guard, and held alone while it is open on purpose.
-    _closed: File,
+    _closed: Lock,
 }
 
 /// Waits until nobody else changes the guard or has it open.
@@ -90,24 +91,21 @@ pub(super) async fn lock() -> Result<Held, FabricError> {
 }
 
 /// Waits for a lock that one process at a time has, and the kernel frees with its holder.
-pub(super) async fn hold(path: &'static str) -> Result<File, FabricError> {
-    locked(path, File::lock).await
+pub(super) async fn hold(path: &'static str) -> Result<Lock, FabricError> {
+    locked(path, Lock::of_file).await
 }
 
-async fn locked(path: &'static str, how: fn(&File) -> io::Result<()>) -> Result<File, FabricError> {
-    let taken = tokio::task::spawn_blocking(move || {
-        let file = open(path)?;
-        how(&file)?;
-        Ok(file)
-    });
-    let taken = taken.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    taken.map_err(|source| FabricError::Lock { path: path.to_owned(), source })
+async fn locked(
+    path: &'static str,
+    take: fn(&Utf8Path) -> Result<Lock, FileError>,
+) -> Result<Lock, FabricError> {
+    Ok(Lock::waited_for(in_folder(path)?.to_owned(), take).await?)
 }
 
-/// A lock file.
-fn open(path: &str) -> io::Result<File> {
-    fs::create_dir_all(FOLDER)?;
-    File::options().create(true).truncate(false).read(true).write(true).open(path)
+/// A lock file, whose folder is there.
+fn in_folder(path: &str) -> Result<&Utf8Path, FabricError> {
+    fs::create_dir_all(FOLDER).map_err(failed("make", Utf8Path::new(FOLDER)))?;
+    Ok(Utf8Path::new(path))
 }
 
 /// Sets rules and routes, for these pools and links beside those that it was built for already; the lock is held. May be

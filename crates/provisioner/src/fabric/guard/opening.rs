@@ -4,15 +4,15 @@
 //! would put it back leaves it. The kernel frees the lock with its holder: what a killed self-test left open is put
 //! back by the next command.
 
-use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::Arc;
 
+use camino::Utf8Path;
 use ipnet::Ipv4Net;
 
 use super::super::FabricError;
-use super::{LOCK, hold, locked, nft, open, put_back};
+use super::{LOCK, hold, in_folder, locked, nft, put_back};
 use crate::exec::Runner;
+use crate::files::Lock;
 
 /// Shared by whoever changes the guard, and held alone by whoever has it open. Taken before the guard's own lock.
 const OPENED: &str = "/run/homelab/guard-opened.lock";
@@ -20,19 +20,17 @@ const OPENED: &str = "/run/homelab/guard-opened.lock";
 /// The guard, open on purpose until this value and its clones are gone.
 #[derive(Debug, Clone)]
 pub struct Opening {
-    _alone: Arc<File>,
+    _alone: Arc<Lock>,
 }
 
 impl Opening {
     /// Waits until nobody changes the guard or has it open.
     ///
     /// # Errors
-    /// [`FabricError::Lock`]
+    /// [`FabricError::File`]
     pub async fn begin() -> Result<Self, FabricError> {
-        let mut alone = locked(OPENED, File::lock).await?;
-        // Only told to people: what counts is the lock.
-        let said = alone.set_len(0).and_then(|()| write!(alone, "{}", std::process::id()));
-        said.map_err(failed)?;
+        let mut alone = locked(OPENED, Lock::of_file).await?;
+        alone.sign(Utf8Path::new(OPENED))?;
         Ok(Self { _alone: Arc::new(alone) })
     }
 
@@ -58,30 +56,21 @@ impl Opening {
 /// Whether the guard is open on purpose.
 pub(super) enum Now {
     /// It is not, and will not be as long as this is held.
-    Closed(File),
+    Closed(Lock),
     /// It is, by this process where that can be read.
     Opened { by: Option<u32> },
 }
 
 /// Waits until nobody has the guard open, and keeps it so until the value is dropped.
-pub(super) async fn wait_until_closed() -> Result<File, FabricError> {
-    locked(OPENED, File::lock_shared).await
+pub(super) async fn wait_until_closed() -> Result<Lock, FabricError> {
+    locked(OPENED, Lock::shared_of_file).await
 }
 
 /// The same without waiting.
 pub(super) fn closed_now() -> Result<Now, FabricError> {
-    let mut file = open(OPENED).map_err(failed)?;
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Now::Closed(file)),
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
-            Ok(Now::Opened { by: read.ok().and_then(|_| text.trim().parse().ok()) })
-        }
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-fn failed(source: std::io::Error) -> FabricError {
-    FabricError::Lock { path: OPENED.to_owned(), source }
+    let path = in_folder(OPENED)?;
+    Ok(match Lock::try_shared_of_file(path)? {
+        Some(lock) => Now::Closed(lock),
+        None => Now::Opened { by: Lock::signature(path) },
+    })
 }
