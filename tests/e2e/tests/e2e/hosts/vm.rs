@@ -111,18 +111,20 @@ impl Vm {
 
     /// Reboots the host, and waits until it is there again.
     pub(super) async fn reboot(&self) -> anyhow::Result<()> {
-        let before = self.sh(BOOT).await?;
+        let before = self.sh(BOOT).await?.trim().to_owned();
         self.sh("systemctl --no-block reboot").await?;
         self.boots_after(&before).await
     }
 
-    /// Waits for a boot that is another than this one, until systemd has started everything.
+    /// Waits until systemd has started everything, in another boot than the one with this id.
     async fn boots_after(&self, before: &str) -> anyhow::Result<()> {
         let ask = Command::within(Duration::from_secs(5), "sh")
             .args(["-c", &format!("{BOOT}; systemctl is-system-running || :")]);
         until("the host to boot", SLOWER.stretch(Duration::from_secs(30)), async || {
             Ok::<_, CommandError>(match self.runner.run(&ask).await.map(|output| output.text()) {
-                Ok(said) if said.ends_with("running\n") && !said.starts_with(before) => Wait::Done(()),
+                Ok(said) if said.ends_with("running\n") && said.lines().next() != Some(before) => {
+                    Wait::Done(())
+                }
                 Ok(said) => Wait::NotYet(said),
                 Err(error) => Wait::NotYet(error.to_string()),
             })
