@@ -68,8 +68,8 @@ impl Inventory {
             ("nft rule", ask("nft", &["--stateless", "--terse", "list", "ruleset"]).await?),
             ("process", processes),
             (WITHIN, within),
-            ("route", ask("ip", &["route", "show", "table", "all"]).await?),
-            ("route, IPv6", ask("ip", &["-6", "route", "show", "table", "all"]).await?),
+            ("route", lasting(ask("ip", &["route", "show", "table", "all"]).await?)),
+            ("route, IPv6", lasting(ask("ip", &["-6", "route", "show", "table", "all"]).await?)),
             ("trust anchor", names("/usr/local/share/ca-certificates")), // Debian's folder
         ];
         Ok(Self { kinds: kinds.into_iter().collect() })
@@ -106,6 +106,19 @@ impl fmt::Display for Difference {
 
 fn lines(text: &str) -> BTreeSet<String> {
     text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// Routes without the seconds until they end: the host has those of a router's advertisements (RFC 4861), which count down
+/// and begin anew.
+fn lasting(routes: BTreeSet<String>) -> BTreeSet<String> {
+    let lasting = |route: String| {
+        let mut words: Vec<&str> = route.split_whitespace().collect();
+        if let Some(at) = words.iter().position(|word| *word == "expires") {
+            words.drain(at..words.len().min(at + 2));
+        }
+        words.join(" ")
+    };
+    routes.into_iter().map(lasting).collect()
 }
 
 fn file_lines(path: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
@@ -178,6 +191,20 @@ mod tests {
         let mut kinds = BTreeMap::from([of("link", &["lo"]), of(WITHIN, &["7 nft"]), of(PARTS, &["pod"])]);
         kinds.extend([of(kind, things)]);
         Inventory { kinds }
+    }
+
+    #[test]
+    fn a_route_of_a_router_is_the_same_while_its_lifetime_counts_down_and_another_one_is_not() {
+        // As Debian 13 prints it.
+        let route = |via: &str, seconds: u32| {
+            let line = format!(
+                "default nhid 7 via {via} dev ens3 proto ra metric 1024 expires {seconds}sec pref medium"
+            );
+            lasting(BTreeSet::from([line]))
+        };
+        assert_eq!(route("fe80::2", 1720), route("fe80::2", 1423));
+        assert_ne!(route("fe80::2", 1720), route("fe80::3", 1720));
+        assert!(route("fe80::2", 1).first().unwrap().ends_with("metric 1024 pref medium"));
     }
 
     #[test]
