@@ -23,7 +23,7 @@ use unit::Choices;
 use crate::operator::desk::Desk;
 
 /// How many kills, where `KILLS` does not say.
-const KILLS: usize = 60;
+const KILLS: usize = 100;
 /// The instance whose verbs are killed.
 const SUBJECT: &str = "acme";
 /// The instance that runs throughout.
