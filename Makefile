@@ -20,6 +20,8 @@ MAKEFLAGS += --no-print-directory
 export MAKECMDGOALS
 homelab := $${CARGO_TARGET_DIR:-target}/debug/homelab
 with_tools := source ci/env;
+# nextest runs no examples of documentation; that some of them do not compile is promised there.
+unit_tests := cargo nextest run --locked --workspace; cargo test --locked --workspace --doc --quiet
 
 .PHONY: help setup setup-e2e setup-vagrant setup-hosts demo test unit fuzz e2e nightly test-vagrant test-hosts lint bench install clean
 .DEFAULT_GOAL := help
@@ -37,13 +39,12 @@ demo: setup ## Two clients come up, cannot reach each other, and are gone again
 	@$(homelab) demo
 
 test: setup-e2e ## Unit tests, then tests on real clusters
-	@$(with_tools) cargo nextest run --locked --workspace
+	@$(with_tools) $(unit_tests)
 	@ci/e2e e2e
 
 unit: ## Tests without root, in seconds
 	@ci/setup unit
-	@$(with_tools) cargo nextest run --locked --workspace
-	@$(with_tools) cargo test --locked --workspace --doc
+	@$(with_tools) $(unit_tests)
 
 fuzz: ## Random files and answers for everything that reads them (SECONDS=600 a target, TARGETS=all; a nightly Rust)
 	@$(with_tools) ci/fuzz $(SECONDS) $(TARGETS)
