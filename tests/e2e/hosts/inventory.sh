@@ -15,6 +15,7 @@ sed 's/^\([^ ]* [^ ]* [^ ]*\).*/mount \1/' /proc/mounts
 find /sys/fs/cgroup -name 'libpod*' | sed 's/^/cgroup /'
 sysctl --all 2> /dev/null | grep -E '^net\.ipv[46]\.(ip_forward|conf\.(all|default)\.)' | sed 's/^/setting /'
 pgrep --list-name 'conmon|homelab' | sed 's/^[0-9]* /process /' || :
-find /etc /opt /root/.kube /srv /usr/local -xdev -type f -exec sha256sum {} + | sed 's/^/file /'
+# Beside the kubeconfig, kubectl keeps a cache of its own.
+find /etc /opt /root/.kube/config /srv /usr/local -xdev -type f -exec sha256sum {} + | sed 's/^/file /'
 find /var/lib/homelab -mindepth 1 2> /dev/null | sed 's/^/record /' || :
 systemctl list-units --failed --plain --no-legend | sed 's/^/failed unit /'

@@ -113,9 +113,10 @@ async fn is_ordinary(host: &Vm) -> anyhow::Result<()> {
 /// and reaches it.
 async fn works(host: &Vm, name: &str, address: &str) -> anyhow::Result<()> {
     let kubectl = format!("kubectl {name} --");
-    let ask = "--command -- nslookup kubernetes.default.svc.cluster.local";
-    let run = format!("{kubectl} run ask --image homelab.invalid/toolbox:1 --restart Never {ask}");
-    host.homelab(&run).await?;
+    // The cluster's DNS comes up some time after the API server of a cluster that was started.
+    let ask = "--command -- sh -c 'until nslookup kubernetes.default.svc.cluster.local; do sleep 1; done'";
+    let image = "--image homelab.invalid/toolbox:1 --restart Never";
+    host.sh(&format!("homelab {kubectl} run ask {image} {ask}")).await?;
     let succeeded = "--for jsonpath={.status.phase}=Succeeded pod/ask --timeout 900s";
     host.homelab(&format!("{kubectl} wait {succeeded}")).await?;
     host.homelab(&format!("{kubectl} delete pod ask --now")).await?;
