@@ -84,7 +84,11 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     checks.extend(lacking(&facts.to_build, "everything to build the node image is there", to_build));
     checks.push(match &facts.image {
         Some(path) => good(format!("node image {path}")),
-        None => note("the node image is not built", "`sudo homelab assets build`, or the first `up` does it"),
+        None => note(
+            "the node image is not built",
+            "`sudo homelab assets build`, or the first `up` does it; `sudo homelab assets import FILE` takes one that \
+             another machine has exported, without the tools to build it",
+        ),
     });
     checks.extend(kernel(facts.kernel_config.as_deref()));
     checks.push(match facts.cgroup.as_deref() {

@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join_all, try_join_all};
 use serde_json::{Value, json};
 
 use crate::bring_up::Serving;
-use crate::exec::{Command, CommandError};
+use crate::exec::{Command, CommandError, Failure};
 use crate::kubernetes::{CILIUM_VALUES, kubectl};
 use crate::node::{File, Node};
 use crate::plan::{ClusterPlan, Platform};
@@ -61,7 +61,7 @@ impl Cni for Cilium {
             let first = serving.first();
             let rest = async {
                 let manifests = manifests(first, plan).await?;
-                run(first, apply().args(["--filename", "-"]).input(manifests)).await
+                applied(first, apply().args(["--filename", "-"]).input(manifests)).await
             };
             tokio::try_join!(rest, definitions(first)).map(drop)
         })
@@ -153,7 +153,27 @@ fn template() -> Command {
 
 /// What the operator would make when it starts: the custom resource definitions.
 async fn definitions(first: &Node) -> Result<(), CniError> {
-    run(first, apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"))).await
+    applied(first, apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"))).await
+}
+
+/// How often objects are applied again.
+const REPEATS: usize = 5;
+
+/// Applies objects, and again where the API server has met its own limit for a request (34 s), as on a host that has too
+/// little processor. Server-side apply may be repeated: what is there already stays.
+async fn applied(first: &Node, apply: Command) -> Result<(), CniError> {
+    let mut repeats = REPEATS;
+    loop {
+        match first.run(&apply).await {
+            Err(error) if repeats > 0 && is_timeout(&error) => repeats -= 1,
+            outcome => return outcome.map(drop).map_err(refused(first)),
+        }
+    }
+}
+
+/// Whether the API server gave up, as kubectl says it (`StatusReasonTimeout` of Kubernetes' API).
+fn is_timeout(error: &CommandError) -> bool {
+    matches!(&error.failure, Failure::Status { stderr, .. } if stderr.contains("Error from server (Timeout)"))
 }
 
 /// `kubectl apply` of objects that nobody else makes. Unchecked: for checking, kubectl has the API server describe
@@ -210,10 +230,6 @@ fn last_words_command() -> Command {
     let tail = "logs=$(ls -t /var/log/pods/kube-system_cilium-?????_*/*/*.log | head -n 2); \
                 grep -hE 'level=(error|fatal)' $logs | tail -n 6; tail -q -n 3 $logs";
     Command::within(Duration::from_secs(10), "sh").args(["-c", tail])
-}
-
-async fn run(node: &Node, command: Command) -> Result<(), CniError> {
-    node.run(&command).await.map(drop).map_err(refused(node))
 }
 
 fn refused(node: &Node) -> impl FnOnce(CommandError) -> CniError {
@@ -273,6 +289,23 @@ mod tests {
             assert!(!is_served([api(), said_of("kube-dns", nobody)]).await, "{nobody}");
             assert!(!is_served([said_of("kube-dns", nobody), api()]).await, "{nobody}");
         }
+    }
+
+    #[tokio::test]
+    async fn objects_are_applied_again_where_the_api_server_meets_its_own_limit_and_not_where_it_refuses_them()
+     {
+        let apply = || apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"));
+        let timeout = || {
+            let why = "Error from server (Timeout): error when creating \"ciliumnodes.yaml\": Timeout: request did not \
+                       complete within requested timeout - context deadline exceeded";
+            Exchange::fails(apply().to_string(), 1, why)
+        };
+        let served = node([timeout(), timeout(), Exchange::ok(apply().to_string(), "")]);
+        definitions(&served).await.unwrap();
+        let refused = Exchange::fails(apply().to_string(), 1, "Error from server (Forbidden): no");
+        assert!(definitions(&node([refused])).await.is_err());
+        let never = std::iter::repeat_with(timeout).take(1 + REPEATS);
+        assert!(definitions(&node(never)).await.is_err());
     }
 
     #[tokio::test]
