@@ -348,7 +348,6 @@ mod tests {
         assert!(kept.contains("\nhint: `homelab doctor` shows everything at once\n"), "{kept}");
     }
 
-    /// Nobody can use a simulated cluster, so the fixture fails when it is up.
     #[tokio::test(start_paused = true)]
     async fn evidence_that_hangs_is_cut_off_and_teardown_begins_in_time() {
         let folder = tempfile::tempdir().unwrap();

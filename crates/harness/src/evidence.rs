@@ -130,6 +130,7 @@ mod tests {
 
     use provisioner::engine::{Fault, SimulatedEngine};
     use provisioner::home::Home;
+    use provisioner::registry::Keeper;
     use provisioner::spec::{ClusterSpec, EngineKind};
 
     use super::*;
@@ -145,10 +146,7 @@ mod tests {
         let names = ["acme", "globex"].map(str::to_owned);
         for name in &names {
             let spec = ClusterSpec::new(name.clone()).workers(0).engine(EngineKind::Simulated);
-            provisioner
-                .create(&spec.check().unwrap(), provisioner::registry::Keeper::Operator)
-                .await
-                .unwrap();
+            provisioner.create(&spec.check().unwrap(), Keeper::Operator).await.unwrap();
         }
         let _faulty =
             engine.answering("get nodes", "a node").with_fault(Fault::Hang("get events".to_owned()));

@@ -2,6 +2,8 @@
 
 use provisioner::dns::{Dns, Records};
 
+use unit::without_blocks;
+
 use crate::place::{Place, find};
 
 struct Host {
@@ -16,20 +18,6 @@ impl Host {
         let (_, second) = place.plan("globex", &[acme]);
         let records = [first, second].map(|plan| Records::of(&plan));
         Self { place, records }
-    }
-
-    /// What is left when all blocks of the home are cut out.
-    fn foreign(&self, bytes: &[u8]) -> Vec<u8> {
-        let marker = |kind: &str| format!("# {kind} homelab-{}.", self.place.home.id()).into_bytes();
-        let (mut inside, mut left) = (false, Vec::new());
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            inside |= line.starts_with(&marker("BEGIN"));
-            if !inside {
-                left.extend_from_slice(line);
-            }
-            inside &= !line.starts_with(&marker("END"));
-        }
-        left
     }
 }
 
@@ -56,7 +44,11 @@ pub fn hosts(data: &[u8]) {
                 Err(error) => assert_eq!(now(), there, "{error}"),
             }
             if is_foreign {
-                assert_eq!(host.foreign(&now()), before, "a block has changed what is beside it");
+                assert_eq!(
+                    without_blocks(&now(), &home.id()),
+                    before,
+                    "a block has changed what is beside it"
+                );
             }
         }
         let listed = dns.list(home).unwrap();

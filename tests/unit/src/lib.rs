@@ -23,6 +23,20 @@ impl Choices {
     }
 }
 
+/// What is left of a hosts file when all blocks of the home with this id are cut out.
+pub fn without_blocks(bytes: &[u8], home: &str) -> Vec<u8> {
+    let marker = |kind: &str| format!("# {kind} homelab-{home}.").into_bytes();
+    let (mut inside, mut left) = (false, Vec::new());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        inside |= line.starts_with(&marker("BEGIN"));
+        if !inside {
+            left.extend_from_slice(line);
+        }
+        inside &= !line.starts_with(&marker("END"));
+    }
+    left
+}
+
 /// Pools with room for 2048 instances.
 pub fn vast_pools() -> Pools {
     let net = |a, b, size| Ipv4Net::new_assert([a, b, 0, 0].into(), size);

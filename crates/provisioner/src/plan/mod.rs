@@ -63,8 +63,7 @@ pub fn claim(
     for other in &taken.instances {
         let holder = || Holder::Instance(other.name.clone());
         if other.name == name {
-            let owner = other.operation.as_ref().map(|it| &it.owner).or(other.keeper.run());
-            let owner = owner.map(|owner| owner.pid);
+            let owner = other.process().map(|owner| owner.pid);
             return Err(PlanError::Exists { name, state: other.state, owner });
         }
         if other.tld_prefix == tld_prefix {

@@ -155,13 +155,9 @@ impl Provisioner {
         let started = instance.name.clone();
         self.events.publish(Event::StageStarted { instance: started, stage: Stage::Destroy, node: None });
         self.identify_if_it_answers(&instance).await?;
-        match self.hold(name, OperationKind::Destroy) {
-            Ok((instance, hold)) => {
-                let going =
-                    |instance: &Instance| Ok(Instance { state: State::Destroying, ..instance.clone() });
-                let _ = hold.record(going);
-                Ok(Some((instance, Some(hold))))
-            }
+        let going = |instance: &Instance| Ok(Instance { state: State::Destroying, ..instance.clone() });
+        match self.hold(name, OperationKind::Destroy, going) {
+            Ok((instance, hold)) => Ok(Some((instance, Some(hold)))),
             Err(ChangeError::Refused(busy)) => Err(busy.into()),
             // A registry that cannot be written now fails the last step, which reports it.
             Err(ChangeError::Registry(_)) => Ok(Some((instance, None))),

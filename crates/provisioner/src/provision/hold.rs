@@ -14,30 +14,36 @@ use super::Provisioner;
 pub(super) struct Hold {
     registry: Registry,
     name: String,
-    operation: Operation,
+    /// None when its end is recorded.
+    operation: Option<Operation>,
     /// What a process that has ended was doing to the instance; none where the last operation has ended by itself.
     pub(super) interrupted: Option<OperationKind>,
 }
 
 impl Provisioner {
-    /// Begins an operation on an instance.
+    /// Begins an operation on an instance, with what is decided of it as it is now.
     ///
     /// # Errors
-    /// [`PlanError::Busy`] while another one is in progress. One whose process has ended is no obstacle: what it left is
-    /// in the entry's state and transit, and the new operation goes on from there.
+    /// [`PlanError::Busy`] while another operation is in progress, or what `decide` refuses with; nothing is recorded then.
+    /// An operation whose process has ended is no obstacle: what it left is in the entry's state and transit, and the new
+    /// one goes on from there.
     pub(super) fn hold(
         &self,
         name: &str,
         kind: OperationKind,
+        decide: impl FnOnce(&Instance) -> Result<Instance, PlanError>,
     ) -> Result<(Instance, Hold), ChangeError<PlanError>> {
         let operation = self.operation(kind)?;
         let mut interrupted = None;
         let held = self.registry.revise(name, |instance| {
+            // First what waiting would not help against.
+            let decided = decide(instance)?;
             self.refuse_busy(instance, &operation)?;
             interrupted = instance.operation.as_ref().map(|old| old.kind);
-            Ok(Instance { operation: Some(operation.clone()), ..instance.clone() })
+            Ok(Instance { operation: Some(operation.clone()), ..decided })
         })?;
-        let hold = Hold { registry: self.registry.clone(), name: name.to_owned(), operation, interrupted };
+        let (registry, operation) = (self.registry.clone(), Some(operation));
+        let hold = Hold { registry, name: name.to_owned(), operation, interrupted };
         Ok((held, hold))
     }
 
@@ -80,23 +86,27 @@ impl Hold {
     }
 
     /// Records the last change, and with it the end of the operation.
-    pub(super) fn end(self, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
-        self.registry.update(&self.name, |instance| {
+    pub(super) fn end(mut self, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
+        let ended = self.registry.update(&self.name, |instance| {
             change(instance);
-            clear(instance, &self.operation);
-        })
+            self.clear(instance);
+        })?;
+        self.operation = None;
+        Ok(ended)
+    }
+
+    fn clear(&self, instance: &mut Instance) {
+        if instance.operation == self.operation {
+            instance.operation = None;
+        }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // A record that cannot be removed now is void as soon as this process has ended.
-        let _ = self.registry.update(&self.name, |instance| clear(instance, &self.operation));
-    }
-}
-
-fn clear(instance: &mut Instance, operation: &Operation) {
-    if instance.operation.as_ref() == Some(operation) {
-        instance.operation = None;
+        if self.operation.is_some() {
+            // A record that cannot be removed now is void as soon as this process has ended.
+            let _ = self.registry.update(&self.name, |instance| self.clear(instance));
+        }
     }
 }

@@ -135,9 +135,10 @@ impl Provisioner {
     }
 
     async fn rest(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
-        plan::at_rest(&self.known(name)?, power)?;
+        self.known(name)?;
         let stages = Stages::of(name, &self.events);
-        let (instance, hold) = self.hold(name, operation(power))?;
+        let allowed = |instance: &Instance| plan::at_rest(instance, power).map(|_| instance.clone());
+        let (instance, hold) = self.hold(name, operation(power), allowed)?;
         // A paused or halted one does not answer; one that runs must be the one that is meant, if it can tell.
         if instance.state == State::Running {
             self.identify_if_it_answers(&instance).await.map_err(PowerError::Identity)?;
@@ -151,8 +152,9 @@ impl Provisioner {
     }
 
     async fn wake(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
-        plan::awake(&self.known(name)?, power)?;
-        let (instance, hold) = self.hold(name, operation(power))?;
+        self.known(name)?;
+        let allowed = |instance: &Instance| plan::awake(instance, power).map(|_| instance.clone());
+        let (instance, hold) = self.hold(name, operation(power), allowed)?;
         let stages = Stages::of(name, &self.events);
         if power == Power::Start {
             self.refuse_overlaps(&instance)?;

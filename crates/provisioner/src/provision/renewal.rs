@@ -114,7 +114,9 @@ impl Provisioner {
     /// [`RenewError`]; repeated, it goes on from there.
     pub async fn renew_certificates(&self, name: &str) -> Result<Cluster, RenewError> {
         self.known(name)?;
-        let (_, hold) = self.hold(name, OperationKind::RenewCertificates).map_err(StageError::from)?;
+        let (_, hold) = self
+            .hold(name, OperationKind::RenewCertificates, |instance| Ok(instance.clone()))
+            .map_err(StageError::from)?;
         let cluster = self.attach(name).await?;
         self.issue_anew(&cluster.nodes, &cluster.plan).await?;
         kubeadm::serves(&cluster.nodes.first, &cluster.plan).await?;

@@ -227,9 +227,9 @@ impl Provisioner {
         name: &str,
         kind: OperationKind,
     ) -> Result<(Hold, Vec<String>), WorkersError> {
-        plan::running(&self.known(name)?)?;
-        let (instance, hold) = self.hold(name, kind)?;
-        plan::running(&instance)?;
+        self.known(name)?;
+        let allowed = |instance: &Instance| plan::running(instance).map(|()| instance.clone());
+        let (instance, hold) = self.hold(name, kind, allowed)?;
         self.identify_instance(&instance).await?;
         let (_, settled) = self.settle(instance, &hold, &Stages::of(name, &self.events)).await?;
         Ok((hold, settled))

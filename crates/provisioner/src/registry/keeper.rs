@@ -63,6 +63,12 @@ impl fmt::Display for Abandoned {
 }
 
 impl Instance {
+    /// The process that changes it, or else the one that keeps it; none where an operator keeps it and no operation is
+    /// recorded. It may have ended.
+    pub fn process(&self) -> Option<&Owner> {
+        self.operation.as_ref().map(|operation| &operation.owner).or(self.keeper.run())
+    }
+
     /// Who still needs it. A creation or a destruction that ended in the middle leaves nothing that an operator could
     /// use; every other operation can be repeated, and leaves the instance with its keeper.
     pub fn need(&self, home: &Home) -> Need<'_> {

@@ -6,9 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::home::Home;
-
-use super::{Liveness, Owner};
+use super::Owner;
 
 /// An operation in progress, or one whose process was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +81,5 @@ impl Operation {
     /// An operation that begins now.
     pub fn begin(kind: OperationKind, owner: Owner) -> Self {
         Self { kind, owner, since: Timestamp::now() }
-    }
-
-    /// Whether the process that does it has ended, for certain: the next command takes over.
-    pub fn is_over(&self, home: &Home) -> bool {
-        self.owner.liveness(home) == Liveness::Dead
     }
 }

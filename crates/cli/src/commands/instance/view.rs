@@ -189,12 +189,7 @@ impl InstanceView {
             context: instance.k8s.kubeconfig_context.clone(),
             cni: instance.k8s.cni.to_string(),
             engine: instance.engine.to_string(),
-            owner_pid: instance
-                .operation
-                .as_ref()
-                .map(|it| &it.owner)
-                .or(instance.keeper.run())
-                .map(|it| it.pid),
+            owner_pid: instance.process().map(|owner| owner.pid),
         }
     }
 }
