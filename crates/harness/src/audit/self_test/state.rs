@@ -13,9 +13,12 @@ use crate::audit::Link;
 use crate::cluster::TestCluster;
 
 /// The first process of a node and those that make it one: name, PID, and start time in clock ticks after the boot
-/// (proc_pid_stat(5), field 22).
-const PROCESSES: &str = "for pid in 1 $(pgrep -x 'containerd|kubelet|etcd|kube-apiserver'); do \
-                         cut -d' ' -f1,2,22 /proc/$pid/stat; done";
+/// (proc_pid_stat(5), field 22). Names are as the kernel cuts them off, after 15 bytes.
+const PROCESSES: &str = "for pid in 1 $(pgrep -x 'containerd|kubelet|etcd|kube-apiserver|kube-controller|kube-scheduler'); \
+                         do cut -d' ' -f1,2,22 /proc/$pid/stat; done";
+/// Marks the API server's copy of a pod that a kubelet runs from a file: the field `ConfigMirrorAnnotationKey` of
+/// kubelet's types.
+const COPY: &str = "kubernetes.io/config.mirror";
 
 /// Each thing that must stay, and what it is.
 #[derive(Debug)]
@@ -40,9 +43,7 @@ impl State {
         for node in nodes.map_err(failed("list nodes"))? {
             state.insert(format!("UID of node {}", node.name_any()), node.uid().unwrap_or_default());
         }
-        for pod in pods.map_err(failed("list pods"))? {
-            state.insert(format!("life of pod {}", pod.name_any()), life(&pod));
-        }
+        state.extend(lives(pods.map_err(failed("list pods"))?));
         for node in cluster.nodes() {
             let listed = Command::within(Duration::from_secs(10), "sh").args(["-c", PROCESSES]);
             let listed = node.run(&listed).await?.text();
@@ -50,6 +51,13 @@ impl State {
         }
         Ok(Self(state))
     }
+}
+
+/// The lives of pods. The control plane is left out: its pods run from files, and what the API server has of them is a
+/// copy, which the kubelet makes anew up to a minute after the file has changed. Their processes are compared instead.
+fn lives(pods: impl IntoIterator<Item = Pod>) -> impl Iterator<Item = (String, String)> {
+    let own = pods.into_iter().filter(|pod| !pod.annotations().contains_key(COPY));
+    own.map(|pod| (format!("life of pod {}", pod.name_any()), life(&pod)))
 }
 
 /// Who a pod is, and how often its containers have started again.
@@ -71,6 +79,8 @@ pub(super) fn compared(State(before): &State, State(after): &State) -> Vec<Link>
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -84,5 +94,23 @@ mod tests {
         let differ = links.iter().filter(|link| link.recorded != link.found);
         assert_eq!(differ.map(|link| link.what.as_str()).collect::<Vec<_>>(), ["changed", "gone", "new"]);
         assert_eq!(links.len(), 4);
+    }
+
+    #[test]
+    fn a_pod_is_compared_by_its_uid_and_its_restarts_and_the_copy_of_a_static_pod_is_not() {
+        let pod = |name: &str, annotations: Value| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": { "name": name, "uid": format!("uid of {name}"), "annotations": annotations },
+                "status": { "containerStatuses": [
+                    { "name": "one", "image": "", "imageID": "", "ready": true, "restartCount": 1 },
+                    { "name": "two", "image": "", "imageID": "", "ready": true, "restartCount": 2 },
+                ] },
+            }))
+            .expect("a pod")
+        };
+        let copy = pod("kube-apiserver-acme-cp-1", json!({ "kubernetes.io/config.mirror": "5fbce50e" }));
+        let lives: Vec<_> = lives([pod("coredns", json!({})), copy]).collect();
+        let expected = ("life of pod coredns", "uid of coredns, started again 3 times");
+        assert_eq!(lives, [(expected.0.to_owned(), expected.1.to_owned())]);
     }
 }
