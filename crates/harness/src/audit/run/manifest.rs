@@ -22,7 +22,7 @@ const GROUPS: [&str; 2] = ["224.0.0.251", "ff02::1:2"];
 pub(super) const OWNED: &str = "homelab/audit";
 /// The annotation with the process that runs the audit. The next audit removes namespaces whose process has ended.
 pub(super) const OWNER: &str = "homelab/owner";
-/// The longest lifetime of a pod, in seconds, in case that it is not removed.
+/// The longest lifetime of a pod, in seconds, in case the audit does not remove it.
 const LIFETIME: u32 = 3600;
 
 /// The namespace of an audit.
@@ -34,7 +34,7 @@ pub(super) fn namespace(name: &str, owner: &Owner) -> Value {
             "name": name,
             "labels": {
                 OWNED: "",
-                // Privileged, because probes from nodes are sent as root, as by an attacker who has escaped a
+                // Privileged, because probes from nodes are sent as root, as by an attacker who has left a
                 // container.
                 "pod-security.kubernetes.io/enforce": "privileged",
             },

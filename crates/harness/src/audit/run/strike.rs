@@ -28,7 +28,7 @@ impl Stage {
         let within = cluster.slowdown().stretch(PATIENCE);
         let token = timeout(within.on_clock(), token::remove(client.clone(), run, instance)).await;
         remove(&client, instance, &Self::namespace_of(run), within).await?;
-        token.unwrap_or(Ok(())).map_err(refused) // no error after a time-out: where the API server hangs, `remove` fails
+        token.unwrap_or(Ok(())).map_err(refused) // no error after a time-out: `remove` fails then
     }
 }
 

@@ -10,9 +10,9 @@ use crate::cluster::TestNode;
 const FILES: usize = 200_000;
 
 /// Lists the files that root can write, with device and inode. `-writable` asks the kernel, so that files on a
-/// read-only mount are not listed. Symbolic links to files count as their targets. A link to a folder counts with
-/// everything below its target in the upper three levels, the store's own structure; further down are the file systems
-/// of images, whose links have no meaning on the node.
+/// read-only mount are not listed. Symbolic links to files count as their targets. In the upper three levels, which are
+/// the store's own structure, a link to a folder counts with everything below its target. Further down are the file
+/// systems of images, whose links have no meaning on the node.
 ///
 /// Exit codes 1 of `find` and 123 of `xargs` mean that a file could not be read; standard error names it.
 const LIST: &str = r"export LC_ALL=C; cd /var/lib/containerd/ &&
