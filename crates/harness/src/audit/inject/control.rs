@@ -183,14 +183,15 @@ fn planes<'a>(ground: &Ground<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
     if nodes.is_empty() { Err(missing("a control plane", ground.target)) } else { Ok(nodes) }
 }
 
-/// Everybody whom the API server knows may read `/api`, and nobody else (Kubernetes, `system:discovery`).
+/// A request to the target's API server for `/api`, which all authenticated users may read and no others (Kubernetes,
+/// `system:discovery`).
 fn api_of(target: &Subject, credentials: Credentials) -> Door {
     let server = format!("https://{}:{API_PORT}", target.api);
     let (cluster, slowdown) = (target.name.clone(), target.slowdown);
     Door { cluster, server, authority: None, credentials, path: "/api", slowdown }
 }
 
-/// The last of the ways back: waits until the door is closed again.
+/// Pushes an undo that waits until the server refuses the request again. It runs last, so it is pushed first.
 fn close_behind(door: &Door, deeds: &mut Deeds) {
     let door = door.clone();
     deeds.undos.push(format!("wait until {} refuses", door.server), move || {

@@ -57,7 +57,7 @@ fn socket(port: &str, server: bool) -> Value {
     let address = json!({ "type": "inet", "data": { "host": "127.0.0.1", "port": port } });
     let mut data = json!({ "addr": address, "server": server });
     if server {
-        // Without this, QEMU stops the VM until the other end connects.
+        // Otherwise QEMU blocks until the other end connects.
         data["wait"] = json!(false);
     }
     json!({ "type": "socket", "data": data })
