@@ -35,7 +35,8 @@ pub struct Slowdown(u32);
 impl Slowdown {
     /// Containers on a host with a processor, or with one that a hypervisor passes on by hardware virtualisation.
     pub const NONE: Self = Self(1);
-    /// Virtual machines by hardware virtualisation (KVM, VirtualBox): they boot a kernel and share the host's processors.
+    /// Virtual machines by hardware virtualisation (KVM, VirtualBox): they boot a kernel and share the host's
+    /// processors.
     pub const VIRTUAL: Self = Self(2);
     /// A processor that QEMU translates (TCG), be it a virtual machine's or this host's own.
     pub const EMULATED: Self = Self(10);
@@ -94,8 +95,8 @@ impl fmt::Display for Stretched {
     }
 }
 
-/// The name of the hypervisor that this host runs on, as the processor tells it; none on hardware. Leaf 1 says in bit 31
-/// of ECX that leaf 0x40000000 is a hypervisor's (Intel SDM, CPUID; kernel.org, `virt/kvm/x86/cpuid.rst`).
+/// The name of the hypervisor that this host runs on, as the processor tells it; none on hardware. Leaf 1 says in bit
+/// 31 of ECX that leaf 0x40000000 is a hypervisor's (Intel SDM, CPUID; kernel.org, `virt/kvm/x86/cpuid.rst`).
 #[cfg(target_arch = "x86_64")]
 fn hypervisor() -> Option<[u8; 12]> {
     use std::arch::x86_64::__cpuid;

@@ -103,8 +103,8 @@ fn go(module: &Utf8Path) -> Command {
         .in_directory(module.as_str())
 }
 
-/// A file of settings (`go help environment`) out of the answer of `go env -json`. One that cannot be read has none, and
-/// Go has its defaults. Pure.
+/// A file of settings (`go help environment`) out of the answer of `go env -json`. One that cannot be read has none,
+/// and Go has its defaults. Pure.
 fn settings_from(answer: &[u8]) -> String {
     let told: BTreeMap<String, String> = serde_json::from_slice(answer).unwrap_or_default();
     let set =

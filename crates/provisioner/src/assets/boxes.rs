@@ -101,7 +101,8 @@ pub(super) async fn seal(
     fs::write(&path, catalogue(finished, provider, folder)).map_err(failed("write", &path))
 }
 
-/// The disk in a provider's format, compressed: it is stored three times on its way to a machine, and read once by each.
+/// The disk in a provider's format, compressed: it is stored three times on its way to a machine, and read once by
+/// each.
 fn convert(raw: &Utf8Path, to: &Utf8Path, provider: Provider) -> Command {
     let format: &[&str] = match provider {
         Provider::Libvirt => &["-c", "-o", "compression_type=zstd", "-O", "qcow2"],

@@ -173,8 +173,8 @@ impl Assets {
         node_box.catalogue.exists().then_some(node_box)
     }
 
-    /// Holds the cache: `prune` removes nothing while the value lives. Whoever is about to use what [`Self::find`] finds
-    /// holds it until the host itself shows the use, by a mount or a container.
+    /// Holds the cache: `prune` removes nothing while the value lives. Whoever is about to use what [`Self::find`]
+    /// finds holds it until the host itself shows the use, by a mount or a container.
     ///
     /// # Errors
     /// What the file system says of the lock.

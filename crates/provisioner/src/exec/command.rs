@@ -45,8 +45,8 @@ enum Arg {
 }
 
 impl Command {
-    /// A command that may take `within` at most: a plain duration as in a container, which is stretched where the command
-    /// runs, or one that is stretched already. The deadline is in the constructor, so nobody forgets it.
+    /// A command that may take `within` at most: a plain duration as in a container, which is stretched where the
+    /// command runs, or one that is stretched already. The deadline is in the constructor, so nobody forgets it.
     pub fn within(within: impl Into<Deadline>, program: impl Into<String>) -> Self {
         Self {
             program: program.into(),

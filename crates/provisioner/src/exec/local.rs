@@ -173,8 +173,8 @@ impl Background {
 /// Becomes the command: same process, same terminal, same signals, and its exit code is ours. It only returns
 /// when the program cannot be started; its deadline does not apply, and destructors do not run.
 ///
-/// For the one case where a person, not we, talks to the program: `homelab kubectl acme -- exec -it …`. What it writes has
-/// the person's own umask.
+/// For the one case where a person, not we, talks to the program: `homelab kubectl acme -- exec -it …`. What it writes
+/// has the person's own umask.
 #[expect(clippy::disallowed_methods, reason = "this is the module that starts processes")]
 pub fn replace(command: &Command) -> CommandError {
     use std::os::unix::process::CommandExt;

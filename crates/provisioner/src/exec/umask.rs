@@ -2,8 +2,8 @@
 //!
 //! A umask belongs to a whole process. So each program of ours fixes it once, when it begins, and that covers what it
 //! writes, what it starts, and what these pack: the layers of images, the folders of nodes, drop-ins of name servers. A
-//! wrapper around children would leave out what we write ourselves, and a mode at each call is forgotten at the next. What
-//! is private is made with a mode of its own, 0600 or 0700, and does not count on this.
+//! wrapper around children would leave out what we write ourselves, and a mode at each call is forgotten at the next.
+//! What is private is made with a mode of its own, 0600 or 0700, and does not count on this.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,5 @@
-//! One process at a time, or several that share: an advisory lock (flock(2)) on a folder, or on a file that is made for it.
+//! One process at a time, or several that share: an advisory lock (flock(2)) on a folder, or on a file that is made for
+//! it.
 //!
 //! The kernel frees it when its holder dies. A file that is replaced by a rename cannot be locked itself: a lock on
 //! the old file keeps nobody from the new one. So the lock is on the folder, where nothing is left behind, or on a

@@ -122,8 +122,8 @@ impl ClusterSpec {
         Self { size: Some(size), ..self }
     }
 
-    /// Handles it as a test's instance ([`Handling::TEST`]): etcd does not wait for the disk, and the host's files do not
-    /// mention it.
+    /// Handles it as a test's instance ([`Handling::TEST`]): etcd does not wait for the disk, and the host's files do
+    /// not mention it.
     #[must_use]
     pub fn throw_away(self) -> Self {
         Self { handling: Handling::TEST, ..self }

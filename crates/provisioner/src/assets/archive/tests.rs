@@ -105,7 +105,8 @@ impl Desk {
     }
 }
 
-/// Everything of a tree that must survive: by path, the kind with mode, owner and time, the inode's first name, contents.
+/// Everything of a tree that must survive: by path, the kind with mode, owner and time, the inode's first name,
+/// contents.
 fn tree(folder: &Utf8Path) -> BTreeMap<String, String> {
     let (mut found, mut names) = (BTreeMap::new(), BTreeMap::new());
     let mut left = vec![folder.to_owned()];
