@@ -112,7 +112,7 @@ pub enum HomeError {
         /// The path of the folder for which the id was made, as last recorded.
         original: Utf8PathBuf,
     },
-    /// The folder has had another id since this process began.
+    /// The folder's id has changed since this process began.
     #[error("the home {root} has the id {found}, and had {id} when this command began")]
     Changed {
         /// The folder.
@@ -142,8 +142,8 @@ impl Hint for HomeError {
                 "write the six hex digits of its id into {path}: names on this host begin with `homelab-<id>.`"
             )),
             Self::Copy { root, id, .. } => Some(format!(
-                "`rm {root}/{file}` makes it a new home, without the other's nodes; if the other folder is gone for good, \
-                 `echo {id} > {root}/{file}` makes this folder take its place",
+                "`rm {root}/{file}` makes it a new home, without the other's nodes; if the other folder is \
+                 gone for good, `echo {id} > {root}/{file}` makes this folder take its place",
                 file = id::FILE
             )),
             Self::Changed { .. } => Some("repeat the command".to_owned()),
@@ -181,7 +181,7 @@ impl Home {
         Self::in_folder(&root, &Listed::in_folder("/nonexistent")).expect("a folder that can be a home")
     }
 
-    /// As [`Self::at`], and without an id that another home on this list has.
+    /// As [`Self::at`], but never with the id of another home on this list.
     ///
     /// # Errors
     /// [`HomeError`] when the folder cannot be used, for instance because it is a copy of another home.
@@ -210,8 +210,8 @@ impl Home {
         self.root.join(id::FILE)
     }
 
-    /// The text to write into the id's file, or `None` when the file is up to date. It is not when it is missing or
-    /// when the folder was moved.
+    /// The text to write into the id's file, or `None` when the file is up to date. The file is outdated when it is
+    /// missing or when the folder was moved.
     ///
     /// # Errors
     /// [`HomeError::Changed`] when the folder has another id by now; others when folder or file cannot be read.
@@ -297,7 +297,7 @@ impl Home {
     /// As [`Self::adopt`], for a folder and everything in it.
     ///
     /// # Errors
-    /// The file system's error; what came before it has its new owner.
+    /// The file system's error; the files before it have their new owner.
     pub fn adopt_all(&self, folder: &Utf8Path) -> std::io::Result<()> {
         if self.user.is_none() {
             return Ok(());

@@ -75,7 +75,7 @@ pub struct Artefact {
 pub struct Pruned {
     /// All finished artefacts, including those that stay.
     pub artefacts: Vec<Artefact>,
-    /// The disk space that the removal frees, in bytes. Files that an artefact that stays has, too, are not counted.
+    /// The disk space that the removal frees, in bytes. Files shared with an artefact that stays are not counted.
     pub freed: u64,
 }
 

@@ -118,7 +118,7 @@ pub fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Kills the remaining processes of a child's group when it is dropped, so when the child is no longer awaited.
+/// Kills the remaining processes of a child's group when it is dropped, that is, when the child is no longer awaited.
 #[derive(Debug)]
 struct Group(Option<Pid>);
 

@@ -2,7 +2,7 @@
 //!
 //! Making a [`Command`] is pure and can be snapshot-tested; running it belongs to a [`Runner`]. Nothing
 //! else in the project calls `std::process` or `tokio::process` (clippy forbids it), so every child has
-//! a deadline, a process group of its own and an error that carries both output streams.
+//! a deadline, a separate process group, and an error with both output streams.
 
 mod command;
 mod container;

@@ -3,8 +3,8 @@
 //! A umask belongs to a whole process. So each of our programs fixes it once, at its start. That covers what the
 //! program writes, what its child processes write, and what they pack: layers of images, folders of nodes, drop-ins of
 //! name servers. A wrapper around child processes would not cover what we write ourselves, and a mode at each call
-//! would be forgotten at some. Private files are made with an explicit mode, 0600 or 0700, and do not depend on the
-//! umask.
+//! would be forgotten at some call. Private files are made with an explicit mode, 0600 or 0700, and do not depend on
+//! the umask.
 
 use std::sync::OnceLock;
 

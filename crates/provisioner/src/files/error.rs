@@ -21,7 +21,7 @@ pub struct FileError {
     pub source: io::Error,
 }
 
-/// Why homelab refuses a file that the system would let it use, or a reason that the system's own error does not tell.
+/// A reason for which homelab refuses a file: the system would accept the file, or its error does not name the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Reading it may never end, and replacing it would destroy it.

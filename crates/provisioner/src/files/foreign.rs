@@ -21,7 +21,7 @@ use super::{FileError, Unfit, failed, keep};
 /// The space for additions that [`demand_room_for_files`] asks for beyond the file's length, in bytes.
 const GROWTH: u64 = 64 << 10;
 
-/// The most links that are followed one after the other, as in the kernel (path_resolution(7)).
+/// The longest chain of links that is followed, as in the kernel (path_resolution(7)).
 const LINKS: usize = 40;
 
 /// A file as it was when it was read. A change applies to that file.
@@ -38,7 +38,7 @@ struct Before {
     contents: Vec<u8>,
 }
 
-/// The owner and the mode of a file that has to be made.
+/// The owner and the mode of a new file.
 #[derive(Debug, Clone, Copy)]
 pub enum Fresh<'a> {
     /// Owned by the user of a home, mode 0600.
@@ -119,7 +119,7 @@ impl Foreign {
         };
         look().map_err(failed("write", &self.path))?;
         match &self.before {
-            Some(before) if is_mount_point(&before.file) => Ok(()), // is written in place: no file beside it is made
+            Some(before) if is_mount_point(&before.file) => Ok(()), // is written in place
             _ => demand_room_for_files(&self.path, self.contents().len() as u64),
         }
     }

@@ -148,8 +148,8 @@ fn fresh(root: &Utf8Path, is_free: impl Fn(&str) -> bool) -> String {
     std::iter::once(first).chain(others).find(|id| is_free(id)).unwrap_or_default() // `others` has no end
 }
 
-/// The id that an earlier version used: the digest of the home's path as the environment spelled it. Objects on the
-/// host have that id in their names. So the first spelling whose id the traces contain is taken, else the present
+/// The id before ids were kept in the folder: the digest of the home's path as the environment spelled it. Objects on
+/// the host have that id in their names. So the first spelling whose id the traces contain is taken, else the present
 /// spelling.
 fn of_earlier_version(root: &Utf8Path, spelled: &str, traces: impl FnOnce() -> String) -> String {
     let spellings = [spelled.to_owned(), root.to_string(), format!("{root}/")];

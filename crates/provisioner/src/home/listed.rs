@@ -110,7 +110,7 @@ impl HeldList<'_> {
         Ok(())
     }
 
-    /// Removes homes whose folder is gone or, as `is_empty` says of the folder, has no instances. Also removes
+    /// Removes homes whose folder is gone, or for whose folder `is_empty` returns true (no instances). Also removes
     /// temporary files of writers that were killed.
     pub(crate) fn sweep(&self, is_empty: impl Fn(&Utf8Path) -> bool) -> io::Result<()> {
         for entry in

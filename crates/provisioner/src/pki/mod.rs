@@ -26,7 +26,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// The text itself, for files and libraries that need it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -9,7 +9,7 @@ use crate::spec::{NodeSize, Provider};
 
 use super::fields::Fields;
 
-/// What makes nodes, without the hypervisor.
+/// The engine that makes nodes, without its hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineFamily {
     /// Containers, which share this host's kernel.

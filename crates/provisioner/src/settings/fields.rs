@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value};
 
-/// One thing that is wrong with the settings.
+/// One problem of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {why}")]
 pub struct Problem {

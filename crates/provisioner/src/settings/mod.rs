@@ -30,7 +30,7 @@ pub struct Settings {
     pub pools: Pools,
     /// How names of instances are recorded on this host.
     pub dns: Dns,
-    /// What makes the nodes of new instances.
+    /// The engine of new instances, without the provider.
     pub engine: EngineFamily,
     /// Provider and size of VMs.
     pub vagrant: Vagrant,

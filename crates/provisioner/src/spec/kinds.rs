@@ -104,7 +104,7 @@ impl CiliumOptions {
     }
 }
 
-/// What makes the nodes.
+/// The engine, which makes the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum EngineKind {

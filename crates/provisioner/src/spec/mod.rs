@@ -43,7 +43,7 @@ pub struct ClusterSpec {
     pub cni: CniKind,
     /// Options of Cilium; an error with another pod network.
     pub cilium: CiliumOptions,
-    /// What makes the nodes.
+    /// The engine, which makes the nodes.
     pub engine: EngineKind,
     /// The size of each VM; `None` for the default size. An error with containers.
     pub size: Option<NodeSize>,
@@ -215,7 +215,7 @@ pub struct CheckedSpec {
     pub cni: CniKind,
     /// Options of Cilium; all off with another pod network.
     pub cilium: CiliumOptions,
-    /// What makes the nodes.
+    /// The engine, which makes the nodes.
     pub engine: EngineKind,
     /// The size of each VM; `None` for containers, which have no fixed size.
     pub size: Option<NodeSize>,

@@ -48,7 +48,7 @@ impl Authority {
         params.not_before = date(now - SKEW);
         params.not_after = date(now + LIFETIME);
         let certificate = params.self_signed(&key).map_err(failed)?.pem();
-        let about = Certificate::read(&certificate).expect("what rcgen makes can be read");
+        let about = Certificate::read(&certificate).expect("a certificate of rcgen can be read");
         Ok(Self { certificate, key: Secret::new(key.serialize_pem()), about })
     }
 

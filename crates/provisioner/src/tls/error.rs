@@ -78,8 +78,8 @@ impl Hint for TlsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { suffix, .. } => Some(format!(
-                "use names such as app.{suffix} or *.{suffix}: an instance's authority signs names of that instance \
-                 only, and TLS clients refuse all others"
+                "use names such as app.{suffix} or *.{suffix}: an instance's authority signs names of that \
+                 instance only, and TLS clients refuse all others"
             )),
             Self::NoAuthority { instance, .. } => {
                 Some(format!("`homelab tls init --instance {instance}` makes one"))

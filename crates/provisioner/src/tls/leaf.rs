@@ -59,7 +59,7 @@ impl Authority {
         let signing = KeyPair::from_pem(self.key.reveal()).map_err(failed)?;
         let issuer = Issuer::from_ca_cert_pem(&self.certificate, signing).map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
-        let about = Certificate::read(&certificate).expect("what rcgen makes can be read");
+        let about = Certificate::read(&certificate).expect("a certificate of rcgen can be read");
         Ok(Leaf { certificate, key: Secret::new(key.serialize_pem()), about })
     }
 }

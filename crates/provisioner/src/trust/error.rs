@@ -35,11 +35,11 @@ impl Hint for TrustError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownHost { .. } => Some(
-                "Debian, Ubuntu, Alpine, Fedora, RHEL, Arch and SUSE are known; on other hosts, pass the authority's \
-                 file to each program, as in `curl --cacert FILE`"
+                "Debian, Ubuntu, Alpine, Fedora, RHEL, Arch and SUSE are known; on other hosts, pass the \
+                 authority's file to each program, as in `curl --cacert FILE`"
                     .to_owned(),
             ),
-            Self::Update { .. } => Some("correct the cause of the program's error, then repeat the command".to_owned()),
+            Self::Update { .. } => Some("correct the program's error, then repeat the command".to_owned()),
             Self::File(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 Some("install the package ca-certificates, which makes this folder".to_owned())
             }

@@ -1,7 +1,7 @@
 //! Exports assets to one file and imports them, so that another host need not compile for half an hour.
 //!
 //! The file is a gzipped tar. First is [`HEADER`] with the format and the recipe, then the artefacts, each below the
-//! folder of its kind, and last [`LIST`]. It has a checksum for the header and for each entry, over its contents,
+//! folder of its kind, and last [`LIST`]. The list has a checksum for the header and for each entry, over its contents,
 //! owner, mode, time, links and extended attributes. The checksums find damage. They do not authenticate the file: it
 //! contains programs that run as root, so import only files from a trusted source.
 
@@ -129,7 +129,7 @@ impl Assets {
         Ok(in_background(move |stop| job.run(to, stop)).await?)
     }
 
-    /// Refuses to export what is not built.
+    /// Refuses to export artefacts that are not built.
     fn demand(&self, kubernetes: &str, provider: Option<Provider>) -> Result<(), AssetsError> {
         let build = format!("homelab assets build --kubernetes {kubernetes}");
         let missing = match provider {

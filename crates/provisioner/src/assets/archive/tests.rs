@@ -1,4 +1,4 @@
-//! An import restores exactly what was exported. A file that is damaged or does harm leaves the cache unchanged.
+//! An import restores exactly what was exported. A file that is damaged or would do harm leaves the cache unchanged.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
