@@ -1,7 +1,7 @@
 //! The combinations of Kubernetes version, pod network and topology that are tested and can be requested.
 //!
 //! A nightly test brings up each [`TESTED`] combination, and the README shows them all. A request for any other
-//! combination is refused, because it has never been tested.
+//! combination is refused, because it is not tested.
 
 use std::fmt;
 

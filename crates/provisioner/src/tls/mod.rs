@@ -3,7 +3,7 @@
 //! The limit does not depend on this module's checks. The authority has a critical name constraint (RFC 5280,
 //! section 4.2.1.10), so TLS clients that trust it refuse any other name, also in a certificate that was signed with a
 //! stolen key. [`Authority`] and its leaves are made purely, apart from key and serial number; [`Folder`] keeps them
-//! below the instance's folder. This module does not know [`pki`](crate::pki), the authorities of Kubernetes itself.
+//! below the instance's folder. The authorities of [`pki`](crate::pki), which Kubernetes needs for itself, are others.
 //! Next in the flow: [`trust`](crate::trust) makes the host accept the authority.
 
 mod names;

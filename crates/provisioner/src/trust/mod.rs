@@ -1,4 +1,4 @@
-//! Adds authorities to the host's trust store, which all programs on the host use, and removes them.
+//! Adds authorities to the trust store that the host's programs use, and removes them.
 //!
 //! An anchor of ours is one file, named after home and instance, in the distribution's folder for local anchors. A
 //! program of the distribution then updates the store. Nothing else in the store is read or changed. Folder and program
