@@ -27,8 +27,8 @@ const RESERVED_PROCESSORS: u64 = 5;
 /// The demand of nodes: of one cluster, or the sum of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Memory in MiB. For containers, the peak of their anonymous memory, which is while a cluster comes up; for VMs, all
-    /// memory that they are given, and QEMU's own.
+    /// Memory in MiB. For containers, the peak of their anonymous memory, which is while a cluster comes up; for VMs,
+    /// all memory that they are given, and QEMU's own.
     pub memory: u64,
     /// The processor time of idle nodes, in thousandths of a processor.
     pub processors: u64,
@@ -139,8 +139,8 @@ impl Room {
         if shortages.is_empty() { Ok(()) } else { Err(CapacityError::TooMuch(shortages)) }
     }
 
-    /// The missing requirement when the limit of inotify instances does not suffice for this demand as well; `None` when it
-    /// suffices. The limit is for each user, so root's other programs count, too.
+    /// The missing requirement when the limit of inotify instances does not suffice for this demand as well; `None`
+    /// when it suffices. The limit is for each user, so root's other programs count, too.
     pub fn lack(&self, asked: Cost) -> Option<Lack> {
         let key = "fs.inotify.max_user_instances";
         let limit = self.workstation.inotify_limit;

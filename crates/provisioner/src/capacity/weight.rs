@@ -13,8 +13,9 @@ pub(super) fn of(cni: CniKind, size: Option<NodeSize>, role: Role, is_alone: boo
     let cost = of_container(cni, role, is_alone);
     match size {
         None => cost,
-        // A VM's kernel sooner or later uses all memory that it was given, and its inotify instances are not the host's.
-        // The processor time of an idle VM has not been measured yet; a container's is taken, as the same programs run.
+        // A VM's kernel sooner or later uses all memory that it was given, and its inotify instances are not the
+        // host's. The processor time of an idle VM has not been measured yet; a container's is taken, as the same
+        // programs run.
         Some(size) => Cost { memory: u64::from(size.memory_mb) + OF_QEMU, inotify: 0, ..cost },
     }
 }

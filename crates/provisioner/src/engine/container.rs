@@ -1,8 +1,8 @@
 //! The default engine: nodes are privileged podman containers in network namespaces that homelab makes.
 //!
 //! podman only starts and stops the containers. `fabric` makes the network, because podman's own networks switch the
-//! host's IP forwarding on and share a bridge between clients. All clients share the host's kernel; nodes with kernels of
-//! their own need an engine with VMs.
+//! host's IP forwarding on and share a bridge between clients. All clients share the host's kernel; nodes with kernels
+//! of their own need an engine with VMs.
 
 mod folder;
 mod hook;
@@ -35,7 +35,8 @@ use podman::{
     Container, HOME_LABEL, INSTANCE_LABEL, Inspected, Mount, hooked, node_folder, podman, run, verb,
 };
 
-/// Number of nodes that are started at the same time. More would only queue up, in podman and for the kernel's namespaces.
+/// Number of nodes that are started at the same time. More would only queue up, in podman and for the kernel's
+/// namespaces.
 const AT_ONCE: usize = 4;
 
 /// Makes nodes as podman containers.
@@ -324,8 +325,8 @@ fn canonical(path: &Utf8Path) -> Utf8PathBuf {
     path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Removes a folder of nodes whose containers are gone, and returns whether it existed. A folder that another container or
-/// a VM uses stays: [`EngineError::Used`].
+/// Removes a folder of nodes whose containers are gone, and returns whether it existed. A folder that another container
+/// or a VM uses stays: [`EngineError::Used`].
 async fn remove_unused(folder: &Utf8Path) -> Result<bool, EngineError> {
     let users = users_of(folder).await;
     if !users.is_empty() {

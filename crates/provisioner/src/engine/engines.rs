@@ -63,8 +63,8 @@ impl Engines {
     /// there is no entry: then every engine searches for leftovers.
     ///
     /// # Errors
-    /// The error of the engine, if one failed; [`EngineError::Left`] with all errors, if several failed. Every engine is
-    /// tried.
+    /// The error of the engine, if one failed; [`EngineError::Left`] with all errors, if several failed. Every engine
+    /// is tried.
     pub async fn destroy(
         &self,
         id: &InstanceId,
@@ -143,8 +143,8 @@ impl Engines {
         }
     }
 
-    /// [`Engine::strangers`] of every engine. An engine's error is ignored, because the kernel is asked as well before a
-    /// folder is removed (`users_of`).
+    /// [`Engine::strangers`] of every engine. An engine's error is ignored, because the kernel is asked as well before
+    /// a folder is removed (`users_of`).
     pub async fn strangers(&self, id: &InstanceId, folder: &Utf8Path) -> Vec<String> {
         let asked = self.0.iter().map(|(_, engine)| engine.strangers(id, folder));
         futures::future::join_all(asked).await.into_iter().flatten().flatten().collect()

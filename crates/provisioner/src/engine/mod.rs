@@ -53,8 +53,8 @@ pub trait Engine: Debug + Send + Sync {
     /// All requirements of the engine that this host does not meet; empty when the engine can make nodes.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
 
-    /// Makes all nodes of a plan and the network between them, and returns the nodes in the plan's order. Nodes that run
-    /// already are left as they are: for a plan that has grown, only the new nodes are made.
+    /// Makes all nodes of a plan and the network between them, and returns the nodes in the plan's order. Nodes that
+    /// run already are left as they are: for a plan that has grown, only the new nodes are made.
     ///
     /// # Errors
     /// [`EngineError`]. Nodes and networks that were made before the error stay until `destroy` removes them.
@@ -77,12 +77,12 @@ pub trait Engine: Debug + Send + Sync {
         folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
-    /// Removes everything that the host has of one node, and returns whether there was anything. The other nodes are left
-    /// as they are. Like `destroy`, it may be called at any time, cancelled and repeated.
+    /// Removes everything that the host has of one node, and returns whether there was anything. The other nodes are
+    /// left as they are. Like `destroy`, it may be called at any time, cancelled and repeated.
     ///
     /// # Errors
-    /// [`EngineError::Left`] with everything that could not be removed; a failed step does not stop the next ones. Another
-    /// [`EngineError`] when the engine cannot find out whether the node exists.
+    /// [`EngineError::Left`] with everything that could not be removed; a failed step does not stop the next ones.
+    /// Another [`EngineError`] when the engine cannot find out whether the node exists.
     fn destroy_node<'a>(
         &'a self,
         plan: &'a ClusterPlan,
@@ -93,8 +93,8 @@ pub trait Engine: Debug + Send + Sync {
     /// repeated.
     ///
     /// # Errors
-    /// [`EngineError::Absent`] when a node does not exist; another [`EngineError`] when a node could not be changed. Nodes
-    /// that were changed before the error stay changed.
+    /// [`EngineError::Absent`] when a node does not exist; another [`EngineError`] when a node could not be changed.
+    /// Nodes that were changed before the error stay changed.
     fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Everything that the host has of this home's instances, also of those that the registry does not know.
@@ -103,8 +103,8 @@ pub trait Engine: Debug + Send + Sync {
     /// [`EngineError`] when the host cannot be inspected.
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>>;
 
-    /// The nodes of other instances, of any home, that keep something in this folder, such as their disks. Nodes that do
-    /// not run count as well. For people: `container homelab-8fc76b.acme.acme-cp-1`.
+    /// The nodes of other instances, of any home, that keep something in this folder, such as their disks. Nodes that
+    /// do not run count as well. For people: `container homelab-8fc76b.acme.acme-cp-1`.
     ///
     /// # Errors
     /// [`EngineError`] when the host cannot be inspected.

@@ -1,8 +1,8 @@
 //! Nodes in memory that fail on request, for tests of everything above the engine.
 //!
-//! A simulated node stores the files that are put on it, returns them, and makes the kubeconfigs that kubeadm would make.
-//! Commands that it does not know succeed with an empty output, unless a test gives an answer or a [`Fault`]. So success
-//! proves nothing: a test checks [`SimulatedEngine::commands`], which lists the commands that ran.
+//! A simulated node stores the files that are put on it, returns them, and makes the kubeconfigs that kubeadm would
+//! make. Commands that it does not know succeed with an empty output, unless a test gives an answer or a [`Fault`]. So
+//! success proves nothing: a test checks [`SimulatedEngine::commands`], which lists the commands that ran.
 
 mod node;
 

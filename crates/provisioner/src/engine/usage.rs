@@ -103,8 +103,8 @@ fn mounts(text: &str) -> impl Iterator<Item = Mount> {
     })
 }
 
-/// The file system of a path, and its folder there. The innermost mount that contains the path decides; of several at one
-/// mount point, the last. Pure.
+/// The file system of a path, and its folder there. The innermost mount that contains the path decides; of several at
+/// one mount point, the last. Pure.
 fn place(text: &str, folder: &Path) -> Option<Place> {
     let around = mounts(text).filter(|mount| folder.starts_with(&mount.point));
     let mount = around.max_by_key(|mount| mount.point.components().count())?;

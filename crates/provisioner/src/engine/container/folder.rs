@@ -1,12 +1,13 @@
 //! A node's folder on the host: the node's root, its `/var`, and its share of the prepared container store.
 //!
-//! A node's files are in this folder on the disk, so that they outlive a reboot of the host. With podman's own overlay over
-//! a root (`--rootfs DIR:O`) they would not: podman keeps its upper folder below `/run`.
+//! A node's files outside of `/run` and `/tmp` are in this folder, on the disk, so that they outlive a reboot of the
+//! host. With podman's own overlay over a root (`--rootfs DIR:O`) they would not: podman keeps its upper folder below
+//! `/run`.
 //!
 //! Importing images costs seconds and a gigabyte for each node, so all nodes share the result of one import, the store.
-//! Each node sees it through its own overlay at [`STORE`]. The page cache holds the store's files once for all clusters.
-//! Files that a node's root writes there go to an upper folder of this node alone, and are removed with the node. From
-//! within a node, no inode of the store or of another node can be written.
+//! Each node sees it through its own overlay at [`STORE`]. The page cache holds the store's files once for all
+//! clusters. Files that a node's root writes there go to an upper folder of this node alone, and are removed with the
+//! node. From within a node, no inode of the store or of another node can be written.
 
 use std::fs;
 use std::io;
@@ -20,8 +21,8 @@ use super::EngineError;
 
 /// The path of the prepared store on a node.
 pub(super) const STORE: &str = "/opt/homelab/store";
-/// The folders of containerd with entries that are large and never change: unpacked layers, which serve as lower layers of
-/// overlays only, and blobs.
+/// The folders of containerd with entries that are large and never change: unpacked layers, which serve as lower layers
+/// of overlays only, and blobs.
 const SHARED: [&str; 2] =
     ["io.containerd.snapshotter.v1.overlayfs/snapshots", "io.containerd.content.v1.content/blobs/sha256"];
 
@@ -33,7 +34,8 @@ pub(super) fn root(folder: &Utf8Path) -> Utf8PathBuf {
     folder.join("root")
 }
 
-/// The upper folder and the work folder (overlayfs.rst) of a node's overlay over a folder of the node image, such as `etc`.
+/// The upper folder and the work folder (overlayfs.rst) of a node's overlay over a folder of the node image, such as
+/// `etc`.
 pub(super) fn overlay(folder: &Utf8Path, name: &str) -> [Utf8PathBuf; 2] {
     ["upper", "work"].map(|part| folder.join("overlays").join(name).join(part))
 }
@@ -75,9 +77,9 @@ pub(super) async fn prepare_root(folder: &Utf8Path, image: &Utf8Path) -> Result<
 
 /// Makes a node's `/var` with containerd's folder in it, unless it exists.
 ///
-/// containerd's folder is not on an overlay, because the upper layers of pods cannot be (overlayfs.rst). It has copies of
-/// the databases, and symbolic links to the shared entries of the store. The kernel follows these links in the names of
-/// lower layers; when containerd removes an image, only links are removed.
+/// containerd's folder is not on an overlay, because the upper layers of pods cannot be (overlayfs.rst). It has copies
+/// of the databases, and symbolic links to the shared entries of the store. The kernel follows these links in the names
+/// of lower layers; when containerd removes an image, only links are removed.
 pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), EngineError> {
     let var = folder.join("var");
     let (target, source) = (var.join("lib/containerd"), store.to_owned());
@@ -128,8 +130,8 @@ pub(super) async fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<(), EngineErr
     .await
 }
 
-/// Copies the folders, links and regular files below `from` to `to`. Entries for which `instead` returns true are skipped:
-/// `instead` has made something else in their place.
+/// Copies the folders, links and regular files below `from` to `to`. Entries for which `instead` returns true are
+/// skipped: `instead` has made something else in their place.
 fn copy_tree(from: &Path, to: &Path, instead: &dyn Fn(&Path, &Path) -> io::Result<bool>) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;

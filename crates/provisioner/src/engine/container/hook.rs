@@ -1,7 +1,7 @@
 //! The hook that podman runs when a node ends, for any reason: it takes the virtual address from the node.
 //!
-//! A node's network namespace outlives the node's processes, and the kernel goes on answering for every address in it. A
-//! VM that is off would not answer.
+//! A node's network namespace outlives the node's processes, and the kernel goes on answering for every address in it.
+//! A VM that is off would not answer.
 
 use std::fs;
 use std::net::Ipv4Addr;

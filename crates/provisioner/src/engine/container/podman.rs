@@ -54,8 +54,8 @@ pub(super) fn verb(power: Power, state: &str) -> Option<&'static [&'static str]>
     match (power, state) {
         (Power::Pause, "running") => Some(&["pause"]),
         (Power::Resume, "paused") => Some(&["unpause"]),
-        // podman sends SIGTERM, and SIGKILL after these 10 s (podman-stop(1)). runsvdir, the node's first process, ends at
-        // once on SIGTERM; it would stop its services first on SIGHUP (runsvdir(8)).
+        // podman sends SIGTERM, and SIGKILL after these 10 s (podman-stop(1)). runsvdir, the node's first process, ends
+        // at once on SIGTERM; it would stop its services first on SIGHUP (runsvdir(8)).
         (Power::Halt, "running") => Some(&["stop", "--time", "10"]),
         (Power::Start, "exited" | "created" | "stopped") => Some(&["start"]),
         _ => None,
