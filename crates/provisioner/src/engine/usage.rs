@@ -1,4 +1,4 @@
-//! Finds the processes that use a folder, from what the kernel tells and not from names or labels.
+//! Finds the processes that use a folder. The kernel's records decide, not names or labels.
 //!
 //! A container has the folders of its volumes mounted, and the process of a VM has the file of its disk open. The check
 //! comes right before a folder is removed, when the instance's own nodes are gone.

@@ -40,9 +40,9 @@ pub(super) fn overlay(folder: &Utf8Path, name: &str) -> [Utf8PathBuf; 2] {
     ["upper", "work"].map(|part| folder.join("overlays").join(name).join(part))
 }
 
-/// Makes a node's root: a folder for each folder of the node image, and the image's symbolic links. The node will see
-/// those of the image's folders through overlays that are neither empty nor mount points. Returns their names, such as
-/// `etc`; the folders of their [`overlay`]s exist then.
+/// Makes a node's root: a folder for each folder of the node image, and the image's symbolic links. The node sees the
+/// image's folders through overlays, but for empty folders and mount points. Returns the names of these folders, such
+/// as `etc`; their [`overlay`]s' own folders are made here as well.
 pub(super) async fn prepare_root(folder: &Utf8Path, image: &Utf8Path) -> Result<Vec<String>, EngineError> {
     let (folder, image) = (folder.to_owned(), image.to_owned());
     blocking("prepare", &root(&folder), move || {

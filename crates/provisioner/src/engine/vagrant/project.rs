@@ -102,8 +102,7 @@ impl Project {
         nodes.iter().try_for_each(|node| self.mark(node))
     }
 
-    /// `vagrant destroy`: removes the VMs of these nodes, with an empty list those of all nodes, and Vagrant forgets
-    /// them.
+    /// `vagrant destroy`: removes the VMs of these nodes and Vagrant's records of them. An empty list means all nodes.
     pub(super) async fn destroy(&self, nodes: &[&str]) -> Result<(), CommandError> {
         let destroy =
             self.project(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());

@@ -76,8 +76,8 @@ impl Libvirt {
         Self { virsh: Virsh::new(Arc::clone(&host)), pools, driver, host }
     }
 
-    /// Makes a network if it does not exist, and starts it if it does not run. A network of the same name that leads
-    /// elsewhere is [`EngineError::Foreign`].
+    /// Makes a network if it does not exist, and starts it if it does not run. A different network of the same
+    /// name is [`EngineError::Foreign`].
     async fn make(&self, network: &Network) -> Result<(), EngineError> {
         match self.virsh.network(&network.name).await? {
             None => self.virsh.define_network(&network.xml()).await?,

@@ -3,9 +3,9 @@
 //! VirtualBox numbers its adapters, gives a new adapter the address that belongs to its number, and uses a free number
 //! again. So a name alone does not identify an adapter. The VMs on an adapter do not either: any user can attach a VM
 //! to any adapter, and when an instance's adapter is to be removed, its VMs are gone. Therefore each adapter of ours
-//! has a mark in VirtualBox's own settings (`setextradata global`), which all processes see and which disappear with
+//! has a mark in VirtualBox's own settings (`setextradata global`), which all processes see and which are removed with
 //! VirtualBox: the key `homelab/<scope>` has the adapter's name and address as its value. If an adapter has another
-//! address than its mark, its name has been given to an adapter that is not ours.
+//! address than its mark, the name belongs to an adapter that is not ours by now.
 
 use std::net::Ipv4Addr;
 
@@ -46,7 +46,8 @@ pub(super) fn adapters(answer: &str) -> Vec<Adapter> {
     adapters
 }
 
-/// The name in `Interface 'vboxnet0' was successfully created`, if it has this form: the name is used in commands.
+/// The name in `Interface 'vboxnet0' was successfully created`; `None` unless it is `vboxnet` with a number, because
+/// the name is used in commands and rules.
 pub(super) fn created(answer: &str) -> Option<String> {
     let name = answer.split_once("Interface '")?.1.split_once('\'')?.0;
     let number = name.strip_prefix("vboxnet")?;

@@ -76,7 +76,7 @@ pub enum VirtualBoxError {
         network: Ipv4Net,
         /// The lines to add to `networks.conf`; empty if the file allows the network already.
         lines: Vec<String>,
-        /// The error of VBoxManage; `None` if the file alone told it.
+        /// The error of VBoxManage; `None` if VBoxManage was not run, because the file does not allow the network.
         #[source]
         source: Option<CommandError>,
     },

@@ -66,8 +66,8 @@ impl VirtualBox {
         Ok(())
     }
 
-    /// Starts a VM, or resumes it from the disk. Before, the guard watches its networks, and it is disconnected from
-    /// NAT; a VM whose memory was on the disk, right afterwards.
+    /// Starts a VM, or resumes it from the disk. Before the start, the guard watches its networks and the VM is
+    /// disconnected from NAT; a VM whose memory is on the disk is disconnected right after the start.
     async fn start(&self, machine: &Description) -> Result<(), VirtualBoxError> {
         for network in machine.networks.iter().filter(|network| network.kind == "hostonly") {
             self.wires.watch(&network.name).await.map_err(guard(&network.name))?;

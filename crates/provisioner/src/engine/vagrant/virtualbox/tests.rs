@@ -27,7 +27,7 @@ use transcripts::{
 
 /// The VM of acme's only node.
 const ACME: &str = "homelab-0a1b2c.acme.acme-cp-1";
-/// The scope of acme, which its adapter's mark has as its key.
+/// The scope of acme, as in the key of its adapter's mark.
 const SCOPE: &str = "homelab-0a1b2c.acme";
 
 /// Records its calls.

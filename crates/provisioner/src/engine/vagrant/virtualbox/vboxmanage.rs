@@ -79,8 +79,8 @@ fn command<'a>(within: Duration, args: impl IntoIterator<Item = &'a str>) -> Com
     Command::within(within, "VBoxManage").args(args).env("LC_ALL", "C")
 }
 
-/// Turns an output with an error message into a failure: VBoxManage has been seen to report an error and to exit with
-/// 0. Vagrant's driver searches for the same words.
+/// Turns an output with an error message into a failure: VBoxManage has been seen to exit with 0 after an error.
+/// Vagrant's driver searches for the same words.
 fn honest(command: &Command, output: Output) -> Result<Output, CommandError> {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     if !stderr.contains("VBoxManage: error:") && !stderr.contains("/dev/vboxnetctl") {
