@@ -354,9 +354,9 @@ mod tests {
             .run(async |_| Ok::<_, FixtureError>(()))
             .await
             .unwrap_err();
-        assert_eq!(error.hint().unwrap(), "`homelab doctor` shows everything at once");
+        assert_eq!(error.hint().unwrap(), "`homelab doctor` lists all missing requirements");
         let kept = std::fs::read_to_string(folder.join("evidence/failure.txt")).unwrap();
-        assert!(kept.contains("\nhint: `homelab doctor` shows everything at once\n"), "{kept}");
+        assert!(kept.contains("\nhint: `homelab doctor` lists all missing requirements\n"), "{kept}");
     }
 
     #[tokio::test(start_paused = true)]
