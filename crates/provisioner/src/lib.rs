@@ -16,9 +16,9 @@
 //! 9. [`kubeconfig`]: access to the cluster; [`identity`]: whether the cluster is the recorded one.
 //!
 //! [`provision`] runs these steps in order, and destroys what they made. [`watch`] restores the host guard when it is
-//! changed. Only [`exec`] starts processes. [`events`] records what happens; [`error`] renders an error with its causes;
-//! [`slowdown`] stretches deadlines. [`home`] knows the paths, [`settings`] reads the user's settings, and [`files`]
-//! reads, replaces and locks files.
+//! changed. Only [`exec`] starts processes. [`events`] records what happens; [`error`] renders an error with its
+//! causes; [`slowdown`] stretches deadlines. [`home`] knows the paths, [`settings`] reads the user's settings, and
+//! [`files`] reads, replaces and locks files.
 
 pub mod home;
 pub mod files;

@@ -1,7 +1,7 @@
 //! The flow itself: create, attach, add and remove workers, pause and halt, destroy, release, reap.
 //!
-//! [`Provisioner::create`] reads top to bottom, a line a stage. Each stage consumes the result of the stage before it, so
-//! the types fix the order of the stages ([`crate::bring_up`]).
+//! [`Provisioner::create`] reads top to bottom, a line a stage. Each stage consumes the result of the stage before it,
+//! so the types fix the order of the stages ([`crate::bring_up`]).
 
 mod certificates;
 mod destroy;
@@ -306,8 +306,8 @@ impl Provisioner {
         }
     }
 
-    /// Gives an instance to the operator, also one whose creation failed: it outlives this process, so that a person can
-    /// inspect it.
+    /// Gives an instance to the operator, also one whose creation failed: it outlives this process, so that a person
+    /// can inspect it.
     ///
     /// # Errors
     /// [`RegistryError`] when the registry cannot be changed.

@@ -16,10 +16,10 @@ use super::cable::Namespace;
 use super::routes::{destination, is_ours};
 use super::{FabricError, nameservers};
 
-/// All IPv4 networks that the host's routes and addresses name, and the host's name servers, which the default route may
-/// lead to. Left out are our own pool routes, the default route, and routes that are as little as that for the pools of
-/// these `ranges`, see [`is_in_the_way`]. `explained` says of a link whether an instance in the registry explains it; its
-/// networks are counted there.
+/// All IPv4 networks that the host's routes and addresses name, and the host's name servers, which the default route
+/// may lead to. Left out are our own pool routes, the default route, and routes that are as little as that for the
+/// pools of these `ranges`, see [`is_in_the_way`]. `explained` says of a link whether an instance in the registry
+/// explains it; its networks are counted there.
 ///
 /// # Errors
 /// [`FabricError`] when the kernel cannot be asked or the name servers cannot be read.
@@ -79,9 +79,9 @@ pub async fn networks(
 /// Whether a route leads to a network that a new instance must keep clear of. Pure.
 ///
 /// A route that is shorter than the range of each pool it overlaps says as little as the default route, which it mostly
-/// is a part of: OpenVPN's redirect-gateway sets 0.0.0.0/1 and 128.0.0.0/1 so that its own default route wins, WireGuard's
-/// tools cut it into smaller parts, and a company's VPN leads all of 10.0.0.0/8 or 192.168.0.0/16 to itself. Where a route
-/// overlaps no pool it counts unless it is shorter than every pool's range.
+/// is a part of: OpenVPN's redirect-gateway sets 0.0.0.0/1 and 128.0.0.0/1 so that its own default route wins,
+/// WireGuard's tools cut it into smaller parts, and a company's VPN leads all of 10.0.0.0/8 or 192.168.0.0/16 to
+/// itself. Where a route overlaps no pool it counts unless it is shorter than every pool's range.
 fn is_in_the_way(route: Ipv4Net, ranges: &[Ipv4Net]) -> bool {
     let overlaps = |range: &&Ipv4Net| range.contains(&route) || route.contains(*range);
     let shortest = |ranges: &mut dyn Iterator<Item = &Ipv4Net>| ranges.map(Ipv4Net::prefix_len).min();

@@ -163,7 +163,8 @@ pub async fn keep_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, 
 }
 
 /// Sets the guard before links come that somebody else makes, a hypervisor. Those whose names begin with ours are
-/// watched anyway; `links` are those that it has to be told of, and does not forget until they are gone. May be repeated.
+/// watched anyway; `links` are those that it has to be told of, and does not forget until they are gone. May be
+/// repeated.
 ///
 /// # Errors
 /// [`FabricError`]; then nobody may make such a link.
@@ -177,7 +178,8 @@ pub(crate) async fn adapters_lock() -> Result<Lock, FabricError> {
     guard::hold("/run/homelab/virtualbox.lock").await
 }
 
-/// Takes the guard away when there is no link any more that it watches, and else only its memory of those that are gone.
+/// Takes the guard away when there is no link any more that it watches, and else only its memory of those that are
+/// gone.
 ///
 /// # Errors
 /// [`FabricError`]; it stands until this is repeated.

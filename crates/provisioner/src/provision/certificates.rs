@@ -1,5 +1,5 @@
-//! The certificates of an instance's own authority: the authority, the leaves that it issued, and the host's trust in it.
-//! The certificates of the cluster itself are in `renewal`.
+//! The certificates of an instance's own authority: the authority, the leaves that it issued, and the host's trust in
+//! it. The certificates of the cluster itself are in `renewal`.
 
 use jiff::Timestamp;
 
@@ -150,7 +150,8 @@ impl Provisioner {
     }
 }
 
-/// The fingerprint of an anchor; `unreadable` for an anchor that is damaged, since other programs can write the file too.
+/// The fingerprint of an anchor; `unreadable` for an anchor that is damaged, since other programs can write the file
+/// too.
 fn fingerprint(anchor: &str) -> String {
     Certificate::read(anchor).map_or_else(|_| "unreadable".to_owned(), |about| about.fingerprint)
 }

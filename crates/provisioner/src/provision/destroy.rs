@@ -60,7 +60,8 @@ struct Steps {
 }
 
 impl Steps {
-    /// Notes the result of a step: `true` if it removed something, `false` if there was nothing to remove, or the error.
+    /// Notes the result of a step: `true` if it removed something, `false` if there was nothing to remove, or the
+    /// error.
     fn note(&mut self, what: Removed, outcome: Result<bool, impl Into<StageError>>) {
         match outcome {
             Ok(true) => self.removed.push(what),
@@ -71,16 +72,16 @@ impl Steps {
 }
 
 impl Provisioner {
-    /// Destroys an instance, or the parts of it that are left, and returns what it removed. It is no error if nothing is
-    /// left, so the call may be repeated.
+    /// Destroys an instance, or the parts of it that are left, and returns what it removed. It is no error if nothing
+    /// is left, so the call may be repeated.
     ///
     /// The steps run in the reverse order of creation. A failed step does not stop the others; the registry entry is
     /// removed last, and only when no step has failed.
     ///
     /// # Errors
-    /// [`DestroyError`] with every step that failed. Nothing is done when the cluster that answers is not the recorded one.
-    /// If no cluster answers, the event [`Event::IdentityUnchecked`] says so, and everything with this home's id and the
-    /// instance's name in its name or labels is removed.
+    /// [`DestroyError`] with every step that failed. Nothing is done when the cluster that answers is not the recorded
+    /// one. If no cluster answers, the event [`Event::IdentityUnchecked`] says so, and everything with this home's id
+    /// and the instance's name in its name or labels is removed.
     pub async fn destroy(&self, name: &str) -> Result<Vec<Removed>, DestroyError> {
         let started = Instant::now();
         let steps = self.take_apart(name).await;
@@ -141,8 +142,8 @@ impl Provisioner {
         self.homes.as_ref().map_or(Ok(()), |list| Neighbours::forget(list, &self.home))
     }
 
-    /// Checks that the instance may be destroyed, and publishes and records the operation. `None` if the registry has no
-    /// such instance.
+    /// Checks that the instance may be destroyed, and publishes and records the operation. `None` if the registry has
+    /// no such instance.
     async fn begin(
         &self,
         name: &str,

@@ -1,4 +1,5 @@
-//! Inspects and restores the host guard for the commands of the CLI and for the watch. The rules are in `fabric::guard`.
+//! Inspects and restores the host guard for the commands of the CLI and for the watch. The rules are in
+//! `fabric::guard`.
 
 use crate::events::Event;
 use crate::fabric::{self, FabricError, Kept, Look};
@@ -9,8 +10,8 @@ use super::{Host, Provisioner};
 const LISTED: usize = 20;
 
 impl Provisioner {
-    /// Compares the host guard with what was built, and changes nothing. `None` if the host has no link of ours, so that no
-    /// guard is needed. Without root the rules are not read.
+    /// Compares the host guard with what was built, and changes nothing. `None` if the host has no link of ours, so
+    /// that no guard is needed. Without root the rules are not read.
     ///
     /// # Errors
     /// [`FabricError`] when the host cannot be asked.

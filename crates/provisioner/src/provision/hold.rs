@@ -25,9 +25,9 @@ impl Provisioner {
     /// happen in one change of the ledger.
     ///
     /// # Errors
-    /// [`PlanError::Busy`] while another operation is in progress, or the refusal of `decide`; nothing is recorded then.
-    /// An operation whose process has ended does not block: the entry's state and transit show what it left, and the new
-    /// operation continues from there.
+    /// [`PlanError::Busy`] while another operation is in progress, or the refusal of `decide`; nothing is recorded
+    /// then. An operation whose process has ended does not block: the entry's state and transit show what it left, and
+    /// the new operation continues from there.
     pub(super) fn hold(
         &self,
         name: &str,

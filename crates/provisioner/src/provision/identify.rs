@@ -1,5 +1,5 @@
-//! Checks that the cluster that answers is the recorded one: before a destructive operation, and before a command is sent
-//! to it.
+//! Checks that the cluster that answers is the recorded one: before a destructive operation, and before a command is
+//! sent to it.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::registry::{Identity, Instance, RegistryError};
 
 use super::{AttachError, Host, Provisioner, StageError};
 
-/// The time-out of the question to the API server, before it is stretched. It is short, since a dead API server must not
-/// delay its destruction.
+/// The time-out of the question to the API server, before it is stretched. It is short, since a dead API server must
+/// not delay its destruction.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Provisioner {
@@ -46,8 +46,9 @@ impl Provisioner {
     }
 
     /// The same check before an operation on things with the instance's name and labels on this host. Only a certain
-    /// mismatch is an error: a cluster that is dead, halted or broken cannot answer, and must be removable. If the check
-    /// could not be made, an event says so, except for an instance that never came up and has no recorded identity.
+    /// mismatch is an error: a cluster that is dead, halted or broken cannot answer, and must be removable. If the
+    /// check could not be made, an event says so, except for an instance that never came up and has no recorded
+    /// identity.
     pub(super) async fn identify_if_it_answers(&self, instance: &Instance) -> Result<(), IdentityError> {
         match self.identify_instance(instance).await {
             Err(mismatch @ IdentityError::Mismatch { .. }) => return Err(mismatch),
@@ -69,8 +70,8 @@ impl Provisioner {
         Ok(Identity { server, authority: authority.unwrap_or_default(), uid })
     }
 
-    /// Rewrites an instance's kubeconfigs from the `admin.conf` of its first node, and checks the cluster's identity between
-    /// the isolated and the merged one.
+    /// Rewrites an instance's kubeconfigs from the `admin.conf` of its first node, and checks the cluster's identity
+    /// between the isolated and the merged one.
     ///
     /// # Errors
     /// [`RenewError`], also when the identity does not match; the merged kubeconfig is unchanged then.

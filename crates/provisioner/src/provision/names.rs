@@ -1,4 +1,5 @@
-//! The names of instances on the host: recorded with an instance, compared with the registry, removed with the instance.
+//! The names of instances on the host: recorded with an instance, compared with the registry, removed with the
+//! instance.
 //!
 //! Only an operator's instances have names. Tests reach a fixture's instances by address, and many may run at once.
 
@@ -37,7 +38,8 @@ impl Hint for NamesError {
 pub struct Names {
     /// The instance's name.
     pub instance: String,
-    /// The records that the host should have; `None` if the registry has no such instance, or the instance has no names.
+    /// The records that the host should have; `None` if the registry has no such instance, or the instance has no
+    /// names.
     pub wanted: Option<Records>,
     /// The records that the host has.
     pub recorded: Option<Recorded>,
@@ -126,7 +128,8 @@ impl Provisioner {
         &self.settings.dns
     }
 
-    /// The names of all instances that have some or should have some: first instances in the registry, then stale names.
+    /// The names of all instances that have some or should have some: first instances in the registry, then stale
+    /// names.
     ///
     /// # Errors
     /// [`NamesError`] when the registry or the records cannot be read.
@@ -157,7 +160,8 @@ impl Provisioner {
         let recorded = self.dns().list(&self.home)?;
         let entries = self.registry.list()?;
         let named = self.named()?;
-        // A broken entry may be an instance that needs its names. If the entry's own name is illegible, that may be any name.
+        // A broken entry may be an instance that needs its names. If the entry's own name is illegible, that may be any
+        // name.
         let spared = |name: &str| {
             let broken = |entry: &Entry| matches!(entry, Entry::Broken { name: theirs, .. } if theirs.as_deref().is_none_or(|it| it == name));
             named.iter().any(|instance| instance.name == name) || entries.iter().any(broken)
@@ -209,8 +213,8 @@ impl Provisioner {
         instance.handling.host_names && *self.dns() != Dns::None
     }
 
-    /// The instances that should have names, in the order in which they were claimed. An instance that is being destroyed
-    /// should have none.
+    /// The instances that should have names, in the order in which they were claimed. An instance that is being
+    /// destroyed should have none.
     fn named(&self) -> Result<Vec<Instance>, RegistryError> {
         let sound = self.registry.list()?.into_iter().filter_map(|entry| match entry {
             Entry::Sound(instance) => Some(instance),

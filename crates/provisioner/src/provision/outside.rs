@@ -1,5 +1,5 @@
-//! Checks the files outside of the home that an operator's instance needs, before anything is claimed: a cluster takes a
-//! minute to create, and the check of a kubeconfig takes a millisecond.
+//! Checks the files outside of the home that an operator's instance needs, before anything is claimed: a cluster takes
+//! a minute to create, and the check of a kubeconfig takes a millisecond.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ impl Provisioner {
         looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    /// Merges an operator's context into the user's kubeconfig. The file was checked before the claim, so an obstacle is
-    /// new: it becomes an event and the returned error, and the cluster that came up stays.
+    /// Merges an operator's context into the user's kubeconfig. The file was checked before the claim, so an obstacle
+    /// is new: it becomes an event and the returned error, and the cluster that came up stays.
     pub(super) fn hand_over(&self, plan: &ClusterPlan, isolated: &str) -> Option<Arc<KubeconfigError>> {
         if !plan.handling.kubeconfig {
             return None;

@@ -1,4 +1,5 @@
-//! The constructors of a provisioner, and access to its parts: home, settings, registry, events, engines, assets, runner.
+//! The constructors of a provisioner, and access to its parts: home, settings, registry, events, engines, assets,
+//! runner.
 
 use std::sync::Arc;
 

@@ -125,8 +125,8 @@ impl Provisioner {
         self.rest(name, Power::Halt).await
     }
 
-    /// Boots the nodes that are off, resumes the paused ones, and waits until the API server answers. Works for a halted
-    /// and for a paused instance, whose nodes are off after a reboot of the host. May be repeated.
+    /// Boots the nodes that are off, resumes the paused ones, and waits until the API server answers. Works for a
+    /// halted and for a paused instance, whose nodes are off after a reboot of the host. May be repeated.
     ///
     /// # Errors
     /// [`PowerError`]; after [`PowerError::Stage`] the recorded state is the one before the call.
@@ -159,7 +159,8 @@ impl Provisioner {
         if power == Power::Start {
             self.refuse_overlaps(&instance)?;
             if hold.interrupted == Some(OperationKind::Halt) {
-                // Commands of the killed process, such as `podman stop`, still run, and would stop nodes that start now.
+                // Commands of the killed process, such as `podman stop`, still run, and would stop nodes that start
+                // now.
                 self.tell(&instance, Power::Halt, &stages).await.map_err(failed(power))?;
             }
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
@@ -185,9 +186,9 @@ impl Provisioner {
         Ok(plan::apart(instance, &others.instances(&self.home)?)?)
     }
 
-    /// Waits until the nodes have booted and the API server answers. In between it renews certificates that expire within
-    /// a month, and sets the routes to the pods of other nodes, which a kernel loses with a reboot. Returns whether it
-    /// renewed the certificates, and with them the kubeconfigs.
+    /// Waits until the nodes have booted and the API server answers. In between it renews certificates that expire
+    /// within a month, and sets the routes to the pods of other nodes, which a kernel loses with a reboot. Returns
+    /// whether it renewed the certificates, and with them the kubeconfigs.
     async fn answers(&self, plan: &ClusterPlan, stages: &Stages<'_>) -> Result<bool, ProvisionError> {
         let left = Residue::Recorded;
         let booted = async {

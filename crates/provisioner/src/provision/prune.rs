@@ -1,7 +1,7 @@
 //! Finds the nodes on this host that use artefacts of the cache: containers and VMs of all homes, running or not.
 //!
-//! It asks the host, not the registry, because other homes have registries of their own. If a source cannot be asked, the
-//! result says so, and every artefact that a user of this source could have is kept.
+//! It asks the host, not the registry, because other homes have registries of their own. If a source cannot be asked,
+//! the result says so, and every artefact that a user of this source could have is kept.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -108,8 +108,8 @@ fn mount_point(line: &str) -> &str {
     line.split(' ').nth(4).unwrap_or("?")
 }
 
-/// All containers of podman, running or not, with the output of `podman container inspect`: the command line in it names
-/// the folders of both artefacts.
+/// All containers of podman, running or not, with the output of `podman container inspect`: the command line in it
+/// names the folders of both artefacts.
 async fn containers(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
     let unjudged = |error: &CommandError| Unjudged {
         why: format!("podman cannot say what its containers use: {}", first_line(error)),
@@ -141,8 +141,8 @@ fn container(id: &str, text: String) -> User {
     User { name: format!("container {name}"), text }
 }
 
-/// The disks of VMs on libvirt, each with the name of its base image. A base image itself is libvirt's copy of a box, and
-/// does not count as a user.
+/// The disks of VMs on libvirt, each with the name of its base image. A base image itself is libvirt's copy of a box,
+/// and does not count as a user.
 async fn libvirt(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
     let unjudged = |error: &CommandError| Unjudged {
         why: format!("libvirt cannot say what its disks are based on: {}", first_line(error)),

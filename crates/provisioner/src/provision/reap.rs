@@ -80,13 +80,13 @@ impl Hint for ReapError {
 }
 
 impl Provisioner {
-    /// Destroys abandoned instances ([`Need::Abandoned`]), and sightings, names and trust anchors of instances that have no
-    /// registry entry. It leaves alone an operator's instance, unless a process was killed while it created or destroyed
-    /// the instance. It also leaves alone an instance whose owner may still run.
+    /// Destroys abandoned instances ([`Need::Abandoned`]), and sightings, names and trust anchors of instances that
+    /// have no registry entry. It leaves alone an operator's instance, unless a process was killed while it created or
+    /// destroyed the instance. It also leaves alone an instance whose owner may still run.
     ///
     /// # Errors
-    /// [`ReapError`] when the registry, the trust store or the names cannot be read; nothing was destroyed then. A failed
-    /// destruction and an engine that cannot be asked are in the result.
+    /// [`ReapError`] when the registry, the trust store or the names cannot be read; nothing was destroyed then. A
+    /// failed destruction and an engine that cannot be asked are in the result.
     pub async fn reap(&self) -> Result<Reaping, ReapError> {
         // The host first, then the registry: an instance has its entry before anything of it is on the host, so nothing
         // that a process creates in between is taken for a leftover.

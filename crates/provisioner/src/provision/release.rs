@@ -65,12 +65,12 @@ impl Hint for ReleaseError {
 }
 
 impl Provisioner {
-    /// Releases the claim of an instance whose nodes do not exist any more: removes its folder, its context, its names and
-    /// its trust anchor, and the registry entry last. Returns what it removed.
+    /// Releases the claim of an instance whose nodes do not exist any more: removes its folder, its context, its names
+    /// and its trust anchor, and the registry entry last. Returns what it removed.
     ///
     /// # Errors
-    /// [`ReleaseError`], mostly because the host still has something of the instance. Nothing was done then, except after
-    /// [`ReleaseError::Destroy`], which lists what was removed.
+    /// [`ReleaseError`], mostly because the host still has something of the instance. Nothing was done then, except
+    /// after [`ReleaseError::Destroy`], which lists what was removed.
     pub async fn release(&self, name: &str) -> Result<Vec<Removed>, ReleaseError> {
         let instance = self.registry.find(name)?;
         let seen = self.engines.sightings_of(instance.as_ref().map(|instance| instance.engine)).await?;

@@ -1,8 +1,8 @@
 //! Reports when an instance's certificates expire, and renews the certificates of its nodes.
 //!
 //! kubeadm's certificates are valid for a year. A cluster that is paused or halted for longer cannot continue: clients
-//! reject the certificate of its API server, and its kubelets have no valid client certificates. So `resume` and `start`
-//! check the certificates, and renew those that expire within a month.
+//! reject the certificate of its API server, and its kubelets have no valid client certificates. So `resume` and
+//! `start` check the certificates, and renew those that expire within a month.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub struct Dated {
     pub kind: DatedKind,
     /// The node that has it; `None` where it is on the host.
     pub node: Option<String>,
-    /// On a node: its file below `/etc/kubernetes`, or `kubelet`. On the host: `kubeconfig`, a file such as `pki/ca.crt`,
-    /// the subject of the instance's own authority, or the names in a leaf.
+    /// On a node: its file below `/etc/kubernetes`, or `kubelet`. On the host: `kubeconfig`, a file such as
+    /// `pki/ca.crt`, the subject of the instance's own authority, or the names in a leaf.
     pub what: String,
     /// The parsed certificate, or the reason why it cannot be parsed.
     pub certificate: Result<Certificate, String>,
@@ -59,8 +59,8 @@ fn is_due(certificate: &Certificate, now: Timestamp) -> bool {
 }
 
 impl Provisioner {
-    /// The certificates of an instance on this host: the kubeconfig's client certificate, the authorities, and the leaves
-    /// of the instance's own authority. Missing files are left out.
+    /// The certificates of an instance on this host: the kubeconfig's client certificate, the authorities, and the
+    /// leaves of the instance's own authority. Missing files are left out.
     pub fn dated_on_host(&self, instance: &Instance) -> Vec<Dated> {
         let mut all = Vec::new();
         let mut add = |kind, what: &str, certificate| {
@@ -108,8 +108,8 @@ impl Provisioner {
         Ok(dated.collect())
     }
 
-    /// Renews all certificates of an instance's nodes, also expired ones, and rewrites its kubeconfigs. The API server is
-    /// not available for some seconds. May be repeated.
+    /// Renews all certificates of an instance's nodes, also expired ones, and rewrites its kubeconfigs. The API server
+    /// is not available for some seconds. May be repeated.
     ///
     /// # Errors
     /// [`RenewError`]; some certificates may be renewed. A repetition renews all of them.
@@ -127,8 +127,8 @@ impl Provisioner {
         Ok(Cluster { instance, ..cluster })
     }
 
-    /// Renews all certificates of these nodes if one of them has expired, or will expire within a month. Returns whether
-    /// it renewed them.
+    /// Renews all certificates of these nodes if one of them has expired, or will expire within a month. Returns
+    /// whether it renewed them.
     pub(super) async fn issue_due(&self, nodes: &Nodes, plan: &ClusterPlan) -> Result<bool, StageError> {
         let now = Timestamp::now();
         let is_due = self.dated_on_nodes(nodes).await?.iter().any(|one| one.is_due(now));
@@ -138,8 +138,8 @@ impl Provisioner {
         Ok(is_due)
     }
 
-    /// Renews all certificates of these nodes, on all nodes at once: an etcd member cannot come up while the certificates
-    /// of the other members are expired.
+    /// Renews all certificates of these nodes, on all nodes at once: an etcd member cannot come up while the
+    /// certificates of the other members are expired.
     async fn issue_anew(&self, nodes: &Nodes, plan: &ClusterPlan) -> Result<(), StageError> {
         let authority = &Bundle::kept(&self.home, &plan.id.name)?.cluster;
         try_join_all(nodes.iter().map(async |node| {
@@ -150,8 +150,8 @@ impl Provisioner {
         .map(drop)
     }
 
-    /// Writes the isolated kubeconfig from the first node's `admin.conf`, and merges an operator's context into the user's
-    /// kubeconfig. If only the merge fails, the call succeeds and returns the reason.
+    /// Writes the isolated kubeconfig from the first node's `admin.conf`, and merges an operator's context into the
+    /// user's kubeconfig. If only the merge fails, the call succeeds and returns the reason.
     pub(super) async fn write_kubeconfigs(
         &self,
         first: &Node,

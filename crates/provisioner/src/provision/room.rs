@@ -29,8 +29,8 @@ impl Provisioner {
 
     /// The capacity that this host has left for further clusters; `None` where the host is simulated.
     ///
-    /// Instances of this home count with all that they may take. Instances of other homes count with the memory that they
-    /// use now, like any other program.
+    /// Instances of this home count with all that they may take. Instances of other homes count with the memory that
+    /// they use now, like any other program.
     ///
     /// # Errors
     /// [`StageError`] when the registry or the host's memory and processors cannot be read.
@@ -50,8 +50,8 @@ impl Provisioner {
         }
     }
 
-    /// Refuses clusters that this host cannot run all at the same time, before anything of them exists. `create` makes the
-    /// same check for its one cluster.
+    /// Refuses clusters that this host cannot run all at the same time, before anything of them exists. `create` makes
+    /// the same check for its one cluster.
     ///
     /// # Errors
     /// [`ProvisionError`] with all missing requirements, or with the capacity that is too small.
@@ -85,7 +85,8 @@ impl Provisioner {
         Ok(admitted?)
     }
 
-    /// The parts of the pools in which an engine can make networks. VirtualBox allows only the ranges of its own settings.
+    /// The parts of the pools in which an engine can make networks. VirtualBox allows only the ranges of its own
+    /// settings.
     pub(super) fn pools_of(&self, engine: EngineKind) -> Result<Pools, StageError> {
         match engine {
             EngineKind::Vagrant(Provider::Virtualbox) => {

@@ -188,8 +188,8 @@ impl Provisioner {
     }
 
     /// Removes a worker: first its pods, then the node, then the records of it in the cluster, on the host and in the
-    /// registry. Before, it removes the workers that an earlier, unfinished change left in transit. The returned cluster
-    /// has the nodes that run: a worker that does not run can be removed with [`Drain::Skipped`].
+    /// registry. Before, it removes the workers that an earlier, unfinished change left in transit. The returned
+    /// cluster has the nodes that run: a worker that does not run can be removed with [`Drain::Skipped`].
     ///
     /// # Errors
     /// [`WorkersError`]. After a failure in [`Stage::Drain`] the worker stays in the cluster, cordoned; after a failure
@@ -220,8 +220,8 @@ impl Provisioner {
         Ok(settled)
     }
 
-    /// Begins a change of the workers of a running instance, after a check of the cluster's identity. Removes the workers
-    /// that an earlier change left in transit, and returns their names.
+    /// Begins a change of the workers of a running instance, after a check of the cluster's identity. Removes the
+    /// workers that an earlier change left in transit, and returns their names.
     async fn hold_settled(
         &self,
         name: &str,

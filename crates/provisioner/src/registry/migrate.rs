@@ -60,8 +60,9 @@ fn to_2(file: &mut Value) {
     }
 }
 
-/// Format 2 has the process that needs an instance as its `owner`: an `up` until it succeeds, or a run of tests. Workers
-/// in transit have an owner of their own, `durability` says four things at once, and `federated` is never written to.
+/// Format 2 has the process that needs an instance as its `owner`: an `up` until it succeeds, or a run of tests.
+/// Workers in transit have an owner of their own, `durability` says four things at once, and `federated` is never
+/// written to.
 fn to_3(file: &mut Value) {
     file["version"] = json!(3);
     let entries = file.get_mut("instances").and_then(Value::as_array_mut);

@@ -1,9 +1,9 @@
 //! Who may still need an instance: a process, told from all others that ever had or will have its pid.
 //!
 //! A pid means something in its own PID namespace only, and a home may be shared by several: a CI job's container has a
-//! `/proc` of its own. So an owner also holds a lock, of one byte in a file of the home, as long as it lives. The kernel
-//! shows the lock in all namespaces and frees it with its holder. Where neither lock nor `/proc` tells, the owner counts
-//! as neither alive nor dead.
+//! `/proc` of its own. So an owner also holds a lock, of one byte in a file of the home, as long as it lives. The
+//! kernel shows the lock in all namespaces and frees it with its holder. Where neither lock nor `/proc` tells, the
+//! owner counts as neither alive nor dead.
 
 use std::collections::HashMap;
 use std::fmt;

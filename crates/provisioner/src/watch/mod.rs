@@ -1,8 +1,8 @@
 //! The host watched: the guard is put back as soon as somebody changes it, and what it refuses is recorded.
 //!
 //! The kernel says when rules, links, addresses, routes and forwarding change (`notices`), and which packets the guard
-//! refuses (`refusals`); the other settings of links are read every few seconds, because nobody tells of these. Neither a
-//! flood of packets nor a program that fights the guard fills the disk: `tally` decides what becomes an event.
+//! refuses (`refusals`); the other settings of links are read every few seconds, because nobody tells of these. Neither
+//! a flood of packets nor a program that fights the guard fills the disk: `tally` decides what becomes an event.
 //! Nothing of this is needed for isolation: every verb as root puts the guard back as well, when it runs.
 
 mod notices;

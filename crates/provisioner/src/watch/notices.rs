@@ -1,5 +1,5 @@
-//! The kernel's notices that something changed which the guard is made of. What it was is not read: the guard is compared
-//! as a whole.
+//! The kernel's notices that something changed which the guard is made of. What it was is not read: the guard is
+//! compared as a whole.
 
 use std::io;
 

@@ -58,7 +58,8 @@ impl Refusals {
         Ok(Some(Self { socket }))
     }
 
-    /// What was refused next. Reports that the kernel could not deliver are lost; its numbers are in the guard's own set.
+    /// What was refused next. Reports that the kernel could not deliver are lost; its numbers are in the guard's own
+    /// set.
     pub(super) async fn next(&self) -> Vec<Refusal> {
         match self.socket.recv_from_full().await {
             Ok((bytes, _)) => messages(&bytes).iter().filter_map(refusal).collect(),
@@ -84,8 +85,8 @@ fn asked(socket: &TokioSocket, settings: Vec<netlink_packet_netfilter::nflog::Co
     Ok(())
 }
 
-/// Whether the kernel answers that it has no nfnetlink_log (nfnetlink.c: EINVAL for an unknown subsystem, or its module is
-/// missing).
+/// Whether the kernel answers that it has no nfnetlink_log (nfnetlink.c: EINVAL for an unknown subsystem, or its module
+/// is missing).
 fn is_without_log(error: &io::Error) -> bool {
     let without = [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOENT, Errno::PROTONOSUPPORT];
     without.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))

@@ -1,9 +1,9 @@
 //! What becomes an event at once, what is counted and told later: so that a flood fills no disk. Pure.
 //!
-//! The first of a kind is told at once. The others of that kind are counted and told together when a minute is over, then
-//! two, and so on up to an hour; a kind that stays silent for its time is forgotten. Each link has a budget of kinds that
-//! are told by themselves; what exceeds it is counted by link alone. So a link makes a few hundred events a day at the
-//! most, whatever is sent.
+//! The first of a kind is told at once. The others of that kind are counted and told together when a minute is over,
+//! then two, and so on up to an hour; a kind that stays silent for its time is forgotten. Each link has a budget of
+//! kinds that are told by themselves; what exceeds it is counted by link alone. So a link makes a few hundred events a
+//! day at the most, whatever is sent.
 
 use std::collections::HashMap;
 use std::hash::Hash;

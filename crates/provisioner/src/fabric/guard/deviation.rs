@@ -163,8 +163,8 @@ pub(super) fn compare(wanted: &State, found: &State) -> Vec<Deviation> {
     all
 }
 
-/// Settings with another value, each with what it is and what it must be. One that is not there is no deviation: its link
-/// is gone.
+/// Settings with another value, each with what it is and what it must be. One that is not there is no deviation: its
+/// link is gone.
 fn changed<'a>(wanted: &'a Settings, found: &'a Settings) -> impl Iterator<Item = (&'a str, String, String)> {
     wanted.iter().filter_map(|(key, wanted)| {
         let found = found.get(key).filter(|found| *found != wanted)?;

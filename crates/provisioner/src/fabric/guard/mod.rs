@@ -1,11 +1,11 @@
 //! The host guard: what closes the ways between clients that a Linux host opens by default.
 //!
-//! `ip_forward=0` is no isolation: with the weak host model a node that sets a route through its gateway
-//! reaches every other address of the host, the other clients' gateways included, and Docker, libvirt and VPNs
-//! switch forwarding on behind our back. So one static nftables table refuses whatever comes in through a link
-//! of ours and is not an answer, and `routes` keeps addresses of the pools from ever leaving. The table names our links
-//! by their prefix, so that no link can be forgotten in it. Links that a hypervisor names are in a set beside it. The table
-//! stands from before the first link until after the last one, across all homes of the host.
+//! `ip_forward=0` is no isolation: with the weak host model a node that sets a route through its gateway reaches every
+//! other address of the host, the other clients' gateways included, and Docker, libvirt and VPNs switch forwarding on
+//! behind our back. So one static nftables table refuses whatever comes in through a link of ours and is not an answer,
+//! and `routes` keeps addresses of the pools from ever leaving. The table names our links by their prefix, so that no
+//! link can be forgotten in it. Links that a hypervisor names are in a set beside it. The table stands from before the
+//! first link until after the last one, across all homes of the host.
 //!
 //! Where the host filters bridged frames too (br_netfilter, as container runtimes and libvirt's firewalls like to have
 //! it), what goes from node to node of one client over a bridge on the host comes by here as if it were forwarded. So
@@ -108,8 +108,8 @@ fn in_folder(path: &str) -> Result<&Utf8Path, FabricError> {
     Ok(Utf8Path::new(path))
 }
 
-/// Sets rules and routes, for these pools and links beside those that it was built for already; the lock is held. May be
-/// repeated.
+/// Sets rules and routes, for these pools and links beside those that it was built for already; the lock is held. May
+/// be repeated.
 pub(super) async fn raise(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
     let mut record = look::record(pools, runner).await?.unwrap_or_default();
     record.pools.extend(pools);
@@ -130,8 +130,8 @@ pub(super) fn close(link: &str) -> Result<(), FabricError> {
     settings::close(link)
 }
 
-/// Takes rules and routes away when no link is left; the lock is held. While there are some, it forgets those that it was
-/// told of and that are gone: the next owner of such a name may be somebody else.
+/// Takes rules and routes away when no link is left; the lock is held. While there are some, it forgets those that it
+/// was told of and that are gone: the next owner of such a name may be somebody else.
 pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), FabricError> {
     let all = cable::link_names().await?;
     let record = look::record(&[], runner).await?.unwrap_or_default();
@@ -152,8 +152,8 @@ pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), Fab
     Record::remove()
 }
 
-/// Looks whether the guard stands as it was built, and puts it back where it does not. `pools` are those of the caller's
-/// home, for a guard that nothing is on record of.
+/// Looks whether the guard stands as it was built, and puts it back where it does not. `pools` are those of the
+/// caller's home, for a guard that nothing is on record of.
 ///
 /// # Errors
 /// [`FabricError`] when it cannot be looked at or put back, [`FabricError::NotKept`] when it differs all the same.
@@ -201,8 +201,8 @@ async fn load(record: &Record, runner: &dyn Runner) -> Result<(), FabricError> {
     with_ruleset(&record.told, nft, runner).await.map(drop)
 }
 
-/// Runs a command with the rules that report what they refuse, or, where the kernel has no log for that, with those that
-/// count it. Where both are refused, the error is that of the former.
+/// Runs a command with the rules that report what they refuse, or, where the kernel has no log for that, with those
+/// that count it. Where both are refused, the error is that of the former.
 async fn with_ruleset(
     told: &Told,
     command: impl Fn(String) -> Command,

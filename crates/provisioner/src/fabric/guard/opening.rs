@@ -1,4 +1,5 @@
-//! The guard opened on purpose: the audit's self-test opens leaks in it, which must stay open until they were looked for.
+//! The guard opened on purpose: the audit's self-test opens leaks in it, which must stay open until they were looked
+//! for.
 //!
 //! Who has it open holds a lock of its own for as long. Whoever wants to change the guard waits for that, and whoever
 //! would put it back leaves it. The kernel frees the lock with its holder: what a killed self-test left open is put

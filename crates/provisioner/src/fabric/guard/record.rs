@@ -42,9 +42,9 @@ impl Record {
         }
     }
 
-    /// What a record would say, by the links that there are (of each, whether it is a bridge), the pools of one home and
-    /// the sets in the kernel: after an update of homelab, or when somebody removed the file. None without links of ours.
-    /// Pure.
+    /// What a record would say, by the links that there are (of each, whether it is a bridge), the pools of one home
+    /// and the sets in the kernel: after an update of homelab, or when somebody removed the file. None without links of
+    /// ours. Pure.
     pub(super) fn found(links: &[(String, bool)], pools: &[Ipv4Net], kernel: Told) -> Option<Self> {
         let all: BTreeSet<String> = links.iter().map(|(name, _)| name.clone()).collect();
         let ours = |(name, _): &&(String, bool)| name.starts_with(LINK_PREFIX);

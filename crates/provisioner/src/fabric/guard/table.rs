@@ -1,7 +1,7 @@
 //! A table as nft lists it, without what differs from one listing to the next. Pure.
 //!
-//! `nft --json` prints handles, counters and the elements of sets that the kernel fills: none of these says how the guard
-//! was built. Two tables are the same when what is left is (libnftables-json(5)).
+//! `nft --json` prints handles, counters and the elements of sets that the kernel fills: none of these says how the
+//! guard was built. Two tables are the same when what is left is (libnftables-json(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
