@@ -31,8 +31,7 @@ pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
     ns.up(BRIDGE).await
 }
 
-/// Makes the cable from the host to the switch; the host's end gets the gateway's address. The caller holds the guard's
-/// lock.
+/// Makes the cable from the host to the switch; the host's end gets the gateway's address. The guard's lock is held.
 pub(super) async fn plug_host(
     switch: &str,
     link: &str,

@@ -1,5 +1,5 @@
-//! The guard's routes: `unreachable` routes for the pools, so that no packet to an address of a pool leaves the host by
-//! the default route.
+//! The guard's routes: `unreachable` routes for the pools, so that no packet to a pool leaves the host by the default
+//! route.
 //!
 //! The routes leave out the host's name servers. A name server may be in a pool's range and be reached by the default
 //! route alone; an unreachable route over it would break all name resolution on the host while a cluster is up. A name

@@ -107,7 +107,7 @@ impl Provisioner {
     /// accepts the new one in its place.
     ///
     /// # Errors
-    /// [`CertificatesError`]. When only the last step fails, [`trust`](Self::trust) completes the rotation.
+    /// [`CertificatesError`]. When only the last step fails, `trust` completes the rotation.
     pub async fn rotate(&self, name: &str) -> Result<Rotated, CertificatesError> {
         let rotated = self.certificates_of(name)?.rotate(Timestamp::now())?;
         if self.is_trusted(name)? {
@@ -150,8 +150,7 @@ impl Provisioner {
     }
 }
 
-/// The fingerprint of an anchor; `unreadable` for an anchor that is damaged, since other programs can write the file
-/// too.
+/// The fingerprint of an anchor; `unreadable` if the anchor is damaged: other programs can write the file, too.
 fn fingerprint(anchor: &str) -> String {
     Certificate::read(anchor).map_or_else(|_| "unreadable".to_owned(), |about| about.fingerprint)
 }

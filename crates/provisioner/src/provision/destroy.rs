@@ -60,8 +60,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// Notes the result of a step: `true` if it removed something, `false` if there was nothing to remove, or the
-    /// error.
+    /// Notes the result of a step: `true` if it removed something, `false` if there was nothing, or the error.
     fn note(&mut self, what: Removed, outcome: Result<bool, impl Into<StageError>>) {
         match outcome {
             Ok(true) => self.removed.push(what),

@@ -1,5 +1,4 @@
-//! Inspects and restores the host guard for the commands of the CLI and for the watch. The rules are in
-//! `fabric::guard`.
+//! Inspects and restores the host guard for the CLI and for the watch. The rules are in `fabric::guard`.
 
 use crate::events::Event;
 use crate::fabric::{self, FabricError, Kept, Look};

@@ -1,5 +1,4 @@
-//! Checks that the cluster that answers is the recorded one: before a destructive operation, and before a command is
-//! sent to it.
+//! Checks that the cluster that answers is the recorded one: before a destructive operation or a command.
 
 use std::time::Duration;
 
@@ -47,7 +46,7 @@ impl Provisioner {
 
     /// The same check before an operation on things with the instance's name and labels on this host. Only a certain
     /// mismatch is an error: a cluster that is dead, halted or broken cannot answer, and must be removable. If the
-    /// check could not be made, an event says so, except for an instance that never came up and has no recorded
+    /// check could not be made, an event says so, except for an instance that never came up: it has no recorded
     /// identity.
     pub(super) async fn identify_if_it_answers(&self, instance: &Instance) -> Result<(), IdentityError> {
         match self.identify_instance(instance).await {

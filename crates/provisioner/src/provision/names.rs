@@ -1,5 +1,4 @@
-//! The names of instances on the host: recorded with an instance, compared with the registry, removed with the
-//! instance.
+//! The names of instances on the host: recorded, compared with the registry, and removed with the instance.
 //!
 //! Only an operator's instances have names. Tests reach a fixture's instances by address, and many may run at once.
 
@@ -38,8 +37,7 @@ impl Hint for NamesError {
 pub struct Names {
     /// The instance's name.
     pub instance: String,
-    /// The records that the host should have; `None` if the registry has no such instance, or the instance has no
-    /// names.
+    /// The records that the host should have; `None` if the registry has no such instance, or it has no names.
     pub wanted: Option<Records>,
     /// The records that the host has.
     pub recorded: Option<Recorded>,
@@ -128,8 +126,7 @@ impl Provisioner {
         &self.settings.dns
     }
 
-    /// The names of all instances that have some or should have some: first instances in the registry, then stale
-    /// names.
+    /// The names of all instances that have some or should have some: first those in the registry, then stale ones.
     ///
     /// # Errors
     /// [`NamesError`] when the registry or the records cannot be read.
@@ -160,8 +157,7 @@ impl Provisioner {
         let recorded = self.dns().list(&self.home)?;
         let entries = self.registry.list()?;
         let named = self.named()?;
-        // A broken entry may be an instance that needs its names. If the entry's own name is illegible, that may be any
-        // name.
+        // A broken entry may be an instance that needs its names. If it has no legible name, these may be any names.
         let spared = |name: &str| {
             let broken = |entry: &Entry| matches!(entry, Entry::Broken { name: theirs, .. } if theirs.as_deref().is_none_or(|it| it == name));
             named.iter().any(|instance| instance.name == name) || entries.iter().any(broken)

@@ -1,5 +1,4 @@
-//! The constructors of a provisioner, and access to its parts: home, settings, registry, events, engines, assets,
-//! runner.
+//! The constructors of a provisioner, and access to its parts, such as the registry and the engines.
 
 use std::sync::Arc;
 

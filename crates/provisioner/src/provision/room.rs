@@ -85,8 +85,7 @@ impl Provisioner {
         Ok(admitted?)
     }
 
-    /// The parts of the pools in which an engine can make networks. VirtualBox allows only the ranges of its own
-    /// settings.
+    /// The parts of the pools in which an engine can make networks. VirtualBox allows some ranges only.
     pub(super) fn pools_of(&self, engine: EngineKind) -> Result<Pools, StageError> {
         match engine {
             EngineKind::Vagrant(Provider::Virtualbox) => {

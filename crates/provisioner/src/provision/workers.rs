@@ -129,8 +129,8 @@ impl Provisioner {
     /// an earlier, unfinished change left in transit.
     ///
     /// # Errors
-    /// [`WorkersError`]. After [`WorkersError::Stage`] the new workers are in transit, and the next operation removes
-    /// them; the other nodes of the cluster are unchanged.
+    /// [`WorkersError`]. After [`WorkersError::Stage`] with [`Residue::Recorded`] the workers are in transit, and the
+    /// next operation removes them; the other nodes of the cluster are unchanged.
     pub async fn add_workers(&self, name: &str, count: u8) -> Result<Cluster, WorkersError> {
         let (hold, _) = self.hold_settled(name, OperationKind::AddWorkers).await?;
         let cluster = self.attach(name).await?;

@@ -125,10 +125,9 @@ pub enum State {
     Creating,
     /// The cluster came up, or came up again.
     Running,
-    /// A pause began, and no `resume` or `start` has succeeded since: paused nodes keep their memory and get no
-    /// processor.
+    /// A pause began, and no `resume` or `start` has succeeded since. Paused nodes keep their memory.
     Paused,
-    /// A halt began, and no `start` has succeeded since: halted nodes are off and keep their disks.
+    /// A halt began, and no `start` has succeeded since. Halted nodes are off and keep their disks.
     Halted,
     /// The creation failed, and parts of the instance may exist.
     Failed,

@@ -1,5 +1,4 @@
-//! Whether an instance is still needed: by its keeper, which decides when it ends, or by the process that changes it
-//! now.
+//! Whether an instance is still needed: by its keeper, which decides when it ends, or by a process that changes it.
 
 use std::fmt;
 

@@ -61,8 +61,7 @@ fn to_2(file: &mut Value) {
 }
 
 /// Format 2 has one field `owner` for the process that needs an instance: an `up` until it succeeds, or a run of tests.
-/// Workers in transit have an owner of their own. `durability` stands for four settings at once. No version filled
-/// `federated`.
+/// Workers in transit have an owner of their own. `durability` stands for four settings. No version filled `federated`.
 fn to_3(file: &mut Value) {
     file["version"] = json!(3);
     let entries = file.get_mut("instances").and_then(Value::as_array_mut);

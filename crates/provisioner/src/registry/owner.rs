@@ -102,7 +102,7 @@ impl Owner {
     /// When `/proc` cannot be read.
     pub fn current(run_id: impl Into<String>) -> io::Result<Self> {
         let unreadable = || io::Error::other("/proc/self/stat is not as proc_pid_stat(5) says");
-        let stat = std::fs::read_to_string("/proc/self/stat")?; // whatever /proc calls this process
+        let stat = std::fs::read_to_string("/proc/self/stat")?; // `self`: in another /proc, this process has another pid
         Ok(Self {
             pid: std::process::id(),
             start_time: Stat::parse(&stat).ok_or_else(unreadable)?.start_time,
@@ -219,8 +219,7 @@ fn lock_file(home: &Home) -> Utf8PathBuf {
     home.root().join("owners.lock")
 }
 
-/// This process's lock in a home, set at the first call. The file stays open, and the byte locked, until the process
-/// ends.
+/// This process's lock in a home, set at the first call. The file stays open and locked until the process ends.
 fn held_in(home: &Home) -> io::Result<OwnerLock> {
     static HELD: Mutex<Option<HashMap<Utf8PathBuf, (File, OwnerLock)>>> = Mutex::new(None);
     let path = lock_file(home);

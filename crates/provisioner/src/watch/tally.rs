@@ -1,5 +1,4 @@
-//! Limits the events, so that a flood does not fill the disk: reports the first occurrence, and counts the others.
-//! Pure.
+//! Limits the events, so that a flood does not fill the disk: reports the first of a kind, and counts the others. Pure.
 //!
 //! The first occurrence of a kind is reported at once. Further ones are counted, and reported together after one
 //! minute, then after two more, and so on up to an hour; a kind without an occurrence in its period is forgotten. Each

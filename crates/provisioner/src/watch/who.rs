@@ -1,5 +1,5 @@
-//! Finds the instance and the name for an address or a link, by the plans of this home's instances. Pure, except that
-//! it reads the registry.
+//! Finds the instance and the name for an address or a link, by the plans of this home's instances. Pure, but for
+//! reading the registry.
 
 use std::net::IpAddr;
 

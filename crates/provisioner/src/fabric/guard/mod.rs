@@ -76,8 +76,7 @@ fn nft(script: impl Into<Vec<u8>>) -> Command {
     Command::within(Duration::from_secs(20), "nft").args(["--file", "-"]).input(script)
 }
 
-/// The guard's lock: its holder is the only process that changes the guard. The kernel frees the lock when its holder
-/// ends.
+/// The guard's lock: only its holder changes the guard. The kernel frees the lock when its holder ends.
 #[derive(Debug)]
 pub(super) struct Held {
     _changes: Lock,
@@ -109,8 +108,8 @@ fn in_folder(path: &str) -> Result<&Utf8Path, FabricError> {
     Ok(Utf8Path::new(path))
 }
 
-/// Sets rules and routes for these pools and links, in addition to those that are on record. The caller holds the lock.
-/// May be repeated.
+/// Sets rules and routes for these pools and links, in addition to those on record. The caller holds the lock. May be
+/// repeated.
 pub(super) async fn raise(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
     let mut record = look::record(pools, runner).await?.unwrap_or_default();
     record.pools.extend(pools);
@@ -158,8 +157,7 @@ pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), Fab
 /// are used if no record exists.
 ///
 /// # Errors
-/// [`FabricError`] when the guard cannot be read or restored; [`FabricError::NotKept`] when it still differs after
-/// that.
+/// [`FabricError`] when the guard cannot be read or restored; [`FabricError::NotKept`] when it still differs.
 pub(super) async fn keep(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, FabricError> {
     // The first check takes no lock: the guard is nearly always as built, and no process has to wait.
     match look(pools, runner).await? {

@@ -1,5 +1,4 @@
-//! The record of what the guard was built for, across all homes of the host. A reboot removes the file, as it removes
-//! the guard.
+//! The record of what the guard was built for, across all homes of the host. A reboot removes both.
 //!
 //! Once only the kernel had this data, in the guard's own sets, and `nft flush ruleset` removed it together with the
 //! guard. The record is changed under the guard's lock, and before the kernel is changed.

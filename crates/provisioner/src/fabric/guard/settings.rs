@@ -40,8 +40,8 @@ pub(super) fn wanted_of_all() -> Settings {
     OPEN_ALL.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The present values of the settings in `wanted`. A missing setting is left out: its link was removed, or the kernel
-/// has no IPv6.
+/// The present values of the settings in `wanted`. A missing one is left out: its link was removed, or the kernel has
+/// no IPv6.
 pub(super) fn found(wanted: &Settings) -> Result<Settings, FabricError> {
     let mut found = Settings::new();
     for key in wanted.keys() {
@@ -57,8 +57,7 @@ pub(super) fn found(wanted: &Settings) -> Result<Settings, FabricError> {
     Ok(found)
 }
 
-/// Sets the closed values of a link. The kernel forgets them with the link, so this is repeated for a link that is made
-/// again.
+/// Sets the closed values of a link. The kernel forgets them with the link, so this is repeated for a new link.
 ///
 /// # Errors
 /// [`FabricError::Sysctl`], also when the host has no such link.

@@ -36,8 +36,7 @@ pub(super) trait Store: Debug + Send + Sync {
     /// Whether no ledger was ever stored. A caller that only searches can stop then, so that no folder or lock is made.
     fn is_new(&self) -> bool;
 
-    /// The ledger after the last change; an empty ledger before the first change. Waits for no lock and creates no
-    /// file.
+    /// The ledger after the last change; an empty ledger before the first change. Takes no lock, creates no file.
     ///
     /// # Errors
     /// [`RegistryError`] when the ledger cannot be read or parsed; the file is unchanged.
