@@ -75,8 +75,8 @@ pub struct Batch {
     /// The deadline of the whole batch, in milliseconds after the prober has read it. At the deadline each probe
     /// without an answer gets one. A batch may end earlier.
     pub deadline_ms: u64,
-    /// How long a probe waits for an answer after its last packet, in milliseconds. A probe without an answer sends a
-    /// few times, a quarter of this apart, because a busy host may drop a packet without a trace.
+    /// How long a probe waits for an answer after its last packet, in milliseconds. Without an answer, the probe
+    /// repeats its packet a few times, a quarter of this apart, because a busy host may drop a packet without a trace.
     pub patience_ms: u64,
     /// The most packets sent and connections opened per second, over all probes of the batch.
     pub rate: u32,

@@ -14,8 +14,8 @@ use crate::clock;
 use crate::packet::{Ends, syn, without_ip_header};
 
 const TCP: i32 = 6;
-/// The most ports for which a SYN is repeated while one of them is silent. Repeating a longer scan would double its
-/// time or worse.
+/// The most ports for which SYNs are repeated while one of them is silent. Repeating a longer scan takes as long as the
+/// scan.
 const FEW: usize = 16;
 
 /// Sends a SYN to each port. The prober's kernel has no such connection and answers each SYN-ACK with RST.

@@ -59,7 +59,7 @@ pub(super) async fn serve_tcp(listener: TcpListener, identity: Arc<str>, reporte
         };
         let (identity, reporter) = (Arc::clone(&identity), reporter.clone());
         tokio::spawn(async move {
-            // A peer that goes away is no error of ours.
+            // A peer that disconnects is no error of the witness.
             let _ = converse(stream, peer, &identity, &reporter).await;
             drop(slot);
         });

@@ -3,8 +3,8 @@
 //!
 //! The two ends of a pair name each other's index (`ifindex` and `iflink`, Documentation/ABI/testing/sysfs-class-net).
 //! A sysfs shows the links of the namespace in which it was mounted, and a process's own sysfs is visible below
-//! `/proc/<pid>/root` (proc_pid_root(5)). An end that is in no namespace of a visible process belongs to another node
-//! or host.
+//! `/proc/<pid>/root` (proc_pid_root(5)). An end that is in no namespace of a visible process is outside of this
+//! node.
 
 use std::collections::BTreeMap;
 use std::fs;
