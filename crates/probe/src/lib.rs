@@ -1,37 +1,37 @@
-//! What a prober is told, what it answers, and what a witness reports: JSON, one object a line.
+//! Wire types of `homelab-probe prober` and `homelab-probe witness`: a prober's batch and answers, and a witness's
+//! reports, as JSON with one object a line.
 //!
-//! These are the wire types of `homelab-probe prober` and `homelab-probe witness`. Whoever runs them (the harness)
-//! depends on this library; the library depends on nothing else of homelab.
+//! The harness, which runs both, depends on this library. The library depends on nothing else of homelab.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// The format of everything in here.
+/// Version of the format of all types in this module.
 pub const VERSION: u32 = 1;
 
-/// What a probe carries, so that the receiver can tell it from everything else: `hl1-<run>-<number>`, the run in
-/// eight hex digits and the probe's number within it in six. It is a DNS label (RFC 1123), so a name can carry it.
+/// Identifies a probe in its packets: `hl1-<run>-<number>`, with the run in eight hex digits and the probe's number
+/// within the run in six. A nonce is a valid DNS label (RFC 1123), so it can be part of a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nonce(String);
 
 impl Nonce {
-    /// How every nonce begins.
+    /// Prefix of every nonce.
     pub const PREFIX: &'static str = "hl1-";
-    /// How long every nonce is, in bytes.
+    /// Length of every nonce, in bytes.
     pub const LENGTH: usize = Self::PREFIX.len() + 8 + 1 + 6;
 
-    /// The nonce of a probe.
+    /// The nonce of the probe `number` of a run. Only the lowest 24 bits of `number` count.
     pub fn new(run: u32, number: u32) -> Self {
         Self(format!("{}{run:08x}-{:06x}", Self::PREFIX, number & 0x00ff_ffff))
     }
 
-    /// The nonce at the beginning of some bytes, if there is one.
+    /// The nonce at the start of `bytes`, or `None` if `bytes` do not start with one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if !bytes.starts_with(Self::PREFIX.as_bytes()) {
-            return None; // at once, for a witness tries it at each byte of all traffic
+            return None; // cheap, because a witness tries each byte of all traffic
         }
         let text = std::str::from_utf8(bytes.get(..Self::LENGTH)?).ok()?;
         let (run, number) = text.strip_prefix(Self::PREFIX)?.split_once('-')?;
@@ -41,7 +41,7 @@ impl Nonce {
         (hex(run, 8) && hex(number, 6)).then(|| Self(text.to_owned()))
     }
 
-    /// All nonces anywhere in some bytes, each once, in their order.
+    /// All nonces in `bytes`, each once, in the order of their first occurrence.
     pub fn find_all(bytes: &[u8]) -> Vec<Self> {
         let mut found = Vec::new();
         for place in 0..bytes.len().saturating_sub(Self::LENGTH - 1) {
@@ -54,7 +54,7 @@ impl Nonce {
         found
     }
 
-    /// The nonce as text.
+    /// The nonce as text, such as `hl1-deadbeef-000007`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,172 +66,175 @@ impl fmt::Display for Nonce {
     }
 }
 
-/// Everything that one prober is asked to do: the only thing on its standard input.
+/// The work of one prober. A batch is all that a prober reads from standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Batch {
-    /// The format, [`VERSION`].
+    /// Version of the format: [`VERSION`].
     pub version: u32,
-    /// When all of it must be over, in milliseconds after the batch is read: a bound, not what it takes.
+    /// The deadline of the whole batch, in milliseconds after the prober has read it. At the deadline each probe
+    /// without an answer gets one. A batch may end earlier.
     pub deadline_ms: u64,
-    /// How long after its last packet a probe waits for somebody who answers, in milliseconds. What nobody answers is
-    /// sent a few times, a quarter of this apart: on a busy machine a packet may be dropped where nobody sees it.
+    /// How long a probe waits for an answer after its last packet, in milliseconds. Without an answer, the probe
+    /// repeats its packet a few times, a quarter of this apart, because a busy host may drop a packet without a trace.
     pub patience_ms: u64,
-    /// The most packets and connections begun in a second.
+    /// The most packets sent and connections opened per second, over all probes of the batch.
     pub rate: u32,
-    /// The probes. All run at once, as far as the rate allows.
+    /// The probes. They run in parallel, as far as the rate and the number of sockets allow.
     pub probes: Vec<Probe>,
 }
 
-/// One question.
+/// One probe of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    /// What it carries, and what its answer is told by.
+    /// Identifies the probe in its packets and in its answer.
     pub nonce: Nonce,
-    /// What to try.
+    /// What the probe sends, and to which target.
     pub ask: Ask,
 }
 
-/// What a prober tries.
+/// What a probe sends, and to which target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Ask {
-    /// A TCP connection: sends the nonce and a line feed, and reads a line. A witness answers `<identity> <nonce>`.
+    /// A TCP connection over which the prober sends the nonce and a line feed, and reads a line. A witness answers
+    /// `<identity> <nonce>`.
     Tcp {
-        /// Where to.
+        /// The destination.
         to: SocketAddr,
     },
-    /// A TCP connection that is opened at once and used only after a while: what is open when a rule comes may stay so.
-    /// Only what the peer says then is an answer.
+    /// A TCP connection that the prober opens at once and uses only after `hold_ms`: a firewall rule added meanwhile
+    /// may let established connections pass. Only data that the peer sends after that is an answer.
     HeldTcp {
-        /// Where to.
+        /// The destination.
         to: SocketAddr,
-        /// How long to wait between opening and using it.
+        /// How long the connection stays idle before it is used, in milliseconds.
         hold_ms: u64,
     },
-    /// A SYN with the nonce as its data (RFC 9293, section 3.4) to each port, from a raw socket. The receiver's stack
-    /// ignores the data, its witness sees it, and a closed port answers with RST.
+    /// A SYN with the nonce as its data (RFC 9293, section 3.4) to each port, from a raw socket. The receiver's TCP
+    /// stack ignores the data, but a witness that captures packets sees it. A closed port answers with RST.
     Syn {
-        /// Where to.
+        /// The destination.
         to: Ipv4Addr,
         /// First and last port of each range.
         ports: Vec<(u16, u16)>,
     },
-    /// A UDP datagram that begins with the nonce and repeats it up to its size. A witness answers
-    /// `<identity> <nonce>`.
+    /// A UDP datagram that consists of the nonce, repeated up to `size`. A witness answers `<identity> <nonce>`.
     Udp {
-        /// Where to.
+        /// The destination.
         to: SocketAddr,
-        /// Bytes of payload; fragments are made above the link's MTU.
+        /// Payload in bytes. A datagram above the link's MTU is sent in fragments.
         size: usize,
     },
-    /// An ICMP or ICMPv6 echo request with the nonce as its data, repeated up to its size.
+    /// An ICMP or ICMPv6 echo request whose data is the nonce, repeated up to `size`.
     Ping {
-        /// Where to.
+        /// The destination.
         to: IpAddr,
-        /// Bytes of data.
+        /// Data in bytes.
         size: usize,
-        /// Whether routers must not fragment it (IPv4).
+        /// Whether the packet must not be fragmented: by routers (the DF bit of IPv4), or by the sender (IPv6).
         dont_fragment: bool,
     },
-    /// An ARP request (RFC 826), the nonce behind it in the padding of the frame, out of every link that has an address,
-    /// or of one.
+    /// An ARP request (RFC 826) with the nonce in the padding of the frame.
     Arp {
-        /// Whose address.
+        /// The address to resolve.
         target: Ipv4Addr,
-        /// The link's name.
+        /// The link's name. `None` means all links that have an address.
         link: Option<String>,
     },
-    /// An IPv6 neighbour solicitation (RFC 4861), the nonce behind it.
+    /// An IPv6 neighbour solicitation (RFC 4861) with the nonce in an option.
     Neighbour {
-        /// Whose address.
+        /// The address to resolve.
         target: Ipv6Addr,
-        /// The link's name.
+        /// The link's name. `None` means all links that have an address.
         link: Option<String>,
     },
-    /// An IPv6 router advertisement (RFC 4861) that says nothing, to everybody on a link; the nonce behind it.
+    /// An IPv6 router advertisement (RFC 4861) that announces neither router nor prefix, to all nodes on a link, with
+    /// the nonce in an option.
     Advertise {
-        /// The link's name.
+        /// The link's name. `None` means all links that have an address.
         link: Option<String>,
     },
-    /// A UDP datagram with the nonce to a multicast or broadcast address, out of every link that has an address, or of
-    /// one.
+    /// A UDP datagram with the nonce to a multicast or broadcast address.
     Group {
-        /// Where to: `224.0.0.251:5353`, `ff02::1`, a broadcast address.
+        /// The group, such as `224.0.0.251:5353`, `ff02::1` with a port, or a broadcast address.
         to: SocketAddr,
-        /// The link's name.
+        /// The link's name. `None` means all links that have an address.
         link: Option<String>,
     },
-    /// A bare IP packet of any protocol, the nonce as its payload; an SCTP packet is a sound INIT (RFC 9260) before it.
+    /// A bare IP packet of any protocol with the nonce as its payload. For SCTP, the payload is a valid INIT (RFC 9260)
+    /// that contains the nonce.
     Raw {
-        /// Where to.
+        /// The destination.
         to: Ipv4Addr,
-        /// The protocol's number (IANA): 4 IPIP, 47 GRE, 50 ESP, 132 SCTP.
+        /// The protocol's IANA number: 4 IPIP, 47 GRE, 50 ESP, 132 SCTP.
         protocol: u8,
     },
-    /// A hand-made overlay packet with an inner UDP datagram that holds the nonce: injection into a pod network.
+    /// A hand-made overlay packet with an inner UDP datagram that contains the nonce: an attempt to inject a packet
+    /// into a pod network.
     Overlay {
-        /// The node's address and the overlay's port, 8472 or 4789 for VXLAN (RFC 7348), 6081 for Geneve (RFC 8926).
+        /// The node's address and the overlay's port: 8472 or 4789 for VXLAN (RFC 7348), 6081 for Geneve (RFC 8926).
         to: SocketAddr,
-        /// Which.
+        /// The overlay's encapsulation.
         overlay: Overlay,
-        /// The address inside.
+        /// The destination of the inner datagram.
         inner: Ipv4Addr,
     },
-    /// A question for the address of a name; `*` in it stands for the nonce.
+    /// A DNS query for the A record of a name.
     Dns {
-        /// The server.
+        /// The name server.
         server: SocketAddr,
-        /// The name, `*.acme.lab`.
+        /// The name, such as `*.acme.lab`. Each `*` in it is replaced by the nonce.
         name: String,
     },
-    /// GET over HTTPS. The status code and the server's certificate are the answer; whether that is verified is not
-    /// what is asked here, unless an authority is given.
+    /// GET over HTTPS. The status code and the server's certificate are the answer. The certificate is verified only if
+    /// an authority is given.
     Https {
-        /// Where to.
+        /// The destination.
         to: SocketAddr,
-        /// The server's name, for SNI and the Host header.
+        /// The server's name, for SNI and the `Host` header.
         name: String,
-        /// The path, with a leading slash.
+        /// The path, with a leading slash, such as `/version`.
         path: String,
-        /// What is shown to the server.
+        /// The credentials that the prober presents.
         credentials: Credentials,
-        /// The only authority that may vouch for the server, as PEM.
+        /// The only authority against which the server's certificate is verified, as PEM. `None` accepts every
+        /// certificate.
         authority: Option<String>,
     },
-    /// A connection to a UNIX socket; a path that begins with `@` is abstract.
+    /// A connection to a UNIX socket.
     Unix {
-        /// Its path.
+        /// The socket's path. A path that begins with `@` is an abstract name.
         path: String,
     },
-    /// What the prober sees around itself.
+    /// An inspection of the prober's surroundings, without a packet.
     Look {
-        /// At what.
+        /// What to inspect.
         at: Sight,
     },
 }
 
-/// Which overlay a hand-made packet belongs to.
+/// The encapsulation of a hand-made overlay packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overlay {
-    /// RFC 7348.
+    /// VXLAN (RFC 7348).
     Vxlan,
-    /// RFC 8926.
+    /// Geneve (RFC 8926).
     Geneve,
 }
 
-/// What is shown to a server. `Debug` shows no secret.
+/// Credentials that a prober presents to a server. `Debug` prints no secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Credentials {
-    /// Nothing.
+    /// No credentials.
     None,
     /// A client certificate and its key, as PEM.
     Certificate {
-        /// The chain.
+        /// The certificate chain.
         certificate: String,
-        /// The key.
+        /// The private key.
         key: String,
     },
     /// A bearer token.
@@ -251,113 +254,116 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What a prober can look at.
+/// What a prober can inspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sight {
-    /// Mounts of process 1, with device and inode of their roots.
+    /// Mounts of process 1, with the device and inode of each mount's root.
     Mounts,
-    /// Links with their addresses, where the other ends of cables are, and which links are devices of the machine.
+    /// Links with their addresses, the location of each veth pair's other end, and the links that are hardware or
+    /// virtio devices.
     Links,
-    /// Routes.
+    /// IPv4 and IPv6 routes.
     Routes,
-    /// Processes with their pid namespaces, of every procfs that process 1 has mounted.
+    /// Processes with their PID namespaces, from every procfs that process 1 has mounted.
     Processes,
-    /// Socket files that process 1 can open, with device and inode, abstract sockets, and what leads to a hypervisor.
+    /// Socket files that process 1 can open, with device and inode; abstract sockets; and devices that connect a VM to
+    /// its hypervisor.
     Sockets,
-    /// Machine id, boot id and SSH host keys.
+    /// Machine ID, boot ID and SSH host keys.
     Identity,
 }
 
-/// What became of a probe. A prober writes one for each, and [`Said::End`] when it is done.
+/// The result of a probe. A prober writes one for each probe of the batch, and [`Said::End`] last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// Of which probe.
+    /// The probe that this answers.
     pub nonce: Nonce,
-    /// What was sent, in packets, as far as the prober knows.
+    /// Packets sent and connections opened, as far as the prober knows. 0 if the probe did not run.
     pub sent: u32,
-    /// When the first of them left, in microseconds of UTC since 1970.
+    /// When the first of them left, in microseconds since 1970-01-01 UTC. 0 if none did.
     pub at_us: u64,
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What came of a probe, as its sender sees it.
+/// The result of a probe, as the prober sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Outcome {
-    /// Somebody answered, with something that only the asked can give.
+    /// The target answered with data that only the target can send.
     Answered {
-        /// Who, if a witness said so.
+        /// The witness's name, if a witness answered.
         identity: Option<String>,
-        /// From where.
+        /// The address from which the answer came, if known.
         from: Option<IpAddr>,
-        /// What, in words: `echo reply`, `SYN-ACK from 6443`, `HTTP 401`, `192.168.60.10`.
+        /// The answer in words, such as `echo reply`, `SYN-ACK from 6443`, `HTTP 401`, `192.168.60.10`.
         what: Vec<String>,
     },
-    /// Somebody refused: RST, or ICMP port or protocol unreachable. It may be the asked, or a router that answers in its place.
+    /// The packet was refused: by RST, or by ICMP port or protocol unreachable. The refusal may come from the target,
+    /// or from a router in its place.
     Refused {
-        /// From where, if that is known.
+        /// The sender of the refusal, if known.
         from: Option<IpAddr>,
-        /// What, in words: `RST from 22`, `Connection refused`.
+        /// The refusal in words, such as `RST from 22`, `Connection refused`.
         what: Vec<String>,
     },
-    /// The sender's own system, or a router, says that there is no way.
+    /// The prober's kernel, or a router, reports that the target cannot be reached.
     Unreachable {
-        /// In words: `No route to host`.
+        /// The reason, such as `No route to host`.
         why: String,
     },
-    /// Nobody said anything for as long as the batch is patient, after the last packet.
+    /// No answer within the batch's time-out after the last packet.
     Silent,
-    /// It could not be tried.
+    /// The probe could not run.
     NotRun {
-        /// In words.
+        /// The reason.
         why: String,
     },
-    /// What was seen, a line each; for [`Ask::Look`].
+    /// The result of an inspection ([`Ask::Look`]).
     Seen {
-        /// The boot id of the kernel that showed it, if it could be read: its numbers (devices, inodes, namespaces) mean
-        /// nothing beside those of another kernel.
+        /// The boot ID of the kernel whose state was inspected, or `None` if it could not be read. Device, inode and
+        /// namespace numbers of different kernels cannot be compared.
         #[serde(default)]
         boot: Option<String>,
-        /// The lines, sorted.
+        /// One finding per line, sorted.
         lines: Vec<String>,
     },
 }
 
-/// A line of a prober.
+/// A line of a prober's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "said", rename_all = "kebab-case")]
 pub enum Said {
-    /// What became of a probe.
+    /// The result of one probe.
     Answer(Answer),
-    /// That was all.
+    /// The last line.
     End {
-        /// How many probes were answered for.
+        /// Number of probes with an answer.
         answers: usize,
     },
 }
 
-/// A line of a witness.
+/// A line of a witness's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "said", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Report {
-    /// It listens, and sees packets from now on.
+    /// The witness listens, and sees packets from now on. This is the first line.
     Ready {
-        /// The format, [`VERSION`].
+        /// Version of the format: [`VERSION`].
         version: u32,
-        /// Its name, as it answers with.
+        /// The witness's name, with which it answers.
         identity: String,
-        /// Where it listens: `tcp 10.244.0.5:7001`, `packets eth0`.
+        /// Where the witness listens, such as `tcp 10.244.0.5:7001`, `packets eth0`.
         on: Vec<String>,
     },
-    /// A nonce arrived. Each is reported once for each protocol and link by which it arrived, with the ends of the first
-    /// packet: a sweep of ports is one arrival.
+    /// A nonce arrived. The witness reports each nonce once per protocol and link, with the addresses of the first
+    /// packet: a sweep over many ports is one arrival.
     Arrived(Arrival),
-    /// It saw more than it could report since the last line: what it does not report may have arrived.
+    /// The witness could not report some packets since its last line. They may have carried nonces.
     Lost {
-        /// How many packets, at least.
+        /// Number of packets, at least.
         packets: u64,
     },
 }
@@ -366,17 +372,17 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Arrival {
-    /// Which.
+    /// The nonce of the probe.
     pub nonce: Nonce,
-    /// When, in microseconds of UTC since 1970.
+    /// Time of arrival, in microseconds since 1970-01-01 UTC.
     pub at_us: u64,
-    /// The link that it came in by, where that is known.
+    /// The link on which the packet arrived, if known.
     pub link: Option<String>,
-    /// `tcp`, `udp`, `icmp`, `arp`, `protocol 47`.
+    /// The protocol, such as `tcp`, `udp`, `icmp`, `arp`, `protocol 47`.
     pub protocol: String,
-    /// From where, as the packet has it.
+    /// The source, as given in the packet: an address, with a port for TCP and UDP.
     pub from: Option<String>,
-    /// Where to, as the packet has it.
+    /// The destination, as given in the packet.
     pub to: Option<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Standard output as lines of JSON, written by a thread of its own.
+//! Writes standard output as lines of JSON, on a separate thread.
 //!
-//! A reader that is slow must not hold up deadlines or captures, and one that is gone is noticed even when there is
-//! nothing to write: a prober or witness whose `exec` was cut must not live on.
+//! A slow reader must not delay deadlines or captures. A reader that has gone is noticed even if there is nothing to
+//! write: a prober or witness whose `exec` connection was cut must end.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,39 +11,39 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-/// Where lines go.
+/// Sender of lines to the writing thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines(SyncSender<Vec<u8>>);
 
-/// How standard output came to its end.
+/// Why standard output ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Every line is written, and no [`Lines`] is left.
+    /// All lines are written, and the last [`Lines`] was dropped.
     Written,
-    /// Nobody reads any more.
+    /// The reader closed its end.
     Closed,
 }
 
-/// Tells the end; the first that is told counts.
+/// Receives why standard output ended. Only the first message counts.
 #[derive(Debug)]
 pub(crate) struct Ended(mpsc::UnboundedReceiver<End>);
 
 impl Ended {
-    /// Waits for the end.
+    /// Waits until standard output ends.
     pub(crate) async fn wait(&mut self) -> End {
         self.0.recv().await.unwrap_or(End::Closed)
     }
 }
 
 impl Lines {
-    /// Starts writing; at most `capacity` lines wait for the reader.
+    /// Starts the writing thread. At most `capacity` lines wait for the reader.
     pub(crate) fn start(capacity: usize) -> io::Result<(Self, Ended)> {
         let (sender, receiver) = sync_channel(capacity);
         let (tell, ended) = mpsc::unbounded_channel();
         let told = tell.clone();
         thread::Builder::new().name("lines".to_owned()).spawn(move || {
             let end = if write_all(&receiver).is_ok() { End::Written } else { End::Closed };
-            // Nobody may be waiting for it any more.
+            // The receiver may be dropped already.
             let _ = told.send(end);
         })?;
         thread::Builder::new().name("reader".to_owned()).spawn(move || {
@@ -53,14 +53,14 @@ impl Lines {
         Ok((Self(sender), Ended(ended)))
     }
 
-    /// Lines that a test reads itself.
+    /// Sends the lines to a test instead of standard output.
     #[cfg(test)]
     pub(crate) fn to_test(capacity: usize) -> (Self, Receiver<Vec<u8>>) {
         let (sender, receiver) = sync_channel(capacity);
         (Self(sender), receiver)
     }
 
-    /// Hands a line over; says whether there was room for it.
+    /// Queues a line. Returns false if the queue is full, or the writing thread has ended.
     pub(crate) fn say(&self, line: &impl Serialize) -> bool {
         let Ok(mut text) = serde_json::to_vec(line) else { return false };
         text.push(b'\n');
@@ -68,7 +68,7 @@ impl Lines {
     }
 }
 
-/// Rust's standard output flushes at each line feed.
+/// Writes lines until the last sender is dropped. Rust's standard output flushes at each line feed.
 fn write_all(lines: &Receiver<Vec<u8>>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     while let Ok(line) = lines.recv() {
@@ -77,8 +77,8 @@ fn write_all(lines: &Receiver<Vec<u8>>) -> io::Result<()> {
     out.flush()
 }
 
-/// A pipe whose reader is gone raises POLLERR, a socket POLLHUP (poll(2)); neither has to be asked for. A file never
-/// does.
+/// Waits until the reader of standard output closes its end. A pipe then reports POLLERR, a socket POLLHUP (poll(2)),
+/// without being asked for these events. A file never reports either.
 fn wait_for_hang_up() {
     let stdout = io::stdout();
     loop {

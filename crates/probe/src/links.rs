@@ -10,34 +10,34 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{LinkAddr, SockaddrStorage};
 
-/// One link.
+/// A network link.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    /// Its name.
+    /// The link's name, such as `eth0`.
     pub(crate) name: String,
-    /// Its index and hardware address, as packet sockets take it.
+    /// Index and hardware address, in the form that packet sockets take.
     pub(crate) hardware: Option<LinkAddr>,
-    /// Whether it is up.
+    /// Whether the link is up.
     pub(crate) up: bool,
-    /// Whether it is a loopback.
+    /// Whether the link is a loopback.
     pub(crate) loopback: bool,
-    /// Its addresses with the lengths of their prefixes.
+    /// Addresses with their prefix lengths.
     pub(crate) addresses: Vec<(IpAddr, u32)>,
 }
 
 impl Link {
-    /// Its number; 0, which no link has, if the kernel did not say.
+    /// The link's index, or 0, which no link has, if the kernel gave none.
     pub(crate) fn index(&self) -> u32 {
         self.hardware.and_then(|hardware| u32::try_from(hardware.ifindex()).ok()).unwrap_or(0)
     }
 
-    /// Its hardware address, if it is of the Ethernet kind.
+    /// The link's hardware address, if it is an Ethernet link.
     pub(crate) fn mac(&self) -> Option<[u8; 6]> {
         const ETHER: u16 = 1; // ARPHRD_ETHER, linux/if_arp.h
         self.hardware.filter(|hardware| hardware.hatype() == ETHER).and_then(|hardware| hardware.addr())
     }
 
-    /// Its first IPv4 address.
+    /// The link's first IPv4 address.
     pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
         self.addresses.iter().find_map(|(address, _)| match address {
             IpAddr::V4(address) => Some(*address),
@@ -45,7 +45,7 @@ impl Link {
         })
     }
 
-    /// Its first IPv6 address.
+    /// The link's first IPv6 address.
     pub(crate) fn ipv6(&self) -> Option<Ipv6Addr> {
         self.addresses.iter().find_map(|(address, _)| match address {
             IpAddr::V6(address) => Some(*address),
@@ -54,7 +54,7 @@ impl Link {
     }
 }
 
-/// All links, by name.
+/// All links, sorted by name.
 pub(crate) fn all() -> io::Result<Vec<Link>> {
     let mut links: BTreeMap<String, Link> = BTreeMap::new();
     for entry in getifaddrs()? {
@@ -80,8 +80,8 @@ pub(crate) fn all() -> io::Result<Vec<Link>> {
     Ok(links.into_values().collect())
 }
 
-/// Waits until a link, or all there are, may send from its IPv6 addresses: not while it still asks whether somebody else
-/// has them (RFC 4862, section 5.4), which takes a fresh link a second or two.
+/// Waits until a link, or every link, may send from its IPv6 addresses, that is, until duplicate address detection has
+/// ended (RFC 4862, section 5.4). On a new link that takes one or two seconds.
 pub(crate) async fn may_send(link: Option<&str>) -> io::Result<()> {
     const AGAIN: Duration = Duration::from_millis(50);
     while asks(&fs::read_to_string("/proc/net/if_inet6")?, link) {
@@ -90,9 +90,10 @@ pub(crate) async fn may_send(link: Option<&str>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a link still asks, from the kernel's table: address, index, length of the prefix, scope, flags, name.
+/// Whether duplicate address detection is still running on a link, or on any link. `table` is `/proc/net/if_inet6`:
+/// address, index, prefix length, scope, flags, name.
 fn asks(table: &str, link: Option<&str>) -> bool {
-    // linux/if_addr.h; one that somebody else has is tentative for ever.
+    // Flags of linux/if_addr.h. An address that another node owns stays tentative for ever.
     const TENTATIVE: u32 = 0x40;
     const TAKEN: u32 = 0x08;
     table.lines().any(|line| {

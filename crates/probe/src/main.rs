@@ -1,8 +1,9 @@
-//! `homelab-probe`: one small static binary that runs inside clusters.
+//! `homelab-probe`: a small static binary that runs inside clusters.
 //!
-//! It is in every node's `pause` and `toolbox` image, and in the node itself. It must stay small and free of
-//! everything that only the host needs: each pod sandbox of each cluster holds one of these in memory. `pause` holds
-//! a pod; `prober` asks and `witness` records what arrived, in the types of the library beside this.
+//! Every node has it, and so have its `pause` and `toolbox` images. Each pod sandbox of every cluster keeps one in
+//! memory, so the binary stays small and contains nothing that only the host needs. `pause` holds a pod's namespaces;
+//! `prober` sends probes and `witness` records which of them arrive. Their wire types are in the library beside this
+//! file.
 
 mod clock;
 mod lines;
@@ -21,10 +22,10 @@ use std::process::ExitCode;
 use witness::WitnessError;
 
 const USAGE: &str = "\
-usage: homelab-probe pause       hold a pod's namespaces until told to end
+usage: homelab-probe pause       hold a pod's namespaces until SIGTERM or SIGINT
        homelab-probe witness --identity NAME [--tcp ADDR:PORT]… [--udp ADDR:PORT]… [--join GROUP]… [--capture[=LINK]]
-                                 answer nonces and report each that arrives
-       homelab-probe prober      try what standard input says, report what came of it
+                                 answer each nonce and report its arrival
+       homelab-probe prober      send the probes of a batch on standard input, report each result
        homelab-probe --version
 ";
 
@@ -55,18 +56,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error with all its causes.
+/// Prints the error with its causes, and returns `code`.
 fn failed(verb: &str, error: &dyn Error, code: u8) -> ExitCode {
     let mut text = format!("homelab-probe {verb}: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(text, ": {error}"); // a string always takes more
+        let _ = write!(text, ": {error}"); // writing to a string cannot fail
         cause = error.source();
     }
     say(&mut std::io::stderr(), &format!("{text}\n"), code)
 }
 
-/// Writes and exits; a stream that is closed already changes nothing about the exit code.
+/// Writes `text` and returns `code`. A closed stream does not change the exit code.
 fn say(stream: &mut dyn Write, text: &str, code: u8) -> ExitCode {
     let _ = stream.write_all(text.as_bytes());
     ExitCode::from(code)

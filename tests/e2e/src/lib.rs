@@ -1,1 +1,1 @@
-//! Holds no code: the tests are in `tests/`.
+//! Contains no code: the tests are in `tests/`.

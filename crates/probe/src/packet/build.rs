@@ -1,4 +1,4 @@
-//! Packets that carry a nonce, made by hand.
+//! Builds packets that contain a nonce. Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
@@ -8,16 +8,17 @@ use etherparse::{
 };
 use probe::{Nonce, Overlay};
 
-/// The two ends of a flow.
+/// Source and destination of a flow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ends {
-    /// Who sends.
+    /// The source.
     pub(crate) from: SocketAddrV4,
-    /// Who is asked.
+    /// The destination.
     pub(crate) to: SocketAddrV4,
 }
 
-/// The nonce and a line feed, repeated up to `size` bytes: each fragment of a packet has whole ones. At least one.
+/// The nonce and a line feed, repeated up to `size` bytes, so that each fragment of a packet contains a whole nonce. At
+/// least one nonce, even if `size` is smaller.
 pub(crate) fn filled(nonce: &Nonce, size: usize) -> Vec<u8> {
     let one = format!("{nonce}\n");
     one.bytes().cycle().take(size.max(one.len())).collect()
@@ -39,8 +40,8 @@ pub(crate) fn echo6(sequence: u16, data: &[u8]) -> Vec<u8> {
     [&[128, 0, 0, 0, high, low, first, last], data].concat()
 }
 
-/// A frame that asks everybody for the owner of an address (RFC 826), the nonce as its trailer. An `own` address of
-/// 0.0.0.0 claims none (RFC 5227, section 1.1).
+/// A broadcast frame that asks for the owner of an address (RFC 826), with the nonce as its trailer. An `own` address
+/// of 0.0.0.0 claims no address (RFC 5227, section 1.1).
 pub(crate) fn arp_request(nonce: &Nonce, mac: [u8; 6], own: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     let ether = Ethernet2Header { source: mac, destination: [0xff; 6], ether_type: EtherType::ARP };
     let question = ArpEthIpv4Packet {
@@ -56,25 +57,25 @@ pub(crate) fn arp_request(nonce: &Nonce, mac: [u8; 6], own: Ipv4Addr, target: Ip
     frame
 }
 
-/// A neighbour solicitation without its IP header (RFC 4861, section 4.3). The nonce is in an option of a type kept for
-/// experiments (253, RFC 4727): receivers must skip what they do not know.
+/// A neighbour solicitation without its IP header (RFC 4861, section 4.3). The nonce is in an option whose type is
+/// reserved for experiments (253, RFC 4727): receivers must skip options that they do not know.
 pub(crate) fn neighbour_solicitation(nonce: &Nonce, mac: [u8; 6], target: Ipv6Addr) -> Vec<u8> {
     let mut packet = vec![135, 0, 0, 0, 0, 0, 0, 0];
     packet.extend_from_slice(&target.octets());
     with_options(packet, nonce, mac)
 }
 
-/// A router advertisement without its IP header (RFC 4861, section 4.2). A lifetime of 0 says that this is no default
-/// router, and 0 everywhere else that nothing is specified: whoever hears it changes nothing.
+/// A router advertisement without its IP header (RFC 4861, section 4.2). A lifetime of 0 means that the sender is no
+/// default router, and 0 in all other fields that nothing is specified, so receivers change nothing.
 pub(crate) fn router_advertisement(nonce: &Nonce, mac: [u8; 6]) -> Vec<u8> {
     let mut packet = vec![134];
     packet.resize(16, 0);
     with_options(packet, nonce, mac)
 }
 
-/// The options of neighbour discovery: whose packet it is, and the nonce.
+/// Appends the options of neighbour discovery: the sender's link-layer address, and the nonce.
 fn with_options(mut packet: Vec<u8>, nonce: &Nonce, mac: [u8; 6]) -> Vec<u8> {
-    packet.extend_from_slice(&[1, 1]); // source link-layer address, of one unit of 8 bytes
+    packet.extend_from_slice(&[1, 1]); // source link-layer address, one unit of 8 bytes
     packet.extend_from_slice(&mac);
     packet.extend_from_slice(&[253, 3]);
     packet.extend_from_slice(nonce.as_str().as_bytes());
@@ -82,7 +83,7 @@ fn with_options(mut packet: Vec<u8>, nonce: &Nonce, mac: [u8; 6]) -> Vec<u8> {
     packet
 }
 
-/// The multicast address at which a neighbour listens (RFC 4291, section 2.7.1).
+/// The solicited-node multicast address of a neighbour (RFC 4291, section 2.7.1).
 pub(crate) fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
     const PREFIX: u128 = 0xff02_0000_0000_0000_0000_0001_ff00_0000;
     Ipv6Addr::from_bits(PREFIX | target.to_bits() & 0x00ff_ffff)
@@ -93,18 +94,18 @@ pub(crate) fn syn(nonce: &Nonce, ends: Ends, sequence: u32) -> Vec<u8> {
     let data = nonce.as_str().as_bytes();
     let mut header = TcpHeader::new(ends.from.port(), ends.to.port(), sequence, 64240);
     header.syn = true;
-    // An error means more data than an IP packet holds.
+    // An error means that there is more data than an IP packet can hold.
     header.checksum = header
         .calc_checksum_ipv4_raw(ends.from.ip().octets(), ends.to.ip().octets(), data)
         .unwrap_or_default();
     [&header.to_bytes()[..], data].concat()
 }
 
-/// What the asked must use as its verification tag in its answer.
+/// The verification tag that the target must use in its answer.
 pub(crate) const INITIATE_TAG: u32 = 0x686c_3101;
 
-/// An SCTP packet with an INIT chunk (RFC 9260, sections 3.1 and 3.3.2). The nonce is in a parameter whose type says
-/// "skip me and say nothing" (section 3.2.1).
+/// An SCTP packet with an INIT chunk (RFC 9260, sections 3.1 and 3.3.2). The nonce is in a parameter whose type tells
+/// the receiver to skip it without a report (section 3.2.1).
 pub(crate) fn sctp_init(nonce: &Nonce, from: u16, to: u16) -> Vec<u8> {
     let text = nonce.as_str().as_bytes();
     let parameter_length = 4 + text.len() as u16;
@@ -112,43 +113,43 @@ pub(crate) fn sctp_init(nonce: &Nonce, from: u16, to: u16) -> Vec<u8> {
     let mut packet = Vec::new();
     packet.extend_from_slice(&from.to_be_bytes());
     packet.extend_from_slice(&to.to_be_bytes());
-    packet.extend_from_slice(&[0; 8]); // no verification tag yet; the checksum follows
+    packet.extend_from_slice(&[0; 8]); // no verification tag yet; the checksum is filled in below
     packet.extend_from_slice(&[1, 0]);
     packet.extend_from_slice(&chunk_length.to_be_bytes());
     packet.extend_from_slice(&INITIATE_TAG.to_be_bytes());
     packet.extend_from_slice(&65535_u32.to_be_bytes()); // receiver window
-    packet.extend_from_slice(&[0, 1, 0, 1]); // one stream each way
+    packet.extend_from_slice(&[0, 1, 0, 1]); // one stream in each direction
     packet.extend_from_slice(&1_u32.to_be_bytes()); // initial TSN
     packet.extend_from_slice(&0xbf01_u16.to_be_bytes());
     packet.extend_from_slice(&parameter_length.to_be_bytes());
     packet.extend_from_slice(text);
     packet.resize(packet.len().next_multiple_of(4), 0);
-    // RFC 9260, appendix A: the CRC's bytes lie in reverse of network order.
+    // RFC 9260, appendix A: the CRC's bytes are in reverse of network order.
     let checksum = crc32c(&packet).to_le_bytes();
     packet[8..12].copy_from_slice(&checksum);
     packet
 }
 
-/// The checksum of SCTP (RFC 9260, appendix A), bit by bit: an INIT is short.
+/// SCTP's checksum (RFC 9260, appendix A), computed bit by bit, because an INIT is short.
 fn crc32c(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78; // 0x1edc6f41 with its bits reversed
     let step = |crc: u32| (crc >> 1) ^ (POLYNOMIAL & (crc & 1).wrapping_neg());
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
 
-/// What follows the outer UDP header: the overlay's header (network 1, flannel's), an Ethernet frame to everybody and a
-/// datagram with the nonce.
+/// The payload of the outer UDP datagram: the overlay's header (network 1, as flannel uses), an Ethernet broadcast
+/// frame and a datagram with the nonce.
 pub(crate) fn overlay(nonce: &Nonce, overlay: Overlay, inner: Ends) -> Vec<u8> {
     let mut packet = match overlay {
-        Overlay::Vxlan => vec![0x08, 0, 0, 0, 0, 0, 1, 0], // RFC 7348, section 5: the VNI is valid
-        Overlay::Geneve => vec![0, 0, 0x65, 0x58, 0, 0, 1, 0], // RFC 8926, section 3.4: Ethernet inside
+        Overlay::Vxlan => vec![0x08, 0, 0, 0, 0, 0, 1, 0], // RFC 7348, section 5: the flag that the VNI is valid
+        Overlay::Geneve => vec![0, 0, 0x65, 0x58, 0, 0, 1, 0], // RFC 8926, section 3.4: the payload is Ethernet
     };
-    let mac = [0x02, 0x68, 0x6c, 0x31, 0, 1]; // administered locally, of nobody
+    let mac = [0x02, 0x68, 0x6c, 0x31, 0, 1]; // locally administered, of no device
     let builder = PacketBuilder::ethernet2(mac, [0xff; 6])
         .ipv4(inner.from.ip().octets(), inner.to.ip().octets(), 64)
         .udp(inner.from.port(), inner.to.port());
     let written = builder.write(&mut packet, nonce.as_str().as_bytes());
-    debug_assert!(written.is_ok(), "a nonce fits into a datagram, and a vector never ends");
+    debug_assert!(written.is_ok(), "a nonce fits into a datagram, and writing to a vector cannot fail");
     packet
 }
 
@@ -212,7 +213,7 @@ mod tests {
         assert_eq!(
             (advertisement[0], &advertisement[1..16]),
             (134, &[0; 15][..]),
-            "nothing that is believed"
+            "a router advertisement that announces nothing"
         );
         for (packet, header) in [(solicitation, 24), (advertisement, 16)] {
             let mut options = &packet[header..];

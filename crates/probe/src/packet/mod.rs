@@ -1,4 +1,4 @@
-//! Packets as bytes: made by hand, and read when they were captured. Nothing in here touches a socket.
+//! Packets as bytes: builds packets, and parses captured ones. No function in here uses a socket.
 
 mod build;
 mod seen;

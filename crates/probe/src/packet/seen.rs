@@ -1,4 +1,5 @@
-//! What a captured packet says about itself. It may be cut short, forged or no packet at all.
+//! Parses captured packets: protocol, source and destination. A packet may be truncated, forged or no packet at all.
+//! Pure.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,7 +8,7 @@ use etherparse::{
     TransportSlice,
 };
 
-/// A packet's protocol and ends, as in [`probe::Arrival`].
+/// A packet's protocol, source and destination, as in [`probe::Arrival`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// `tcp`, `udp`, `icmp`, `icmpv6`, `arp`, `protocol 47`, `ethertype 0x88b5`.
@@ -18,7 +19,8 @@ pub(crate) struct Seen {
     pub(crate) to: Option<String>,
 }
 
-/// Reads a frame of a link of this kind (linux/if_arp.h): links without Ethernet headers carry bare IP packets.
+/// Parses a frame of a link with this hardware type (linux/if_arp.h). Frames of links without Ethernet headers are bare
+/// IP packets.
 pub(crate) fn seen(frame: &[u8], hardware: u16) -> Seen {
     const ETHER: u16 = 1;
     const LOOPBACK: u16 = 772;
@@ -49,7 +51,7 @@ fn of(packet: &LaxSlicedPacket<'_>) -> Seen {
         }
         None => return unknown(packet),
     };
-    // Ports are those of a whole packet; of a fragment the addresses are enough.
+    // Only a whole packet has ports. A fragment is reported with its addresses alone.
     let ports = match &packet.transport {
         Some(TransportSlice::Tcp(tcp)) => Some((tcp.source_port(), tcp.destination_port())),
         Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
@@ -75,7 +77,7 @@ fn name(protocol: IpNumber) -> String {
     }
 }
 
-/// Neither IP nor ARP: all there is are hardware addresses.
+/// A frame that is neither IP nor ARP: only its hardware addresses are known.
 fn unknown(packet: &LaxSlicedPacket<'_>) -> Seen {
     let mac = |mac: [u8; 6]| Some(mac.map(|byte| format!("{byte:02x}")).join(":"));
     match &packet.link {
@@ -92,7 +94,7 @@ fn ipv4(bytes: &[u8]) -> Option<String> {
     Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).to_string())
 }
 
-/// Who answered an ARP request for an address, if a frame is that answer.
+/// The hardware address in an ARP reply for `target`, or `None` if the frame is no such reply.
 pub(crate) fn arp_reply(frame: &[u8], target: Ipv4Addr) -> Option<String> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     let Some(etherparse::NetSlice::Arp(arp)) = packet.net else { return None };
@@ -100,7 +102,7 @@ pub(crate) fn arp_reply(frame: &[u8], target: Ipv4Addr) -> Option<String> {
     fits.then(|| arp.sender_hw_addr().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"))
 }
 
-/// What is behind an IPv4 header, and whose packet it is: raw sockets hand the header over (raw(7)).
+/// The source of an IPv4 packet, and its payload. Raw sockets deliver packets with their IP header (raw(7)).
 pub(crate) fn without_ip_header(packet: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
     Some((header.source_addr(), packet.get(header.slice().len()..)?))
@@ -132,7 +134,7 @@ mod tests {
 
         let fragment = {
             let mut later = frame.clone();
-            later[20..22].copy_from_slice(&185_u16.to_be_bytes()); // bytes 1480 and on
+            later[20..22].copy_from_slice(&185_u16.to_be_bytes()); // offset 185 × 8 = 1480 bytes
             later
         };
         assert_eq!(text(&seen(&fragment, 1)), ("udp", "192.168.48.1", "192.168.48.2"));
@@ -148,7 +150,7 @@ mod tests {
         let mut reply = arp.clone();
         reply[21] = 2;
         assert_eq!(arp_reply(&reply, one.into()), Some("02:02:02:02:02:02".to_owned()));
-        assert_eq!(arp_reply(&reply, two.into()), None, "somebody else's reply");
+        assert_eq!(arp_reply(&reply, two.into()), None, "a reply for another address");
 
         let odd = [&[4; 6][..], &[2; 6], &[0x88, 0xb5], b"hl1"].concat();
         assert_eq!(text(&seen(&odd, 1)), ("ethertype 0x88b5", "02:02:02:02:02:02", "04:04:04:04:04:04"));

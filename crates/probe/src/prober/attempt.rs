@@ -1,4 +1,4 @@
-//! One probe under way: what it has sent, what it has learnt, and its one answer.
+//! A running probe: its packets sent so far, its time-out, and its one answer.
 
 use std::future::pending;
 use std::io;
@@ -12,10 +12,10 @@ use super::rate::Rate;
 use crate::clock;
 use crate::lines::Lines;
 
-/// How often a question is sent that nobody answers.
+/// How many times a packet without an answer is sent.
 pub(super) const TRIES: u32 = 3;
 
-/// A probe from its turn to its answer.
+/// A probe, from its start to its answer.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) nonce: Nonce,
@@ -29,7 +29,7 @@ pub(super) struct Attempt {
 struct State {
     sent: u32,
     at_us: u64,
-    /// When patience ends; nothing while only the deadline ends it.
+    /// When the time-out ends. `None` while only the batch's deadline applies.
     until: Option<Instant>,
     so_far: Option<Outcome>,
     answered: bool,
@@ -40,7 +40,8 @@ impl Attempt {
         Self { nonce, patience, rate, lines, state: Mutex::default() }
     }
 
-    /// Gives an answer in any case: when there is one, when patience ends, or at the deadline.
+    /// Runs the probe until it has an answer, its time-out ends or the deadline is reached. Writes an answer in each
+    /// case.
     pub(super) async fn run(&self, trying: impl Future<Output = Outcome>, deadline: Instant) {
         let mut trying = std::pin::pin!(trying);
         self.state().until = Some(Instant::now() + self.patience);
@@ -56,7 +57,7 @@ impl Attempt {
         }
     }
 
-    /// Sends, and sends again while nobody is heard, so many times. Whoever hears decides what an answer is.
+    /// Sends up to `tries` times, until `hear` ends. `hear` decides what counts as an answer.
     pub(super) async fn insist<T>(
         &self,
         tries: u32,
@@ -79,46 +80,46 @@ impl Attempt {
         }
     }
 
-    /// Patience begins when the packets have left: a prober may wait for a core between the two.
+    /// Starts the time-out when the packets are sent, because a prober may wait for a CPU before that.
     async fn leaves(&self, sending: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         self.first(sending).await?;
         self.state().until = Some(Instant::now() + self.patience);
         Ok(())
     }
 
-    /// Waits until it is time to send again.
+    /// Waits until the next try.
     pub(super) async fn pause(&self) {
         sleep(self.patience / 4).await;
-        // A prober that had to wait for a core, or for its turn, has not been patient yet.
+        // The time-out does not run while the prober waits for a CPU, or for its turn under the rate.
         self.state().until = None;
         self.turn().await;
     }
 
-    /// Waits for something before the first packet; patience begins with that.
+    /// Waits for `something` without a time-out: the time-out starts with the next packet.
     pub(super) async fn first<T>(&self, something: impl Future<Output = T>) -> T {
         self.state().until = None;
         something.await
     }
 
-    /// Says nothing for a while, and is as patient as ever afterwards.
+    /// Sends nothing for `pause`. The time-out starts again afterwards.
     pub(super) async fn hold(&self, pause: Duration) {
         self.state().until = Some(Instant::now() + pause + self.patience);
         sleep(pause).await;
         self.sent();
     }
 
-    /// Somebody is there who will answer, and gets all the time there is.
+    /// Lets only the deadline end this probe, because the target is known to answer sooner or later.
     pub(super) fn is_served(&self) {
         self.state().until = None;
     }
 
-    /// Waits until one more packet may leave, or one more connection be begun; it is counted as sent.
+    /// Waits until the rate allows one more packet or connection, and counts it as sent.
     pub(super) async fn turn(&self) {
         self.rate.turn().await;
         self.sent();
     }
 
-    /// A packet or connection leaves now; the first has had its turn when the probe began.
+    /// Counts a packet or connection as sent now. The first one has waited for the rate when the probe started.
     pub(super) fn sent(&self) {
         let mut state = self.state();
         if state.sent == 0 {
@@ -128,28 +129,30 @@ impl Attempt {
         state.until = Some(Instant::now() + self.patience);
     }
 
-    /// The answer, should time run out now.
+    /// Sets the answer to give if the time runs out.
     pub(super) fn so_far(&self, outcome: Outcome) {
         self.state().so_far = Some(outcome);
     }
 
-    /// Gives the answer, once: what is learnt later changes nothing.
+    /// Writes the answer. Later calls have no effect.
     pub(super) fn answer(&self, outcome: Outcome) {
         let mut state = self.state();
         if !state.answered {
             state.answered = true;
             let (sent, at_us) = (state.sent, state.at_us);
-            // There is room for one line for each probe; without a reader nobody misses it.
+            // The queue has room for one line per probe. If the reader has gone, the line is lost.
             self.lines.say(&Said::Answer(Answer { nonce: self.nonce.clone(), sent, at_us, outcome }));
         }
     }
 
-    /// Gives the answer that the end of time makes.
+    /// Writes the answer of a probe whose time has run out.
     pub(super) fn time_is_up(&self) {
         let outcome = {
             let mut state = self.state();
             let silent = match state.sent {
-                0 => Outcome::NotRun { why: "the deadline came before its turn".to_owned() },
+                0 => Outcome::NotRun {
+                    why: "the deadline was reached before the probe could start".to_owned(),
+                },
                 _ => Outcome::Silent,
             };
             state.so_far.take().unwrap_or(silent)

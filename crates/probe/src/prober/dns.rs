@@ -1,4 +1,4 @@
-//! Questions for the address of a name, to one server and nobody else.
+//! DNS queries for the A record of a name, to one name server only.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -12,7 +12,7 @@ use socket2::Type;
 use super::attempt::{Attempt, TRIES};
 use super::wire::Wire;
 
-/// Asks for an A record. Every answer of the server counts, a refusal too: it was reached.
+/// Queries an A record. Every answer counts, including a refusal, because it shows that the server was reached.
 pub(super) async fn ask(attempt: &Attempt, server: SocketAddr, name: &str) -> io::Result<Outcome> {
     let id = RandomState::new().hash_one(&attempt.nonce) as u16;
     let packet = query(id, name, &attempt.nonce)?;
@@ -39,7 +39,7 @@ fn query(id: u16, name: &str, nonce: &Nonce) -> io::Result<Vec<u8>> {
     message.to_vec().map_err(io::Error::other)
 }
 
-/// The addresses, or the server's word for why there are none; nothing for what is no reply to our question.
+/// The addresses in a reply, or the response code if there are none. `None` if the packet is no reply to our query.
 fn reply(packet: &[u8], id: u16) -> Option<Vec<String>> {
     let message = Message::from_vec(packet).ok()?;
     if message.metadata.id != id || message.metadata.message_type != MessageType::Response {
@@ -73,12 +73,12 @@ mod tests {
         let nonce = Nonce::new(1, 1);
         let asked = query(7, "*.acme.lab", &nonce).unwrap();
         assert_eq!(Nonce::find_all(&asked), [nonce]);
-        assert_eq!(reply(&asked, 7), None, "our own question");
+        assert_eq!(reply(&asked, 7), None, "our own query");
 
         let mut message = Message::from_vec(&asked).unwrap();
         message.metadata.message_type = MessageType::Response;
         assert_eq!(reply(&message.to_vec().unwrap(), 7).unwrap(), ["NODATA"]);
-        assert_eq!(reply(&message.to_vec().unwrap(), 8), None, "another question");
+        assert_eq!(reply(&message.to_vec().unwrap(), 8), None, "the reply to another query");
         message.metadata.response_code = ResponseCode::NXDomain;
         assert_eq!(reply(&message.to_vec().unwrap(), 7).unwrap(), ["NXDOMAIN"]);
         message.metadata.response_code = ResponseCode::NoError;

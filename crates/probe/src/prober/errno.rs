@@ -1,4 +1,4 @@
-//! What an error of the system means for a probe.
+//! Maps errors of the kernel to outcomes of a probe. Pure.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(super) fn outcome(error: &io::Error) -> Outcome {
         Errno::ECONNRESET | Errno::ECONNREFUSED | Errno::ENOPROTOOPT => {
             Outcome::Refused { from: None, what: vec![text] }
         }
-        // ENOENT: a UNIX socket that is not there.
+        // ENOENT: the UNIX socket does not exist.
         Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::EHOSTDOWN | Errno::ENETDOWN | Errno::ENOENT => {
             Outcome::Unreachable { why: text }
         }

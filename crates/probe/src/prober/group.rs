@@ -1,4 +1,4 @@
-//! Datagrams to everybody: multicast and broadcast.
+//! Multicast and broadcast datagrams.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,10 +14,10 @@ use super::wire::Wire;
 use crate::links::{self, Link};
 use crate::packet::filled;
 
-/// The most answers that are listed.
+/// The most answers that are listed; more are ignored.
 const LISTED: usize = 64;
 
-/// Sends the nonce to a group out of each link, and lists everybody who answers until the time is up.
+/// Sends the nonce to a group on each link, and lists all answers until the time-out.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -> io::Result<Outcome> {
     if to.is_ipv6() {
         attempt.first(links::may_send(link)).await?;
@@ -36,13 +36,13 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -
                 Err(error) => failure = Some(error),
             }
         }
-        // A link that refuses says nothing of the others.
+        // An error on one link does not matter if another link could send.
         failure.filter(|_| !sent).map_or(Ok(()), Err)
     };
     attempt.insist(TRIES, send, listed(attempt, &outlets)).await
 }
 
-/// Everybody who answers, until there are enough.
+/// Lists the answers, up to [`LISTED`].
 async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
     let mut answers: JoinSet<Heard> = JoinSet::new();
     for (wire, _) in outlets {
@@ -57,7 +57,7 @@ async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
             let word = format!("{name}{place}");
             identity = identity.or(who);
             from = from.or(peer);
-            // Whoever answers does so each time that it is asked.
+            // A receiver answers each of the repeated datagrams.
             if !what.contains(&word) {
                 what.push(word);
             }
@@ -71,9 +71,9 @@ async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
     Ok(Outcome::Answered { identity, from, what })
 }
 
-/// A socket on a link, and the group's address there.
+/// A socket bound to a link, and the group's address with the scope of that link.
 type Outlet = (Arc<Wire>, SocketAddr);
-/// A datagram, and the socket that it came by.
+/// A received datagram, and the socket that received it.
 type Heard = (Arc<Wire>, io::Result<(Vec<u8>, Option<std::net::IpAddr>)>);
 
 async fn hear(wire: Arc<Wire>) -> Heard {
@@ -85,12 +85,12 @@ async fn hear(wire: Arc<Wire>) -> Heard {
 fn open(link: &Link, to: SocketAddr) -> io::Result<Outlet> {
     let wire = Wire::open(Domain::for_address(to), Type::DGRAM, None)?;
     let socket = wire.socket();
-    socket.bind_device(Some(link.name.as_bytes()))?; // SO_BINDTODEVICE: whatever routes say
+    socket.bind_device(Some(link.name.as_bytes()))?; // SO_BINDTODEVICE: independent of routes
     let mut to = to;
     match &mut to {
         SocketAddr::V4(_) => {
             socket.set_broadcast(true)?;
-            socket.set_multicast_loop_v4(false)?; // our own witness has not been reached
+            socket.set_multicast_loop_v4(false)?; // a witness beside the prober must not receive it
         }
         SocketAddr::V6(to) => {
             socket.set_multicast_loop_v6(false)?;
@@ -109,7 +109,7 @@ fn outlets(to: SocketAddr, name: Option<&str>) -> io::Result<Vec<Link>> {
     let found: Vec<_> = links::all()?.into_iter().filter(wanted).collect();
     match name {
         _ if !found.is_empty() => Ok(found),
-        Some(name) => Err(io::Error::other(format!("there is no link {name}"))),
-        None => Err(io::Error::other("no link has an address of this kind")),
+        Some(name) => Err(io::Error::other(format!("link {name} does not exist"))),
+        None => Err(io::Error::other("no link that is up has an address of this kind")),
     }
 }

@@ -1,4 +1,4 @@
-//! What neighbours ask and tell each other: ARP and IPv6 neighbour discovery.
+//! Probes on the link: ARP and IPv6 neighbour discovery.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
@@ -15,12 +15,12 @@ use crate::packet::{arp_reply, arp_request, neighbour_solicitation, router_adver
 /// ETH_P_ARP, in network order as packet(7) wants it.
 const ARP: i32 = 0x0806_u16.to_be() as i32;
 const ICMPV6: i32 = 58;
-/// How far a neighbour is: anything less came through a router (RFC 4861, section 7.1).
+/// The hop limit of neighbour discovery: a packet with a lower one came through a router (RFC 4861, section 7.1).
 const NEIGHBOURS: u32 = 255;
-/// Everybody on a link (RFC 4291, section 2.7.1).
+/// All nodes on a link (RFC 4291, section 2.7.1).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// Asks who has an address.
+/// Sends ARP requests for an address.
 pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>) -> io::Result<Outcome> {
     let links = ethernets(link, |link| link.ipv4().is_some())?;
     let wire = Wire::open(Domain::PACKET, Type::RAW, Some(ARP))?;
@@ -48,7 +48,7 @@ pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>)
     attempt.insist(TRIES, send, hear).await
 }
 
-/// Solicits a neighbour.
+/// Sends neighbour solicitations for an address.
 pub(super) async fn neighbour(
     attempt: &Attempt,
     target: Ipv6Addr,
@@ -71,7 +71,8 @@ pub(super) async fn neighbour(
     attempt.insist(TRIES, send, hear).await
 }
 
-/// Advertises a router that is none: everybody on the link hears it, and nobody has a reason to answer.
+/// Sends router advertisements that announce nothing. All nodes on the link receive them, and none has a reason to
+/// answer.
 pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<Outcome> {
     let (wire, links) = discovery(attempt, link).await?;
     let send = async || {
@@ -81,7 +82,7 @@ pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<
     attempt.insist(TRIES, send, std::future::pending()).await
 }
 
-/// A socket whose packets neighbours accept, and the links out of which they go.
+/// A socket whose packets neighbours accept, and the links on which to send.
 async fn discovery(attempt: &Attempt, link: Option<&str>) -> io::Result<(Wire, Vec<(Link, [u8; 6])>)> {
     attempt.first(links::may_send(link)).await?;
     let links = ethernets(link, |link| link.ipv6().is_some())?;
@@ -91,7 +92,7 @@ async fn discovery(attempt: &Attempt, link: Option<&str>) -> io::Result<(Wire, V
     Ok((wire, links))
 }
 
-/// Sends each link's own packet to a group on it.
+/// Sends a packet with each link's hardware address to the group on that link.
 async fn to_all(
     attempt: &Attempt,
     wire: &Wire,
@@ -121,7 +122,7 @@ fn advertised(packet: &[u8], target: Ipv6Addr) -> Option<String> {
     Some(mac.map_or_else(|| "its own address".to_owned(), |option| text(&option[2..])))
 }
 
-/// The link of this name, or all that have an address; of those, the ones where frames have hardware addresses.
+/// The link of this name, or all links that have an address; in both cases only Ethernet links.
 fn ethernets(name: Option<&str>, has_address: impl Fn(&Link) -> bool) -> io::Result<Vec<(Link, [u8; 6])>> {
     let wanted = |link: &Link| match name {
         Some(name) => link.name == name,
@@ -134,8 +135,8 @@ fn ethernets(name: Option<&str>, has_address: impl Fn(&Link) -> bool) -> io::Res
         .collect();
     match name {
         _ if !found.is_empty() => Ok(found),
-        Some(name) => Err(io::Error::other(format!("{name} is no Ethernet link here"))),
-        None => Err(io::Error::other("no Ethernet link has an address of this kind")),
+        Some(name) => Err(io::Error::other(format!("{name} is not an Ethernet link here"))),
+        None => Err(io::Error::other("no Ethernet link that is up has an address of this kind")),
     }
 }
 

@@ -1,8 +1,8 @@
-//! `prober`: tries everything it is told at once, and gives exactly one answer for each probe.
+//! `prober`: runs all probes of a batch in parallel and gives exactly one answer for each.
 //!
-//! One thread and one runtime: memory, sockets, packets in a second and time are bounded whatever the batch holds. A
-//! probe's error is its answer and nobody else's concern. Each kind of probe has a file; `attempt` keeps what it has
-//! learnt, so that the deadline finds an answer for it too.
+//! It has one thread and one runtime. Memory, sockets, packets per second and time are bounded, whatever the batch
+//! contains. An error of a probe becomes that probe's answer and does not affect other probes. Each kind of probe has a
+//! file. `attempt` keeps what a probe has learnt so far, so that there is an answer at the deadline, too.
 
 mod rate;
 mod errno;
@@ -36,18 +36,18 @@ use crate::lines::{End, Ended, Lines};
 use attempt::Attempt;
 use rate::Rate;
 
-/// The most probes that are under way at a time, with a socket or a few each.
+/// The most probes that run at the same time. Each has one or a few sockets.
 const AT_ONCE: usize = 1024;
 /// The most probes in a batch.
 const PROBES: usize = 200_000;
-/// The most bytes of a batch.
+/// The longest batch, in bytes.
 const BATCH: u64 = 64 << 20;
-/// The longest deadline.
+/// The longest deadline, and the longest time-out.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// How long after the deadline the reader may take for the last lines.
+/// How long the reader may take to read the last lines, after the deadline.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Why a batch was not answered for.
+/// Why the prober failed to answer a batch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProberError {
     #[error("read the batch")]
@@ -58,18 +58,18 @@ pub(crate) enum ProberError {
     Refused(Refusal),
     #[error("start")]
     Start(#[source] io::Error),
-    #[error("write the answers: nobody read them to the end")]
+    #[error("write the answers: the reader closed standard output, or is too slow")]
     Unread,
 }
 
 impl ProberError {
-    /// Whether the batch is to blame.
+    /// Whether the cause is in the batch itself.
     pub(crate) fn is_of_the_batch(&self) -> bool {
         matches!(self, Self::Parse(_) | Self::Refused(_))
     }
 }
 
-/// What is wrong with a batch.
+/// Why a batch is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("its version is {0}, not {VERSION}")]
@@ -80,15 +80,15 @@ pub(crate) enum Refusal {
     Probes(usize),
     #[error("its rate is 0")]
     Rate,
-    #[error("its deadline of {0} ms is none, or more than an hour")]
+    #[error("its deadline of {0} ms is not between 1 ms and 1 h")]
     Deadline(u64),
-    #[error("its patience of {0} ms is none, or more than an hour")]
+    #[error("its patience of {0} ms is not between 1 ms and 1 h")]
     Patience(u64),
-    #[error("nonce {0} is there twice")]
+    #[error("two of its probes have the nonce {0}")]
     Twice(String),
 }
 
-/// Reads a batch and answers it.
+/// Reads a batch from standard input and answers it.
 pub(crate) fn run() -> Result<(), ProberError> {
     let mut text = Vec::new();
     io::stdin().lock().take(BATCH + 1).read_to_end(&mut text).map_err(ProberError::Read)?;
@@ -101,7 +101,7 @@ pub(crate) fn run() -> Result<(), ProberError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ProberError::Start)?;
     let answered = runtime.block_on(LocalSet::new().run_until(answer(batch, read)));
-    runtime.shutdown_background(); // what hangs in a dead file system ends with the process
+    runtime.shutdown_background(); // threads that hang in a dead file system end with the process
     answered
 }
 
@@ -110,7 +110,7 @@ fn parse(text: &[u8]) -> Result<Batch, ProberError> {
     struct Versioned {
         version: u32,
     }
-    // The version first: a batch of another one may not parse at all.
+    // Check the version first: a batch of another version may not parse at all.
     let Versioned { version } = serde_json::from_slice(text).map_err(ProberError::Parse)?;
     if version != VERSION {
         return Err(ProberError::Refused(Refusal::Version(version)));
@@ -177,14 +177,15 @@ async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
         () = all => {}
     }
     for attempt in attempts {
-        attempt.time_is_up(); // for those that have not answered
+        attempt.time_is_up(); // has an effect only on probes without an answer
     }
     lines.say(&Said::End { answers });
     drop(lines);
     written(&mut ended).await
 }
 
-/// Lines are written by a thread of their own; tasks that hang on to them are gone with the attempts.
+/// Waits until the last line is written. A separate thread writes the lines until all senders are dropped; those of
+/// unfinished probes were dropped with their tasks.
 async fn written(ended: &mut Ended) -> Result<(), ProberError> {
     match timeout(LAST_LINES, ended.wait()).await {
         Ok(End::Written) => Ok(()),
@@ -192,7 +193,7 @@ async fn written(ended: &mut Ended) -> Result<(), ProberError> {
     }
 }
 
-/// As many descriptors as this process may have open: as many as it may give itself.
+/// Raises the limit of open file descriptors to the hard limit, and returns the limit that applies then.
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -220,7 +221,7 @@ async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> Outcome {
         }
         Ask::Unix { path } => unix::ask(attempt, &path).await,
         Ask::Look { at } => {
-            attempt.is_served(); // by our own system
+            attempt.is_served(); // the kernel answers in any case
             look::look(attempt, at).await
         }
     };

@@ -18,8 +18,8 @@ use crate::packet::{echo4, echo6, filled, without_ip_header};
 const ICMP: i32 = 1;
 const ICMPV6: i32 = 58;
 
-/// Sends an echo request and waits for the reply that has its nonce. An address that means something else on each
-/// link (`ff02::1`, `fe80::1`) is asked out of all of them.
+/// Sends an echo request and waits for the reply with its nonce. A multicast or link-local address (`ff02::1`,
+/// `fe80::1`) means another destination on each link, so it is sent on all links.
 pub(super) async fn ask(
     attempt: &Attempt,
     to: IpAddr,
@@ -30,14 +30,14 @@ pub(super) async fn ask(
         IpAddr::V6(to) if to.is_unicast_link_local() || to.is_multicast() => scopes(to)?,
         _ => Vec::new(),
     };
-    // Whoever answers to a group does so with an address of their own, which a connected socket would not hear.
+    // Members of a group answer from their own addresses, which a socket connected to the group would not receive.
     let (wire, is_raw) = if scopes.is_empty() {
         open(|kind, protocol| Wire::towards(SocketAddr::new(to, 0), kind, Some(protocol)), to)?
     } else {
         open(|kind, protocol| Wire::open(Domain::IPV6, kind, Some(protocol)), to)?
     };
     match (to, dont_fragment) {
-        // PROBE: marked DF, and no memory of a path's MTU keeps it back (ip(7)).
+        // PROBE: sets DF, and ignores a path MTU that the kernel has cached (ip(7)).
         (IpAddr::V4(_), true) => set_ip_mtu_discover(wire.socket(), Ipv4PathMtuDiscovery::PROBE)?,
         (IpAddr::V4(_), false) => set_ip_mtu_discover(wire.socket(), Ipv4PathMtuDiscovery::DONT)?,
         (IpAddr::V6(_), true) => set_ipv6_mtu_discover(wire.socket(), Ipv6PathMtuDiscovery::PROBE)?,
@@ -62,7 +62,7 @@ pub(super) async fn ask(
     Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 
-/// To the peer, or to everybody.
+/// Sends to the connected peer, or to each of `scopes`.
 async fn send(attempt: &Attempt, wire: &Wire, packet: &[u8], scopes: &[SocketAddr]) -> io::Result<()> {
     if scopes.is_empty() {
         return wire.send(packet).await;
@@ -76,8 +76,8 @@ async fn send(attempt: &Attempt, wire: &Wire, packet: &[u8], scopes: &[SocketAdd
     Ok(())
 }
 
-/// A ping socket where the kernel grants one (ping_group_range, icmp(7)), which hears of its own echoes alone; a raw
-/// one otherwise.
+/// A ping socket, which receives only replies to its own requests, where the kernel allows it (ping_group_range,
+/// icmp(7)), or else a raw socket.
 fn open(open: impl Fn(Type, i32) -> io::Result<Wire>, to: IpAddr) -> io::Result<(Wire, bool)> {
     let protocol = if to.is_ipv4() { ICMP } else { ICMPV6 };
     match open(Type::DGRAM, protocol) {
@@ -86,14 +86,14 @@ fn open(open: impl Fn(Type, i32) -> io::Result<Wire>, to: IpAddr) -> io::Result<
     }
 }
 
-/// Echo reply (RFC 792: 0, RFC 4443: 129) with this nonce as its data.
+/// Whether a packet is an echo reply (type 0 in RFC 792, 129 in RFC 4443) with this nonce as its data.
 fn is_reply(packet: &[u8], to: IpAddr, nonce: &Nonce) -> bool {
     const HEADER: usize = 8;
     let kind = if to.is_ipv4() { 0 } else { 129 };
     packet.first() == Some(&kind) && packet.get(HEADER..).and_then(Nonce::parse).as_ref() == Some(nonce)
 }
 
-/// The address on every link where IPv6 is spoken.
+/// The address with the scope of each link that is up, has an IPv6 address and is no loopback.
 fn scopes(to: Ipv6Addr) -> io::Result<Vec<SocketAddr>> {
     let links = links::all()?;
     let speaking = links.iter().filter(|link| link.up && !link.loopback && link.ipv6().is_some());
@@ -111,10 +111,10 @@ mod tests {
     fn a_reply_has_the_kind_and_the_nonce() {
         let (nonce, to) = (Nonce::new(1, 1), IpAddr::V4(Ipv4Addr::LOCALHOST));
         let mut packet = echo4(1, &filled(&nonce, 100));
-        assert!(!is_reply(&packet, to, &nonce), "a request");
+        assert!(!is_reply(&packet, to, &nonce), "a request is no reply");
         packet[0] = 0;
         assert!(is_reply(&packet, to, &nonce));
-        assert!(!is_reply(&packet, to, &Nonce::new(1, 2)), "of another probe");
+        assert!(!is_reply(&packet, to, &Nonce::new(1, 2)), "the nonce of another probe");
         assert!(!is_reply(&packet[..8], to, &nonce));
     }
 }

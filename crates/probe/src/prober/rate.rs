@@ -1,18 +1,18 @@
-//! How fast: one bucket of tokens for all probes of a batch.
+//! Rate limit: one token bucket for all probes of a batch.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// What may be caught up at once: timers are coarser than the pauses between packets.
+/// The delay that may be caught up at once, because timers are coarser than the pauses between packets.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// Gives turns to all probes.
+/// Limits the packets and connections of all probes.
 #[derive(Debug)]
 pub(super) struct Rate(Mutex<Bucket>);
 
-/// When the next turn is, in terms of time alone (the generic cell rate algorithm, ITU-T I.371).
+/// The time of the next turn (generic cell rate algorithm, ITU-T I.371).
 #[derive(Debug)]
 struct Bucket {
     pause: Duration,
@@ -60,6 +60,6 @@ mod tests {
         assert_eq!((within(0), within(1000), within(2000)), (1000, 1000, 1000));
         let idle = start + Duration::from_secs(60);
         let at_once = (0..100).filter(|_| bucket.turn(idle) <= idle).count();
-        assert_eq!(at_once, 21, "a long silence is not made up for");
+        assert_eq!(at_once, 21, "only the slack is caught up after a long pause");
     }
 }

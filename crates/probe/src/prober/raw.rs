@@ -11,12 +11,12 @@ use super::reply::answered;
 use super::wire::Wire;
 use crate::packet::{INITIATE_TAG, sctp_init, without_ip_header};
 
-/// IANA's number of SCTP.
+/// SCTP's IANA number.
 const SCTP: u8 = 132;
-/// Both ports of an INIT: nobody's, so that an answer is the stack's own.
+/// Source and destination port of the INIT. No service uses it, so an answer comes from the target's SCTP stack.
 const PORT: u16 = 36412;
 
-/// Sends the nonce as the payload of a protocol; the kernel makes the IP header (raw(7)).
+/// Sends the nonce as the payload of a protocol. The kernel adds the IP header (raw(7)).
 pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Result<Outcome> {
     let wire = Wire::towards(SocketAddr::from((to, 0)), Type::RAW, Some(protocol.into()))?;
     let packet = match protocol {
@@ -37,8 +37,8 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Re
     Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 
-/// What a packet of the same protocol from the asked says to ours, if it does: other traffic between the two proves
-/// nothing.
+/// The answer in words, if a packet of the same protocol from the target answers ours. Other packets from the target
+/// prove nothing.
 fn reply(protocol: u8, payload: &[u8], nonce: &Nonce) -> Option<String> {
     const HEADER: usize = 12;
     if protocol != SCTP {
@@ -60,7 +60,7 @@ mod tests {
     fn only_what_answers_our_packet_is_a_reply() {
         let nonce = Nonce::new(1, 1);
         let mut chunk = sctp_init(&nonce, 1, 2);
-        assert_eq!(reply(SCTP, &chunk, &nonce), None, "an INIT of their own");
+        assert_eq!(reply(SCTP, &chunk, &nonce), None, "an INIT of the target's own");
         chunk[4..8].copy_from_slice(&INITIATE_TAG.to_be_bytes());
         for (kind, expected) in [(2, Some("SCTP INIT ACK")), (6, Some("SCTP ABORT")), (4, None)] {
             chunk[12] = kind;

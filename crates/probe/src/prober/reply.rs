@@ -1,18 +1,18 @@
-//! What a peer said, told apart: a witness's answer to this nonce, or something else.
+//! Classifies a peer's answer: a witness's answer to this nonce, or other data.
 
 use std::net::IpAddr;
 
 use probe::{Nonce, Outcome};
 
-/// The longest part of a stranger's words that is repeated.
+/// The most bytes of other data that the answer repeats.
 const REPEATED: usize = 80;
 
-/// Somebody answered, in words.
+/// An answer described in words, without a witness's name.
 pub(super) fn answered(from: Option<IpAddr>, what: impl Into<String>) -> Outcome {
     Outcome::Answered { identity: None, from, what: vec![what.into()] }
 }
 
-/// Somebody sent these bytes.
+/// The outcome for received bytes.
 pub(super) fn said(nonce: &Nonce, from: Option<IpAddr>, bytes: &[u8]) -> Outcome {
     let identity = identity(nonce, bytes);
     let what = match &identity {
@@ -22,7 +22,7 @@ pub(super) fn said(nonce: &Nonce, from: Option<IpAddr>, bytes: &[u8]) -> Outcome
     Outcome::Answered { identity, from, what: vec![what] }
 }
 
-/// Who a witness says to be, if these bytes are its answer to this very nonce.
+/// The witness's name, if these bytes are its answer to exactly this nonce.
 pub(super) fn identity(nonce: &Nonce, bytes: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let (identity, echoed) = line.split_once(' ')?;

@@ -1,4 +1,4 @@
-//! A sweep of many ports from one raw socket, half-open.
+//! A half-open scan of TCP ports, from one raw socket.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,10 +14,11 @@ use crate::clock;
 use crate::packet::{Ends, syn, without_ip_header};
 
 const TCP: i32 = 6;
-/// As many ports are asked again while one of them is silent; a sweep would take as long again.
+/// The most ports for which SYNs are repeated while one of them is silent. Repeating a longer scan takes as long as the
+/// scan.
 const FEW: usize = 16;
 
-/// Sends a SYN to each port. Our own system, which knows of no connection, answers each SYN-ACK with RST.
+/// Sends a SYN to each port. The prober's kernel has no such connection and answers each SYN-ACK with RST.
 pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) -> io::Result<Outcome> {
     let wire = Wire::towards(SocketAddr::from((to, 0)), Type::RAW, Some(TCP))?;
     let (from, _reserved) = reserved(to)?;
@@ -51,7 +52,7 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
                     };
                     attempt.so_far(heard.outcome(to));
                 }
-                // A router's words about one port; the others go on.
+                // An ICMP error about one port. The scan of the others goes on.
                 Err(error) if heard.is_empty() => attempt.so_far(wire.outcome(&error)),
                 Err(error) => drop(wire.outcome(&error)),
             }
@@ -62,7 +63,8 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
     attempt.insist(tries, send, hear).await
 }
 
-/// Our end: the address that leads to the asked, and a port that nobody else here gets while the socket lives.
+/// Our source address towards the target, and a port that no other process of this network namespace gets while the
+/// socket lives.
 fn reserved(to: Ipv4Addr) -> io::Result<(SocketAddrV4, Socket)> {
     let way = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     way.connect((to, 9))?; // sends nothing (udp(7))
@@ -79,8 +81,8 @@ enum State {
     Closed,
 }
 
-/// Of which port a segment speaks, if it answers a SYN of ours: to our port, and it acknowledges what we sent, with or
-/// without the data (RFC 9293, section 3.10.7).
+/// The port and its state, if a segment answers one of our SYNs: it is addressed to our port and acknowledges our SYN,
+/// with or without its data (RFC 9293, section 3.10.7).
 fn reply(segment: &[u8], own: u16, sequence: u32) -> Option<(u16, State)> {
     let (header, _) = TcpHeader::from_slice(segment).ok()?;
     let acknowledged = header.acknowledgment_number.wrapping_sub(sequence);
@@ -122,7 +124,7 @@ impl Heard {
     }
 }
 
-/// `22 80-82`.
+/// Ports as ranges, such as `22 80-82`.
 fn compact(ports: &BTreeSet<u16>) -> String {
     let mut ranges: Vec<(u16, u16)> = Vec::new();
     for &port in ports {

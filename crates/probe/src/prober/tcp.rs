@@ -1,4 +1,4 @@
-//! TCP connections: at once, or opened now and used later.
+//! TCP connections: used at once, or opened now and used later.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use super::attempt::{Attempt, TRIES};
 use super::reply::{answered, said};
 
-/// The longest answer that is read.
+/// The most bytes of an answer that are read.
 const ANSWER: usize = 1024;
 
-/// Opens a connection; while nobody answers, more of them side by side: the system itself repeats a SYN after a second
-/// only (RFC 6298, section 2).
+/// Opens a connection. Without an answer, opens further ones in parallel, because the kernel repeats a SYN only after a
+/// second (RFC 6298, section 2).
 pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<TcpStream> {
     let mut tries = JoinSet::new();
     attempt.sent();
@@ -30,10 +30,11 @@ pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<Tcp
         tries.spawn(TcpStream::connect(to));
     }
     let tried = tries.join_next().await;
-    tried.unwrap_or_else(|| Ok(Err(io::Error::other("nothing was tried"))))?
+    tried.unwrap_or_else(|| Ok(Err(io::Error::other("no connection was tried"))))?
 }
 
-/// Connects, says the nonce and reads a line. A connection is an answer already, whoever is behind it.
+/// Connects, sends the nonce and reads a line. An established connection is an answer already, whichever program
+/// accepted it.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome> {
     let mut stream = connect(attempt, to).await?;
     attempt.sent();
@@ -45,21 +46,23 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome
     })
 }
 
-/// Connects, waits, and only then says the nonce: that the connection was opened is no answer.
+/// Connects, waits for `hold`, and sends the nonce only then. The established connection itself is no answer.
 pub(super) async fn hold(attempt: &Attempt, to: SocketAddr, hold: Duration) -> io::Result<Outcome> {
     let mut stream = connect(attempt, to).await?;
-    attempt.so_far(Outcome::NotRun { why: "connected, and still held at the deadline".to_owned() });
+    attempt.so_far(Outcome::NotRun {
+        why: "connected, but the deadline was reached while the connection was held".to_owned(),
+    });
     attempt.hold(hold).await;
     attempt.so_far(Outcome::Silent);
     let answer = converse(attempt, &mut stream).await?;
     if answer.is_empty() {
-        let what = vec!["closed while it was held".to_owned()];
+        let what = vec!["the peer closed the connection while it was held".to_owned()];
         return Ok(Outcome::Refused { from: None, what });
     }
     Ok(said(&attempt.nonce, Some(to.ip()), &answer))
 }
 
-/// What the peer says to the nonce, up to a line feed or its end.
+/// Sends the nonce and reads the peer's answer, up to a line feed or the end of the connection.
 async fn converse(attempt: &Attempt, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     stream.write_all(format!("{}\n", attempt.nonce).as_bytes()).await?;
     let mut answer = Vec::new();

@@ -1,4 +1,4 @@
-//! UDP datagrams, also those that hold another network's frames.
+//! UDP datagrams, including those that contain overlay frames.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -14,13 +14,14 @@ use super::reply::said;
 use super::wire::Wire;
 use crate::packet::{self, Ends, filled};
 
-/// The discard port (RFC 863): nobody inside has to answer for the witness to see it.
+/// The discard port (RFC 863). The inner datagram needs no receiver, because the witness captures it.
 const INNER_PORT: u16 = 9;
 
-/// Sends a datagram of nonces and waits for one.
+/// Sends a datagram of nonces and waits for a datagram in return.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, size: usize) -> io::Result<Outcome> {
     let wire = Wire::towards(to, Type::DGRAM, None)?;
-    // The link's MTU alone decides about fragments, not what some router once said (ip(7), IP_MTU_DISCOVER).
+    // Only the link's MTU decides about fragmentation, not a path MTU that a router reported earlier (ip(7),
+    // IP_MTU_DISCOVER).
     match to {
         SocketAddr::V4(_) => set_ip_mtu_discover(wire.socket(), Ipv4PathMtuDiscovery::DONT)?,
         SocketAddr::V6(_) => set_ipv6_mtu_discover(wire.socket(), Ipv6PathMtuDiscovery::DONT)?,
@@ -28,8 +29,8 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, size: usize) -> io::R
     exchange(attempt, &wire, to, &filled(&attempt.nonce, size)).await
 }
 
-/// Sends a hand-made overlay packet. Its answer, if there is one, goes to the inner sender; a refusal of the outer
-/// datagram comes here.
+/// Sends a hand-made overlay packet. An answer to the inner datagram goes to the inner source address, but a refusal of
+/// the outer datagram arrives here.
 pub(super) async fn overlay(
     attempt: &Attempt,
     to: SocketAddr,

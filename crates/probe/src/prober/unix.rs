@@ -1,4 +1,4 @@
-//! UNIX sockets, with a path or abstract.
+//! UNIX sockets, with a path or an abstract name.
 
 use std::io::{self, ErrorKind};
 
@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 
 use super::attempt::Attempt;
 
-/// Connects, and says who listens.
+/// Connects, and answers with the user and process that listen.
 pub(super) async fn ask(attempt: &Attempt, path: &str) -> io::Result<Outcome> {
     attempt.sent();
     // unix(7): an abstract name begins with a zero byte, written as `@` by convention.
@@ -19,7 +19,7 @@ pub(super) async fn ask(attempt: &Attempt, path: &str) -> io::Result<Outcome> {
             let what = vec!["connected".to_owned(), format!("to uid {}{pid}", peer.uid())];
             Ok(Outcome::Answered { identity: None, from: None, what })
         }
-        // It is there, and its permissions keep us out.
+        // The socket exists, but its permissions forbid the connection.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Ok(Outcome::Refused { from: None, what: vec!["Permission denied".to_owned()] })
         }

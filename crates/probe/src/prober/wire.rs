@@ -1,4 +1,4 @@
-//! A socket for packets of any kind, driven by the runtime.
+//! A non-blocking socket of any kind, driven by tokio.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use super::errno;
 use crate::links;
 
-/// An unconnected or connected socket that never blocks.
+/// A socket that never blocks, connected or not.
 #[derive(Debug)]
 pub(super) struct Wire(AsyncFd<Socket>);
 
@@ -31,7 +31,8 @@ impl Wire {
         Ok(Self(driven))
     }
 
-    /// A socket that hears of this peer only, errors that routers report included (IP_RECVERR, ip(7)).
+    /// A socket connected to `peer`. It receives only from this peer, and the ICMP errors that routers report
+    /// (IP_RECVERR, ip(7)).
     pub(super) fn towards(peer: SocketAddr, kind: Type, protocol: Option<i32>) -> io::Result<Self> {
         let wire = Self::open(Domain::for_address(peer), kind, protocol)?;
         match peer {
@@ -46,12 +47,12 @@ impl Wire {
         self.0.get_ref()
     }
 
-    /// To the peer.
+    /// Sends a packet to the connected peer.
     pub(super) async fn send(&self, packet: &[u8]) -> io::Result<()> {
         self.0.async_io(Interest::WRITABLE, |socket| socket.send(packet)).await.map(drop)
     }
 
-    /// To an address.
+    /// Sends a packet to an address.
     pub(super) async fn send_to(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
         match to {
             SocketAddr::V4(to) => self.send_any(packet, &SockaddrIn::from(to)).await,
@@ -59,7 +60,7 @@ impl Wire {
         }
     }
 
-    /// A whole frame, out of a link.
+    /// Sends a whole frame on a link.
     pub(super) async fn send_frame(&self, frame: &[u8], link: &LinkAddr) -> io::Result<()> {
         self.send_any(frame, link).await
     }
@@ -69,15 +70,16 @@ impl Wire {
         self.0.async_io(Interest::WRITABLE, send).await.map(drop)
     }
 
-    /// The next packet, and from whom it is.
+    /// Receives the next packet: its length and its sender.
     pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {
         let receive = |socket: &Socket| Ok(recvfrom::<SockaddrStorage>(socket.as_raw_fd(), buffer)?);
-        // Errors alone do not make a socket readable (epoll_ctl(2), EPOLLERR).
+        // An error alone does not make a socket readable (epoll_ctl(2), EPOLLERR).
         let (length, from) = self.0.async_io(Interest::READABLE | Interest::ERROR, receive).await?;
         Ok((length, from.as_ref().and_then(links::ip)))
     }
 
-    /// What an error of this socket stands for, and who reported it if that was not our own system.
+    /// The outcome that an error of this socket stands for, with the address of its reporter unless the prober's own
+    /// kernel reported it.
     pub(super) fn outcome(&self, error: &io::Error) -> Outcome {
         match (errno::outcome(error), self.reporter()) {
             (Outcome::Refused { what, .. }, from) => Outcome::Refused { from, what },
@@ -88,7 +90,7 @@ impl Wire {
         }
     }
 
-    /// The router or host in the socket's queue of errors.
+    /// The router or host that reported the first error in the socket's error queue.
     fn reporter(&self) -> Option<IpAddr> {
         let mut rest = [0; 1];
         let mut parts = [IoSliceMut::new(&mut rest)];

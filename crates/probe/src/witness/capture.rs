@@ -1,7 +1,9 @@
-//! Sees every frame that comes in by any link, or by one, and finds nonces in it: also behind a closed port.
+//! Captures every frame that arrives on a link, or on all links, and finds nonces in it. So the witness also sees
+//! packets to closed ports.
 //!
-//! A packet socket (packet(7)) is handed frames before the system's own filter and before any socket, so what it
-//! does not see did not arrive. What it could not keep up with is counted by the kernel and reported as lost.
+//! A packet socket (packet(7)) receives frames before the host's packet filter and before any other socket, so a frame
+//! that it does not receive did not arrive. The kernel counts the frames that the socket had no room for, and the
+//! witness reports them as lost.
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -17,22 +19,23 @@ use crate::packet::seen;
 
 /// ETH_P_ALL, in network order as packet(7) wants it.
 const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
-/// PACKET_OUTGOING, linux/if_packet.h: a frame of our own on its way out.
+/// PACKET_OUTGOING, linux/if_packet.h: a frame that this network namespace sends.
 const OUTGOING: u8 = 4;
-/// The number of loopback in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
+/// The index of loopback in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
 const LOOPBACK: u32 = 1;
-/// The length of [`nudge`]'s frame, the only one of loopback that is kept: Ethernet, IPv4 and UDP headers.
+/// The length of [`nudge`]'s frame, the only kind of loopback frame that the filter accepts: Ethernet, IPv4 and UDP
+/// headers.
 const NUDGE: u32 = 14 + 20 + 8;
-/// Room for frames that wait for us.
+/// The socket's receive buffer, in bytes.
 const WAITING: usize = 16 << 20;
-/// The largest frame that is read whole; receive offload makes them of 64 KiB.
+/// The largest frame that is read whole, in bytes. Receive offload makes frames of up to 64 KiB.
 const FRAME: usize = 128 << 10;
-/// How often losses are looked for.
+/// How often losses are checked.
 const TICK: Duration = Duration::from_secs(1);
-/// As many frames in a tick may have overrun the socket.
+/// From this number of frames per tick, the socket's buffer may have overflowed.
 const BUSY: u32 = 64;
 
-/// A socket that is handed every frame that comes in by one link, or by any, from now on.
+/// A socket that receives every frame that arrives on one link, or on all links, from now on.
 pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERYTHING)))?;
     // Without CAP_NET_ADMIN net.core.rmem_max is the limit.
@@ -45,9 +48,10 @@ pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What the kernel keeps back, so that nobody has to be woken for it (classic BPF, linux/filter.h): frames on their way
-/// out, of which a sweep makes ten thousands, those of other links, and what a system says to itself: nothing gets
-/// there from elsewhere, and on a node it is what API server and etcd tell each other, and the batch of a prober.
+/// The socket filter (classic BPF, linux/filter.h), which saves waking the witness. It drops three kinds of frames:
+/// outgoing ones, of which a port scan makes tens of thousands; those of other links; and those of loopback. A loopback
+/// frame never comes from another node, and on a node loopback carries the traffic of API server and etcd, and a
+/// prober's batch.
 fn filter(link: Option<u32>) -> Vec<SockFilter> {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
@@ -69,7 +73,7 @@ fn filter(link: Option<u32>) -> Vec<SockFilter> {
     outgoing.into_iter().chain(elsewhere).chain([end(u32::MAX)]).collect()
 }
 
-/// Looks at frames for ever, on a thread of its own; ends with the process.
+/// Reads frames until an error occurs. Runs on a separate thread until the process ends.
 pub(super) fn watch(socket: &Socket, link: Option<u32>, reporter: &Reporter) -> io::Result<()> {
     let mut buffer = vec![0; FRAME];
     let mut control = nix::cmsg_space!(u32);
@@ -88,7 +92,7 @@ pub(super) fn watch(socket: &Socket, link: Option<u32>, reporter: &Reporter) -> 
                 look(&frame, &buffer[..frame.length.min(FRAME)], link, reporter);
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // A link that went down says so once (ENETDOWN); the others go on.
+            // A link that goes down causes one ENETDOWN. The capture goes on for the other links.
             Err(error) if error.kind() == ErrorKind::NetworkDown => {}
             Err(error) => return Err(error),
         }
@@ -121,7 +125,7 @@ fn next(socket: &Socket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Fr
 }
 
 fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter) {
-    // What we send ourselves has not arrived anywhere. Frames may have come before the filter did.
+    // An outgoing frame is no arrival. Such frames may be in the buffer from before the filter was attached.
     let Some(from) = frame.from.filter(|from| from.pkttype() != OUTGOING) else { return };
     let index = u32::try_from(from.ifindex()).unwrap_or(0);
     if index == LOOPBACK || link.is_some_and(|link| link != index) {
@@ -137,8 +141,9 @@ fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter) {
     }
 }
 
-/// The kernel hands its count of drops over with the next frame that is kept (SO_RXQ_OVFL, socket(7)); after a
-/// storm there may be none, so we make one. Where loopback is down the count waits for a frame from outside.
+/// Sends a frame over loopback. The kernel reports its count of dropped frames with the next accepted frame
+/// (SO_RXQ_OVFL, socket(7)), and after a burst there may be none. If loopback is down, the count waits for a frame from
+/// outside.
 fn nudge() {
     if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
         let _ = socket.send_to(b"", (Ipv4Addr::LOCALHOST, 9));

@@ -1,4 +1,4 @@
-//! Answers `<identity> <nonce>` to whoever says a nonce, and nothing to anybody else.
+//! Answers `<identity> <nonce>` to each nonce, and nothing to other data.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,51 +15,51 @@ use tokio::time::timeout;
 use super::report::Reporter;
 use crate::packet::Seen;
 
-/// The most connections at a time; more wait in the kernel's queue.
+/// The most connections at the same time. Further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
-/// How long a connection may say nothing: longer than any prober holds one.
+/// How long a connection may stay idle: longer than any prober holds one.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The longest line; a nonce is at its beginning.
+/// The longest line, in bytes. A nonce is at the start of its line.
 const LINE: u64 = 4096;
 
-/// Listens; accepts nothing yet.
+/// Listens, without accepting connections yet.
 pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = bound(address, Type::STREAM, Protocol::TCP)?;
     socket.listen(1024)?;
     TcpListener::from_std(socket.into())
 }
 
-/// Listens; reads nothing yet.
+/// Binds the socket, without reading yet.
 pub(super) fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(bound(address, Type::DGRAM, Protocol::UDP)?.into())
 }
 
-/// Bound to this address and nothing else: `[::]` is not IPv4 too.
+/// Binds to exactly this address: `[::]` does not include IPv4.
 fn bound(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     if kind == Type::STREAM {
-        socket.set_reuse_address(true)?; // after a witness that has just ended (socket(7))
+        socket.set_reuse_address(true)?; // a previous witness may have ended just now (socket(7))
     }
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
 }
 
-/// Serves connections for ever.
+/// Serves connections until the process ends.
 pub(super) async fn serve_tcp(listener: TcpListener, identity: Arc<str>, reporter: Reporter) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let Ok((stream, peer)) = listener.accept().await else {
-            // Out of descriptors: connections that end will bring some back.
+            // Probably out of file descriptors: connections that end free some.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (identity, reporter) = (Arc::clone(&identity), reporter.clone());
         tokio::spawn(async move {
-            // A peer that goes away is no error of ours.
+            // A peer that disconnects is no error of the witness.
             let _ = converse(stream, peer, &identity, &reporter).await;
             drop(slot);
         });
@@ -85,12 +85,12 @@ async fn converse(
     }
 }
 
-/// Serves datagrams for ever.
+/// Serves datagrams until the process ends.
 pub(super) async fn serve_udp(socket: UdpSocket, identity: Arc<str>, reporter: Reporter) {
     let Ok(to) = socket.local_addr() else { return };
     let mut buffer = vec![0; usize::from(u16::MAX)];
     loop {
-        // An error is that of an earlier answer (ICMP unreachable); the next datagram is another matter.
+        // An error belongs to an earlier answer (ICMP unreachable). The next datagram is independent of it.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else { continue };
         if let Some(nonce) = Nonce::parse(&buffer[..length]) {
             let answer = format!("{identity} {nonce}\n");

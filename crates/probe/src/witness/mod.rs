@@ -1,7 +1,7 @@
 //! `witness`: records every nonce that arrives, and answers with its name.
 //!
-//! Its word is the audit's verdict, so it is told apart from its surroundings: it listens where it is told and nowhere
-//! else, it never speaks first, and it says what it may have missed. `capture` sees what no socket of the system does.
+//! The audit's verdicts depend on its reports. So it listens only where it is told to, never sends first, and reports
+//! packets that it may have missed. `capture` also sees packets that reach no socket of the system.
 
 mod report;
 mod listen;
@@ -23,10 +23,10 @@ use crate::lines::Lines;
 use crate::links;
 use report::Reporter;
 
-/// Lines that may wait for the reader before arrivals are lost.
+/// The most lines that wait for the reader. Further arrivals are lost.
 const WAITING: usize = 20_000;
 
-/// Why a witness could not begin, or had to end.
+/// Why a witness could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WitnessError {
     #[error("{0}")]
@@ -43,7 +43,7 @@ pub(crate) enum WitnessError {
     Start(#[source] io::Error),
 }
 
-/// What a witness is told on its command line.
+/// The witness's arguments.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Orders {
     identity: String,
@@ -53,7 +53,7 @@ struct Orders {
     capture: Capture,
 }
 
-/// Whose frames are looked at.
+/// The links whose frames are captured.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Capture {
     #[default]
@@ -86,13 +86,13 @@ impl Orders {
             return Err("--identity must be a name without blanks".into());
         }
         if let Some(group) = orders.join.iter().find(|group| !group.is_multicast()) {
-            return Err(format!("{group} is no multicast group").into());
+            return Err(format!("{group} is not a multicast group").into());
         }
         Ok(orders)
     }
 }
 
-/// Listens and reports until SIGTERM, SIGINT or the end of whoever reads.
+/// Listens and reports until SIGTERM, SIGINT or until the reader closes standard output.
 pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<(), WitnessError> {
     let orders = Orders::parse(words)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -110,7 +110,7 @@ async fn watch(orders: Orders) -> Result<(), WitnessError> {
     let mut on = Vec::new();
 
     let _memberships = join(&orders.join, &mut on)?;
-    // Frames wait in their socket until they are looked at, so none is missed between here and `Ready`.
+    // From here on frames wait in the socket, so none is missed between here and `Ready`.
     let frames = capture(&orders.capture, &mut on).map_err(WitnessError::Capture)?;
     listen(&orders, &reporter, &mut on)?;
     lines.say(&Report::Ready { version: VERSION, identity: orders.identity, on });
@@ -129,7 +129,7 @@ async fn watch(orders: Orders) -> Result<(), WitnessError> {
     }
 }
 
-/// The socket of frames, and the number of its only link where there is one.
+/// The capturing socket, and the index of its link if it captures only one.
 fn capture(wanted: &Capture, on: &mut Vec<String>) -> io::Result<Option<(Socket, Option<u32>)>> {
     let links = links::all()?;
     let number = match wanted {
@@ -137,7 +137,7 @@ fn capture(wanted: &Capture, on: &mut Vec<String>) -> io::Result<Option<(Socket,
         Capture::Everything => None,
         Capture::Link(name) => {
             let link = links.iter().find(|link| link.name == *name);
-            let link = link.ok_or_else(|| io::Error::other(format!("there is no link {name}")))?;
+            let link = link.ok_or_else(|| io::Error::other(format!("link {name} does not exist")))?;
             Some(link.index())
         }
     };
@@ -165,8 +165,8 @@ fn listen(orders: &Orders, reporter: &Reporter, on: &mut Vec<String>) -> Result<
     Ok(())
 }
 
-/// Joins groups on every link, so that switches which look into IGMP and MLD send us their packets. A membership
-/// lasts as long as its socket, which is bound to nothing.
+/// Joins groups on every link, so that switches which snoop IGMP and MLD forward the groups' packets. A membership
+/// lasts as long as its socket, which is bound to no address.
 fn join(groups: &[IpAddr], on: &mut Vec<String>) -> Result<Vec<Socket>, WitnessError> {
     let mut memberships = Vec::new();
     for group in groups {
@@ -219,6 +219,9 @@ mod tests {
         {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(parse("--identity a --join 10.0.0.1"), Err("10.0.0.1 is no multicast group".to_owned()));
+        assert_eq!(
+            parse("--identity a --join 10.0.0.1"),
+            Err("10.0.0.1 is not a multicast group".to_owned())
+        );
     }
 }

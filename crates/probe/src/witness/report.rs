@@ -1,4 +1,4 @@
-//! What was reported already, and what could not be.
+//! Reports arrivals once each, and counts those that could not be reported.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +11,7 @@ use crate::clock;
 use crate::lines::Lines;
 use crate::packet::Seen;
 
-/// The most arrivals that are remembered: with their hashes alone, 4 MB.
+/// The most arrivals that are remembered. Only hashes are kept: 4 MB.
 const REMEMBERED: usize = 200_000;
 
 /// Reports each arrival once, from any thread.
@@ -22,7 +22,7 @@ pub(super) struct Reporter(Arc<Mutex<Memory>>);
 struct Memory {
     lines: Lines,
     hasher: RandomState,
-    /// Hashes of what was reported: nonce, protocol, link. That two of 200 000 collide has a chance of 1 to 10^9.
+    /// Hashes of reported arrivals: nonce, protocol, link. The probability that two of 200 000 collide is 1 in 10^9.
     known: HashSet<u64>,
     lost: u64,
 }
@@ -37,7 +37,7 @@ impl Reporter {
         })))
     }
 
-    /// A nonce arrived, by the link of this number.
+    /// Reports that a nonce arrived on the link with this index.
     pub(super) fn arrived(&self, nonce: Nonce, seen: &Seen, link: Option<u32>) {
         let mut memory = self.memory();
         let key = memory.hasher.hash_one((&nonce, &seen.protocol, &link));
@@ -63,12 +63,12 @@ impl Reporter {
         }
     }
 
-    /// Packets came that were not looked at.
+    /// Counts packets that were not read.
     pub(super) fn lost(&self, packets: u64) {
         self.memory().lost += packets;
     }
 
-    /// Reports what was lost, if anything was.
+    /// Reports the number of lost packets, if it is not 0.
     pub(super) fn tell_lost(&self) {
         self.memory().tell_lost();
     }
@@ -124,10 +124,10 @@ mod tests {
         assert_eq!(next(&read), None);
         reporter.tell_lost();
         assert_eq!(next(&read), Some(Report::Lost { packets: 2 }));
-        arrive("icmp", "10.0.0.4"); // again, and this time there is room
+        arrive("icmp", "10.0.0.4"); // once more, and now the queue has room
         assert!(matches!(next(&read), Some(Report::Arrived(_))));
         reporter.tell_lost();
-        assert_eq!(next(&read), None, "what was told is not told again");
+        assert_eq!(next(&read), None, "a reported loss is not reported again");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who answers whom.
+//! Answers of witnesses and of other peers, with real sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -25,7 +25,7 @@ fn refused(at: Option<SocketAddr>) -> Outcome {
     Outcome::Refused { from: at.map(|at| at.ip()), what: vec!["Connection refused".to_owned()] }
 }
 
-/// An address where nobody listens: a port that is held, and closed.
+/// An address on which no process listens. The port stays reserved and closed.
 fn closed() -> (SocketAddr, TcpListener, UdpSocket) {
     let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = held.local_addr().unwrap();
@@ -68,11 +68,11 @@ fn a_witness_says_nothing_to_strangers_and_ends_when_it_is_told() {
     let mut answer = Vec::new();
     match stranger.read_to_end(&mut answer) {
         Ok(_) => {}
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"), // what it left unread
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"), // unread data was left
     }
     assert_eq!(answer, b"");
 
-    // Datagrams are answered in their order: an answer to the second says that there is none to the first.
+    // Datagrams are answered in order: an answer to the second one first shows that the first one gets none.
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     stranger.connect(witness.at("udp")).unwrap();
     let nonce = Nonce::new(RUN, 9);
@@ -90,8 +90,8 @@ fn a_witness_says_nothing_to_strangers_and_ends_when_it_is_told() {
 }
 
 #[test]
-fn a_witness_ends_when_nobody_reads_it_any_more() {
-    let Witness { mut process, .. } = Witness::acme(); // drops the reading end
+fn a_witness_ends_when_its_reader_closes() {
+    let Witness { mut process, .. } = Witness::acme(); // drops the reader
     assert!(process.0.wait().unwrap().success());
 }
 
@@ -110,7 +110,7 @@ fn an_open_port_without_a_word_is_an_answer_and_a_silent_one_is_silence() {
     let from = Some(Ipv4Addr::LOCALHOST.into());
     assert_eq!(done.outcome(0), &Outcome::Answered { identity: None, from, what: connected });
     assert_eq!(done.outcome(1), &Outcome::Silent);
-    assert_eq!(done.outcome(2), &Outcome::Silent, "that it was opened is no answer");
+    assert_eq!(done.outcome(2), &Outcome::Silent, "an established connection is no answer");
     assert!(matches!(done.outcome(3), Outcome::NotRun { .. }), "{:?}", done.outcome(3));
 }
 
@@ -143,8 +143,8 @@ fn unix_sockets_answer_by_path_and_by_abstract_name() {
 
 #[test]
 fn a_look_shows_what_is_there_in_order() {
-    // Processes and sockets are left out: who looks for them needs the rights of process 1, and walks through all that
-    // it has mounted.
+    // Processes and sockets are left out, because inspecting them takes the rights of process 1 and walks all its
+    // mounts.
     let sights = [Sight::Mounts, Sight::Links, Sight::Routes, Sight::Identity];
     let done = prober(&batch(SOON, sights.map(|at| Ask::Look { at })));
     let seen: Vec<_> = (0..4)
@@ -161,7 +161,7 @@ fn a_look_shows_what_is_there_in_order() {
 }
 
 #[test]
-fn a_question_that_nobody_answers_is_sent_again_and_given_up_long_before_the_deadline() {
+fn an_unanswered_probe_is_repeated_and_given_up_long_before_the_deadline() {
     let deaf = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     deaf.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let asks = [Ask::Udp { to: deaf.local_addr().unwrap(), size: 0 }];
@@ -175,7 +175,7 @@ fn a_question_that_nobody_answers_is_sent_again_and_given_up_long_before_the_dea
 }
 
 #[test]
-fn whoever_answers_only_the_second_time_has_answered() {
+fn an_answer_to_the_second_try_counts() {
     let slow = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let to = slow.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Time, memory and answers are bounded, whatever the batch holds.
+//! Time, memory and answers are bounded, whatever the batch contains.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::run::{Process, batch, prober};
 
-/// What a prober may take beyond its deadline, and a test on two busy cores on top of that.
+/// What a prober may take beyond its deadline (300 ms), and the allowance for a test on two busy cores (700 ms).
 const OVER: Duration = Duration::from_millis(300 + 700);
 
 fn silent() -> (UdpSocket, SocketAddr) {
@@ -19,7 +19,7 @@ fn silent() -> (UdpSocket, SocketAddr) {
 }
 
 #[test]
-fn four_thousand_silent_probes_end_with_their_patience_in_little_memory() {
+fn four_thousand_silent_probes_end_with_their_time_out_in_little_memory() {
     let (_socket, to) = silent();
     let asks = (0..4000).map(|_| Ask::Udp { to, size: 0 });
     let wanted = Batch { patience_ms: 200, ..batch(Duration::from_secs(60), asks) };
@@ -29,7 +29,7 @@ fn four_thousand_silent_probes_end_with_their_patience_in_little_memory() {
     let status = format!("/proc/{}/status", process.0.id());
     let mut output = String::new();
     let mut lines = process.stdout();
-    // Answers come in waves, and the last when all the rest are held.
+    // Answers arrive in batches, the last ones when all other probes have answered.
     loop {
         use std::io::BufRead;
         let seen = std::fs::read_to_string(&status).unwrap_or_default();
@@ -40,7 +40,7 @@ fn four_thousand_silent_probes_end_with_their_patience_in_little_memory() {
         }
     }
     assert!(process.0.wait().unwrap().success());
-    // One after the other, they would take ten minutes more than their minute, and most would not be run.
+    // One after another, the probes would exceed the deadline by ten minutes, and most would not run.
     assert_eq!(output.matches(r#""kind":"silent""#).count(), 4000, "{} bytes", output.len());
     assert!((1..32_000).contains(&peak), "{peak} kB");
 }
@@ -78,7 +78,7 @@ fn a_bad_batch_is_refused_with_a_reason() {
 }
 
 #[test]
-fn a_prober_ends_when_nobody_reads_it_any_more() {
+fn a_prober_ends_when_its_reader_closes() {
     let (_socket, to) = silent();
     let mut process = Process::start(&["prober"]);
     let wanted = batch(Duration::from_secs(60), [Ask::Udp { to, size: 0 }]);
@@ -89,7 +89,7 @@ fn a_prober_ends_when_nobody_reads_it_any_more() {
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
-/// Any question that stays on loopback; most of them make no sense.
+/// Any probe that stays on loopback. Most of them make no sense.
 fn ask() -> impl Strategy<Value = Ask> {
     let to = (1_u16..=65535).prop_map(|port| SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), port)));
     prop_oneof![

@@ -1,4 +1,4 @@
-//! The real binary on loopback: a witness and a prober as processes, as they run in a pod.
+//! Tests of the real binary on loopback: witnesses and probers as processes, as they run in a pod.
 
 #![expect(clippy::unwrap_used, reason = "in tests, its helpers included, a panic is the failure")]
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use probe::{Answer, Arrival, Ask, Batch, Nonce, Outcome, Probe, Report, Said, VERSION};
 
-/// The run of all nonces in here.
+/// The run in all nonces of these tests.
 pub(crate) const RUN: u32 = 0x00c0_ffee;
 
-/// A running probe, killed at the latest when it is dropped.
+/// A process of the binary, killed at the latest when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Process(pub(crate) Child);
 
@@ -45,7 +45,7 @@ impl Process {
     }
 }
 
-/// What a prober said, in the end.
+/// A prober's output, after its end.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) answers: Vec<Answer>,
@@ -63,7 +63,7 @@ impl Done {
     }
 }
 
-/// A batch whose probes are numbered from 0.
+/// A batch whose probes have the numbers 0, 1, ….
 pub(crate) fn batch(deadline: Duration, asks: impl IntoIterator<Item = Ask>) -> Batch {
     let number = |(number, ask)| Probe { nonce: Nonce::new(RUN, number), ask };
     Batch {
@@ -75,7 +75,7 @@ pub(crate) fn batch(deadline: Duration, asks: impl IntoIterator<Item = Ask>) -> 
     }
 }
 
-/// Runs a prober to its end.
+/// Runs a prober until it ends.
 pub(crate) fn prober(batch: &Batch) -> Done {
     let mut process = Process::start(&["prober"]);
     let text = serde_json::to_vec(batch).unwrap();
@@ -90,14 +90,14 @@ pub(crate) fn prober(batch: &Batch) -> Done {
         .into_iter()
         .map(|said| match said {
             Said::Answer(answer) => answer,
-            Said::End { .. } => panic!("it ended twice"),
+            Said::End { .. } => panic!("the prober wrote its last line twice"),
         })
         .collect();
     assert_eq!(answers.len(), batch.probes.len());
     Done { answers, took, status }
 }
 
-/// A witness that is ready.
+/// A witness that has reported `Ready`.
 #[derive(Debug)]
 pub(crate) struct Witness {
     pub(crate) process: Process,
@@ -106,7 +106,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Listens on free ports of loopback.
+    /// A witness named acme on free ports of loopback.
     pub(crate) fn acme() -> Self {
         let words = ["witness", "--identity", "acme", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
         let mut process = Process::start(&words);
@@ -120,13 +120,13 @@ impl Witness {
         Self { process, lines, on }
     }
 
-    /// Where it listens.
+    /// The address on which the witness listens by this protocol.
     pub(crate) fn at(&self, protocol: &str) -> SocketAddr {
         let address = self.on.iter().find_map(|on| on.strip_prefix(protocol));
         address.unwrap().trim().parse().unwrap()
     }
 
-    /// The next arrival; waits for it.
+    /// Waits for the next arrival.
     pub(crate) fn arrival(&mut self) -> Arrival {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
@@ -136,7 +136,7 @@ impl Witness {
         }
     }
 
-    /// All that is left when it has ended.
+    /// The remaining lines, after the witness has ended.
     pub(crate) fn rest(self) -> Vec<String> {
         self.lines.lines().map(Result::unwrap).collect()
     }

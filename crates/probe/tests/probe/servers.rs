@@ -58,7 +58,7 @@ fn names_are_asked_of_this_server_with_the_nonce_as_a_label() {
     assert_eq!(serving.join().unwrap(), expected);
 }
 
-/// An authority and what it signs.
+/// A certificate authority, which signs certificates for the tests.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -76,7 +76,7 @@ impl Authority {
     }
 }
 
-/// A server that says 401 to everybody who has no certificate and no token, for as many connections as it takes.
+/// A server that answers 401 to requests without a client certificate or token. It serves as many connections as given.
 fn https(acme: &Authority, connections: usize) -> SocketAddr {
     let (certificate, key) = acme.sign();
     let mut roots = RootCertStore::empty();
@@ -100,7 +100,7 @@ fn https(acme: &Authority, connections: usize) -> SocketAddr {
             let mut tls =
                 StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream.unwrap());
             let mut request = [0; 2048];
-            // A client that does not trust us goes away here.
+            // A TLS client that does not trust the server disconnects here.
             let Ok(length) = tls.read(&mut request) else { continue };
             let shown = tls.conn.peer_certificates().is_some();
             let told = request[..length].windows(14).any(|part| part == b"Bearer hunter2");

@@ -1,11 +1,11 @@
-//! The wire types as JSON: what one version writes, another must read.
+//! The wire types as JSON: each version must read the text that another version writes.
 
 use probe::{Answer, Arrival, Ask, Credentials, Nonce, Outcome, Overlay, Report, Said, Sight};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// The value is written as this text, and read from it.
+/// Asserts that the value serialises to this text, and that the text deserialises to the value.
 fn is<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, text: &str) {
     assert_eq!(serde_json::to_string(value).unwrap(), text);
     assert_eq!(&serde_json::from_str::<T>(text).unwrap(), value);

@@ -1,4 +1,4 @@
-//! A fixture whose body never ends: the test kills this process to see what it leaves behind.
+//! A fixture whose body never ends. A test kills this process and checks what it leaves behind.
 
 use harness::fixtures::one_client;
 

@@ -1,4 +1,4 @@
-//! The audit on real clusters: what it puts there works, and nothing of it stays.
+//! The audit on real clusters: its probes work, and it leaves nothing behind.
 
 use anyhow::{Context, ensure};
 use harness::audit::{Selection, Stage, TCP_PORT, UDP_PORT, Watch};
@@ -47,10 +47,13 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
                     Outcome::Answered { identity, .. } => identity.as_deref() == Some(plane.real_name()),
                     _ => false,
                 };
-                ensure!(ensured(0) && ensured(1), "the control is not answered by its witness: {outcomes:?}");
+                ensure!(
+                    ensured(0) && ensured(1),
+                    "the control was not answered by its witness: {outcomes:?}"
+                );
                 let denied =
                     |place: usize| matches!(outcomes[place], Outcome::Silent | Outcome::Unreachable { .. });
-                ensure!(denied(2) && denied(3), "somebody answers across: {outcomes:?}");
+                ensure!(denied(2) && denied(3), "a probe to the other client was answered: {outcomes:?}");
             }
             let (seen_here, seen_there) = (here.watches().await, there.watches().await);
             for (number, expected) in [(0, true), (1, true), (2, false), (4, true), (5, true), (6, false)] {
@@ -63,17 +66,17 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
             }
             for (identity, watch) in seen_here.iter().chain(&seen_there) {
                 let sound = watch.ready && watch.alive && watch.lost == 0 && watch.unreadable.is_none();
-                ensure!(sound, "{identity} cannot be relied on: {watch:?}");
+                ensure!(sound, "the witness {identity} is not reliable: {watch:?}");
             }
             futures::try_join!(Stage::strike(acme, RUN), Stage::strike(globex, RUN))?;
-            Stage::strike(acme, RUN).await.context("strike twice")?;
-            ensure!(namespaces(acme).await? == before, "the audit has left something");
+            Stage::strike(acme, RUN).await.context("remove the probes twice")?;
+            ensure!(namespaces(acme).await? == before, "the audit left a namespace");
             Ok(())
         })
         .await
 }
 
-/// What became of each probe, in the order of their nonces.
+/// The outcome of each probe, sorted by nonce.
 fn outcomes(said: &[Said]) -> anyhow::Result<Vec<Outcome>> {
     let answers = said.iter().filter_map(|said| match said {
         Said::Answer(answer) => Some((answer.nonce.clone(), answer.outcome.clone())),
@@ -81,10 +84,7 @@ fn outcomes(said: &[Said]) -> anyhow::Result<Vec<Outcome>> {
     });
     let mut answers: Vec<_> = answers.collect();
     answers.sort_by(|(one, _), (other, _)| one.cmp(other));
-    ensure!(
-        matches!(said.last(), Some(Said::End { answers: 4 })),
-        "the prober did not come to its end: {said:?}"
-    );
+    ensure!(matches!(said.last(), Some(Said::End { answers: 4 })), "the prober did not finish: {said:?}");
     Ok(answers.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
@@ -102,7 +102,8 @@ async fn namespaces(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
     Ok(all.into_iter().filter_map(|namespace| namespace.metadata.name).collect())
 }
 
-/// The classes that probes ask, of clusters that are there for the taking (C3 and C5 show what has to be made first).
+/// The classes that probes test on existing clusters. C3 and C5 are in [`BY_FACTS`], because the audit first has to
+/// obtain what their probes present.
 const BY_TRAFFIC: [&str; 27] = [
     "L1", "L2", "L3", "L4", "L6", "N1", "N3", "N4", "N5", "N6", "N7", "N8", "N9", "N10", "N11", "N12", "N13",
     "N14", "H1", "H2", "H6", "H7", "C1", "C2", "C4", "C6", "C7",
@@ -131,8 +132,8 @@ async fn are_isolated(topology: Topology) -> anyhow::Result<()> {
         .await
 }
 
-/// The classes that compare what is known, look at nodes, or show credentials. C9 is not among them as long as nodes
-/// share the files of their image stores.
+/// The classes that compare collected facts, inspect nodes or present credentials. C9 is missing as long as nodes share
+/// the files of their image stores.
 const BY_FACTS: [&str; 18] = [
     "L5", "L7", "H3", "H5", "H8", "H9", "H10", "H12", "C2", "C3", "C4", "C5", "C6", "C7", "C10", "S1", "S2",
     "S3",

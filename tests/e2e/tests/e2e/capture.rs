@@ -1,5 +1,5 @@
-//! Everything with a lab address that this workstation sees outside of the clients' links, by tcpdump: what would be on
-//! its way out.
+//! Captures, by tcpdump, all packets with a lab address that the host sees outside of the clients' links: packets that
+//! would leave the host.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use tokio::task::JoinHandle;
 
 use crate::interrupt::interrupt;
 
-/// How long tcpdump may take to begin and to end.
+/// How long tcpdump may take to start and to end.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A capture that has begun.
+/// A running capture.
 pub(crate) struct Capture {
     tcpdump: Child,
     packets: JoinHandle<Vec<String>>,
     summary: JoinHandle<Vec<String>>,
-    /// The same on the clients' links alone, which ends with the first packet.
+    /// The control: a capture on the clients' links, which ends with the first packet.
     control: Child,
 }
 
 impl Capture {
-    /// Begins, and returns when tcpdump listens.
+    /// Starts the capture, and returns when tcpdump listens.
     pub(crate) async fn begin(fx: &MultiClusterFixture) -> anyhow::Result<Self> {
         let plans = fx.clusters().iter().map(|cluster| &cluster.inner().plan);
         let networks = plans.clone().flat_map(|plan| [plan.subnet, plan.pod_cidr, plan.service_cidr]);
@@ -42,19 +42,17 @@ impl Capture {
         Ok(Self { tcpdump, packets, summary, control })
     }
 
-    /// Ends, and returns all packets that were not on a client's link: loopback's are the workstation's own.
+    /// Ends the capture, and returns all packets that were not on a client's link. Packets on loopback do not leave the
+    /// host.
     pub(crate) async fn end(mut self) -> anyhow::Result<Vec<String>> {
         let seen = tokio::time::timeout(WITHIN, self.control.wait()).await;
         ensure!(seen.context("the capture sees nothing on the clients' links")??.success(), "tcpdump fails");
         interrupt(&self.tcpdump).context("end tcpdump")?;
         tokio::time::timeout(WITHIN, self.tcpdump.wait()).await.context("tcpdump does not end")??;
         let summary = self.summary.await?.join("\n");
-        ensure!(
-            summary.contains("\n0 packets dropped by kernel"),
-            "tcpdump has missed something:\n{summary}"
-        );
+        ensure!(summary.contains("\n0 packets dropped by kernel"), "tcpdump has missed packets:\n{summary}");
         let stays = |packet: &String| packet.starts_with("lo ") || packet.starts_with("hl-");
-        let packets = self.packets.await?.into_iter().filter(|line| !line.is_empty()); // tcpdump ends a line when it goes
+        let packets = self.packets.await?.into_iter().filter(|line| !line.is_empty()); // the last one is empty
         Ok(packets.filter(|packet| !stays(packet)).collect())
     }
 }
@@ -72,7 +70,7 @@ fn tcpdump(more: &[&str], filter: &str) -> anyhow::Result<Child> {
         .context("run tcpdump")
 }
 
-/// Waits until tcpdump listens; the rest of what it says about itself comes later.
+/// Waits until tcpdump listens. Its later messages are collected by the returned task.
 async fn listening(
     stderr: Option<impl AsyncRead + Unpin + Send + 'static>,
 ) -> anyhow::Result<JoinHandle<Vec<String>>> {
@@ -84,7 +82,7 @@ async fn listening(
         }
         Ok(())
     });
-    begun.await.context("tcpdump does not begin")??;
+    begun.await.context("tcpdump does not start")??;
     Ok(gathered(said))
 }
 

@@ -1,13 +1,14 @@
-//! What instances get, where a test makes no cluster of them.
+//! Claims instances in tests that create no cluster.
 
 use provisioner::plan::{self, PlanError, Pools, Taken};
 use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
 use provisioner::spec::CheckedSpec;
 
-/// What an operator's instance gets that this process creates.
+/// The instance that an operator gets for this spec, with a create operation of this process.
 ///
 /// # Panics
-/// When `/proc` does not say when this process has begun.
+///
+/// If `/proc/self/stat` cannot be read.
 pub(crate) fn claimed(spec: &CheckedSpec, taken: &Taken, pools: &Pools) -> Result<Instance, PlanError> {
     let owner = Owner::current("e2e").expect("/proc/self/stat can be read");
     plan::claim(spec, taken, pools, Keeper::Operator, Operation::begin(OperationKind::Create, owner))

@@ -1,4 +1,4 @@
-//! The container engine keeps all promises of the engine seam, and its nodes share nothing that one can write to.
+//! The container engine passes the contract suite, and its nodes share no writable file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -57,9 +57,9 @@ async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path)
         inodes(&Local.run(&shell(&find(store.as_str(), inode))).await?),
     ];
     for (here, there) in [(0, 1), (0, 2), (1, 2)] {
-        ensure!(files[here].len() > 20, "there are no images to compare: {:?}", files[here]);
+        ensure!(files[here].len() > 20, "too few image files to compare: {:?}", files[here]);
         let shared: Vec<&String> = files[here].intersection(&files[there]).collect();
-        ensure!(shared.is_empty(), "the same files are in two places: {shared:?}");
+        ensure!(shared.is_empty(), "two image stores share files: {shared:?}");
     }
     let remount = "findmnt --list --noheadings --output TARGET | grep homelab | while read -r mount; do
             mount -o remount,rw \"$mount\"; done";
@@ -67,24 +67,24 @@ async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path)
     let write = format!("for file in $({probes}); do echo written by acme >> $file; done");
     acme.run(&shell(remount)).await?;
     acme.run(&shell(&write)).await?;
-    ensure!(marked(&acme).await? > 0, "nothing was written: the others prove nothing");
-    ensure!(marked(&globex).await? == 0, "the other client's node has what acme has written");
+    ensure!(marked(&acme).await? > 0, "acme wrote to no file, so the other checks prove nothing");
+    ensure!(marked(&globex).await? == 0, "globex's node has data that acme wrote");
     let in_cache = Local.run(&shell(&format!("grep -rl 'written by acme' {store} || true"))).await?.text();
-    ensure!(in_cache.is_empty(), "the cache has what acme has written: {in_cache}");
+    ensure!(in_cache.is_empty(), "the cache has data that acme wrote: {in_cache}");
     Ok(())
 }
 
-/// A node's own image store.
+/// The image store of a node.
 const STORE: &str = "/var/lib/containerd";
 
-/// Finds files of a store, also behind links of its own structure, such as those that a node keeps from before. Links
-/// deeper down are the images' own, and lead anywhere.
+/// A command that finds files of a store. It follows symbolic links near the store's root, such as those to the
+/// unpacked layers from the node image. Deeper links belong to the images and may lead anywhere.
 fn find(store: &str, what: &str) -> String {
     let linked = format!("$(find {store}/ -maxdepth 3 -type l -xtype d -printf '%p/ ')");
     format!("find {store}/ {linked} -type f {what}")
 }
 
-/// How many of a node's image files have what was written.
+/// Number of a node's image files that contain the written text.
 async fn marked(node: &Node) -> anyhow::Result<usize> {
     let search = find(STORE, "-name homelab-probe -exec grep -l 'written by acme' {} +");
     Ok(node.run(&shell(&format!("{search} || true"))).await?.text().lines().count())
@@ -98,8 +98,8 @@ fn shell(script: &str) -> Command {
     Command::within(Duration::from_secs(30), "sh").args(["-c", script])
 }
 
-/// An engine with a home of its own: no registry entry explains these instances, so nobody else may see them as
-/// leftovers.
+/// An engine with a separate home, so that its instances, which are in no registry, do not count as leftovers in
+/// another home.
 fn engine() -> anyhow::Result<(TempDir, Home, ContainerEngine)> {
     let folder = tempfile::tempdir()?;
     let home = Home::at(Utf8PathBuf::try_from(folder.path().to_owned())?);

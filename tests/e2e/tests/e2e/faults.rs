@@ -1,4 +1,5 @@
-//! An audit whose clusters fail under it never says *isolated*, never hangs, and leaves nothing that it can remove.
+//! An audit whose clusters fail while it runs never reports *isolated*, never hangs, and removes everything that it
+//! can.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow:
             ensure!(report.outcome == Outcome::Inconclusive, "killed probers: {}", report.console(false));
             nothing_is_left(globex).await.context("after killed probers")?;
 
-            // No kubelet: nobody starts anything on the node, and nobody runs anything in what is there.
+            // Without a kubelet, no pod starts on the node, and no command runs in the existing ones.
             let lost = audited(fx, async || on(main, "sv down kubelet && pkill -9 kubelet").await).await?;
             match lost {
                 Ok(report) => ensure!(report.outcome == Outcome::Inconclusive, "{}", report.console(false)),
@@ -41,7 +42,7 @@ async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow:
             until_nothing_is_left(globex).await?;
 
             let hung = audited(fx, async || on(main, "pkill -STOP kube-apiserver").await).await?;
-            let error = hung.err().context("an audit whose clean-up hangs has a report")?;
+            let error = hung.err().context("a report although its clean-up hangs")?;
             ensure!(matches!(error, AuditError::Left(_)), "{error}");
             nothing_is_left(fx.cluster("acme")).await.context("after a hung API server")?;
             Ok(())
@@ -58,13 +59,15 @@ async fn an_instance_that_cannot_be_asked_is_an_error_before_anything_is_said() 
             let full =
                 "sed -i 's/^maxPods:.*//; $ a maxPods: 1' /var/lib/kubelet/config.yaml && sv restart kubelet";
             on(main, full).await?;
-            let refused = audited(fx, async || Ok(())).await?.err().context("no room, and yet a report")?;
+            let refused =
+                audited(fx, async || Ok(())).await?.err().context("a report although the node is full")?;
             let chain = provisioner::error::chain(&refused);
             ensure!(chain.contains("OutOfpods") || chain.contains("globex"), "{chain}");
             nothing_is_left(acme).await.context("after a full node")?;
 
             fx.provisioner().destroy(&globex.inner().instance.name).await?;
-            let gone = audited(fx, async || Ok(())).await?.err().context("no cluster, and yet a report")?;
+            let gone =
+                audited(fx, async || Ok(())).await?.err().context("a report although a cluster is gone")?;
             ensure!(provisioner::error::chain(&gone).contains("globex"), "{gone}");
             nothing_is_left(acme).await.context("after a cluster that is gone")
         })
@@ -76,7 +79,7 @@ fn fixture() -> harness::FixtureBuilder {
     MultiClusterFixture::builder().cluster(client("acme")).cluster(client("globex"))
 }
 
-/// Audits a few classes, and does something as soon as everybody begins to ask.
+/// Audits a few classes, and calls `fault` when the probers start.
 async fn audited(
     fx: &MultiClusterFixture,
     fault: impl AsyncFn() -> anyhow::Result<()>,
@@ -105,7 +108,7 @@ async fn on(node: &TestNode, script: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The verdicts of all cells towards an instance, each once.
+/// The distinct verdicts of all cells towards an instance.
 fn towards(report: &Report, target: &str) -> Vec<Verdict> {
     let cells = report.cells.iter().filter(|cell| cell.target == target);
     let mut verdicts: Vec<Verdict> = cells.map(|cell| cell.verdict).collect();
@@ -114,20 +117,22 @@ fn towards(report: &Report, target: &str) -> Vec<Verdict> {
     verdicts
 }
 
-/// Waits until what was to be removed is gone: a node that is back sees to that.
+/// Waits until Kubernetes has removed the audit's namespace, which it does once the node is back.
 async fn until_nothing_is_left(cluster: &TestCluster) -> anyhow::Result<()> {
     let going = async {
         while nothing_is_left(cluster).await.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), going).await.context("something is left for good")
+    tokio::time::timeout(Duration::from_secs(120), going)
+        .await
+        .context("the audit's namespace is not removed")
 }
 
 async fn nothing_is_left(cluster: &TestCluster) -> anyhow::Result<()> {
     let all = Api::<Namespace>::all(cluster.client()).list(&ListParams::default()).await?;
     let names = all.into_iter().filter_map(|namespace| namespace.metadata.name);
     let left: Vec<String> = names.filter(|name| name.starts_with("homelab-audit")).collect();
-    ensure!(left.is_empty(), "left in {}: {left:?}", cluster.name());
+    ensure!(left.is_empty(), "namespaces left in {}: {left:?}", cluster.name());
     Ok(())
 }

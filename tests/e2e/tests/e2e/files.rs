@@ -1,5 +1,6 @@
-//! Files of others as only root can make them: devices, mounts that are read-only or full, attributes, other owners.
-//! Each test is a script with a mount namespace of its own, and starts no cluster: what cannot be used is refused before.
+//! Files of other programs in states that only root can create: devices, read-only and full mounts, attributes, other
+//! owners. Each test runs a script in a separate mount namespace and starts no cluster, because `up` refuses unusable
+//! files first.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use provisioner::spec::ClusterSpec;
 
 use crate::claims::claimed;
 
-/// What each script begins with: a home, a kubeconfig and a hosts file of somebody else in a folder of their own.
+/// Start of each script: a folder with a home, and a kubeconfig and a hosts file of another program.
 const BEGIN: &str = r#"
 mkdir kube home
 printf 'contexts:\n- name: work\n  context: {cluster: work}\n' > kube/config
@@ -22,20 +23,20 @@ printf '127.0.0.1 localhost\n' > hosts
 printf 'dns: { hostsFile: %s/hosts }\n' "$PWD" > home/config.yaml
 export HOMELAB_HOME="$PWD/home" KUBECONFIG="$PWD/kube/config" HOME="$PWD" NO_COLOR=1
 unset SUDO_UID SUDO_GID SUDO_USER
-# Without any program, should it go on after all.
+# An empty PATH keeps `up` from starting anything if it does not refuse.
 up() { PATH=/nowhere "$HOMELAB" up acme && exit 99 || echo "ended with $?"; ! test -e home/instances; }
 "#;
 
-/// Set in a process that has mounts of its own.
+/// Set in the process that runs in a separate mount namespace.
 const INSIDE: &str = "HOMELAB_E2E_OWN_MOUNTS";
 
-/// Runs a script in an empty folder and returns what it and the program said.
+/// Runs a script in an empty folder and returns its output.
 async fn session(script: &str) -> anyhow::Result<String> {
     let program = Utf8PathBuf::try_from(std::env::current_exe()?)?;
     let homelab =
         program.parent().and_then(Utf8Path::parent).context("a folder of built programs")?.join("homelab");
     ensure!(homelab.exists(), "{homelab} is not built: `cargo build`");
-    // Beside the programs: file systems for temporary files do not know all attributes.
+    // In the folder of built programs, because file systems for temporary files do not support all attributes.
     let folder = tempfile::tempdir_in(homelab.parent().unwrap_or(Utf8Path::new("/")))?;
     let text = format!("exec 2>&1\n{BEGIN}{script}");
     let command = Command::within(Duration::from_secs(60), "unshare")
@@ -51,17 +52,17 @@ async fn session(script: &str) -> anyhow::Result<String> {
     }
 }
 
-/// The script runs to its end, and what was said has all of this in it.
+/// Runs a script, which must succeed and print all these texts.
 async fn says(script: &str, expected: &[&str]) -> anyhow::Result<()> {
     let told = session(script).await?;
     for expected in expected {
-        ensure!(told.contains(expected), "nobody said '{expected}':\n{told}");
+        ensure!(told.contains(expected), "the output lacks '{expected}':\n{told}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_device_stays_a_device_whoever_takes_down_what() -> anyhow::Result<()> {
+async fn up_and_down_leave_a_device_as_it_is() -> anyhow::Result<()> {
     let script = r#"
         rm kube/config; mknod kube/config c 1 3; ls -l kube > before
         "$HOMELAB" down nosuch || true
@@ -134,11 +135,11 @@ async fn a_hosts_file_that_is_a_mount_point_is_written_in_place_also_in_a_read_o
         .args([name, "--exact", "--nocapture"])
         .env(INSIDE, "1");
     let output = Local.run(&again).await?;
-    ensure!(output.text().contains("1 passed"), "the test did not find itself: {}", output.text());
+    ensure!(output.text().contains("1 passed"), "the test did not run itself once: {}", output.text());
     Ok(())
 }
 
-/// As a container has it whose root file system is read-only.
+/// As in a container with a read-only root file system.
 async fn hosts_in_a_container() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let at = |name: &str| format!("{}/{name}", folder.path().display());
@@ -161,10 +162,13 @@ async fn hosts_in_a_container() -> anyhow::Result<()> {
     ensure!(dns.add(&records)?, "nothing was recorded");
     ensure!(
         std::fs::read_to_string(at("hosts"))?.contains("api.acme.lab"),
-        "the file behind the mount has changed"
+        "the file behind the mount has no record"
     );
     ensure!(dns.remove(&home, "acme")?, "nothing was removed");
-    ensure!(std::fs::read_to_string(at("hosts"))? == "127.0.0.1 localhost\n", "something is left");
+    ensure!(
+        std::fs::read_to_string(at("hosts"))? == "127.0.0.1 localhost\n",
+        "the hosts file is not as before"
+    );
     Ok(())
 }
 

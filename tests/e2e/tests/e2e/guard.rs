@@ -1,5 +1,5 @@
-//! The host changes behind our back: each change is told and put back. Real rules, routes, links and settings, in a
-//! network of each test's own (`ci/alone`), with the wires of two clients and no cluster.
+//! Changes of the host that other programs make: homelab reports and reverts each. The tests use real rules, routes,
+//! links and settings, in a separate network per test (`ci/alone`), with the links of two clients and no cluster.
 
 mod host;
 mod kept;

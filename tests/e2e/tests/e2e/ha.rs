@@ -1,4 +1,4 @@
-//! Three control planes are one cluster behind one address.
+//! Three control planes form one cluster behind one address.
 
 pub(crate) mod etcd;
 
@@ -62,7 +62,7 @@ async fn a_control_plane_that_is_killed_while_it_joins_is_a_clear_error_and_is_u
     let destroyed = provisioner.destroy(name).await;
     killed?;
     destroyed?;
-    let error = created.err().context("a cluster came up without one of its control planes")?;
+    let error = created.err().context("create succeeded although a control plane was killed")?;
     ensure!(error.stage == Stage::Join, "it failed at another stage: {error:?}");
     let told = chain(&error);
     ensure!(told.contains(&format!("{name}-cp-2")), "the error does not name the node: {told}");
@@ -72,7 +72,7 @@ async fn a_control_plane_that_is_killed_while_it_joins_is_a_clear_error_and_is_u
     Ok(())
 }
 
-/// Kills the second control plane as soon as kubeadm has given it a part of the control plane.
+/// Kills the second control plane as soon as kubeadm has written its API server's manifest.
 async fn kill_while_it_joins(provisioner: &Provisioner, name: &str) -> anyhow::Result<()> {
     let engine = provisioner.engines().clone();
     let look = "test -s /etc/kubernetes/manifests/kube-apiserver.yaml";
@@ -85,7 +85,7 @@ async fn kill_while_it_joins(provisioner: &Provisioner, name: &str) -> anyhow::R
             };
             let plan = ClusterPlan::of(&instance, provisioner.home());
             let Ok(nodes) = engine.attach(&plan).await else {
-                return Ok(Wait::NotYet("its nodes do not run".to_owned()));
+                return Ok(Wait::NotYet("its nodes are not running".to_owned()));
             };
             let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
             Ok::<_, EngineError>(match nodes.others[0].run(&look).await {
@@ -98,14 +98,14 @@ async fn kill_while_it_joins(provisioner: &Provisioner, name: &str) -> anyhow::R
     kill(&plan, &plan.nodes[1].name).await
 }
 
-/// The machine is off from one moment to the next.
+/// Kills a node's container with SIGKILL, like a power failure.
 pub(crate) async fn kill(plan: &ClusterPlan, node: &str) -> anyhow::Result<()> {
     let kill = Command::within(Duration::from_secs(30), "podman").args(["kill", "--signal", "KILL"]);
     Local.run(&kill.arg(plan.id.node_scope(node))).await?;
     Ok(())
 }
 
-/// The names of the nodes that have the virtual address.
+/// Names of the nodes that hold the virtual address.
 async fn carriers(nodes: &Nodes, plan: &ClusterPlan) -> anyhow::Result<Vec<String>> {
     let address = plan.virtual_address().context("a plan with a virtual address")?.to_string();
     let mut carriers = Vec::new();
@@ -129,7 +129,8 @@ async fn replicas_are_spread(cluster: &TestCluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `kubeadm init --upload-certs` keeps the authorities in this secret, under a key that opens the whole cluster.
+/// `kubeadm init --upload-certs` stores the authorities in this secret, under a key that gives access to the whole
+/// cluster.
 async fn no_certificate_key_exists(cluster: &TestCluster) -> anyhow::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), "kube-system");
     ensure!(secrets.get_opt("kubeadm-certs").await?.is_none(), "the authorities were uploaded");

@@ -1,5 +1,5 @@
-//! One cluster under several names: its home spelled otherwise, its owner in another PID namespace, its folder under
-//! another home's id.
+//! A cluster outlives commands that see it differently: under another spelling of its home, from another PID namespace
+//! than its owner's, or with another ID in its home.
 
 use anyhow::ensure;
 use harness::inventory::Inventory;
@@ -7,17 +7,19 @@ use provisioner::registry::{Keeper, Owner};
 
 use crate::operator::desk::Desk;
 
-/// The program as in a container that shares the home: with a PID namespace and a `/proc` of its own.
+/// Options of `unshare` that run the program as in a container that shares the home: in a separate PID namespace with
+/// its own `/proc`.
 const IN_A_CONTAINER: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
 
 #[tokio::test]
-async fn a_cluster_survives_whoever_takes_it_for_something_else() -> anyhow::Result<()> {
+async fn a_cluster_survives_commands_from_another_pid_namespace_or_with_another_home_id() -> anyhow::Result<()>
+{
     Desk::with(async |desk| {
         let provisioner = desk.provisioner()?;
         let before = Inventory::take(&provisioner).await?;
         desk.homelab(&["up", "acme", "--topology", "k8s-single", "--cni", "routed"]).await?;
         let running = Inventory::take(&provisioner).await?;
-        ensure!(running.since(&before).is_some(), "nothing is there that could survive");
+        ensure!(running.since(&before).is_some(), "the inventory does not see the cluster");
 
         reap_elsewhere(desk).await?;
         another_id(desk).await?;
@@ -33,7 +35,7 @@ async fn a_cluster_survives_whoever_takes_it_for_something_else() -> anyhow::Res
     .await
 }
 
-/// This process needs the cluster. A container does not see it in its `/proc`, and finds its lock.
+/// This process owns the cluster. A container does not see this process in its `/proc`, but finds its lock.
 async fn reap_elsewhere(desk: &Desk) -> anyhow::Result<()> {
     let provisioner = desk.provisioner()?;
     let owner = Owner::hold(provisioner.home(), "e2e")?;
@@ -41,7 +43,7 @@ async fn reap_elsewhere(desk: &Desk) -> anyhow::Result<()> {
     keep(Keeper::Run(owner.clone()))?;
     let said = desk.homelab_below("unshare", &IN_A_CONTAINER, &["reap"]).await?;
     ensure!(said.contains("nothing to reap"), "{said}");
-    // As from a home whose file of locks somebody has removed.
+    // As in a home whose lock file was deleted.
     keep(Keeper::Run(Owner { lock: None, ..owner }))?;
     let said = desk.homelab_below("unshare", &IN_A_CONTAINER, &["reap"]).await?;
     ensure!(
@@ -55,7 +57,7 @@ async fn reap_elsewhere(desk: &Desk) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Under another id the home knows nothing of its own containers, and still does not delete what they run on.
+/// With another ID, the home does not recognise its own containers, but still does not delete the folder that they use.
 async fn another_id(desk: &Desk) -> anyhow::Result<()> {
     let file = desk.home().join("home-id");
     let kept = std::fs::read_to_string(&file)?;

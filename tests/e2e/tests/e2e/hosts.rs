@@ -1,7 +1,8 @@
-//! Ordinary hosts: Debian with systemd, cgroup v2 alone, AppArmor, a firewall service and a resolver on 127.0.0.53, each
-//! in a VM that QEMU emulates. On each, the program goes through what an operator does, and the host really reboots.
+//! Ordinary hosts: Debian with systemd, cgroup v2 only, AppArmor, a firewall service and a resolver on 127.0.0.53, each
+//! a VM that QEMU emulates. On each host, the test runs an operator's commands and really reboots the host.
 //!
-//! `ci/hosts` makes their disks. The test has a network of its own (`ci/alone`), so no packet leaves the machine.
+//! `ci/hosts` makes their disks. The test runs in a separate network (`ci/alone`), so no packet leaves the host that
+//! runs it.
 
 mod journal;
 mod media;
@@ -14,12 +15,12 @@ use anyhow::ensure;
 use journal::Journal;
 use vm::Vm;
 
-/// Lists what a cluster could leave behind on a host, or take away from it.
+/// A script that lists what a cluster could leave behind on a host, or remove from it.
 const INVENTORY: &str = include_str!("../../hosts/inventory.sh");
-/// A kubeconfig of others, which the host has before.
+/// A kubeconfig that the host has before homelab is installed.
 const FOREIGN: &str = include_str!("../../hosts/kubeconfig.yaml");
-/// The clients with their pod networks and the addresses of their API servers. Each is one node: two emulated processors
-/// carry no more.
+/// The clients with their pod networks and the addresses of their API servers. Each has one node, because two emulated
+/// CPUs carry no more.
 const CLIENTS: [(&str, &str, &str); 2] =
     [("acme", "routed", "192.168.60.10"), ("globex", "cilium", "192.168.61.10")];
 
@@ -50,7 +51,7 @@ async fn goes_through(host: &Vm, mut journal: Journal) -> anyhow::Result<()> {
         journal.step(&up, host.homelab(&up)).await?;
         journal.step("a pod finds a service, the host finds the API", works(host, name, address)).await?;
         host.homelab(&format!("kubectl {name} -- create configmap kept --from-literal=since=before")).await?;
-        // One cluster keeps the processors busy while it does nothing: two of them are slower than the next one's deadlines.
+        // An idle cluster keeps the emulated CPUs so busy that the next cluster would miss its deadlines.
         if name == "acme" {
             journal.step("pause acme", host.homelab("pause acme")).await?;
         }
@@ -94,7 +95,7 @@ async fn goes_through(host: &Vm, mut journal: Journal) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The host is what this test is about.
+/// Fails unless the host is as this test describes it.
 async fn is_ordinary(host: &Vm) -> anyhow::Result<()> {
     for (what, ask, expected) in [
         ("its first process", "cat /proc/1/comm", "systemd"),
@@ -109,11 +110,11 @@ async fn is_ordinary(host: &Vm) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A pod runs and finds a service by its name; the host finds the API server by its name, with both ways to ask for one,
-/// and reaches it.
+/// A pod runs and resolves a service's name. The host resolves the API server's name, both by getaddrinfo(3) and by
+/// systemd-resolved, and connects to it.
 async fn works(host: &Vm, name: &str, address: &str) -> anyhow::Result<()> {
     let kubectl = format!("kubectl {name} --");
-    // The cluster's DNS comes up some time after the API server of a cluster that was started.
+    // After `start`, the cluster's DNS comes up later than its API server.
     let ask = "--command -- sh -c 'until nslookup kubernetes.default.svc.cluster.local; do sleep 1; done'";
     let image = "--image homelab.invalid/toolbox:1 --restart Never";
     host.sh(&format!("homelab {kubectl} run ask {image} {ask}")).await?;
@@ -130,15 +131,15 @@ async fn works(host: &Vm, name: &str, address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A restart of the firewall takes the guard away. `doctor` reports that, the next verb puts the guard back.
+/// A restart of the firewall removes the guard. `doctor` reports that, and the next verb restores it.
 async fn firewall_restarts(host: &Vm) -> anyhow::Result<()> {
     host.sh("systemctl restart nftables").await?;
     let gone = host.sh("! nft list table inet homelab").await;
-    ensure!(gone.is_ok(), "the restart of the firewall left the guard alone");
+    ensure!(gone.is_ok(), "the restart of the firewall did not remove the guard");
     let told = host.refusal(4, "doctor").await?;
-    ensure!(told.contains("the host guard"), "doctor says nothing of the guard:\n{told}");
+    ensure!(told.contains("the host guard"), "doctor does not mention the guard:\n{told}");
     let told = host.refusal(7, "status acme").await?;
-    ensure!(told.contains("guard"), "status says nothing of the guard:\n{told}");
+    ensure!(told.contains("guard"), "status does not mention the guard:\n{told}");
     host.sh("nft list table inet homelab").await?;
     host.homelab("doctor").await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Ctrl-C for a program that a test has started.
+//! Interrupts a program that a test has started, as by Ctrl-C.
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
@@ -7,5 +7,5 @@ use tokio::process::Child;
 /// Sends SIGINT.
 pub(crate) fn interrupt(program: &Child) -> anyhow::Result<()> {
     let pid = program.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-    Ok(kill_process(pid.context("it has ended")?, Signal::INT)?)
+    Ok(kill_process(pid.context("the program has ended")?, Signal::INT)?)
 }

@@ -1,4 +1,4 @@
-//! No client reaches another, and each reaches itself: both halves of every claim.
+//! No client reaches another, and each reaches itself. Each test shows both.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn a_node_that_routes_through_its_gateway_reaches_neither_the_host_nor_the
             // The control: the same probe, where it must answer.
             ensure!(
                 reaches(attacker, acme.node("acme-cp-1").ip(), 6443).await,
-                "the probe itself does not work"
+                "the control does not answer"
             );
             let denied = [
                 (globex.node("globex-cp-1").ip(), 6443),
@@ -81,7 +81,7 @@ fn shell(script: &str) -> Command {
     Command::within(Duration::from_secs(20), "sh").args(["-c", script])
 }
 
-/// Whether a TCP connection comes about, or is refused by whoever has the address: both are answers.
+/// Whether a TCP connection succeeds or is refused: in both cases the address answers.
 async fn reaches(node: &TestNode, address: Ipv4Addr, port: u16) -> bool {
     let script = format!("exec 3<>/dev/tcp/{address}/{port}");
     let probe = Command::within(Duration::from_secs(20), "timeout").args(["2", "bash", "-c", &script]);

@@ -1,4 +1,4 @@
-//! Clusters come up, are used side by side, and go without a trace.
+//! Clusters come up, work in parallel, and are removed without a trace.
 
 use std::time::Duration;
 
@@ -23,10 +23,7 @@ async fn a_fixture_leaves_the_host_as_it_was(one_client: FixtureBuilder) -> anyh
     one_client
         .run(async |fx| {
             let during = Inventory::take(fx.provisioner()).await?;
-            ensure!(
-                during.since(&before).is_some(),
-                "an inventory that does not see a cluster proves nothing"
-            );
+            ensure!(during.since(&before).is_some(), "the inventory does not see the cluster");
             fx.cluster("acme").run_pod(PodRun::shell("true")).await?.assert_success();
             Ok(())
         })
@@ -69,7 +66,7 @@ async fn clusters_that_fit_one_by_one_and_not_together_are_refused_before_the_fi
     let single = |number| ClusterSpec::new(format!("client-{number}")).topology(Topology::Single);
     let room = provisioner.room()?.context("a real host")?;
     let fit = room.fits(Cost::of_spec(&single(0).check()?));
-    ensure!(fit > 0, "not even one fits");
+    ensure!(fit > 0, "the host has no capacity for one cluster");
     let builder =
         (0..2 * (fit + 1)).map(single).fold(MultiClusterFixture::builder(), FixtureBuilder::cluster);
     let refused = builder.run(async |_| Ok::<_, FixtureError>(())).await;
@@ -77,7 +74,7 @@ async fn clusters_that_fit_one_by_one_and_not_together_are_refused_before_the_fi
     ensure!(matches!(error.source, StageError::Capacity(CapacityError::TooMuch(_))), "{error:?}");
     ensure!(error.residue == Residue::Nothing, "{:?}", error.residue);
     let left = Inventory::take(&provisioner).await?.since(&before);
-    ensure!(left.is_none(), "something was made:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
+    ensure!(left.is_none(), "the host has changed:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
     Ok(())
 }
 
@@ -85,7 +82,7 @@ async fn clusters_that_fit_one_by_one_and_not_together_are_refused_before_the_fi
 async fn taking_one_cluster_down_leaves_the_others_pods_untouched() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Single))
-        // A name that begins like the other one's: prefixes must not match.
+        // A name with the other name as its prefix, because prefixes must not match.
         .cluster(ClusterSpec::new("acme-2").topology(Topology::Single))
         .run(async |fx| {
             let (acme, neighbour) = (fx.cluster("acme"), fx.cluster("acme-2"));

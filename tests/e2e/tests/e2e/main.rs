@@ -1,4 +1,4 @@
-//! What only real clusters can show. Needs root, podman and the node image: `make e2e`.
+//! End-to-end tests on real clusters. They need root, podman and the node image: `make e2e`.
 
 mod audit;
 mod capture;

@@ -1,4 +1,4 @@
-//! A real dnsmasq, asked by a real resolver, answers as the drop-ins say. Starts no cluster.
+//! A real dnsmasq, queried by a real resolver, answers as the drop-ins say. These tests start no cluster.
 
 mod image;
 mod podman;
@@ -30,13 +30,13 @@ use witness::Witness;
 
 use crate::claims::claimed;
 
-/// Set in the process that has podman's API to talk to: the folder for its files.
+/// Set in the process that uses podman's API. The value is the folder for its files.
 const INSIDE: &str = "HOMELAB_E2E_INSIDE";
 
-/// testcontainers finds its engine by the environment alone, and nobody changes the environment of a process that
-/// runs. So this test starts podman's API, runs itself again with the address of it, and takes everything away.
+/// testcontainers finds its engine only by the environment, and a running process must not change its environment. So
+/// this test starts podman's API, runs itself again with the API's address, and removes everything.
 #[tokio::test]
-async fn a_real_dnsmasq_answers_for_each_clients_names_and_asks_nobody_about_them() -> anyhow::Result<()> {
+async fn a_real_dnsmasq_answers_for_each_clients_names_and_does_not_forward_them() -> anyhow::Result<()> {
     if let Ok(folder) = std::env::var(INSIDE) {
         return dnsmasq_answers(&Utf8Path::new(&folder).join("drop-ins")).await;
     }
@@ -49,14 +49,14 @@ async fn a_real_dnsmasq_answers_for_each_clients_names_and_asks_nobody_about_the
         _ = terminated.recv() => Err(anyhow::anyhow!("stopped by SIGTERM")),
     };
     let ended = podman.end().await;
-    outcome?; // explains what the end may complain about
+    outcome?; // before `ended`, whose error it may explain
     ended
 }
 
-/// Runs this test once more, as a process with podman's API.
+/// Runs this test again in a process with podman's API.
 async fn inside(podman: &Podman, archive: &Utf8Path) -> anyhow::Result<()> {
     podman.import(archive, image::NAME).await?;
-    let name = "names::a_real_dnsmasq_answers_for_each_clients_names_and_asks_nobody_about_them";
+    let name = "names::a_real_dnsmasq_answers_for_each_clients_names_and_does_not_forward_them";
     let program = std::env::current_exe()?;
     let again = Command::within(Duration::from_secs(90), program.to_string_lossy())
         .args([name, "--exact", "--nocapture"])
@@ -64,7 +64,7 @@ async fn inside(podman: &Podman, archive: &Utf8Path) -> anyhow::Result<()> {
         .env(INSIDE, podman.folder())
         .env("DOCKER_HOST", podman.address());
     let output = Local.run(&again).await?;
-    ensure!(output.text().contains("1 passed"), "the test did not find itself: {}", output.text());
+    ensure!(output.text().contains("1 passed"), "the test did not run itself once: {}", output.text());
     Ok(())
 }
 
@@ -89,8 +89,8 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
         ("app.acme.lab.", "TXT", NO_DATA),
     ];
     server.answers(&expected).await?;
-    ensure!(witness.asked().is_empty(), "names of acme were asked for elsewhere: {:?}", witness.asked());
-    // The control: what dnsmasq does not know does go there, so silence about acme means something.
+    ensure!(witness.asked().is_empty(), "queries for acme's names were forwarded: {:?}", witness.asked());
+    // The control: names that dnsmasq does not know are forwarded, so that no forwarded query for acme means something.
     server.answers(&[("x.globex.lab.", "A", REFUSED), ("example.org.", "A", REFUSED)]).await?;
     let asked = witness.asked();
     ensure!(
@@ -99,7 +99,7 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
     );
 
     dns.add(&globex)?;
-    server.answers(&[("x.globex.lab.", "A", REFUSED)]).await?; // drop-ins are only read at the start
+    server.answers(&[("x.globex.lab.", "A", REFUSED)]).await?; // dnsmasq reads drop-ins only when it starts
     server.restart().await?;
     let theirs = globex.workload_address.to_string();
     server.answers(&[("x.globex.lab.", "A", &theirs), ("app.acme.lab.", "A", &workloads)]).await?;
@@ -110,7 +110,7 @@ async fn dnsmasq_answers(drop_ins: &Utf8Path) -> anyhow::Result<()> {
     Ok(server.container.rm().await?)
 }
 
-/// The names of two clients, side by side.
+/// The names of two clients.
 fn clients(home: &Home) -> anyhow::Result<(Records, Records)> {
     let claim = |name: &str, instances: Vec<Instance>| {
         let taken = Taken { instances, ..Taken::default() };
@@ -129,7 +129,7 @@ struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// On the host's own network: a network of podman's would switch on the host's forwarding.
+    /// Starts dnsmasq on the host's network: a podman network would enable forwarding on the host.
     async fn start(drop_ins: &Utf8Path, upstream: &Witness) -> anyhow::Result<Self> {
         let port = resolver::free_port().await?;
         let (port_option, server) =
@@ -140,7 +140,7 @@ impl Dnsmasq {
         let image =
             GenericImage::new(name, tag).with_wait_for(WaitFor::message_on_stderr("started, version"));
         let command = [
-            // Ends by itself when everybody is dead who could end it.
+            // Ends dnsmasq even if the test and podman are killed.
             "/usr/bin/timeout",
             "120",
             "/usr/sbin/dnsmasq",
@@ -157,7 +157,7 @@ impl Dnsmasq {
             &port_option,
         ];
         let on_the_host = |host: &mut HostConfig| {
-            // `with_network` would make a network of this name.
+            // `with_network` would create a network with this name.
             (host.network_mode, host.publish_all_ports) = (Some("host".to_owned()), None);
         };
         let container = image.with_mount(drop_ins).with_cmd(command).with_host_config_modifier(on_the_host);

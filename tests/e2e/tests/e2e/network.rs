@@ -1,4 +1,4 @@
-//! Inside a cluster everything works: names, services, pods across nodes, images from elsewhere.
+//! Inside a cluster everything works: names, services, pods across nodes, loaded images.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::web;
 #[case::cilium(ClusterSpec::new("acme").cni(CniKind::Cilium))]
 #[case::cilium_alone(ClusterSpec::new("acme").cilium(WITHOUT_KUBE_PROXY))]
 #[tokio::test]
-async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstation(
+async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_host(
     #[case] acme: ClusterSpec,
 ) -> anyhow::Result<()> {
     MultiClusterFixture::builder()
@@ -52,12 +52,13 @@ async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_workstat
 }
 
 #[tokio::test]
-async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_workstation() -> anyhow::Result<()> {
+async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_host() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Single).cni(CniKind::Cilium))
         .run(async |fx| {
             let acme = fx.cluster("acme");
-            // What is up takes pods at once: Cilium's operator would keep them off until it has seen the agent's pod.
+            // A cluster that is up takes pods at once. Cilium's operator would keep them off the node until it has seen
+            // the agent's pod.
             let nodes: Api<Node> = Api::all(acme.client());
             for node in nodes.list(&ListParams::default()).await? {
                 let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
@@ -71,11 +72,11 @@ async fn a_single_node_with_cilium_has_names_services_and_a_port_for_the_worksta
         .await
 }
 
-/// Services are led to pods by Cilium alone.
+/// Cilium alone forwards services to pods.
 const WITHOUT_KUBE_PROXY: CiliumOptions = CiliumOptions { kube_proxy_replacement: true, hubble: false };
 
 #[tokio::test]
-async fn services_are_found_also_when_kube_proxy_has_started_anew() -> anyhow::Result<()> {
+async fn services_are_found_also_after_a_restart_of_kube_proxy() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Single))
         .run(async |fx| {
@@ -87,7 +88,7 @@ async fn services_are_found_also_when_kube_proxy_has_started_anew() -> anyhow::R
                 until wget -qO- http://127.0.0.1:10249/metrics | grep -q 'sync_proxy_rules_last.*IPv4.* [1-9]'
                 do sleep 0.1; done";
             let anew = Command::within(Duration::from_secs(60), "sh").args(["-c", script]);
-            acme.node("acme-main").run(&anew).await.context("a kube-proxy that is in step")?;
+            acme.node("acme-main").run(&anew).await.context("kube-proxy does not sync its rules")?;
             let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
             acme.run_pod(lookup).await?.assert_success();
             Ok(())
@@ -105,7 +106,7 @@ async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_er
             let missing = acme.run_pod(wanted()).await;
             ensure!(
                 matches!(missing, Err(PodError::NeverRan { .. })),
-                "it has run without an image: {missing:?}"
+                "the pod ran without its image: {missing:?}"
             );
 
             let folder = tempfile::tempdir()?;
@@ -116,7 +117,7 @@ async fn an_image_archive_is_brought_into_a_cluster_and_a_missing_image_is_an_er
 
             let both = acme.run_pod(PodRun::shell("echo out; echo err >&2; exit 3")).await?;
             let said = (both.exit_code, both.stdout.as_str(), both.stderr.as_str(), both.phase.as_str());
-            ensure!(said == (3, "out\n", "err\n", "Failed"), "the pod's end is not told as it was: {both}");
+            ensure!(said == (3, "out\n", "err\n", "Failed"), "the pod's result is reported wrongly: {both}");
             Ok(())
         })
         .await
@@ -128,14 +129,17 @@ async fn the_host_reaches_its_name_servers_while_a_cluster_is_up_and_no_cluster_
     let listed = std::fs::read_to_string("/etc/resolv.conf")?;
     let servers = listed.lines().filter_map(|line| line.strip_prefix("nameserver ")?.trim().parse().ok());
     let servers: Vec<Ipv4Addr> = servers.collect();
-    ensure!(!servers.is_empty(), "this host has no IPv4 name server to lose: {listed}");
+    ensure!(!servers.is_empty(), "this host has no IPv4 name server: {listed}");
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Single))
         .run(async |fx| {
-            // Lookups only: no packet is sent. The control is an address of a pool that nobody has.
+            // Route lookups only: no packet is sent. The control is an address of a pool that no host has.
             let pool = fx.provisioner().settings().pools.pod.range;
             let nobodys = pool.hosts().rfind(|address| !servers.contains(address)).context("a pool")?;
-            ensure!(leads(nobodys).await.is_err(), "{nobodys} of the pool {pool} would leave this host");
+            ensure!(
+                leads(nobodys).await.is_err(),
+                "packets to {nobodys} of the pool {pool} would leave this host"
+            );
             let taken = fx.provisioner().host_networks().await?;
             for server in servers {
                 leads(server).await.context("a name server is cut off")?;
@@ -149,13 +153,13 @@ async fn the_host_reaches_its_name_servers_while_a_cluster_is_up_and_no_cluster_
         .await
 }
 
-/// Whether the host has a route to an address.
+/// Fails unless the host has a route to the address.
 async fn leads(address: Ipv4Addr) -> anyhow::Result<()> {
     let ask = Command::within(Duration::from_secs(10), "ip").args(["route", "get", &address.to_string()]);
     Ok(Local.run(&ask).await.map(drop)?)
 }
 
-/// The toolbox under another name, as an archive, and gone from the node under that name.
+/// The toolbox image under another name, as an archive. The node does not keep it under that name.
 async fn exported(acme: &TestCluster) -> anyhow::Result<Vec<u8>> {
     let node = acme.node("acme-main");
     let script = "ctr -n k8s.io images tag homelab.invalid/toolbox:1 e2e.invalid/loaded:1 >&2
@@ -166,7 +170,7 @@ async fn exported(acme: &TestCluster) -> anyhow::Result<Vec<u8>> {
     Ok(node.run(&export).await?.stdout)
 }
 
-/// A web server on a node, behind a service; its pod's address.
+/// Runs a web server on a node, behind a service, and returns its pod's address.
 pub(crate) async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result<Ipv4Addr> {
     acme.apply(&web::on_node(node.real_name())).await?;
     let address = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
@@ -178,15 +182,15 @@ pub(crate) async fn serve(acme: &TestCluster, node: &TestNode) -> anyhow::Result
     Ok(address(&pod).context("an address")?.parse()?)
 }
 
-/// A pod on this node reaches an address.
+/// Pings an address from a pod on this node.
 pub(crate) async fn ping_from(acme: &TestCluster, node: &str, server: Ipv4Addr) -> anyhow::Result<()> {
     let output = acme.run_pod(ping(server).on_node(node)).await?;
-    ensure!(output.node == node, "it ran on {}", output.node);
+    ensure!(output.node == node, "the pod ran on {}", output.node);
     output.assert_output_contains(" 0% packet loss");
     Ok(())
 }
 
-/// The web server answers the workstation on this port of a node.
+/// Waits until the web server answers the host on this port of a node.
 async fn answers(node: &TestNode, port: u16) -> anyhow::Result<()> {
     let port = SocketAddr::from((node.ip(), port));
     let answer = until(
@@ -204,6 +208,6 @@ async fn answers(node: &TestNode, port: u16) -> anyhow::Result<()> {
             Ok::<_, std::io::Error>(fetched.map_or_else(|error| Wait::NotYet(error.to_string()), Wait::Done))
         },
     );
-    ensure!(answer.await?.contains(web::HELLO), "{port} answers with something else");
+    ensure!(answer.await?.contains(web::HELLO), "another server answers on {port}");
     Ok(())
 }

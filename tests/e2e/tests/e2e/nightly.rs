@@ -1,4 +1,4 @@
-//! What takes minutes: `make nightly` runs it, `make e2e` does not.
+//! Tests that take minutes: `make nightly` runs them, `make e2e` does not.
 
 mod certificates;
 mod failover;

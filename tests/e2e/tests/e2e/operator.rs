@@ -1,5 +1,5 @@
-//! A day of an operator with two clients, by the program itself: every layer keeps them apart, and what one client
-//! loses is nothing of the other's.
+//! An operator's work with two clients, by the program itself: every layer keeps them apart, and removing one client
+//! leaves the other's data unchanged.
 
 mod audit;
 pub(crate) mod desk;
@@ -38,9 +38,12 @@ async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyh
         desk.homelab(&["k8s", "use-context", "globex"]).await?;
         desk.homelab(&["down", "acme"]).await?;
         for (layer, after) in layers(desk)? {
-            ensure!(globex.get(&layer) == Some(&after), "{layer} of globex is not as it was: {after}");
+            ensure!(globex.get(&layer) == Some(&after), "{layer} of globex has changed: {after}");
         }
-        ensure!(layers(desk)?.len() == globex.len(), "something of globex is gone, or of acme is left");
+        ensure!(
+            layers(desk)?.len() == globex.len(),
+            "a file of globex is missing, or a file of acme is left"
+        );
         let nodes = desk.kubectl(&["get", "nodes", "--output", "name"]).await?;
         ensure!(nodes == "node/globex-main\n", "globex has lost its nodes: {nodes}");
         nothing_goes_by_mistake(desk).await?;
@@ -48,7 +51,7 @@ async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyh
         let merged = std::fs::read_to_string(desk.merged())?;
         ensure!(merged.contains("https://work.invalid:6443") && !merged.contains("globex"), "{merged}");
         let hosts = std::fs::read_to_string(desk.hosts())?;
-        ensure!(hosts == "127.0.0.1 localhost\n", "the hosts file is not as it was: {hosts}");
+        ensure!(hosts == "127.0.0.1 localhost\n", "the hosts file is not as before: {hosts}");
         Ok(())
     })
     .await?;
@@ -57,7 +60,7 @@ async fn an_operator_works_with_two_clients_and_no_layer_mixes_them_up() -> anyh
     Ok(())
 }
 
-/// A name that is gone or was mistyped is an error, and who sits at a terminal is asked.
+/// An unknown name is an error, and on a terminal `down` asks first.
 async fn nothing_goes_by_mistake(desk: &Desk) -> anyhow::Result<()> {
     for name in ["acme", "globx"] {
         let said = desk.refusal(2, &["down", name]).await?;
@@ -71,8 +74,8 @@ async fn nothing_goes_by_mistake(desk: &Desk) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything that the five layers have on disk, byte for byte, of whoever is there. Nodes' own files change by
-/// themselves, and logs only grow.
+/// All files of the five layers with their contents, for all instances. The nodes' own files are left out, because they
+/// change by themselves, and so are logs, because they grow.
 fn layers(desk: &Desk) -> anyhow::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![desk.home(), "/usr/local/share/ca-certificates".into()];
@@ -108,35 +111,38 @@ async fn contexts_lead_to_their_own_clusters(desk: &Desk) -> anyhow::Result<()> 
 async fn swapped_files_are_caught(desk: &Desk) -> anyhow::Result<()> {
     let [acme, globex] = ["acme", "globex"].map(|name| desk.instance(name).join("kubeconfig"));
     let own = std::fs::read_to_string(&acme)?;
-    // All of globex's, under acme's name: only server, authority and UID tell.
+    // globex's kubeconfig with acme's name: only server, authority and UID differ.
     let foreign = std::fs::read_to_string(&globex)?.replace("globex", "acme");
     let both = |said: &str| {
         said.contains("https://192.168.60.10:6443") && said.contains("https://192.168.61.10:6443")
     };
     replaced(&acme, &foreign, async || {
         let get = ["kubectl", "acme", "--", "get", "nodes"];
-        ensure!(both(&desk.refusal(4, &get).await?), "kubectl is refused without both values");
-        ensure!(both(&desk.refusal(6, &["down", "acme"]).await?), "down is refused without both values");
+        ensure!(both(&desk.refusal(4, &get).await?), "kubectl's refusal does not show both values");
+        ensure!(both(&desk.refusal(6, &["down", "acme"]).await?), "down's refusal does not show both values");
         Ok(())
     })
     .await?;
     let merged = std::fs::read_to_string(desk.merged())?;
     let bent = merged.replace("https://192.168.61.10:6443", "https://192.168.60.10:6443");
     replaced(&desk.merged(), &bent, async || {
-        ensure!(both(&desk.refusal(4, &["k8s", "use-context", "acme"]).await?), "use-context is not refused");
+        ensure!(
+            both(&desk.refusal(4, &["k8s", "use-context", "acme"]).await?),
+            "use-context's refusal does not show both values"
+        );
         Ok(())
     })
     .await?;
-    // Nothing has happened to the cluster, and its own nodes can give the kubeconfig back.
+    // The cluster itself is unchanged, and its nodes can restore the kubeconfig.
     std::fs::remove_file(&acme)?;
     desk.homelab(&["k8s", "kubeconfig", "acme", "--renew"]).await?;
-    ensure!(std::fs::read_to_string(&acme)? == own, "the renewed kubeconfig is another one");
+    ensure!(std::fs::read_to_string(&acme)? == own, "the renewed kubeconfig differs from the first one");
     let nodes = desk.homelab(&["kubectl", "acme", "--", "get", "nodes", "--output", "name"]).await?;
     ensure!(nodes == "node/acme-main\n", "acme does not answer any more: {nodes}");
     Ok(())
 }
 
-/// Does something while a file has other contents.
+/// Runs `meanwhile` while a file has other contents.
 async fn replaced(
     path: &Utf8Path,
     contents: &str,

@@ -1,5 +1,6 @@
-//! The audit's page in a real browser: readable in every light, by everybody, with nothing fetched. Needs the packages
-//! chromium and chromium-driver, and no cluster. Pictures of it are left in `target/tmp/audit-page`.
+//! The audit's HTML report in a real browser: readable in light and dark, narrow and printed, operable by keyboard, and
+//! without requests. Needs the packages chromium and chromium-driver, and no cluster. Screenshots are left in
+//! `target/tmp/audit-page`.
 
 mod browser;
 
@@ -10,12 +11,12 @@ use thirtyfour::Key;
 
 use browser::Browser;
 
-/// A run of three instances with a leak, lost controls, and classes that were not covered.
+/// The report of a run with three instances, a leak, lost controls, and classes that were not covered.
 const LARGE: &str = include_str!(
     "../../../../crates/harness/src/audit/report/snapshots/harness__audit__report__tests__large.snap.json"
 );
 
-/// The page of that run on disk, and the run.
+/// Writes the page of that report to disk, and returns its path and the report.
 fn page() -> anyhow::Result<(Utf8PathBuf, Report)> {
     let folder = Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("audit-page");
     std::fs::create_dir_all(&folder)?;
@@ -25,7 +26,7 @@ fn page() -> anyhow::Result<(Utf8PathBuf, Report)> {
     Ok((path, report))
 }
 
-/// Opens the page and does something with it.
+/// Opens the page in a browser and runs `work`.
 async fn with_page(
     work: impl AsyncFnOnce(&Browser, &Report, &Utf8PathBuf) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -39,7 +40,7 @@ async fn with_page(
     outcome
 }
 
-/// Texts whose contrast with what is behind them is below 4.5 to 1 (WCAG 2.2, 1.4.3), each once.
+/// A script that lists texts whose contrast with their background is below 4.5 to 1 (WCAG 2.2, 1.4.3), each once.
 const PALE: &str = r"
     const numbers = colour => colour.match(/[\d.]+/g).map(Number);
     const light = ([r, g, b]) => {
@@ -83,8 +84,11 @@ async fn the_page_is_legible_in_both_schemes_on_a_narrow_window_and_on_paper_and
             browser.resize(width, height).await?;
             browser.run("document.querySelectorAll('details').forEach(it => it.open = true)").await?;
             let found = browser.run(PALE).await?;
-            ensure!(found["seen"].as_u64() > Some(100), "{name}: there is hardly any text: {found}");
-            ensure!(found["pale"].as_array().is_some_and(Vec::is_empty), "{name}: too pale: {found}");
+            ensure!(found["seen"].as_u64() > Some(100), "{name}: the page has too little text: {found}");
+            ensure!(
+                found["pale"].as_array().is_some_and(Vec::is_empty),
+                "{name}: texts with too little contrast: {found}"
+            );
             let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
             ensure!(browser.run(wide).await? == 0, "{name}: the page is wider than its window");
             let fails =
@@ -98,9 +102,9 @@ async fn the_page_is_legible_in_both_schemes_on_a_narrow_window_and_on_paper_and
         std::fs::write(folder.join("print.pdf"), &printed)?;
         ensure!(printed.starts_with(b"%PDF-"), "nothing is printed");
         let complaints = browser.complaints().await?;
-        ensure!(complaints.is_empty(), "the browser complains: {complaints:?}");
+        ensure!(complaints.is_empty(), "the browser's console has messages: {complaints:?}");
         let requests = browser.requests().await?;
-        ensure!(requests == [format!("file://{path}")], "something is fetched: {requests:?}");
+        ensure!(requests == [format!("file://{path}")], "the page makes requests: {requests:?}");
         Ok(())
     })
     .await
@@ -112,7 +116,7 @@ async fn the_keyboard_reaches_every_evidence_and_opens_it() -> anyhow::Result<()
         browser.run("document.querySelectorAll('details').forEach(it => it.open = false)").await?;
         let all = browser.run("return document.querySelectorAll('summary').length").await?;
         let all = all.as_u64().context("a number")?;
-        ensure!(all > 20, "the page has only {all} things to open");
+        ensure!(all > 20, "the page has only {all} elements to open");
         let mut opened = 0;
         loop {
             browser.press(Key::Tab).await?;
@@ -127,7 +131,7 @@ async fn the_keyboard_reaches_every_evidence_and_opens_it() -> anyhow::Result<()
                 }
                 "SUMMARY true" => anyhow::bail!("the focus came back after {opened} of {all}"),
                 body if body.starts_with("BODY") => break,
-                _ => {} // links, fields, and what can be scrolled
+                _ => {} // links, fields, and elements that scroll
             }
         }
         ensure!(opened == all, "the keyboard reaches {opened} of {all}");
@@ -156,7 +160,7 @@ async fn a_click_opens_evidence_and_the_filter_leaves_what_was_chosen() -> anyho
         let groups = report.groups();
         let leaks = groups.iter().filter(|group| group.verdict() == Verdict::Leak).count() as u64;
         let of_n8 = groups.iter().filter(|group| group.class.to_string() == "N8").count() as u64;
-        ensure!(shown(".group").await? == groups.len() as u64, "something is filtered from the start");
+        ensure!(shown(".group").await? == groups.len() as u64, "the page is filtered from the start");
         browser.click("label[for=only-leak]").await?;
         ensure!(shown(".group").await? == leaks, "not only leaks are left");
         ensure!(shown(".pair").await? == 1, "pairs without a leak are still there");

@@ -1,7 +1,7 @@
-//! Network policies mean what Kubernetes says they mean: a table of cases, asked of running pods.
+//! Network policies work as Kubernetes defines them: a table of cases, probed between running pods.
 //!
-//! Every row is reached before its policy is there and again when it is gone. So a denial is the policy's, and not that
-//! of a pod that does not answer or a prober that does not ask.
+//! Every row's connection succeeds before its policy is applied and after it is deleted. So a denial comes from the
+//! policy, and not from a pod that does not answer or a prober that does not run.
 
 mod cases;
 mod peers;
@@ -17,7 +17,7 @@ use provisioner::spec::{ClusterSpec, CniKind, Topology};
 use cases::{CASES, Case, Expected, Row};
 use peers::Peers;
 
-/// How long a policy may take until it is in force everywhere.
+/// How long a policy may take to take effect on all nodes.
 const IN_FORCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -32,25 +32,25 @@ async fn every_policy_denies_what_it_must_and_nothing_else_and_leaves_no_trace()
             all_reached(&peers, &all).await.context("before any policy")?;
             for case in CASES {
                 let Case { name, policies, rows } = case;
-                ensure!(rows.iter().any(|row| row.expected == Expected::Denied), "{name}: nothing is denied");
+                ensure!(rows.iter().any(|row| row.expected == Expected::Denied), "{name}: no row is denied");
                 acme.apply(policies).await.context(*name)?;
                 in_force(&peers, rows).await.context(*name)?;
                 peers.delete(policies).await.context(*name)?;
                 all_reached(&peers, rows)
                     .await
-                    .with_context(|| format!("after the policy is gone: {name}"))?;
+                    .with_context(|| format!("after the policy was deleted: {name}"))?;
             }
             Ok(())
         })
         .await
 }
 
-/// Waits until a policy does what its rows say, and then finds the same once more.
+/// Waits until a policy's rows are as expected, then checks them once more.
 async fn in_force(peers: &Peers<'_>, rows: &[Row]) -> anyhow::Result<()> {
     as_expected(peers, rows, |row| row.expected).await?;
     let again = peers.ask(rows).await?;
     let wrong = rows.iter().zip(again).find(|(row, seen)| Some(row.expected) != *seen);
-    ensure!(wrong.is_none(), "it did not last: {wrong:?}");
+    ensure!(wrong.is_none(), "the rows changed again: {wrong:?}");
     Ok(())
 }
 

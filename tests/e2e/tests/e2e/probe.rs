@@ -1,7 +1,7 @@
-//! What the probe can only show with root and a network of its own: packets of every kind over one cable.
+//! Tests of the probe that need root and a separate network: packets of every kind over one veth pair.
 //!
-//! The network consists of two namespaces that `probe/wire.sh` makes; none of it is ever the host's. Each silence here
-//! stands beside an answer, and each packet that nobody answers was seen by the witness.
+//! The network consists of two namespaces that `probe/wire.sh` makes; the host's network is not used. For each kind of
+//! silence there is a similar probe that is answered, and the witness has seen each packet without an answer.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ const THERE: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 2);
 const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 9);
 const SCRIPT: &str = include_str!("probe/wire.sh");
 
-/// What is expected of a probe: its outcome in short, and how its nonce arrived.
+/// A probe, its expected outcome in short, and the protocol as which its nonce arrives; `None` if it does not.
 type Row = (Ask, &'static str, Option<&'static str>);
 
 fn rows() -> anyhow::Result<Vec<Row>> {
@@ -58,7 +58,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
         (arp(NOBODY, Some("west")), "silent", Some("arp")),
         (arp(THERE, Some("lo")), "not run", None),
         (neighbour("fd00:48::2")?, "is at", Some("icmpv6")),
-        // ff02::1:ff00:9 is nobody's group, and a cable without a switch brings its packets all the same.
+        // No node has joined ff02::1:ff00:9, but a veth pair without a bridge delivers its packets all the same.
         (neighbour("fd00:48::9")?, "silent", Some("icmpv6")),
         (group("224.0.0.251:5353")?, "silent", Some("udp")),
         (group("192.168.48.255:7001")?, "silent", Some("udp")),
@@ -96,12 +96,12 @@ async fn a_probe_of_every_kind_is_answered_or_seen_across_a_cable() -> anyhow::R
     Ok(())
 }
 
-/// What the prober said of each, and what the witness saw.
+/// Runs the probes, and returns the prober's answers and the witness's arrivals.
 async fn over_the_cable(
     asks: impl Iterator<Item = Ask>,
 ) -> anyhow::Result<(BTreeMap<Nonce, Answer>, Vec<Arrival>)> {
     let probes = (0..).zip(asks).map(|(number, ask)| Probe { nonce: Nonce::new(RUN, number), ask }).collect();
-    // Three seconds are what it takes the kernel to find that nobody has an address (arp(7)).
+    // The kernel takes three seconds to find that no node has an address (arp(7)), so the time-out is longer.
     let batch = Batch { version: VERSION, deadline_ms: 12_000, patience_ms: 4000, rate: 1000, probes };
     let folder = tempfile::tempdir()?;
     let folder = Utf8PathBuf::try_from(folder.path().to_owned()).map(|path| (path, folder))?;
@@ -124,7 +124,7 @@ async fn over_the_cable(
         match serde_json::from_str(line)? {
             Report::Arrived(arrival) => arrivals.push(arrival),
             Report::Ready { .. } => {}
-            Report::Lost { packets } => anyhow::bail!("{packets} packets were lost on an idle cable"),
+            Report::Lost { packets } => anyhow::bail!("{packets} packets were lost on an idle link"),
         }
     }
     Ok((answers, arrivals))

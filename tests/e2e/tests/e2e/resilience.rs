@@ -1,4 +1,4 @@
-//! Whatever happens to a test, nothing stays: panics, signals, SIGKILL.
+//! Panics, signals and SIGKILL: no cluster of a test is left behind.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -30,7 +30,10 @@ async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panickin
         .evidence_in(&evidence)
         .run(async |_| -> anyhow::Result<()> { panic!("an assertion fails") });
     let panic = AssertUnwindSafe(test).catch_unwind().await.expect_err("the panic must not be swallowed");
-    ensure!(panic.downcast_ref::<&str>() == Some(&"an assertion fails"), "it is another panic");
+    ensure!(
+        panic.downcast_ref::<&str>() == Some(&"an assertion fails"),
+        "the test panics with another message"
+    );
     let holds = |file: &str, text: &str| {
         let found = std::fs::read_to_string(evidence.join(file));
         ensure!(found.as_ref().is_ok_and(|found| found.contains(text)), "{file} without {text:?}: {found:?}");
@@ -49,7 +52,7 @@ async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panickin
 
 #[tokio::test]
 async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
-    // An operator's instance has names; this host's are nobody's to play with.
+    // Without DNS records: the names of an operator's instance would go into the hosts file of this host.
     let provisioner = Provisioner::new(Home::from_env()?)?.with_dns(Dns::None);
     let before = Inventory::take(&provisioner).await?;
     let spec = ClusterSpec::new("operators").topology(Topology::Single).check()?;
@@ -61,7 +64,7 @@ async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -
     left_nothing(&provisioner, &before).await
 }
 
-/// Starts a fixture in another process, kills that, reaps, and finds nothing of it.
+/// Starts a fixture in another process, kills the process, reaps, and checks that nothing is left.
 async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow::Result<()> {
     let program =
         Command::within(Duration::MAX, env!("CARGO_BIN_EXE_lingering-fixture")).keeping(OURS.iter().copied());
@@ -81,7 +84,7 @@ async fn kill_a_fixture(provisioner: &Provisioner, before: &Inventory) -> anyhow
     .await?;
     drop(fixture); // SIGKILL to its process group
     let left = Inventory::take(provisioner).await?.since(before);
-    ensure!(left.is_some(), "a killed fixture leaves something, or this test shows nothing");
+    ensure!(left.is_some(), "the killed fixture left nothing to reap");
     let reaped = until(
         "the dead fixture to be reaped",
         Slowdown::of_host().stretch(Duration::from_secs(30)),

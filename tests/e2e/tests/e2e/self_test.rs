@@ -1,4 +1,4 @@
-//! The audit finds every leak that is opened for it, the documentation says so, and nothing leaves the workstation.
+//! The audit finds every injected leak, docs/audit.md lists them, and no packet leaves the host.
 
 use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
@@ -7,7 +7,7 @@ use provisioner::spec::{ClusterSpec, Topology};
 
 use crate::capture::Capture;
 
-/// The page that shows the table, and between which lines.
+/// The page with the table, and the lines around the table.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/audit.md");
 const BEGIN: &str = "<!-- self-test -->\n";
 const END: &str = "<!-- /self-test -->";
@@ -25,23 +25,23 @@ async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow:
                 self_test(fx.provisioner(), fx.clusters(), &everything, &[], &Progress::default()).await?;
             score.assert_perfect();
             let left = capture.end().await?;
-            ensure!(left.is_empty(), "{} packets were on their way out:\n{}", left.len(), left.join("\n"));
+            ensure!(left.is_empty(), "{} packets would have left the host:\n{}", left.len(), left.join("\n"));
             documented(&score.markdown())
         })
         .await
 }
 
-/// Demands that the page has this table; `HOMELAB_WRITE_DOCS=1` writes it there.
+/// Fails unless the page has this table. `HOMELAB_WRITE_DOCS=1` writes it there.
 fn documented(table: &str) -> anyhow::Result<()> {
     let page = std::fs::read_to_string(PAGE).context("read docs/audit.md")?;
-    let (before, rest) = page.split_once(BEGIN).context("docs/audit.md has no place for the table")?;
-    let (shown, after) = rest.split_once(END).context("the place of the table has no end")?;
+    let (before, rest) = page.split_once(BEGIN).context("docs/audit.md has no start of the table")?;
+    let (shown, after) = rest.split_once(END).context("docs/audit.md has no end of the table")?;
     if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
         return Ok(std::fs::write(PAGE, format!("{before}{BEGIN}{table}{END}{after}"))?);
     }
     ensure!(
         shown == table,
-        "docs/audit.md does not show what was found (HOMELAB_WRITE_DOCS=1 writes it):\n{table}"
+        "docs/audit.md has another table (HOMELAB_WRITE_DOCS=1 writes this one):\n{table}"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Clients in virtual machines, for real. Those on libvirt run on a workstation made for each test (`ci/lab`).
+//! Tests with real VMs. Those on libvirt run on a separate host environment that `ci/lab` makes for each test.
 
 mod audit;
 mod clients;
@@ -9,7 +9,7 @@ mod virtualbox;
 
 use provisioner::spec::{ClusterSpec, EngineKind, Provider};
 
-/// A cluster of virtual machines on libvirt.
+/// A cluster whose nodes are VMs on libvirt.
 fn on_libvirt(name: &str) -> ClusterSpec {
     ClusterSpec::new(name).engine(EngineKind::Vagrant(Provider::Libvirt))
 }

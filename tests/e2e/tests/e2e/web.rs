@@ -1,17 +1,17 @@
-//! A web server that says hello, for whoever wants to see pods, services and names work.
+//! A web server that says hello, for tests of pods, services and names.
 
 use harness::PodRun;
 use provisioner::assets::TOOLBOX_IMAGE;
 use serde_json::{Value, json};
 
-/// What it says.
+/// The server's answer.
 pub(crate) const HELLO: &str = "hello from web";
-/// Where it answers on its own node, by its own port of the node (`hostPort`).
+/// The port on which the pod's own node answers (`hostPort`).
 pub(crate) const HOST_PORT: u16 = 8088;
-/// Where it answers on every node.
+/// The port on which every node answers (NodePort).
 pub(crate) const NODE_PORT: u16 = 30080;
 
-/// One pod on this node, by its real name, behind service `web`.
+/// Manifests of one pod on this node (by its real name), behind the service `web`.
 pub(crate) fn on_node(node: &str) -> String {
     let mut spec = spec();
     spec["nodeName"] = node.into();
@@ -25,7 +25,7 @@ pub(crate) fn on_node(node: &str) -> String {
     behind_service(&pod)
 }
 
-/// One pod wherever there is room, made anew when it goes, behind service `web`.
+/// Manifests of a deployment of one pod on any node, behind the service `web`.
 pub(crate) fn anywhere() -> String {
     let deployment = json!({
         "apiVersion": "apps/v1",
@@ -39,7 +39,7 @@ pub(crate) fn anywhere() -> String {
     behind_service(&deployment)
 }
 
-/// Asks it by its service's name.
+/// Fetches the page by the service's name.
 pub(crate) fn fetch() -> PodRun {
     PodRun::shell(
         "wget -q -O - -T 5 --tries 20 --retry-connrefused --waitretry 1 http://web.default.svc.cluster.local",

@@ -1,4 +1,4 @@
-//! Workers come to a running cluster and go again, and what they joined with is worth nothing afterwards.
+//! Workers are added to a running cluster and removed again, and their join tokens become worthless.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -73,7 +73,7 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
             );
             ensure!(
                 !known.contains(&gone) && !known.contains(&first_workers_pods(acme)),
-                "it knows {gone}: {known}"
+                "the control plane still knows {gone}: {known}"
             );
             Ok::<_, anyhow::Error>(())
         })
@@ -84,7 +84,7 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
 }
 
 #[tokio::test]
-async fn a_used_ticket_joins_nobody_and_a_fresh_one_does() -> anyhow::Result<()> {
+async fn a_used_token_joins_no_node_and_a_fresh_one_does() -> anyhow::Result<()> {
     one_worker()
         .run(async |fx| {
             let acme = fx.cluster("acme");
@@ -100,15 +100,21 @@ async fn a_used_ticket_joins_nobody_and_a_fresh_one_does() -> anyhow::Result<()>
             }
             node.put(&files).await?;
             let key = "tlsBootstrapToken: ";
-            let ticket = own.lines().find_map(|line| line.trim().strip_prefix(key)).context("a ticket")?;
+            let ticket = own
+                .lines()
+                .find_map(|line| line.trim().strip_prefix(key))
+                .context("the configuration has no token")?;
             is_forgotten(acme, ticket).await?;
-            let refused = node.run(&join()).await.err().context("a used ticket lets a node in")?;
-            ensure!(refused.to_string().contains("Unauthorized"), "it fails for another reason: {refused}");
+            let refused = node.run(&join()).await.err().context("a used token lets a node join")?;
+            ensure!(
+                refused.to_string().contains("Unauthorized"),
+                "the join fails for another reason: {refused}"
+            );
 
             let create = "kubeadm token create --kubeconfig /etc/kubernetes/super-admin.conf --ttl 5m";
             let fresh = on(acme, "acme-cp-1", create).await?;
             node.put(&[File::private(CONFIG, own.replace(ticket, fresh.trim()))]).await?;
-            node.run(&join()).await.context("a fresh ticket lets nobody in")?;
+            node.run(&join()).await.context("a fresh token does not let the node join")?;
             Ok(())
         })
         .await
@@ -137,13 +143,19 @@ async fn a_worker_that_is_killed_before_its_join_is_named_and_leaves_nothing() -
             let (added, killed) = tokio::join!(fx.provisioner().add_workers(real, 1), killed);
             killed.context("the worker could not be killed")?;
             let error = added.err().context("a killed worker has joined")?;
-            ensure!(chain(&error).contains(&victim), "it does not name the node: {}", chain(&error));
-            ensure!(fx.provisioner().settle_workers(real).await? == [victim], "nothing is taken back");
+            ensure!(chain(&error).contains(&victim), "the error does not name the node: {}", chain(&error));
+            ensure!(
+                fx.provisioner().settle_workers(real).await? == [victim],
+                "the pending worker was not removed"
+            );
             let left = Inventory::take(fx.provisioner()).await?.left_since(&before);
-            ensure!(left.is_empty(), "something is left: {left:?}");
+            ensure!(left.is_empty(), "the killed worker left {left:?}");
             no_tickets(acme).await?;
-            ensure!(kubernetes_has(acme).await? == ["cp-1", "w-1"], "Kubernetes knows it still");
-            acme.add_workers(1).await.context("the next one does not come either")?;
+            ensure!(
+                kubernetes_has(acme).await? == ["cp-1", "w-1"],
+                "Kubernetes still knows the killed worker"
+            );
+            acme.add_workers(1).await.context("the next worker does not join either")?;
             Ok(())
         })
         .await
@@ -155,8 +167,8 @@ fn join() -> Command {
     Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG])
 }
 
-/// Waits until the API server does not take a ticket any more: it remembers for ten seconds whom it let in
-/// (k8s.io/apiserver, `TokenSuccessCacheTTL`), and its ticket's end does not shorten that.
+/// Waits until the API server no longer accepts a token. It caches a successful authentication for ten seconds
+/// (k8s.io/apiserver, `TokenSuccessCacheTTL`), even if the token is deleted meanwhile.
 async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
     let ask = format!(
         "kubectl --server https://{}:6443 --insecure-skip-tls-verify --token {ticket} get --raw /api 2>&1 || true",
@@ -164,7 +176,7 @@ async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
     );
     let ask = Command::within(Duration::from_secs(10), "sh").args(["-c", &ask]);
     let forgotten = until(
-        "the API server to forget a ticket",
+        "the API server to forget a token",
         acme.slowdown().stretch(Duration::from_secs(30)),
         async || {
             let said = acme.node("acme-w-1").run(&ask).await?.text();
@@ -177,23 +189,23 @@ async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
     Ok(forgotten.await?)
 }
 
-/// A node of the next worker's plan that nobody has joined. It goes with the cluster.
+/// A node of the next worker's plan that has not joined. It is removed with the cluster.
 async fn unjoined(fx: &MultiClusterFixture, acme: &TestCluster) -> anyhow::Result<Node> {
     let instance = Instance { workers: Workers::first(2), ..acme.inner().instance.clone() };
     let plan = ClusterPlan::of(&instance, fx.provisioner().home());
     fx.provisioner().engines().create(&plan).await?.others.pop().context("a node")
 }
 
-/// No bootstrap token is left that somebody could join with.
+/// Fails if a bootstrap token is left in the cluster.
 async fn no_tickets(cluster: &TestCluster) -> anyhow::Result<()> {
     let tickets = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
     let left = Api::<Secret>::namespaced(cluster.client(), "kube-system").list(&tickets).await?;
     let names: Vec<_> = left.into_iter().filter_map(|secret| secret.metadata.name).collect();
-    ensure!(names.is_empty(), "tickets are left: {names:?}");
+    ensure!(names.is_empty(), "bootstrap tokens are left: {names:?}");
     Ok(())
 }
 
-/// The nodes that Kubernetes knows, without the cluster's name; all must be Ready.
+/// Names of all nodes in Kubernetes, without the cluster's prefix. Fails if one is not Ready.
 async fn kubernetes_has(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
     let mut names = BTreeSet::new();
     for node in Api::<NodeObject>::all(cluster.client()).list(&ListParams::default()).await? {
@@ -209,7 +221,7 @@ async fn kubernetes_has(cluster: &TestCluster) -> anyhow::Result<Vec<String>> {
     Ok(names.into_iter().collect())
 }
 
-/// The address of the web server's pod, once it is Ready on this node.
+/// Waits until the web server's pod is Ready on this node, and returns its address.
 async fn web_on(cluster: &TestCluster, node: &str) -> anyhow::Result<Ipv4Addr> {
     let node = cluster.node(node).real_name();
     let pods: Api<Pod> = Api::default_namespaced(cluster.client());
@@ -233,7 +245,8 @@ async fn web_on(cluster: &TestCluster, node: &str) -> anyhow::Result<Ipv4Addr> {
     Ok(address.await?.parse()?)
 }
 
-/// The kubelet hands CoreDNS its new file within a minute and a half, and CoreDNS looks every half a minute.
+/// Waits until the name resolves to this address. The kubelet updates CoreDNS's file within a minute and a half, and
+/// CoreDNS reloads it every half minute.
 async fn names_lead_to(cluster: &TestCluster, address: Ipv4Addr) -> anyhow::Result<()> {
     let name = format!("deep.app.{}", cluster.inner().plan.dns_suffix());
     let ask =
@@ -243,7 +256,7 @@ async fn names_lead_to(cluster: &TestCluster, address: Ipv4Addr) -> anyhow::Resu
     Ok(())
 }
 
-/// The part of the pod CIDR that the first worker had.
+/// The first worker's part of the pod CIDR.
 fn first_workers_pods(cluster: &TestCluster) -> String {
     let parts = cluster.inner().plan.pod_cidr.subnets(24);
     parts.ok().and_then(|mut parts| parts.nth(1)).map(|part| part.to_string()).unwrap_or_default()

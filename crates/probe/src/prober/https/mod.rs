@@ -1,7 +1,7 @@
 //! GET over HTTPS, with given credentials.
 //!
-//! All that counts of the answer is its status, so the request is written by hand and the answer's head read by the
-//! parser that hyper uses. `vouch` decides whether the server is trusted, and keeps its certificate.
+//! Only the status of the answer counts, so the request is written by hand, and httparse, which hyper uses, too, parses
+//! the head of the answer. `vouch` verifies the server's certificate, and keeps it.
 
 mod vouch;
 
@@ -20,10 +20,10 @@ use super::attempt::Attempt;
 use super::tcp;
 use vouch::Vouch;
 
-/// The longest head of an answer.
+/// The most bytes of an answer's head.
 const HEAD: usize = 16 << 10;
 
-/// What is asked of whom.
+/// A request and its destination.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) to: SocketAddr,
@@ -33,14 +33,14 @@ pub(super) struct Request {
     pub(super) authority: Option<String>,
 }
 
-/// Asks. Once the connection stands every end is an answer, refusals of certificates included.
+/// Sends the request. Once the connection is established, every result is an answer, including a refused certificate.
 pub(super) async fn ask(attempt: &Attempt, request: Request) -> io::Result<Outcome> {
     let server = ServerName::try_from(request.name.clone()).map_err(io::Error::other)?;
     let text = written(&request)?;
     let vouch = Arc::new(Vouch::new(request.authority.as_deref())?);
     let config = config(&vouch, &request.credentials)?;
     let stream = tcp::connect(attempt, request.to).await?;
-    attempt.is_served(); // a server under load takes its time for a handshake
+    attempt.is_served(); // a server under load may take long for a handshake
 
     let answered = |word: String| {
         let what = std::iter::once(word).chain(vouch.certificate()).collect();
@@ -76,7 +76,7 @@ fn config(vouch: &Arc<Vouch>, credentials: &Credentials) -> io::Result<ClientCon
     }
 }
 
-/// The request as it is sent (RFC 9112, section 3).
+/// The text of the request (RFC 9112, section 3).
 fn written(request: &Request) -> io::Result<String> {
     let authorization = match &request.credentials {
         Credentials::Token { token } => format!("Authorization: Bearer {token}\r\n"),
@@ -88,14 +88,14 @@ fn written(request: &Request) -> io::Result<String> {
         Credentials::None | Credentials::Certificate { .. } => true,
     };
     if !sound || !plain(&request.path) || !request.path.starts_with('/') {
-        return Err(io::Error::other("the path or the token cannot be written into a request"));
+        return Err(io::Error::other("the path or the token has characters that a request cannot contain"));
     }
     let Request { name, path, .. } = request;
     let (host, end) = (format!("Host: {name}\r\n"), "Connection: close\r\n\r\n");
     Ok(format!("GET {path} HTTP/1.1\r\n{host}{authorization}Accept: */*\r\n{end}"))
 }
 
-/// Reads as far as the status is known.
+/// Reads until the status code is known.
 async fn status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
     let mut head = Vec::new();
     loop {
@@ -114,7 +114,7 @@ async fn status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
     }
 }
 
-/// An end of the conversation in words: whose certificate was refused by whom.
+/// Why the exchange ended, in words: which side refused the certificate, or how the connection ended.
 fn refusal(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {

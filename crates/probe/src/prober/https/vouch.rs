@@ -1,4 +1,4 @@
-//! Who vouches for a server, and which certificate it showed.
+//! Verifies a server's certificate, and keeps it for the answer.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,9 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// Verifies against the one authority that was given, or not at all: without one the question is whether somebody
-/// answers, and a wrong certificate is an answer. No secret is at stake, the credentials are shown on purpose.
+/// Verifies against the given authority. Without one, accepts every certificate, because the probe asks only whether
+/// the server answers, and a wrong certificate is an answer. No secret is at risk: the audit presents these credentials
+/// on purpose.
 #[derive(Debug)]
 pub(super) struct Vouch {
     authority: Option<Arc<WebPkiServerVerifier>>,
@@ -20,7 +21,7 @@ pub(super) struct Vouch {
 }
 
 impl Vouch {
-    /// Vouches by the certificates in this PEM text, or for everybody.
+    /// Verifies against the certificates in this PEM text; `None` accepts every certificate.
     pub(super) fn new(authority: Option<&str>) -> io::Result<Self> {
         let verifier = |pem: &str| {
             let mut roots = RootCertStore::empty();
@@ -35,7 +36,7 @@ impl Vouch {
         Ok(Self { authority: authority.map(verifier).transpose()?, shown: Mutex::new(None) })
     }
 
-    /// The fingerprint and the issuer of the certificate that was shown, if one was.
+    /// The fingerprint and the issuer of the server's certificate. Empty if the server presented none.
     pub(super) fn certificate(&self) -> Vec<String> {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(certificate) = shown.as_ref() else { return Vec::new() };
@@ -63,7 +64,8 @@ impl ServerCertVerifier for Vouch {
         }
     }
 
-    /// The server must hold the key of the certificate in any case: a fingerprint that anybody can show is none.
+    /// The server must prove in any case that it holds the certificate's key: a fingerprint that any server could
+    /// present would prove nothing.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -89,7 +91,7 @@ impl ServerCertVerifier for Vouch {
     }
 }
 
-/// A bad signature says nothing about the authority.
+/// A bad signature is reported as a missing key, because it says nothing about the authority.
 fn of_the_key(error: rustls::Error) -> rustls::Error {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {

@@ -1,16 +1,16 @@
-//! Devices of a machine, out of sysfs: network adapters, and what leads a virtual machine to its hypervisor.
+//! Devices of a node or host, from sysfs: network adapters, and devices that connect a VM to its hypervisor.
 
 use std::fs;
 use std::path::Path;
 
-/// `eth0 on virtio1`: a line for each link that is a device of the machine. Cables, bridges and tunnels are none
-/// (Documentation/ABI/testing/sysfs-class-net).
+/// `eth0 on virtio1`: a line for each link that has a hardware or virtio device. Virtual links (veth, bridge, tunnel)
+/// have none (Documentation/ABI/testing/sysfs-class-net).
 pub(super) fn links() -> Vec<String> {
     adapters(Path::new("/sys/class/net"))
 }
 
-/// `port org.qemu.guest_agent.0`, `vsock virtio4`: a line for each device by which a hypervisor and its guest talk
-/// (VIRTIO 1.2, sections 5.3 and 5.10).
+/// `port org.qemu.guest_agent.0`, `vsock virtio4`: a line for each device over which a hypervisor and its guest
+/// communicate (VIRTIO 1.2, sections 5.3 and 5.10).
 pub(super) fn to_a_hypervisor() -> Vec<String> {
     let mut lines = ports(Path::new("/sys/class/virtio-ports"));
     lines.extend(sockets(Path::new("/sys/bus/virtio/drivers/vmw_vsock_virtio_transport")));
@@ -25,7 +25,7 @@ fn adapters(class: &Path) -> Vec<String> {
     names(class).into_iter().filter_map(line).collect()
 }
 
-/// A port without a name is known by its number.
+/// The ports by name. A port without a name is listed by its file name, such as `vport1p2`.
 fn ports(class: &Path) -> Vec<String> {
     let line = |port: String| {
         let name = fs::read_to_string(class.join(&port).join("name")).unwrap_or_default();
@@ -40,7 +40,7 @@ fn sockets(driver: &Path) -> Vec<String> {
     devices.map(|device| format!("vsock {device}")).collect()
 }
 
-/// Where there is no such folder, there is no such device.
+/// Names of the folder's entries; none if the folder does not exist, because then no such device exists.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()

@@ -1,15 +1,17 @@
-//! Where the other end of a virtual cable is: beside it, or in the network namespace of a process that is seen here.
+//! Locates the other end of each veth pair: in this network namespace, or in the network namespace of a visible
+//! process.
 //!
-//! A cable's two ends name each other's number (`ifindex` and `iflink`, Documentation/ABI/testing/sysfs-class-net). A
-//! sysfs shows the links of the namespace that it was mounted in, and a process shows its own below `/proc/<pid>/root`
-//! (proc_pid_root(5)). An end that nobody seen here has is in somebody else's hands.
+//! The two ends of a pair name each other's index (`ifindex` and `iflink`, Documentation/ABI/testing/sysfs-class-net).
+//! A sysfs shows the links of the namespace in which it was mounted, and a process's own sysfs is visible below
+//! `/proc/<pid>/root` (proc_pid_root(5)). An end that is in no namespace of a visible process is outside of this
+//! node.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// A link's own number and that of its other end.
+/// The index of a link and the index of its other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cable {
     own: u32,
@@ -24,13 +26,13 @@ impl Cable {
 
 type Links = BTreeMap<String, Cable>;
 
-/// `cilium_host ends at cilium_net`, `veth1 ends in net:[4026532345]`: a line for each link whose other end is seen.
+/// `cilium_host ends at cilium_net`, `veth1 ends in net:[4026532345]`: a line for each link whose other end is visible.
 pub(super) fn all() -> io::Result<Vec<String>> {
     let own = namespace(Path::new("/proc/self"))?;
     let mut others: BTreeMap<String, Links> = BTreeMap::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let process = entry.path();
-        // One that is no process, has ended meanwhile or has no sysfs of its own tells nothing.
+        // Skips entries that are no processes, and processes that have ended or have no sysfs.
         let Ok(namespace) = namespace(&process) else { continue };
         if namespace != own && others.get(&namespace).is_none_or(Links::is_empty) {
             let links = cables(&process.join("root/sys/class/net")).unwrap_or_default();
@@ -52,16 +54,16 @@ fn lines(here: &Links, others: &BTreeMap<String, Links>) -> Vec<String> {
     here.iter().filter_map(|(name, cable)| Some(format!("{name} ends {}", end(*cable)?))).collect()
 }
 
-/// `net:[4026532345]`.
+/// The network namespace of a process, such as `net:[4026532345]`.
 fn namespace(process: &Path) -> io::Result<String> {
     Ok(fs::read_link(process.join("ns/net"))?.to_string_lossy().into_owned())
 }
 
-/// The number of loopback in every namespace.
+/// The index of loopback in every network namespace.
 const LOOPBACK: u32 = 1;
 
-/// The links of a sysfs but loopback. One without another end names itself; so does a cable whose two ends have one
-/// number, each in its own namespace.
+/// The links of a sysfs, without loopback. A link without another end names itself. So does a link of a pair whose two
+/// ends have the same index, each in its namespace.
 fn cables(class: &Path) -> io::Result<Links> {
     let number = |link: &Path, file: &str| fs::read_to_string(link.join(file)).ok()?.trim().parse().ok();
     let read = |entry: fs::DirEntry| {

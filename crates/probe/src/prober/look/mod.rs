@@ -1,8 +1,8 @@
-//! What a prober sees around itself: evidence of what two places share.
+//! Inspects the prober's surroundings: evidence of what two nodes or pods share.
 //!
-//! Mounts, processes and sockets are those of process 1, not the prober's own: in a container that shares the process
-//! ids of its machine they are the machine's, and else the container's (pid_namespaces(7)). Reading is here; how the
-//! kernel's tables are read is in `tables`, which is pure.
+//! Mounts, processes and sockets are those of process 1, not those of the prober. In a container that shares the PID
+//! namespace of its node, process 1 is the node's; otherwise it is the container's (pid_namespaces(7)). This module
+//! reads the files; `tables` parses them and is pure.
 
 mod tables;
 mod sockets;
@@ -19,10 +19,10 @@ use probe::{Outcome, Sight};
 use super::attempt::Attempt;
 use crate::links;
 
-/// The most lines: what a node shows is an order of magnitude below.
+/// The most lines of an answer. A node has fewer by an order of magnitude.
 const LINES: usize = 20_000;
 
-/// Looks, away from the runtime: a dead network file system can hold a look for ever.
+/// Inspects on a thread outside the runtime, because reading from a dead network file system can block for ever.
 pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<Outcome> {
     attempt.sent();
     let mut lines = tokio::task::spawn_blocking(move || see(at)).await.map_err(io::Error::other)??;
@@ -32,7 +32,7 @@ pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<Outcome> {
     Ok(Outcome::Seen { boot: boot_id(), lines })
 }
 
-/// Of the kernel on which process 1 runs, as process 1 sees it: a number between two starts that no other has (random(4)).
+/// The boot ID of process 1's kernel, unique per boot (random(4)). `None` if it cannot be read.
 fn boot_id() -> Option<String> {
     let id = fs::read_to_string(of_first("/proc/sys/kernel/random/boot_id")).ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
@@ -44,7 +44,7 @@ fn see(at: Sight) -> io::Result<Vec<String>> {
         Sight::Links => seen_links(),
         Sight::Routes => {
             let mut lines = tables::routes(&fs::read_to_string("/proc/net/route")?);
-            // Missing where IPv6 is off.
+            // The file is missing where IPv6 is off.
             lines.extend(tables::routes6(&fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default()));
             Ok(lines)
         }
@@ -58,17 +58,18 @@ fn see(at: Sight) -> io::Result<Vec<String>> {
     }
 }
 
-/// What process 1 has mounted.
+/// The mounts of process 1.
 fn mounted() -> io::Result<Vec<tables::Mount>> {
     Ok(tables::mounts(&fs::read_to_string("/proc/1/mountinfo")?))
 }
 
-/// Where a path of process 1 is found from here (proc_pid_root(5)).
+/// The path at which the prober finds a path of process 1 (proc_pid_root(5)).
 fn of_first(path: &str) -> PathBuf {
     Path::new("/proc/1/root").join(path.trim_start_matches('/'))
 }
 
-/// `8:1 2 rw / /mnt ext4 /dev/sda1`: device and inode tell whether two mounts show the same files.
+/// A line for each mount, such as `8:1 2 rw / /mnt ext4 /dev/sda1`. Two mounts with the same device and inode show the
+/// same files.
 fn mounts() -> io::Result<Vec<String>> {
     let line = |mount: tables::Mount| {
         let inode = fs::metadata(of_first(&mount.path()));
@@ -93,8 +94,8 @@ fn seen_links() -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// `1 pause pid:[4026531836]`, of our own `/proc` and of every other that is mounted where process 1 sees it: that of
-/// another machine, or one process of it.
+/// A line for each process, such as `1 pause pid:[4026531836]`: those of the prober's own `/proc`, and those of each
+/// procfs that process 1 can see. Such a mount may be the procfs of another node, or one process of it.
 fn processes() -> io::Result<Vec<String>> {
     let mut lines = numbered(Path::new("/proc"))?;
     for mount in mounted()?.iter().filter(|mount| mount.kind == "proc") {
@@ -102,13 +103,13 @@ fn processes() -> io::Result<Vec<String>> {
         match mount.root.trim_start_matches('/') {
             "" => lines.extend(numbered(&folder)?),
             pid if is_number(pid) => lines.push(process(pid, &folder)),
-            _ => {} // a part of it that is no process
+            _ => {} // another part of a procfs
         }
     }
     Ok(lines)
 }
 
-/// All processes of a procfs.
+/// The processes of a procfs.
 fn numbered(proc: &Path) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(proc)? {
@@ -120,7 +121,8 @@ fn numbered(proc: &Path) -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// One that ends meanwhile, or whose namespace is not shown to us, has a dash.
+/// The line of a process. A value that cannot be read, because the process has ended or permission is missing, is a
+/// dash.
 fn process(pid: &str, folder: &Path) -> String {
     let comm = fs::read_to_string(folder.join("comm")).unwrap_or_else(|_| "-".to_owned());
     let namespace = fs::read_link(folder.join("ns/pid"));
@@ -132,7 +134,7 @@ fn is_number(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// What tells this machine from others; what it has not is left out.
+/// Identifiers of the node or host on which the prober runs. Missing ones are left out.
 fn identity() -> Vec<String> {
     let mut lines = Vec::new();
     let files = [("machine-id", "/etc/machine-id"), ("boot-id", "/proc/sys/kernel/random/boot_id")];
@@ -162,6 +164,6 @@ mod tests {
         assert!(line.ends_with(own.to_str().unwrap()), "{line}");
         let alone = process("7", Path::new("/proc/self"));
         assert_eq!(alone.split_once(' ').map(|(_, rest)| rest), line.split_once(' ').map(|(_, rest)| rest));
-        assert_eq!(process("8", Path::new("/proc/nobody")), "8 - -", "gone meanwhile");
+        assert_eq!(process("8", Path::new("/proc/nobody")), "8 - -", "the process has ended");
     }
 }

@@ -1,7 +1,8 @@
-//! Socket files that process 1 can open: whoever reaches the file talks to whoever listens behind it (unix(7)).
+//! Socket files that process 1 can open. A process that reaches the file can talk to the service that listens
+//! (unix(7)).
 //!
-//! A socket that two machines share got there by a mount, of itself or of a folder above it. So every mount is walked
-//! through, each by itself.
+//! If two nodes share a socket, the socket or a folder above it was mounted into one of them. So the walk goes through
+//! every mount, one at a time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,7 @@ use rustix::fs::{major, minor};
 use super::of_first;
 use super::tables::{Mount, abstract_sockets, escaped};
 
-/// File systems that hold no socket.
+/// File systems that cannot contain sockets of services.
 const WITHOUT: [&str; 15] = [
     "binfmt_misc",
     "bpf",
@@ -32,13 +33,17 @@ const WITHOUT: [&str; 15] = [
     "sysfs",
     "tracefs",
 ];
-/// Where containerd unpacks images, whose files no program listens on.
+/// Prefix of the folders where containerd unpacks images. No program listens on a socket in there.
 const LAYERS: &str = "io.containerd.snapshotter.";
-/// The most files: who has more cannot be looked through in the time of a batch.
+/// The most files that are walked: more cannot be walked within the time of a batch.
 const FILES: usize = 1_000_000;
 
-/// `8:1 40 /run/a.sock /run`: device, inode, path and mount point of each socket file; and abstract ones, which belong
-/// to the network that the prober is on.
+/// `8:1 40 /run/a.sock /run`: device, inode, path and mount point of each socket file; also the abstract sockets, which
+/// belong to the prober's network namespace.
+///
+/// # Errors
+///
+/// If there are more files than [`FILES`], or a folder cannot be read.
 pub(super) fn all(mounts: &[Mount]) -> io::Result<Vec<String>> {
     let mut lines = abstract_sockets(&fs::read_to_string("/proc/net/unix")?);
     let points: BTreeSet<PathBuf> = mounts.iter().map(|mount| of_first(&mount.path())).collect();
@@ -56,14 +61,14 @@ pub(super) fn all(mounts: &[Mount]) -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Overlays are the files of containers, and the root is the system itself: neither is where sockets of services are,
-/// and what is mounted from there into another machine is a mount there.
+/// Skips overlays, which are containers' file systems, and the root, which is the system itself: services have no
+/// sockets there, and a path that is mounted from there into another node is a mount there.
 fn is_walked(mount: &Mount) -> bool {
     let is_system = mount.kind == "overlay" || mount.point == "/";
     !is_system && !WITHOUT.contains(&mount.kind.as_str())
 }
 
-/// The sockets at and below a path, without what is mounted below. What goes meanwhile is gone.
+/// The sockets at and below a path, without those below other mount points. Entries that vanish meanwhile are skipped.
 fn walk(
     start: &Path,
     points: &BTreeSet<PathBuf>,
@@ -80,7 +85,9 @@ fn walk(
         let Some(entries) = there(fs::read_dir(&folder))? else { continue };
         for entry in entries {
             let Some(entry) = there(entry)? else { continue };
-            *left = left.checked_sub(1).ok_or_else(|| io::Error::other("too many files to look through"))?;
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| io::Error::other("too many files to search for sockets"))?;
             let Some(kind) = there(entry.file_type())? else { continue };
             let path = entry.path();
             if kind.is_socket() {
@@ -129,9 +136,13 @@ mod tests {
                 .map(|found| found.into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>())
         };
         assert_eq!(walked(folder.path(), 100).unwrap(), BTreeSet::from(own.clone()));
-        assert_eq!(walked(&own[0], 100).unwrap(), BTreeSet::from([own[0].clone()]), "mounted by itself");
+        assert_eq!(
+            walked(&own[0], 100).unwrap(),
+            BTreeSet::from([own[0].clone()]),
+            "a socket that is itself a mount point"
+        );
         assert_eq!(walked(&at("gone"), 100).unwrap(), BTreeSet::new());
-        assert!(walked(folder.path(), 3).is_err(), "what was not looked at is not left out in silence");
+        assert!(walked(folder.path(), 3).is_err(), "an incomplete walk is an error");
         drop(listening);
     }
 }

@@ -1,12 +1,12 @@
-//! The kernel's tables, read from their text (proc(5)). Lines that are not understood are left out.
+//! Parses the kernel's tables (proc(5)). Lines that cannot be parsed are left out. Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A line of mountinfo. Blanks in it stay escaped as the kernel has them, so that a line of words stays one.
+/// A line of mountinfo. Blanks in paths stay escaped as in the kernel's text, so that a line still splits into words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mount {
     pub(super) device: String,
-    /// `ro` where nobody can write by it, `rw` otherwise.
+    /// `ro` if the mount or its file system is read-only, else `rw`.
     pub(super) mode: &'static str,
     pub(super) root: String,
     pub(super) point: String,
@@ -15,13 +15,13 @@ pub(super) struct Mount {
 }
 
 impl Mount {
-    /// The path of its mount point.
+    /// The path of the mount point, unescaped.
     pub(super) fn path(&self) -> String {
         unescaped(&self.point)
     }
 }
 
-/// proc_pid_mountinfo(5): both the mount and the file system itself can be read-only.
+/// Parses mountinfo (proc_pid_mountinfo(5)). Both the mount and its file system can be read-only.
 pub(super) fn mounts(text: &str) -> Vec<Mount> {
     let read = |line: &str| {
         let (place, kind) = line.split_once(" - ")?;
@@ -40,7 +40,7 @@ pub(super) fn mounts(text: &str) -> Vec<Mount> {
     text.lines().filter_map(read).collect()
 }
 
-/// The reverse of [`unescaped`], for paths that we found ourselves.
+/// Escapes blanks and backslashes as the kernel does; the reverse of [`unescaped`].
 pub(super) fn escaped(text: &str) -> String {
     let escape = |text: String, letter: char| match letter {
         ' ' | '\t' | '\n' | '\\' => format!("{text}\\{:03o}", u32::from(letter)),
@@ -49,7 +49,7 @@ pub(super) fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), escape)
 }
 
-/// Blanks and the like are written as `\040`.
+/// Replaces escapes such as `\040` (blank) by their characters.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -69,7 +69,7 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// `default via 10.0.0.1 dev eth0`, from /proc/net/route.
+/// IPv4 routes from /proc/net/route, such as `default via 10.0.0.1 dev eth0`.
 pub(super) fn routes(text: &str) -> Vec<String> {
     let address =
         |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
@@ -83,7 +83,7 @@ pub(super) fn routes(text: &str) -> Vec<String> {
     text.lines().skip(1).filter_map(read).collect()
 }
 
-/// The same from /proc/net/ipv6_route.
+/// IPv6 routes from /proc/net/ipv6_route, in the same form.
 pub(super) fn routes6(text: &str) -> Vec<String> {
     let address = |hex: &str| u128::from_str_radix(hex, 16).ok().map(Ipv6Addr::from_bits);
     let read = |line: &str| {
@@ -103,7 +103,8 @@ fn target(address: &str, bits: u32) -> String {
     }
 }
 
-/// `abstract 41 @name`: inode and name, from /proc/net/unix. Sockets with a path are found by their files.
+/// Abstract sockets from /proc/net/unix, with inode and name, such as `abstract 41 @name`. Sockets with a path are
+/// found by their files.
 pub(super) fn abstract_sockets(text: &str) -> Vec<String> {
     let read = |line: &str| {
         let [_, _, _, _, _, _, inode] = first(line)?;
@@ -113,13 +114,13 @@ pub(super) fn abstract_sockets(text: &str) -> Vec<String> {
     text.lines().skip(1).filter_map(read).collect()
 }
 
-/// `ssh-ed25519 AAAA…` of a public key's file, without its comment (sshd(8)).
+/// The key in a public key file, such as `host-key ssh-ed25519 AAAA…`, without its comment (sshd(8)).
 pub(super) fn host_key(text: &str) -> Option<String> {
     let [kind, key] = first(text)?;
     Some(format!("host-key {kind} {key}"))
 }
 
-/// The first words of a line.
+/// The first `N` words of a line, or `None` if there are fewer.
 fn first<const N: usize>(line: &str) -> Option<[&str; N]> {
     let words: Vec<&str> = line.split_whitespace().take(N).collect();
     words.try_into().ok()
@@ -143,7 +144,11 @@ mod tests {
         };
         assert_eq!(mounts(text), [mount("rw")]);
         assert_eq!(mounts(&text.replace("rw,noatime", "ro,noatime")), [mount("ro")]);
-        assert_eq!(mounts(&text.replace("rw,errors", "ro,errors")), [mount("ro")], "the file system is");
+        assert_eq!(
+            mounts(&text.replace("rw,errors", "ro,errors")),
+            [mount("ro")],
+            "the file system is read-only"
+        );
         assert_eq!(mount("rw").path(), "/mnt2 x");
         assert_eq!(
             (escaped("/mnt2 x"), unescaped(&escaped("a\\ b"))),

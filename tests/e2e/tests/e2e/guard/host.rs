@@ -1,4 +1,4 @@
-//! A host with the wires of two clients.
+//! A host with the links of two clients.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use provisioner::plan::{ClusterPlan, Taken};
 use provisioner::settings::Settings;
 use provisioner::spec::{ClusterSpec, Topology};
 
-/// The wires of acme and of globex, and a provisioner in whose registry both are.
+/// The links of acme and globex, and a provisioner with both in its registry.
 pub(super) struct Host {
     pub(super) provisioner: Provisioner,
     pub(super) acme: ClusterPlan,
@@ -34,14 +34,14 @@ impl Host {
         Ok(Self { provisioner, acme, globex, _folder: folder })
     }
 
-    /// What differs from the guard as it was built, in words.
+    /// Deviations of the guard from its recorded state, in words.
     pub(super) async fn deviations(&self) -> anyhow::Result<Vec<String>> {
-        let look = self.provisioner.look_at_guard().await?.context("a guard is needed")?;
+        let look = self.provisioner.look_at_guard().await?.context("the guard is not needed")?;
         ensure!(look.has_rules, "the rules could not be read");
         Ok(look.deviations.iter().map(ToString::to_string).collect())
     }
 
-    /// The events of this name.
+    /// The events with this name.
     pub(super) fn events(&self, name: &str) -> anyhow::Result<Vec<Record>> {
         let batch = EventLog::in_home(self.provisioner.home()).reader().more()?;
         let records = batch.lines.into_iter().filter_map(|line| match line {
@@ -51,7 +51,7 @@ impl Host {
         Ok(records.collect())
     }
 
-    /// Runs a script on a node of acme, as its user root does who wants out: with a way through the gateway.
+    /// Runs a script on a node of acme, as an attacker with root would: with a default route through the gateway.
     pub(super) async fn on_acme(&self, script: &str) -> anyhow::Result<()> {
         let namespace = fabric::namespace_path(&self.acme.id.node_scope(&self.acme.nodes[0].name));
         let script = format!("ip route replace default via {}; {script}", self.acme.gateway);
@@ -74,13 +74,13 @@ fn claimed(provisioner: &Provisioner, name: &str) -> anyhow::Result<ClusterPlan>
     Ok(ClusterPlan::of(&instance, provisioner.home()))
 }
 
-/// Runs a script on the host and returns what it says.
+/// Runs a script on the host and returns its output.
 pub(super) async fn sh(script: &str) -> anyhow::Result<String> {
     let command = Command::within(Duration::from_secs(30), "bash").args(["-euo", "pipefail", "-c", script]);
     Ok(Local.run(&command).await?.text())
 }
 
-/// The guard's rules, routes and the settings of a link, as the host's own tools print them.
+/// The guard's rules, its routes and the settings of a link, as the host's tools print them.
 pub(super) async fn printed(link: &str) -> anyhow::Result<String> {
     let settings = "forwarding rp_filter arp_ignore route_localnet proxy_arp";
     sh(&format!(

@@ -1,4 +1,4 @@
-//! What was changed is told, put back and recorded.
+//! Changes of the guard are reported, reverted and recorded.
 
 use anyhow::{Context, ensure};
 use provisioner::exec::Local;
@@ -6,7 +6,7 @@ use provisioner::fabric::{self, Kept, Link};
 
 use super::host::{Host, printed, sh};
 
-/// What somebody does, with LINK for the link of acme, and what is said of it.
+/// Changes of the guard, and a part of each report. LINK stands for acme's link.
 const CHANGES: [(&str, &str); 21] = [
     ("nft flush ruleset", "nftables has no table inet homelab"),
     ("nft delete table inet homelab", "nftables has no table inet homelab"),
@@ -44,13 +44,13 @@ const CHANGES: [(&str, &str); 21] = [
 #[tokio::test]
 async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Result<()> {
     let host = Host::wired().await?;
-    // What a hypervisor has named, and a bridge of a client's machines: the guard was told of both.
+    // A link that a hypervisor named, and a bridge of a client's VMs: the guard is told about both.
     sh("ip link add vboxnet0 type veth peer name there0; ip link add hl-bridge type bridge").await?;
     let told = [Link::Named("vboxnet0".to_owned()), Link::Bridge("hl-bridge".to_owned())];
     let pools = host.provisioner.settings().pools.ranges();
     fabric::guard(&pools, &told, &Local).await?;
     let link = host.acme.id.link();
-    ensure!(host.deviations().await?.is_empty(), "built, and not as it was built");
+    ensure!(host.deviations().await?.is_empty(), "the guard deviates right after it was built");
     let built = printed(&link).await?;
     for (place, (change, said)) in CHANGES.iter().enumerate() {
         let (change, said) = (change.replace("LINK", &link), said.replace("LINK", &link));
@@ -60,12 +60,16 @@ async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Re
         let kept = host.provisioner.keep_guard().await.with_context(|| change.clone())?;
         ensure!(matches!(kept, Kept::Restored { .. }), "`{change}`: {kept:?}");
         let after = printed(&link).await?;
-        // Without its record the guard knows of a link with a foreign name by its own set alone, and that is gone, too.
+        // Without its record, the guard knows a link with a foreign name only from its own set, and that is gone as
+        // well.
         if place + 1 < CHANGES.len() {
-            ensure!(after == built, "`{change}` left another guard:\n{after}\nand it was\n{built}");
+            ensure!(after == built, "after `{change}` the guard is\n{after}\nand was\n{built}");
         }
-        ensure!(host.deviations().await?.is_empty(), "`{change}` was not put back");
-        ensure!(host.provisioner.keep_guard().await? == Kept::AsBuilt, "`{change}`: it was put back twice");
+        ensure!(host.deviations().await?.is_empty(), "`{change}` was not reverted");
+        ensure!(
+            host.provisioner.keep_guard().await? == Kept::AsBuilt,
+            "`{change}`: the guard was restored twice"
+        );
         let events = host.events("GuardRestored")?;
         ensure!(events.len() == place + 1, "`{change}`: {} events", events.len());
         let recorded = events.last().context("an event")?;
@@ -85,22 +89,34 @@ async fn a_switch_for_all_interfaces_is_told_and_left_alone() -> anyhow::Result<
         deviations.iter().any(|one| one.contains("sysctl -w net.ipv4.conf.all.proxy_arp=0")),
         "{deviations:?}"
     );
-    ensure!(host.provisioner.keep_guard().await? == Kept::AsBuilt, "it is not ours to put back");
-    ensure!(sh("cat /proc/sys/net/ipv4/conf/all/proxy_arp").await?.trim() == "1", "it was changed");
+    ensure!(
+        host.provisioner.keep_guard().await? == Kept::AsBuilt,
+        "homelab reverted a setting that is not its own"
+    );
+    ensure!(sh("cat /proc/sys/net/ipv4/conf/all/proxy_arp").await?.trim() == "1", "the setting was changed");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_guard_goes_with_the_last_link_and_is_then_missed_by_nobody() -> anyhow::Result<()> {
+async fn the_guard_goes_with_the_last_link_and_is_then_not_reported_as_missing() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     let cut = async |plan: &provisioner::plan::ClusterPlan| {
         fabric::cut(&plan.id, &Local).await.map_err(|errors| anyhow::anyhow!("{errors:?}"))
     };
     cut(&host.acme).await?;
-    ensure!(host.deviations().await?.is_empty(), "one client is left");
+    ensure!(host.deviations().await?.is_empty(), "the guard deviates although one client is left");
     cut(&host.globex).await?;
-    ensure!(host.provisioner.keep_guard().await? == Kept::NotNeeded, "no client is left");
-    ensure!(host.provisioner.look_at_guard().await?.is_none(), "no client is left");
-    ensure!(sh("nft list tables; ip route show type unreachable").await?.is_empty(), "something is left");
+    ensure!(
+        host.provisioner.keep_guard().await? == Kept::NotNeeded,
+        "the guard is still needed although no client is left"
+    );
+    ensure!(
+        host.provisioner.look_at_guard().await?.is_none(),
+        "the guard is still needed although no client is left"
+    );
+    ensure!(
+        sh("nft list tables; ip route show type unreachable").await?.is_empty(),
+        "rules or routes are left"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A self-test opens the guard on purpose: nobody puts it back until it does so itself, or is gone.
+//! A self-test opens the guard on purpose. The guard stays open until the self-test closes it or its process ends.
 
 use anyhow::ensure;
 use provisioner::exec::Local;
@@ -18,16 +18,16 @@ async fn a_guard_that_is_open_on_purpose_stays_open_until_it_is_closed() -> anyh
     let by = Some(std::process::id());
     ensure!(
         host.provisioner.keep_guard().await? == Kept::Opened { by },
-        "somebody's opening is not respected"
+        "the guard was restored while it is open on purpose"
     );
-    ensure!(printed(&link).await? == open, "it was put back");
-    // It is told all the same.
+    ensure!(printed(&link).await? == open, "the guard was restored");
+    // The deviations are still reported.
     ensure!(host.deviations().await?.len() == 2, "{:?}", host.deviations().await?);
     opening.close(&host.provisioner.settings().pools.ranges(), &Local).await?;
-    ensure!(printed(&link).await? == built, "it was not closed as it was built");
+    ensure!(printed(&link).await? == built, "the closed guard differs from the built one");
     drop(opening);
-    ensure!(host.provisioner.keep_guard().await? == Kept::AsBuilt, "it was not closed");
-    ensure!(host.events("GuardRestored")?.is_empty(), "nobody changed it behind our back");
+    ensure!(host.provisioner.keep_guard().await? == Kept::AsBuilt, "the guard is not as it was built");
+    ensure!(host.events("GuardRestored")?.is_empty(), "a restoration was recorded");
     Ok(())
 }
 
@@ -37,7 +37,7 @@ async fn what_a_killed_self_test_left_open_is_put_back() -> anyhow::Result<()> {
     let opening = Opening::begin().await?;
     opening.change("flush chain inet homelab prerouting\n", &Local).await?;
     drop(opening); // the kernel frees its lock, as it does when its process is killed
-    ensure!(matches!(host.provisioner.keep_guard().await?, Kept::Restored { .. }), "it stayed open");
-    ensure!(host.deviations().await?.is_empty(), "it was not put back");
+    ensure!(matches!(host.provisioner.keep_guard().await?, Kept::Restored { .. }), "the guard stayed open");
+    ensure!(host.deviations().await?.is_empty(), "the guard was not restored");
     Ok(())
 }

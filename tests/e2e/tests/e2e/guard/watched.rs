@@ -1,4 +1,4 @@
-//! `homelab watch`: the guard is put back while it is watched, and what it refuses is recorded.
+//! `homelab watch`: the guard is restored while it is watched, and refused packets are recorded.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use provisioner::watch::{Watch, WatchError};
 
 use super::host::{Host, printed, sh};
 
-/// Works on a host that is watched.
+/// Runs `work` on a watched host. Fails if the watch reports a failure.
 async fn watched(host: &Host, work: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut watch = Watch::begin(host.provisioner.clone())?;
     let mut failures = Vec::new();
@@ -20,7 +20,7 @@ async fn watched(host: &Host, work: impl AsyncFnOnce() -> anyhow::Result<()>) ->
         }
     };
     let worked = tokio::select! {
-        () = watch.run(&mut say) => anyhow::bail!("a watch has no end"),
+        () = watch.run(&mut say) => anyhow::bail!("the watch ended"),
         worked = work() => worked,
     };
     ensure!(failures.is_empty(), "{failures:?}");
@@ -39,7 +39,7 @@ async fn wait_for(what: &str, mut there: impl AsyncFnMut() -> anyhow::Result<boo
 }
 
 #[tokio::test]
-async fn whatever_is_changed_is_put_back_while_the_host_is_watched() -> anyhow::Result<()> {
+async fn every_change_is_reverted_while_the_host_is_watched() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     let link = host.acme.id.link();
     let built = printed(&link).await?;
@@ -48,7 +48,7 @@ async fn whatever_is_changed_is_put_back_while_the_host_is_watched() -> anyhow::
             "nft flush ruleset".to_owned(),
             "ip route flush type unreachable".to_owned(),
             "echo 1 > /proc/sys/net/ipv4/ip_forward".to_owned(),
-            format!("echo 0 > /proc/sys/net/ipv4/conf/{link}/arp_ignore"), // the kernel tells nobody of this one
+            format!("echo 0 > /proc/sys/net/ipv4/conf/{link}/arp_ignore"), // the kernel reports no change of this one
         ];
         for (place, change) in changes.iter().enumerate() {
             sh(change).await?;
@@ -89,15 +89,16 @@ async fn an_attempt_to_cross_is_recorded_with_who_tried_what_and_a_flood_is_a_fe
             "udp".to_owned(),
         );
         ensure!(told == expected, "{told:?}");
-        // To the host itself as well, and by TCP.
+        // Also to the host itself, by TCP.
         let gateway = host.acme.gateway;
         host.on_acme(&format!("timeout 0.2 bash -c 'echo x > /dev/tcp/{gateway}/22' || true")).await?;
         wait_for("an event of TCP", async || Ok(refused(22)?.is_some())).await?;
-        // A scan of a thousand ports; the last packet is one of a kind that is told already.
+        // A scan of a thousand ports. The last packet is of a kind that was recorded already.
         let before = host.events("CrossingRefused")?.len();
         host.on_acme(&format!("for port in {{10000..11000}}; do echo x > /dev/udp/{other}/$port; done"))
             .await?;
-        wait_for("all budget to be used", async || Ok(host.events("CrossingRefused")?.len() >= 20)).await?;
+        wait_for("the event budget to be used up", async || Ok(host.events("CrossingRefused")?.len() >= 20))
+            .await?;
         let after = host.events("CrossingRefused")?.len();
         ensure!(after - before <= 20, "{before} events became {after}");
         Ok(())
@@ -110,7 +111,7 @@ async fn a_second_watch_says_that_there_is_one() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     watched(&host, async || {
         let second = Watch::begin(host.provisioner.clone());
-        let error = second.err().context("the second one does not begin")?;
+        let error = second.err().context("a second watch began")?;
         let by_this = matches!(error, WatchError::Watched { pid } if pid == Some(std::process::id()));
         ensure!(by_this, "{error}");
         Ok(())

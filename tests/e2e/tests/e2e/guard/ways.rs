@@ -1,4 +1,5 @@
-//! Routes of others: those that are as little as a default route are in nobody's way, and the others are named.
+//! Routes of other programs: those as wide as a default route do not block a pool, and the others are named in the
+//! error.
 
 use anyhow::{Context, ensure};
 use provisioner::error::Hint;
@@ -53,7 +54,10 @@ async fn what_really_is_in_the_way_is_named_with_its_interface_and_the_line_that
         ("ip address add 192.168.1.7/16 dev tun0", "ip address del 192.168.1.7/16 dev tun0"),
     ] {
         sh(change).await?;
-        let error = claim(&host, "next").await?.err().with_context(|| format!("`{change}` is in the way"))?;
+        let error = claim(&host, "next")
+            .await?
+            .err()
+            .with_context(|| format!("`{change}` does not block the pool"))?;
         ensure!(error.to_string().contains("(tun0)"), "{error}");
         let hint = error.hint().context("a hint")?;
         ensure!(hint.contains("`pools: { subnet: { range: 1"), "{hint}");

@@ -1,4 +1,4 @@
-//! Who is a member of etcd, asked of one member's own gateway.
+//! Members of etcd, asked over the gRPC gateway of one member.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use provisioner::exec::Command;
 use provisioner::node::Node;
 use provisioner::plan::ClusterPlan;
 
-/// Demands that a control plane's etcd knows all control planes as voting members. It answers by what a majority has
-/// agreed on, so it is one of them itself.
+/// Fails unless a control plane's etcd lists all control planes as voting members. The list is linearizable, so this
+/// member takes part in the majority.
 pub(crate) async fn has_all_members(node: &Node, plan: &ClusterPlan) -> anyhow::Result<()> {
     let mut planned: Vec<&str> = plan.control_planes().map(|node| node.name.as_str()).collect();
     planned.sort_unstable();
@@ -26,9 +26,9 @@ async fn members(node: &Node) -> anyhow::Result<Vec<String>> {
         .args(["--private-key", &format!("{PKI}/healthcheck-client.key")])
         .args(["--post-data", "{\"linearizable\": true}", "https://127.0.0.1:2379/v3/cluster/member/list"]);
     let answer: serde_json::Value = serde_json::from_str(&node.run(&ask).await?.text())?;
-    let members = answer["members"].as_array().context("etcd names no members")?.iter();
+    let members = answer["members"].as_array().context("etcd's answer has no members")?.iter();
     let voting = members.filter(|member| member["isLearner"] != true);
-    // One that never started has no name.
+    // A member that has never started has no name.
     let mut names: Vec<String> =
         voting.map(|member| member["name"].as_str().unwrap_or_default().to_owned()).collect();
     names.sort_unstable();

@@ -1,5 +1,5 @@
-//! What a host is made of, which steps it went through and how long each took: a file that outlives the test, and the
-//! source of the tables in `docs/hosts.md`.
+//! Records a host's software, and the steps of its test with their durations, in a file that outlives the test. The
+//! tables in `docs/hosts.md` come from these files.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 
 use super::vm::Vm;
 
-/// What decides how a host differs from others.
+/// Facts in which hosts differ.
 const FACTS: [(&str, &str); 8] = [
     ("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release"),
     ("kernel", "uname --kernel-release"),
@@ -26,7 +26,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Begins with what the host is made of.
+    /// Starts with the facts of the host.
     pub(super) async fn of(host: &Vm) -> anyhow::Result<Self> {
         let path = Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.txt", host.release()));
         let mut journal = Self { path, text: String::new() };
@@ -36,7 +36,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Takes a step and notes how long it took, and how it ended.
+    /// Runs a step, and records how long it took and how it ended.
     pub(super) async fn step<T>(
         &mut self,
         name: &str,

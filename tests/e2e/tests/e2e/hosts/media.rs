@@ -1,4 +1,4 @@
-//! What is brought to a host: the program and its exported assets, as disks. Next in the flow: `vm` attaches them.
+//! Disks with the program and its exported assets. Next in the flow: `vm` attaches them.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::spec::KUBERNETES_VERSION;
 
-/// Makes a disk with the label `program`, with the `homelab` that was built with this test.
+/// Makes a disk with the label `program` that contains the `homelab` built with this test.
 pub(super) async fn program(folder: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
     let content = folder.join("program");
     fs::create_dir_all(&content)?;
@@ -21,8 +21,8 @@ pub(super) async fn program(folder: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
     Ok(disk)
 }
 
-/// The disk with the label `assets` and the exported assets on it. Packing them takes a minute, so the disk is kept in the
-/// cache, under the digests of what is in it; those of others are removed.
+/// The disk with the label `assets`, which contains the exported assets. Packing takes a minute, so the disk is kept in
+/// the cache under the digests of its contents. Disks with other digests are removed.
 pub(super) async fn assets() -> anyhow::Result<Utf8PathBuf> {
     let home = Home::from_env()?;
     let image = Assets::in_cache(home.cache().to_owned()).find(KUBERNETES_VERSION);
@@ -59,7 +59,7 @@ fn built() -> anyhow::Result<Utf8PathBuf> {
     Ok(program)
 }
 
-/// A sparse disk without partitions, with this content.
+/// Makes a sparse disk without partitions, with this content.
 async fn file_system(label: &str, content: &Utf8Path, disk: &Utf8Path) -> anyhow::Result<()> {
     let make = Command::within(Duration::from_secs(300), "mke2fs").args(["-q", "-t", "ext4", "-L", label]);
     Local.run(&make.args(["-d", content.as_str(), disk.as_str(), "4G"])).await?;

@@ -15,14 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::media;
 
-/// How many times longer than on a processor of its own everything may take.
+/// How much longer everything takes than on a real CPU.
 const SLOWER: Slowdown = Slowdown::EMULATED;
-/// How long a command may take on a processor of its own; the slowest brings a cluster up, or audits two.
+/// How long a command may take on a real CPU. The slowest commands bring a cluster up or audit two.
 const USUAL: Duration = Duration::from_secs(360);
-/// Changes with every boot of a Linux.
+/// Prints an ID that changes with every boot.
 const BOOT: &str = "cat /proc/sys/kernel/random/boot_id";
 
-/// A host that has booted.
+/// A booted host.
 pub(super) struct Vm {
     release: &'static str,
     runner: OverSsh,
@@ -30,14 +30,14 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    /// Boots a host of a Debian release, which has the program and can mount its assets, and ends it, whatever came of the
-    /// work.
+    /// Boots a host of a Debian release that has the program and can mount its assets. Ends it after `work`, whatever
+    /// its result.
     pub(super) async fn with(
         release: &'static str,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let folder = Utf8PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("host");
-        // A killed test has left it.
+        // A killed test may have left it.
         discard(&folder)?;
         fs::create_dir_all(&folder)?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -67,7 +67,7 @@ impl Vm {
             address: Ipv4Addr::LOCALHOST,
             key,
             known_hosts: folder.join("known_hosts"),
-            shared: "/run/host.ssh".into(), // the test has a /run of its own
+            shared: "/run/host.ssh".into(), // `ci/alone` gives the test a separate /run
         };
         let vm = Self {
             release,
@@ -88,35 +88,35 @@ impl Vm {
         self.release
     }
 
-    /// A script of the shell, run as root; it must succeed.
+    /// Runs a shell script as root, which must succeed.
     pub(super) async fn sh(&self, script: &str) -> anyhow::Result<String> {
         Ok(self.runner.run(&Command::within(USUAL, "sh").args(["-c", script])).await?.text())
     }
 
-    /// The program with these arguments, run as root; it must succeed.
+    /// Runs the program as root, which must succeed.
     pub(super) async fn homelab(&self, args: &str) -> anyhow::Result<String> {
         Ok(self.runner.run(&homelab(args)).await?.text())
     }
 
-    /// The program, which must end with this code; what it writes to both streams.
+    /// Runs the program as root, which must end with this code, and returns its output and errors.
     pub(super) async fn refusal(&self, code: i32, args: &str) -> anyhow::Result<String> {
         let Err(error) = self.runner.run(&homelab(args)).await else { bail!("homelab {args} ends with 0") };
         match error.failure {
             Failure::Status { code: Some(found), stdout, stderr, .. } if found == code => {
                 Ok(format!("{stdout}{stderr}"))
             }
-            failure => bail!("homelab {args} ends otherwise: {failure}"),
+            failure => bail!("homelab {args} ends in another way: {failure}"),
         }
     }
 
-    /// Reboots the host, and waits until it is there again.
+    /// Reboots the host, and waits until it has booted.
     pub(super) async fn reboot(&self) -> anyhow::Result<()> {
         let before = self.sh(BOOT).await?.trim().to_owned();
         self.sh("systemctl --no-block reboot").await?;
         self.boots_after(&before).await
     }
 
-    /// Waits until systemd has started everything, in another boot than the one with this id.
+    /// Waits until systemd has started everything, in a boot with another ID than `before`.
     async fn boots_after(&self, before: &str) -> anyhow::Result<()> {
         let ask = Command::within(Duration::from_secs(5), "sh")
             .args(["-c", &format!("{BOOT}; systemctl is-system-running || :")]);
@@ -134,12 +134,13 @@ impl Vm {
     }
 }
 
-/// QEMU with its own kernel loader, so no boot loader is needed. Its network ends at itself: `restrict` lets nothing out
-/// but answers to the one port that leads in.
+/// QEMU loads the kernel itself, so the disk needs no boot loader. `restrict` isolates the VM's network: the VM can
+/// only answer on the one forwarded port.
 fn qemu(host: &Utf8Path, disk: &Utf8Path, media: &[Utf8PathBuf], key: &str, console: &Utf8Path) -> Command {
-    // The processors' time stamps are one counter of the machine's. Linux would doubt that they agree and ask the HPET for
-    // each time, a device whose answer takes microseconds. What guards a processor's secrets is lost on an emulated one.
-    // Who may log in as root is a credential: systemd.exec(5), and systemd's tmpfiles.d/provision.conf.
+    // `tsc=reliable`: all emulated CPUs read one counter of the host. Without the option, Linux would distrust the
+    // counters and read each time from the HPET, a device that takes microseconds to answer. `mitigations=off`:
+    // mitigations cost time and protect nothing on an emulated CPU. The key of root's SSH login is a credential:
+    // systemd.exec(5), and systemd's tmpfiles.d/provision.conf.
     let kernel = format!(
         "root=/dev/vda rw console=ttyS0 quiet tsc=reliable mitigations=off \
          \"systemd.set_credential=ssh.authorized_keys.root:{key}\""
@@ -149,7 +150,7 @@ fn qemu(host: &Utf8Path, disk: &Utf8Path, media: &[Utf8PathBuf], key: &str, cons
         .iter()
         .flat_map(|disk| ["-drive".to_owned(), format!("file={disk},format=raw,if=virtio,readonly=on")]);
     Command::within(Duration::MAX, "setpriv")
-        // It ends with the test, also when that is killed.
+        // QEMU ends with the test, even if the test is killed.
         .args([
             "--pdeathsig",
             "KILL",
@@ -172,7 +173,7 @@ fn homelab(args: &str) -> Command {
     Command::within(USUAL, "homelab").args(args.split_whitespace())
 }
 
-/// Removes a folder that may not be there.
+/// Removes a folder, if it exists.
 fn discard(folder: &Utf8Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

@@ -1,4 +1,4 @@
-//! The image of the name server: Debian's dnsmasq with what it links to, from Debian's own mirrors.
+//! The image of the name server: Debian's dnsmasq and its libraries, from Debian's mirrors.
 
 use std::time::Duration;
 
@@ -9,15 +9,16 @@ use provisioner::exec::environment::DOWNLOADS;
 use provisioner::exec::{Command, Local, Runner};
 use sha2::{Digest, Sha256};
 
-/// What podman calls it.
+/// The image's name in podman.
 pub(super) const NAME: &str = "localhost/homelab-dnsmasq:1";
 
-/// What decides its contents. Nothing is configured: only two programs are run.
+/// The arguments that decide the image's contents. Packages are extracted but not configured, because only two programs
+/// run.
 const RECIPE: [&str; 4] =
     ["--format=tar", "--variant=extract", "--include=dnsmasq-base,coreutils", "bookworm"];
 
-/// Its root file system as an archive, made once and kept beside the other assets, as they are kept: by the
-/// digest of what decides it, and under its name only when it is complete.
+/// The image's root file system as an archive. It is made once and kept in the cache like other assets: under the
+/// digest of its recipe, and renamed to that only when it is complete.
 pub(super) async fn archive(cache: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {
     const FILE: &str = "root.tar";
     let digest = Sha256::digest(RECIPE.join("\n"));

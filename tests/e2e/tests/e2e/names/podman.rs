@@ -1,4 +1,4 @@
-//! A podman of the test's own: its images and containers are in one folder and go with it.
+//! A separate podman for the test: its images and containers are in one folder, which is removed with the test.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use provisioner::exec::{Background, Command, Local, Runner};
 use provisioner::slowdown::Slowdown;
 use tokio::net::UnixStream;
 
-/// As the nodes are run: crun refuses the hybrid cgroup layout of older hosts, and podman's own limits are refused
-/// where CAP_SYS_RESOURCE is missing. Locks are files, or they would outlive the folder.
+/// The same settings as for nodes: crun refuses the hybrid cgroup layout of older hosts, and podman cannot raise limits
+/// without CAP_SYS_RESOURCE. Locks are files, because shared-memory locks would outlive the folder.
 const CONFIG: &str = r#"
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=30000:30000"]
@@ -22,19 +22,19 @@ events_logger = "none"
 lock_type = "file"
 "#;
 
-/// Serves podman's API on a socket.
+/// Podman's API on a socket.
 pub(super) struct Podman {
     folder: Utf8PathBuf,
     service: Background,
 }
 
 impl Podman {
-    /// Starts serving, everything in this folder.
+    /// Starts the API. All its files are in this folder.
     pub(super) async fn serve(folder: &Utf8Path) -> anyhow::Result<Self> {
         std::fs::write(folder.join("containers.conf"), CONFIG)?;
         let address = address(folder);
         let serve = podman(folder, 60).args(["system", "service", "--time=0", &address]);
-        // It ends with this thread, whatever becomes of it.
+        // The service ends with this thread, even if the test is killed.
         let contained =
             serve.wrapped_by("setpriv", ["--pdeathsig", "TERM"]).env("CONTAINERS_CONF", config(folder));
         let mut service = Background::start(&contained)?;
@@ -50,23 +50,27 @@ impl Podman {
         Ok(Self { folder: folder.to_owned(), service })
     }
 
-    /// Where everything of it is, and goes with it.
+    /// The folder with all files of this podman.
     pub(super) fn folder(&self) -> &str {
         self.folder.as_str()
     }
 
-    /// Where it serves, as `DOCKER_HOST` says it.
+    /// The API's address, in the form of `DOCKER_HOST`.
     pub(super) fn address(&self) -> String {
         address(&self.folder)
     }
 
-    /// Makes an archive of a root file system an image.
+    /// Imports an archive of a root file system as an image.
     pub(super) async fn import(&self, archive: &Utf8Path, name: &str) -> anyhow::Result<()> {
         Local.run(&podman(&self.folder, 60).args(["import", "--quiet", archive.as_str(), name])).await?;
         Ok(())
     }
 
-    /// Removes what is left and stops serving. That something was left is an error.
+    /// Removes all containers and stops the API.
+    ///
+    /// # Errors
+    ///
+    /// If a container was left.
     pub(super) async fn end(self) -> anyhow::Result<()> {
         let list = podman(&self.folder, 20).args(["ps", "--all", "--quiet"]);
         let left = Local.run(&list).await?.text();
@@ -81,7 +85,7 @@ fn podman(folder: &Utf8Path, seconds: u64) -> Command {
     let below = |name: &str| folder.join(name).into_string();
     Command::within(Duration::from_secs(seconds), "podman")
         .args(["--root", &below("storage"), "--runroot", &below("run"), "--tmpdir", &below("tmp")])
-        // Needs nothing of the file system below it.
+        // The vfs driver works on every file system.
         .args(["--storage-driver", "vfs"])
         .env("CONTAINERS_CONF", config(folder))
 }

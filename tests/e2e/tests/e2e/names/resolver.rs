@@ -1,4 +1,4 @@
-//! Questions to one name server, without any cache, and its answers as text.
+//! Queries one name server without a cache, and returns its answers as text.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::net::UdpSocket;
 
-/// The name is there, but has no record of the type.
+/// The name exists but has no record of this type.
 pub(super) const NO_DATA: &str = "no data";
-/// The server will not say.
+/// The server refuses to answer.
 pub(super) const REFUSED: &str = "refused";
 
-/// What the server on this port of 127.0.0.1 answers: its records, or why there are none.
+/// The answer of the server on this port of 127.0.0.1: its records, or the reason for an empty answer.
 pub(super) async fn ask(port: u16, name: &str, kind: &str) -> String {
     let outcome = async {
         let mut connection = ConnectionConfig::udp();
@@ -43,7 +43,7 @@ pub(super) async fn ask(port: u16, name: &str, kind: &str) -> String {
     }
 }
 
-/// A port of 127.0.0.1 that nobody uses at the moment.
+/// A UDP port of 127.0.0.1 that is free at the moment.
 pub(super) async fn free_port() -> anyhow::Result<u16> {
     Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
 }

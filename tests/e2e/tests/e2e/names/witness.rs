@@ -1,4 +1,4 @@
-//! A name server that refuses everything and remembers what it was asked for.
+//! A name server that refuses all queries and records their names.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ impl Witness {
         self.port
     }
 
-    /// Every name that it was asked for so far.
+    /// All names that were queried so far.
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -43,9 +43,9 @@ async fn serve(socket: UdpSocket, asked: Arc<Mutex<Vec<String>>>) {
     while let Ok((length, from)) = socket.recv_from(&mut packet).await {
         let Some(name) = question(&packet[..length]) else { continue };
         asked.lock().unwrap_or_else(PoisonError::into_inner).push(name);
-        packet[2] |= 0x80; // it is a response (RFC 1035, section 4.1.1)
+        packet[2] |= 0x80; // the response flag (RFC 1035, section 4.1.1)
         packet[3] = packet[3] & 0xf0 | 5; // REFUSED
-        let _ = socket.send_to(&packet[..length], from).await; // whoever asked may be gone
+        let _ = socket.send_to(&packet[..length], from).await; // the resolver may have ended
     }
 }
 

@@ -1,4 +1,5 @@
-//! A cluster whose certificates have ended, as after a year's rest, starts again; and one that runs gets new ones.
+//! A cluster whose certificates have expired, as after a year's halt, starts again with new ones. A running cluster
+//! gets new ones, too.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use rstest::rstest;
 
 use super::power::runs_pods;
 
-/// What kubeadm is told, so that whatever it issues ends at once.
+/// A kubeadm configuration with which all issued certificates expire at once.
 const ENDING: &str = "/tmp/ending.yaml";
 
 #[rstest]
@@ -45,19 +46,22 @@ async fn a_cluster_whose_certificates_have_ended_starts_again_with_new_ones_for_
             let on_host = provisioner.dated_on_host(&acme.inner().instance);
             let now = Timestamp::now();
             let due: Vec<&Dated> = issued.iter().chain(&on_host).filter(|one| one.is_due(now)).collect();
-            ensure!(due.is_empty() && on_host.len() > 3, "these are as they were: {due:?}");
+            ensure!(due.is_empty() && on_host.len() > 3, "certificates were not renewed: {due:?}");
             runs_pods(acme).await?;
 
             provisioner.renew_certificates(name).await?;
             let again = provisioner.dated_on_nodes(nodes).await?;
             let kept: Vec<&Dated> = again.iter().filter(|one| issued.contains(one)).collect();
-            ensure!(kept.is_empty() && again.len() == issued.len(), "these are as they were: {kept:?}");
+            ensure!(
+                kept.is_empty() && again.len() == issued.len(),
+                "certificates were not renewed: {kept:?}"
+            );
             runs_pods(&TestCluster::attach(provisioner, name).await?).await
         })
         .await
 }
 
-/// Gives all nodes certificates that end within a second, by the cluster's own authority.
+/// Gives all nodes certificates that expire within a second, issued by the cluster's own authority.
 async fn end_all(nodes: &Nodes) -> anyhow::Result<()> {
     let first = &nodes.first;
     let shell = |script: &str| Command::within(Duration::from_secs(60), "sh").args(["-ec", script]);
@@ -87,7 +91,7 @@ async fn end_all(nodes: &Nodes) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Also those that are used by nobody but on a start.
+/// Waits until all certificates have expired, including those that are used only during a start.
 async fn all_have_ended(provisioner: &Provisioner, nodes: &Nodes) -> anyhow::Result<()> {
     let ended =
         until("all certificates to end", Slowdown::of_host().stretch(Duration::from_secs(10)), async || {
@@ -102,6 +106,6 @@ async fn all_have_ended(provisioner: &Provisioner, nodes: &Nodes) -> anyhow::Res
                 false => Wait::NotYet(format!("{good:?}")),
             })
         });
-    ensure!(ended.await? > nodes.len(), "there are more than the kubelets' own");
+    ensure!(ended.await? > nodes.len(), "only the kubelets' certificates were found");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Control planes are killed one after the other under a client that never stops writing.
+//! Control planes are killed one after another while a client writes without a pause.
 
 mod writer;
 
@@ -20,7 +20,7 @@ use provisioner::spec::{ClusterSpec, Topology};
 use crate::ha::{etcd, kill};
 use writer::Writer;
 
-/// What `k8s-ha` promises: nobody waits longer for an API server when one control plane is gone.
+/// The promise of `k8s-ha`: the longest wait for an API server when one control plane fails.
 const LONGEST_INTERRUPTION: Duration = Duration::from_secs(5);
 
 #[tokio::test]
@@ -40,7 +40,8 @@ async fn every_control_plane_may_be_killed_and_no_acknowledged_write_is_lost() -
                 writer.goes_on().await?;
                 let restarted = Timestamp::now();
                 let nodes = engine.create(plan).await?;
-                let node = nodes.iter().nth(place).context("a node for each that was planned")?;
+                let node =
+                    nodes.iter().nth(place).context("the plan has a node that create did not return")?;
                 is_back(acme.client(), node, plan, restarted).await?;
                 interruptions.push(writer.longest_gap_since(since));
             }
@@ -48,14 +49,15 @@ async fn every_control_plane_may_be_killed_and_no_acknowledged_write_is_lost() -
             let written = writer.end().await?;
             tell(&format!("{written}; longest interruptions: {interruptions:.2?}"));
             ensure!(written.lost.is_empty(), "acknowledged writes are lost: {:?}", written.lost);
-            let longest = interruptions.iter().max().context("nobody was killed")?;
-            ensure!(*longest <= LONGEST_INTERRUPTION, "nothing could be written for {longest:.2?}");
+            let longest = interruptions.iter().max().context("no control plane was killed")?;
+            ensure!(*longest <= LONGEST_INTERRUPTION, "no write was acknowledged for {longest:.2?}");
             Ok(())
         })
         .await
 }
 
-/// Waits until a control plane that was started again is a member of etcd, a node that reports since then, and Ready.
+/// Waits until a restarted control plane is a member of etcd, its kubelet has reported since then, and its node is
+/// Ready.
 async fn is_back(client: Client, node: &Node, plan: &ClusterPlan, since: Timestamp) -> anyhow::Result<()> {
     let nodes: Api<KubernetesNode> = Api::all(client.clone());
     let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
@@ -64,7 +66,7 @@ async fn is_back(client: Client, node: &Node, plan: &ClusterPlan, since: Timesta
         let state = async {
             etcd::has_all_members(node, plan).await?;
             let lease = leases.get(node.name()).await?.spec.and_then(|spec| spec.renew_time);
-            ensure!(lease.is_some_and(|renewed| renewed.0 > since), "its kubelet has not reported");
+            ensure!(lease.is_some_and(|renewed| renewed.0 > since), "its kubelet has not reported yet");
             let conditions = nodes.get(node.name()).await?.status.and_then(|status| status.conditions);
             let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
             ensure!(ready.is_some_and(|ready| ready.status == "True"), "it is not Ready");
@@ -78,7 +80,7 @@ async fn is_back(client: Client, node: &Node, plan: &ClusterPlan, since: Timesta
     Ok(back.await?)
 }
 
-#[expect(clippy::print_stderr, reason = "what was measured is of interest even where it is within the bound")]
+#[expect(clippy::print_stderr, reason = "the measured times are of interest even within the bound")]
 fn tell(measured: &str) {
     eprintln!("{measured}");
 }

@@ -1,8 +1,8 @@
-//! `homelab` is killed at random moments. Whatever an operator types next brings the instance to where it was or where
-//! it was wanted, leaves nothing behind, and harms nobody else's.
+//! `homelab` is killed at random moments. The operator's next command brings the instance to its previous or its wanted
+//! state, leaves nothing behind, and does not affect other instances.
 //!
-//! SIGKILL hits the program alone, as `kill -9` and the OOM killer do: podman and the others that it started live on for
-//! a while. The moments are spread evenly over the time that a verb has just taken on this machine.
+//! SIGKILL hits only the program, as with `kill -9` or the OOM killer: podman and other children live on for a while.
+//! The moments are spread evenly over the time that the verb has just taken on this host.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,14 +22,14 @@ use unit::Choices;
 
 use crate::operator::desk::Desk;
 
-/// How many kills, where `KILLS` does not say.
+/// Number of kills, unless `KILLS` is set.
 const KILLS: usize = 100;
 /// The instance whose verbs are killed.
 const SUBJECT: &str = "acme";
-/// The instance that runs throughout.
+/// The instance that keeps running throughout.
 const BYSTANDER: &str = "globex";
 
-/// What is typed.
+/// The commands that the operator types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verb {
     Up,
@@ -42,7 +42,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// In an order in which each can be typed after the one before.
+    /// All verbs that are killed, in an order in which each is possible after the one before.
     const KILLED: [Self; 6] =
         [Self::Up, Self::AddWorker, Self::RemoveWorker, Self::Halt, Self::Start, Self::Down];
 
@@ -58,7 +58,8 @@ impl Verb {
         }
     }
 
-    /// What makes sense for an instance like this, beside `down`; not more than one worker, so that its number is known.
+    /// The verbs that are possible for an instance in this state, besides `down`. It never gets more than one worker,
+    /// so that the worker's number is known.
     fn possible(subject: Option<&Instance>) -> &'static [Self] {
         match subject.map(|it| (it.state, it.workers.count())) {
             None => &[Self::Up],
@@ -68,7 +69,7 @@ impl Verb {
         }
     }
 
-    /// What may be typed after this one was killed, where it has left this.
+    /// The verbs that may follow a kill of this one, if it left this entry.
     fn next(self, left: Option<&Instance>) -> &'static [Self] {
         match (self, left) {
             (_, None) => &[Self::Reap],
@@ -88,7 +89,7 @@ impl Verb {
     }
 }
 
-/// One kill, as it is told.
+/// One kill, as printed.
 struct Kill {
     number: usize,
     verb: Verb,
@@ -105,7 +106,7 @@ impl fmt::Display for Kill {
 
 #[tokio::test]
 async fn a_verb_that_is_killed_at_any_moment_is_finished_or_undone_by_the_next_one() -> anyhow::Result<()> {
-    // KILLS_SEED repeats the choices of an earlier run, as far as the machine is as fast.
+    // KILLS_SEED repeats the choices of an earlier run, as far as the host is equally fast.
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("KILLS_SEED").unwrap_or_else(|| RandomState::new().hash_one("kills"));
     let count = number("KILLS").and_then(|count| usize::try_from(count).ok()).unwrap_or(KILLS);
@@ -124,9 +125,9 @@ struct Lab<'a> {
     desk: &'a Desk,
     provisioner: Provisioner,
     choices: Choices,
-    /// How long each verb takes here when nobody kills it.
+    /// How long each verb takes on this host if it is not killed.
     usual: BTreeMap<Verb, Duration>,
-    /// What there is of the bystander, and of it alone.
+    /// The inventory with only the bystander.
     alone: Inventory,
     hosts: String,
     bystander: String,
@@ -144,12 +145,12 @@ impl<'a> Lab<'a> {
             let begun = Instant::now();
             lab.type_in(verb).await?;
             lab.usual.insert(verb, begun.elapsed());
-            lab.check().await.with_context(|| format!("after {verb:?}, which nobody killed"))?;
+            lab.check().await.with_context(|| format!("after {verb:?}, without a kill"))?;
         }
         Ok(lab)
     }
 
-    /// Kills so many times. All that is wrong is told in the end; only what cannot be taken away ends it at once.
+    /// Kills `count` times. Reports all failures at the end, but stops at once if `reap` or `down` cannot clean up.
     async fn run(mut self, count: usize) -> anyhow::Result<()> {
         let mut wrong = Vec::new();
         for number in 1..=count {
@@ -171,7 +172,7 @@ impl<'a> Lab<'a> {
 
     async fn kill(&mut self, number: usize) -> anyhow::Result<()> {
         let subject = self.subject()?;
-        // Not too often: each takes a bring-up to go on.
+        // Not too often, because the next kill first needs a bring-up.
         let verb = match subject.is_some() && self.choices.below(5) == 0 {
             true => Verb::Down,
             false => self.choice(Verb::possible(subject.as_ref())),
@@ -180,7 +181,10 @@ impl<'a> Lab<'a> {
         let after = Duration::from_micros(self.choices.below(most).try_into()?);
         let ended = self.desk.killed(verb.words(), after).await?;
         if ended {
-            return self.check().await.with_context(|| format!("kill {number}: {verb:?} was quicker"));
+            return self
+                .check()
+                .await
+                .with_context(|| format!("kill {number}: {verb:?} ended before the kill"));
         }
         let next = self.choice(verb.next(self.subject()?.as_ref()));
         let kill = Kill { number, verb, after, next };
@@ -201,7 +205,7 @@ impl<'a> Lab<'a> {
         Ok(self.provisioner.registry().find(SUBJECT)?)
     }
 
-    /// The bystander is as it was, and the subject is what is recorded of it, or without a trace.
+    /// Fails unless the bystander is unchanged, and the subject is as recorded or has left no trace.
     async fn check(&self) -> anyhow::Result<()> {
         self.provisioner.identify(BYSTANDER).await?;
         let bystander = nodes_of(BYSTANDER).await?;
@@ -221,8 +225,8 @@ impl<'a> Lab<'a> {
     }
 
     async fn is_gone(&self) -> anyhow::Result<()> {
-        // What a killed program has started may be about to end.
-        until("nothing of it to be left", within(20), async || {
+        // Children of a killed program may be about to end.
+        until("all traces of the subject to be gone", within(20), async || {
             let left = Inventory::take(&self.provisioner).await?.left_since(&self.alone);
             Ok::<_, CommandError>(if left.is_empty() {
                 Wait::Done(())
@@ -232,13 +236,13 @@ impl<'a> Lab<'a> {
         })
         .await?;
         let hosts = std::fs::read_to_string(self.desk.hosts())?;
-        ensure!(hosts == self.hosts, "the hosts file was\n{}\nand is\n{hosts}", self.hosts);
+        ensure!(hosts == self.hosts, "the hosts file was\n{}\nand is now\n{hosts}", self.hosts);
         Ok(())
     }
 
-    /// It answers, is the one that came up, and has the nodes that are recorded, all of them Ready.
+    /// The API server answers, is that of the recorded cluster, and has the recorded nodes, all Ready.
     async fn is_whole(&self, subject: &Instance) -> anyhow::Result<()> {
-        until("it to say who it is", within(60), async || {
+        until("its API server to identify itself", within(60), async || {
             Ok::<_, IdentityError>(match self.provisioner.identify(SUBJECT).await {
                 Ok(()) => Wait::Done(()),
                 Err(error @ IdentityError::Mismatch { .. }) => return Err(error),
@@ -259,25 +263,31 @@ impl<'a> Lab<'a> {
         })
         .await?;
         let there = nodes_of(SUBJECT).await?;
-        ensure!(there.lines().count() == expected.len(), "its containers are {there}");
+        ensure!(there.lines().count() == expected.len(), "the subject's containers are {there}");
         Ok(())
     }
 
     async fn is_off(&self) -> anyhow::Result<()> {
         let silent = self.provisioner.identify(SUBJECT).await;
-        ensure!(matches!(silent, Err(IdentityError::Unanswered { .. })), "its API server says {silent:?}");
+        ensure!(
+            matches!(silent, Err(IdentityError::Unanswered { .. })),
+            "a halted subject's API server answers {silent:?}"
+        );
         let there = nodes_of(SUBJECT).await?;
-        ensure!(there.lines().all(|node| node.ends_with(" true")), "it is recorded as halted: {there}");
+        ensure!(
+            there.lines().all(|node| node.ends_with(" true")),
+            "the subject is recorded as halted, but has the containers {there}"
+        );
         Ok(())
     }
 }
 
-/// So many seconds, where the processor is no emulated one.
+/// This number of seconds on a real CPU, longer on an emulated one.
 fn within(seconds: u64) -> Stretched {
     Slowdown::of_host().stretch(Duration::from_secs(seconds))
 }
 
-/// The containers of an instance, with their processes, when they were started, and whether they have ended.
+/// The containers of an instance, each with its process, its start time and whether it has exited.
 async fn nodes_of(instance: &str) -> anyhow::Result<String> {
     let filter = format!("label=homelab.instance={instance}");
     let ask = Command::within(Duration::from_secs(30), "podman")
@@ -286,8 +296,8 @@ async fn nodes_of(instance: &str) -> anyhow::Result<String> {
     Ok(Local.run(&ask).await?.text())
 }
 
-/// Tells whoever watches, and whoever reads the output of a test that failed.
-#[expect(clippy::print_stderr, reason = "a test's output is the only place where its reader looks")]
+/// Prints a line, for the output of the test.
+#[expect(clippy::print_stderr, reason = "a reader of a failed test sees only its output")]
 fn tell(line: &str) {
     eprintln!("{line}");
 }

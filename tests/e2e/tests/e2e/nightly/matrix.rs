@@ -1,4 +1,4 @@
-//! Every combination that is said to be tested.
+//! Every combination of versions, pod networks and topologies that is documented as tested.
 
 use anyhow::ensure;
 use harness::{MultiClusterFixture, PodRun};
@@ -9,7 +9,7 @@ use provisioner::error::chain;
 use provisioner::spec::matrix::{Combination, TESTED};
 use provisioner::spec::{ClusterSpec, Topology};
 
-/// Two at a time, over the table itself; all that fail are named.
+/// Runs the combinations of the table, two at a time, and reports all failures.
 #[tokio::test]
 async fn every_tested_combination_comes_up_and_resolves_names() -> anyhow::Result<()> {
     let mut failures = Vec::new();
@@ -23,8 +23,8 @@ async fn every_tested_combination_comes_up_and_resolves_names() -> anyhow::Resul
     Ok(())
 }
 
-/// Brings combinations up side by side, asks their nodes for their version and a pod for a service's address, takes them
-/// down.
+/// Brings combinations up in parallel, checks the version of their nodes, resolves a service's name in a pod, and
+/// removes them.
 async fn work(rows: &[Combination]) -> anyhow::Result<()> {
     let names = ["acme", "globex"];
     rows.iter()

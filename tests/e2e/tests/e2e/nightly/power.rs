@@ -1,4 +1,4 @@
-//! A cluster is paused and goes on where it was, is halted and starts again with its data; meanwhile it is silent.
+//! A paused cluster resumes where it was, and a halted one starts again with its data. Neither answers meanwhile.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -51,8 +51,8 @@ async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_wi
         .await
 }
 
-/// Pods run on each node, have a network, also to the node of the cluster's DNS, and find services. The API server
-/// answers some time before they do.
+/// Waits until pods run on each node, have a network that reaches the cluster's DNS, and resolve services. The API
+/// server answers some time before that.
 pub(super) async fn runs_pods(cluster: &TestCluster) -> anyhow::Result<()> {
     for node in cluster.nodes() {
         until("a pod to find a service", cluster.slowdown().stretch(Duration::from_secs(180)), async || {
@@ -80,13 +80,13 @@ async fn several_control_planes_and_a_worker_start_again_behind_their_one_addres
         .await
 }
 
-/// Puts something into the cluster that it must not lose.
+/// Creates an object that the cluster must keep.
 async fn keep(cluster: &TestCluster) -> anyhow::Result<ConfigMap> {
     cluster.apply(KEPT).await?;
     Ok(Api::default_namespaced(cluster.client()).get("kept").await?)
 }
 
-/// Halts the cluster, takes away what a reboot of the host does, as far as a test may, and starts it again.
+/// Halts the cluster, removes what a reboot of the host would remove, as far as a test may, and starts it again.
 async fn outlives_a_reboot(
     cluster: &TestCluster,
     provisioner: &Provisioner,
@@ -96,7 +96,7 @@ async fn outlives_a_reboot(
     provisioner.halt(name).await?;
     is_silent(provisioner, name, State::Halted).await?;
     let cut = fabric::cut(&cluster.inner().plan.id, &Local).await;
-    ensure!(matches!(cut, Ok(true)), "no wires were cut: {cut:?}");
+    ensure!(matches!(cut, Ok(true)), "no links were removed: {cut:?}");
     empty_run(name).await?;
     provisioner.start(name).await?;
     let cluster = &TestCluster::attach(provisioner, name).await?;
@@ -104,7 +104,7 @@ async fn outlives_a_reboot(
     runs_pods(cluster).await
 }
 
-/// Takes away what podman keeps below `/run` of what these nodes wrote: a reboot empties that folder.
+/// Removes the files that podman keeps below `/run` for these nodes: a reboot empties that folder.
 async fn empty_run(instance: &str) -> anyhow::Result<()> {
     let podman = |args: &[&str]| {
         Command::within(Duration::from_secs(20), "podman").arg("--remote=false").args(args.iter().copied())
@@ -126,13 +126,13 @@ async fn empty_run(instance: &str) -> anyhow::Result<()> {
 
 async fn is_silent(provisioner: &Provisioner, name: &str, state: State) -> anyhow::Result<()> {
     let asked = provisioner.identify(name).await;
-    ensure!(matches!(asked, Err(IdentityError::Unanswered { .. })), "its API server says {asked:?}");
+    ensure!(matches!(asked, Err(IdentityError::Unanswered { .. })), "its API server answers {asked:?}");
     let recorded = provisioner.registry().find(name)?.map(|instance| instance.state);
-    ensure!(recorded == Some(state), "it is recorded as {recorded:?}");
+    ensure!(recorded == Some(state), "the instance is recorded as {recorded:?}");
     Ok(())
 }
 
-/// The API server answers, by the way that users take as well, and has the same object as before.
+/// The API server answers at the address that users take, and has the same object as before.
 async fn still_has(
     cluster: &TestCluster,
     provisioner: &Provisioner,
@@ -141,7 +141,7 @@ async fn still_has(
     let name = cluster.inner().instance.name.as_str();
     provisioner.identify(name).await?;
     let recorded = provisioner.registry().find(name)?.map(|instance| instance.state);
-    ensure!(recorded == Some(State::Running), "it is recorded as {recorded:?}");
+    ensure!(recorded == Some(State::Running), "the instance is recorded as {recorded:?}");
     let now: ConfigMap = Api::default_namespaced(cluster.client()).get("kept").await?;
     ensure!(now.metadata.uid == before.metadata.uid && now.data == before.data, "{now:?}");
     Ok(())

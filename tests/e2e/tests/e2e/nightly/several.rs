@@ -1,4 +1,4 @@
-//! Several clusters with Cilium on one workstation: they come up side by side, work, and do not meet.
+//! Several clusters with Cilium on one host: they come up in parallel, work, and do not reach each other.
 
 use harness::{MultiClusterFixture, PodRun, ping};
 use provisioner::spec::{ClusterSpec, CniKind, Topology};

@@ -1,4 +1,4 @@
-//! An operator proves by the program that two clients are isolated, and keeps the proof.
+//! An operator audits two clients with the program, and keeps the reports.
 
 use anyhow::{Context, ensure};
 use harness::TestCluster;
@@ -19,7 +19,7 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
 
         let text = std::fs::read_to_string(out.join("audit.json"))?;
         let report = Report::from_json(&text)?;
-        ensure!(report.json()? == text, "the JSON has more or less than a report has");
+        ensure!(report.json()? == text, "the JSON does not survive a round trip");
         ensure!(report.outcome == Outcome::Isolated && report.instances == ["acme", "globex"]);
         let pairs = report.pairs.iter().filter(|pair| pair.counts.isolated > 0).count();
         ensure!(pairs == 2, "not both directions were asked: {:?}", report.pairs);
@@ -32,7 +32,7 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         for (file, expected) in &files {
             ensure!(std::fs::read_to_string(out.join(file))? == *expected, "{file} is of another run");
         }
-        ensure!(out.read_dir_utf8()?.count() == 1 + files.len(), "something else is in the folder");
+        ensure!(out.read_dir_utf8()?.count() == 1 + files.len(), "the folder has other files");
 
         as_they_were(desk).await?;
 
@@ -45,19 +45,19 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         let clients = futures::future::try_join_all(attached).await?;
         let refused =
             self_test(&provisioner, &clients, &Selection::default(), &[], &Progress::default()).await;
-        let error = refused.err().context("leaks are opened between an operator's clients")?;
+        let error = refused.err().context("the self-test ran between an operator's instances")?;
         ensure!(matches!(error, SelfTestError::Protected { .. }), "{error}");
         as_they_were(desk).await
     })
     .await
 }
 
-/// Demands that nothing of an audit is in any client.
+/// Fails if a client has a namespace of an audit.
 async fn as_they_were(desk: &Desk) -> anyhow::Result<()> {
     for name in ["acme", "globex"] {
         let get = ["kubectl", name, "--", "get", "namespaces", "--output", "name"];
         let namespaces = desk.homelab(&get).await?;
-        ensure!(namespaces.contains("kube-system"), "{name} does not tell: {namespaces}");
+        ensure!(namespaces.contains("kube-system"), "{name} does not list its namespaces: {namespaces}");
         ensure!(!namespaces.contains("homelab-audit"), "the audit is still in {name}: {namespaces}");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! An operator's desk: the program, a home and a kubeconfig of its own, and no client left on it at the end.
+//! An operator's environment: the program, a separate home and a separate kubeconfig. At the end no instance is left.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::hostile::hostile;
 use crate::interrupt::interrupt;
 
-/// Somebody else's kubeconfig, which the operator had before.
+/// A kubeconfig that the operator had before.
 const FOREIGN: &str = "# the one at work
 apiVersion: v1
 kind: Config
@@ -33,7 +33,7 @@ users:
 current-context: work
 ";
 
-/// Where an operator works.
+/// The operator's environment.
 pub(crate) struct Desk {
     folder: Utf8PathBuf,
     homelab: Utf8PathBuf,
@@ -41,7 +41,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Works with two clients and clears the desk, whatever came of the work.
+    /// Runs `work`, then removes all instances and the folder, whatever the result.
     pub(crate) async fn with(work: impl AsyncFnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let desk = Self::laid_out().await?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -53,8 +53,8 @@ impl Desk {
         outcome.and(cleared)
     }
 
-    /// The folder has a name of its own each time the tests are built, not each time they run: what a killed run left
-    /// is cleared by the next.
+    /// The folder's name depends on the build of the tests, not on the run, so that the next run cleans up after a
+    /// killed one.
     async fn laid_out() -> anyhow::Result<Self> {
         let program = Utf8PathBuf::try_from(std::env::current_exe()?)?;
         let built = program.parent().and_then(Utf8Path::parent).context("a folder of built programs")?;
@@ -86,7 +86,7 @@ impl Desk {
         self.folder.join("home")
     }
 
-    /// What belongs to one instance.
+    /// The folder of an instance.
     pub(crate) fn instance(&self, name: &str) -> Utf8PathBuf {
         self.home().join("instances").join(name)
     }
@@ -99,18 +99,18 @@ impl Desk {
         self.folder.join("hosts")
     }
 
-    /// The program, which must succeed.
+    /// Runs the program, which must succeed.
     pub(crate) async fn homelab(&self, args: &[&str]) -> anyhow::Result<String> {
         Ok(Local.run(&self.program(args)).await?.text())
     }
 
-    /// The program with the home spelled like this.
+    /// Runs the program with another spelling of the home.
     pub(crate) async fn homelab_in(&self, home: &str, args: &[&str]) -> anyhow::Result<String> {
         let command = self.command(&self.homelab, args).env("HOMELAB_HOME", home);
         Ok(Local.run(&command).await?.text())
     }
 
-    /// The program, started by another with these arguments; what it says on both streams.
+    /// Runs the program below another program with these options, and returns its output and errors.
     pub(crate) async fn homelab_below(
         &self,
         program: &str,
@@ -123,24 +123,24 @@ impl Desk {
         Ok(format!("{}{}", output.text(), String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// The program with an input.
+    /// Runs the program with an input.
     pub(crate) async fn homelab_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
         Ok(Local.run(&self.program(args).input(input)).await?.text())
     }
 
-    /// The program, which must refuse with this code; what it says.
+    /// Runs the program, which must end with this code, and returns its errors.
     pub(crate) async fn refusal(&self, code: i32, args: &[&str]) -> anyhow::Result<String> {
         let Err(error) = Local.run(&self.program(args)).await else {
             bail!("homelab {args:?} is not refused")
         };
         match error.failure {
             Failure::Status { code: Some(found), stderr, .. } if found == code => Ok(stderr),
-            failure => bail!("homelab {args:?} ends otherwise: {failure}"),
+            failure => bail!("homelab {args:?} ends in another way: {failure}"),
         }
     }
 
-    /// A line of the shell, as a page tells to type it; what is printed on both streams. `sudo` is not needed here, and
-    /// paths of the desk are printed as those of an operator's own folders.
+    /// Runs a shell line as a documentation page shows it, without `sudo`. Returns the output of both streams, with the
+    /// desk's folders replaced by an operator's usual ones.
     pub(crate) async fn typed(&self, line: &str) -> anyhow::Result<String> {
         let folder = self.homelab.parent().context("the folder of the program")?;
         let line = line.strip_prefix("sudo ").unwrap_or(line);
@@ -150,7 +150,7 @@ impl Desk {
         Ok(own.iter().fold(printed, |text, (path, name)| text.replace(path.as_str(), name)))
     }
 
-    /// The program on a terminal, at which somebody types this: the code with which it ends, and what is seen there.
+    /// Runs the program on a terminal with this typed input. Returns the exit code and the terminal's output.
     pub(crate) async fn at_terminal(&self, args: &[&str], typed: &str) -> anyhow::Result<(i32, String)> {
         let line = format!("{} {}", self.homelab, args.join(" "));
         let script = ["--quiet", "--return", "--command", &line, "/dev/null"];
@@ -158,12 +158,12 @@ impl Desk {
             Ok(output) => Ok((0, output.text())),
             Err(error) => match error.failure {
                 Failure::Status { code: Some(code), stdout, .. } => Ok((code, stdout)),
-                failure => bail!("homelab {args:?} ends otherwise: {failure}"),
+                failure => bail!("homelab {args:?} ends in another way: {failure}"),
             },
         }
     }
 
-    /// The program, interrupted as by Ctrl-C as soon as it has said this; the code with which it ends.
+    /// Runs the program and interrupts it, as by Ctrl-C, as soon as it has printed `after`. Returns the exit code.
     #[expect(clippy::disallowed_methods, reason = "no Runner interrupts what it runs")]
     pub(crate) async fn interrupted(&self, args: &[&str], after: &str) -> anyhow::Result<Option<i32>> {
         let mut program = tokio::process::Command::new(&self.homelab)
@@ -186,8 +186,8 @@ impl Desk {
         Ok(interrupted.await.with_context(|| format!("homelab {args:?} does not end"))??.code())
     }
 
-    /// The program, killed when this time is over; whether it had ended before. What it started lives on.
-    #[expect(clippy::disallowed_methods, reason = "a Runner kills what the program started as well")]
+    /// Runs the program and kills it after this time. Returns whether it had ended before. Its children live on.
+    #[expect(clippy::disallowed_methods, reason = "a Runner also kills the program's children")]
     pub(crate) async fn killed(&self, args: &[&str], after: Duration) -> anyhow::Result<bool> {
         let mut program = tokio::process::Command::new(&self.homelab)
             .args(args)
@@ -211,17 +211,17 @@ impl Desk {
         }
     }
 
-    /// The engine, on the operator's home.
+    /// A provisioner on the operator's home.
     pub(crate) fn provisioner(&self) -> anyhow::Result<Provisioner> {
         Ok(Provisioner::new(Home::at(self.home()))?)
     }
 
-    /// Plain kubectl, which talks to whomever the merged kubeconfig says.
+    /// Runs plain kubectl with the merged kubeconfig.
     pub(crate) async fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
         Ok(Local.run(&self.command(&self.kubectl, args)).await?.text())
     }
 
-    /// The program, called from an environment that must decide nothing.
+    /// The program, called from a hostile environment, which must have no effect.
     fn program(&self, args: &[&str]) -> Command {
         hostile(&self.command(&self.homelab, args))
     }

@@ -1,4 +1,4 @@
-//! A machine has room for so much, and `up` says so before it makes anything.
+//! `up` refuses an instance that exceeds the host's capacity before it creates anything.
 
 use anyhow::ensure;
 use harness::inventory::Inventory;
@@ -21,18 +21,22 @@ async fn a_cluster_that_does_not_fit_is_refused_with_figures_before_anything_exi
         let workers = MANY.to_string();
         let said = desk.refusal(4, &["up", "acme", "--cni", "routed", "--workers", &workers]).await?;
         for part in ["not enough capacity on this host", " are left (", "in use or claimed", "--force"] {
-            ensure!(said.contains(part), "not a word of {part:?}:\n{said}");
+            ensure!(said.contains(part), "the refusal lacks {part:?}:\n{said}");
         }
         let left = Inventory::take(&provisioner).await?.since(&before);
-        ensure!(left.is_none(), "something was made:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
-        ensure!(provisioner.registry().instances()? == entries, "something was recorded");
-        ensure!(!desk.instance("acme").exists(), "there is a folder");
+        ensure!(
+            left.is_none(),
+            "the host has changed:\n{}",
+            left.map(|it| it.to_string()).unwrap_or_default()
+        );
+        ensure!(provisioner.registry().instances()? == entries, "the registry has changed");
+        ensure!(!desk.instance("acme").exists(), "the instance has a folder");
         Ok(())
     })
     .await
 }
 
-/// Promises so much of this machine to instances without nodes that no further one fits, however large it is.
+/// Claims instances without nodes until the host has no capacity for a further one, however large the host is.
 fn promise_all(desk: &Desk) -> anyhow::Result<()> {
     let (provisioner, many) =
         (desk.provisioner()?, |name: String| ClusterSpec::new(name).workers(MANY).check());

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::desk::Desk;
 
-/// Where the service answers on acme's only node.
+/// The service's address on acme's only node.
 const ADDRESS: &str = "192.168.61.10:30443";
 
 const SERVICE: &str = r"
@@ -51,8 +51,8 @@ spec:
   ports: [{ port: 443, targetPort: 8443, nodePort: 30443 }]
 ";
 
-/// Whoever trusts acme's authority verifies the service, whoever trusts globex's only does not; and the host accepts
-/// it once it is told to.
+/// A TLS client that trusts acme's authority verifies the service, and one that trusts globex's authority does not. The
+/// host accepts the service's certificate after `tls trust`.
 pub(super) async fn is_verified_by_its_own_clients_only(desk: &Desk) -> anyhow::Result<()> {
     desk.homelab(&["tls", "issue", "--instance", "acme", "app.acme.lab"]).await?;
     desk.refusal(2, &["tls", "issue", "--instance", "acme", "app.globex.lab"]).await?;
@@ -81,20 +81,20 @@ pub(super) async fn is_verified_by_its_own_clients_only(desk: &Desk) -> anyhow::
 
     let authority = |name: &str| desk.instance(name).join("tls/ca.crt");
     let page = fetched(&authority("acme")).await?;
-    ensure!(page == "hello from acme\n", "somebody else answers: {page}");
+    ensure!(page == "hello from acme\n", "another service answers: {page}");
     let Err(refused) = fetched(&authority("globex")).await else {
-        bail!("globex's authority vouches for acme's service")
+        bail!("the service is verified with globex's authority")
     };
-    // The service answered, and its certificate was the reason.
+    // The failure's cause is the service's certificate.
     ensure!(format!("{refused:#}").contains("invalid peer certificate: UnknownIssuer"), "{refused:#}");
 
     let leaf = file("crt");
-    ensure!(accepted(&leaf).await.is_err(), "the host accepts acme's authority already");
+    ensure!(accepted(&leaf).await.is_err(), "the host already accepts acme's authority");
     desk.homelab(&["tls", "trust", "--instance", "acme"]).await?;
     Ok(accepted(&leaf).await?)
 }
 
-/// The service's page, by rustls as a client that trusts one authority only.
+/// Fetches the service's page as a TLS client (rustls) that trusts one authority only.
 async fn fetched(authority: &Utf8Path) -> anyhow::Result<String> {
     let mut config = Config::new(format!("https://{ADDRESS}").parse()?);
     config.root_cert = Some(vec![CertificateDer::from_pem_file(authority)?.to_vec()]);
@@ -106,7 +106,7 @@ async fn fetched(authority: &Utf8Path) -> anyhow::Result<String> {
     client.request_text(request).await.map_err(|error| anyhow::anyhow!(chain(&error)))
 }
 
-/// Whether OpenSSL accepts a certificate for its name by the host's own trust store.
+/// Fails unless OpenSSL accepts the certificate for its name with the host's trust store.
 async fn accepted(leaf: &Utf8Path) -> Result<(), CommandError> {
     let verify = Command::within(Duration::from_secs(30), "openssl").args(["verify", "-verify_hostname"]);
     let verify = verify.args(["app.acme.lab", "-CApath", "/etc/ssl/certs"]).arg(leaf.as_str());

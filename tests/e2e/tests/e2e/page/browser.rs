@@ -1,4 +1,4 @@
-//! Chromium, driven by its own driver and with nothing to fetch: both go when the work is done.
+//! Chromium, driven by chromedriver. Both end after the work.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel};
 
-/// A browser without a window, without services of its own and without a sandbox, which root has none of.
+/// Headless, without background services, and without a sandbox, because Chromium's sandbox does not work as root.
 const ARGUMENTS: [&str; 8] = [
     "--headless",
     "--no-sandbox",
@@ -24,13 +24,13 @@ const ARGUMENTS: [&str; 8] = [
     "--disable-sync",
 ];
 
-/// A browser with a profile of its own.
+/// A browser with a temporary profile.
 pub(super) struct Browser {
     driver: WebDriver,
 }
 
 impl Browser {
-    /// Does something with a browser, and ends it whatever came of the work.
+    /// Runs `work` with a browser, and ends the browser whatever the result.
     pub(super) async fn with(work: impl AsyncFnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let profile = tempfile::tempdir()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -55,7 +55,7 @@ impl Browser {
         outcome
     }
 
-    /// Opens a file. What the browser has shown and asked for until then is forgotten: it begins with a page of its own.
+    /// Opens a file. First forgets console messages and requests of earlier pages, such as the browser's start page.
     pub(super) async fn open(&self, path: &Utf8Path) -> anyhow::Result<()> {
         self.driver.goto("about:blank").await?;
         self.complaints().await?;
@@ -63,23 +63,23 @@ impl Browser {
         Ok(self.driver.goto(format!("file://{path}")).await?)
     }
 
-    /// What a script returns, as of the body of a function.
+    /// Runs a script as the body of a function, and returns its value.
     pub(super) async fn run(&self, script: &str) -> anyhow::Result<Value> {
         let returned = self.driver.execute(script, Vec::new()).await?;
         Ok(returned.json().clone())
     }
 
-    /// Presses a key, where the focus is.
+    /// Presses a key on the focused element.
     pub(super) async fn press(&self, key: Key) -> anyhow::Result<()> {
         Ok(self.driver.action_chain().send_keys(key).perform().await?)
     }
 
-    /// Clicks on the first element of a selector.
+    /// Clicks on the first element that matches a selector.
     pub(super) async fn click(&self, selector: &str) -> anyhow::Result<()> {
         Ok(self.driver.find(By::Css(selector)).await?.click().await?)
     }
 
-    /// Shows the page as a reader with this colour scheme has it, on this medium: `screen` or `print`.
+    /// Emulates a medium (`screen` or `print`) and a colour scheme (`light` or `dark`).
     pub(super) async fn emulate(&self, medium: &str, scheme: &str) -> anyhow::Result<()> {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         let media = json!({ "media": medium, "features": features });
@@ -87,29 +87,29 @@ impl Browser {
         Ok(())
     }
 
-    /// Makes the window this large, in CSS pixels.
+    /// Resizes the window, in CSS pixels.
     pub(super) async fn resize(&self, width: u32, height: u32) -> anyhow::Result<()> {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await?;
         Ok(())
     }
 
-    /// A picture of the window.
+    /// Saves a screenshot of the window.
     pub(super) async fn picture(&self, path: &Utf8Path) -> anyhow::Result<()> {
         Ok(std::fs::write(path, self.driver.screenshot_as_png().await?)?)
     }
 
-    /// What comes out of a printer, as PDF.
+    /// The printed page, as PDF.
     pub(super) async fn print(&self) -> anyhow::Result<Vec<u8>> {
         Ok(self.driver.print_page(Default::default()).await?)
     }
 
-    /// What the browser has complained about since it was last asked.
+    /// Console messages since the last call.
     pub(super) async fn complaints(&self) -> anyhow::Result<Vec<String>> {
         Ok(self.driver.browser_log().await?.into_iter().map(|entry| entry.message).collect())
     }
 
-    /// The addresses that the browser has asked for since it was last asked.
+    /// URLs that the browser has requested since the last call.
     pub(super) async fn requests(&self) -> anyhow::Result<Vec<String>> {
         let entries = self.driver.get_log("performance").await?;
         let url = |text: &str| {

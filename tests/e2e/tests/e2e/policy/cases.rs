@@ -1,13 +1,14 @@
-//! What network policies mean, as a table: a policy, and who then reaches whom.
+//! A table of network policies, with the connections that each allows and denies.
 //!
-//! The cases are those of Kubernetes' own conformance suite (`test/e2e/network/netpol` of its sources), told in our
-//! words, and some of what Cilium adds. Namespaces `red`, `green` and `blue` have pods `a`, `b` and `c` each, all of which listen
-//! on ports 80 and 81, TCP and UDP. A label `pod` has the pod's name, a label `ns` its namespace's.
+//! The cases follow those of Kubernetes' conformance suite (`test/e2e/network/netpol` in its sources), with some
+//! additions for Cilium. The namespaces `red`, `green` and `blue` have the pods `a`, `b` and `c` each, which all listen
+//! on ports 80 and 81, TCP and UDP. The label `pod` is the pod's name, the label `ns` the namespace's.
 
 use Expected::{Allowed, Denied};
 use Port::{Tcp, Udp};
 
-/// A policy with its rows. At least one row is denied: otherwise nobody could tell when it is in force.
+/// A policy with its rows. At least one row must be denied, because otherwise it is unknown when the policy takes
+/// effect.
 pub(super) struct Case {
     pub(super) name: &'static str,
     /// One or several YAML documents.
@@ -15,7 +16,7 @@ pub(super) struct Case {
     pub(super) rows: &'static [Row],
 }
 
-/// Who asks whom, and what comes of it.
+/// A connection between two pods, as `<namespace>/<name>`, and whether the policy allows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
     pub(super) from: &'static str,
@@ -369,7 +370,8 @@ spec:
         ],
     },
     Case {
-        // Cilium knows pods by their labels: addresses stand for what is no pod (its documentation, "CIDR-based").
+        // Cilium identifies pods by labels, so address blocks match only peers that are no pods (its documentation,
+        // "CIDR-based").
         name: "a block of addresses admits no pods",
         policies: "
 apiVersion: networking.k8s.io/v1

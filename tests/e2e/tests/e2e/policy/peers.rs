@@ -1,4 +1,4 @@
-//! Nine pods that ask each other: each is a witness that answers, with a prober at hand.
+//! Nine pods that probe each other: each runs a witness, and the test runs probers in them.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,14 +19,14 @@ use super::cases::{Expected, Port, Row};
 const NAMESPACES: [&str; 3] = ["red", "green", "blue"];
 const PODS: [&str; 3] = ["a", "b", "c"];
 
-/// The pods, by namespace and name, with their addresses.
+/// The pods' addresses, by `<namespace>/<name>`.
 pub(super) struct Peers<'a> {
     cluster: &'a TestCluster,
     addresses: BTreeMap<String, IpAddr>,
 }
 
 impl<'a> Peers<'a> {
-    /// Has nine pods run, one after the other on each node in turn: neighbours meet on one node and across nodes.
+    /// Starts nine pods, distributed over the nodes in turn, so that there are pairs on one node and across nodes.
     pub(super) async fn settle(cluster: &'a TestCluster) -> anyhow::Result<Self> {
         let nodes = cluster.nodes().iter().map(|node| node.real_name()).cycle();
         let manifests: Vec<String> =
@@ -47,8 +47,8 @@ impl<'a> Peers<'a> {
         Ok(Self { cluster, addresses: addresses.await? })
     }
 
-    /// Who of these rows reaches whom now, in their order; `None` where a connection was cut off before its target said
-    /// who it is, as when a policy comes into force in the middle of it.
+    /// Probes the connections of all rows, and returns the results in their order. `None` means that the connection was
+    /// cut before the target sent its name, as happens when a policy takes effect during the connection.
     pub(super) async fn ask(&self, rows: &[Row]) -> anyhow::Result<Vec<Option<Expected>>> {
         let mut batches: BTreeMap<&str, Vec<Probe>> = BTreeMap::new();
         for (number, row) in (0_u32..).zip(rows) {
@@ -61,8 +61,7 @@ impl<'a> Peers<'a> {
         (0_u32..)
             .zip(rows)
             .map(|(number, row)| {
-                let outcome =
-                    answers.get(&Nonce::new(RUN, number)).context("a question without an answer")?;
+                let outcome = answers.get(&Nonce::new(RUN, number)).context("a probe without an answer")?;
                 judge(row, outcome)
             })
             .collect()
@@ -89,7 +88,7 @@ impl<'a> Peers<'a> {
         Ok(answers.collect())
     }
 
-    /// Takes objects away again.
+    /// Deletes the objects of these manifests.
     pub(super) async fn delete(&self, manifests: &str) -> anyhow::Result<()> {
         let delete = Command::within(Duration::from_secs(60), "kubectl")
             .args(["--kubeconfig=/etc/kubernetes/admin.conf", "delete", "--filename", "-"])
@@ -98,10 +97,14 @@ impl<'a> Peers<'a> {
     }
 }
 
-/// The number in all nonces: one cluster hears no other's.
+/// The run in all nonces. It need not be unique, because no packet leaves the cluster.
 const RUN: u32 = 1;
 
-/// Reached is who answers with the name of the one that was asked. A question that could not be asked is neither.
+/// A connection is allowed if the target answers with its own name.
+///
+/// # Errors
+///
+/// If the probe could not run.
 fn judge(row: &Row, outcome: &Outcome) -> anyhow::Result<Option<Expected>> {
     match outcome {
         Outcome::Answered { identity: Some(identity), .. } if identity == row.to => {

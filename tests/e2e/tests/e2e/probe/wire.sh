@@ -1,6 +1,6 @@
-# Two namespaces and a cable between them: a witness there, a prober here. Both namespaces live as long as their
-# processes, so whoever ends this process group has cleaned up.
-# $1: the probe. $2: a folder with the batch, for what the witness reports.
+# Two network namespaces with a veth pair: the prober is in this one, the witness in the other. The namespaces end with
+# their processes, so killing this process group cleans up.
+# $1: the probe's binary. $2: a folder with the batch, which also gets the answers and the witness's output.
 probe=$1
 folder=$2
 ip link set lo up

@@ -1,15 +1,15 @@
-//! The audit of clients in virtual machines: nothing is found between them, and what machines add is found once it is
-//! opened.
+//! The audit of clients in VMs: it finds no leak, and finds each leak that is injected in the way of VMs.
 
 use harness::MultiClusterFixture;
 use harness::audit::{ClassId, Progress, Selection, self_test};
 
-/// The leaks that only machines have, or have in another way: an adapter on the other's network, a way through the host
-/// between their networks, and one management network for both. Each takes two audits. All others are opened between
-/// containers: how they are asked and judged is the same.
+/// Leaks that exist only with VMs, or whose injection differs with VMs: an adapter on the other client's network,
+/// forwarding by the host between their networks, and one management network for both. Each takes two audits. All
+/// others are injected between containers, because their probes and verdicts are the same.
 const OPENED: [ClassId; 3] = [ClassId::L5, ClassId::N3, ClassId::H13];
 
-/// Asks every class of the clean clusters, then opens these leaks one by one from the first client to the second.
+/// Audits every class on the clean clusters, then injects these leaks one at a time, from the first client to the
+/// second.
 pub(super) async fn finds_nothing_but_what_is_opened(fx: &MultiClusterFixture) -> anyhow::Result<()> {
     let everything = Selection::default();
     let score =

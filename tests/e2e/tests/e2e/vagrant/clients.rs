@@ -1,5 +1,5 @@
-//! Clients in machines of their own: two clusters are ready, neither reaches the other, and the audit would see it if one
-//! did; and a cluster of two machines. A test has much in it, for machines take minutes to boot.
+//! Clients in VMs: two clusters come up, neither reaches the other, and the audit would find it if one did; and a
+//! cluster with two VMs. Each test checks much, because VMs take minutes to boot.
 
 use anyhow::ensure;
 use harness::MultiClusterFixture;
@@ -35,11 +35,7 @@ async fn two_clients_with_kernels_of_their_own_are_isolated_the_audit_proves_it_
         })
         .await?;
     let left = Inventory::take(&provisioner).await?.since(&before);
-    ensure!(
-        left.is_none(),
-        "things were left behind:\n{}",
-        left.map(|it| it.to_string()).unwrap_or_default()
-    );
+    ensure!(left.is_none(), "the host has changed:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Why machines are sealed: where Vagrant is left to its defaults, the audit sees one client reach another.
+//! Why homelab restricts the VMs' networks: with Vagrant's defaults, the audit finds that one client reaches the other.
 
 use std::sync::Arc;
 
@@ -15,8 +15,7 @@ use provisioner::spec::{EngineKind, Provider, Topology};
 
 use super::on_libvirt;
 
-/// The network by which vagrant-libvirt manages all machines of a host if nobody tells it otherwise (its documentation,
-/// "Management Network").
+/// The network by which vagrant-libvirt manages all VMs of a host by default (its documentation, "Management Network").
 const DEFAULT: &str = "192.168.121.0/24";
 
 #[tokio::test]
@@ -46,7 +45,8 @@ async fn with_vagrants_own_management_network_each_client_reaches_the_other_and_
         .await
 }
 
-/// A provisioner that makes everything as ever, but the lines of each Vagrantfile that name a management network.
+/// A provisioner that makes everything as usual, but without the lines of each Vagrantfile that name a management
+/// network.
 fn left_to_defaults() -> anyhow::Result<Provisioner> {
     let provisioner = Provisioner::new(Home::from_env()?)?;
     let (id, pools) = (provisioner.home().id(), provisioner.settings().pools.ranges().to_vec());
@@ -55,7 +55,7 @@ fn left_to_defaults() -> anyhow::Result<Provisioner> {
     Ok(provisioner.with_engine_of(EngineKind::Vagrant(Provider::Libvirt), Arc::new(engine)))
 }
 
-/// This host, where Vagrant finds nothing about management networks.
+/// Runs commands on this host, and removes the management network from the Vagrantfile before `vagrant up`.
 #[derive(Debug)]
 struct Unsealed;
 
@@ -63,7 +63,7 @@ impl Runner for Unsealed {
     fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>> {
         Box::pin(async move {
             if command.arguments().any(|word| word == "up") {
-                unseal(command).unwrap_or_else(|error| panic!("leave Vagrant to its defaults: {error:#}"));
+                unseal(command).unwrap_or_else(|error| panic!("edit the Vagrantfile: {error:#}"));
             }
             Local.run(command).await
         })
@@ -71,9 +71,9 @@ impl Runner for Unsealed {
 }
 
 fn unseal(up: &Command) -> anyhow::Result<()> {
-    let path = format!("{}/Vagrantfile", up.directory().context("vagrant up runs nowhere")?);
+    let path = format!("{}/Vagrantfile", up.directory().context("vagrant up has no working directory")?);
     let sealed = std::fs::read_to_string(&path)?;
     let lines: Vec<&str> = sealed.lines().filter(|line| !line.contains("management_network")).collect();
-    ensure!(lines.len() < sealed.lines().count(), "there is nothing about management networks in {path}");
+    ensure!(lines.len() < sealed.lines().count(), "{path} names no management network");
     Ok(std::fs::write(&path, lines.join("\n"))?)
 }

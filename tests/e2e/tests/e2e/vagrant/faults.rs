@@ -1,4 +1,4 @@
-//! What goes wrong with virtual machines is said in words, and can always be taken away; the neighbour runs on.
+//! Faults with VMs have clear errors, their remains can always be removed, and another client's VM keeps running.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,24 +43,24 @@ async fn a_network_or_a_machine_of_our_name_that_is_not_ours_is_named_and_nothin
     let kept = lab.engine.sightings().await?;
     ensure!(
         kept.iter().any(|it| it.kind == SightingKind::Machine && it.name == machine),
-        "it is gone: {kept:?}"
+        "the foreign VM is gone: {kept:?}"
     );
     lab.is_removed().await
 }
 
 #[tokio::test]
 async fn a_machine_that_does_not_start_is_an_error_with_vagrants_last_lines() -> anyhow::Result<()> {
-    // More memory than there is: QEMU ends at once, and Vagrant says so.
+    // More memory than the host has: QEMU ends at once, and Vagrant reports it.
     let lab = Lab::new("acme", NodeSize { cpus: 2, memory_mb: 8_000_000 })?;
     match lab.engine.create(&lab.plan).await {
         Err(error @ EngineError::Start { .. }) => {
             let told = provisioner::error::chain(&error);
             ensure!(
                 told.contains("acme-main") && told.contains("process exited while connecting to monitor"),
-                "it tells nothing: {told}"
+                "the error lacks Vagrant's last lines: {told}"
             );
         }
-        other => bail!("a machine of 8 TB: {other:?}"),
+        other => bail!("a VM of 8 TB did not fail as expected: {other:?}"),
     }
     lab.is_removed().await
 }
@@ -81,7 +81,7 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     let up = ["up", "acme", "--engine", "vagrant", "--provider", "libvirt", "--topology", "k8s-single"];
     let up = Command::within(Duration::MAX, homelab).args(up).keeping(OURS.iter().copied());
     let up = Background::start(&up)?;
-    until("acme's machine to be there", Slowdown::of_host().stretch(Duration::from_secs(180)), async || {
+    until("acme's VM to exist", Slowdown::of_host().stretch(Duration::from_secs(180)), async || {
         let seen = provisioner.engines().sightings().await?;
         let there = seen.iter().any(|it| it.instance == "acme" && it.kind == SightingKind::Machine);
         Ok::<_, EngineError>(if there { Wait::Done(()) } else { Wait::NotYet(format!("{seen:?}")) })
@@ -89,7 +89,7 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     .await?;
     drop(up); // SIGKILL to its process group
     let left = Inventory::take(&provisioner).await?.since(&before);
-    ensure!(left.is_some(), "a killed up leaves something, or this test shows nothing");
+    ensure!(left.is_some(), "the killed up left nothing to reap");
     let reaped =
         until("the dead up to be reaped", Slowdown::of_host().stretch(Duration::from_secs(60)), async || {
             let reaped = provisioner.reap().await?.reaped;
@@ -99,16 +99,16 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
             })
         });
     for one in reaped.await? {
-        ensure!(one.instance == "acme", "{} was reaped, too", one.instance);
+        ensure!(one.instance == "acme", "{} was also reaped", one.instance);
         one.outcome?;
     }
     let left = Inventory::take(&provisioner).await?.since(&before);
     ensure!(left.is_none(), "the host has changed:\n{}", left.map(|it| it.to_string()).unwrap_or_default());
-    ensure!(nodes[0].read(boot).await? == booted, "the neighbour's machine has booted anew");
+    ensure!(nodes[0].read(boot).await? == booted, "the neighbour's VM has rebooted");
     neighbour.is_removed().await
 }
 
-/// An engine with a home of its own, and the plan of one machine.
+/// An engine with a separate home, and the plan of one VM.
 struct Lab {
     _folder: TempDir,
     engine: Arc<dyn Engine>,
@@ -124,22 +124,22 @@ impl Lab {
         Ok(Self { _folder: folder, engine, plan: ClusterPlan::of(&instance, &home) })
     }
 
-    /// Creation says what is in the way.
+    /// Fails unless `create` names this as the obstacle.
     async fn refuses(&self, what: &str) -> anyhow::Result<()> {
         match self.engine.create(&self.plan).await {
-            Err(EngineError::Foreign { what: named }) => ensure!(named == what, "it names {named}"),
-            other => bail!("{what} is no obstacle: {other:?}"),
+            Err(EngineError::Foreign { what: named }) => ensure!(named == what, "the error names {named}"),
+            other => bail!("{what} does not stop create: {other:?}"),
         }
         Ok(())
     }
 
-    /// A destruction finishes the job, and says the second time that there was nothing.
+    /// Fails unless `destroy` removes everything, and reports the second time that nothing existed.
     async fn is_removed(&self) -> anyhow::Result<()> {
         let (id, folder) = (&self.plan.id, &self.plan.folder);
-        ensure!(self.engine.destroy(id, folder).await?, "nothing is said to have been there");
+        ensure!(self.engine.destroy(id, folder).await?, "destroy reports that nothing existed");
         let left = self.engine.sightings().await?;
-        ensure!(left.is_empty(), "things are left: {left:?}");
-        ensure!(!self.engine.destroy(id, folder).await?, "something was left for a second time");
+        ensure!(left.is_empty(), "destroy left {left:?}");
+        ensure!(!self.engine.destroy(id, folder).await?, "the second destroy found something");
         Ok(())
     }
 }

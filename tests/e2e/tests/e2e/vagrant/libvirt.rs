@@ -1,4 +1,4 @@
-//! The engine of virtual machines keeps all promises of the engine seam.
+//! The VM engine passes the contract suite on libvirt.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ pub(super) async fn keeps_every_promise(provider: Provider) -> anyhow::Result<()
     contract::engine_suite(EngineKind::Vagrant(provider), engine, home, taken).await
 }
 
-/// An engine with a home of its own: no registry entry explains these instances, so nobody else may see them as
-/// leftovers.
+/// An engine with a separate home, so that its instances, which are in no registry, do not count as leftovers in
+/// another home.
 pub(super) fn engine(provider: Provider) -> anyhow::Result<(TempDir, Home, Arc<dyn Engine>)> {
     let folder = tempfile::tempdir()?;
     let home = Home::at(Utf8PathBuf::try_from(folder.path().to_owned())?);

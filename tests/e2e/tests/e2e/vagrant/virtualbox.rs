@@ -1,4 +1,4 @@
-//! Virtual machines on VirtualBox: `make test-vagrant PROVIDER=virtualbox`, where there is one.
+//! VMs on VirtualBox, on hosts that have it: `make test-vagrant PROVIDER=virtualbox`.
 
 use provisioner::spec::Provider;
 

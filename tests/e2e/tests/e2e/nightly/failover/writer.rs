@@ -1,4 +1,4 @@
-//! A client that writes ConfigMaps without a pause, and remembers which were acknowledged, and when.
+//! A client that writes ConfigMaps without a pause, and records which were acknowledged, and when.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,12 +15,12 @@ use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
-/// How long the client waits for an answer before it asks anew: a dead machine closes no connection.
+/// How long the client waits for an answer before it sends the next write: a killed node closes no connection.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two attempts when nobody is there: a refusal comes at once, and asking costs the processor.
+/// Pause after a failed write: a refusal arrives at once, and each attempt costs CPU time.
 const REST: Duration = Duration::from_millis(20);
 
-/// Writes until it is ended or dropped.
+/// Writes until [`Writer::end`] or drop.
 pub(super) struct Writer {
     api: Api<ConfigMap>,
     log: Arc<Mutex<Log>>,
@@ -34,11 +34,11 @@ struct Log {
     last_error: String,
 }
 
-/// What was written.
+/// The result of all writes.
 pub(super) struct Written {
     attempts: usize,
     acknowledged: usize,
-    /// Acknowledged, and not there.
+    /// Acknowledged writes whose ConfigMaps do not exist.
     pub(super) lost: Vec<String>,
 }
 
@@ -50,14 +50,14 @@ impl Writer {
         Self { api, log, task }
     }
 
-    /// How many writes were acknowledged until now.
+    /// Number of acknowledged writes so far.
     pub(super) fn acknowledged(&self) -> usize {
         locked(&self.log).acknowledged.len()
     }
 
-    /// Waits until a write that began after this moment is acknowledged.
+    /// Waits until a write that started after this call is acknowledged.
     pub(super) async fn goes_on(&self) -> Result<(), WaitError<kube::Error>> {
-        // The next one may have begun before.
+        // The next one may have started before this call.
         let enough = self.acknowledged() + 2;
         until("writes to go on", Slowdown::of_host().stretch(Duration::from_secs(60)), async || {
             let log = locked(&self.log);
@@ -69,7 +69,7 @@ impl Writer {
         .await
     }
 
-    /// The longest time between two acknowledgements, from the last one of those until now.
+    /// The longest time between two acknowledgements, starting with the last of the first `acknowledged` ones.
     pub(super) fn longest_gap_since(&self, acknowledged: usize) -> Duration {
         let log = locked(&self.log);
         let times: Vec<Instant> = log.acknowledged.iter().map(|(at, _)| *at).collect();
@@ -77,7 +77,7 @@ impl Writer {
         gaps.max().unwrap_or_default()
     }
 
-    /// Ends writing and looks which writes are there.
+    /// Ends writing and checks which writes exist.
     pub(super) async fn end(self) -> Result<Written, kube::Error> {
         self.task.abort();
         let there = self.api.list(&ListParams::default()).await?.into_iter();
@@ -103,7 +103,7 @@ impl fmt::Display for Written {
 
 async fn write(api: Api<ConfigMap>, log: Arc<Mutex<Log>>) {
     for number in 0.. {
-        // Each has a name of its own: one without an answer may have been done all the same.
+        // Each write has a unique name, because the API server may have done a write that it did not answer.
         let name = format!("write-{number}");
         let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
         let map = ConfigMap { metadata, ..ConfigMap::default() };
@@ -115,7 +115,7 @@ async fn write(api: Api<ConfigMap>, log: Arc<Mutex<Log>>) {
 }
 
 impl Log {
-    /// Notes what became of a write, and says whether it was acknowledged.
+    /// Records the result of a write. Returns whether it was acknowledged.
     fn note(&mut self, name: String, answer: Result<kube::Result<ConfigMap>, Elapsed>) -> bool {
         self.attempts += 1;
         self.last_error = match answer {
