@@ -176,7 +176,9 @@ impl Class {
     /// Whether it can be asked of instances of this engine, and would be seen.
     pub fn coverage(&self, engine: EngineKind) -> Coverage {
         match (self.coverage.on(engine), self.injection) {
-            (Coverage::Covered, None) => Coverage::NotCovered("no injection proves that it would be seen"),
+            (Coverage::Covered, None) => {
+                Coverage::NotCovered("no injection proves that the audit detects this class")
+            }
             (coverage, _) => coverage,
         }
     }

@@ -33,18 +33,18 @@ pub use model::{
 };
 
 /// What every report says of containers: what no audit of packets can change.
-const KERNEL: &str = "The nodes of all instances are containers and share this workstation's kernel: a hole in \
-                      the kernel is a hole between all clients, whatever this report says. Only virtual \
-                      machines separate kernels.";
+const KERNEL: &str = "The nodes of all instances are containers and share this host's kernel: a kernel \
+                      vulnerability breaks the isolation of all clients, whatever this report says. Only VMs \
+                      have separate kernels.";
 /// And of virtual machines.
-const HYPERVISOR: &str = "The nodes of all instances are virtual machines with kernels of their own. What they share is \
-                          this workstation: its hypervisor, its network stack, its processors and disks. A hole in \
-                          one of these is a hole between all clients, whatever this report says.";
+const HYPERVISOR: &str = "The nodes of all instances are VMs, each with its own kernel. They share this host's \
+                          hypervisor, network stack, processors and disks: a vulnerability in one of these breaks \
+                          the isolation of all clients, whatever this report says.";
 /// And where there are both.
-const BOTH: &str = "The nodes of some instances are containers and share this workstation's kernel; those of others are \
-                    virtual machines with kernels of their own, and share its hypervisor, its network stack, its \
-                    processors and disks. A hole in what is shared is a hole between those clients, whatever this \
-                    report says.";
+const BOTH: &str = "The nodes of some instances are containers, which share this host's kernel. The nodes of other \
+                    instances are VMs, which have their own kernels and share this host's hypervisor, network \
+                    stack, processors and disks. A vulnerability in a shared part breaks the isolation of the \
+                    clients that share it, whatever this report says.";
 
 /// What the nodes of these instances share whatever an audit of packets says.
 fn shared(subjects: &[Subject]) -> &'static str {
@@ -61,31 +61,32 @@ fn shared(subjects: &[Subject]) -> &'static str {
 pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
     let of = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
     let own = if let EngineKind::Vagrant(provider) = engine {
-        let alone = "there is no management network under VirtualBox";
+        let alone = "VirtualBox has no management network";
         let h13 = (provider == Provider::Virtualbox).then(|| of(ClassId::H13, alone));
         let always = [
-            of(ClassId::N2, "there is no routed IPv6 in the machines"),
+            of(ClassId::N2, "the VMs have no routed IPv6"),
             of(
                 ClassId::H11,
-                "nothing limits what one client takes of processors and disks: that is known, and not tried",
+                "nothing limits an instance's use of processors and disks: this is known and not tested",
             ),
         ];
         always.into_iter().chain(h13).collect()
     } else if engine == EngineKind::Container {
         vec![
-            of(ClassId::N2, "there is no routed IPv6 on container nodes"),
-            of(ClassId::H4, "there is no NAT interface on container nodes"),
+            of(ClassId::N2, "container nodes have no routed IPv6"),
+            of(ClassId::H4, "container nodes have no NAT interface"),
             of(
                 ClassId::H11,
-                "nothing limits what one client takes of the workstation: that is known, and not tried",
+                "nothing limits an instance's use of the host's resources: this is known and not tested",
             ),
-            of(ClassId::H13, "there is no hypervisor and no management network of container nodes"),
-            of(ClassId::C8, "there are no SSH servers and no SSH keys on container nodes"),
+            of(ClassId::H13, "container nodes have no hypervisor and no management network"),
+            of(ClassId::C8, "container nodes have no SSH server and no SSH keys"),
         ]
     } else {
         Vec::new()
     };
-    let destroyed = [ClassId::T2, ClassId::T3].map(|class| of(class, "nothing was destroyed in this run"));
+    let destroyed =
+        [ClassId::T2, ClassId::T3].map(|class| of(class, "no instance was destroyed in this run"));
     own.into_iter().chain(destroyed).collect()
 }
 
@@ -185,13 +186,10 @@ impl Report {
     /// Which instances nothing was asked about, a sentence each.
     fn unasked(&self) -> Vec<String> {
         let left_out = self.left_out.iter().map(|LeftOut { instance, why }| {
-            format!(
-                "{instance} is left out, because {why}: nothing was asked of it, and nothing on its behalf."
-            )
+            format!("{instance} was left out because {why}: no cell has it as source or target.")
         });
-        let alone = (self.instances.len() == 1).then(|| {
-            "There is only one instance in this audit: nothing was asked between instances.".to_owned()
-        });
+        let alone = (self.instances.len() == 1)
+            .then(|| "This audit has only one instance: nothing was tested between instances.".to_owned());
         left_out.chain(alone).collect()
     }
 

@@ -49,6 +49,6 @@ impl Coverages {
         if engine == EngineKind::Container {
             return self.containers;
         }
-        Coverage::NotCovered("nothing of this engine is real")
+        Coverage::NotCovered("this engine makes no real nodes")
     }
 }

@@ -34,15 +34,15 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H1,
         "weak host model",
-        "every address of the workstation answers on every link, the other clients' gateways included (RFC 1122, 3.3.4.2)",
+        "every address of the host answers on every link, other instances' gateways included (RFC 1122, 3.3.4.2)",
         (BOTH, Towards::Workstation),
         Way::Probes(other_addresses),
         Injection::WeakHost,
     ),
     class(
         ClassId::H2,
-        "listeners of the workstation",
-        "a program that listens on 0.0.0.0 serves all clients, and is what two of them share",
+        "listeners of the host",
+        "a host program that listens on 0.0.0.0 serves every instance, so the instances share it",
         (BOTH, Towards::Workstation),
         Way::Probes(listeners),
         Injection::OpenInput,
@@ -50,19 +50,17 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H3,
         "forwarded ports",
-        "a port of the workstation leads into the other, for whoever reaches the workstation",
+        "a port of the host leads into the target, for every system that can reach the host",
         (WORKSTATION, Towards::Instances),
         Way::Fact(Fact::Forwards),
         Injection::PublishPort,
     ),
     Class {
-        coverage: Coverages::of_machines(
-            "container nodes have no such interface; it comes with engines of virtual machines",
-        ),
+        coverage: Coverages::of_machines("container nodes have no hypervisor interface; only VMs have one"),
         ..class(
             ClassId::H4,
-            "pivot by NAT",
-            "the link that a hypervisor adds for itself leads to the other, or to the workstation's own services",
+            "pivot through NAT",
+            "the interface that a hypervisor adds to its VMs leads to the target, or to services of the host",
             (PIVOT, Towards::Everybody),
             Way::Probes(pivot),
             Injection::NatPivot,
@@ -71,7 +69,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H5,
         "route_localnet",
-        "services that listen on 127.0.0.1 of the workstation can be reached from a client's link",
+        "services that listen on 127.0.0.1 of the host can be reached from an instance's link",
         (WORKSTATION, Towards::Workstation),
         Way::Fact(Fact::RouteLocalnet),
         Injection::RouteLocalnet,
@@ -79,15 +77,16 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H6,
         "metadata addresses",
-        "a service with credentials of the machine answers at 169.254.169.254 (RFC 3927 addresses stay on a link)",
+        "a metadata service with the host's credentials answers at 169.254.169.254, an address that must stay on its link \
+         (RFC 3927)",
         (BOTH, Towards::Nobody),
         Way::Probes(metadata),
         Injection::Metadata,
     ),
     class(
         ClassId::H7,
-        "names of the other",
-        "one learns from name servers what the other has, and where",
+        "DNS names of another instance",
+        "the source can resolve names of the target, and so learn its services and their addresses",
         (BOTH, Towards::Instances),
         Way::Probes(names),
         Injection::ForeignNames,
@@ -95,7 +94,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H8,
         "shared files and mounts",
-        "both see one folder: what one writes, the other reads",
+        "nodes of both instances have one folder mounted: files written in one instance can be read in the other",
         (NODE, Towards::Instances),
         Way::Look(Sight::Mounts),
         Injection::SharedMount,
@@ -103,7 +102,8 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H9,
         "shared sockets",
-        "one holds the socket of a service that obeys for the other: a container engine, a runtime, libvirt",
+        "a node of the source has the socket of a service that controls the target: a container engine, a runtime, \
+         libvirt",
         (NODE, Towards::Instances),
         Way::Look(Sight::Sockets),
         Injection::SharedSocket,
@@ -111,7 +111,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H10,
         "visible processes",
-        "one sees the other's processes, with their arguments and environments, and can signal them",
+        "the source sees the target's processes with their arguments and environments, and can signal them",
         (NODE, Towards::Instances),
         Way::Look(Sight::Processes),
         Injection::SharedProcess,
@@ -119,41 +119,40 @@ pub(super) const CLASSES: &[Class] = &[
     Class {
         id: ClassId::H11,
         title: "exhausted resources",
-        means: "one fills memory, processors or disk, and the other's API server no longer answers",
+        means: "the source exhausts memory, processors or disk, and the target's API server no longer answers",
         from: WORKSTATION,
         towards: Towards::Instances,
         way: Way::Probes(|_| Ok(Vec::new())),
         coverage: Coverages::nowhere(
-            "container nodes share the workstation's memory, processors and disk; the audit does not fill up a \
-             workstation in use to see who starves first",
-            "a machine's memory is its own, processors and disk are the workstation's; the audit does not fill up a \
-             workstation in use to see who starves first",
+            "container nodes share the host's memory, processors and disk; the audit does not exhaust them on a \
+             host in use",
+            "a VM has its own memory, but shares the host's processors and disk; the audit does not exhaust them on a \
+             host in use",
         ),
         injection: None,
     },
     class(
         ClassId::H12,
         "duplicated identity",
-        "two machines count as one: for DHCP, for logs, for whoever trusts a host key",
+        "two nodes are taken for one: by DHCP servers, in logs, by SSH clients that trust a host key",
         (WORKSTATION, Towards::Instances),
         Way::Fact(Fact::Machines),
         Injection::SameMachineId,
     ),
     Class {
         coverage: Coverages {
-            containers: Coverage::NotCovered(
-                "container nodes have no hypervisor that manages them by a network",
-            ),
+            containers: Coverage::NotCovered("no hypervisor manages container nodes over a network"),
             libvirt: Coverage::Covered,
             virtualbox: Coverage::NotCovered(
-                "each machine has an adapter of its own for that, which leads to its own hypervisor process and to no \
-                 network (H4 asks through it)",
+                "each VM has its own management adapter, which leads to its own hypervisor process and to no network \
+                 (H4 covers it)",
             ),
         },
         ..class(
             ClassId::H13,
             "management network",
-            "the network by which the hypervisor manages machines is one for both, beside the networks that are not",
+            "the VMs of both instances share the hypervisor's management network, although their other networks are \
+             separate",
             (NODE, Towards::Instances),
             Way::Probes(management),
             Injection::SharedManagement,

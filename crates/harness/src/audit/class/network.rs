@@ -49,7 +49,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N1,
         "ICMP",
-        "packets are forwarded between the two",
+        "ICMP packets are forwarded from the source to the target",
         BOTH,
         |scene| every(scene, |to| vec![("icmp", ping(to))]),
         Injection::ForwardIcmp,
@@ -57,20 +57,20 @@ pub(super) const CLASSES: &[Class] = &[
     Class {
         id: ClassId::N2,
         title: "routed IPv6",
-        means: "what is closed for IPv4 is open for IPv6",
+        means: "a path that is closed for IPv4 is open for IPv6",
         from: ROUTED,
         towards: Towards::Instances,
         way: Way::Probes(|_| Ok(Vec::new())),
         coverage: Coverages::nowhere(
-            "container nodes have no IPv6 address but their link-local one, which no router forwards (L2 asks there)",
-            "the machines have no IPv6 address but those of their links, which no router forwards (L2 asks there)",
+            "container nodes have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
+            "the VMs have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
         ),
         injection: None,
     },
     class(
         ClassId::N3,
         "TCP, open port",
-        "a service of one can be used by the other",
+        "the source can use a TCP service of the target",
         BOTH,
         |scene| every(scene, |to| vec![("tcp", tcp(to, TCP_PORT))]),
         Injection::ForwardTcp,
@@ -78,7 +78,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N4,
         "TCP, closed port",
-        "packets arrive: only a missing listener stands between the two",
+        "packets reach the target: only a missing listener prevents a connection",
         ROUTED,
         |scene| every(scene, |to| syn(to, &[(CLOSED_PORT, CLOSED_PORT)]).map(|ask| ("tcp", ask))),
         Injection::ForwardClosed,
@@ -86,15 +86,15 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N5,
         "UDP",
-        "datagrams are forwarded between the two",
+        "datagrams are forwarded from the source to the target",
         BOTH,
         |scene| every(scene, |to| vec![("udp", udp(to, UDP_PORT, SMALL))]),
         Injection::ForwardUdp,
     ),
     class(
         ClassId::N6,
-        "one way only",
-        "one can send to the other, which its own time-outs hide from the sender",
+        "one-way path",
+        "packets of the source reach the target, but no answer returns: the sender sees only a time-out",
         BOTH,
         one_way,
         Injection::ForwardOneWay,
@@ -102,7 +102,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N7,
         "other IP protocols",
-        "a filter that knows TCP, UDP and ICMP lets the rest through, tunnels included",
+        "a filter that checks TCP, UDP and ICMP lets all other protocols through, tunnels included",
         ROUTED,
         raw,
         Injection::ForwardRaw,
@@ -110,7 +110,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N8,
         "a flow opened before the rule",
-        "what was once open stays open for flows that exist",
+        "a flow that was opened before the rule stays open",
         BOTH,
         |scene| every(scene, |to| vec![("tcp", held(to))]),
         Injection::ForwardEstablished,
@@ -118,7 +118,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N9,
         "size-dependent paths",
-        "a filter that looks at small packets lets large ones or fragments through",
+        "a filter that checks small packets lets large packets or fragments through",
         BOTH,
         sizes,
         Injection::ForwardLarge,
@@ -126,7 +126,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N10,
         "masqueraded source",
-        "the host speaks to one in its own name for the other",
+        "the host forwards the source's packets with its own address as their source",
         BOTH,
         |scene| every(scene, |to| vec![("udp", udp(to, UDP_PORT, SMALL)), ("tcp", tcp(to, TCP_PORT))]),
         Injection::Masquerade,
@@ -134,7 +134,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N11,
         "port sweep",
-        "some port of a node can be reached: SSH, etcd, kubelet, an exporter, a NodePort",
+        "the source can reach a port of a target node: SSH, etcd, kubelet, an exporter, a NodePort",
         ROUTED,
         sweep,
         Injection::ForwardPort,
@@ -142,7 +142,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N12,
         "overlay injection",
-        "a hand-made tunnel packet puts traffic straight into the other's pod network",
+        "a hand-made tunnel packet (VXLAN, Geneve) puts traffic into the target's pod network",
         ROUTED,
         overlay,
         Injection::ForwardOverlay,
@@ -150,7 +150,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N13,
         "pod and service networks",
-        "the other's pods and services answer through its nodes or the host",
+        "the target's pods and services answer through its nodes or through the host",
         BOTH,
         pods,
         Injection::ForwardPods,
@@ -158,7 +158,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N14,
         "NodePorts",
-        "what the other publishes on its nodes is published to this one too",
+        "the source can use the NodePorts of the target",
         BOTH,
         node_ports,
         Injection::ForwardNodePorts,

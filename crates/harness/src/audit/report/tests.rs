@@ -152,8 +152,7 @@ fn what_was_left_out_is_in_every_report_and_keeps_it_from_being_isolated() {
         "{xml}"
     );
     assert!(xml.contains(r#"message="not audited: it is halted""#), "{xml}");
-    let sentence =
-        "initech is left out, because it is halted: nothing was asked of it, and nothing on its behalf.";
+    let sentence = "initech was left out because it is halted: no cell has it as source or target.";
     assert!(report.html().expect("a page").contains(sentence));
     let back = Report::from_json(&report.json().expect("JSON")).expect("a report");
     assert_eq!(back, report);
@@ -164,7 +163,7 @@ fn an_audit_of_one_instance_says_that_nothing_was_asked_between_instances() {
     let alone = vec![sample::subject("acme", 60, 0)];
     let plan = Plan::new(1, alone, sample::host(), &Selection::default()).expect("a plan");
     let report = Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times());
-    let said = "There is only one instance in this audit: nothing was asked between instances.";
+    let said = "This audit has only one instance: nothing was tested between instances.";
     for text in [report.console(false), report.markdown(), report.tap(), report.html().expect("a page")] {
         assert!(text.contains(said), "{text}");
     }
