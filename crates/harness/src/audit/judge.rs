@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
                 let source = self.plan.subject(&cell.source);
                 let target = self.plan.subject(cell.target.name());
                 let Some(source) = source else {
-                    return (Judgement::inconclusive("the asking instance is unknown"), None);
+                    return (Judgement::inconclusive("the source instance is unknown"), None);
                 };
                 let known = facts::Known { source, target, plan: self.plan, after: &self.observed.after };
                 (facts::judge(*fact, &known), None)
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         let from = planned.map(|(viewpoint, _)| (*viewpoint).clone());
         let broken = from.as_ref().and_then(|viewpoint| self.observed.broken.get(viewpoint));
         let arrivals = self.arrivals.get(nonce).into_iter().flatten().map(|(witness, arrival)| {
-            let owner = self.owners.get(witness).copied().unwrap_or("nobody");
+            let owner = self.owners.get(witness).copied().unwrap_or("an unknown instance");
             (owner.to_owned(), (*witness).to_owned(), (*arrival).clone())
         });
         Sent {
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         expected
             .map(|witness| {
                 let doubt = match self.observed.watches.get(&witness) {
-                    None => Some("nothing was read from it".to_owned()),
+                    None => Some("no report was read from it".to_owned()),
                     Some(watch) => watch.doubt(&self.barrier_of(&witness)),
                 };
                 WitnessState { witness, doubt }
@@ -226,8 +226,8 @@ fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
 /// The answer's outcome, if it is one that a prober really sent.
 fn outcome(answer: Option<&Answer>) -> Result<&probe::Outcome, String> {
     match answer.map(|answer| &answer.outcome) {
-        None => Err("the prober gave no answer for it".to_owned()),
-        Some(probe::Outcome::NotRun { why }) => Err(format!("it could not be tried: {why}")),
+        None => Err("the prober returned no answer".to_owned()),
+        Some(probe::Outcome::NotRun { why }) => Err(format!("the probe could not run: {why}")),
         Some(outcome) => Ok(outcome),
     }
 }

@@ -59,8 +59,10 @@ impl Observed {
             }
         }
         let why = match end {
-            None => "the prober did not say that it was done".to_owned(),
-            Some(said) if said != count => format!("the prober says {said} answers, and {count} were read"),
+            None => "the prober did not report its end".to_owned(),
+            Some(said) if said != count => {
+                format!("the prober reported {said} answers, but {count} were read")
+            }
             Some(_) => return,
         };
         self.broken.entry(from.clone()).or_insert(why);
@@ -92,7 +94,8 @@ impl Watch {
                     watch.ready = true;
                 }
                 Report::Ready { version, identity: said, .. } => {
-                    watch.unreadable = Some(format!("'{said}', format {version}, answered in its place"));
+                    watch.unreadable =
+                        Some(format!("witness '{said}' with format {version} answered instead"));
                 }
                 Report::Arrived(arrival) => watch.arrivals.push(arrival),
                 Report::Lost { packets } => watch.lost += packets,
@@ -109,18 +112,18 @@ impl Watch {
     /// Why its silence proves nothing; nothing when it does.
     pub(super) fn doubt(&self, barriers: &BTreeSet<Nonce>) -> Option<String> {
         if let Some(why) = &self.unreadable {
-            return Some(format!("what it said could not be read: {why}"));
+            return Some(format!("its reports could not be read: {why}"));
         }
         if !self.ready {
-            return Some("it did not listen before the first probe".to_owned());
+            return Some("it was not listening before the first probe".to_owned());
         }
         if !self.alive {
-            return Some("it did not run any more after the last probe".to_owned());
+            return Some("it was no longer running after the last probe".to_owned());
         }
         if self.lost > 0 {
             return Some(format!("it lost {} packets", self.lost));
         }
         let seen = self.arrivals.iter().any(|arrival| barriers.contains(&arrival.nonce));
-        (!seen).then(|| "it did not see the last probe of all, which it had to see".to_owned())
+        (!seen).then(|| "it did not see the barrier, the last probe that was sent to it".to_owned())
     }
 }

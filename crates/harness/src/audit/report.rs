@@ -217,7 +217,11 @@ impl Report {
     #[track_caller]
     pub fn assert_isolated(&self) {
         if self.outcome != Outcome::Isolated {
-            panic!("these instances are not proven isolated: {}\n\n{}", self.outcome, self.console(false));
+            panic!(
+                "the instances are not proven to be isolated: {}\n\n{}",
+                self.outcome,
+                self.console(false)
+            );
         }
     }
 

@@ -178,7 +178,7 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
                     let subject = viewpoint.instance().and_then(|instance| plan.subject(instance));
                     let kernel = match subject {
                         Some(subject) if subject.engine.is_virtual() => viewpoint.to_string(),
-                        _ => "the workstation's".to_owned(),
+                        _ => "the host's".to_owned(),
                     };
                     Outcome::Seen { boot: Some(kernel), lines: vec![seen(*at, &viewpoint.to_string())] }
                 }

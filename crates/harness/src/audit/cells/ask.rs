@@ -71,7 +71,7 @@ impl<'a> Asks<'a> {
                 _ => None,
             };
             let way = match lacking {
-                Some(name) => CellWay::NotCovered(format!("'{name}' has nothing that could be its control")),
+                Some(name) => CellWay::NotCovered(format!("'{name}' has no possible control for this probe")),
                 None => CellWay::Probes { proof, cross, control, own },
             };
             (protocol, way)

@@ -54,7 +54,7 @@ pub enum PlanError {
         known: Vec<String>,
     },
     /// Not one question is left: an audit that asks nothing proves nothing.
-    #[error("nothing is left to ask: the selection has no question that can be asked")]
+    #[error("nothing to audit: the selected classes, sources and targets have no cell that can be tested")]
     NothingToAsk,
 }
 

@@ -212,7 +212,7 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
         return Ok(asks.chain(listeners.map(|to| answered("listeners", tcp(to, TCP_PORT)))).collect());
     };
     let Some(management) = &scene.source.management else {
-        return Err(lack(scene.source, "a hypervisor's link"));
+        return Err(lack(scene.source, "a hypervisor link"));
     };
     // Where the hypervisor is a program that speaks for its machines, its address leads to the workstation's loopback, and
     // is nobody's on the workstation.
@@ -241,7 +241,7 @@ fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
         _ => Some(own.node_link),
     };
     let known = |node: &NodeSubject| {
-        let unknown = || Lack(format!("nobody knows the address by which {} is managed", node.name));
+        let unknown = || Lack(format!("the management address of {} is unknown", node.name));
         node.management.ok_or_else(unknown)
     };
     let mut to: Vec<Ipv4Addr> = scene.nodes().map(known).collect::<Result<_, _>>()?;

@@ -27,16 +27,18 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     let doubt = control(evidence)
         .or_else(|| own(evidence))
         .or_else(|| witnesses(evidence))
-        .or_else(|| cross.is_empty().then(|| "nothing was asked".to_owned()))
+        .or_else(|| cross.is_empty().then(|| "the cell has no probe".to_owned()))
         .or_else(|| heard.iter().find_map(Heard::unknown).map(str::to_owned));
     match doubt {
         Some(why) => Judgement::inconclusive(why),
         None => Judgement::isolated(match proof {
-            Proof::Witnessed => "the controls answered; no answer came, and no witness of the target saw it",
-            Proof::Answer | Proof::AnyAnswer => "the controls answered, and nobody answered this",
-            Proof::Address => "the control has an address, and this name has none",
-            Proof::Login => "the own credentials are accepted, and these are refused (HTTP 401)",
-            Proof::Handshake => "the own handshake succeeds, and this one is refused",
+            Proof::Witnessed => {
+                "the controls answered; the prober got no answer, and no witness of the target saw the probe"
+            }
+            Proof::Answer | Proof::AnyAnswer => "the controls answered; this probe got no answer",
+            Proof::Address => "the control's name has an address; this name has none",
+            Proof::Login => "each instance accepts its own credentials; the target refused these (HTTP 401)",
+            Proof::Handshake => "the TLS handshakes of the controls succeeded; this one was refused",
         }),
     }
 }
@@ -58,7 +60,7 @@ fn control(evidence: &Evidence) -> Option<String> {
         if seen { None } else { lacking(sent, heard(*proof, sent, source, source)) }
     };
     match control.as_slice() {
-        [] => Some("the control failed: there is none".to_owned()),
+        [] => Some("the cell has no control at the source".to_owned()),
         asked => asked.iter().find_map(|sent| {
             fails(sent).map(|why| format!("the control at '{}' failed: {why}", source.name))
         }),
@@ -69,14 +71,16 @@ fn control(evidence: &Evidence) -> Option<String> {
 fn own(evidence: &Evidence) -> Option<String> {
     let Evidence { proof, target, own, .. } = evidence;
     let fails = |sent: &Sent| match proof {
-        Proof::Witnessed => (!sent.is_at(&target.name)).then(|| format!("{}: no witness saw it", sent.nonce)),
+        Proof::Witnessed => {
+            (!sent.is_at(&target.name)).then(|| format!("{}: no witness saw the probe", sent.nonce))
+        }
         _ => lacking(sent, heard(*proof, sent, target, target)),
     };
     match own.as_deref() {
         None => None,
-        Some([]) => Some(format!("the control of '{}' failed: there is none", target.name)),
+        Some([]) => Some(format!("the cell has no control at '{}'", target.name)),
         Some(asked) => asked.iter().find_map(|sent| {
-            fails(sent).map(|why| format!("the control of '{}' failed: {why}", target.name))
+            fails(sent).map(|why| format!("the control at '{}' failed: {why}", target.name))
         }),
     }
 }

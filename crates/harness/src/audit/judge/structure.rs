@@ -19,9 +19,9 @@ pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judge
         kinds.into_iter().chain(management).collect::<Vec<_>>()
     };
     let Some(host) = &host.networks else {
-        return Judgement::inconclusive("the workstation's own networks could not be read");
+        return Judgement::inconclusive("the host's own networks could not be read");
     };
-    let host = host.iter().map(|(name, net)| (format!("{name} of the workstation"), *net));
+    let host = host.iter().map(|(name, net)| (format!("{name} of the host"), *net));
     let others: Vec<_> = kinds(target).into_iter().chain(host).collect();
     let ours = kinds(source);
     for (place, (what, net)) in ours.iter().enumerate() {

@@ -28,7 +28,7 @@ impl Report {
             let _ = write!(text, "\n{listed}");
         }
         for sentence in self.unasked() {
-            let _ = write!(text, "\n{}  {sentence}", painted("NOT ASKED", Verdict::Inconclusive, colour, 0));
+            let _ = write!(text, "\n{}  {sentence}", painted("NOT TESTED", Verdict::Inconclusive, colour, 0));
         }
         if !self.unasked().is_empty() {
             text.push('\n');
@@ -100,7 +100,7 @@ fn matrix(report: &Report, colour: bool) -> String {
             let pair = report.pairs.iter().find(|pair| pair.source == *source && pair.target == *target);
             match pair.and_then(|pair| pair.verdict) {
                 Some(verdict) => painted(verdict.name(), verdict, colour, width),
-                None => format!("{:<width$}", if target == source { "·" } else { "not asked" }),
+                None => format!("{:<width$}", if target == source { "·" } else { "not tested" }),
             }
         });
         let row = places.collect::<Vec<_>>().join("  ");

@@ -50,8 +50,8 @@ impl Page<'_> {
 
     fn headline(&self) -> &'static str {
         match self.report.outcome {
-            Outcome::Isolated => "Isolated in everything that was asked",
-            Outcome::Leak => "One instance reaches another",
+            Outcome::Isolated => "Isolated in every tested class",
+            Outcome::Leak => "An instance can reach another instance or the host",
             Outcome::Inconclusive => "Isolation is not proven",
         }
     }

@@ -14,7 +14,7 @@ impl Report {
             self.outcome, self.run, self.started, self.ended, self.kernel
         );
         for sentence in self.unasked() {
-            let _ = writeln!(text, "**Not asked:** {sentence}\n");
+            let _ = writeln!(text, "**Not tested:** {sentence}\n");
         }
         let columns = columns(self);
         let _ = writeln!(text, "| from \\ to | {} |", columns.join(" | "));

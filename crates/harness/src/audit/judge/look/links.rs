@@ -22,21 +22,25 @@ pub(super) fn judge(here: &[String], adapters: &[Adapter<'_>], networks: &[Ipv4N
     for line in here {
         for address in addresses(line) {
             if let Some(network) = networks.iter().find(|network| network.contains(&address)) {
-                return Judgement::leak(format!("a link has {address}, which is in {network}: {line}"));
+                return Judgement::leak(format!(
+                    "a link has the address {address}, which is in the target's network {network}: {line}"
+                ));
             }
         }
     }
     let given = |name: &str| adapters.iter().find(|adapter| adapter.link == name);
     for (name, device) in here.iter().filter_map(|line| device(line)) {
         let Some(adapter) = given(name) else {
-            return Judgement::leak(format!("nobody gave it this network adapter: {name} on {device}"));
+            return Judgement::leak(format!(
+                "the node was not given this network adapter: {name} on {device}"
+            ));
         };
         let of_it = here.iter().filter(|line| is_of(line, name));
         let strange = of_it.clone().find(|line| {
             addresses(line).into_iter().any(|at| adapter.net.is_some_and(|net| !net.contains(&at)))
         });
         if let Some(line) = strange {
-            return Judgement::leak(format!("an adapter has an address that nobody gave it: {line}"));
+            return Judgement::leak(format!("an adapter has an address outside its network: {line}"));
         }
         if of_it.flat_map(|line| macs(line)).next().is_none() {
             return Judgement::inconclusive(format!("the adapter {name} has no MAC address"));
@@ -45,8 +49,11 @@ pub(super) fn judge(here: &[String], adapters: &[Adapter<'_>], networks: &[Ipv4N
     let names: BTreeSet<&str> = here.iter().filter_map(|line| line.split_whitespace().next()).collect();
     let explained = |name: &str| given(name).is_some() || KERNEL.contains(&name) || stays_here(here, name);
     match names.iter().find(|name| !explained(name)) {
-        Some(name) => Judgement::inconclusive(format!("nobody knows why there is a link like this: {name}")),
-        None => Judgement::isolated(format!("{} links, all of them its own", names.len())),
+        Some(name) => Judgement::inconclusive(format!("the purpose of this link is unknown: {name}")),
+        None => Judgement::isolated(format!(
+            "{} links, all given to the node or known to stay on it",
+            names.len()
+        )),
     }
 }
 

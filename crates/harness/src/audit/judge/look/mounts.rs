@@ -120,18 +120,25 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
         }
     }
     if let Some(line) = unknown {
-        return Judgement::inconclusive(format!("nobody knows which group this is: {line}"));
+        return Judgement::inconclusive(format!("the cgroup of this mount is unknown: {line}"));
     }
     let common: Vec<String> = common.into_iter().collect();
     let common = match common.as_slice() {
         [] => "nothing shared".to_owned(),
-        some => format!("shared is what is the kernel's or read-only for both: {}", some.join(", ")),
+        some => format!(
+            "shared only what belongs to the kernel or is read-only on both sides: {}",
+            some.join(", ")
+        ),
     };
-    Judgement::isolated(format!("{} mounts on one side, {} on the other, {common}", here.len(), there.len()))
+    Judgement::isolated(format!(
+        "{} mounts at the source, {} at the target, {common}",
+        here.len(),
+        there.len()
+    ))
 }
 
 /// Why lines that are no mounts prove nothing.
-const NO_MOUNT: &str = "a line of what was seen is no mount";
+const NO_MOUNT: &str = "the inspection returned a line that is not a mount";
 
 fn all_read(lines: &[String]) -> bool {
     lines.iter().all(|line| Mount::read(line).is_some())
@@ -157,19 +164,18 @@ pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
                 }
             };
             if same && (own.writable || other.writable) {
-                return Judgement::leak(format!("{} leads where {} leads", own.line, other.line));
+                return Judgement::leak(format!("{} and {} lead to the same place", own.line, other.line));
             }
         }
     }
     let tagged = ours.iter().find(|(mount, way)| *way == Way::Tagged && mount.writable);
     match tagged {
-        Some((mount, _)) => Judgement::inconclusive(format!(
-            "nobody knows which folder of the workstation this is: {}",
-            mount.line
-        )),
+        Some((mount, _)) => {
+            Judgement::inconclusive(format!("the host folder behind this mount is unknown: {}", mount.line))
+        }
         None => Judgement::isolated(format!(
-            "each side has a kernel of its own, by its boot id; of {} mounts on one side {} lead out of it, of {} on \
-             the other {}, none to the same place",
+            "source and target run on different kernels (boot ids); of {} mounts at the source, {} lead out of the VM, \
+             of {} at the target, {}; none to the same place",
             here.len(),
             ours.len(),
             there.len(),

@@ -40,7 +40,7 @@ fn read(line: &str) -> Option<((&str, &str), Socket<'_>)> {
 pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
     let all = |lines: &[String]| lines.iter().all(|line| read(line).is_some());
     if !all(here) || !all(there) {
-        return Judgement::inconclusive("a line of what was seen is no socket");
+        return Judgement::inconclusive("the inspection returned a line that is not a socket");
     }
     let others: BTreeMap<_, &String> = there.iter().filter_map(|line| Some((read(line)?.0, line))).collect();
     let mut unknown = None;
@@ -50,11 +50,11 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
             continue;
         }
         if let Some(other) = others.get(&key) {
-            return Judgement::leak(format!("{line} is the socket {other}"));
+            return Judgement::leak(format!("{line} is the target's socket {other}"));
         }
         if let Socket::File { path, point } = socket {
             if MASTERS.iter().any(|name| path.ends_with(name)) {
-                return Judgement::leak(format!("who holds this socket commands the workstation: {line}"));
+                return Judgement::leak(format!("this socket controls the host: {line}"));
             }
             if path == point {
                 unknown = Some(line);
@@ -62,9 +62,9 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
         }
     }
     match unknown {
-        Some(line) => Judgement::inconclusive(format!("nobody knows whose socket this is: {line}")),
+        Some(line) => Judgement::inconclusive(format!("the owner of this socket is unknown: {line}")),
         None => Judgement::isolated(format!(
-            "{} sockets on one side, {} on the other, none on both",
+            "{} sockets at the source, {} at the target, none in common",
             here.len(),
             there.len()
         )),
@@ -76,7 +76,7 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
 pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
     let all = |lines: &[String]| lines.iter().all(|line| read(line).is_some());
     if !all(here) || !all(there) {
-        return Judgement::inconclusive("a line of what was seen is no socket");
+        return Judgement::inconclusive("the inspection returned a line that is not a socket");
     }
     let device = |line: &&String| match read(line) {
         Some(((_, name), Socket::Device)) => !ITS_OWN.contains(&name),
@@ -85,15 +85,15 @@ pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
     let ours: Vec<&String> = here.iter().filter(device).collect();
     let common = ours.iter().find(|line| line.starts_with("port ") && there.contains(line));
     if let Some(port) = common {
-        return Judgement::leak(format!("both have a port of the hypervisor's by the name of {port}"));
+        return Judgement::leak(format!("both sides have a hypervisor port of the same name: {port}"));
     }
     match ours.first() {
         Some(line) => {
-            Judgement::inconclusive(format!("nobody knows who is at the other end of this: {line}"))
+            Judgement::inconclusive(format!("the other end of this hypervisor device is unknown: {line}"))
         }
         None => Judgement::isolated(format!(
-            "each side has a kernel of its own, by its boot id; none of {} sockets on one side and {} on the other \
-             leads out of it",
+            "source and target run on different kernels (boot ids); none of {} sockets at the source and {} at the \
+             target leads out of its VM",
             here.len(),
             there.len()
         )),

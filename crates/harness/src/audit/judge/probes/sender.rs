@@ -42,7 +42,7 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
         None => Heard::Unknown(format!("{}: {why}", sent.nonce)),
     };
     if sent.ask.is_none() {
-        return unknown("it was never planned".to_owned());
+        return unknown("the probe was not planned".to_owned());
     }
     let outcome = match outcome(sent.answer.as_ref()) {
         Err(why) => return unknown(why),
@@ -50,18 +50,20 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
     };
     let packets = sent.answer.as_ref().map_or(0, |answer| answer.sent);
     if packets == 0 && matches!(outcome, Outcome::Silent) {
-        return unknown("nobody answered, and nothing was sent either".to_owned());
+        return unknown("no answer, and no packet was sent".to_owned());
     }
     if let Outcome::Seen { .. } = outcome {
-        return unknown("the answer is none to this question".to_owned());
+        return unknown("the answer does not match the probe".to_owned());
     }
     match proof {
         Proof::Witnessed | Proof::Answer => by_whom(outcome, sent, source, target),
         Proof::AnyAnswer => match outcome {
             Outcome::Answered { what, .. } => {
-                Heard::Reached(format!("somebody answered: {}", what.join(", ")))
+                Heard::Reached(format!("a system answered: {}", what.join(", ")))
             }
-            Outcome::Refused { .. } => unknown("somebody refused, where one can only answer".to_owned()),
+            Outcome::Refused { .. } => {
+                unknown("refused, although this kind of probe has no refusal".to_owned())
+            }
             quiet => Heard::Nothing(quiet_words(quiet)),
         },
         Proof::Address => match outcome {
@@ -73,24 +75,26 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
             {
                 Heard::Nothing(format!("no address: {}", what.join(", ")))
             }
-            other => unknown(format!("the name server did not answer: {}", words(other))),
+            other => unknown(format!("the name server gave no usable answer: {}", words(other))),
         },
         Proof::Login => match outcome {
             Outcome::Answered { what, .. } => match status(what) {
-                Some(200..=299) => Heard::Reached(format!("let in: {}", what.join(", "))),
+                Some(200..=299) => {
+                    Heard::Reached(format!("the server accepted the credentials: {}", what.join(", ")))
+                }
                 Some(401) => Heard::Nothing("HTTP 401".to_owned()),
-                _ => unknown(format!("neither let in nor refused with 401: {}", what.join(", "))),
+                _ => unknown(format!("neither accepted nor refused with 401: {}", what.join(", "))),
             },
             other => unknown(format!("the server did not answer: {}", words(other))),
         },
         Proof::Handshake => match outcome {
             Outcome::Answered { what, .. } if status(what).is_some() => {
-                Heard::Reached(format!("handshake: {}", what.join(", ")))
+                Heard::Reached(format!("the TLS handshake succeeded: {}", what.join(", ")))
             }
             Outcome::Answered { what, .. } if what.iter().any(|word| is_distrust(word)) => {
                 Heard::Nothing(format!("refused: {}", what.join(", ")))
             }
-            other => unknown(format!("neither let in nor distrusted: {}", words(other))),
+            other => unknown(format!("neither accepted nor refused for its certificate: {}", words(other))),
         },
     }
 }
@@ -127,7 +131,7 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
             if cross && source.witnesses.contains(who) {
                 return at_home(sent, who);
             }
-            Heard::Unknown(format!("{}: '{who}' answered, who was not asked", sent.nonce))
+            Heard::Unknown(format!("{}: '{who}' answered instead of the target", sent.nonce))
         }
         Outcome::Answered { identity: None, from, what } => {
             let what = what.join(", ");
@@ -137,8 +141,10 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
                 from if asked(from) && !sent.is_to_a_group() => {
                     Heard::Reached(format!("{}: answered: {what}", sent.nonce))
                 }
-                Some(from) => Heard::Unknown(format!("{}: {from} answered: {what}", sent.nonce)),
-                None => Heard::Unknown(format!("{}: somebody answered: {what}", sent.nonce)),
+                Some(from) => {
+                    Heard::Unknown(format!("{}: {from} answered instead of the target: {what}", sent.nonce))
+                }
+                None => Heard::Unknown(format!("{}: an unidentified peer answered: {what}", sent.nonce)),
             }
         }
         Outcome::Refused { from: Some(from), what } => {
@@ -146,10 +152,10 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
             if is(target, *from) || Some(*from) == sent.to() {
                 return Heard::Reached(format!("{from} refused: {what}"));
             }
-            Heard::Nothing(format!("{from} refused in its place: {what}"))
+            Heard::Nothing(format!("{from} refused in the target's place: {what}"))
         }
         Outcome::Refused { from: None, what } => {
-            Heard::Unknown(format!("{}: refused, and nobody knows by whom: {}", sent.nonce, what.join(", ")))
+            Heard::Unknown(format!("{}: refused by an unidentified peer: {}", sent.nonce, what.join(", ")))
         }
         other => Heard::Nothing(quiet_words(other)),
     }
@@ -165,10 +171,10 @@ fn names(what: &[String], witnesses: &[String]) -> bool {
 /// answer; anything else was answered in the target's place: addresses are equal, and the target was never asked.
 fn at_home(sent: &Sent, who: &str) -> Heard {
     if sent.is_to_a_group() {
-        return Heard::Nothing(format!("only {who} answered, a neighbour"));
+        return Heard::Nothing(format!("only {who} answered, a neighbour of the prober"));
     }
     Heard::Unknown(format!(
-        "{}: '{who}' answered, which is one's own: the target was never asked",
+        "{}: '{who}' of the source itself answered: the probe did not reach the target",
         sent.nonce
     ))
 }
@@ -186,14 +192,14 @@ pub(in crate::audit) fn words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered { identity, from, what } => {
             let who = identity.clone().or_else(|| from.map(|from| from.to_string()));
-            format!("answered by {}: {}", who.as_deref().unwrap_or("somebody"), what.join(", "))
+            format!("answered by {}: {}", who.as_deref().unwrap_or("an unidentified peer"), what.join(", "))
         }
         Outcome::Refused { from, what } => {
-            let from = from.map_or_else(|| "somebody".to_owned(), |from| from.to_string());
+            let from = from.map_or_else(|| "an unidentified peer".to_owned(), |from| from.to_string());
             format!("refused by {from}: {}", what.join(", "))
         }
         Outcome::Unreachable { why } => format!("unreachable: {why}"),
-        Outcome::Silent => "silent until the deadline".to_owned(),
+        Outcome::Silent => "silent until the time-out".to_owned(),
         Outcome::NotRun { why } => format!("not run: {why}"),
         Outcome::Seen { lines, .. } => format!("seen: {} lines", lines.len()),
     }
