@@ -1,9 +1,8 @@
-//! From what a run brought back to a verdict for each cell.
+//! Judges the results of a run: a verdict for each cell.
 //!
-//! A pass cannot be an accident: *isolated* is what is left when every condition was seen to hold, one by one, and
-//! whatever is missing ends as *inconclusive*. Four kinds of judges, each pure and small: [`probes`] weighs answers
-//! against witnesses, [`look`] compares what two sides see, [`facts`] and [`structure`] compare what is known.
-//! Next: [`report`](super::report).
+//! A cell is *isolated* only when every condition was checked and holds. Missing evidence gives *inconclusive*. There
+//! are four judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
+//! sides, [`facts`] and [`structure`] compare known facts. Next: [`report`](super::report).
 
 mod evidence;
 mod probes;
@@ -26,7 +25,7 @@ pub use evidence::{Evidence, Party, Sent, WitnessState};
 pub use probes::judge;
 pub(super) use probes::words;
 
-/// What was planned and what came of it, with indices.
+/// A plan and its results, with indices.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
     observed: &'a Observed,
@@ -60,7 +59,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The verdict of a cell, with all that it rests on where it was a matter of probes.
+    /// The verdict of a cell, and its evidence where probers took part.
     pub(super) fn judge(&self, cell: &Cell) -> (Judgement, Option<Evidence>) {
         match &cell.way {
             CellWay::NotCovered(why) => (Judgement::not_covered(why), None),
@@ -115,7 +114,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A planned probe, what came of it, and where it arrived. One that is not in the plan was never sent.
+    /// A planned probe, its answer and its arrivals. A nonce that is not in the plan was never sent.
     fn sent(&self, nonce: &Nonce) -> Sent {
         let planned = self.probes.get(nonce);
         let from = planned.map(|(viewpoint, _)| (*viewpoint).clone());
@@ -137,7 +136,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The witnesses on the node that asks, or on which the asking pod runs.
+    /// The witnesses on the prober's node: for a pod, on the node where it runs.
     pub(super) fn beside(&self, viewpoint: &Viewpoint) -> Vec<String> {
         let subject = viewpoint.instance().and_then(|instance| self.plan.subject(instance));
         let node = match (viewpoint, subject) {
@@ -150,7 +149,8 @@ impl<'a> Run<'a> {
         nodes.map(|here| here.witness.clone()).chain(pod.map(|pod| pod.witness.clone())).collect()
     }
 
-    /// The witness that lives where a question goes: a node's, or that of the pod behind a service and its ports.
+    /// The witness at the destination of a probe: a node's, or the pod's for the pod's address, its service and its
+    /// NodePort. `None` for a multicast or broadcast, and for an address without a witness.
     pub(super) fn due(&self, ask: &Ask) -> Option<String> {
         let to = evidence::address(ask)?;
         self.plan.subjects.iter().find_map(|subject| {
@@ -196,14 +196,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What answers for an instance: nodes, pods, services. The gateway is the workstation's.
+/// The addresses that answer for an instance: nodes, pod, service, DNS and API. The gateway belongs to the host.
 fn addresses(of: &Subject) -> Vec<IpAddr> {
     let nodes = of.nodes.iter().flat_map(of_node);
     let others = [of.pod.address, of.pod.service, of.dns.server, of.api].map(IpAddr::from);
     nodes.chain(others).collect()
 }
 
-/// What answers for a node.
+/// The addresses that answer for a node.
 fn of_node(node: &NodeSubject) -> impl Iterator<Item = IpAddr> {
     let others = [node.link_local.map(IpAddr::from), node.management.map(IpAddr::from)];
     [IpAddr::from(node.address)].into_iter().chain(others.into_iter().flatten())
@@ -214,7 +214,7 @@ fn networks(of: &Subject) -> Vec<ipnet::Ipv4Net> {
     [of.subnet, of.pod_cidr, of.service_cidr].into_iter().chain(management).collect()
 }
 
-/// The links that its nodes are given.
+/// The links that an instance's nodes were given.
 fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
     let own = look::Adapter { link: &of.node_link, net: Some(of.subnet) };
     let management = of.management.as_ref();
@@ -223,7 +223,7 @@ fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
     [own].into_iter().chain(management).collect()
 }
 
-/// The answer's outcome, if it is one that a prober really sent.
+/// The outcome of an answer, or why there is none.
 fn outcome(answer: Option<&Answer>) -> Result<&probe::Outcome, String> {
     match answer.map(|answer| &answer.outcome) {
         None => Err("the prober returned no answer".to_owned()),

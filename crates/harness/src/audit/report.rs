@@ -1,7 +1,7 @@
-//! What a run means, for people and for programs: one value, many renderings.
+//! The result of a run, for people and for programs: one value with many renderings.
 //!
-//! [`Report`] holds everything; the renderings are pure functions of it and decide nothing. Secrets never get this
-//! far: a probe is told in words, and credentials have none.
+//! [`Report`] holds everything. The renderings are pure functions of it and decide nothing. A report contains no
+//! secret: it describes probes in words, and only names the kind of credentials in them.
 
 mod model;
 mod tell;
@@ -32,21 +32,21 @@ pub use model::{
     ProbeReport, Report, VERSION, WitnessReport,
 };
 
-/// What every report says of containers: what no audit of packets can change.
+/// What container nodes share, whatever the audit finds. Every report states it.
 const KERNEL: &str = "The nodes of all instances are containers and share this host's kernel: a kernel \
                       vulnerability breaks the isolation of all clients, whatever this report says. Only VMs \
                       have separate kernels.";
-/// And of virtual machines.
+/// What VMs share.
 const HYPERVISOR: &str = "The nodes of all instances are VMs, each with its own kernel. They share this host's \
                           hypervisor, network stack, processors and disks: a vulnerability in one of these breaks \
                           the isolation of all clients, whatever this report says.";
-/// And where there are both.
+/// What the nodes share where some are containers and some are VMs.
 const BOTH: &str = "The nodes of some instances are containers, which share this host's kernel. The nodes of other \
                     instances are VMs, which have their own kernels and share this host's hypervisor, network \
                     stack, processors and disks. A vulnerability in a shared part breaks the isolation of the \
                     clients that share it, whatever this report says.";
 
-/// What the nodes of these instances share whatever an audit of packets says.
+/// What the nodes of these instances share, whatever the audit finds.
 fn shared(subjects: &[Subject]) -> &'static str {
     let machines = subjects.iter().filter(|subject| subject.engine.is_virtual()).count();
     match machines {
@@ -56,8 +56,8 @@ fn shared(subjects: &[Subject]) -> &'static str {
     }
 }
 
-/// Classes that a run on an engine accepts as not covered unless its caller wants otherwise, with the reason: there is
-/// nothing of them to be had, or what they would say is known.
+/// The classes that a run on an engine accepts as not covered by default, each with its reason: nodes of this engine
+/// cannot have such a leak, or the answer is known.
 pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
     let of = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
     let own = if let EngineKind::Vagrant(provider) = engine {
@@ -90,7 +90,7 @@ pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
     own.into_iter().chain(destroyed).collect()
 }
 
-/// The same of instances of several engines.
+/// The classes that a run on several engines accepts by default. The first engine with a class gives the reason.
 pub(super) fn accepted_on_all(engines: impl IntoIterator<Item = EngineKind>) -> Vec<Acceptance> {
     let mut accepted: Vec<Acceptance> = Vec::new();
     for acceptance in engines.into_iter().flat_map(accepted_on) {
@@ -102,7 +102,7 @@ pub(super) fn accepted_on_all(engines: impl IntoIterator<Item = EngineKind>) -> 
 }
 
 impl Report {
-    /// Judges every cell of a run.
+    /// Judges every cell of a run and makes the report.
     pub fn of(
         plan: &Plan,
         observed: &Observed,
@@ -149,7 +149,7 @@ impl Report {
         report.accepting(accepted)
     }
 
-    /// The same with more classes that may be not covered. One that is accepted already keeps its reason.
+    /// The report with more classes accepted as not covered. A class that is already accepted keeps its reason.
     #[must_use]
     pub fn accepting(mut self, more: &[Acceptance]) -> Self {
         for acceptance in more {
@@ -167,7 +167,7 @@ impl Report {
         self
     }
 
-    /// The same without these instances, which should have been audited. What was not asked is not isolated.
+    /// The report with the instances that were left out of the audit. With at least one, the outcome is never isolated.
     #[must_use]
     pub fn without(mut self, left_out: Vec<LeftOut>) -> Self {
         self.left_out = left_out;
@@ -183,7 +183,7 @@ impl Report {
         };
     }
 
-    /// Which instances nothing was asked about, a sentence each.
+    /// The instances without tests and the reasons, a sentence each.
     fn unasked(&self) -> Vec<String> {
         let left_out = self.left_out.iter().map(|LeftOut { instance, why }| {
             format!("{instance} was left out because {why}: no cell has it as source or target.")
@@ -193,7 +193,7 @@ impl Report {
         left_out.chain(alone).collect()
     }
 
-    /// Whether any cell is of this class.
+    /// Whether the report has a cell of this class.
     pub(super) fn asks(&self, class: ClassId) -> bool {
         self.cells.iter().any(|cell| cell.class == class)
     }
@@ -210,10 +210,10 @@ impl Report {
             .collect()
     }
 
-    /// Demands that every instance is isolated from every other.
+    /// Asserts that every instance is isolated from every other one.
     ///
     /// # Panics
-    /// When one is not, or when nobody knows: with the matrix, and what fails with its evidence.
+    /// When the outcome is a leak or inconclusive. The message has the matrix, and the evidence of the cells that fail.
     #[track_caller]
     pub fn assert_isolated(&self) {
         if self.outcome != Outcome::Isolated {
@@ -225,7 +225,7 @@ impl Report {
         }
     }
 
-    /// The classes that were not covered: why, and whether that is accepted. Each reason is there once.
+    /// The classes that were not covered: the reason, and whether it is accepted. Each reason appears once.
     pub fn not_covered(&self) -> BTreeSet<(ClassId, &str, bool)> {
         let cells = self.cells.iter().filter(|cell| cell.verdict == Verdict::NotCovered);
         cells
@@ -234,7 +234,7 @@ impl Report {
     }
 }
 
-/// The worst verdict of each pair, and how many cells it has; a pair that was never asked has none.
+/// The matrix: the worst verdict of each pair, and the number of its cells. A pair without cells has no verdict.
 fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
     let workstation = Target::Workstation;
     let columns = instances.iter().map(String::as_str).chain([workstation.name()]);
@@ -259,7 +259,7 @@ fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
         .collect()
 }
 
-/// The targets of a matrix, in its order.
+/// The targets of the matrix, in its order.
 fn columns(report: &Report) -> Vec<&str> {
     report.instances.iter().map(String::as_str).chain([WORKSTATION]).collect()
 }

@@ -1,4 +1,4 @@
-//! T: what is left after a run, and S: what must hold before a single packet is sent.
+//! Classes T: the state after a run. Classes S: the structure, which is checked before a packet is sent.
 
 use crate::audit::viewpoint::Stand;
 

@@ -1,7 +1,7 @@
-//! C: control planes, and what opens them.
+//! Classes C: control planes and credentials.
 //!
-//! Whether a door is *closed for the other's key* can only be asked where the door can be reached: from the
-//! workstation. That it cannot be reached from the other instance is C1, and all of N.
+//! A server's refusal of foreign credentials can be tested only over an open path, so these probes run on the host. C1
+//! and all of N test that no such path exists between instances.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,8 +21,8 @@ const WORKSTATION: &[Stand] = &[Stand::Workstation];
 
 const ETCD_PORT: u16 = 2379;
 const KUBELET_PORT: u16 = 10250;
-/// Everybody whom the API server knows may read it, and nobody else: 403 for the anonymous, 401 for a credential that
-/// it does not accept (Kubernetes, `system:discovery`).
+/// A path that every authenticated user may read: the API server answers 403 to anonymous requests, and 401 to
+/// credentials that it does not accept (Kubernetes, `system:discovery`).
 const KNOWN_ONLY: &str = "/api";
 
 const fn class(
@@ -124,7 +124,7 @@ pub(super) const CLASSES: &[Class] = &[
     ),
 ];
 
-/// At the cluster's address, and at each control plane's own where that is another one.
+/// To the cluster's API address, and to each control plane's own address where that differs.
 fn api(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let target = scene.instance();
     let own = control_planes(target).map(|node| node.address).filter(|address| *address != target.api);
@@ -159,8 +159,9 @@ fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?))
 }
 
-/// Whether the source's authorities vouch for the target's servers. etcd wants to see a certificate of its own first.
-/// The other authorities have no server that could be asked: S2 compares their fingerprints.
+/// Handshakes that trust only the source's authorities, with the target's servers. etcd asks for a client certificate
+/// of its own authority, so the probe has one. The other authorities have no server to probe: S2 compares their
+/// fingerprints.
 fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let (source, target) = (scene.source, scene.instance());
     let only = |ask: Ask, pem: String| match ask {
@@ -189,9 +190,9 @@ fn control_planes(of: &Subject) -> impl Iterator<Item = &NodeSubject> {
     of.nodes.iter().filter(|node| node.role == Role::ControlPlane)
 }
 
-/// With the source's credentials and with none. The control of the latter shows the right ones: that nobody gets in
-/// without any says nothing of a path that is closed. Scheduler and controller manager listen on loopback (kubeadm);
-/// N11 asks at their ports.
+/// Requests to etcd and the kubelets, with the source's credentials and with none. The control of the anonymous request
+/// has the right credentials: it shows that the path is open. Scheduler and controller manager listen on loopback
+/// (kubeadm); N11 probes their ports.
 fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let (source, target) = (scene.source, scene.instance());
     let etcd = certificate(source, source.credentials.etcd.as_ref())?;

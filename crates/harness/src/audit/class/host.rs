@@ -1,4 +1,4 @@
-//! H: the workstation, and what both share of it, as a bridge.
+//! Classes H: the host, and the parts of it that instances share, as a bridge between instances.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -160,7 +160,7 @@ pub(super) const CLASSES: &[Class] = &[
     },
 ];
 
-/// What to try at an address of the workstation, and at the own instance for the control.
+/// The three probes to an address of the host. In the control, to an address of the source's own instance.
 fn three(to: IpAddr) -> [Question; 3] {
     [
         witnessed("tcp", tcp(to, TCP_PORT)),
@@ -169,7 +169,7 @@ fn three(to: IpAddr) -> [Question; 3] {
     ]
 }
 
-/// Every address of the workstation but the gateway of the asking instance, which is H2's.
+/// Every address of the host except the gateway of the source, which H2 covers.
 fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let addresses: Vec<IpAddr> = match scene.target {
         Asked::Instance(_) => scene.everywhere(),
@@ -181,13 +181,14 @@ fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(addresses.into_iter().flat_map(three).collect())
 }
 
-/// Link-local IPv6 has no meaning on another link, and loopback never leaves the asking system.
+/// Whether a node can route to an address. IPv6 link-local addresses have no meaning on another link, and packets to
+/// loopback never leave the sender.
 fn routable(address: &IpAddr) -> bool {
     let on_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
     !on_link && !address.is_loopback()
 }
 
-/// The witness of the workstation, and every other program that listens on all addresses.
+/// The witness of the host, and every other program on the host that listens on all addresses.
 fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     if let Asked::Instance(_) = scene.target {
         let control = scene.everywhere().into_iter().flat_map(three);
@@ -199,28 +200,28 @@ fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(three(gateway).into_iter().chain(others).collect())
 }
 
-/// What the hypervisor's link may lead to: the other's nodes, by any address, and its pods; every address of the
-/// workstation, the other's gateway among them, and its own listeners at the hypervisor's address.
+/// Probes through the hypervisor's link: to the target's nodes, by all their addresses, and its pods; to every address
+/// of the host, the target's gateway included; and to the host's listeners at the hypervisor's address.
 fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let two = |to| [witnessed("tcp", tcp(to, TCP_PORT)), witnessed("udp", udp(to, UDP_PORT, SMALL))];
     let Asked::Workstation = scene.target else {
         let managed = scene.nodes().filter_map(|node| node.management).filter(|_| !scene.is_control());
         let everywhere = scene.everywhere().into_iter().chain(managed.map(IpAddr::from));
         let asks = everywhere.flat_map(|to| two(to).into_iter().chain([witnessed("icmp", ping(to))]));
-        // The control of what is asked of the workstation.
+        // The control for the listeners of the host.
         let listeners = scene.everywhere().into_iter().filter(|_| scene.is_control());
         return Ok(asks.chain(listeners.map(|to| answered("listeners", tcp(to, TCP_PORT)))).collect());
     };
     let Some(management) = &scene.source.management else {
         return Err(lack(scene.source, "a hypervisor link"));
     };
-    // Where the hypervisor is a program that speaks for its machines, its address leads to the workstation's loopback, and
-    // is nobody's on the workstation.
+    // VirtualBox's NAT is a part of each VM's hypervisor process: its gateway address is on no link of the host, and
+    // leads to the host's loopback.
     let here = scene.viewpoint.stand() == Stand::Workstation && management.link.is_none();
     let behind = if management.link.is_none() { Ipv4Addr::LOCALHOST } else { management.gateway };
     let gateway = IpAddr::from(if here { behind } else { management.gateway });
     let all = scene.host.addresses.iter().map(|(_, address)| *address);
-    // Its own gateway is on its own link, whatever routes say: H2 asks there.
+    // The source's gateway is on the source's own link, so no route through the hypervisor reaches it. H2 covers it.
     let others = all.filter(|to| ![gateway, scene.source.gateway.into()].contains(to) && routable(to));
     let asks = [gateway].into_iter().chain(others);
     let asks = asks.flat_map(|to| two(to).into_iter().chain([answered("icmp", ping(to))]));
@@ -230,8 +231,8 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(asks.chain(listeners.into_iter().map(|port| answered("listeners", tcp(gateway, port)))).collect())
 }
 
-/// Everybody on the hypervisor's network of the asked instance, and its nodes there by their addresses. Where there is
-/// no other node, the hypervisor's own end: what is sent out of this link arrives there.
+/// A broadcast on the hypervisor's management network, and probes to the management addresses of the target's nodes.
+/// Without another node, to the hypervisor's own end of the link: packets that leave through this link arrive there.
 fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let of =
         |subject: &Subject| subject.management.clone().ok_or_else(|| lack(subject, "a management network"));
@@ -268,8 +269,8 @@ fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok([(v4, 80), (v4, TCP_PORT), (v6, 80)].map(|(to, port)| witnessed("tcp", tcp(to, port))).to_vec())
 }
 
-/// The other's name, asked of the own name server and of the other's. The name has no nonce: what exists only there
-/// is one name.
+/// A DNS query for the name that exists only in the target, to the source's name server and to the target's. The query
+/// carries no nonce: the name that exists only there is one fixed name.
 fn names(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let (own, other) = (&scene.source.dns, &scene.instance().dns);
     let ask =

@@ -1,13 +1,13 @@
-//! How each leak is opened on purpose, so that the audit proves that it would see it.
+//! The injections: each makes one leak on purpose, so that the self-test proves that the audit detects it.
 //!
-//! These are names and what they mean; `inject` does it, in a scope guard. `self_test` demands a leak of the class that
-//! names it and of the right pair, and asks once more after its removal.
+//! This module has the names and texts. `inject` applies and reverts injections, in a scope guard. `self_test` demands
+//! a leak of the right class for the right pair, and audits once more after the injection was reverted.
 
 use provisioner::spec::{EngineKind, Provider};
 
-/// What opens exactly one class of leak, from a source A to a target B.
+/// An injection makes a leak of exactly one class, from a source A to a target B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "`words` says what each does")]
+#[expect(missing_docs, reason = "`words` describes each")]
 pub enum Injection {
     SharedBridge,
     SharedIpv6,
@@ -60,7 +60,7 @@ pub enum Injection {
 }
 
 impl Injection {
-    /// What it does, in words.
+    /// A description of the leak between containers: `the host forwards ICMP from A to B, and nothing else`.
     pub fn words(self) -> &'static str {
         match self {
             Self::SharedBridge => "a cable joins the bridges of A and B",
@@ -126,7 +126,8 @@ impl Injection {
         }
     }
 
-    /// The same of an engine's nodes: what containers share in one kernel, machines share by their hypervisor.
+    /// The description for an engine's nodes. Containers share objects of one kernel; VMs share objects of their
+    /// hypervisor, so some injections differ.
     pub fn words_on(self, engine: EngineKind) -> &'static str {
         if !engine.is_virtual() {
             return self.words();
@@ -143,7 +144,7 @@ impl Injection {
         }
     }
 
-    /// Why it cannot be opened between an engine's nodes; nothing where it can.
+    /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
             ExtraLink, ForeignKey, NatPivot, SharedBridge, SharedDhcp, SharedGroups, SharedIpv6,
@@ -164,12 +165,13 @@ impl Injection {
         }
     }
 
-    /// Whether it takes the destruction of A to open it.
+    /// Whether the injection needs the destruction of an instance.
     pub fn takes_destruction(self) -> bool {
         matches!(self, Self::OldData | Self::RestartOther)
     }
 
-    /// Whether B reaches A as well: what both share, and what is the workstation's for everybody.
+    /// Whether the injection also makes a leak from B to A. That holds for objects that both share, and for leaks of
+    /// the host that affect every instance.
     pub fn is_mutual(self) -> bool {
         use Injection::{
             ForeignKey, LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork,

@@ -1,7 +1,8 @@
-//! L: what is on the same wire reaches each other without any route.
+//! Classes L: instances on one link reach each other without a route.
 //!
-//! Asked by root on the host network of each node, on the links as they are. Of a node that is alone on its link the
-//! host's end is the control: what leaves the node arrives there, before the guard refuses it.
+//! The prober runs as root on the host network of each node, and uses the node's links as they are. For a node that is
+//! alone on its link, the control is a witness on the host's end of the link: packets of the node arrive there before
+//! the guard refuses them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -79,13 +80,15 @@ pub(super) const CLASSES: &[Class] = &[
     ),
 ];
 
-/// The link that a question leaves by: the workstation is on many, a node asks on all that it has.
+/// The link through which a probe leaves. The host has many links, so the probe names one; a node uses all of its
+/// links.
 fn link(scene: &Scene<'_>) -> Option<String> {
     let elsewhere = scene.viewpoint.stand() == Stand::Workstation;
     elsewhere.then(|| scene.instance().link.clone())
 }
 
-/// The asked nodes. Where there is no other, the gateway: its ARP answer comes over the link too.
+/// ARP requests for the nodes of the target. Without another node, for the gateway: its ARP answer comes over the link
+/// too.
 fn arps(scene: &Scene<'_>) -> Vec<Ask> {
     let mut targets: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
     if targets.is_empty() {
@@ -103,13 +106,14 @@ fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(arps(scene).into_iter().map(question).collect())
 }
 
-/// Whether the asking system speaks IPv6 on the link: the host's end of it may have no address.
+/// Whether the prober has an IPv6 address on the link. The host's end of the link may have none.
 fn speaks_ipv6(scene: &Scene<'_>) -> bool {
     let mut on_link = scene.host.addresses.iter().filter(|(link, _)| *link == scene.instance().link);
     scene.viewpoint.stand() != Stand::Workstation || on_link.any(|(_, address)| address.is_ipv6())
 }
 
-/// The asked nodes. Where there is no other, nobody: the witness on the host's end hears that somebody was asked.
+/// Neighbour solicitations for the nodes of the target. Without another node, for an unused address: the witness on the
+/// host's end of the link sees the solicitation.
 fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     if !speaks_ipv6(scene) {
@@ -133,7 +137,7 @@ fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     ])
 }
 
-/// Datagrams where DHCP servers listen (RFC 2131, RFC 8415), and the advertisement of a router.
+/// Datagrams to the ports of DHCP servers (RFC 2131, RFC 8415), and a router advertisement.
 fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
     let mut questions = vec![group(scene, "dhcp", Ipv4Addr::BROADCAST, 67)];

@@ -1,6 +1,7 @@
-//! N: what is routed, forwarded, translated or tunnelled from one to the other.
+//! Classes N: traffic that is routed, forwarded, translated or tunnelled from one instance to another.
 //!
-//! Asked from the pod network as a workload would, and from each node by root with routes through the host.
+//! The probers run in a pod without privileges, like a workload, and as root on each node, with routes through the
+//! host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,7 +17,7 @@ use super::{Class, ClassId, Coverages, Injection, Lack, Question, Questions, Sce
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
 
-/// What the sweep of N11 tries: services of nodes, etcd, Cilium, kubelet and NodePorts.
+/// The port ranges of N11: services of nodes, etcd, Cilium, the kubelet and NodePorts.
 const SWEEP: &[(u16, u16)] = &[
     (22, 22),
     (53, 53),
@@ -165,7 +166,7 @@ pub(super) const CLASSES: &[Class] = &[
     ),
 ];
 
-/// The same at every node and at the witness's pod; nobody sees what is not witnessed there.
+/// The same probes to every node and to the witness's pod, which are the places with witnesses.
 fn every<A>(scene: &Scene<'_>, ask: impl Fn(IpAddr) -> A) -> Result<Vec<Question>, Lack>
 where
     A: IntoIterator<Item = (&'static str, Ask)>,
@@ -174,15 +175,15 @@ where
     Ok(asks.map(|(protocol, ask)| witnessed(protocol, ask)).collect())
 }
 
-/// A SYN and a datagram, each with the nonce in its first packet: no answer is needed for the witness to see it.
+/// A SYN and a datagram, each with the nonce in its first packet, so the witness sees the nonce without an answer.
 fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let ask = |to| syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| ("tcp", ask));
     every(scene, |to| ask(to).into_iter().chain([("udp", udp(to, UDP_PORT, SMALL))]))
 }
 
-/// At every node; and at the witness's pod, unless it is one of Cilium's, which lets nothing but TCP, UDP and ICMP
-/// through to a pod (`bpf/lib/conntrack.h` of its sources: unknown L4 protocols are dropped). Where there is nobody else,
-/// at the host's end of the link, whose witness sees what a node has sent.
+/// To every node, and to the witness's pod unless the pod network is Cilium: Cilium passes only TCP, UDP and ICMP to a
+/// pod (`bpf/lib/conntrack.h` of its sources drops unknown L4 protocols). Without any of these, to the host's end of
+/// the link, whose witness sees the packets of the node.
 fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     const PROTOCOLS: [(&str, u8); 5] =
         [("ipip", 4), ("gre", 47), ("esp", 50), ("sctp", 132), ("protocol 253", 253)]; // 253: RFC 3692
@@ -212,7 +213,7 @@ fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     })
 }
 
-/// Every node of the other; one of one's own is enough to show that sweeps leave and arrive.
+/// Every node of the target. In a control, one node is enough to show that sweeps leave and arrive.
 fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let machines = scene.machines().into_iter();
     let asks = machines.take(if scene.is_control() { 1 } else { usize::MAX }).filter_map(|to| syn(to, SWEEP));
@@ -244,7 +245,7 @@ fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     ])
 }
 
-/// At every node, the asking one included: a NodePort leads to the pod wherever it is asked.
+/// To every node, the prober's node included: a NodePort leads to the pod on every node.
 fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let subject = scene.instance();
     let ask = |address| witnessed("tcp", tcp(address, subject.pod.node_port));

@@ -1,4 +1,4 @@
-//! Judges what needs no probe: what the host and the instances say about themselves.
+//! Judges classes that need no probe, by the known facts of the host and the instances.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::audit::class::Fact;
 use crate::audit::subject::{After, Host, Link, NodeIdentity, Subject};
 use crate::audit::verdict::Judgement;
 
-/// All that a fact may be judged by.
+/// The facts for one judgement.
 pub(super) struct Known<'a> {
     pub(super) source: &'a Subject,
-    /// Nothing where the workstation is the target.
+    /// `None` where the host is the target.
     pub(super) target: Option<&'a Subject>,
     pub(super) plan: &'a Plan,
     pub(super) after: &'a After,
@@ -39,7 +39,7 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
     }
 }
 
-/// A list that must be empty, and must have been read.
+/// Judges a list that must be empty, and must have been read. `what` describes its objects: `left behind`.
 fn none_of(list: Option<&[String]>, what: &str) -> Judgement {
     match list {
         None => Judgement::inconclusive(format!("no check was made for objects {what}")),
@@ -48,8 +48,7 @@ fn none_of(list: Option<&[String]>, what: &str) -> Judgement {
     }
 }
 
-/// The setting of the host as a whole and of each of its links counts: the kernel takes the larger of both
-/// (ip-sysctl).
+/// The host-wide setting counts, and the setting of each link: the kernel uses the larger value (ip-sysctl).
 fn route_localnet(host: &Host) -> Judgement {
     let all = "net.ipv4.conf.all.route_localnet";
     let mut links: BTreeSet<&str> = host.addresses.iter().map(|(link, _)| link.as_str()).collect();
@@ -85,18 +84,18 @@ fn forwards(host: &Host, target: &Subject) -> Judgement {
     }
 }
 
-/// All nodes of an instance with what tells them from others; nothing when it could not be read of one.
+/// All nodes of an instance with their identities; `None` when one identity could not be read.
 fn of_nodes(subject: &Subject) -> Option<Vec<(&str, &NodeIdentity)>> {
     subject.nodes.iter().map(|node| Some((node.name.as_str(), node.machine.as_ref()?))).collect()
 }
 
-/// Everybody knows the keys that Vagrant's boxes come with (its repository, `keys/`).
+/// The insecure public keys that Vagrant's boxes contain, whose private keys are published (its repository, `keys/`).
 const EVERYBODYS: [&str; 2] = [
     "AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct",
     "AAAAC3NzaC1lZDI1NTE5AAAAIN1YdxBpNlzxDqfJyw/QKow1F+wvG9hXGoqiysfJOn5Y",
 ];
 
-/// A key that both let in opens both. That each lets in its own is the control.
+/// An SSH key that nodes of both instances accept opens both. The control: each node accepts at least one key.
 fn keys(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (of_nodes(source), of_nodes(target)) else {
         return Judgement::inconclusive("the SSH keys that a node accepts could not be read");

@@ -1,9 +1,14 @@
-//! Compares what a node sees with what the nodes of the target see: what both see is shared.
+//! Compares the inspection of a node with those of the target's nodes: an object that both see is shared.
 //!
-//! What must not be on both sides depends on the sight: a mount by device, inode and root
-//! (`8:1 2 rw / /mnt ext4 /dev/sda1`), a socket by its file (`8:1 40 /run/a.sock /run`), the pid namespace of a process
-//! (`1 pause pid:[4026531836]`), any MAC address of a link. Numbers of a kernel are its own: they are compared where both
-//! sides say the same boot id, and of two kernels only what leads out of a machine.
+//! What identifies an object depends on the kind of inspection:
+//!
+//! - a mount: device, inode and root, `8:1 2 rw / /mnt ext4 /dev/sda1`
+//! - a socket: its file, `8:1 40 /run/a.sock /run`
+//! - a process: its pid namespace, `1 pause pid:[4026531836]`
+//! - a link: each of its MAC addresses.
+//!
+//! Device, inode and namespace numbers are valid within one kernel only, so they are compared where both sides report
+//! the same boot id. On different kernels, only objects that lead out of a VM are compared.
 
 mod links;
 mod mounts;
@@ -18,30 +23,30 @@ use super::outcome;
 use crate::audit::class::ClassId;
 use crate::audit::verdict::Judgement;
 
-/// What both sides saw.
+/// The inspections of both sides.
 pub(super) struct Looks<'a> {
     pub(super) class: ClassId,
     pub(super) here: Option<&'a Answer>,
     pub(super) there: Vec<Option<&'a Answer>>,
-    /// Whether the nodes of both are known to run on one kernel.
+    /// Whether the nodes of both sides are containers, which run on one kernel.
     pub(super) one_kernel: bool,
-    /// The links that the source's nodes are given.
+    /// The links that the source's nodes were given.
     pub(super) adapters: Vec<Adapter<'a>>,
     /// The target's networks.
     pub(super) networks: Vec<Ipv4Net>,
 }
 
-/// A link that a node is given.
+/// A link that a node was given.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adapter<'a> {
     pub(super) link: &'a str,
-    /// Where its addresses are; nothing where that is the hypervisor's affair.
+    /// The network of its addresses; `None` where the hypervisor chooses them.
     pub(super) net: Option<Ipv4Net>,
 }
 
-/// What one side saw.
+/// The inspection of one node.
 struct Side {
-    /// On which kernel.
+    /// The boot id of its kernel; `None` where the prober could not read it.
     boot: Option<String>,
     lines: Vec<String>,
 }
@@ -102,7 +107,7 @@ fn across_kernels(class: ClassId, here: &[String], there: &[String]) -> Judgemen
     }
 }
 
-/// A side that sees nothing at all did not look: there is always a mount, a process, a link.
+/// The lines of an inspection. An empty inspection has failed: every node has a mount, a process and a link.
 fn side(answer: Option<&Answer>) -> Result<Side, String> {
     match outcome(answer)? {
         Outcome::Seen { lines, .. } if lines.is_empty() => Err("it returned no lines".to_owned()),
@@ -134,7 +139,7 @@ fn namespaces(line: &str) -> Vec<String> {
     line.split_whitespace().filter(|word| word.starts_with("pid:[")).map(str::to_owned).collect()
 }
 
-/// All MAC addresses of a line but that of loopback and that for everybody.
+/// All MAC addresses of a line except those of loopback and broadcast.
 fn macs(line: &str) -> Vec<String> {
     let is_mac = |word: &&str| {
         let parts: Vec<&str> = word.split(':').collect();

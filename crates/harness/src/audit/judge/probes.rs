@@ -1,8 +1,8 @@
-//! Weighs what the sender says against what the target's witnesses saw.
+//! Judges cells with probes: compares the prober's answers with the reports of the target's witnesses.
 //!
-//! In this order: a nonce that arrived is a leak, whatever the sender says. An answer that only the target can give
-//! is a leak. Then the controls must have held, then the witnesses must have been there, then the sender must really
-//! have asked. Only what passes all of this is isolated.
+//! In this order: a nonce that arrived is a leak, whatever the prober reports. An answer that only the target can give
+//! is a leak. Then the controls must have succeeded, the witnesses must have run for the whole audit, and the probes
+//! must really have been sent. A cell that passes all of this is isolated.
 
 mod sender;
 
@@ -14,7 +14,7 @@ use crate::audit::verdict::Judgement;
 pub(in crate::audit) use sender::words;
 use sender::{Heard, heard};
 
-/// The verdict of a cell that was asked by probes.
+/// The verdict of a cell with probes.
 pub fn judge(evidence: &Evidence) -> Judgement {
     let Evidence { proof, source, target, cross, .. } = evidence;
     if let Some(why) = cross.iter().find_map(|sent| arrived(sent, &source.name, &target.name)) {
@@ -43,7 +43,8 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     }
 }
 
-/// Where a nonce arrived that must not: anywhere but at home, where packet witnesses also see what is sent.
+/// A forbidden arrival of a nonce, as a sentence: any arrival outside of the source. Witnesses of the source also see
+/// packets that the source sends.
 fn arrived(sent: &Sent, source: &str, target: &str) -> Option<String> {
     let (owner, witness, arrival) = sent.arrivals.iter().find(|(owner, ..)| owner != source)?;
     let from = arrival.from.as_deref().map_or(String::new(), |from| format!(" from {from}"));
@@ -51,7 +52,7 @@ fn arrived(sent: &Sent, source: &str, target: &str) -> Option<String> {
     Some(format!("{} arrived as {}{from} at witness {witness}{to}", sent.nonce, arrival.protocol))
 }
 
-/// Why the control proves nothing.
+/// Why the control at the source failed; `None` where it succeeded.
 fn control(evidence: &Evidence) -> Option<String> {
     let Evidence { proof, source, control, .. } = evidence;
     let fails = |sent: &Sent| {
@@ -67,7 +68,7 @@ fn control(evidence: &Evidence) -> Option<String> {
     }
 }
 
-/// Why the target's own control proves nothing.
+/// Why the control at the target failed; `None` where it succeeded, or where the cell needs none.
 fn own(evidence: &Evidence) -> Option<String> {
     let Evidence { proof, target, own, .. } = evidence;
     let fails = |sent: &Sent| match proof {
@@ -85,7 +86,7 @@ fn own(evidence: &Evidence) -> Option<String> {
     }
 }
 
-/// What a control lacks.
+/// Why one probe of a control failed; `None` where it reached its target.
 fn lacking(sent: &Sent, heard: Heard) -> Option<String> {
     match heard {
         Heard::Reached(_) => None,
@@ -94,7 +95,7 @@ fn lacking(sent: &Sent, heard: Heard) -> Option<String> {
     }
 }
 
-/// Why the silence of the target's witnesses proves nothing.
+/// Why the silence of the target's witnesses proves nothing; `None` where it is proof, or where no witness is needed.
 fn witnesses(evidence: &Evidence) -> Option<String> {
     if evidence.proof != Proof::Witnessed {
         return None;

@@ -1,11 +1,12 @@
-//! What must hold before a single packet is sent.
+//! Judges the structure, which must be right before a packet is sent: networks and authorities.
 
 use ipnet::Ipv4Net;
 
 use crate::audit::subject::{AuthorityRole, Host, Subject};
 use crate::audit::verdict::Judgement;
 
-/// Every kind of network against every kind, and against what the host has for something else.
+/// Compares every kind of network of the source with every kind of the target, with its own other kinds, and with the
+/// host's own networks.
 pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judgement {
     let kinds = |of: &Subject| {
         let named = |kind: &str, net| (format!("{kind} of '{}'", of.name), net);
@@ -37,8 +38,8 @@ fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 
-/// Every certificate and key against every certificate and key: one that vouches for two things of two instances is
-/// as bad as one for the same thing.
+/// Compares every certificate and key with every other one. A key that two instances share is a leak also where it has
+/// a different role in each.
 pub(super) fn authorities(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (&source.authorities, &target.authorities) else {
         return Judgement::inconclusive("the authorities of an instance could not be read");

@@ -1,4 +1,4 @@
-//! Evidence in words. Nothing in here says what was shown to a server, only what kind of thing it was.
+//! Evidence in words. Texts name the kind of credentials in a probe, and never the credentials.
 
 use std::fmt::Write;
 
@@ -52,7 +52,7 @@ fn time(us: u64) -> String {
     time.map_or_else(|| format!("{us} µs"), |time| time.to_string())
 }
 
-/// What was sent.
+/// The description of a probe.
 fn ask(ask: &Ask) -> String {
     let link = |link: &Option<String>| link.as_ref().map_or(String::new(), |link| format!(" on {link}"));
     match ask {
@@ -95,17 +95,17 @@ fn ask(ask: &Ask) -> String {
     }
 }
 
-/// The name of a cell, as one line says it.
+/// The name of a cell in one line: `N3 tcp, a pod of acme → globex`.
 pub(super) fn name(cell: &CellReport) -> String {
     format!("{} {}, {} → {}", cell.class, cell.protocol, cell.viewpoint, cell.target)
 }
 
-/// A cell with all that it rests on, as plain text.
+/// A cell with its verdict, its reason and its evidence, as plain text.
 pub(super) fn cell(cell: &CellReport) -> String {
     format!("{} {}\n{}", cell.verdict, name(cell), reasons(cell))
 }
 
-/// Why a cell has its verdict, and all that it rests on, indented.
+/// The reason for a cell's verdict and its evidence, indented.
 pub(super) fn reasons(cell: &CellReport) -> String {
     let mut text = format!("  {}\n", cell.why);
     if let Some(reason) = &cell.accepted {
@@ -139,7 +139,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// The parts of evidence that there are, with their names.
+/// The parts of the evidence that have probes, with their captions.
 pub(super) fn sections(evidence: &EvidenceReport) -> Vec<(&'static str, &[ProbeReport])> {
     let all = [
         ("probes", evidence.question.as_slice()),

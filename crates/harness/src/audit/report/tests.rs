@@ -1,5 +1,5 @@
-//! Two small runs, rendered in every way: one in which all is well, and one with a leak, an inconclusive and a not
-//! covered cell. A larger one of three instances is kept as JSON, for whoever renders reports elsewhere.
+//! Two small runs in every rendering: an isolated one, and one with a leak, an inconclusive cell and a cell that is not
+//! covered. A larger run with three instances is kept as JSON, for tests of renderings elsewhere.
 
 use insta::{assert_binary_snapshot, assert_json_snapshot, assert_snapshot};
 use schemars::schema_for;
@@ -24,13 +24,13 @@ fn clean() -> Report {
     Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times())
 }
 
-/// What a run accepts that wants to know of exhausted resources.
+/// The classes accepted by default, except H11.
 fn all_but_h11() -> Vec<Acceptance> {
     let accepted = accepted_on(EngineKind::Container).into_iter();
     accepted.filter(|acceptance| acceptance.class != ClassId::H11).collect()
 }
 
-/// N8 leaks from the pod; N5 has a witness that lost packets; H11 is not covered.
+/// N8 leaks from the pod; the control of C2 has no answer; H11 is not covered and not accepted.
 pub(super) fn leaky() -> Report {
     let plan = plan(&["N8", "C2", "C4", "H11", "C8"]);
     let mut observed = sample::quiet(&plan);
@@ -91,7 +91,7 @@ fn a_run_with_a_leak() {
     assert_json_snapshot!("leaky json", report);
 }
 
-/// N8 leaks from acme into globex, C2 has lost its controls in initech, H11 is not covered.
+/// N8 leaks from acme to globex; the control of C2 in initech has no answer; H11 is not covered and not accepted.
 fn large() -> Report {
     let subjects = [("acme", 60, 1), ("globex", 61, 0), ("initech", 62, 0)]
         .map(|(name, third, workers)| sample::subject(name, third, workers));

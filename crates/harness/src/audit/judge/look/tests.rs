@@ -21,7 +21,7 @@ fn judged(class: ClassId, here: Option<&Answer>, there: &[Option<&Answer>]) -> (
     judged_of(class, true, here, there)
 }
 
-/// The same of nodes that are containers, or of virtual machines.
+/// The same for containers (`one_kernel`) or for VMs.
 fn judged_of(
     class: ClassId,
     one_kernel: bool,
@@ -39,7 +39,7 @@ fn judged_of(
     (judgement.verdict, judgement.why)
 }
 
-/// Of virtual machines, each with a kernel of its own unless they say the same boot id.
+/// The same for VMs: each has its own kernel unless both report the same boot id.
 fn of_machines(class: ClassId, here: (&str, &[&str]), there: (&str, &[&str])) -> Verdict {
     let (here, there) = (sees_on(here.0, here.1), sees_on(there.0, there.1));
     judged_of(class, false, Some(&here), &[Some(&there)]).0
@@ -82,7 +82,7 @@ fn a_mac_address_counts_wherever_it_stands_but_loopback_has_none() {
 fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_question() {
     let other = sees(&["eth0 02:00:00:00:00:aa up"]);
     let of = |lines: &[&str]| {
-        // As a node with one pod has them.
+        // The links of a node with one pod.
         let own = [
             "lo - up",
             "lo 127.0.0.1/8",
@@ -106,7 +106,7 @@ fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_quest
     assert_eq!(of(&pair), Verdict::Isolated);
 }
 
-/// What nodes of two clean instances have mounted: roots of groups as a pod with its own group namespace has them.
+/// The mounts of a clean node. Cgroup roots are shown as in a pod with its own cgroup namespace.
 fn node(instance: &str, number: u32) -> Vec<String> {
     let folder = format!("/home/op/.homelab/instances/{instance}/nodes/{instance}-cp-1/var");
     vec![
@@ -265,7 +265,7 @@ fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
     {
         assert_eq!(of_machines(class, ("a", lines), ("b", lines)), Isolated, "{class}: two kernels");
         assert_eq!(of_machines(class, ("a", lines), ("a", lines)), Leak, "{class}: one kernel");
-        // Of several nodes, the one that is on the same kernel counts.
+        // With several target nodes, the node on the same kernel counts.
         let (here, apart, same) = (sees_on("a", lines), sees_on("b", lines), sees_on("a", lines));
         let both = judged_of(class, false, Some(&here), &[Some(&apart), Some(&same)]).0;
         assert_eq!(both, Leak, "{class}");

@@ -1,4 +1,4 @@
-//! What a sender's outcome means: the target was reached, nothing was heard of it, or neither is known.
+//! Interprets the answer of a prober: the target was reached, it did not answer, or neither is known.
 
 use std::net::IpAddr;
 
@@ -8,14 +8,14 @@ use crate::audit::class::Proof;
 use crate::audit::judge::evidence::{Party, Sent};
 use crate::audit::judge::outcome;
 
-/// What the sender's side says.
+/// The meaning of a prober's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// The target was reached.
+    /// The target was reached: the evidence, as a sentence.
     Reached(String),
-    /// Nothing was heard of it, though the question was asked.
+    /// The probe was sent, and the target did not answer: the reason, as a sentence.
     Nothing(String),
-    /// Neither is known.
+    /// Neither is known: the reason, as a sentence.
     Unknown(String),
 }
 
@@ -35,7 +35,7 @@ impl Heard {
     }
 }
 
-/// What a probe's answer says about the target.
+/// Interprets the answer to one probe. In a control, `source` is the target as well.
 pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -> Heard {
     let unknown = |why: String| match &sent.broken {
         Some(broken) => Heard::Unknown(format!("{}: {why}; {broken}", sent.nonce)),
@@ -99,11 +99,11 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
     }
 }
 
-/// What name servers say of a name that is not there. `SERVFAIL` says that they do not know.
+/// The answers of a name server for a name that does not exist. `SERVFAIL` means that the server does not know.
 const NO_SUCH_NAME: [&str; 2] = ["NXDOMAIN", "NODATA"];
 
-/// Whether one side refused the other's certificate for who vouches for it. Refusals of names and dates come after
-/// that, and alerts of other kinds have other reasons (RFC 8446, section 6.2).
+/// Whether one side refused the other's certificate because of its issuer. Names and dates are checked after the
+/// issuer, and alerts of other kinds have other reasons (RFC 8446, section 6.2).
 fn is_distrust(word: &str) -> bool {
     const ALERTS: [&str; 4] = ["BadCertificate", "UnknownCA", "CertificateUnknown", "CertificateRequired"];
     match (word.strip_prefix("certificate refused: "), word.strip_prefix("TLS alert ")) {
@@ -113,14 +113,15 @@ fn is_distrust(word: &str) -> bool {
     }
 }
 
-/// Who answered or refused: only the target's own answer counts, and one's own proves that the target was not asked.
+/// Interprets an answer by its sender: only an answer of the target counts. An answer of the source itself proves that
+/// the probe did not reach the target.
 fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> Heard {
     let is = |party: &Party, from: IpAddr| party.addresses.contains(&from);
     let cross = source.name != target.name;
-    // A connection is answered by whom it leads to, even where the prober cannot say from where.
+    // The peer of a connection answers, even where the prober cannot report its address.
     let asked = |from: &Option<IpAddr>| from.is_none() || *from == sent.to();
     match outcome {
-        // Of several who answered a group, only the first has its identity to itself.
+        // When several systems answer a group, only the first one is in `identity`; all are in `what`.
         Outcome::Answered { what, .. } if sent.is_to_a_group() && names(what, &target.witnesses) => {
             Heard::Reached(format!("{}: answered by {}", sent.nonce, what.join(", ")))
         }
@@ -161,14 +162,15 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
     }
 }
 
-/// Whether one of these witnesses is named among those who answered: `witness <identity> from <address>`.
+/// Whether the answers name one of these witnesses: `witness <identity> from <address>`.
 fn names(what: &[String], witnesses: &[String]) -> bool {
     let named = what.iter().filter_map(|word| word.strip_prefix("witness ")?.split(' ').next());
     named.into_iter().any(|name| witnesses.iter().any(|witness| witness == name))
 }
 
-/// The own instance answered what was asked of another. A group is asked on one's own link, where neighbours may
-/// answer; anything else was answered in the target's place: addresses are equal, and the target was never asked.
+/// The source's own instance answered a probe to the target. A probe to a group goes out on the source's own link,
+/// where neighbours may answer. Any other such answer means that both instances use one address, and the probe did not
+/// reach the target.
 fn at_home(sent: &Sent, who: &str) -> Heard {
     if sent.is_to_a_group() {
         return Heard::Nothing(format!("only {who} answered, a neighbour of the prober"));
@@ -187,7 +189,7 @@ fn quiet_words(outcome: &Outcome) -> String {
     format!("no answer: {}", words(outcome))
 }
 
-/// An outcome, as reports say it.
+/// An outcome as a sentence for reports.
 pub(in crate::audit) fn words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered { identity, from, what } => {

@@ -61,7 +61,7 @@ fn hello(name: &str, address: &str) -> Outcome {
     answered(Some(&format!("{name}-w")), Some(address), "hello")
 }
 
-/// What the sender says, and whether it leaves a way to *isolated*.
+/// Answers of the prober, and whether each allows *isolated*.
 fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
     let why = || "no route".to_owned();
     vec![
@@ -82,7 +82,7 @@ fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
     ]
 }
 
-/// The states of the witness, and whether its silence means something.
+/// States of the witness: whether it saw the nonce, and whether its silence is proof.
 const WITNESS: [(&str, bool, bool); 4] = [
     ("saw nothing", false, true),
     ("saw the nonce", true, true),
@@ -90,7 +90,7 @@ const WITNESS: [(&str, bool, bool); 4] = [
     ("saw the nonce, in doubt", true, false),
 ];
 
-/// Controls: the source's own, and the target's.
+/// Whether the control at the source succeeds, and the one at the target.
 const CONTROLS: [(&str, bool, bool); 4] = [
     ("both controls hold", true, true),
     ("the control at the source fails", false, true),
@@ -112,7 +112,7 @@ fn evidence(control: bool, own: bool, outcome: Option<Outcome>, seen: bool, heal
     }
 }
 
-/// Every combination there is, as a table; and *isolated* nowhere but where everything holds.
+/// Every combination as a table. *Isolated* appears only where every condition holds.
 #[test]
 fn isolated_is_only_what_every_condition_allows() {
     let mut table = String::new();
@@ -213,7 +213,7 @@ fn what_only_passes_a_witness_on_its_way_to_another_is_no_control() {
     assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
     cell.control = due("a-w");
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
-    // What passes a witness of the target has left its home all the same.
+    // A probe that passes any witness of the target has left the source.
     cell.cross[0] = Sent { due: Some("b-pod".to_owned()), ..sent(1, TARGET, Some(Outcome::Silent), &["b"]) };
     assert_eq!(judge(&cell).verdict, Verdict::Leak);
 }
