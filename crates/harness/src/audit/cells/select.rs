@@ -23,7 +23,7 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The audit has no instance.
-    #[error("there is no instance to audit")]
+    #[error("no instance to audit")]
     NoInstance,
     /// An instance has no node that could be probed.
     #[error("instance '{instance}' has no node")]

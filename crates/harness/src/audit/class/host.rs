@@ -77,8 +77,8 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H6,
         "metadata addresses",
-        "a metadata service with the host's credentials answers at 169.254.169.254, an address that must stay on its link \
-         (RFC 3927)",
+        "a metadata service with the host's credentials answers at 169.254.169.254, an address that must stay on its \
+         link (RFC 3927)",
         (BOTH, Towards::Nobody),
         Way::Probes(metadata),
         Injection::Metadata,
@@ -276,7 +276,7 @@ fn names(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let ask =
         |server: Ipv4Addr| Ask::Dns { server: SocketAddr::from((server, 53)), name: other.only_here.clone() };
     Ok(vec![
-        Question { protocol: "own name server", ask: ask(own.server), proof: Proof::Address },
-        answered("the other's name server", ask(other.server)),
+        Question { protocol: "name server of the source", ask: ask(own.server), proof: Proof::Address },
+        answered("name server of the target", ask(other.server)),
     ])
 }

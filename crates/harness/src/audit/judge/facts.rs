@@ -24,7 +24,7 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
     match (fact, known.target) {
         (Fact::RouteLocalnet, _) => route_localnet(&plan.host),
         (Fact::Left, _) => none_of(after.left.as_deref(), "left behind"),
-        (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "not as recorded"),
+        (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "different from the registry"),
         (_, None) => Judgement::inconclusive("the target is unknown"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
         (Fact::Machines, Some(target)) => machines(source, target),

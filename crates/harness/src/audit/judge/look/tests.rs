@@ -144,7 +144,7 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
         (
             format!("254:0 55 ro {folder}/lib /mnt ext4 /dev/vda"),
             Verdict::Leak,
-            "the other writes, one reads",
+            "the target writes, the source reads",
         ),
         ("254:0 2 rw / /host ext4 /dev/vda".to_owned(), Verdict::Leak, "the whole disk"),
         (
@@ -167,7 +167,7 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
         (
             "254:0 77 rw /opt/tools /opt ext4 /dev/vda".to_owned(),
             Verdict::Leak,
-            "one can write, the other reads",
+            "one side can write, the other reads",
         ),
     ] {
         assert_eq!(of(&line).0, expected, "{why}: {line}");
@@ -297,9 +297,14 @@ fn of_two_kernels_what_leads_out_of_a_machine_is_compared_by_where_it_leads() {
             "two tags, maybe of one folder",
         ),
         ("0:40 1 rw / /vagrant vboxsf a", nothing, Inconclusive, "a folder of the host"),
-        (nothing, "0:40 1 rw / /vagrant vboxsf a", Isolated, "the other's: asked in the other direction"),
+        (
+            nothing,
+            "0:40 1 rw / /vagrant vboxsf a",
+            Isolated,
+            "the target's own: judged in the other direction",
+        ),
         ("0:40 1 ro / /x virtiofs a", "0:41 1 ro / /x virtiofs a", Isolated, "neither writes"),
-        ("0:40 1 ro / /x virtiofs a", "0:41 1 rw / /x virtiofs a", Leak, "one writes, the other reads"),
+        ("0:40 1 ro / /x virtiofs a", "0:41 1 rw / /x virtiofs a", Leak, "one side writes, the other reads"),
         ("0:40 1 rw / /x 9p a", "0:41 1 rw / /x virtiofs a", Leak, "one tag, whatever carries it"),
         ("0:40 1 rw / /x nfs4 nas:/a", "0:41 1 rw / /x nfs4 nas:/a", Leak, "one export"),
         ("0:40 1 rw / /x nfs nas:/a", "0:41 1 rw /b /x nfs nas:/a", Leak, "a folder of it"),
@@ -326,7 +331,7 @@ fn of_two_kernels_a_port_that_leads_to_the_hypervisor_is_shared_or_a_question() 
         ("port org.qemu.guest_agent.0", "port org.qemu.guest_agent.0", Isolated, "the hypervisor's own"),
         ("port shared", "port shared", Leak, "one name"),
         ("port shared", own, Inconclusive, "its other end is unknown"),
-        (own, "port shared", Isolated, "the other's: asked in the other direction"),
+        (own, "port shared", Isolated, "the target's own: judged in the other direction"),
         ("vsock virtio4", "vsock virtio4", Inconclusive, "each has one, which may lead anywhere"),
     ] {
         assert_eq!(of(here, there), expected, "{why}");
