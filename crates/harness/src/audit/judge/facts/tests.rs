@@ -96,7 +96,7 @@ fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
         (Identity, Isolated, |_, _| ()),
         (Identity, Leak, |plan, _| links(plan)[3].found = format!("{} of globex", CHAIN[3])),
         (Identity, Leak, |plan, _| links(plan)[1].recorded = "server of globex".to_owned()),
-        (Identity, Inconclusive, |plan, _| links(plan)[2].found = "somebody".to_owned()),
+        (Identity, Inconclusive, |plan, _| links(plan)[2].found = "another CA".to_owned()),
         (Identity, Inconclusive, |plan, _| links(plan)[2].found.clear()),
         (Identity, Inconclusive, |plan, _| drop(links(plan).pop())),
         (Identity, Inconclusive, |plan, _| plan.subjects[1].identity = None),
