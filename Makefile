@@ -23,7 +23,7 @@ with_tools := source ci/env;
 # nextest runs no examples of documentation; that some of them do not compile is promised there.
 unit_tests := cargo nextest run --locked --workspace; cargo test --locked --workspace --doc --quiet
 
-.PHONY: help setup setup-e2e setup-vagrant setup-hosts demo test unit fuzz e2e nightly test-vagrant test-hosts lint bench install clean
+.PHONY: help setup setup-e2e setup-vagrant setup-hosts demo test unit fuzz e2e nightly test-vagrant test-hosts lint docs bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -71,6 +71,10 @@ lint: ## Format and clippy
 	@ci/setup build
 	@$(with_tools) cargo fmt --all --check
 	@$(with_tools) cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs: ## The documentation as a book in target/book; spelling
+	@ci/setup build
+	@ci/docs
 
 bench: setup ## Times and memory against the budgets
 	@$(with_tools) ci/bench

@@ -1,4 +1,5 @@
-//! A prober in a running pod: one exec, the batch on its standard input, its answers on the standard output.
+//! Runs a prober in a running pod: one exec, with the batch on its standard input and its answers on its standard
+//! output.
 
 use std::time::Duration;
 
@@ -10,58 +11,58 @@ use provisioner::identity::IdentityError;
 use provisioner::slowdown::{Slowdown, Stretched};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What an exec may take beyond the prober's own deadline, where nodes are containers.
+/// The time that an exec gets beyond the prober's own deadline. Stretched where nodes are slow.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What runs a prober.
+/// The command of a prober.
 pub(crate) const PROBER: [&str; 2] = ["homelab-probe", "prober"];
 
-/// Why a prober was not heard to its end.
+/// Why the answers of a prober are missing or incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// It is another cluster than the one that came up under its name.
+    /// The cluster that answers is not the one that was created under this name.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The API server or the kubelet refused.
+    /// The API server or the kubelet refused the exec.
     #[error("run the prober in pod {pod}")]
     Exec {
-        /// Where.
+        /// The pod's name.
         pod: String,
-        /// What it says.
+        /// The API server's answer.
         #[source]
         source: Box<kube::Error>,
     },
-    /// The streams broke.
-    #[error("talk to the prober in pod {pod}")]
+    /// Standard input or output of the exec broke off.
+    #[error("exchange data with the prober in pod {pod}")]
     Streams {
-        /// Where.
+        /// The pod's name.
         pod: String,
         /// The system's answer.
         #[source]
         source: std::io::Error,
     },
-    /// It said something that no prober says.
-    #[error("the prober in pod {pod} said {line:?}")]
+    /// A line of the prober's output is not in its format ([`Said`]).
+    #[error("read the line {line:?} of the prober in pod {pod}")]
     Nonsense {
-        /// Where.
+        /// The pod's name.
         pod: String,
-        /// What.
+        /// The whole line.
         line: String,
-        /// What is wrong with it.
+        /// The parser's message.
         #[source]
         source: serde_json::Error,
     },
-    /// It was not over when it had to be.
-    #[error("the prober in pod {pod} was not done after {}s", .within.as_secs())]
+    /// The prober did not end within its deadline.
+    #[error("the prober in pod {pod} did not end within {}s", .within.as_secs())]
     Late {
-        /// Where.
+        /// The pod's name.
         pod: String,
-        /// Its deadline, and some grace.
+        /// The batch's deadline and a grace period.
         within: Stretched,
     },
 }
 
-/// Has a prober ask a batch, and returns everything that it said.
+/// Has a prober send a batch of probes, and returns its output, line by line.
 pub(crate) async fn ask(
     pods: &Api<Pod>,
     slowdown: Slowdown,
@@ -87,13 +88,13 @@ async fn spoken(pods: &Api<Pod>, pod: &str, batch: &Batch) -> Result<String, Ask
     let broken = |source| AskError::Streams { pod: pod.to_owned(), source };
     let streams = AttachParams::default().stdin(true).stdout(true).stderr(false);
     let mut prober = pods.exec(pod, PROBER, &streams).await.map_err(refused)?;
-    let missing = || broken(std::io::Error::other("the connection has no such stream"));
+    let missing = || broken(std::io::Error::other("the exec has no standard input or output"));
     let mut stdin = prober.stdin().ok_or_else(missing)?;
     let mut stdout = prober.stdout().ok_or_else(missing)?;
-    let batch = serde_json::to_vec(batch).expect("a batch has no odd keys");
+    let batch = serde_json::to_vec(batch).expect("a batch can be written as JSON");
     let told = async move {
         stdin.write_all(&batch).await?;
-        stdin.shutdown().await // a prober begins when its input has ended
+        stdin.shutdown().await // a prober starts at the end of its input
     };
     let mut text = String::new();
     let (told, heard) = tokio::join!(told, stdout.read_to_string(&mut text));

@@ -1,37 +1,37 @@
-//! How long evidence and teardown of a fixture may take together. nextest gives a test that it ends a grace period
-//! (`.config/nextest.toml`), and kills it when that is over: the budget is shorter. It is a matter of nextest's clock and
-//! is never stretched.
+//! The time for evidence and teardown of a fixture together.
+//!
+//! nextest ends a test with SIGTERM and kills it after a grace period (`.config/nextest.toml`): the budget is shorter.
+//! It is never stretched for slow processors, because nextest's clock is not.
 
 use std::time::Duration;
 
 use provisioner::spec::ClusterSpec;
 use tokio::time::Instant;
 
-/// A budget of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// For everything.
+    /// For evidence and teardown together.
     total: Duration,
-    /// What of it is kept for the teardown, however long evidence would take.
+    /// The part reserved for the teardown: evidence is cut off when only this much is left.
     teardown: Duration,
 }
 
-/// Where containers go within seconds.
+/// For containers, which are removed within seconds.
 const CONTAINERS: Budget = Budget { total: Duration::from_secs(50), teardown: Duration::from_secs(30) };
-/// Vagrant alone starts for seconds, and its machines go one after the other.
+/// For VMs: Vagrant itself takes seconds to start, and removes VMs one after the other.
 const MACHINES: Budget = Budget { total: Duration::from_secs(110), teardown: Duration::from_secs(75) };
 
-/// The ends of a budget, from the moment it began.
+/// The deadlines of a budget that has begun.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ends {
     /// When evidence is cut off and teardown begins.
     pub(crate) evidence: Instant,
-    /// When everything is to be over.
+    /// When the teardown should be done.
     pub(crate) teardown: Instant,
 }
 
 impl Budget {
-    /// That of a fixture with these clusters.
+    /// The budget of a fixture with these clusters: that of VMs if one of them has VMs. Pure.
     pub(crate) fn of(clusters: &[ClusterSpec]) -> Self {
         match clusters.iter().any(|spec| spec.engine.is_virtual()) {
             true => MACHINES,
@@ -39,12 +39,12 @@ impl Budget {
         }
     }
 
-    /// For everything.
+    /// The time for evidence and teardown together.
     pub(crate) fn total(self) -> Duration {
         self.total
     }
 
-    /// The budget begins now.
+    /// Starts the budget now.
     pub(crate) fn begin(self) -> Ends {
         let teardown = Instant::now() + self.total;
         Ends { evidence: teardown - self.teardown, teardown }

@@ -1,4 +1,6 @@
-//! Which clusters a test wants, and the life of the fixture around its body.
+//! [`FixtureBuilder`]: the clusters that a test asks for, and the order of bring-up, body, evidence and teardown.
+//!
+//! Only [`FixtureBuilder::run`] does anything; the other methods collect options.
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -24,32 +26,34 @@ use crate::fixture::MultiClusterFixture;
 use crate::name;
 use crate::teardown::Teardown;
 
-/// Whether clusters stay when the test is over. A test whose future is dropped, as by a time-out around it, is cancelled:
-/// its clusters go, whatever is said here.
+/// Whether the clusters stay on the host after the test. Where the test's future is dropped, for instance by a time-out
+/// around it, the clusters are always destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Keep {
-    /// They go, whatever happens.
+    /// The clusters are always destroyed.
     #[default]
     Never,
-    /// They stay when the test failed; its output says how to take them down.
+    /// The clusters of a failed test stay. The test's output has the `homelab down` command for each of them.
     OnFailure,
-    /// They stay.
+    /// The clusters stay, and the output has the `homelab down` commands.
     Always,
 }
 
-/// How many clusters a processor brings up side by side. Measured on two (docs/benchmarks.md, "Side by side"): each one
-/// takes longer then, but all of them are up sooner than a few after a few, and nothing failed with up to three a
-/// processor, or with Cilium two. Beyond that nobody has looked, and deadlines come near.
+/// How many clusters come up side by side for each processor of the host. Measured on two processors
+/// (docs/benchmarks.md, "Side by side"): each cluster takes longer then, but all of them are up sooner than in batches.
+/// Nothing failed with up to three clusters for each processor, or two with Cilium. More were not measured, and come
+/// close to the deadlines.
 const PER_PROCESSOR: usize = 2;
 
-/// How many of these clusters come up side by side on so many processors. Virtual machines have processors of their own to
-/// keep busy: where these are emulated on as many as there are, two clusters took 12 minutes side by side, and one takes 4.
+/// How many of these clusters come up side by side on a host with `processors` processors. With VMs, only as many as
+/// the host has processors for, by the largest node: with as many emulated processors as the host has, two clusters
+/// took 12 minutes side by side, and one takes 4. Pure.
 fn side_by_side(clusters: &[CheckedSpec], processors: usize) -> usize {
     let largest = clusters.iter().filter_map(|spec| spec.size).map(|size| usize::from(size.cpus)).max();
     largest.map_or(PER_PROCESSOR * processors, |cpus| (processors / cpus).max(1))
 }
 
-/// Says which clusters a test wants.
+/// Collects what a test asks for: clusters and options. [`FixtureBuilder::run`] brings the clusters up.
 #[derive(Debug, Default)]
 pub struct FixtureBuilder {
     specs: Vec<ClusterSpec>,
@@ -60,49 +64,49 @@ pub struct FixtureBuilder {
     provisioner: Option<Provisioner>,
 }
 
-/// Why a fixture could not be had or could not be taken down.
+/// Why the clusters of a fixture could not be brought up or destroyed.
 #[derive(Debug, thiserror::Error)]
 pub enum FixtureError {
-    /// No home.
+    /// There is no usable home.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// Not one cluster was asked for.
-    #[error("the fixture has no clusters: a test over nothing proves nothing")]
+    /// The builder has no cluster.
+    #[error("the fixture has no clusters: add `.cluster(…)` to the builder")]
     Empty,
-    /// A spec is wrong.
-    #[error("the spec of '{name}'")]
+    /// A spec is invalid.
+    #[error("check the spec of '{name}'")]
     Spec {
-        /// Whose.
+        /// The cluster's name, as the test gives it.
         name: String,
-        /// What is wrong.
+        /// All problems of the spec.
         #[source]
         source: SpecError,
     },
-    /// The user's settings cannot be used.
+    /// The home's `config.yaml` cannot be read or used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// This process cannot be told from others.
-    #[error("find out who owns the clusters")]
+    /// `/proc` cannot be read or the home's lock cannot be taken, so the clusters would have no owner.
+    #[error("record this process as the owner of the clusters")]
     Owner(#[source] std::io::Error),
-    /// Signals cannot be listened for.
+    /// The handlers of SIGTERM and SIGINT cannot be installed.
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
     /// A cluster did not come up.
     #[error(transparent)]
     Provision(#[from] Box<ProvisionError>),
-    /// A cluster came up and cannot be used.
+    /// A cluster came up, but its API server or nodes cannot be used.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Someone wants the test to end.
+    /// A signal ended the test: `SIGTERM` or `SIGINT`.
     #[error("interrupted by {0}")]
     Interrupted(&'static str),
-    /// The clusters did not go away.
+    /// Clusters could not be destroyed, each with its error.
     #[error("teardown failed: {}", listed(.0))]
     Teardown(Vec<DestroyError>),
 }
 
 impl Hint for FixtureError {
-    /// The fixture tells it in the test's output, beside the error.
+    /// [`FixtureBuilder::run`] prints the hint to the test's output, because the test's own error may not carry it.
     fn hint(&self) -> Option<String> {
         match self {
             Self::Home(error) => error.hint(),
@@ -122,59 +126,66 @@ fn listed(failures: &[DestroyError]) -> String {
 }
 
 impl MultiClusterFixture {
-    /// Says which clusters there shall be.
+    /// An empty builder.
     pub fn builder() -> FixtureBuilder {
         FixtureBuilder::default()
     }
 }
 
 impl FixtureBuilder {
-    /// Asks for a cluster. Its data need not survive a power cut.
+    /// Adds a cluster. It is a test's instance ([`ClusterSpec::throw_away`]): its etcd does not sync to disk, and the
+    /// user's kubeconfig and the host's names do not have it.
     #[must_use]
     pub fn cluster(mut self, spec: ClusterSpec) -> Self {
         self.specs.push(spec.throw_away());
         self
     }
 
-    /// Says whether the clusters stay afterwards.
+    /// Chooses whether the clusters stay after the test. The default is [`Keep::Never`].
     #[must_use]
     pub fn keep(self, keep: Keep) -> Self {
         Self { keep, ..self }
     }
 
-    /// Keeps evidence of a failure in this folder, instead of `target/homelab/<run>/<test>`.
+    /// Writes the evidence of a failure to this folder instead of `target/homelab/<run>/<test>`.
     #[must_use]
     pub fn evidence_in(self, folder: impl Into<Utf8PathBuf>) -> Self {
         Self { evidence: Some(folder.into()), ..self }
     }
 
-    /// Hands out the fixture's events as soon as it has some, for whoever shows progress.
+    /// Sends the fixture's event stream to this channel before the clusters come up, so that a caller can show
+    /// progress.
     #[must_use]
     pub fn events(self, to: tokio::sync::mpsc::UnboundedSender<Events>) -> Self {
         Self { events: Some(to), ..self }
     }
 
-    /// Brings the clusters up even if they do not fit on this machine, all together.
+    /// Skips the check that the host has capacity for all clusters of the fixture together.
     #[must_use]
     pub fn forced(self) -> Self {
         Self { is_forced: true, ..self }
     }
 
-    /// Has the clusters made by this provisioner, instead of one for the home of the environment.
+    /// Creates the clusters with this provisioner instead of one for the home that the environment names.
     #[must_use]
     pub fn made_by(self, provisioner: Provisioner) -> Self {
         Self { provisioner: Some(provisioner), ..self }
     }
 
-    /// Brings the clusters up, runs the body, keeps evidence if anything failed, takes everything down.
+    /// Brings the clusters up, runs the body, keeps evidence after a failure, and destroys the clusters.
     ///
-    /// Evidence of all clusters is kept side by side, until teardown needs the rest of the time that nextest gives.
+    /// Evidence of all clusters is collected side by side. It is cut off when the teardown needs the remaining time of
+    /// nextest's grace period.
     ///
-    /// A panic of the body is caught, and goes on when everything is gone. SIGTERM and SIGINT end the body. The umask of
-    /// the test's process is 022 from then on: what nodes see does not depend on who runs a test.
+    /// A panic of the body is caught, and resumed after the teardown. SIGTERM and SIGINT end the body. The umask of the
+    /// test's process is set to 022 for good, so that files that nodes see do not depend on the user who runs a test.
     ///
     /// # Errors
-    /// The body's own error, or a [`FixtureError`]; a failed teardown fails the test.
+    /// The body's own error, or a [`FixtureError`]. A failed teardown fails the test; the clusters stay recorded then,
+    /// and `homelab reap` removes them.
+    ///
+    /// # Panics
+    /// When the body panics, with the body's own panic.
     pub async fn run<T, E>(self, body: impl AsyncFnOnce(&MultiClusterFixture) -> Result<T, E>) -> Result<T, E>
     where
         E: From<FixtureError> + std::fmt::Display,
@@ -187,7 +198,7 @@ impl FixtureBuilder {
             }
         };
         if let Some(to) = &self.events {
-            let _ = to.send(provisioner.events().clone()); // nobody may want to see progress any more
+            let _ = to.send(provisioner.events().clone()); // the receiver may be gone
         }
         let run = name::run_id();
         let mut evidence = Evidence::of(&provisioner, &run, self.evidence.clone());
@@ -204,7 +215,7 @@ impl FixtureBuilder {
         };
         let work = AssertUnwindSafe(work.with_subscriber(evidence.listener()));
         let outcome = tokio::select! {
-            biased; // signals are listened for before there is anything that they could leave behind
+            biased; // the signal handlers are installed before the first cluster is claimed
             signal = interrupted() => Ok(Err(E::from(signal))),
             outcome = work.catch_unwind() => outcome,
         };
@@ -213,7 +224,7 @@ impl FixtureBuilder {
             Ok(Err(error)) => Some(format!("{error:#}")),
             Err(panic) => Some(said(panic.as_ref())),
         };
-        // The test's own error type need not be able to carry a hint.
+        // The test's own error type may not carry a hint.
         if let Some(hint) = hint.get() {
             say(&format!("hint: {hint}"));
         }
@@ -224,7 +235,7 @@ impl FixtureBuilder {
         }
         if self.keep == Keep::Always || (self.keep == Keep::OnFailure && failure.is_some()) {
             for name in teardown.keep() {
-                // `reap` leaves an operator's instance alone.
+                // As an operator's instance: `reap` does not remove those.
                 let kept = provisioner.keep(&name).map(drop);
                 let why = kept.map_or_else(|error| format!(" ({error})"), |()| String::new());
                 say(&format!("kept: `homelab down {name}` takes it down{why}"));
@@ -266,7 +277,7 @@ impl FixtureBuilder {
         if !self.is_forced {
             provisioner.admit(&checked).await.map_err(Box::new)?;
         }
-        // They are admitted all together, and what the first ones take must not be counted against the others twice.
+        // All clusters were admitted together: `create` must not count the first ones against the others again.
         let provisioner = &provisioner.clone().forced();
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         stream::iter(self.specs.iter().zip(&checked).map(|(asked, checked)| {
@@ -283,26 +294,26 @@ impl FixtureBuilder {
     }
 }
 
-/// Takes away what dead tests left. A failure of that is not this test's.
+/// Destroys the clusters of tests whose process has ended. A failure is printed and does not fail this test.
 async fn reap(provisioner: &Provisioner) {
     match provisioner.reap().await {
         Ok(Reaping { reaped, spared, blind }) => {
             for (engine, error) in blind {
-                say(&format!("could not ask {engine} for leftovers: {}", chain(&error)));
+                say(&format!("cannot list leftovers of {engine}: {}", chain(&error)));
             }
             for one in spared {
                 say(&one.to_string());
             }
             for one in reaped {
-                let how = one.outcome.map_or_else(|error| error.to_string(), |()| "gone".to_owned());
+                let how = one.outcome.map_or_else(|error| error.to_string(), |()| "removed".to_owned());
                 say(&format!("reaped {}, {}: {how}", one.instance, one.why));
             }
         }
-        Err(error) => say(&format!("could not reap: {error}")),
+        Err(error) => say(&format!("cannot reap what ended tests left: {error}")),
     }
 }
 
-/// Waits for somebody to want the test to end.
+/// Waits for SIGTERM or SIGINT.
 async fn interrupted() -> FixtureError {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     match (terminate, interrupt) {
@@ -314,7 +325,7 @@ async fn interrupted() -> FixtureError {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the test panicked".to_owned())
@@ -343,9 +354,9 @@ mod tests {
             .run(async |_| Ok::<_, FixtureError>(()))
             .await
             .unwrap_err();
-        assert_eq!(error.hint().unwrap(), "`homelab doctor` shows everything at once");
+        assert_eq!(error.hint().unwrap(), "`homelab doctor` lists all missing requirements");
         let kept = std::fs::read_to_string(folder.join("evidence/failure.txt")).unwrap();
-        assert!(kept.contains("\nhint: `homelab doctor` shows everything at once\n"), "{kept}");
+        assert!(kept.contains("\nhint: `homelab doctor` lists all missing requirements\n"), "{kept}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -353,7 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
         let home = Home::at(folder.join("home"));
-        // Each question to an API server takes 150 s until its deadline.
+        // Each request to an API server takes 150 s until its deadline.
         let engine = SimulatedEngine::new(home.id()).emulated();
         let engine = engine.with_fault(Fault::Hang("get events".to_owned()));
         let provisioner = Provisioner::with_engine(home, Arc::new(engine.clone()));
@@ -366,7 +377,7 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, FixtureError::Interrupted(_)), "{error}");
-        assert_eq!(begun.elapsed().as_secs(), 20, "what teardown leaves of 50 s");
+        assert_eq!(begun.elapsed().as_secs(), 20, "50 s less the 30 s of the teardown");
         assert_eq!(engine.sightings().await.unwrap(), [], "the cluster is gone");
         assert_eq!(provisioner.registry().list().unwrap(), []);
     }
@@ -378,7 +389,7 @@ mod tests {
         let machines = machines.check().unwrap();
         assert_eq!(side_by_side(std::slice::from_ref(&container), 2), 4);
         assert_eq!(side_by_side(std::slice::from_ref(&machines), 2), 1);
-        assert_eq!(side_by_side(&[container, machines.clone()], 1), 1, "each comes up at some time");
+        assert_eq!(side_by_side(&[container, machines.clone()], 1), 1, "at least one at a time");
         assert_eq!(side_by_side(&[machines], 16), 8);
     }
 }

@@ -1,4 +1,4 @@
-//! One cluster of a fixture, as its test sees it.
+//! One cluster of a fixture: its nodes, its API, and its workers, by the names that the test uses.
 
 use std::fmt::Debug;
 use std::net::Ipv4Addr;
@@ -22,7 +22,8 @@ use crate::ask::{self, AskError};
 use crate::name;
 use crate::wait::{self, Wait, WaitError};
 
-/// One cluster, under the name that the test gave it.
+/// One cluster of a fixture, under the name that the test gave it: `acme`, which is for instance `acme-x7k2` on the
+/// host.
 #[derive(Clone)]
 pub struct TestCluster {
     name: String,
@@ -38,66 +39,66 @@ impl Debug for TestCluster {
     }
 }
 
-/// One node of it.
+/// One node of a [`TestCluster`], a container or a VM.
 #[derive(Debug, Clone)]
 pub struct TestNode {
     name: String,
     node: Node,
 }
 
-/// Why a cluster that is up could not be used.
+/// Why a running cluster could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// There is no handle on it.
+    /// The instance is not in the registry, or its nodes do not run.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// It did not get or lose workers.
+    /// Workers could not be added or removed.
     #[error(transparent)]
     Workers(#[from] WorkersError),
-    /// Its kubeconfig cannot be used.
+    /// No API client can be made of its kubeconfig.
     #[error("use the kubeconfig {path}")]
     Kubeconfig {
-        /// Which.
+        /// The cluster's isolated kubeconfig.
         path: Utf8PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The API server refused.
+    /// A request to the API server failed.
     #[error("{attempt} in {cluster}")]
     Api {
-        /// What was attempted.
+        /// The attempt and its object: `apply Service web`.
         attempt: String,
-        /// Where.
+        /// The cluster's name, as the test gives it.
         cluster: String,
-        /// What the API server says.
+        /// The API server's answer.
         #[source]
         source: Box<kube::Error>,
     },
-    /// It is another cluster than the one that came up under this name.
+    /// The cluster that answers is not the one that was created under this name.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// A manifest is none.
+    /// A manifest is no YAML, or no Kubernetes object.
     #[error("read the manifest: {why}")]
     Manifest {
-        /// What is wrong with it.
+        /// The parser's message, or the missing field.
         why: String,
     },
-    /// A file on this host.
+    /// A file on the host cannot be read.
     #[error("read {path}")]
     File {
-        /// Which.
+        /// The image archive.
         path: Utf8PathBuf,
         /// The system's answer.
         #[source]
         source: std::io::Error,
     },
-    /// A node refused.
+    /// The container runtime of a node did not import the image.
     #[error("load an image into {node}")]
     Load {
-        /// Which.
+        /// The node's name, as the test gives it.
         node: String,
-        /// What it says.
+        /// The failed `ctr` command.
         #[source]
         source: CommandError,
     },
@@ -119,25 +120,25 @@ impl Hint for ClusterError {
 }
 
 impl TestNode {
-    /// Its name as the test says it.
+    /// The name that the test uses: `acme-cp-1`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its name as the host and Kubernetes have it.
+    /// The name on the host and in Kubernetes: `acme-x7k2-cp-1`.
     pub fn real_name(&self) -> &str {
         self.node.name()
     }
 
-    /// Its address.
+    /// The node's address in the network of its instance.
     pub fn ip(&self) -> Ipv4Addr {
         self.node.address()
     }
 
-    /// Runs a command on it.
+    /// Runs a command on the node, as root.
     ///
     /// # Errors
-    /// [`CommandError`] as of any command.
+    /// [`CommandError`] when the command cannot be started, exits with another code than 0, or exceeds its deadline.
     pub async fn run(&self, command: &Command) -> Result<Output, CommandError> {
         self.node.run(command).await
     }
@@ -148,11 +149,12 @@ impl TestNode {
 }
 
 impl TestCluster {
-    /// Takes a handle on a running instance of the registry, under its own name, and checks that the cluster which
-    /// answers is the one that came up under it.
+    /// Attaches to a running instance of the registry, for instance one of an operator, and checks that the cluster
+    /// that answers is the one that was created under this name.
     ///
     /// # Errors
-    /// [`ClusterError`] when there is no such instance, its nodes do not run, or its API server does not answer.
+    /// [`ClusterError`] when there is no such instance, its nodes do not run, its API server does not answer, or
+    /// another cluster answers. Nothing is changed.
     pub async fn attach(provisioner: &Provisioner, name: &str) -> Result<Self, ClusterError> {
         let cluster = Self::of(provisioner, name.to_owned(), provisioner.attach(name).await?).await?;
         cluster.identify().await?;
@@ -173,68 +175,69 @@ impl TestCluster {
         Ok(Self { nodes: nodes.collect(), name, cluster, client, provisioner: provisioner.clone() })
     }
 
-    /// The same cluster with the nodes that it has now.
+    /// The same cluster with its present nodes.
     pub(crate) async fn anew(&self) -> Result<Self, ClusterError> {
         let cluster = self.provisioner.attach(&self.cluster.instance.name).await?;
         Self::of(&self.provisioner, self.name.clone(), cluster).await
     }
 
-    /// Adds so many workers, and returns the cluster with them: this handle only knows the nodes that it knew.
+    /// Adds `count` workers and returns the cluster with them. `self` keeps its old list of nodes.
     ///
     /// # Errors
-    /// [`ClusterError::Workers`]; what is left of the new workers goes with the fixture.
+    /// [`ClusterError::Workers`]. What is left of the new workers is removed with the fixture.
     pub async fn add_workers(&self, count: u8) -> Result<Self, ClusterError> {
         self.provisioner.add_workers(&self.cluster.instance.name, count).await?;
         self.anew().await
     }
 
-    /// Removes a worker by the name that the test uses, `acme-w-2`, and returns the cluster without it.
+    /// Removes a worker by the name that the test uses, `acme-w-2`, and returns the cluster without the worker.
     ///
     /// # Errors
-    /// [`ClusterError::Workers`]; a worker that could not be drained stays, cordoned.
+    /// [`ClusterError::Workers`]. A worker that could not be drained stays, cordoned.
     ///
     /// # Panics
-    /// When there is no such node.
+    /// When the cluster has no node of this name.
     pub async fn remove_worker(&self, name: &str, drain: Drain) -> Result<Self, ClusterError> {
         let node = self.node(name).real_name();
         self.provisioner.remove_worker(&self.cluster.instance.name, node, drain).await?;
         self.anew().await
     }
 
-    /// Its name as the test says it.
+    /// The name that the test uses: `acme`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The cluster behind it: plan, registry entry, real names.
+    /// The provisioner's handle: plan, registry entry, and the names on the host.
     pub fn inner(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// A client with administrator's rights.
+    /// An API client with the administrator's rights.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The same with connections of its own, for whoever outlives the runtime that drives the other one's.
+    /// An API client with connections of its own. [`TestCluster::client`] works only while the runtime that made its
+    /// connections runs; an undo may run in another one.
     pub(crate) async fn fresh_client(&self) -> Result<Client, ClusterError> {
         client(&self.cluster.kubeconfig).await
     }
 
-    /// The kubeconfig that knows this cluster and no other.
+    /// The path of the isolated kubeconfig, which has this cluster only.
     pub fn kubeconfig(&self) -> &Utf8Path {
         &self.cluster.kubeconfig
     }
 
-    /// Its nodes, the first control plane first.
+    /// All nodes, the first control plane first.
     pub fn nodes(&self) -> &[TestNode] {
         &self.nodes
     }
 
-    /// A node by the name that the test uses: `acme-cp-1`.
+    /// The node with the name that the test uses: `acme-cp-1`.
     ///
     /// # Panics
-    /// When there is no such node.
+    /// When the cluster has no node of this name; the message lists the nodes.
     pub fn node(&self, name: &str) -> &TestNode {
         let real = name::real_node(name, &self.name, &self.cluster.instance.name).unwrap_or_default();
         self.nodes.iter().find(|node| node.real_name() == real).unwrap_or_else(|| {
@@ -245,33 +248,34 @@ impl TestCluster {
 
     pub(crate) fn node_by_real_name(&self, real: &str) -> &TestNode {
         let found = self.nodes.iter().find(|node| node.real_name() == real);
-        found.unwrap_or_else(|| panic!("'{}' has a pod on '{real}', which is no node of its plan", self.name))
+        found.unwrap_or_else(|| panic!("'{}' has a pod on '{real}', which is not in its plan", self.name))
     }
 
-    /// Checks that this is the cluster that came up under this name: context, server, authority, UID. Every action
-    /// begins with it.
+    /// Checks that the cluster that answers is the one that was created under this name: context, server, certificate
+    /// authority, UID of `kube-system`. `apply`, `ask`, `exec`, `load_image` and `run_pod` call it first.
     ///
     /// # Errors
-    /// [`IdentityError`] with both values.
+    /// [`IdentityError`] with the recorded and the found value.
     pub async fn identify(&self) -> Result<(), IdentityError> {
         identity::check_isolated(&self.cluster.instance, &self.cluster.kubeconfig)?;
         identity::check_cluster(&self.cluster.instance, self.client()).await
     }
 
-    /// Has a prober in a running pod ask a batch: the pod runs the toolbox image in its only container. Returns all that
-    /// it said, [`Said::End`] last.
+    /// Runs the prober in a running pod and has it send a batch of probes. The pod has one container, of the toolbox
+    /// image. Returns the prober's output, [`Said::End`] last.
     ///
     /// # Errors
-    /// [`AskError`] when the prober could not be run or was not heard to its end.
+    /// [`AskError`] when the prober could not be run, or its output could not be read to the end.
     pub async fn ask(&self, namespace: &str, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
         self.identify().await?;
         ask::ask(&Api::namespaced(self.client(), namespace), self.slowdown(), pod, batch).await
     }
 
-    /// Applies manifests, one or several YAML documents, on the server's side.
+    /// Applies manifests, one or several YAML documents, by server-side apply. Objects without a namespace go to
+    /// `default`.
     ///
     /// # Errors
-    /// [`ClusterError`] with the object that was refused.
+    /// [`ClusterError`] with the object that was refused. Objects of earlier documents stay applied.
     pub async fn apply(&self, manifests: &str) -> Result<(), ClusterError> {
         self.identify().await?;
         let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifests)
@@ -290,7 +294,8 @@ impl TestCluster {
 
     async fn api_of(&self, object: &DynamicObject) -> Result<(Api<DynamicObject>, String), ClusterError> {
         let types = object.types.clone();
-        let types = types.ok_or_else(|| ClusterError::Manifest { why: "it has no kind".to_owned() })?;
+        let types = types
+            .ok_or_else(|| ClusterError::Manifest { why: "`apiVersion` or `kind` is missing".to_owned() })?;
         let kind = GroupVersionKind::try_from(&types)
             .map_err(|error| ClusterError::Manifest { why: error.to_string() })?;
         let found = pinned_kind(&self.client, &kind).await;
@@ -304,15 +309,17 @@ impl TestCluster {
         Ok((api, kind))
     }
 
-    /// How much longer than in a container everything takes in its nodes.
+    /// How many times as long as in containers something takes on this cluster's nodes. For deadlines:
+    /// `cluster.slowdown().stretch(…)`.
     pub fn slowdown(&self) -> Slowdown {
         self.inner().plan.platform.slowdown
     }
 
-    /// Waits until an object of the default namespace satisfies a condition.
+    /// Waits until an object of the default namespace satisfies a condition, and returns the object.
     ///
     /// # Errors
-    /// [`WaitError`] with the last state after `within`, stretched by [`TestCluster::slowdown`].
+    /// [`WaitError`] when the API server refuses, and after `within`, stretched by [`TestCluster::slowdown`], with the
+    /// object's last state.
     pub async fn wait_for<K>(
         &self,
         name: &str,
@@ -335,10 +342,10 @@ impl TestCluster {
         .await
     }
 
-    /// Brings an image archive (OCI or Docker) into all nodes; pods then use it by its own name.
+    /// Imports an image archive (OCI or Docker) into all nodes. Pods then use the image by the name in the archive.
     ///
     /// # Errors
-    /// [`ClusterError`] with the node that refused.
+    /// [`ClusterError`] with the node that refused. Nodes before it in [`TestCluster::nodes`] keep the image.
     pub async fn load_image(&self, archive: &Utf8Path) -> Result<(), ClusterError> {
         self.identify().await?;
         let failed = |source| ClusterError::File { path: archive.to_owned(), source };
@@ -353,7 +360,7 @@ impl TestCluster {
         Ok(())
     }
 
-    /// Says of an API server's refusal what was attempted, and where.
+    /// Makes a [`ClusterError::Api`] of an API server's error: `attempt` is the verb and its object.
     pub(crate) fn failed(&self, attempt: String) -> impl Fn(kube::Error) -> ClusterError + use<> {
         let cluster = self.name.clone();
         move |source| ClusterError::Api {

@@ -1,4 +1,6 @@
-//! What is kept when a test fails: events, commands, plans, logs of nodes and pods.
+//! Evidence of a failed test: its error, events, commands, and for each cluster the plan, logs and an overview.
+//!
+//! Collecting evidence never fails a test: missing parts are named in `failure.txt`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,10 +16,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::journal::Journal;
 use crate::name;
 
-/// What is said in place of what did not come in time.
-const CUT_OFF: &str = "cut off, because the teardown needs the rest of the time";
+/// Stands in place of each part that was not collected in time.
+const CUT_OFF: &str = "cut off, because the teardown needs the remaining time";
 
-/// Collects what explains a failure: `target/homelab/<run>/<test>/`.
+/// Collects the evidence of one fixture for `target/homelab/<run>/<test>/` or a given folder.
 pub(crate) struct Evidence {
     folder: Utf8PathBuf,
     events: broadcast::Receiver<Event>,
@@ -31,13 +33,14 @@ impl Evidence {
         Self { folder, events: provisioner.events().subscribe(), journal: Journal::default() }
     }
 
-    /// What notes the fixture's commands while it works.
+    /// The tracing dispatcher for the fixture's work: see [`Journal::listener`].
     pub(crate) fn listener(&self) -> tracing::Dispatch {
         self.journal.listener()
     }
 
-    /// Writes everything down and says where, of all clusters side by side. What cannot be had until then is cut off, and
-    /// named in the folder, never an error: the test's own failure must not be hidden by this one.
+    /// Writes the evidence of all clusters, side by side, and prints the folder. What is not collected until `until` is
+    /// cut off and named in `failure.txt`. Failures are printed, not returned: they must not hide the failure of the
+    /// test.
     pub(crate) async fn keep(
         &mut self,
         provisioner: &Provisioner,
@@ -66,7 +69,8 @@ impl Evidence {
     }
 }
 
-/// Keeps what there is of one cluster, and returns what there is not. Logs do not wait for an API server that hangs.
+/// Writes the evidence of one cluster, and returns a line for each part that is missing. Logs and overview are
+/// collected at the same time, because an API server that hangs delays only the overview.
 async fn of_cluster(
     provisioner: &Provisioner,
     cluster: &str,
@@ -94,7 +98,7 @@ async fn of_cluster(
     logs.into_iter().chain(overview).chain(unwritten).collect()
 }
 
-/// What `kubectl` sees of a cluster.
+/// Nodes, pods, services and events of a cluster, as `kubectl` on its first node lists them.
 async fn overview(cluster: &provisioner::Cluster, until: Instant) -> String {
     let asked = ["get nodes,pods,services --all-namespaces --output wide", "get events --all-namespaces"];
     let answers = asked.map(async |what| {
@@ -109,7 +113,7 @@ async fn overview(cluster: &provisioner::Cluster, until: Instant) -> String {
     join_all(answers).await.concat()
 }
 
-/// Cargo's target folder, which it marks itself.
+/// Cargo's target folder: the ancestor of this program that has cargo's `CACHEDIR.TAG`, or else `target`.
 fn target() -> Utf8PathBuf {
     let program = std::env::current_exe().ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
     let marked = program
@@ -118,8 +122,8 @@ fn target() -> Utf8PathBuf {
     marked.map_or_else(|| "target".into(), ToOwned::to_owned)
 }
 
-/// Tells whoever reads the test's output.
-#[expect(clippy::print_stderr, reason = "a test's output is the only place where its reader looks")]
+/// Prints a line to the test's output.
+#[expect(clippy::print_stderr, reason = "a test's reader sees the test's output and nothing else")]
 pub(crate) fn say(line: &str) {
     eprintln!("homelab: {line}");
 }
@@ -158,13 +162,16 @@ mod tests {
         let said = std::fs::read_to_string(kept_in.join("failure.txt")).unwrap();
         insta::assert_snapshot!(said, @r"
         it failed
-        overview of acme: cut off, because the teardown needs the rest of the time
-        overview of globex: cut off, because the teardown needs the rest of the time
+        overview of acme: cut off, because the teardown needs the remaining time
+        overview of globex: cut off, because the teardown needs the remaining time
         ");
         for name in &names {
             let read = |file: &str| std::fs::read_to_string(kept_in.join(name).join(file)).unwrap();
-            assert!(read("overview.txt").contains("a node"), "what answers does not wait for what hangs");
-            assert!(read("plan.txt").contains(name), "nor do logs");
+            assert!(
+                read("overview.txt").contains("a node"),
+                "an answer does not wait for a request that hangs"
+            );
+            assert!(read("plan.txt").contains(name), "logs do not wait either");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The clusters while the test runs.
+//! [`MultiClusterFixture`]: the clusters of a test while its body runs.
 
 use futures::future::try_join_all;
 use provisioner::Provisioner;
@@ -6,7 +6,8 @@ use provisioner::Provisioner;
 use crate::audit::{self, AuditError, Progress, Report, Selection};
 use crate::cluster::TestCluster;
 
-/// Several real clusters, lent to one test. Made by [`FixtureBuilder::run`](crate::FixtureBuilder::run), which also takes it down.
+/// The clusters of one test. [`FixtureBuilder::run`](crate::FixtureBuilder::run) brings them up, lends them to the
+/// body, and destroys them.
 #[derive(Debug)]
 pub struct MultiClusterFixture {
     clusters: Vec<TestCluster>,
@@ -18,10 +19,10 @@ impl MultiClusterFixture {
         Self { clusters, provisioner }
     }
 
-    /// A cluster by the name that the test gave it.
+    /// The cluster with the name that the test gave it.
     ///
     /// # Panics
-    /// When the test asked for no such cluster.
+    /// When the fixture has no cluster of this name; the message lists the clusters.
     pub fn cluster(&self, name: &str) -> &TestCluster {
         let found = self.clusters.iter().find(|cluster| cluster.name() == name);
         found.unwrap_or_else(|| {
@@ -35,25 +36,26 @@ impl MultiClusterFixture {
         &self.clusters
     }
 
-    /// Audits the clusters: each against each other, in both directions, for every class of leak.
+    /// Audits the clusters: every class of leak, from each cluster to each other one and to the host.
     ///
     /// # Errors
-    /// [`AuditError`]; a question that could not be asked is no error but a verdict.
+    /// [`AuditError`] when there is no report. A probe that could not be sent is no error: its cell is inconclusive.
     pub async fn audit(&self) -> Result<Report, AuditError> {
         self.audit_only(&Selection::default()).await
     }
 
-    /// Audits the clusters for some classes or pairs only.
+    /// Audits the clusters for the selected classes and pairs.
     ///
     /// # Errors
-    /// As [`MultiClusterFixture::audit`]; or the selection names what there is not.
+    /// As [`MultiClusterFixture::audit`], and [`AuditError::Plan`] when the selection names an unknown class or
+    /// cluster.
     pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
-        // A test may have added and removed workers.
+        // The test may have added or removed workers since the fixture came up.
         let clusters = try_join_all(self.clusters.iter().map(TestCluster::anew)).await?;
         audit::audit(&self.provisioner, &clusters, selection, &Progress::default()).await
     }
 
-    /// What made them: for tests of lifecycles.
+    /// The provisioner that created the clusters, for tests of their lifecycle.
     pub fn provisioner(&self) -> &Provisioner {
         &self.provisioner
     }

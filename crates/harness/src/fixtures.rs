@@ -1,11 +1,11 @@
-//! Ready-made fixtures for the common cases, for rstest.
+//! Builders for common cases, as rstest fixtures. They are functions as well: `one_client()`.
 
 use provisioner::spec::{ClusterSpec, Topology};
 use rstest::fixture;
 
 use crate::{FixtureBuilder, MultiClusterFixture};
 
-/// One client, `acme`, on a single node.
+/// One client, `acme`, with a single node, `acme-main`.
 #[fixture]
 pub fn one_client() -> FixtureBuilder {
     MultiClusterFixture::builder().cluster(ClusterSpec::new("acme").topology(Topology::Single))

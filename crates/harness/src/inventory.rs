@@ -1,4 +1,5 @@
-//! Everything on the host that a cluster could leave behind, to be compared before and after.
+//! An inventory of everything on the host that a cluster or an audit could leave behind: links, routes, rules, mounts,
+//! processes and so on. Comparing two inventories shows what was left.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,32 +11,33 @@ use provisioner::Provisioner;
 use provisioner::exec::{Command, CommandError};
 use provisioner::home::Listed;
 
-/// How the cgroup of a container begins, as Podman names it; that of its watcher is `libpod-conmon-…`.
+/// The beginning of a container's cgroup name, as podman chooses it. The cgroup of its conmon is `libpod-conmon-…`.
 const CONTAINER: &str = "/libpod-";
-/// Programs that run on the host itself for an instance or an audit.
+/// Programs that run in the host's own PID namespace for an instance or an audit.
 const OURS: [&str; 2] = ["conmon", "homelab-probe"];
-/// The processes of containers, and of sandboxes of all kinds.
+/// The kind of processes in PID namespaces other than ours: containers, and sandboxes of other programs.
 const WITHIN: &str = "process of a container";
-/// The cgroups below that of a container.
+/// The kind of cgroups below that of a container.
 const PARTS: &str = "cgroup of a container";
 
-/// What the host has, by kind. Two are equal when nothing was left behind and nothing was taken away.
+/// Everything found on the host, by kind. Two inventories are equal when nothing was left behind or removed between
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
     kinds: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
-/// What differs between two inventories.
+/// The differences between two inventories, a line each: `+ link: cable`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     lines: Vec<String>,
 }
 
 impl Inventory {
-    /// Looks at the host.
+    /// Takes an inventory of the host.
     ///
     /// # Errors
-    /// [`CommandError`] when one of its tools cannot be asked: an inventory with holes would prove nothing.
+    /// [`CommandError`] when `podman`, `nft` or `ip` fails: an inventory with gaps would prove nothing.
     pub async fn take(provisioner: &Provisioner) -> Result<Self, CommandError> {
         let home = provisioner.home();
         let ask = async |program: &str, args: &[&str]| {
@@ -55,7 +57,7 @@ impl Inventory {
                     .flat_map(|file| file_lines(file.as_str(), |line| line.contains("name: ")))
                     .collect(),
             ),
-            // Those whose folders are gone are swept by whoever claims next, whenever that is.
+            // Only homes whose folder exists: the next claim of any home removes the other entries, at any time.
             ("home", Listed::of_host().there().into_iter().map(|(id, _)| id).collect()),
             ("host name", file_lines("/etc/hosts", |_| true)),
             ("host setting", settings()),
@@ -64,7 +66,7 @@ impl Inventory {
             ("link", names("/sys/class/net")),
             ("mount", file_lines("/proc/self/mounts", |_| true)),
             ("namespace", names("/run/homelab/netns").union(&names("/run/netns")).cloned().collect()),
-            // Without elements of named sets: some are filled by packets.
+            // Without elements of named sets: packets add some.
             ("nft rule", ask("nft", &["--stateless", "--terse", "list", "ruleset"]).await?),
             ("process", processes),
             (WITHIN, within),
@@ -75,14 +77,15 @@ impl Inventory {
         Ok(Self { kinds: kinds.into_iter().collect() })
     }
 
-    /// What is there now and was not before, and the other way round; nothing when they are equal.
+    /// What was added and removed since `before`; `None` when both are equal.
     pub fn since(&self, before: &Self) -> Option<Difference> {
         let lines = self.changes(before, |_| true);
         (!lines.is_empty()).then_some(Difference { lines })
     }
 
-    /// The same as lines, `+ link: cable` is there now, `- link: cable` was there before, where containers ran before
-    /// and run on: what starts and ends in one is its own affair, and does not count.
+    /// What was added (`+ link: cable`) and removed (`- link: cable`) since `before`, except processes and cgroups
+    /// within containers. For hosts on which containers run before and after: programs in them start and end at any
+    /// time.
     pub fn left_since(&self, before: &Self) -> Vec<String> {
         self.changes(before, |kind| ![WITHIN, PARTS].contains(&kind))
     }
@@ -108,8 +111,8 @@ fn lines(text: &str) -> BTreeSet<String> {
     text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-/// Routes without the seconds until they end: the host has those of a router's advertisements (RFC 4861), which count down
-/// and begin anew.
+/// Routes without their `expires` seconds. Routes by router advertisements (RFC 4861) have them; they count down and
+/// are reset. Pure.
 fn lasting(routes: BTreeSet<String>) -> BTreeSet<String> {
     let lasting = |route: String| {
         let mut words: Vec<&str> = route.split_whitespace().collect();
@@ -122,7 +125,7 @@ fn lasting(routes: BTreeSet<String>) -> BTreeSet<String> {
 }
 
 fn file_lines(path: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    let text = fs::read_to_string(path).unwrap_or_default(); // what is not there holds nothing
+    let text = fs::read_to_string(path).unwrap_or_default(); // a missing file has no lines
     text.lines().filter(|line| wanted(line)).map(|line| line.trim().to_owned()).collect()
 }
 
@@ -131,16 +134,16 @@ fn names(folder: &str) -> BTreeSet<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// The switches that container tools like to flip.
+/// The kernel settings that container tools often change.
 fn settings() -> BTreeSet<String> {
     let keys = ["ipv4/ip_forward", "ipv4/conf/all/rp_filter", "ipv6/conf/all/forwarding"];
     let value = |key: &str| fs::read_to_string(format!("/proc/sys/net/{key}")).unwrap_or_default();
     keys.iter().map(|key| format!("{key} = {}", value(key).trim())).collect()
 }
 
-/// Our own ones and those that watch over containers, and all that are in other pid namespaces than ours: what else a
-/// workstation runs comes and goes as it likes. The dead count no more: when they are buried is up to the host's first
-/// process.
+/// Processes, as (outside of containers, within). Outside count only homelab's own programs and conmon, because a
+/// host's other processes start and end at any time. Within are all that have another PID namespace than ours. Zombies
+/// do not count: process 1 of the host decides when it reaps them.
 fn processes() -> (BTreeSet<String>, BTreeSet<String>) {
     let ours = fs::read_link("/proc/self/ns/pid").ok();
     let pids = names("/proc").into_iter().filter(|name| name.chars().all(|c| c.is_ascii_digit()));
@@ -154,7 +157,7 @@ fn processes() -> (BTreeSet<String>, BTreeSet<String>) {
     split(listed)
 }
 
-/// The cgroups of containers, and those below them.
+/// Cgroups, as (those of containers, those below them).
 fn cgroups() -> (BTreeSet<String>, BTreeSet<String>) {
     let mut found = Vec::new();
     let mut open = vec!["/sys/fs/cgroup".to_owned()];
@@ -173,7 +176,7 @@ fn cgroups() -> (BTreeSet<String>, BTreeSet<String>) {
     split(found)
 }
 
-/// Those that are in no container, and those that are.
+/// Names as (outside of containers, within), by the flag of each. Pure.
 fn split(listed: impl IntoIterator<Item = (String, bool)>) -> (BTreeSet<String>, BTreeSet<String>) {
     let (within, outside): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, within)| *within);
     let names = |all: Vec<(String, bool)>| all.into_iter().map(|(name, _)| name).collect();
@@ -195,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_route_of_a_router_is_the_same_while_its_lifetime_counts_down_and_another_one_is_not() {
-        // As Debian 13 prints it.
+        // As Debian 13 prints a route.
         let route = |via: &str, seconds: u32| {
             let line = format!(
                 "default nhid 7 via {via} dev ens3 proto ra metric 1024 expires {seconds}sec pref medium"

@@ -1,4 +1,4 @@
-//! The commands and events of a fixture, kept in memory until somebody needs them.
+//! The log of one fixture, kept in memory until the evidence of a failure is written.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,13 +7,13 @@ use tracing::Dispatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A log of one fixture's own, written to its evidence when it fails.
+/// The log of one fixture. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Journal(Arc<Mutex<Vec<u8>>>);
 
 impl Journal {
-    /// What listens while the fixture works: whoever has installed a subscriber for the process, or else this
-    /// journal. A library must not install one for the process itself.
+    /// The tracing dispatcher for the fixture's work: the process's own where the test has installed a subscriber, or
+    /// else this journal. A library must not install a subscriber for the process.
     pub(crate) fn listener(&self) -> Dispatch {
         if tracing::dispatcher::has_been_set() {
             return tracing::dispatcher::get_default(Clone::clone);
@@ -24,7 +24,7 @@ impl Journal {
         Dispatch::new(subscriber.finish())
     }
 
-    /// Everything so far.
+    /// The log up to now.
     pub(crate) fn contents(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

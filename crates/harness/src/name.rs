@@ -1,20 +1,20 @@
-//! Names that are unique to a run, so that two test processes, or a test and an operator, never collide.
+//! Names that are unique to a run, so that two test processes, or a test and an operator, do not collide.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The run that this process belongs to: the test runner's own id, or one of our own.
+/// The id of the test run: nextest's `NEXTEST_RUN_ID`, or else `run-` and a random suffix.
 pub(crate) fn run_id() -> String {
     std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| format!("run-{}", suffix()))
 }
 
-/// The test that this process runs.
+/// The test's name as a file name, `isolation.two_clients`: nextest's `NEXTEST_TEST_NAME`, or else the thread's name.
 pub(crate) fn test_name() -> String {
     let of_the_thread = || std::thread::current().name().unwrap_or("main").to_owned();
     let name = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| of_the_thread());
     name.replace("::", ".")
 }
 
-/// Four characters that differ between processes and between fixtures of one process.
+/// Four letters or digits, `x7k2`, that differ between processes and between fixtures of one process.
 pub(crate) fn suffix() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut number = u64::from(now.subsec_nanos()) ^ now.as_secs() ^ (u64::from(std::process::id()) << 20);
@@ -28,7 +28,8 @@ pub(crate) fn suffix() -> String {
     text
 }
 
-/// `acme-cp-1` as the test says it, `acme-x7k2-cp-1` as the host has it.
+/// The name of a node on the host, `acme-x7k2-cp-1`, for the test's `acme-cp-1`. `None` where it is no node of the
+/// cluster. Pure.
 pub(crate) fn real_node(asked: &str, cluster: &str, real_cluster: &str) -> Option<String> {
     let role = asked.strip_prefix(cluster)?.strip_prefix('-')?;
     Some(format!("{real_cluster}-{role}"))

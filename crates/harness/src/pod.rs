@@ -1,4 +1,4 @@
-//! A command in a pod, and what became of it.
+//! [`PodRun`]: a command to run in a pod of its own. [`PodOutput`]: its exit code and output.
 
 mod exec;
 mod run;
@@ -16,7 +16,7 @@ use provisioner::identity::IdentityError;
 use crate::cluster::TestCluster;
 use crate::wait::WaitError;
 
-/// A pod that runs one command to its end.
+/// A pod that runs one command to its end; [`TestCluster::run_pod`] runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodRun {
     image: String,
@@ -27,13 +27,13 @@ pub struct PodRun {
 }
 
 impl PodRun {
-    /// A shell command in the toolbox image, which every node has.
+    /// A script for `sh -c` in the toolbox image, which every node has.
     pub fn shell(script: impl Into<String>) -> Self {
         Self::new(TOOLBOX_IMAGE, ["sh".to_owned(), "-c".to_owned(), script.into()])
     }
 
-    /// A command in any image that the nodes have: they can pull none, because nothing leads out of an instance. See
-    /// `TestNode::load_image`.
+    /// A command in an image that the nodes have. Nodes cannot pull images, because an instance has no route out;
+    /// [`TestCluster::load_image`] imports one. The deadline is 90 s unless [`PodRun::within`] changes it.
     pub fn new(image: impl Into<String>, command: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             image: image.into(),
@@ -44,19 +44,19 @@ impl PodRun {
         }
     }
 
-    /// Runs it on this node, by the name that the test uses.
+    /// Runs the pod on this node, given by the name that the test uses. Without it, the scheduler chooses.
     #[must_use]
     pub fn on_node(self, node: impl Into<String>) -> Self {
         Self { node: Some(node.into()), ..self }
     }
 
-    /// Runs it in the node's own network.
+    /// Runs the pod in the node's network namespace (`hostNetwork`).
     #[must_use]
     pub fn host_network(self) -> Self {
         Self { host_network: true, ..self }
     }
 
-    /// Gives it this long from its creation to its end, and longer where the cluster takes longer.
+    /// Sets the deadline from the pod's creation to its end, which is stretched by [`TestCluster::slowdown`].
     #[must_use]
     pub fn within(self, within: Duration) -> Self {
         Self { within, ..self }
@@ -85,44 +85,46 @@ impl PodRun {
     }
 }
 
-/// Three echo requests to an address; `UNREACHABLE` in the output when they fail.
+/// Three ICMP echo requests to an address. The output has `UNREACHABLE` when they fail.
 ///
-/// A denial needs its positive control: without one, this also says `UNREACHABLE` where `ping` is missing.
+/// A denied ping needs a control, the same ping to an address that must answer: the output is also `UNREACHABLE` where
+/// `ping` is missing.
 pub fn ping(address: impl Into<IpAddr>) -> PodRun {
     PodRun::shell(format!("ping -c 3 -W 2 {} || echo UNREACHABLE", address.into()))
 }
 
 const CONTAINER: &str = "main";
 
-/// What became of a pod that ran.
+/// The result of a command in a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodOutput {
     /// The command's exit code.
     pub exit_code: i32,
-    /// Its standard output.
+    /// The command's standard output.
     pub stdout: String,
-    /// Its standard error.
+    /// The command's standard error.
     pub stderr: String,
-    /// `Succeeded` or `Failed`.
+    /// The pod's phase, `Succeeded` or `Failed`. After [`TestCluster::exec`], the status of the exec, `Success` or
+    /// `Failure`.
     pub phase: String,
-    /// The node on which it ran.
+    /// The pod's node, by the name that the test uses. Empty after [`TestCluster::exec`].
     pub node: String,
 }
 
 impl PodOutput {
-    /// Demands that standard output contains a text.
+    /// Asserts that the standard output contains a text.
     ///
     /// # Panics
-    /// When it does not, with everything that is known of the run.
+    /// When it does not; the message has the whole result.
     #[track_caller]
     pub fn assert_output_contains(&self, text: &str) {
         assert!(self.stdout.contains(text), "the output does not contain {text:?}:\n{self}");
     }
 
-    /// Demands that the command succeeded.
+    /// Asserts that the exit code is 0.
     ///
     /// # Panics
-    /// When it did not, with everything that is known of the run.
+    /// When it is not; the message has the whole result.
     #[track_caller]
     pub fn assert_success(&self) {
         assert!(self.exit_code == 0, "the command failed:\n{self}");
@@ -136,54 +138,54 @@ impl Display for PodOutput {
     }
 }
 
-/// Why there is no output of a pod: it never ran, or nobody knows what it said.
+/// Why there is no [`PodOutput`]: the pod never ran, did not end, or its output cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
-    /// The cluster is another one than the test means.
+    /// The cluster that answers is not the one that was created under this name.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The API server refused.
+    /// A request to the API server failed.
     #[error("{attempt} a pod of {image} in {cluster}")]
     Api {
-        /// `create`, `watch`.
+        /// `create` or `delete`.
         attempt: &'static str,
-        /// The image.
+        /// The pod's image.
         image: String,
         /// The cluster.
         cluster: String,
-        /// What the API server says.
+        /// The API server's answer.
         #[source]
         source: Box<kube::Error>,
     },
-    /// It cannot start, ever.
+    /// The pod can never start, for instance because no node has the image.
     #[error("pod {pod} in {cluster} never ran: {reason}")]
     NeverRan {
         /// The pod.
         pod: String,
         /// The cluster.
         cluster: String,
-        /// Why, in the kubelet's words.
+        /// The kubelet's reason and message.
         reason: String,
     },
-    /// It did not end in time.
+    /// The pod did not end within its deadline.
     #[error("pod {pod} in {cluster} did not end")]
     Unfinished {
         /// The pod.
         pod: String,
         /// The cluster.
         cluster: String,
-        /// How far it was.
+        /// The time-out with the pod's last status.
         #[source]
         source: Box<WaitError<kube::Error>>,
     },
-    /// Its output cannot be read.
+    /// The log file of the pod cannot be read on its node.
     #[error("read the output of pod {pod} on {node}")]
     Output {
         /// The pod.
         pod: String,
-        /// Its node.
+        /// The node's name in Kubernetes.
         node: String,
-        /// What the node says.
+        /// The failed command on the node.
         #[source]
         source: CommandError,
     },

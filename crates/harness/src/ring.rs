@@ -1,13 +1,13 @@
-//! The second ring of a teardown: finishes what must be done when a future was dropped half-way.
+//! The second ring of a teardown: runs clean-up from `Drop`, when a future was dropped half-way.
 //!
-//! A thread and a runtime of its own: whatever dropped the future may be a runtime that is shutting down.
+//! It uses a thread and a runtime of its own, because the runtime that dropped the future may be shutting down.
 
 use std::time::Duration;
 
-/// Runs a piece of work to its end, or to its deadline.
+/// Blocks until `work` has ended or the deadline has passed.
 ///
 /// # Errors
-/// Why it is not done, in words.
+/// Why the work is not done, in words.
 pub(crate) fn finish<F>(within: Duration, work: impl FnOnce() -> F + Send + 'static) -> Result<(), String>
 where
     F: Future<Output = Result<(), String>>,
@@ -18,5 +18,5 @@ where
         let done = runtime.block_on(async { tokio::time::timeout(within, work()).await });
         done.unwrap_or_else(|_| Err(format!("not done after {}s", within.as_secs())))
     });
-    ring.join().unwrap_or_else(|_| Err("it panicked".to_owned()))
+    ring.join().unwrap_or_else(|_| Err("the clean-up panicked".to_owned()))
 }

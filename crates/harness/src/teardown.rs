@@ -1,7 +1,7 @@
-//! The undo stack: what has to be taken down, whatever happens to the test.
+//! The instances that a fixture has to destroy, however its test ends.
 //!
-//! An undo is pushed before the thing is made. `close` runs in the test's own runtime; `Drop` is for a fixture
-//! that was cancelled or is half-built, and uses the second ring.
+//! A name is pushed before its instance is created. [`Teardown::close`] runs in the test's runtime. `Drop` is for a
+//! fixture that was cancelled or failed half-way, and uses a thread of its own ([`ring`]).
 
 use std::pin::pin;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use crate::budget::Budget;
 use crate::evidence::say;
 use crate::ring;
 
-/// Instances that this fixture has to take down.
+/// The names of the instances to destroy.
 #[derive(Debug)]
 pub(crate) struct Teardown {
     provisioner: Provisioner,
@@ -28,23 +28,23 @@ impl Teardown {
         Self { provisioner, budget, doomed: Mutex::new(Vec::new()) }
     }
 
-    /// From now on the instance is taken down with the fixture, made or not.
+    /// From now on, the teardown destroys this instance, also if it is never created.
     pub(crate) fn push(&self, instance: &str) {
         self.lock().push(instance.to_owned());
     }
 
-    /// What will be taken down.
+    /// The names of the instances to destroy.
     pub(crate) fn names(&self) -> Vec<String> {
         self.lock().clone()
     }
 
-    /// Gives up the duty, because somebody wants to keep the clusters.
+    /// Removes all names from the list, so that the clusters stay, and returns the names.
     pub(crate) fn keep(&self) -> Vec<String> {
         std::mem::take(&mut *self.lock())
     }
 
-    /// Takes everything down, side by side, and reports all failures. What is not over at the end of the budget goes on,
-    /// which is said: nextest may kill the test at any moment from then on.
+    /// Destroys all instances, side by side, and returns all failures. A teardown that exceeds the budget goes on, with
+    /// a line in the test's output: nextest may kill the test at any moment from then on.
     pub(crate) async fn close(&self, until: Instant) -> Vec<DestroyError> {
         let doomed = self.names();
         let mut closing = pin!(join_all(doomed.iter().map(|name| self.provisioner.destroy(name))));
@@ -53,7 +53,7 @@ impl Teardown {
             Err(_) => {
                 let names = doomed.join(", ");
                 say(&format!(
-                    "teardown of {names} takes long; `homelab reap` finishes it if this test is killed"
+                    "teardown of {names} is late; `homelab reap` finishes it if this test is killed"
                 ));
                 closing.await
             }

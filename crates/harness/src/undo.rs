@@ -1,4 +1,7 @@
-//! What takes back what is about to be done: pushed before the deed, run last first, each on its own.
+//! A stack of undo steps for the audit and the self-test: each step is pushed before its action, and the last one runs
+//! first.
+//!
+//! A step that fails does not stop the others.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,11 +11,13 @@ use futures::future::LocalBoxFuture;
 use crate::evidence::say;
 use crate::ring;
 
-/// How long everything together may take when nobody waits for it any more.
+/// The deadline of all steps together when they run in `Drop`.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The ways back. Dropped with some left, it runs them on the second ring: they must need nothing of the runtime in
-/// which they were pushed, and be fine with a deed that was never done.
+/// Undo steps that have not run yet.
+///
+/// `Drop` runs the remaining steps on a thread with a runtime of its own ([`ring`]). So a step must not depend on the
+/// runtime in which it was pushed, and must succeed where its action never happened.
 #[derive(Default)]
 pub(crate) struct Undos {
     steps: Vec<Undo>,
@@ -23,10 +28,10 @@ struct Undo {
     way: Box<dyn Fn() -> LocalBoxFuture<'static, Result<(), UndoError>> + Send>,
 }
 
-/// Why something is still as it must not stay.
+/// Why an undo step failed.
 pub(crate) type UndoError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What could not be taken back.
+/// The undo steps that failed, each with its error.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct Left(Vec<String>);
@@ -38,7 +43,8 @@ impl fmt::Debug for Undos {
 }
 
 impl Undos {
-    /// Remembers a way back: `what` is what it does, `remove the link cable`. One that was cancelled is gone again.
+    /// Pushes a step. `what` names its effect, `remove the link cable`. A step that was cancelled is run again from its
+    /// beginning.
     pub(crate) fn push<F, E>(&mut self, what: impl Into<String>, way: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = Result<(), E>> + 'static,
@@ -51,10 +57,10 @@ impl Undos {
         self.steps.push(Undo { what: what.into(), way: Box::new(way) });
     }
 
-    /// Takes everything back.
+    /// Runs all steps, the last one first.
     ///
     /// # Errors
-    /// All that could not be; the rest was.
+    /// [`Left`] with the steps that failed; all others have run.
     pub(crate) async fn close(mut self) -> Result<(), Left> {
         run(&mut self.steps).await
     }
@@ -66,7 +72,7 @@ async fn run(steps: &mut Vec<Undo>) -> Result<(), Left> {
         if let Err(error) = (undo.way)().await {
             left.push(format!("{}: {}", undo.what, provisioner::error::chain(error.as_ref())));
         }
-        steps.pop(); // only now: whoever cancels this leaves it to the second ring
+        steps.pop(); // after the step: where this future is dropped, `Drop` runs the step again
     }
     if left.is_empty() { Ok(()) } else { Err(Left(left)) }
 }
@@ -83,7 +89,7 @@ impl Drop for Undos {
                 move || async move { run(&mut steps).await.map_err(|left| left.to_string()) },
             );
         if let Err(why) = done {
-            say(&format!("not everything could be taken back: {why}"));
+            say(&format!("not everything could be undone: {why}"));
         }
     }
 }
@@ -97,7 +103,7 @@ mod tests {
     fn noting(undos: &mut Undos, done: &Arc<Mutex<Vec<u8>>>, number: u8, fails: bool) {
         let done = Arc::clone(done);
         undos.push(format!("undo {number}"), move || {
-            done.lock().expect("nobody panics").push(number);
+            done.lock().expect("no thread panics").push(number);
             async move { if fails { Err(std::io::Error::other("stuck")) } else { Ok(()) } }
         });
     }
@@ -110,7 +116,7 @@ mod tests {
         }
         let left = undos.close().await.expect_err("the second is stuck");
         assert_eq!(left.to_string(), "undo 2: stuck");
-        assert_eq!(*done.lock().expect("nobody panics"), [3, 2, 1]);
+        assert_eq!(*done.lock().expect("no thread panics"), [3, 2, 1]);
     }
 
     #[tokio::test]
@@ -119,6 +125,6 @@ mod tests {
         let mut undos = Undos::default();
         noting(&mut undos, &done, 1, false);
         drop(undos);
-        assert_eq!(*done.lock().expect("nobody panics"), [1]);
+        assert_eq!(*done.lock().expect("no thread panics"), [1]);
     }
 }

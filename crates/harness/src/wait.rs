@@ -1,4 +1,4 @@
-//! Polls whose timeout repeats the last status.
+//! Polling: [`until`] checks a condition until it holds or a deadline passes, and a time-out repeats the last status.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -6,63 +6,65 @@ use std::time::Duration;
 use provisioner::slowdown::Stretched;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between two looks that take no time.
+/// The shortest pause between two checks.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// Between two looks, however long they take.
+/// The longest pause between two checks.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The pause after a look that took so long. Looking takes the processor from what is waited for, so it has a tenth of the
-/// time, but is never put off for longer than a second: an API server on an emulated processor feels each look.
+/// The pause after a check that took `took`: nine times as long, from 0.1 to 1 s. A check takes processor time from the
+/// cluster that it waits for, which an API server on an emulated processor notices; so checks that take up to 0.1 s get
+/// a tenth of the time at the most. Pure.
 fn pause(took: Duration) -> Duration {
     (9 * took).clamp(SHORTEST, LONGEST)
 }
 
-/// What a look at a condition found.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait<T> {
-    /// It holds; this came with it.
+    /// The condition holds, with the value that [`until`] returns.
     Done(T),
-    /// Not yet; this is how far it is.
+    /// The condition does not hold yet, with the present status in words, for the time-out's message.
     NotYet(String),
 }
 
-/// A condition that did not come true in time, or whose look failed.
+/// Why [`until`] returned without the condition.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError<E: std::error::Error + 'static> {
-    /// The deadline passed.
+    /// The deadline passed before the condition held.
     #[error("waited {}s for {what}; last seen: {last}", .within.as_secs())]
     Timeout {
-        /// What was waited for.
+        /// The condition, in words: `pod web to end`.
         what: String,
         /// The deadline.
         within: Stretched,
-        /// The last status.
+        /// The status of the last check that finished, or `no check has finished`.
         last: String,
     },
-    /// The look itself failed.
-    #[error("look at {what}")]
+    /// A check failed.
+    #[error("wait for {what}")]
     Look {
-        /// What was looked at.
+        /// The condition, in words.
         what: String,
-        /// Why.
+        /// The check's error.
         #[source]
         source: E,
     },
 }
 
-/// Looks again and again until the condition holds.
+/// Runs `look` until it returns [`Wait::Done`], with pauses between. `what` names the condition in errors.
 ///
-/// How long is for the cluster to say: `cluster.slowdown().stretch(…)`.
+/// The deadline takes the cluster's speed into account: `cluster.slowdown().stretch(…)`. A check that runs past the
+/// deadline is cancelled.
 ///
 /// # Errors
-/// [`WaitError::Timeout`] with the last status after `within`; [`WaitError::Look`] as soon as a look fails.
+/// [`WaitError::Timeout`] with the last status after `within`; [`WaitError::Look`] as soon as a check fails.
 pub async fn until<T, E: std::error::Error + 'static>(
     what: impl Display,
     within: Stretched,
     mut look: impl AsyncFnMut() -> Result<Wait<T>, E>,
 ) -> Result<T, WaitError<E>> {
     let deadline = Instant::now() + within.on_clock();
-    let mut last = "nothing yet".to_owned();
+    let mut last = "no check has finished".to_owned();
     loop {
         let begun = Instant::now();
         match timeout_at(deadline, look()).await {

@@ -1,12 +1,12 @@
-//! How far the nodes of a cluster are, as types. Each step takes the state before it and makes the next one, so steps in
-//! the wrong order do not compile:
+//! The states of a cluster's nodes during a bring-up, as types. Each step consumes one state and returns the next, so
+//! steps in the wrong order do not compile:
 //!
-//! | state | what is there | made by |
+//! | state | meaning | made by |
 //! |---|---|---|
 //! | [`Nodes`] | nodes that run commands | an engine |
 //! | [`Wired`] | the pod network's configuration, and the routes between nodes | [`cni::wire`](crate::cni::wire), `rewire`, `extend` |
-//! | [`Serving`] | an API server that answers on the first node | [`kubeadm::init`](crate::kubeadm::init), `serving` |
-//! | [`Joined`] | every node is known to the API server | [`kubeadm::join_all`](crate::kubeadm::join_all) |
+//! | [`Serving`] | the first node's API server answers | [`kubeadm::init`](crate::kubeadm::init), `serving` |
+//! | [`Joined`] | the API server knows every node | [`kubeadm::join_all`](crate::kubeadm::join_all) |
 //!
 //! ```compile_fail,E0308
 //! # use provisioner::{kubeadm, node::Nodes, pki::Bundle, plan::ClusterPlan};
@@ -34,21 +34,21 @@
 
 use crate::node::{Node, Nodes};
 
-/// Nodes with a pod network and the routes to each other's pods.
+/// Nodes with the pod network's configuration and the routes to each other's pods.
 #[derive(Debug)]
 pub struct Wired {
     nodes: Nodes,
     newcomers: Vec<Node>,
 }
 
-/// The same, whose first node has an API server that answers.
+/// Wired nodes; the API server on the first one answers.
 #[derive(Debug)]
 pub struct Serving {
     nodes: Nodes,
     newcomers: Vec<Node>,
 }
 
-/// The same, when the newcomers have joined the first node.
+/// The nodes of a cluster after the newcomers have joined it.
 #[derive(Debug)]
 pub struct Joined {
     nodes: Nodes,
@@ -56,7 +56,7 @@ pub struct Joined {
 }
 
 impl Wired {
-    /// For the pod network, when it is there. The newcomers are those that have not joined yet.
+    /// For `cni`, after it has configured the nodes. `newcomers` are the nodes that have not joined yet.
     pub(crate) fn of(nodes: Nodes, newcomers: Vec<Node>) -> Self {
         Self { nodes, newcomers }
     }
@@ -66,7 +66,7 @@ impl Wired {
         &self.nodes.first
     }
 
-    /// For kubeadm, when the first node's API server answers.
+    /// For `kubeadm`, when the first node's API server answers.
     pub(crate) fn serving(self) -> Serving {
         let Self { nodes, newcomers } = self;
         Serving { nodes, newcomers }
@@ -79,12 +79,12 @@ impl Serving {
         &self.nodes.first
     }
 
-    /// The nodes that are to join it, control planes first.
+    /// The nodes that have not joined yet, control planes first.
     pub fn newcomers(&self) -> &[Node] {
         &self.newcomers
     }
 
-    /// For kubeadm, when the newcomers have joined.
+    /// For `kubeadm`, when the newcomers have joined.
     pub(crate) fn joined(self) -> Joined {
         let Self { nodes, newcomers } = self;
         Joined { nodes, newcomers }
@@ -97,12 +97,12 @@ impl Joined {
         &self.nodes
     }
 
-    /// Those that have just joined.
+    /// The nodes that have just joined.
     pub fn newcomers(&self) -> &[Node] {
         &self.newcomers
     }
 
-    /// All nodes of the cluster, for whoever keeps them.
+    /// All nodes of the cluster, by value.
     pub fn into_nodes(self) -> Nodes {
         self.nodes
     }

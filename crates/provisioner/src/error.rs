@@ -1,14 +1,13 @@
-//! How an error is told: with all its causes, and with what to type next.
+//! Errors with their causes and their hints. The errors themselves are in the modules that return them.
 
 use std::error::Error;
 
-/// An error that says what to type or to change next: the one contract for hints, printed by the CLI and by fixtures.
+/// An error with a hint: a command to type or a thing to change. The CLI and fixtures print the hint below the error.
 ///
-/// An implementation names every variant of its error, so that the compiler asks for the hint of a new one; a variant
-/// that wraps another error hands on that error's hint.
+/// An implementation matches every variant of its error, so that the compiler asks for the hint of a new variant. A
+/// variant that wraps another error returns the hint of that error.
 pub trait Hint: Error {
-    /// What to type or to change next, for instance `` `homelab start acme` starts it ``; `None` when there is nothing
-    /// more to say than the message.
+    /// A command or an action, for instance `` `homelab start acme` starts it ``; `None` when the message says it all.
     fn hint(&self) -> Option<String>;
 }
 

@@ -1,7 +1,7 @@
-//! Where everything of a user lives: `~/.homelab`, or wherever `HOMELAB_HOME` points.
+//! The home: the folder with all of a user's files, `~/.homelab` or the folder in `HOMELAB_HOME`.
 //!
-//! A home is its folder, however the folder is spelled: [`Home::root`] is its canonical path, and [`Home::id`] is kept in
-//! the folder.
+//! Two spellings of one folder are one home: [`Home::root`] is its canonical path, and [`Home::id`] is kept in the
+//! folder. This module knows where files are, not what is in them, apart from the id and the list of homes.
 
 mod environment;
 mod id;
@@ -19,17 +19,18 @@ pub use id::Place;
 pub(crate) use listed::HeldList;
 pub use listed::Listed;
 
-/// The file of the ledger in a home.
+/// Name of the ledger's file in a home.
 pub(crate) const LEDGER: &str = "instances.json";
 
-/// A user's folder, and the user to whom its files belong.
+/// A user's folder, and the user who owns its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     root: Utf8PathBuf,
     id: String,
-    /// At least one, none twice.
+    /// At least one; each file once.
     kubeconfigs: Vec<Utf8PathBuf>,
     cache: Utf8PathBuf,
+    /// Set under sudo only: the calling user, who gets all files.
     user: Option<User>,
 }
 
@@ -40,20 +41,19 @@ struct User {
     gid: u32,
 }
 
-/// The environment names no usable home.
+/// Why the environment names no usable home.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Neither `HOMELAB_HOME` nor a home directory.
+    /// Neither `HOMELAB_HOME` nor a home directory is set.
     #[error("no home directory: neither HOMELAB_HOME nor HOME is set")]
     None,
-    /// A path in the environment is no UTF-8.
-    #[error("{variable} holds a path that is no UTF-8")]
+    /// A path in the environment is not UTF-8.
+    #[error("the path in {variable} is not UTF-8")]
     NotText {
-        /// The variable.
+        /// The variable's name, such as `HOMELAB_HOME`.
         variable: &'static str,
     },
-    /// A path in the environment has a character that podman, overlay mounts, ssh or a shell would take for something
-    /// else.
+    /// A path in the environment has a character that podman, overlay mounts, ssh or a shell would misread.
     #[error("{variable} leads to {path:?}, and a path with {} cannot be used", named(*.character))]
     Character {
         /// The variable.
@@ -63,7 +63,7 @@ pub enum HomeError {
         /// The first such character.
         character: char,
     },
-    /// A path in the environment leads nowhere.
+    /// A path in the environment cannot be resolved, or leads to a file.
     #[error("find the folder {path} that {variable} leads to")]
     Unresolved {
         /// The variable.
@@ -74,7 +74,7 @@ pub enum HomeError {
         #[source]
         source: std::io::Error,
     },
-    /// The user behind sudo cannot be looked up.
+    /// The user who called sudo cannot be looked up.
     #[error("look up user {uid}, who called sudo")]
     User {
         /// `SUDO_UID`.
@@ -83,10 +83,10 @@ pub enum HomeError {
         #[source]
         source: nix::Error,
     },
-    /// The file with the id.
+    /// The file with the id, or its folder, cannot be read.
     #[error("{attempt} {path}")]
     File {
-        /// `read` or `look at the folder of`.
+        /// `read` or `inspect the folder of`.
         attempt: &'static str,
         /// The file.
         path: Utf8PathBuf,
@@ -94,13 +94,13 @@ pub enum HomeError {
         #[source]
         source: std::io::Error,
     },
-    /// The file holds something else than an id.
+    /// The file's content is not an id.
     #[error("{path} does not hold the id of a home")]
     Damaged {
         /// The file.
         path: Utf8PathBuf,
     },
-    /// The folder is not the one for which its id was made.
+    /// The folder's id was made for another folder.
     #[error(
         "{root} is a copy of {original}, or was restored from a backup: two homes cannot both have the id {id}"
     )]
@@ -109,10 +109,10 @@ pub enum HomeError {
         root: Utf8PathBuf,
         /// The id in it.
         id: String,
-        /// Where the folder was or is for which the id was made.
+        /// The path of the folder for which the id was made, as last recorded.
         original: Utf8PathBuf,
     },
-    /// The folder got another id since this process began.
+    /// The folder's id has changed since this process began.
     #[error("the home {root} has the id {found}, and had {id} when this command began")]
     Changed {
         /// The folder.
@@ -127,7 +127,7 @@ pub enum HomeError {
 impl Hint for HomeError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::None | Self::NotText { .. } => Some("set HOMELAB_HOME to a folder of yours".to_owned()),
+            Self::None | Self::NotText { .. } => Some("set HOMELAB_HOME to a folder that you own".to_owned()),
             Self::User { .. } => {
                 Some("set HOMELAB_HOME and HOMELAB_CACHE, or run it as root without sudo".to_owned())
             }
@@ -142,8 +142,8 @@ impl Hint for HomeError {
                 "write the six hex digits of its id into {path}: names on this host begin with `homelab-<id>.`"
             )),
             Self::Copy { root, id, .. } => Some(format!(
-                "`rm {root}/{file}` makes it a home of its own, without the other's nodes; if the other folder is gone \
-                 for good, `echo {id} > {root}/{file}` makes this one take its place",
+                "`rm {root}/{file}` makes it a new home, without the other's nodes; if the other folder is \
+                 gone for good, `echo {id} > {root}/{file}` makes this folder take its place",
                 file = id::FILE
             )),
             Self::Changed { .. } => Some("repeat the command".to_owned()),
@@ -164,15 +164,15 @@ fn named(character: char) -> String {
 }
 
 impl Home {
-    /// The home that the environment names. Under sudo it is the invoking user's, and so is its ownership.
+    /// The home that the environment names. Under sudo, it is the calling user's home, and that user owns the files.
     ///
     /// # Errors
-    /// [`HomeError`] when there is none, or none that can be used.
+    /// [`HomeError`] when the environment names no home, or one that cannot be used.
     pub fn from_env() -> Result<Self, HomeError> {
         environment::home()
     }
 
-    /// A home in a folder of its own with a kubeconfig and a cache in it, for tests.
+    /// A home for tests, with its kubeconfig and its cache inside the folder.
     ///
     /// # Panics
     /// When [`Self::in_folder`] refuses the folder.
@@ -181,10 +181,10 @@ impl Home {
         Self::in_folder(&root, &Listed::in_folder("/nonexistent")).expect("a folder that can be a home")
     }
 
-    /// The same, unless another home on this list has its id.
+    /// As [`Self::at`], but never with the id of another home on this list.
     ///
     /// # Errors
-    /// [`HomeError`] when the folder cannot be used.
+    /// [`HomeError`] when the folder cannot be used, for instance because it is a copy of another home.
     pub fn in_folder(root: &Utf8Path, listed: &Listed) -> Result<Self, HomeError> {
         let spelled = root.as_str();
         let root = environment::resolved("HOMELAB_HOME", root)?;
@@ -200,7 +200,7 @@ impl Home {
         Self { kubeconfigs, ..self }
     }
 
-    /// Six hex digits that tell this home from all others on the host.
+    /// Six hex digits that distinguish this home from all others on the host.
     pub fn id(&self) -> String {
         self.id.clone()
     }
@@ -210,12 +210,13 @@ impl Home {
         self.root.join(id::FILE)
     }
 
-    /// What the file with the id shall hold, if it does not yet: it is missing, or the folder was moved.
+    /// The text to write into the id's file, or `None` when the file is up to date. The file is outdated when it is
+    /// missing or when the folder was moved.
     ///
     /// # Errors
-    /// [`HomeError`], above all when the folder has another id by now.
+    /// [`HomeError::Changed`] when the folder has another id by now; others when folder or file cannot be read.
     pub(crate) fn unsettled(&self) -> Result<Option<String>, HomeError> {
-        let (attempt, path) = ("look at the folder of", self.id_file());
+        let (attempt, path) = ("inspect the folder of", self.id_file());
         let place = Place::of(&self.root).map_err(|source| HomeError::File { attempt, path, source })?;
         let wanted = IdFile { id: self.id.clone(), place: Some(place) };
         match IdFile::read(&self.root)? {
@@ -233,22 +234,22 @@ impl Home {
         &self.root
     }
 
-    /// The ledger.
+    /// The registry's ledger.
     pub fn registry(&self) -> Utf8PathBuf {
         self.root.join(LEDGER)
     }
 
-    /// Every event, one a line.
+    /// The file of all events, one JSON object per line.
     pub fn events(&self) -> Utf8PathBuf {
         self.root.join("events.jsonl")
     }
 
-    /// The user's settings.
+    /// The file with the user's settings.
     pub fn settings(&self) -> Utf8PathBuf {
         self.root.join("config.yaml")
     }
 
-    /// What belongs to one instance.
+    /// The folder of one instance.
     pub fn instance(&self, name: &str) -> Utf8PathBuf {
         self.root.join("instances").join(name)
     }
@@ -258,7 +259,7 @@ impl Home {
         self.instance(name).join("kubeconfig")
     }
 
-    /// The certificate authority of one instance and the certificates that it issued.
+    /// The folder with the certificate authority of one instance and the certificates that it issued.
     pub fn tls(&self, name: &str) -> Utf8PathBuf {
         self.instance(name).join("tls")
     }
@@ -268,35 +269,35 @@ impl Home {
         self.root.join("active-context")
     }
 
-    /// The files that are the user's kubeconfig together: those in `KUBECONFIG`, or `~/.kube/config`.
+    /// The files that together are the user's kubeconfig: those in `KUBECONFIG`, or `~/.kube/config`.
     pub fn kubeconfigs(&self) -> &[Utf8PathBuf] {
         &self.kubeconfigs
     }
 
-    /// The one of them that takes new entries and the current context: the first that exists, or else the last
+    /// The kubeconfig file that takes new entries and the current context: the first that exists, else the last
     /// (client-go, tools/clientcmd/loader.go, `GetDefaultFilename`).
     pub fn merged_kubeconfig(&self) -> &Utf8Path {
         let first = self.kubeconfigs.iter().find(|path| path.exists());
         first.or(self.kubeconfigs.last()).map_or(Utf8Path::new(""), |path| path)
     }
 
-    /// Where built assets are kept.
+    /// The folder in which built assets are kept.
     pub fn cache(&self) -> &Utf8Path {
         &self.cache
     }
 
-    /// Gives a file or folder to the user to whom the home belongs.
+    /// Under sudo, makes the calling user the owner of a file or folder; otherwise does nothing.
     ///
     /// # Errors
-    /// What `chown` says.
+    /// The error of `chown`.
     pub fn adopt(&self, path: &Utf8Path) -> std::io::Result<()> {
         self.user.map_or(Ok(()), |User { uid, gid }| chown(path, Some(uid), Some(gid)))
     }
 
-    /// Gives a folder with everything in it to that user.
+    /// As [`Self::adopt`], for a folder and everything in it.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's error; the files before it have their new owner.
     pub fn adopt_all(&self, folder: &Utf8Path) -> std::io::Result<()> {
         if self.user.is_none() {
             return Ok(());
@@ -313,10 +314,10 @@ impl Home {
         Ok(())
     }
 
-    /// Makes a folder and its parents, the new ones private to the user and owned by them.
+    /// Makes a folder and its parents. New folders have mode 0700 and are owned by the home's user.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's error; parents that were made stay.
     pub fn create_dir(&self, path: &Utf8Path) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         if path.is_dir() {

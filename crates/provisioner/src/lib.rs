@@ -1,23 +1,24 @@
-//! One cluster: from a wish to a kubeconfig, and back to nothing.
+//! Creates, changes and destroys one cluster: from a specification to a kubeconfig, and back to nothing.
 //!
 //! The flow, in the order in which things happen:
 //!
-//! 1. [`spec`]: what is asked for, every problem reported at once.
-//!    [`capacity`]: whether the machine has room for it.
-//! 2. [`registry`]: recorded on disk before anything exists; [`plan`] decides what the new entry gets.
-//! 3. [`dns`]: its names resolve on the workstation, or it ends here.
+//! 1. [`spec`]: what is asked for; the check reports all problems at once.
+//!    [`capacity`]: whether the host has the memory and the processors for it.
+//! 2. [`registry`]: records the instance on disk before anything of it exists; [`plan`] decides which networks,
+//!    addresses and names the new entry gets.
+//! 3. [`dns`]: the instance's names resolve on the host; a conflict ends the creation here.
 //! 4. [`assets`]: the node image, built from pinned modules and cached by the digest of its inputs.
-//! 5. [`engine`]: nodes come to exist, on the wires of [`fabric`]. A [`node`] runs commands;
-//!    [`bring_up`] says in types how far nodes are.
-//! 6. [`cni`]: pods get a network.
-//! 7. [`pki`]: who vouches for whom; [`kubeadm`]: nodes become a cluster.
+//! 5. [`engine`]: creates the nodes, on the networks of [`fabric`]. A [`node`] runs commands; the types of [`bring_up`]
+//!    say how far the nodes are.
+//! 6. [`cni`]: the pod network.
+//! 7. [`pki`]: the cluster's certificate authorities; [`kubeadm`]: the nodes become a cluster.
 //! 8. [`tls`]: the instance's own authority, for servers below its DNS suffix; [`trust`]: the host accepts it.
-//! 9. [`kubeconfig`]: the cluster can be reached; [`identity`]: and it is the one that is meant.
+//! 9. [`kubeconfig`]: access to the cluster; [`identity`]: whether the cluster is the recorded one.
 //!
-//! [`provision`] strings these together and takes everything away again; [`watch`] puts back what others change on the
-//! host. [`exec`] is the only place that starts a process; [`events`] says what happens; [`error`] tells an error with its
-//! causes; [`slowdown`] stretches deadlines; [`home`] says where things are, [`settings`] what its user has set, and [`files`] is how files are read,
-//! replaced and locked.
+//! [`provision`] runs these steps in order, and destroys what they made. [`watch`] restores the host guard when it is
+//! changed. Only [`exec`] starts processes. [`events`] records what happens; [`error`] renders an error with its
+//! causes; [`slowdown`] stretches deadlines. [`home`] knows the paths, [`settings`] reads the user's settings, and
+//! [`files`] reads, replaces and locks files.
 
 pub mod home;
 pub mod files;

@@ -1,7 +1,7 @@
 //! The flow itself: create, attach, add and remove workers, pause and halt, destroy, release, reap.
 //!
-//! [`Provisioner::create`] reads top to bottom, a line a stage; each stage consumes what the one before made, so that
-//! their order is that of their types ([`crate::bring_up`]).
+//! [`Provisioner::create`] reads top to bottom, a line a stage. Each stage consumes the result of the stage before it,
+//! so the types fix the order of the stages ([`crate::bring_up`]).
 
 mod certificates;
 mod destroy;
@@ -68,14 +68,14 @@ pub use release::ReleaseError;
 pub use renewal::{Dated, DatedKind};
 pub use workers::{Drain, WorkersError};
 
-/// Brings clusters up and down, with everything that this needs.
+/// Creates, changes and destroys the clusters of one home.
 #[derive(Debug, Clone)]
 pub struct Provisioner {
     home: Home,
     registry: Registry,
     engines: Engines,
     host: Host,
-    /// The homes of the host; none where the host is simulated.
+    /// The list of this host's homes; `None` where the host is simulated.
     homes: Option<Listed>,
     settings: Settings,
     assets: Assets,
@@ -85,12 +85,12 @@ pub struct Provisioner {
     is_forced: bool,
 }
 
-/// Where the host's own networks are asked for.
+/// Whether there is a host to read networks, capacity and the guard from.
 #[derive(Debug, Clone)]
 enum Host {
-    /// The kernel.
+    /// The kernel of this host is asked.
     Real,
-    /// A simulated engine has no host.
+    /// A simulated engine: there is no host, and nothing is asked.
     #[cfg(feature = "simulated")]
     None,
 }
@@ -100,31 +100,32 @@ enum Host {
 pub struct Cluster {
     /// Its registry entry.
     pub instance: Instance,
-    /// What was decided.
+    /// Its names, networks and addresses.
     pub plan: ClusterPlan,
     /// Its nodes.
     pub nodes: Nodes,
-    /// The kubeconfig that knows this cluster and no other.
+    /// The path of its isolated kubeconfig, which has the context of this cluster alone.
     pub kubeconfig: Utf8PathBuf,
-    /// Why its creation could not put its context into the user's kubeconfig; none when it did, or had not to.
+    /// Why `create` could not merge the context into the user's kubeconfig; `None` when it merged the context, when the
+    /// instance has no context there, and after any other operation.
     pub unmerged: Option<Arc<KubeconfigError>>,
 }
 
-/// Why there is no handle on a cluster.
+/// Why [`Provisioner::attach`] returns no cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// There is no such instance.
+    /// The registry has no instance of this name.
     #[error("no instance '{name}'; there {}", there_are(.known))]
     Unknown {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// What there is.
+        /// The names of all instances in the registry.
         known: Vec<String>,
     },
-    /// Its nodes are not all there.
+    /// A node does not exist, does not run, or the engine cannot be asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -141,12 +142,12 @@ impl Hint for AttachError {
 }
 
 impl Provisioner {
-    /// Brings a cluster up for its keeper. An abandoned instance of the same name is destroyed first.
+    /// Creates a cluster for its keeper. An abandoned instance of the same name is destroyed first.
     ///
     /// # Errors
-    /// [`ProvisionError`] with the stage and with what is left; `destroy` removes that. Until then, or until
-    /// [`keep`](Self::keep), this process is recorded as the one that creates the instance: when it ends, the instance
-    /// is abandoned.
+    /// [`ProvisionError`] with the stage and the residue; `destroy` removes the residue. Until `destroy` or
+    /// [`keep`](Self::keep), the registry records this process as the creator of the instance: when the process ends,
+    /// the instance is abandoned.
     pub async fn create(&self, spec: &CheckedSpec, keeper: Keeper) -> Result<Cluster, ProvisionError> {
         let started = Instant::now();
         let stages = Stages::of(spec.name.as_str(), &self.events);
@@ -154,7 +155,7 @@ impl Provisioner {
         let instance = stages.run(Stage::Claim, Residue::Nothing, self.claim(spec, keeper)).await?;
         let created = tokio::select! {
             created = self.build(&instance, &stages) => created,
-            // Not what was made is left to be undone: whoever took it down does that.
+            // No residue: the process that took the instance down removes what was made.
             source = self.taken_down(&instance) => {
                 let (cluster, residue) = (instance.name, Residue::Nothing);
                 return Err(ProvisionError { cluster, stage: Stage::Claim, residue, source });
@@ -190,7 +191,7 @@ impl Provisioner {
         stages.run(Stage::Kubeconfig, left, self.hand_out(joined, plan)).await
     }
 
-    /// Records what is decided, before anything exists.
+    /// Checks the host, decides the instance's networks, and records the instance before anything of it exists.
     async fn claim(&self, spec: &CheckedSpec, keeper: Keeper) -> Result<Instance, StageError> {
         self.demand_files(spec).await?;
         self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
@@ -216,7 +217,7 @@ impl Provisioner {
         Ok(instance)
     }
 
-    /// The host's networks, without those of links that the registry explains.
+    /// The host's networks, without those on the links of this home's instances.
     ///
     /// # Errors
     /// [`StageError`] when the registry cannot be read or the kernel cannot be asked.
@@ -240,19 +241,19 @@ impl Provisioner {
         }
     }
 
-    /// The other homes of this host, none of which claims anything meanwhile; a simulated engine has no host.
+    /// The other homes of this host. No home can claim while the value lives. `None` where the host is simulated.
     fn others(&self) -> Result<Option<Neighbours<'_>>, RegistryError> {
         self.homes.as_ref().map(|list| Neighbours::enter(list, &self.home)).transpose()
     }
 
-    /// Makes the machines, in a folder that is private to the user.
+    /// Creates the nodes; the instance's folder is private to the user.
     async fn nodes(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         let made = self.home.create_dir(&plan.folder).map_err(failed("make", &plan.folder));
         made.map_err(EngineError::File)?;
         self.engines.create(plan).await
     }
 
-    /// Builds what nodes of the plan's engine are started from, if it is not there.
+    /// Builds the node image or the Vagrant box that the plan's engine starts nodes from, unless the cache has it.
     async fn built(&self, plan: &ClusterPlan) -> Result<(), StageError> {
         let (kubernetes, runner) = (&plan.kubernetes, self.runner.as_ref());
         match (&self.host, plan.engine) {
@@ -266,7 +267,7 @@ impl Provisioner {
         }
     }
 
-    /// Waits for nodes and names, and for the pod network on each node.
+    /// Waits until the nodes are ready, the pod network works on each of them, and the cluster's DNS answers.
     async fn ready(&self, joined: &Joined, plan: &ClusterPlan, network: &dyn Cni) -> Result<(), StageError> {
         let nodes = joined.nodes().all();
         let up = async { network.ready(&nodes).await.map_err(StageError::from) };
@@ -275,13 +276,14 @@ impl Provisioner {
         Ok(network.dns_ready(&nodes).await?)
     }
 
-    /// Those of Kubernetes, and the instance's own.
+    /// Creates the cluster's authorities and the instance's own, unless they exist.
     async fn authorities(&self, instance: &Instance) -> Result<Bundle, StageError> {
         Folder::of(&self.home, instance).init(Timestamp::now())?;
         Ok(Bundle::in_folder(&self.home, &instance.name)?)
     }
 
-    /// Writes the isolated kubeconfig, and merges an operator's into the user's.
+    /// Writes the isolated kubeconfig, merges an operator's context into the user's kubeconfig, and records that the
+    /// instance runs.
     async fn hand_out(&self, joined: Joined, plan: ClusterPlan) -> Result<Cluster, StageError> {
         let nodes = joined.into_nodes();
         let unmerged = self.write_kubeconfigs(&nodes.first, &plan).await?;
@@ -296,7 +298,7 @@ impl Provisioner {
         Ok(Cluster { instance: running?, plan, nodes, kubeconfig, unmerged })
     }
 
-    /// Says in the registry that a creation failed; what cannot be said there is unknown.
+    /// Records in the registry that a creation failed. If the registry cannot be changed, the residue is unknown.
     fn recorded_as_failed(&self, error: ProvisionError) -> ProvisionError {
         match self.registry.update(&error.cluster, |instance| instance.state = State::Failed) {
             Ok(_) => error,
@@ -304,8 +306,8 @@ impl Provisioner {
         }
     }
 
-    /// Gives an instance to the operator, also one whose creation failed: it outlives this process, so that it can be
-    /// looked at.
+    /// Gives an instance to the operator, also one whose creation failed: it outlives this process, so that a person
+    /// can inspect it.
     ///
     /// # Errors
     /// [`RegistryError`] when the registry cannot be changed.
@@ -316,8 +318,8 @@ impl Provisioner {
         })
     }
 
-    /// Destroys an instance that nothing needs, so that its name is free. What fails is told by the claim that follows:
-    /// the name is in use then.
+    /// Destroys an abandoned instance, so that its name is free. A failure is not reported here: the claim that follows
+    /// fails because the name is in use.
     async fn clear_abandoned(&self, name: &str) {
         let found = self.registry.find(name).ok().flatten();
         if found.is_some_and(|instance| instance.is_abandoned(&self.home)) {
@@ -325,10 +327,10 @@ impl Provisioner {
         }
     }
 
-    /// Takes a handle on a cluster that exists.
+    /// Returns a handle on a cluster that exists.
     ///
     /// # Errors
-    /// [`AttachError`] when there is no such instance or its nodes do not run.
+    /// [`AttachError`] when the registry has no such instance, or not all of its nodes run.
     pub async fn attach(&self, name: &str) -> Result<Cluster, AttachError> {
         let instance = self.known(name)?;
         let plan = ClusterPlan::of(&instance, &self.home);
@@ -337,7 +339,7 @@ impl Provisioner {
         Ok(Cluster { instance, plan, nodes, kubeconfig, unmerged: None })
     }
 
-    /// The instance of this name.
+    /// The instance of this name; if there is none, the error lists the names of all instances.
     fn known(&self, name: &str) -> Result<Instance, AttachError> {
         match self.registry.find(name)? {
             Some(instance) => Ok(instance),

@@ -1,19 +1,19 @@
-//! What the host really has of an instance, whatever the registry says.
+//! Things of an instance that exist on the host, whether or not the registry has an entry for them.
 
 use std::fmt;
 
-/// A thing of ours that is really on the host.
+/// A thing on the host whose name or label says that it belongs to an instance of homelab.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sighting {
-    /// Whose it is.
+    /// The name of the instance, such as `acme`.
     pub instance: String,
-    /// What kind of thing.
+    /// What kind of thing it is.
     pub kind: SightingKind,
-    /// Its name on the host.
+    /// Its name on the host, such as that of a container or a link.
     pub name: String,
 }
 
-/// What kinds of things engines leave on a host.
+/// The kinds of things that engines create on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SightingKind {
     /// A node's container.

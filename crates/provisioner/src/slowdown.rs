@@ -1,8 +1,7 @@
-//! How much longer everything takes where a processor is emulated, and durations that account for it. Nothing else
-//! stretches a duration.
+//! Slowdown: how much longer everything takes where a processor is emulated. Only this module stretches durations.
 //!
-//! A plain [`Duration`] in the code says how long something may take in a container on a processor of its own.
-//! [`Slowdown::stretch`] makes a [`Stretched`] of it, and a `Stretched` cannot be stretched again:
+//! A plain [`Duration`] in the code is the longest time in a container on a dedicated processor. [`Slowdown::stretch`]
+//! makes a [`Stretched`] of it, and a `Stretched` cannot be stretched again:
 //!
 //! ```compile_fail,E0308
 //! # use provisioner::slowdown::Slowdown;
@@ -11,7 +10,7 @@
 //! Slowdown::EMULATED.stretch(within); // five hours
 //! ```
 //!
-//! Who waits for a cluster asks for a `Stretched`, and a plain duration is none:
+//! A function that waits for a cluster takes a `Stretched`, and a plain duration does not compile:
 //!
 //! ```compile_fail,E0308
 //! # use provisioner::slowdown::Stretched;
@@ -20,7 +19,7 @@
 //! wait_for_the_cluster(Duration::from_secs(180)); // too short on an emulated processor
 //! ```
 //!
-//! A command takes both. Whoever runs it, on this host or in a node, stretches the plain one, once
+//! A command takes both. Its runner, on this host or in a node, stretches a plain duration once
 //! ([`Command::deadline`](crate::exec::Command::deadline)).
 
 use std::fmt;
@@ -28,52 +27,52 @@ use std::ops::Add;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// How many times as long as in a container on a processor of its own something may take.
+/// A factor: how many times as long something may take as in a container on a dedicated processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slowdown(u32);
 
 impl Slowdown {
-    /// Containers on a host with a processor, or with one that a hypervisor passes on by hardware virtualisation.
+    /// 1: containers on a host whose processor is real, or virtualised by hardware.
     pub const NONE: Self = Self(1);
-    /// Virtual machines by hardware virtualisation (KVM, VirtualBox): they boot a kernel and share the host's processors.
+    /// 2: VMs with hardware virtualisation (KVM, VirtualBox). They boot a kernel and share the host's processors.
     pub const VIRTUAL: Self = Self(2);
-    /// A processor that QEMU translates (TCG), be it a virtual machine's or this host's own.
+    /// 10: a processor that QEMU translates (TCG), be it a VM's or this host's own.
     pub const EMULATED: Self = Self(10);
 
-    /// That of this host, found out once.
+    /// The slowdown of this host, determined once per process.
     pub fn of_host() -> Self {
         static OF_HOST: LazyLock<Slowdown> =
             LazyLock::new(|| if is_emulated(hypervisor()) { Slowdown::EMULATED } else { Slowdown::NONE });
         *OF_HOST
     }
 
-    /// How long something may take here that may take so long in a container.
+    /// The longest time here for something that may take `usual` in a container.
     pub fn stretch(self, usual: Duration) -> Stretched {
         Stretched(usual.saturating_mul(self.0))
     }
 }
 
-/// A duration as the clock shows it where a cluster runs: it is never stretched again.
+/// A duration by the clock, which is never stretched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stretched(Duration);
 
 impl Stretched {
-    /// A duration that must not be stretched: a user has chosen it, or it follows from one that was stretched.
+    /// A duration that must not be stretched, because a user has chosen it or it was computed from a stretched one.
     pub fn exactly(chosen: Duration) -> Self {
         Self(chosen)
     }
 
-    /// The duration itself, for what waits by the clock.
+    /// The duration itself, for timers.
     pub fn on_clock(self) -> Duration {
         self.0
     }
 
-    /// Whole seconds, for programs that have deadlines of their own.
+    /// Whole seconds, for programs that take a time-out.
     pub fn as_secs(self) -> u64 {
         self.0.as_secs()
     }
 
-    /// Milliseconds, as probers are told.
+    /// Milliseconds, for probers.
     pub fn as_millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
@@ -94,8 +93,8 @@ impl fmt::Display for Stretched {
     }
 }
 
-/// The name of the hypervisor that this host runs on, as the processor tells it; none on hardware. Leaf 1 says in bit 31
-/// of ECX that leaf 0x40000000 is a hypervisor's (Intel SDM, CPUID; kernel.org, `virt/kvm/x86/cpuid.rst`).
+/// The name of the hypervisor on which this host runs, as CPUID tells it; `None` on hardware. Bit 31 of ECX in leaf 1
+/// says that leaf 0x40000000 is a hypervisor's (Intel SDM, CPUID; kernel.org, `virt/kvm/x86/cpuid.rst`).
 #[cfg(target_arch = "x86_64")]
 fn hypervisor() -> Option<[u8; 12]> {
     use std::arch::x86_64::__cpuid;
@@ -110,14 +109,14 @@ fn hypervisor() -> Option<[u8; 12]> {
     Some(name)
 }
 
-/// Other processors have no such question.
+/// Other processors have no CPUID.
 #[cfg(not(target_arch = "x86_64"))]
 fn hypervisor() -> Option<[u8; 12]> {
     None
 }
 
-/// Whether this hypervisor translates instructions: QEMU without an accelerator names itself so (`target/i386/cpu.c`).
-/// With KVM it passes on KVM's name. Pure.
+/// Whether this hypervisor translates instructions. QEMU without an accelerator gives this name (`target/i386/cpu.c`);
+/// with KVM it gives KVM's name. Pure.
 fn is_emulated(hypervisor: Option<[u8; 12]>) -> bool {
     hypervisor.as_ref() == Some(b"TCGTCGTCGTCG")
 }

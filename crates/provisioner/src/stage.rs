@@ -1,38 +1,38 @@
-//! The stages of the flow, which events, errors and progress name.
+//! The stages of the flow. Events, errors and the progress display name them.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A stage of the flow, in its order.
+/// A stage of the flow, in the order in which stages run. JSON has its name in lower case, such as `claim`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Name, subnet and CIDRs are recorded.
+    /// Record the instance with its name, subnet and CIDRs.
     Claim,
-    /// Its names resolve on this host.
+    /// Make the instance's names resolve on this host.
     Names,
-    /// The node image is there.
+    /// Find the node image in the cache, or build it.
     Assets,
-    /// Machines and their network exist.
+    /// Create the nodes and their network.
     Nodes,
-    /// Pods have a network to come up in.
+    /// Configure and deploy the pod network.
     Network,
-    /// Certificate authorities exist.
+    /// Create the certificate authorities.
     Authorities,
-    /// The control plane answers.
+    /// Start the control plane on the first node.
     Init,
-    /// Workers belong to the cluster.
+    /// Join the other nodes to the cluster.
     Join,
-    /// All nodes and the cluster's DNS are ready.
+    /// Wait until all nodes and the cluster's DNS are ready.
     Ready,
-    /// Credentials are on the workstation.
+    /// Write the kubeconfigs on this host.
     Kubeconfig,
-    /// Pods move away from a worker.
+    /// Evict the pods of a worker.
     Drain,
-    /// Workers are taken away.
+    /// Remove workers.
     Leave,
-    /// Everything is taken away again.
+    /// Destroy the instance.
     Destroy,
 }
 

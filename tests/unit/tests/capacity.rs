@@ -69,7 +69,7 @@ fn a_plan_and_its_further_workers_cost_what_its_spec_says() {
 #[test]
 fn virtual_machines_that_do_not_fit_are_refused_with_all_figures() {
     let spec = ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Libvirt)).check().unwrap();
-    insta::assert_snapshot!(refusal(&empty(8, 7, 8), Cost::of_spec(&spec)), @"no room on this machine: needs 10.4 GiB of memory, 6.0 GiB are left (8.0 GiB in all, 1.0 GiB in use or promised, 1.0 GiB for the workstation itself)");
+    insta::assert_snapshot!(refusal(&empty(8, 7, 8), Cost::of_spec(&spec)), @"not enough capacity on this host: needs 10.4 GiB of memory, 6.0 GiB are left (8.0 GiB in total, 1.0 GiB in use or claimed, 1.0 GiB for the host itself)");
 }
 
 #[rstest]

@@ -1,17 +1,17 @@
-//! What is tested is what the README shows.
+//! The page for operators shows the tested combinations.
 
 use provisioner::spec::matrix;
 
 /// The page that shows the table, and between which lines.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");
 const BEGIN: &str = "<!-- matrix -->\n";
 const END: &str = "<!-- /matrix -->";
 
 /// `HOMELAB_WRITE_DOCS=1` writes it there.
 #[test]
-fn the_readme_shows_what_is_tested() {
+fn the_page_for_operators_shows_what_is_tested() {
     let page = std::fs::read_to_string(PAGE).unwrap();
-    let (before, rest) = page.split_once(BEGIN).expect("the README has a place for the table");
+    let (before, rest) = page.split_once(BEGIN).expect("the page has a place for the table");
     let (shown, after) = rest.split_once(END).expect("the place of the table has an end");
     let table = matrix::markdown();
     if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {

@@ -24,7 +24,7 @@ fn every_problem_is_reported_at_once() {
     };
     let error = refused(&spec);
     let fields: Vec<&str> = error.problems.iter().map(|problem| problem.field).collect();
-    assert_eq!(fields, ["name", "tldPrefix", "subnet", "workers", "version"]);
+    assert_eq!(fields, ["name", "--tld", "--subnet", "--workers", "--kubernetes"]);
     let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
     assert_eq!(error.to_string(), format!("the spec has 5 problems: {}", problems.join("; ")));
     insta::assert_snapshot!(problems.join("\n"));
@@ -33,7 +33,7 @@ fn every_problem_is_reported_at_once() {
 #[test]
 fn one_problem_is_said_in_the_singular() {
     let error = refused(&ClusterSpec::new("acme").topology(Topology::Single).workers(1));
-    insta::assert_snapshot!(error, @"the spec has a problem: workers '1' cannot be: k8s-single has no workers; ask for k8s-multi");
+    insta::assert_snapshot!(error, @"the spec has a problem: --workers '1' needs `--topology k8s-multi` or `k8s-ha`: k8s-single has no workers");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_only_cilium_has_is_refused_without_it() {
     let cilium = CiliumOptions { kube_proxy_replacement: true, hubble: true };
     let asked = ClusterSpec::new("acme").cilium(cilium);
     assert_eq!(asked.check().map(|spec| spec.cilium), Ok(cilium));
-    insta::assert_snapshot!(asked.cni(CniKind::Routed).check().unwrap_err(), @"the spec has 2 problems: kubeProxyReplacement 'true' cannot be with routed: only Cilium has it; hubble 'true' cannot be with routed: only Cilium has it");
+    insta::assert_snapshot!(asked.cni(CniKind::Routed).check().unwrap_err(), @"the spec has 2 problems: --kube-proxy-replacement 'true' needs `--cni cilium`: routed does not have it; --hubble 'true' needs `--cni cilium`: routed does not have it");
 }
 
 proptest! {

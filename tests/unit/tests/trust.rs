@@ -141,7 +141,7 @@ async fn a_host_without_the_folder_is_told_which_package_is_missing() {
     insta::assert_snapshot!(host.told(&error), @"
     lock [host]/anchors
     No such file or directory (os error 2)
-    hint: the package that makes this folder is missing: ca-certificates
+    hint: install the package ca-certificates, which makes this folder
     ");
 }
 

@@ -8,6 +8,7 @@ mod server;
 mod settings;
 mod spec;
 mod structure;
+mod docs;
 mod capacity;
 mod plan;
 mod registry;

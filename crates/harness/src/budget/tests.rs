@@ -1,11 +1,11 @@
-//! The budgets against `.config/nextest.toml`, as nextest reads it.
+//! Compares the budgets with the grace periods in `.config/nextest.toml`.
 
 use regex::Regex;
 use toml_edit::{DocumentMut, Item, TableLike};
 
 use super::*;
 
-/// Tests whose fixtures have virtual machines.
+/// Tests whose fixtures have VMs.
 const ON_MACHINES: [&str; 3] = ["vagrant::clients::any", "vagrant::faults::any", "vagrant::virtualbox::any"];
 
 fn configuration() -> DocumentMut {
@@ -23,15 +23,15 @@ fn overrides(profile: &dyn TableLike) -> Vec<&dyn TableLike> {
     all.map(|table| table as &dyn TableLike).collect()
 }
 
-/// The grace period of a profile or an override, where it says when a test is ended.
+/// The grace period of a profile or an override; `None` where it has no `slow-timeout`.
 fn grace(of: &dyn TableLike) -> Option<Duration> {
     let grace = of.get("slow-timeout")?.get("grace-period").and_then(Item::as_str);
-    // nextest's own, "How nextest detects slow tests".
+    // nextest's default is 10 s (its documentation, "How nextest detects slow tests").
     let seconds = grace.unwrap_or("10s").strip_suffix('s').and_then(|number| number.parse().ok());
     Some(Duration::from_secs(seconds.expect("whole seconds")))
 }
 
-/// Whether a filter selects a test of package `e2e`: as much of nextest's language as the file has.
+/// Whether a filter selects a test of package `e2e`. Knows the part of nextest's filter language that the file uses.
 fn selects(filter: &str, test: &str) -> bool {
     filter.split(" & ").all(|term| {
         let (is_wanted, term) = term.strip_prefix("not ").map_or((true, term), |rest| (false, rest));

@@ -1,4 +1,4 @@
-//! A command in a running pod.
+//! A command in a running pod, by the API server's `exec`.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -10,10 +10,11 @@ use crate::cluster::{ClusterError, TestCluster};
 use super::PodOutput;
 
 impl TestCluster {
-    /// Runs a command in a running pod of the default namespace.
+    /// Runs a command in a running pod of the default namespace. A command that fails is no error: its exit code is in
+    /// the output.
     ///
     /// # Errors
-    /// [`ClusterError::Api`] when it could not be run at all; the command's own exit code is in the output.
+    /// [`ClusterError`] when the command could not be started, or its output or exit code could not be read.
     pub async fn exec(&self, pod: &str, command: &[&str]) -> Result<PodOutput, ClusterError> {
         self.identify().await?;
         let failed = self.failed(format!("run {command:?} in pod {pod}"));
@@ -51,7 +52,7 @@ impl TestCluster {
         let exit_code = match (phase.as_str(), code) {
             ("Success", _) => 0,
             (_, Some(code)) => code,
-            // The command never ran: a missing program must not look like one that said no.
+            // The command never ran: a missing program must not be taken for one that exits with 1.
             _ => {
                 let why = status.message.unwrap_or_else(|| "no exit code".to_owned());
                 return Err(failed(kube::Error::ReadEvents(std::io::Error::other(why))));

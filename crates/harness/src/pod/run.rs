@@ -1,4 +1,4 @@
-//! How a pod is run: created, watched to its end, read, deleted.
+//! Runs a pod: creates it, polls it to its end, reads its output from the node, deletes it.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -10,17 +10,20 @@ use crate::wait::{self, Wait};
 use super::{CONTAINER, PodError, PodOutput, PodRun};
 
 impl TestCluster {
-    /// Runs a pod to its end. A pod that never ran is an error, never output.
+    /// Runs a pod in the default namespace to its end, and deletes the pod. A command that fails is no error: its exit
+    /// code is in the output.
     ///
     /// # Errors
-    /// [`PodError`].
+    /// [`PodError`] when the pod never ran, did not end within its deadline, or its output cannot be read.
+    ///
+    /// # Panics
+    /// When [`PodRun::on_node`] names a node that the cluster does not have.
     pub async fn run_pod(&self, wanted: PodRun) -> Result<PodOutput, PodError> {
         self.identify().await?;
         run(self, &wanted).await
     }
 }
 
-/// Runs a pod to its end and takes it away.
 async fn run(cluster: &TestCluster, wanted: &PodRun) -> Result<PodOutput, PodError> {
     let pods: Api<Pod> = Api::default_namespaced(cluster.client());
     let failed = |attempt, source| PodError::Api {
@@ -33,7 +36,7 @@ async fn run(cluster: &TestCluster, wanted: &PodRun) -> Result<PodOutput, PodErr
     let pod = created.map_err(|error| failed("create", error))?;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let outcome = finished(cluster, wanted, &pods, &name).await;
-    // The output is read or the pod is hopeless: nobody needs it any more.
+    // The output is read, or there will be none: delete the pod in both cases.
     let deleted = pods.delete(&name, &DeleteParams::default().grace_period(0)).await;
     let outcome = outcome?;
     deleted.map_err(|error| failed("delete", error))?;
@@ -66,7 +69,7 @@ async fn finished(
     let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
     let real_node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
     let node = cluster.node_by_real_name(&real_node);
-    // The kubelet's own file keeps both streams apart, which the log endpoint does not.
+    // The kubelet's file keeps both streams apart; the API server's log endpoint mixes them.
     let uid = pod.metadata.uid.unwrap_or_default();
     let path = format!("/var/log/pods/default_{name}_{uid}/{CONTAINER}/0.log");
     let log = node.read(&path).await.map_err(|source| PodError::Output {
@@ -78,7 +81,7 @@ async fn finished(
     Ok(PodOutput { exit_code, stdout, stderr, phase, node: node.name().to_owned() })
 }
 
-/// How far a pod is.
+/// The state of a pod that is to run to its end.
 #[derive(Debug, PartialEq, Eq)]
 enum Progress {
     Ended { exit_code: i32 },
@@ -88,7 +91,7 @@ enum Progress {
 
 impl Progress {
     fn of(pod: &Pod) -> Self {
-        /// The kubelet's reasons that no waiting cures.
+        /// The kubelet's reasons for which waiting does not help.
         const HOPELESS: [&str; 7] = [
             "CreateContainerConfigError",
             "CreateContainerError",
@@ -103,12 +106,12 @@ impl Progress {
         let container = status.container_statuses.unwrap_or_default().into_iter().next();
         let state = container.and_then(|container| container.state).unwrap_or_default();
         if let Some(end) = state.terminated {
-            // A runtime that could not start the process reports that as an exit of its own.
+            // A runtime that cannot start the process reports that as a terminated container with an exit code.
             return match (end.reason.as_deref(), end.message) {
                 (Some("StartError" | "ContainerCannotRun"), message) => {
                     Self::Hopeless(message.unwrap_or_else(|| "it could not be started".to_owned()))
                 }
-                // The container has ended; the kubelet says a moment later what that makes of the pod.
+                // The container has ended; the kubelet sets the pod's phase a moment later.
                 _ if !["Succeeded", "Failed"].contains(&phase.as_str()) => Self::Underway(phase),
                 _ => Self::Ended { exit_code: end.exit_code },
             };
@@ -129,8 +132,8 @@ impl Progress {
     }
 }
 
-/// Takes the two streams out of a log in the CRI's format: `<time> <stream> <P|F> <text>`, where `P` marks a
-/// piece of a line that goes on (Kubernetes, `pkg/kubelet/kuberuntime/logs`).
+/// Standard output and standard error out of a log in the CRI's format: `<time> <stream> <P|F> <text>`, where `P` marks
+/// a part of a line that the next entry continues (Kubernetes, `pkg/kubelet/kuberuntime/logs`). Pure.
 fn streams(log: &str) -> (String, String) {
     let (mut stdout, mut stderr) = (String::new(), String::new());
     for line in log.lines() {

@@ -1,4 +1,4 @@
-//! A component's binaries, built by `go build` from its pinned module.
+//! Builds a component's binaries by `go build` from its pinned module.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +15,10 @@ use super::pins::Component;
 use super::recipe::Part;
 use super::sandbox::contained;
 
-/// The file of settings with which binaries are built, in their module.
+/// Name of the file with Go's settings for the build, in the component's module.
 const SETTINGS: &str = "homelab.env";
 
-/// Builds a component's binaries; says whether they were there.
+/// Builds a component's binaries if they are missing; returns whether they were in the cache.
 pub(super) async fn build(
     cache: &Cache,
     (component, part): &(&Component, Part),
@@ -59,7 +59,7 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
             let parent = target.parent().unwrap_or(part);
             fs::create_dir_all(parent).map_err(failed("make", parent))?;
             let copy = Command::within(Duration::from_secs(60), "cp");
-            // Without the modes: Go's own cache is read-only.
+            // Without the modes, because the files in Go's own cache are read-only.
             let copy = copy.args([
                 "--recursive",
                 "--no-preserve=mode",
@@ -72,7 +72,7 @@ async fn make(component: &Component, part: &Utf8Path, runner: &dyn Runner) -> Re
     fs::remove_dir_all(&module).map_err(failed("remove", &module))
 }
 
-/// `go build` of all tools of a component: one call, so that packages and links share the processors. Pure.
+/// `go build` of all tools of a component, in one call, so that all processors are in use. Pure.
 fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Command {
     let flags = component.linker_flags();
     let command =
@@ -87,13 +87,13 @@ fn go_build(component: &Component, module: &Utf8Path, into: &Utf8Path) -> Comman
 /// `go` in a component's module, with our settings. Pure.
 fn in_module(component: &Component, module: &Utf8Path, args: &[&str]) -> Command {
     go(module)
-        // Nothing of the user's own settings for Go may change a binary, and `go env -w` has made a file of them.
+        // No setting of the user may change a binary. So GOENV replaces the user's file, which `go env -w` writes.
         .env("GOENV", module.join(SETTINGS))
         .env("CGO_ENABLED", if component.cgo { "1" } else { "0" })
         .args(args.iter().copied())
 }
 
-/// `go` in a module, with the caller's own settings. Pure.
+/// `go` in a module, with the user's settings for where modules are. Pure.
 fn go(module: &Utf8Path) -> Command {
     Command::within(Duration::from_secs(3600), "go")
         .keeping(DOWNLOADS.iter().chain(GO).chain(GO_MODULES).copied())
@@ -103,8 +103,8 @@ fn go(module: &Utf8Path) -> Command {
         .in_directory(module.as_str())
 }
 
-/// A file of settings (`go help environment`) out of the answer of `go env -json`. One that cannot be read has none, and
-/// Go has its defaults. Pure.
+/// Makes the settings' file (`go help environment`) from the output of `go env -json`. Output that cannot be parsed
+/// gives no settings, and Go uses its defaults. Pure.
 fn settings_from(answer: &[u8]) -> String {
     let told: BTreeMap<String, String> = serde_json::from_slice(answer).unwrap_or_default();
     let set =
@@ -112,7 +112,7 @@ fn settings_from(answer: &[u8]) -> String {
     set.map(|(name, value)| format!("{name}={value}\n")).collect()
 }
 
-/// How `go build` names the binary of a package: its last element, a major version left out.
+/// The name that `go build` gives a package's binary: the path's last element that is not a major version.
 fn default_name(package: &str) -> &str {
     let mut elements = package.rsplit('/');
     let last = elements.next().unwrap_or(package);

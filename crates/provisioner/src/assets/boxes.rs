@@ -1,7 +1,7 @@
-//! Vagrant's boxes: the disk of a machine in the form that a provider takes, and the catalogue that names it.
+//! Builds Vagrant's boxes: a VM's disk in the provider's format, and the catalogue for `vagrant box add`.
 //!
-//! A box is named after the digest of everything in it, so that one name never means two things. Formats:
-//! vagrant-libvirt's README ("Box Format") and Vagrant's documentation ("VirtualBox Boxes", OVF 1.0).
+//! A box is named after the digest of its inputs, so that a name never has two meanings. Formats: vagrant-libvirt's
+//! README ("Box Format") and Vagrant's documentation ("VirtualBox Boxes", OVF 1.0).
 
 use std::fs;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use super::recipe::Recipe;
 use super::sandbox::contained;
 use super::{AssetsError, NodeImage, machine};
 
-/// What VirtualBox reads beside the disk.
+/// The description of the VM that VirtualBox reads beside the disk.
 const OVF: &str = include_str!("../../../../assets/box/box.ovf");
 
-/// A box that is built.
+/// A box in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeBox {
-    /// Its name in Vagrant's store, `homelab/` and the digest of what it is made of.
+    /// Its name in Vagrant's store: `homelab/` and the first 16 digits of its digest.
     pub name: String,
-    /// Its version there: that of Kubernetes, without the `v`.
+    /// Its version in Vagrant's store: that of Kubernetes, without the `v`.
     pub version: String,
     /// The file that `vagrant box add` takes.
     pub catalogue: Utf8PathBuf,
-    /// The disk that is in it, in the provider's format.
+    /// The disk in the box, in the provider's format.
     pub disk: Utf8PathBuf,
 }
 
 impl NodeBox {
-    /// Where it is, finished or not.
+    /// Its names and paths, whether it is built or not.
     pub(super) fn in_cache(cache: &Cache, recipe: &Recipe, provider: Provider) -> Self {
         let part = recipe.node_box(provider);
         let folder = cache.path(part);
@@ -55,13 +55,13 @@ fn disk_name(provider: Provider) -> &'static str {
     }
 }
 
-/// What decides a box, beside the disk.
+/// The digest of a box's inputs, given that of the disk.
 pub(super) fn digest(disk: &str, provider: Provider) -> String {
     let files: String = files(provider).into_iter().map(|(name, text)| format!("{name}\n{text}")).collect();
     digest_of([disk, provider.as_str(), &files, &convert("".into(), "".into(), provider).to_string()])
 }
 
-/// Builds a box; says whether it was there.
+/// Builds a box if it is missing; returns whether it was in the cache.
 pub(super) async fn build(
     cache: &Cache,
     recipe: &Recipe,
@@ -84,7 +84,7 @@ pub(super) async fn build(
     Ok(cache.artefact(recipe.node_box(provider), make).await?.1)
 }
 
-/// Packs what a box consists of into the archive that Vagrant takes, and writes the catalogue that says where it is.
+/// Packs the files of a box into the archive for Vagrant, and writes the catalogue with the archive's path.
 pub(super) async fn seal(
     finished: &NodeBox,
     provider: Provider,
@@ -101,7 +101,8 @@ pub(super) async fn seal(
     fs::write(&path, catalogue(finished, provider, folder)).map_err(failed("write", &path))
 }
 
-/// The disk in a provider's format, compressed: it is stored three times on its way to a machine, and read once by each.
+/// Converts the disk to a provider's format, compressed: it is stored three times on its way to a VM, and each VM reads
+/// it once.
 fn convert(raw: &Utf8Path, to: &Utf8Path, provider: Provider) -> Command {
     let format: &[&str] = match provider {
         Provider::Libvirt => &["-c", "-o", "compression_type=zstd", "-O", "qcow2"],
@@ -111,7 +112,7 @@ fn convert(raw: &Utf8Path, to: &Utf8Path, provider: Provider) -> Command {
     contained(&convert.args(format.iter().copied()).args([raw.as_str(), to.as_str()]))
 }
 
-/// What is in a box beside the disk.
+/// The files in a box beside the disk, with their contents.
 fn files(provider: Provider) -> Vec<(&'static str, String)> {
     let metadata = match provider {
         Provider::Libvirt => {
@@ -121,7 +122,7 @@ fn files(provider: Provider) -> Vec<(&'static str, String)> {
     };
     let mut files = vec![
         ("metadata.json", format!("{metadata:#}\n")),
-        // Everything is in the instance's own.
+        // Empty: all settings are in the instance's Vagrantfile.
         ("Vagrantfile", "Vagrant.configure(\"2\") do |config|\nend\n".to_owned()),
     ];
     if provider == Provider::Virtualbox {
@@ -131,7 +132,7 @@ fn files(provider: Provider) -> Vec<(&'static str, String)> {
     files
 }
 
-/// What `vagrant box add` reads: name, version, and where the archive is (Vagrant's documentation, "Box Metadata").
+/// The catalogue for `vagrant box add`: name, version and URL of the archive (Vagrant's documentation, "Box Metadata").
 fn catalogue(node_box: &NodeBox, provider: Provider, folder: &Utf8Path) -> String {
     let catalogue = json!({
         "name": node_box.name,

@@ -1,4 +1,4 @@
-//! All parts of the node image, one after the other, each with its events.
+//! Builds all parts of the node image, one after the other, each with its events.
 
 use std::future::Future;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::pins::{CILIUM_PACKAGES, PACKAGES};
 use super::recipe::Recipe;
 use super::{AssetsError, NodeImage, binaries, boxes, images, root, store};
 
-/// Builds what is missing for nodes of a recipe.
+/// Builds the missing parts of a recipe's node image.
 pub(super) async fn all(
     cache: &Cache,
     recipe: &Recipe,
@@ -38,7 +38,7 @@ pub(super) async fn all(
     Ok(NodeImage::in_cache(cache, recipe))
 }
 
-/// Builds a box out of a node image.
+/// Builds a box from a node image.
 pub(super) async fn node_box(
     cache: &Cache,
     recipe: &Recipe,
@@ -53,7 +53,7 @@ pub(super) async fn node_box(
     progress.step(&name, made, |cached| *cached).await.map(drop)
 }
 
-/// Tells which of how many is being built.
+/// Publishes the beginning and the end of each part, with its number and the total.
 struct Progress<'a> {
     events: &'a Events,
     step: usize,

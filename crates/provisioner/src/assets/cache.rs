@@ -1,7 +1,8 @@
-//! A folder of finished artefacts, each under the digest of its inputs.
+//! The cache: a folder of finished artefacts, each under the digest of its inputs.
 //!
-//! Two kinds of locks, both the kernel's: whoever makes an artefact has that artefact's lock, and whoever makes or uses
-//! any of them holds the cache, which keeps `prune` from removing what is about to be used.
+//! There are two kinds of locks, which the kernel frees when their holder dies. A process that makes an artefact holds
+//! that artefact's lock. A process that makes or uses any artefact holds the cache's lock, shared, so that `prune`
+//! removes nothing that is about to be used. This module does not know what is in an artefact.
 
 use std::fs;
 use std::io;
@@ -13,7 +14,7 @@ use crate::files::{self, Lock};
 use super::AssetsError;
 use super::recipe::{Kind, Part};
 
-/// The cache's folder: `<kind>/<digest>` is finished, `<kind>/.<digest>.<random>` is being made or removed.
+/// The cache's folder: `<kind>/<digest>` is finished, `<kind>/.<digest>.<suffix>` is being made or removed.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     folder: Utf8PathBuf,
@@ -28,7 +29,7 @@ impl Cache {
         &self.folder
     }
 
-    /// Where an artefact is when it is finished.
+    /// The path of an artefact when it is finished.
     pub(super) fn path(&self, part: &Part) -> Utf8PathBuf {
         self.folder.join(part.to_string())
     }
@@ -37,14 +38,14 @@ impl Cache {
         self.folder.join(format!("{kind}-{key}.lock"))
     }
 
-    /// Holds the cache: nothing is pruned while the value lives. Waits for a prune that is going on.
+    /// Takes the cache's shared lock: nothing is pruned while the value lives. Waits for a running prune.
     pub(super) async fn hold(&self) -> Result<Held, AssetsError> {
         fs::create_dir_all(&self.folder).map_err(failed("make", &self.folder))?;
         Ok(Held { _lock: Lock::waited_for(self.folder.join(HOLD), Lock::shared_of_file).await? })
     }
 
-    /// Has the cache alone, or says that somebody holds it. An older program makes artefacts without holding the cache,
-    /// but never without the artefact's lock.
+    /// Takes the cache's exclusive lock, or returns [`AssetsError::Busy`]. Artefacts' locks are checked as well: an
+    /// older version of homelab makes artefacts without the cache's lock, but never without the artefact's.
     pub(super) fn have_alone(&self) -> Result<Held, AssetsError> {
         let try_lock = |path: &Utf8Path| {
             Lock::try_of_file(path)?.ok_or_else(|| AssetsError::Busy { path: path.to_owned() })
@@ -59,7 +60,7 @@ impl Cache {
         Ok(Held { _lock: alone })
     }
 
-    /// All finished artefacts of a kind, by the names of their folders.
+    /// The names of all finished artefacts of a kind, sorted.
     pub(super) fn finished(&self, kind: Kind) -> Result<Vec<String>, AssetsError> {
         let shelf = self.folder.join(kind.as_str());
         let entries = match shelf.read_dir_utf8() {
@@ -78,14 +79,15 @@ impl Cache {
         Ok(keys)
     }
 
-    /// Removes a finished artefact. It loses its name first: what is half removed is never taken for finished.
+    /// Removes a finished artefact. It is renamed first, so that a partly removed artefact is never taken for a
+    /// finished one.
     pub(super) fn remove(&self, path: &Utf8Path) -> Result<(), AssetsError> {
         let doomed = path.with_file_name(format!(".{}.pruned", path.file_name().unwrap_or_default()));
         let removed = fs::rename(path, &doomed).and_then(|()| fs::remove_dir_all(&doomed));
         removed.map_err(failed("remove", path))
     }
 
-    /// Removes what killed builders left of artefacts that nobody is making, whatever their inputs were.
+    /// Removes the unfinished artefacts of killed builders: those whose lock is free, whatever their digests.
     pub(super) fn sweep(&self) -> Result<(), AssetsError> {
         let entries = |folder: &Utf8Path| folder.read_dir_utf8().map_err(failed("read", folder));
         for shelf in entries(&self.folder)?.flatten().filter(|entry| entry.path().is_dir()) {
@@ -102,11 +104,11 @@ impl Cache {
         Ok(())
     }
 
-    /// Refuses to begin on a disk that is too full.
+    /// Refuses a disk with less free space than this.
     pub(super) fn demand_space(&self, bytes: u64) -> Result<(), AssetsError> {
         fs::create_dir_all(&self.folder).map_err(failed("make", &self.folder))?;
         let disk = rustix::fs::statvfs(self.folder.as_std_path());
-        let disk = disk.map_err(|error| failed("look at the disk of", &self.folder)(error.into()))?;
+        let disk = disk.map_err(|error| failed("find the free disk space of", &self.folder)(error.into()))?;
         let has = disk.f_bavail * disk.f_frsize;
         if has < bytes {
             let (has, needs) = (has >> 20, bytes >> 20);
@@ -115,10 +117,10 @@ impl Cache {
         Ok(())
     }
 
-    /// An artefact's folder, made by `make` if it is not there; says whether it was.
+    /// An artefact's folder, and whether it was in the cache. A missing artefact is made by `make`.
     ///
-    /// `make` fills a folder of its own, which takes its final name when it is complete. One builder at a time
-    /// has an artefact's lock; the next one finds it finished. What a killed builder left goes first.
+    /// `make` fills a temporary folder, which gets its final name when it is complete. One builder at a time holds an
+    /// artefact's lock; the next one finds the artefact finished. Leftovers of a killed builder are removed first.
     pub(super) async fn artefact(
         &self,
         part: &Part,
@@ -131,7 +133,7 @@ impl Cache {
         Ok((unfinished.finish()?, false))
     }
 
-    /// Begins to make an artefact, unless it is there. Waits for whoever is making it.
+    /// Begins to make an artefact; `None` if it is finished. Waits while another process makes it.
     pub(super) async fn begin(&self, part: &Part) -> Result<Option<Unfinished>, AssetsError> {
         let finished = self.path(part);
         if finished.exists() {
@@ -153,21 +155,21 @@ impl Cache {
     }
 }
 
-/// The lock that [`Cache::hold`] shares.
+/// Name of the file with the cache's lock.
 const HOLD: &str = "cache.lock";
 
-/// Whether this is the lock of an artefact.
+/// Whether this path is the lock file of an artefact.
 fn is_of_artefact(path: &Utf8Path) -> bool {
     path.extension() == Some("lock") && path.file_name() != Some(HOLD)
 }
 
-/// The cache is held as long as this value lives.
+/// A lock on the cache, held while this value lives.
 #[derive(Debug)]
 pub struct Held {
     _lock: Lock,
 }
 
-/// An artefact that is being made: it goes with this value, unless it is finished.
+/// An artefact that is being made. Dropping the value removes it, unless it was finished.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     path: Utf8PathBuf,
@@ -177,14 +179,14 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Where it is made.
+    /// The folder in which it is made.
     pub(super) fn path(&self) -> &Utf8Path {
         &self.path
     }
 
     /// Gives it its final name.
     pub(super) fn finish(self) -> Result<Utf8PathBuf, AssetsError> {
-        // A node's root is entered by whoever runs in it.
+        // A node's root must be accessible to all users in the node.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(&self.path, open).map_err(failed("open", &self.path))?;
         fs::rename(&self.path, &self.finished).map_err(failed("rename", &self.path))?;
@@ -202,7 +204,7 @@ fn remove_leftovers(shelf: &Utf8Path, prefix: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Context for an error of the file system.
+/// Makes an [`AssetsError`] of a file system's error, for `map_err`.
 pub(super) fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> AssetsError {
     let failed = files::failed(attempt, path);
     move |source| failed(source).into()
@@ -280,7 +282,7 @@ mod tests {
         assert!(matches!(&busy, AssetsError::Busy { path } if path.ends_with("cache.lock")), "{busy}");
         drop(holder);
         drop(cache.have_alone().unwrap());
-        // An older program makes artefacts and holds no cache.
+        // An older version makes artefacts without the cache's lock.
         let builder = cache.begin(&part()).await.unwrap().unwrap();
         let busy = cache.have_alone().expect_err("something is being built");
         assert!(matches!(&busy, AssetsError::Busy { path } if path.as_str().contains("root-")), "{busy}");

@@ -1,4 +1,4 @@
-//! The images that every node has, FROM scratch, built by podman and kept as archives.
+//! Builds the images that every node has, `FROM scratch` by podman, and keeps them as archives.
 
 use std::fs;
 use std::time::Duration;
@@ -17,40 +17,40 @@ use super::pins::{
 use super::recipe::Recipe;
 use super::sandbox::contained_with_own_run;
 
-/// Counts up when the way in which images are put together changes.
+/// Part of the digest; must be increased when the code that builds images changes.
 const RECIPE: &str = "8";
 
-/// One image: its name, and what is in it.
+/// One image: its name and its contents.
 struct Image {
     name: String,
     contents: Contents,
 }
 
 enum Contents {
-    /// One static binary of a component, which is also what runs.
+    /// One static binary of a component (component, binary), which is also the entrypoint.
     Binary(&'static str, &'static str),
     /// kube-proxy and the `nft` that it calls, with its libraries and the protocols' names.
     Proxy,
     /// The probe as the first process of a sandbox.
     Pause,
-    /// Cilium's agent and what it calls, clang above all: it compiles its own datapath.
+    /// Cilium's agent and the programs that it calls. Among them is clang, because the agent compiles its datapath.
     CiliumAgent,
     /// A shell with the usual applets, wget, socat and the probe.
     Toolbox,
 }
 
-/// What images take programs from.
+/// The inputs of the images.
 pub(super) struct Sources<'a> {
-    /// Where the binaries are.
+    /// The cache with the binaries.
     pub(super) cache: &'a Cache,
-    /// Whose images they are.
+    /// The recipe whose images are built.
     pub(super) recipe: &'a Recipe,
     /// The Debian trees.
     pub(super) trees: Trees,
 }
 
 impl Sources<'_> {
-    /// Where a component's binaries are.
+    /// The folder of a component's binaries.
     fn binaries(&self, component: &str) -> Utf8PathBuf {
         self.cache.path(self.recipe.binaries(component))
     }
@@ -58,9 +58,9 @@ impl Sources<'_> {
 
 /// The Debian trees that images take programs from.
 pub(super) struct Trees {
-    /// The node's own.
+    /// The node's tree.
     pub(super) node: Utf8PathBuf,
-    /// That of Cilium's agent.
+    /// The tree for Cilium's agent.
     pub(super) cilium: Utf8PathBuf,
 }
 
@@ -92,13 +92,13 @@ fn all(kubernetes: &str) -> Vec<Image> {
     ]
 }
 
-/// What decides the archives, beside all binaries.
+/// The digest of the archives' inputs, given that of all binaries.
 pub(super) fn digest(kubernetes: &str, binaries: &str) -> String {
     let names: String = all(kubernetes).into_iter().map(|image| image.name + "\n").collect();
     digest_of([RECIPE, &names, binaries, PACKAGES, CILIUM_PACKAGES, PROBE_SOURCES])
 }
 
-/// Builds all archives; says where they are and whether they were there.
+/// Builds all archives if they are missing; returns their folder and whether they were in the cache.
 pub(super) async fn build(
     sources: &Sources<'_>,
     runner: &dyn Runner,
@@ -126,26 +126,26 @@ pub(super) async fn build(
     sources.cache.artefact(&sources.recipe.images, make).await
 }
 
-/// podman with a store of its own: the host's images are not touched, and no network is used.
+/// podman with a separate store, so that the host's images are not touched. No network is used.
 fn podman<'a>(scratch: &Utf8Path, args: impl IntoIterator<Item = &'a str>) -> Command {
     let root = scratch.join("store");
     let command = Command::within(Duration::from_secs(300), "podman")
         .arg("--remote=false")
-        // Its name must not be long: sockets lie in it.
+        // The runroot's path must be short, because podman makes sockets in it.
         .args(["--root", root.as_str(), "--runroot", "/run/homelab-build", "--runtime", "runc"])
-        // Layers are only written and read back once: no kernel overlay needs to be mounted for that.
+        // Layers are only written and read once, which needs no overlay mount.
         .args(["--storage-driver", "vfs"]);
     contained_with_own_run(&command.args(args))
 }
 
 impl Image {
-    /// One layer: nodes see the unpacked layers through an overlay, which would take what a second layer says of
-    /// the first one (whiteouts, overlayfs.rst) as said to itself, and hide it.
+    /// A Containerfile with one layer. Nodes see the unpacked layers through an overlay, which would take the whiteouts
+    /// of a second layer (overlayfs.rst) for its own and hide them.
     fn containerfile(&self) -> String {
         let entry = match self.contents {
             Contents::Binary(_, binary) => format!("ENTRYPOINT [\"/usr/local/bin/{binary}\"]\n"),
             Contents::Pause => "ENTRYPOINT [\"/usr/local/bin/homelab-probe\", \"pause\"]\n".to_owned(),
-            // Where `hubble observe` finds the agent, as in `images/cilium/Dockerfile` of the module.
+            // The agent's socket for `hubble observe`, as in `images/cilium/Dockerfile` of the module.
             Contents::CiliumAgent => "ENV HUBBLE_SERVER=unix:///var/run/cilium/hubble.sock\n".to_owned(),
             Contents::Proxy | Contents::Toolbox => String::new(),
         };
@@ -169,8 +169,9 @@ impl Image {
             Contents::Binary(component, binary) => copy(component, binary),
             Contents::Proxy => {
                 copy("kubernetes", "kube-proxy")?;
-                // kube-proxy calls protocols by their names, and nft tells numbers where it has none. A kube-proxy that
-                // starts anew then takes what is in the kernel for somebody else's, and deletes what it has just added.
+                // kube-proxy uses names of protocols, and without this file nft prints their numbers. A kube-proxy that
+                // is restarted would then not recognise its own rules in the kernel, and delete those that it has just
+                // added.
                 let (names, etc) = ("etc/protocols", root.join("etc"));
                 fs::create_dir(&etc).map_err(failed("make", &etc))?;
                 fs::copy(debian.join(names), root.join(names))
@@ -182,9 +183,9 @@ impl Image {
             Contents::Toolbox => {
                 probe(&bin)?;
                 with_libraries(debian, "/bin/busybox", root, runner).await?;
-                // busybox's own wget crashes when it is given a deadline, which looks like a denial.
+                // busybox's own wget crashes with a time-out option, which looks like a denied connection.
                 with_libraries(debian, "/usr/bin/wget", root, runner).await?;
-                // For servers of all kinds, TLS included; openssl's own test server loses what comes too early.
+                // For servers of all kinds, including TLS. openssl's test server loses data that arrives too early.
                 with_libraries(debian, "/usr/bin/socat", root, runner).await?;
                 let tmp = root.join("tmp");
                 fs::create_dir(&tmp).map_err(failed("make", &tmp))?;
@@ -196,7 +197,7 @@ impl Image {
     }
 }
 
-/// A whole Debian, with Cilium's programs where its chart looks for them (`images/cilium/Dockerfile` of the module).
+/// A whole Debian, with Cilium's programs at the paths that its chart uses (`images/cilium/Dockerfile` of the module).
 async fn cilium(sources: &Sources<'_>, root: &Utf8Path, runner: &dyn Runner) -> Result<(), AssetsError> {
     const PROGRAMS: [(&str, &str); 7] = [
         ("cilium-health-responder", "usr/bin/cilium-health-responder"),
@@ -250,7 +251,7 @@ fn probe(bin: &Utf8Path) -> Result<(), AssetsError> {
     fs::set_permissions(&path, executable).map_err(failed("write", &path))
 }
 
-/// Copies a program out of the Debian tree with all libraries that its loader names.
+/// Copies a program from the Debian tree, with all libraries that its loader names.
 async fn with_libraries(
     debian: &Utf8Path,
     program: &str,
@@ -270,8 +271,8 @@ async fn with_libraries(
     Ok(())
 }
 
-/// The file behind a path of the tree: an absolute link, as Debian's loader is one, means the tree's own file and
-/// not the host's.
+/// The file to which a path of the tree leads. An absolute link, such as Debian's loader, leads to a file of the tree
+/// and not of the host.
 fn inside(tree: &Utf8Path, path: &str) -> Utf8PathBuf {
     let mut file = tree.join(path.trim_start_matches('/'));
     while let Ok(target) = file.read_link_utf8() {
@@ -283,7 +284,7 @@ fn inside(tree: &Utf8Path, path: &str) -> Utf8PathBuf {
     file
 }
 
-/// The paths in an answer of `ldd`: `libc.so.6 => /lib/… (0x…)` and the loader's own line.
+/// The paths in the output of `ldd`: `libc.so.6 => /lib/… (0x…)`, and the loader's line.
 fn libraries(answer: &str) -> impl Iterator<Item = &str> {
     answer.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
 }

@@ -1,5 +1,5 @@
-//! The disk of a node that is a virtual machine: the node's own programs and container store, and what a machine needs
-//! beside them to boot.
+//! Builds the disk of a node that is a VM, from the programs and the container store of the node image and a Debian
+//! that boots.
 
 use std::fs;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::root::{self, write};
 use super::sandbox::contained;
 use super::{AssetsError, NodeImage};
 
-/// The packages of the machine's Debian, one a line.
+/// The packages of the VM's Debian, one per line.
 pub(super) const PACKAGES: &str = include_str!("../../../../assets/box/packages");
-/// What makes the tree one that boots, run in it.
+/// The script that makes the tree bootable; runs in the tree by `chroot`.
 const PREPARE: &str = include_str!("../../../../assets/box/prepare.sh");
-/// What makes a disk of the tree, run beside it.
+/// The script that makes a disk from the tree; runs outside of it.
 const DISK: &str = include_str!("../../../../assets/box/disk.sh");
-/// The disk's size in MiB: the node's programs and images take half of it, pods and logs have the rest. It grows on the
-/// host as it is written to.
+/// The disk's size in MiB. The node's programs and images take half of it; the other half is for pods and logs. Its
+/// file on the host grows as the VM writes.
 pub(super) const SIZE: u32 = 8192;
 
 macro_rules! recipe {
@@ -32,7 +32,7 @@ macro_rules! recipe {
     };
 }
 
-/// Files that are laid over the packages.
+/// Files that are added to the packages or replace theirs.
 const RECIPE: [(&str, &str); 17] = recipe![
     "boot/grub/grub.cfg",
     "etc/containerd/config.toml",
@@ -56,17 +56,17 @@ const RECIPE: [(&str, &str); 17] = recipe![
 /// Vagrant's well-known public key, which it expects in every box and replaces at the first boot.
 const VAGRANT_KEY: &str = include_str!("../../../../assets/box/vagrant.pub");
 
-/// What of the container nodes' root a machine has as it is.
+/// Folders of the container nodes' root that a VM has unchanged.
 const SHARED: [&str; 4] = ["etc/service", "opt/cni", "usr/local/bin", "usr/local/share/cilium"];
 
-/// What decides the disk, beside the root file system and the store of nodes.
+/// The digest of the disk's inputs, given those of the node's root file system and container store.
 pub(super) fn digest(root: &str, store: &str) -> String {
     let recipe: String = RECIPE.iter().map(|(path, text)| format!("{path}\n{text}")).collect();
     let parts = [PACKAGES, PREPARE, DISK, &recipe, VAGRANT_KEY, &SHARED.join(" "), &SIZE.to_string()];
     digest_of([root, store].into_iter().chain(parts))
 }
 
-/// Makes the disk, raw, in a folder whose tree is removed again.
+/// Makes the raw disk in the folder `part`, and removes the tree from which it was made.
 pub(super) async fn disk(
     cache: &Cache,
     recipe: &Recipe,
@@ -76,7 +76,7 @@ pub(super) async fn disk(
 ) -> Result<Utf8PathBuf, AssetsError> {
     let (debian, _) = root::debian(cache, &recipe.machine_debian, PACKAGES, runner).await?;
     let (tree, image) = (part.join("tree"), part.join("disk.raw"));
-    let step = |source| AssetsError::Step { artefact: "the disk of a machine".to_owned(), source };
+    let step = |source| AssetsError::Step { artefact: "the disk of a VM".to_owned(), source };
     runner.run(&linked(&debian, &tree)).await.map_err(step)?;
     for shared in SHARED {
         let (from, to) = (node.root.join(shared), tree.join(shared));
@@ -103,7 +103,7 @@ pub(super) async fn disk(
     Ok(image)
 }
 
-/// Hard links to a tree's files at another place: both are only ever read, and what is written replaces its link first.
+/// Copies a tree as hard links. Both trees are only read, and a file is written only after its link is removed.
 fn linked(from: &Utf8Path, to: &Utf8Path) -> Command {
     let copy = Command::within(Duration::from_secs(120), "cp").args([
         "--archive",

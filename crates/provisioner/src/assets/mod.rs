@@ -1,9 +1,10 @@
-//! The built inputs: binaries, the node's root file system, its images, kept in a cache.
+//! Builds what nodes are started from, and keeps it in a cache: binaries, the root file system, images, boxes.
 //!
-//! Everything a node consists of comes from Go modules and Debian packages that are pinned here and embedded in
-//! the program (`pins`). Each artefact lies in the cache under the digest of its inputs: a finished one is
-//! recognised by its path, a killed build goes on where it was, and two builds at once do not spoil each other
-//! (`cache`). Next in the flow: an engine starts nodes from the [`NodeImage`].
+//! Everything in a node comes from Go modules and Debian packages; the modules and the list of packages are pinned in
+//! this program (`pins`). Each artefact is in the cache under the digest of its inputs. So a finished artefact is
+//! recognised by its path, a killed build continues with its first unfinished artefact, and concurrent builds do not
+//! disturb each other (`cache`). This module does not know clusters. Next in the flow: an engine starts nodes from the
+//! [`NodeImage`].
 
 mod pins;
 mod recipe;
@@ -40,10 +41,10 @@ pub use prune::{Artefact, Fate, Pruned, Unjudged, User, Users};
 pub use recipe::Kind;
 pub use root::apt_sources;
 
-/// Disk space that a build from nothing takes, in bytes: Go's own cache is most of it.
+/// Disk space for a build with an empty cache, in bytes. Go's own cache takes most of it.
 pub const DISK_SPACE: u64 = 6 << 30;
 
-/// Disk space that a box takes while it is built, in bytes: its disk, raw, compressed and packed.
+/// Disk space for building a box, in bytes: its disk, raw, compressed and packed.
 const BOX_SPACE: u64 = 8 << 30;
 
 /// The built inputs in a cache folder.
@@ -52,71 +53,71 @@ pub struct Assets {
     cache: Cache,
 }
 
-/// What nodes of one Kubernetes version are started from.
+/// The files from which nodes of one Kubernetes version are started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeImage {
-    /// The root file system: a folder that nodes see through an overlay and never write to.
+    /// The folder of the root file system. Nodes mount it through an overlay and never write to it.
     pub root: Utf8PathBuf,
-    /// A `/var/lib/containerd` with all images unpacked: nodes see it through an overlay, too.
+    /// The folder of a `/var/lib/containerd` with all images unpacked. Nodes mount it through an overlay, too.
     pub containerd_store: Utf8PathBuf,
 }
 
 impl NodeImage {
-    /// Where it is, finished or not.
+    /// Its paths in the cache, whether it is built or not.
     fn in_cache(cache: &Cache, recipe: &Recipe) -> Self {
         Self { root: cache.path(&recipe.root), containerd_store: cache.path(&recipe.store) }
     }
 }
 
-/// Why there is no node image.
+/// Why assets cannot be built, found, exported, imported or pruned.
 #[derive(Debug, thiserror::Error)]
 pub enum AssetsError {
-    /// Nodes cannot be made of this Kubernetes version: another `homelab` recorded it.
-    #[error("there are no nodes of Kubernetes {version}; supported: {}", KUBERNETES_VERSIONS.join(", "))]
+    /// This program has no node image for this Kubernetes version; a homelab of another version recorded it.
+    #[error("this homelab has no nodes of Kubernetes {version}; supported: {}", KUBERNETES_VERSIONS.join(", "))]
     Version {
-        /// What was asked for.
+        /// The requested version, with its `v`.
         version: String,
     },
-    /// Tools are missing, all of them named.
+    /// Tools are missing. All are named.
     #[error("tools are missing: {}", listed(.0))]
     Tools(Vec<MissingTool>),
-    /// The disk is too full to begin.
+    /// The disk has too little space to begin.
     #[error("the disk of {path} has {has} MiB left; {needs} MiB are needed")]
     Disk {
-        /// The cache.
+        /// The cache's folder.
         path: Utf8PathBuf,
-        /// What is left, in MiB.
+        /// The free space, in MiB.
         has: u64,
-        /// What the work takes, in MiB.
+        /// The space that the work takes, in MiB.
         needs: u64,
     },
-    /// Nothing can be removed now.
-    #[error("the cache is in use: {path} is locked by a build, an import, an export, or nodes that start")]
+    /// The cache is in use, and nothing was removed.
+    #[error("the cache is in use: {path} is locked by a build, an import, an export, or a start of nodes")]
     Busy {
-        /// The lock.
+        /// The lock file.
         path: Utf8PathBuf,
     },
-    /// Nothing can be exported that is not built.
+    /// An export needs this artefact, which is not built.
     #[error("the {artefact} is not built")]
     NotBuilt {
         /// `node image of Kubernetes v1.36.3`
         artefact: String,
-        /// The command that builds it.
+        /// The command that builds it: `homelab assets build --kubernetes v1.36.3`.
         command: String,
     },
-    /// A file of exported assets.
+    /// An export or an import failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// A step of the build failed.
     #[error("build {artefact}")]
     Step {
-        /// What was being built.
+        /// The artefact: `etcd v3.7.3`.
         artefact: String,
-        /// What the tool says.
+        /// The failure of the tool.
         #[source]
         source: CommandError,
     },
-    /// A file or folder of the cache.
+    /// A file or folder of the cache cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -133,17 +134,17 @@ impl Hint for AssetsError {
                 "`homelab assets prune` removes what no node uses; HOMELAB_CACHE=<folder> moves the cache"
                     .to_owned(),
             ),
-            Self::Busy { .. } => Some("try again when it is done".to_owned()),
+            Self::Busy { .. } => Some("repeat the command when that has ended".to_owned()),
             Self::NotBuilt { command, .. } => Some(format!("`{command}`")),
             Self::Archive(error) => error.hint(),
             Self::File(error) if error.source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("make room and build again: finished parts are kept".to_owned())
+                Some("free disk space, then repeat the command: finished parts are kept".to_owned())
             }
             Self::Step { source, .. } if source.to_string().contains("No space left on device") => {
-                Some("make room and build again: finished parts are kept".to_owned())
+                Some("free disk space, then repeat the command: finished parts are kept".to_owned())
             }
             Self::Step { .. } | Self::File(_) => {
-                Some("`homelab assets build` goes on where it stopped".to_owned())
+                Some("`homelab assets build` continues where it stopped".to_owned())
             }
             Self::Version { .. } => None,
         }
@@ -151,7 +152,7 @@ impl Hint for AssetsError {
 }
 
 impl Assets {
-    /// The assets in this cache folder, built or not.
+    /// The assets in this cache folder, which need not exist yet.
     pub fn in_cache(folder: impl Into<Utf8PathBuf>) -> Self {
         Self { cache: Cache::in_folder(folder.into()) }
     }
@@ -161,23 +162,24 @@ impl Assets {
         self.cache.folder()
     }
 
-    /// The node image of a Kubernetes version, if it is built. Takes milliseconds and changes nothing.
+    /// The node image of a Kubernetes version; `None` if it is not built. Takes milliseconds and changes nothing.
     pub fn find(&self, kubernetes: &str) -> Option<NodeImage> {
         let image = NodeImage::in_cache(&self.cache, Recipe::of(kubernetes).ok()?);
         (image.root.exists() && image.containerd_store.exists()).then_some(image)
     }
 
-    /// The box of a Kubernetes version for a provider, if it is built. Takes milliseconds and changes nothing.
+    /// The box of a Kubernetes version for a provider; `None` if it is not built. Takes milliseconds and changes
+    /// nothing.
     pub fn find_box(&self, kubernetes: &str, provider: Provider) -> Option<NodeBox> {
         let node_box = NodeBox::in_cache(&self.cache, Recipe::of(kubernetes).ok()?, provider);
         node_box.catalogue.exists().then_some(node_box)
     }
 
-    /// Holds the cache: `prune` removes nothing while the value lives. Whoever is about to use what [`Self::find`] finds
-    /// holds it until the host itself shows the use, by a mount or a container.
+    /// Holds the cache: `prune` removes nothing while the value lives. A caller that is going to use the result of
+    /// [`Self::find`] holds the cache until the host shows the use, by a mount or a container.
     ///
     /// # Errors
-    /// What the file system says of the lock.
+    /// The file system's error for the lock.
     pub async fn hold(&self) -> std::io::Result<Held> {
         match self.cache.hold().await {
             Err(AssetsError::File(error)) => Err(error.source),
@@ -185,14 +187,14 @@ impl Assets {
         }
     }
 
-    /// Where that box is, built or not.
+    /// The paths of a box, whether it is built or not.
     #[cfg(test)]
     pub(crate) fn box_at(&self, kubernetes: &str, provider: Provider) -> NodeBox {
         NodeBox::in_cache(&self.cache, Recipe::of(kubernetes).unwrap(), provider)
     }
 
-    /// Builds what is missing of the box of a Kubernetes version for a provider, the node image that it is made of
-    /// included, with an event for each part.
+    /// Builds the missing parts of the box of a Kubernetes version for a provider, including its node image, with
+    /// events for each part.
     ///
     /// # Errors
     /// [`AssetsError`] with the part that failed; finished parts are kept.
@@ -218,7 +220,7 @@ impl Assets {
         Ok(NodeBox::in_cache(&self.cache, recipe, provider))
     }
 
-    /// Builds what is missing of the node image of a Kubernetes version, with an event for each part.
+    /// Builds the missing parts of the node image of a Kubernetes version, with events for each part.
     ///
     /// # Errors
     /// [`AssetsError`] with the part that failed; finished parts are kept.

@@ -1,49 +1,49 @@
-//! What a node is made of, and in which version: the embedded Go modules and recipes.
+//! The pinned versions of everything in a node: embedded Go modules and lists of packages.
 
 use crate::digest::digest_of;
 
-/// The module that gives a version of Kubernetes.
+/// The Go module of Kubernetes.
 const KUBERNETES_MODULE: &str = "k8s.io/kubernetes";
-/// CoreDNS's image tag, as kubeadm is told.
+/// CoreDNS's image tag, which kubeadm is given.
 pub const COREDNS_TAG: &str = "v1.15.0";
 /// Cilium's image tag.
 pub const CILIUM_TAG: &str = "v1.19.6";
-/// etcd's image tag, as kubeadm is told.
+/// etcd's image tag, which kubeadm is given.
 pub const ETCD_TAG: &str = "3.7.3-0";
-/// The image of a pod's sandbox, under the name that containerd is told.
+/// The image of a pod's sandbox, under the name that containerd is given.
 pub const PAUSE_IMAGE: &str = "homelab.invalid/pause:1";
-/// The image with a shell, ping and the probe that every node has.
+/// The image with a shell, ping and the probe. Every node has it.
 pub const TOOLBOX_IMAGE: &str = "homelab.invalid/toolbox:1";
 
-/// The packages of a node's root file system, one a line.
+/// The packages of a node's root file system, one per line.
 pub(super) const PACKAGES: &str = include_str!("../../../../assets/node/packages");
-/// What Cilium's agent calls, one a line: its image is a Debian with these.
+/// The packages with the programs that Cilium's agent calls, one per line. Its image is a Debian with these.
 pub(super) const CILIUM_PACKAGES: &str = include_str!("../../../../assets/cilium/packages");
 /// The Debian release of a node's root file system.
 pub(super) const SUITE: &str = "bookworm";
-/// The static program that runs inside clusters, as bytes: the workstation and tests need it outside of them.
+/// The static program that runs inside clusters. The host's part of an audit and tests run it outside of them.
 pub const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/homelab-probe"));
-/// Its sources: where it was built changes bytes of the program, but nothing of what it does.
+/// The sources of the probe, for digests. The program's own bytes depend on the folder in which it was built.
 pub(super) const PROBE_SOURCES: &str = include_str!(concat!(env!("OUT_DIR"), "/homelab-probe.sources"));
 
-/// A Go module that gives some of a node's binaries.
+/// A Go module from which some of a node's binaries are built.
 #[derive(Debug)]
 pub(super) struct Component {
-    /// Its name; the versions of Kubernetes share one.
+    /// Its name; all versions of Kubernetes have the name `kubernetes`.
     pub(super) name: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
-    /// The module whose version counts.
+    /// The module whose version in go.mod is the component's version.
     pub(super) module: &'static str,
     /// The packages to build, with the names of their binaries.
     pub(super) tools: &'static [(&'static str, &'static str)],
-    /// Whether C is needed: libseccomp.
+    /// Whether it is built with cgo: runc links libseccomp.
     pub(super) cgo: bool,
-    /// Build tags.
+    /// Go build tags, comma-separated.
     pub(super) tags: &'static str,
-    /// Variables that the linker sets to the version.
+    /// Go variables that the linker sets to the version.
     version_variables: &'static [&'static str],
-    /// Files and folders of the module that come along with the binaries, below `source`.
+    /// Files and folders of the module that are kept beside the binaries, below `source`.
     pub(super) sources: &'static [&'static str],
 }
 
@@ -53,7 +53,7 @@ macro_rules! module {
     };
 }
 
-/// All components of all versions, the quick ones first.
+/// All components of all versions, the ones that build quickly first.
 pub(super) const COMPONENTS: [Component; 9] = [
     Component {
         name: "cni-plugins",
@@ -149,7 +149,7 @@ pub(super) const COMPONENTS: [Component; 9] = [
             ("github.com/cilium/cilium/tools/sysctlfix", "cilium-sysctlfix"),
         ],
         cgo: false,
-        // Which clouds the operator asks for addresses: none (Makefile of the module's operator).
+        // The operator asks no cloud for addresses (Makefile of the module's operator).
         tags: "ipam_provider_operator",
         version_variables: &[],
         sources: &[
@@ -163,7 +163,7 @@ pub(super) const COMPONENTS: [Component; 9] = [
     },
 ];
 
-/// A version of Kubernetes.
+/// The component of a Kubernetes version.
 const fn kubernetes(go_mod: &'static str, go_sum: &'static str) -> Component {
     Component {
         name: "kubernetes",
@@ -189,7 +189,8 @@ const fn kubernetes(go_mod: &'static str, go_sum: &'static str) -> Component {
     }
 }
 
-/// The components of nodes of one Kubernetes version: that version's own, and those that all share.
+/// The components of nodes of one Kubernetes version: that version of Kubernetes, and the components that all versions
+/// share.
 pub(super) fn components(kubernetes: &str) -> impl Iterator<Item = &'static Component> {
     let of_another = move |component: &Component| {
         component.module == KUBERNETES_MODULE && component.version() != kubernetes
@@ -225,7 +226,7 @@ impl Component {
         self.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("0.0")
     }
 
-    /// What the linker is told: no symbol table, and the version.
+    /// The linker's flags: no symbol table, and the version.
     pub(super) fn linker_flags(&self) -> String {
         let version = self.version();
         let mut flags = "-s -w".to_owned();
@@ -233,7 +234,7 @@ impl Component {
             flags.push_str(&format!(" -X {variable}={version}"));
         }
         if self.name == "cilium" {
-            // Three words are expected: version, revision and date of the revision (`pkg/version` of the module).
+            // The variable must have three words: version, revision and its date (`pkg/version` of the module).
             let (variable, version) = ("github.com/cilium/cilium/pkg/version.ciliumVersion", &version[1..]);
             flags.push_str(&format!(" -X '{variable}={version} release unknown'"));
             flags.push_str(&format!(" -X github.com/cilium/cilium/hubble/pkg.Version={version}"));
@@ -248,7 +249,7 @@ impl Component {
         flags
     }
 
-    /// What decides its binaries.
+    /// The digest of everything that its binaries depend on.
     pub(super) fn digest(&self) -> String {
         let tools: String =
             self.tools.iter().map(|(package, binary)| format!("{package}={binary}\n")).collect();

@@ -1,8 +1,8 @@
-//! Which artefacts of the cache go: those of no recipe of this program that nothing on the host uses.
+//! Removes artefacts from the cache that are in no recipe of this program and that nothing on the host uses.
 //!
-//! Judging is pure. Who uses what is found by `provision::prune`, as texts in which the digest of an artefact would
-//! stand: what podman records of a container, mounts, what a disk grows from. An artefact is kept when any of them
-//! mentions it, and when one that could mention it cannot be had.
+//! The decision is pure. `provision::prune` finds the users of artefacts, as texts that contain the digest of an
+//! artefact in use: podman's record of a container, mounts, the backing file of a disk. An artefact is kept when one of
+//! these texts contains its digest, and also when a text that could contain it cannot be read.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,72 +15,72 @@ use super::cache::{Cache, failed};
 use super::recipe::{Kind, Recipe};
 use super::{Assets, AssetsError};
 
-/// Something on the host that may use artefacts.
+/// A thing on the host that may use artefacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// `container homelab-1a2b3c.acme-cp-1`
     pub name: String,
-    /// Where the digest stands, if it uses one.
+    /// A text that contains the digest of each artefact that it uses.
     pub text: String,
 }
 
-/// What could not be asked.
+/// A source of users that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unjudged {
-    /// Why: `podman does not answer: …`
+    /// The reason: `podman does not answer: …`
     pub why: String,
-    /// What its users could be using.
+    /// The kinds of artefacts that its users could be using.
     pub kinds: Vec<Kind>,
 }
 
-/// Everything on the host that may use artefacts, of all homes.
+/// All things on the host that may use artefacts, of all homes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users {
-    /// Those that were found.
+    /// The users that were found.
     pub found: Vec<User>,
-    /// What may hide others.
+    /// The sources that could not be read, and so may have more users.
     pub unjudged: Vec<Unjudged>,
 }
 
 /// Why an artefact stays or goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// A recipe of this program has it.
+    /// It stays: a recipe of this program has it.
     Current,
-    /// It is older, and used by these.
+    /// It stays: it is in no recipe, but is used by the things with these names.
     Used(Vec<String>),
-    /// It is older, and nobody can tell whether it is used.
+    /// It stays: it is in no recipe, and it is unknown whether it is used, for this reason.
     Unjudged(String),
-    /// It is older and not used: it goes.
+    /// It goes: it is in no recipe and not used.
     Old,
 }
 
 /// A finished artefact in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artefact {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// The first 16 digits of its digest, which name its folder.
     pub digest: String,
     /// Its folder.
     pub path: Utf8PathBuf,
-    /// What it takes on the disk, in bytes. Files that it shares with others count in each.
+    /// Its size on disk, in bytes. A file that it shares with other artefacts counts in each of them.
     pub bytes: u64,
-    /// Whether it stays.
+    /// Whether it stays, and why.
     pub fate: Fate,
 }
 
-/// What a prune removes, or would remove.
+/// The result of a prune, or of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pruned {
-    /// All artefacts there are, those that stay included.
+    /// All finished artefacts, including those that stay.
     pub artefacts: Vec<Artefact>,
-    /// What their removal frees, in bytes: files that are shared with artefacts that stay are not counted.
+    /// The disk space that the removal frees, in bytes. Files shared with an artefact that stays are not counted.
     pub freed: u64,
 }
 
 impl Assets {
-    /// Says what [`Self::prune`] would do, and changes nothing.
+    /// The result that [`Self::prune`] would have; changes nothing.
     ///
     /// # Errors
     /// [`AssetsError::File`] when the cache cannot be read.
@@ -105,11 +105,11 @@ impl Assets {
         Ok(Pruned { artefacts, freed: gone.freed() })
     }
 
-    /// Removes what no recipe of this program has and nobody uses, and what killed builds left. `users` is asked when
-    /// the cache is had alone: nobody begins to use anything after that.
+    /// Removes artefacts that are in no recipe of this program and not used, and leftovers of killed builds. `users` is
+    /// awaited under the cache's exclusive lock, so that no use begins after it was read.
     ///
     /// # Errors
-    /// [`AssetsError::Busy`] while somebody builds in the cache or starts nodes from it; nothing is removed then.
+    /// [`AssetsError::Busy`] while a process builds in the cache or starts nodes from it; nothing is removed then.
     pub async fn prune(&self, users: impl Future<Output = Users>) -> Result<Pruned, AssetsError> {
         if !self.folder().exists() {
             return Ok(Pruned { artefacts: Vec::new(), freed: 0 });
@@ -136,7 +136,7 @@ fn is_current(kind: Kind, digest: &str) -> bool {
     Recipe::all().iter().flat_map(Recipe::parts).any(|part| part.kind == kind && part.key() == digest)
 }
 
-/// Why an artefact stays or goes. Pure.
+/// Decides whether an artefact stays. Pure.
 fn fate(kind: Kind, digest: &str, is_current: bool, users: &Users) -> Fate {
     if is_current {
         return Fate::Current;
@@ -153,7 +153,7 @@ fn fate(kind: Kind, digest: &str, is_current: bool, users: &Users) -> Fate {
     }
 }
 
-/// The files of some artefacts by device and inode.
+/// The files of one or several artefacts, by device and inode.
 #[derive(Debug, Default)]
 struct Weight {
     files: HashMap<(u64, u64), FileWeight>,
@@ -162,16 +162,16 @@ struct Weight {
 #[derive(Debug)]
 struct FileWeight {
     bytes: u64,
-    /// How many names it has in these artefacts.
+    /// The number of its names in these artefacts.
     names: u64,
-    /// How many it has in all.
+    /// The number of all its names.
     links: u64,
 }
 
 impl Weight {
     fn add(&mut self, path: &Utf8Path) -> io::Result<()> {
         let meta = fs::symlink_metadata(path)?;
-        // A folder's own links are its subfolders: it has one name.
+        // The link count of a folder counts its subfolders; the folder has one name.
         let links = if meta.is_dir() { 1 } else { meta.nlink() };
         let file = self.files.entry((meta.dev(), meta.ino()));
         file.or_insert(FileWeight { bytes: meta.blocks() * 512, names: 0, links }).names += 1;
@@ -192,7 +192,7 @@ impl Weight {
         }
     }
 
-    /// What is freed when all of them go.
+    /// The disk space that the removal of these artefacts frees, in bytes.
     fn freed(&self) -> u64 {
         self.files.values().filter(|file| file.names >= file.links).map(|file| file.bytes).sum()
     }
@@ -242,7 +242,7 @@ mod tests {
         path
     }
 
-    /// A cache with a current root, an old one that a container uses, and old ones that nobody does.
+    /// A cache with a current root, an old root that a container uses, and old artefacts that are not used.
     fn cache() -> (tempfile::TempDir, Assets) {
         let (folder, assets) = assets();
         let current = Recipe::all()[0].root.to_string();
@@ -292,7 +292,7 @@ mod tests {
     async fn nothing_is_removed_while_somebody_builds() {
         let (_folder, assets) = cache();
         let _builder = assets.hold().await.unwrap();
-        let refused = assets.prune(async { Users::default() }).await.expect_err("somebody builds");
+        let refused = assets.prune(async { Users::default() }).await.expect_err("the cache is held");
         assert!(matches!(refused, AssetsError::Busy { .. }), "{refused}");
         assert!(refused.hint().is_some());
         assert!(assets.folder().join("root/00000000000000bb").exists());

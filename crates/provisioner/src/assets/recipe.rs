@@ -1,8 +1,8 @@
-//! All digests of what nodes are made of, computed once and handed down. Pure.
+//! Computes the digests of all artefacts, once per process. Pure.
 //!
-//! Each artefact is cached under the digest of its inputs, and is an input of the next one: packages and binaries
-//! make the root file system, the images and the container store, and these make the boxes. A changed digest costs
-//! every user a build of half an hour, so a snapshot test shows which change does. Next in the flow: `cache`.
+//! Each artefact is cached under the digest of its inputs, and is an input of the next one: the root file system, the
+//! images and the container store are made from packages and binaries, and boxes are made from these. A changed digest
+//! costs every user a build of half an hour, so a snapshot test shows which changes do. Next in the flow: `cache`.
 
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::spec::{KUBERNETES_VERSIONS, Provider};
 use super::pins::{CILIUM_PACKAGES, Component, PACKAGES, components};
 use super::{AssetsError, boxes, images, machine, root, store};
 
-/// A kind of artefact: each has a folder of the cache.
+/// A kind of artefact. Each kind has its folder in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A Debian tree of packages.
@@ -34,7 +34,7 @@ impl Kind {
     pub const ALL: [Self; 6] =
         [Self::Debian, Self::Binaries, Self::Root, Self::Images, Self::Store, Self::Boxes];
 
-    /// Its folder in the cache, and its name for programs: `debian`, `binaries`, `root` …
+    /// The name of its folder in the cache, and its name in JSON: `debian`, `binaries`, `root` …
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Debian => "debian",
@@ -46,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// What people call it.
+    /// Its name in messages: `Debian packages`, `binaries`, `root file system` …
     pub fn title(self) -> &'static str {
         match self {
             Self::Debian => "Debian packages",
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// One artefact by its kind and the digest of its inputs, built or not.
+/// One artefact by its kind and the digest of its inputs, whether it is built or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) kind: Kind,
@@ -68,7 +68,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The digits of the digest that name the artefact's folder.
+    /// The first 16 digits of the digest, which name the artefact's folder.
     pub(super) fn key(&self) -> &str {
         &self.digest[..16]
     }
@@ -81,11 +81,11 @@ impl Display for Part {
     }
 }
 
-/// What nodes of one Kubernetes version are made of: every artefact with its digest.
+/// All artefacts for nodes of one Kubernetes version, with their digests.
 #[derive(Debug)]
 pub(super) struct Recipe {
     pub(super) kubernetes: &'static str,
-    /// The Debian trees of the node, of Cilium's agent, and of virtual machines.
+    /// The Debian trees of the node, of Cilium's agent, and of VMs.
     pub(super) node_debian: Part,
     pub(super) cilium_debian: Part,
     pub(super) machine_debian: Part,

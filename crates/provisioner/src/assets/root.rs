@@ -1,4 +1,4 @@
-//! The node's root file system: Debian's packages, then the binaries and the recipe files.
+//! Builds the node's root file system from Debian's packages, the binaries and the files in `assets/node`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use super::pins::{PAUSE_IMAGE, SUITE};
 use super::recipe::{Part, Recipe};
 use super::sandbox::contained;
 
-/// Files that are laid over the packages: path, permissions, contents.
+/// Files that are added to the packages or replace theirs: path, permissions, contents.
 const RECIPE: [(&str, u32, &str); 6] = [
     ("etc/hosts", 0o644, include_str!("../../../../assets/node/etc/hosts")),
     ("etc/containerd/config.toml", 0o644, include_str!("../../../../assets/node/etc/containerd/config.toml")),
@@ -26,7 +26,7 @@ const RECIPE: [(&str, u32, &str); 6] = [
     ("sbin/homelab-init", 0o755, include_str!("../../../../assets/node/sbin/homelab-init")),
 ];
 
-/// Where binaries go: most components only live in images.
+/// Component, folder and names of the binaries in the root. Most components are only in images.
 const INSTALLED: [(&str, &str, &[&str]); 6] = [
     ("cilium", "opt/cni/bin", &["cilium-cni"]),
     ("cni-plugins", "opt/cni/bin", &["bridge", "host-local", "loopback", "portmap", "ptp"]),
@@ -36,25 +36,25 @@ const INSTALLED: [(&str, &str, &[&str]); 6] = [
     ("runc", "usr/local/bin", &["runc"]),
 ];
 
-/// What of Cilium's module nodes render and apply themselves, and where it goes.
+/// The parts of Cilium's module that nodes render and apply, and their paths in the root.
 const CILIUM: [(&str, &str); 2] = [
     ("install/kubernetes/cilium", "usr/local/share/cilium/chart"),
     ("pkg/k8s/apis/cilium.io/client/crds", "usr/local/share/cilium/crds"),
 ];
 
-/// What decides the packages.
+/// The digest of a Debian tree's inputs.
 pub(super) fn debian_digest(packages: &str) -> String {
     digest_of([SUITE, packages])
 }
 
-/// What decides the whole root, beside the packages and all binaries.
+/// The digest of the root's inputs, given those of the packages and the binaries.
 pub(super) fn digest(debian: &str, binaries: &str) -> String {
     let recipe: String = RECIPE.iter().map(|(path, mode, text)| format!("{path} {mode}\n{text}")).collect();
     let installed = format!("{INSTALLED:?} {CILIUM:?}");
     digest_of([debian, binaries, &recipe, &installed, PAUSE_IMAGE])
 }
 
-/// Unpacks Debian's packages; says whether they were there.
+/// Unpacks Debian's packages if they are missing; returns the tree and whether it was in the cache.
 pub(super) async fn debian(
     cache: &Cache,
     tree: &Part,
@@ -63,14 +63,14 @@ pub(super) async fn debian(
 ) -> Result<(Utf8PathBuf, bool), AssetsError> {
     let make = async |part: &Utf8Path| {
         let step = |source| AssetsError::Step { artefact: "the root file system".to_owned(), source };
-        // In a folder of its own: mmdebstrap removes what it was given when it fails.
+        // In a subfolder, because mmdebstrap removes its target when it fails.
         runner.run(&mmdebstrap(&part.join("root"), packages, &apt_sources())).await.map(drop).map_err(step)
     };
     let (path, cached) = cache.artefact(tree, make).await?;
     Ok((path.join("root"), cached))
 }
 
-/// `mmdebstrap`. Pure but for the sources it is given.
+/// `mmdebstrap` with these apt sources. Pure.
 fn mmdebstrap(into: &Utf8Path, packages: &str, sources: &[String]) -> Command {
     let packages = packages.lines().collect::<Vec<_>>().join(",");
     let command = Command::within(Duration::from_secs(1200), "mmdebstrap")
@@ -79,8 +79,8 @@ fn mmdebstrap(into: &Utf8Path, packages: &str, sources: &[String]) -> Command {
     contained(&command.args(sources))
 }
 
-/// The host's own sources where the host is of the same release, so that its mirrors and proxies are used;
-/// mmdebstrap's defaults elsewhere.
+/// The host's apt sources if the host has the same Debian release, so that its mirrors and proxies are used; else none,
+/// and mmdebstrap uses its defaults.
 pub fn apt_sources() -> Vec<String> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let same = release.lines().any(|line| line == format!("VERSION_CODENAME={SUITE}"));
@@ -95,15 +95,15 @@ pub fn apt_sources() -> Vec<String> {
     if same { all } else { Vec::new() }
 }
 
-/// Whether a file of apt sources, of either format, names the release itself with its main component. Third
-/// parties name theirs after the release (`cloud-sdk-bookworm`) or offer it without one (`bookworm stable`).
+/// Whether a file of apt sources, in either format, has the release itself with its component `main`. Third parties use
+/// suites named after the release (`cloud-sdk-bookworm`), or other components (`bookworm stable`).
 fn offers_suite(text: &str) -> bool {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
     words.contains(&SUITE) && words.contains(&"main")
 }
 
-/// Puts everything together; says whether it was there.
+/// Builds the root if it is missing; returns whether it was in the cache.
 pub(super) async fn build(
     cache: &Cache,
     recipe: &Recipe,
@@ -112,7 +112,7 @@ pub(super) async fn build(
 ) -> Result<bool, AssetsError> {
     let make = async |part: &Utf8Path| {
         let step = |source| AssetsError::Step { artefact: "the node's root".to_owned(), source };
-        // Hard links: both trees are only ever read. What is written below replaces its link first.
+        // Hard links, because both trees are only read. The code below removes a link before it writes a file.
         let copy = Command::within(Duration::from_secs(120), "cp").args(["--archive", "--link"]);
         let copy = copy.args([format!("{debian}/."), part.to_string()]);
         runner.run(&copy).await.map_err(step)?;
@@ -133,13 +133,13 @@ pub(super) async fn build(
             let copy = Command::within(Duration::from_secs(60), "cp").args(["--archive", "--link"]);
             runner.run(&copy.args([source.join(from), to])).await.map_err(step)?;
         }
-        // Debian's is a link that leads nowhere in a container.
+        // Debian's is a link that is dangling in a container.
         let services = part.join("etc/service");
         let _ = fs::remove_file(&services);
         for (path, mode, text) in RECIPE {
             write(&part.join(path), mode, &text.replace("@PAUSE_IMAGE@", PAUSE_IMAGE))?;
         }
-        // Nothing of the build host's; the node writes its own.
+        // The build host's would be wrong. The node writes these files itself.
         for path in ["etc/machine-id", "etc/resolv.conf", "etc/hostname"] {
             write(&part.join(path), 0o644, "")?;
         }

@@ -1,13 +1,13 @@
-//! Namespaces of their own for the build's tools, so that nothing of a build outlives it.
+//! Runs the build's tools in separate namespaces, so that no process and no mount of a build outlives it.
 //!
-//! A builder may be killed at any moment, and then runs no clean-up. mmdebstrap has the host's `/proc` and `/sys`
-//! mounted in its tree while it works, containerd mounts what it unpacks, and go starts compilers by the dozen. In
-//! a pid namespace they all end with its first process, in a mount namespace their mounts end with them, and the
-//! first process ends with us. What is started here is waited for by the next file in the flow, `build`.
+//! A builder may be killed at any moment, and then runs no clean-up. mmdebstrap mounts the host's `/proc` and `/sys` in
+//! its tree while it works, containerd mounts what it unpacks, and go starts dozens of compilers. In a pid namespace,
+//! all processes end with the first one, which ends with this process. In a mount namespace, the mounts end with the
+//! processes. Next in the flow: `build` waits for the commands.
 
 use crate::exec::Command;
 
-/// Ends with the thread that starts it; all below it ends with it.
+/// Wraps a command so that it ends when the thread that started it ends, and all its descendants end with it.
 const CONTAINED: [&str; 10] = [
     "--pdeathsig",
     "KILL",
@@ -26,7 +26,8 @@ pub(super) fn contained(command: &Command) -> Command {
     wrapped(command, r#"exec "$@""#)
 }
 
-/// The same with an empty `/run`, for what leaves sockets and locks there; there may be no name service then.
+/// As [`contained`], with an empty `/run` for tools that leave sockets and locks there. Name resolution may not work
+/// then.
 pub(super) fn contained_with_own_run(command: &Command) -> Command {
     wrapped(command, r#"mount -t tmpfs tmpfs /run && exec "$@""#)
 }

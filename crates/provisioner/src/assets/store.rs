@@ -1,6 +1,6 @@
-//! The prepared container store: all images imported and unpacked once, instead of on every node.
+//! Builds the container store: all images, imported and unpacked once instead of on every node.
 //!
-//! Nodes never write to it: what they may change of it, they copy (`engine::container`).
+//! Nodes never write to it. They copy the parts that they may change (`engine::container`).
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use super::pins::PAUSE_IMAGE;
 use super::recipe::Recipe;
 use super::sandbox::contained_with_own_run;
 
-/// A containerd that runs while the store is filled, and what fills it.
+/// Starts a containerd and fills the store with it.
 const PREPARE: &str = include_str!("../../../../assets/store/prepare.sh");
 
-/// What decides the store, beside the images.
+/// The digest of the store's inputs, given that of the images.
 pub(super) fn digest(images: &str) -> String {
     digest_of([images, PREPARE])
 }
 
-/// Prepares the store; says whether it was there.
+/// Builds the store if it is missing; returns whether it was in the cache.
 pub(super) async fn build(
     cache: &Cache,
     recipe: &Recipe,
@@ -38,7 +38,7 @@ pub(super) async fn build(
     Ok(cache.artefact(&recipe.store, make).await?.1)
 }
 
-/// `prepare.sh`, which comes along as text: an installed program has no file beside itself. Pure.
+/// Runs `prepare.sh`, which is embedded as text because an installed program has no other files. Pure.
 fn prepare(bin: &Utf8Path, store: &Utf8Path, archives: &[Utf8PathBuf]) -> Command {
     let command = Command::within(Duration::from_secs(600), "sh").args(["-c", PREPARE, "prepare.sh"]);
     let command = command.args([bin.as_str(), store.as_str(), PAUSE_IMAGE]);

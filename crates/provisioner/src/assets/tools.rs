@@ -1,4 +1,4 @@
-//! The programs that building and running need, and the packages that bring them.
+//! The programs that building and running need, and the Debian packages that have them.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use crate::exec::{Command, Runner, is_installed};
 
 use super::pins::COMPONENTS;
 
-/// A program that is not there, or too old.
+/// A program that is missing or too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingTool {
     /// Its name.
     pub name: &'static str,
-    /// What is wrong, where it is there.
+    /// The program's answer to the question for its version, where it is too old; `None` where it is missing.
     pub found: Option<String>,
     package: &'static str,
 }
 
 impl MissingTool {
-    /// What to type.
+    /// The command that installs it, or, for Go, a sentence.
     pub fn remedy(&self) -> String {
         match self.name {
             "go" => {
@@ -31,7 +31,7 @@ impl MissingTool {
     }
 }
 
-/// What to type against all of them: one line for apt, whatever it cannot bring after it.
+/// The commands that install all of them: one line for apt, and Go last.
 pub(super) fn remedy(missing: &[MissingTool]) -> String {
     let (go, packaged): (Vec<_>, Vec<_>) = missing.iter().partition(|tool| tool.name == "go");
     let mut packages: Vec<&str> = packaged.iter().map(|tool| tool.package).collect();
@@ -41,7 +41,7 @@ pub(super) fn remedy(missing: &[MissingTool]) -> String {
     apt.into_iter().chain(go.iter().map(|tool| tool.remedy())).collect::<Vec<_>>().join("; ")
 }
 
-/// Needed whenever nodes run.
+/// Programs for running nodes, with their packages.
 const TO_RUN: [(&str, &str); 5] = [
     ("podman", "podman"),
     ("runc", "runc"),
@@ -50,7 +50,7 @@ const TO_RUN: [(&str, &str); 5] = [
     ("conmon", "conmon"),
 ];
 
-/// Needed only while the node image is built.
+/// Further programs for building the node image.
 const TO_BUILD: [(&str, &str); 7] = [
     ("go", "golang"),
     ("mmdebstrap", "mmdebstrap"),
@@ -61,21 +61,21 @@ const TO_BUILD: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
 ];
 
-/// Needed only while a box is built, beside what the node image takes.
+/// Further programs for building a box from the node image.
 const TO_BUILD_BOXES: [(&str, &str); 4] =
     [("qemu-img", "qemu-utils"), ("sfdisk", "fdisk"), ("mke2fs", "e2fsprogs"), ("tar", "tar")];
 
-/// Everything that building a box lacks.
+/// The missing programs for building a box from the node image.
 pub(super) fn missing_to_build_boxes() -> Vec<MissingTool> {
     absent(&TO_BUILD_BOXES)
 }
 
-/// Everything that running nodes lacks.
+/// The missing programs for running nodes.
 pub async fn missing_to_run(_: &dyn Runner) -> Vec<MissingTool> {
     absent(&TO_RUN)
 }
 
-/// Everything that building the node image lacks, what running needs included.
+/// The missing programs for building the node image, including those for running nodes.
 pub async fn missing_to_build(runner: &dyn Runner) -> Vec<MissingTool> {
     let mut missing = absent(&TO_RUN);
     missing.extend(absent(&TO_BUILD));
@@ -92,7 +92,7 @@ pub async fn missing_to_build(runner: &dyn Runner) -> Vec<MissingTool> {
 }
 
 async fn old_go(runner: &dyn Runner) -> Option<MissingTool> {
-    // The toolchain that is installed, not one that a go.mod around here would have it fetch.
+    // The version of the installed toolchain, not of one that a go.mod in a parent folder would make it download.
     let ask = Command::within(Duration::from_secs(20), "go").env("GOTOOLCHAIN", "local").arg("version");
     let answer = runner.run(&ask).await.map(|output| output.text()).unwrap_or_default();
     let is_new = go_version(&answer).is_some_and(|version| version >= oldest_go());

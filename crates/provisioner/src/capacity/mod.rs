@@ -1,7 +1,7 @@
-//! Whether clusters fit on a machine: what they take, what is left, and the verdict with its figures. Pure.
+//! The host's capacity: the demand of clusters, the capacity that is left, and whether a cluster fits.
 //!
-//! What containers take was measured, virtual machines take what they are given (`weight`); what the machine has is
-//! read by `workstation`. Next in the flow: `registry` records what fits.
+//! The demand of containers was measured, VMs demand the memory that they are given (`weight`). `workstation` reads the
+//! host's figures, all else is pure. Next in the flow: `registry` records the clusters that fit.
 
 mod workstation;
 mod weight;
@@ -19,40 +19,42 @@ use crate::spec::{CheckedSpec, CniKind, NodeSize};
 
 pub use workstation::Workstation;
 
-/// What stays for the workstation itself, in MiB.
+/// Memory that is kept free for the host itself, in MiB.
 const RESERVED_MEMORY: u64 = 1024;
-/// Of so many processors, one stays for the workstation itself and for what pods do.
+/// One processor of this many is kept free for the host itself and for the work of pods.
 const RESERVED_PROCESSORS: u64 = 5;
 
-/// What nodes take: of one cluster, or of several.
+/// The demand of nodes: of one cluster, or the sum of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// Anonymous memory, in MiB: the most of it, which is while a cluster comes up; of virtual machines, all of it.
+    /// Memory in MiB. For containers, the peak of their anonymous memory, which is while a cluster comes up; for VMs,
+    /// all memory that they are given, and QEMU's own.
     pub memory: u64,
-    /// What they keep busy at rest, in thousandths of a processor.
+    /// The processor time of idle nodes, in thousandths of a processor.
     pub processors: u64,
-    /// inotify instances.
+    /// Number of inotify instances (inotify(7)).
     pub inotify: u64,
 }
 
 impl Cost {
-    /// What the cluster of a spec will take, without what runs in it.
+    /// The demand of the cluster of a spec, without its workloads.
     pub fn of_spec(spec: &CheckedSpec) -> Self {
         Self::of(spec.cni, spec.size, &roles(spec))
     }
 
-    /// What a planned cluster takes, without what runs in it.
+    /// The demand of a planned cluster, without its workloads.
     pub fn of_plan(plan: &ClusterPlan) -> Self {
         let roles: Vec<Role> = plan.nodes.iter().map(|node| node.role).collect();
         Self::of(plan.cni, size(plan), &roles)
     }
 
-    /// What so many more workers of a planned cluster take, without what runs on them.
+    /// The demand of `count` more workers of a planned cluster, without their workloads.
     pub fn of_workers(plan: &ClusterPlan, count: u8) -> Self {
         (0..count).map(|_| weight::of(plan.cni, size(plan), Role::Worker, false)).sum()
     }
 
-    /// What a cluster of such nodes takes, without what runs in it. With a size, they are virtual machines.
+    /// The demand of a cluster with nodes of these roles, without its workloads. With a size the nodes are VMs, with
+    /// `None` they are containers.
     pub fn of(cni: CniKind, size: Option<NodeSize>, nodes: &[Role]) -> Self {
         nodes.iter().map(|role| weight::of(cni, size, *role, nodes.len() == 1)).sum()
     }
@@ -80,42 +82,43 @@ impl Sum for Cost {
     }
 }
 
-/// What is left of a machine for further clusters.
+/// The capacity of a host, and the demand of its instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// The machine.
+    /// The host's figures.
     pub workstation: Workstation,
-    /// What the instances take that have come up.
+    /// The demand of all instances that are not in creation any more.
     pub risen: Cost,
-    /// What those will take that are on their way: nobody knows how much of it they have taken already.
+    /// The demand of all instances in creation. How much of it they use already is unknown.
     pub rising: Cost,
 }
 
 impl Room {
-    /// Memory that is left, in MiB: of what is available once all that come up have done so, and of what there is
-    /// once all instances have grown to what they may take; the smaller one of these.
+    /// Memory that is left for further clusters, in MiB. It is the smaller of two figures, minus the host's own share:
+    /// the available memory minus the demand of instances in creation, and the total memory minus the demand of all
+    /// instances.
     pub fn memory(&self) -> u64 {
         let available = self.workstation.available.saturating_sub(self.rising.memory);
         let unpromised = self.workstation.memory.saturating_sub((self.risen + self.rising).memory);
         available.min(unpromised).saturating_sub(RESERVED_MEMORY)
     }
 
-    /// Processors that are left, in thousandths.
+    /// Processors that are left for further clusters, in thousandths of a processor.
     pub fn processors(&self) -> u64 {
         let all = self.workstation.processors * 1000;
         (all - all / RESERVED_PROCESSORS).saturating_sub((self.risen + self.rising).processors)
     }
 
-    /// How many clusters that take so much still fit. inotify instances do not count: there are more for the asking.
+    /// How many clusters of this demand still fit. inotify instances do not count, because their limit can be raised.
     pub fn fits(&self, each: Cost) -> u64 {
         let by = |left: u64, takes: u64| left.checked_div(takes).unwrap_or(u64::MAX);
         by(self.memory(), each.memory).min(by(self.processors(), each.processors))
     }
 
-    /// Whether what is asked for fits.
+    /// Checks that clusters of this demand fit.
     ///
     /// # Errors
-    /// [`CapacityError::TooMuch`] with all that there is too little of.
+    /// [`CapacityError::TooMuch`] with every resource that does not suffice.
     pub fn admit(&self, asked: Cost) -> Result<(), CapacityError> {
         let memory = Shortage {
             of: Resource::Memory,
@@ -136,12 +139,13 @@ impl Room {
         if shortages.is_empty() { Ok(()) } else { Err(CapacityError::TooMuch(shortages)) }
     }
 
-    /// What the kernel must be told before so much more can run. The user's other programs count, too.
+    /// The missing requirement when the limit of inotify instances does not suffice for this demand as well; `None`
+    /// when it suffices. The limit is for each user, so root's other programs count, too.
     pub fn lack(&self, asked: Cost) -> Option<Lack> {
         let key = "fs.inotify.max_user_instances";
         let limit = self.workstation.inotify_limit;
         let needed = self.workstation.inotify_used + self.rising.inotify + asked.inotify;
-        // With some room, so that the next cluster does not ask again.
+        // Rounded up, so that the next cluster does not need a higher limit again.
         let enough = needed.next_power_of_two();
         (limit < needed).then(|| Lack {
             what: format!("{key} is {limit}, {needed} are needed"),
@@ -150,16 +154,16 @@ impl Room {
     }
 }
 
-/// Why clusters are refused, or nobody knows whether they fit.
+/// Why clusters are refused, or why it is unknown whether they fit.
 #[derive(Debug, thiserror::Error)]
 pub enum CapacityError {
-    /// There is too little of something.
-    #[error("no room on this machine: {}", listed(.0))]
+    /// The host has too little of these resources.
+    #[error("not enough capacity on this host: {}", listed(.0))]
     TooMuch(Vec<Shortage>),
-    /// The machine cannot be asked.
+    /// A figure of the host cannot be read.
     #[error("read {path}")]
     Unread {
-        /// What was to be read.
+        /// The file below `/proc`.
         path: Utf8PathBuf,
         /// The system's answer.
         #[source]
@@ -171,11 +175,11 @@ impl Hint for CapacityError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::TooMuch(_) => Some(
-                "fewer workers take less, and `homelab up --force` tries it all the same; `homelab instance list` shows \
-                 what there is, and one that nobody needs any more makes room when it is taken down"
+                "ask for fewer workers, remove an instance with `homelab down NAME` (`homelab instance list` shows all), \
+                 or skip this check with `homelab up --force`"
                     .to_owned(),
             ),
-            Self::Unread { .. } => Some("`homelab up --force` does not ask".to_owned()),
+            Self::Unread { .. } => Some("`homelab up --force` skips this check".to_owned()),
         }
     }
 }
@@ -184,27 +188,27 @@ fn listed(shortages: &[Shortage]) -> String {
     shortages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What there may be too little of.
+/// A resource of the host that clusters demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
-    /// In MiB.
+    /// Memory, in MiB.
     Memory,
-    /// In thousandths.
+    /// Processor time, in thousandths of a processor.
     Processors,
 }
 
-/// Too little of something, in its own unit.
+/// A resource that does not suffice. All amounts are in the unit of its [`Resource`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
-    /// Of what.
+    /// The resource.
     pub of: Resource,
-    /// What is asked for.
+    /// The demand.
     pub asked: u64,
-    /// What is left.
+    /// The amount that is left.
     pub left: u64,
-    /// What there is in all.
+    /// The host's total.
     pub all: u64,
-    /// What stays for the workstation.
+    /// The share that is kept free for the host itself.
     pub reserved: u64,
 }
 
@@ -216,14 +220,14 @@ impl fmt::Display for Shortage {
         let taken = figure(self.all.saturating_sub(self.reserved + self.left));
         match self.of {
             Resource::Memory => write!(f, "needs {asked} of memory, {left} are left")?,
-            Resource::Processors => write!(f, "keeps {asked} processors busy at rest, {left} are left")?,
+            Resource::Processors => write!(f, "needs {asked} processors when idle, {left} are left")?,
         }
-        write!(f, " ({all} in all, {taken} in use or promised, {reserved} for the workstation itself)")
+        write!(f, " ({all} in total, {taken} in use or claimed, {reserved} for the host itself)")
     }
 }
 
 impl Resource {
-    /// An amount as people read it.
+    /// An amount for people, with one decimal: `7.6 GiB` of memory, `1.6` processors.
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
     pub fn figure(self, amount: u64) -> String {
         match self {

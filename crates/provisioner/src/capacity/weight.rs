@@ -1,28 +1,29 @@
-//! What nodes take, measured.
+//! The demand of a node, as measured.
 
 use crate::plan::Role;
 use crate::spec::{CniKind, NodeSize};
 
 use super::Cost;
 
-/// What QEMU itself takes for a machine beside the memory that it gives it, in MiB.
+/// The memory of a VM's QEMU process, without the memory that it gives the VM, in MiB.
 const OF_QEMU: u64 = 100;
 
-/// What a node takes.
+/// The demand of one node: a VM of this size, or a container with `None`. `is_alone`: its cluster has no other node.
 pub(super) fn of(cni: CniKind, size: Option<NodeSize>, role: Role, is_alone: bool) -> Cost {
     let cost = of_container(cni, role, is_alone);
     match size {
         None => cost,
-        // Sooner or later its kernel has used all that it was given, and it watches files by itself. How busy it is at
-        // rest was not measured yet: what runs is the same.
+        // A VM's kernel sooner or later uses all memory that it was given, and its inotify instances are not the
+        // host's. The processor time of an idle VM has not been measured yet; a container's is taken, as the same
+        // programs run.
         Some(size) => Cost { memory: u64::from(size.memory_mb) + OF_QEMU, inotify: 0, ..cost },
     }
 }
 
-/// What a container takes, at rest or while its cluster comes up, whatever is more.
+/// The demand of a container: when idle, or while its cluster comes up if that is more.
 ///
-/// Measured by `ci/bench weights` on 2 cores (docs/benchmarks.md, "What a node weighs"): medians of three rounds,
-/// with none but Kubernetes' own pods.
+/// Measured by `ci/bench weights` on 2 cores (docs/benchmarks.md, "What a node weighs"): medians of three rounds, with
+/// Kubernetes' own pods only.
 fn of_container(cni: CniKind, role: Role, is_alone: bool) -> Cost {
     let (memory, processors, inotify) = match (cni, role) {
         (CniKind::Routed, Role::ControlPlane) if is_alone => (390, 96, 23),

@@ -1,4 +1,4 @@
-//! What this machine has, as `/proc` says.
+//! The host's memory, processors and inotify limit, read from `/proc`.
 
 use std::fs;
 use std::io;
@@ -7,18 +7,18 @@ use std::path::Path;
 
 use super::CapacityError;
 
-/// The machine that nodes run on.
+/// The figures of the host that nodes run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workstation {
-    /// All its memory, in MiB.
+    /// The total memory, in MiB.
     pub memory: u64,
-    /// What of it programs can have without swapping, in MiB.
+    /// The memory that programs can still use without swapping, in MiB.
     pub available: u64,
-    /// How many processors.
+    /// Number of processors that this process may use.
     pub processors: u64,
-    /// How many inotify instances a user may have (inotify(7)).
+    /// Number of inotify instances that one user may have (inotify(7)).
     pub inotify_limit: u64,
-    /// How many root has, which nodes run as.
+    /// Number of inotify instances that root has; nodes run as root.
     pub inotify_used: u64,
 }
 
@@ -26,10 +26,10 @@ const MEMORY: &str = "/proc/meminfo";
 const INOTIFY: &str = "/proc/sys/fs/inotify/max_user_instances";
 
 impl Workstation {
-    /// This machine, now. Takes milliseconds for each hundred processes that run.
+    /// The present figures of the host. Takes milliseconds for each hundred processes that run.
     ///
     /// # Errors
-    /// [`CapacityError::Unread`] when `/proc` does not tell.
+    /// [`CapacityError::Unread`] when a file below `/proc` cannot be read or misses a figure.
     pub fn here() -> Result<Self, CapacityError> {
         let memory = read(MEMORY)?;
         let limit = read(INOTIFY)?;
@@ -44,14 +44,14 @@ impl Workstation {
     }
 }
 
-/// A line of meminfo, which counts in KiB (proc_meminfo(5)).
+/// The figure in a line of meminfo, in MiB; the file counts in KiB (proc_meminfo(5)).
 fn mebibytes(memory: &str, key: &str) -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
 }
 
-/// Descriptors that lead to inotify. One that several processes share counts for each; those of processes that end
-/// meanwhile, or that are not ours to see, do not count.
+/// Number of inotify descriptors of root's processes. A descriptor that several processes share counts once for each of
+/// them. Processes that end meanwhile, or that this process may not inspect, do not count.
 fn inotify_of_root() -> u64 {
     let is_roots = |path: &Path| fs::metadata(path).is_ok_and(|it| it.uid() == 0);
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
@@ -69,7 +69,7 @@ fn failed(path: &str) -> impl FnOnce(io::Error) -> CapacityError {
 }
 
 fn unknown(path: &str) -> CapacityError {
-    failed(path)(io::Error::other("it has no such figure"))
+    failed(path)(io::Error::other("a figure is missing"))
 }
 
 #[cfg(test)]

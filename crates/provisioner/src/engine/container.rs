@@ -1,8 +1,8 @@
-//! The default engine: nodes are privileged podman containers in network namespaces of our own.
+//! The default engine: nodes are privileged podman containers in network namespaces that homelab makes.
 //!
-//! podman only starts and ends them. The network is the fabric's: podman's own networks switch the host's
-//! forwarding on and share a bridge between clients. All clients share the host's kernel; whoever needs more
-//! takes an engine with virtual machines.
+//! podman only starts and stops the containers. `fabric` makes the network, because podman's own networks switch the
+//! host's IP forwarding on and share a bridge between clients. All clients share the host's kernel; nodes with kernels
+//! of their own need an engine with VMs.
 
 mod folder;
 mod hook;
@@ -35,8 +35,10 @@ use podman::{
     Container, HOME_LABEL, INSTANCE_LABEL, Inspected, Mount, hooked, node_folder, podman, run, verb,
 };
 
-/// Nodes that are started at the same time, by podman and by the kernel's namespaces: more only queue up.
+/// Number of nodes that are started at the same time. More would only queue up, in podman and for the kernel's
+/// namespaces.
 const AT_ONCE: usize = 4;
+
 /// Makes nodes as podman containers.
 #[derive(Debug, Clone)]
 pub struct ContainerEngine {
@@ -48,12 +50,12 @@ pub struct ContainerEngine {
 }
 
 impl ContainerEngine {
-    /// An engine for the instances of one home; no address of `pools` will leave the host.
+    /// An engine for the instances of one home. The host guard lets no address of `pools` leave the host.
     pub fn new(home: impl Into<String>, pools: Vec<Ipv4Net>, assets: Assets, events: Events) -> Self {
         Self { home: home.into(), pools, assets, events, host: Arc::new(Local) }
     }
 
-    /// Lays the wires that are missing.
+    /// Makes the parts of an instance's network that are missing.
     async fn wire(&self, plan: &ClusterPlan) -> Result<(), EngineError> {
         let instance = plan.id.name.clone();
         let wired = fabric::lay(plan, &self.pools, self.host.as_ref()).await;
@@ -62,7 +64,7 @@ impl ContainerEngine {
 
     async fn start(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let started = Instant::now();
-        // Until podman has recorded what the node uses.
+        // `assets prune` must not remove the image before podman has recorded that the node uses it.
         let lock = |source| EngineError::File(failed("lock", self.assets.folder())(source));
         let _held = self.assets.hold().await.map_err(lock)?;
         let version = &plan.kubernetes;
@@ -88,7 +90,7 @@ impl ContainerEngine {
         Ok(())
     }
 
-    /// Starts a node again that has ended: what was written on it is still there.
+    /// Starts a node again that has ended. Its files are still on the disk.
     async fn start_again(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let folder = node_folder(&plan.folder, &node.name);
         let command = hooked(plan, node, &folder).args(["start", &plan.id.node_scope(&node.name)]);
@@ -96,15 +98,15 @@ impl ContainerEngine {
         self.host.run(&command).await.map(drop).map_err(failed)
     }
 
-    /// This home's containers that exist.
+    /// All containers of this home, running or not.
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
         self.labelled(&format!("label={HOME_LABEL}={}", self.home)).await
     }
 
-    /// The containers with a label that exist.
+    /// All containers with a label, running or not. `filter` is podman's: `label=homelab.home=8fc76b`.
     async fn labelled(&self, filter: &str) -> Result<Vec<Container>, EngineError> {
         let ask = podman(20).args(["ps", "--all", "--format", "json", "--filter", filter]);
-        self.ask("containers", &ask).await
+        self.ask("list containers", &ask).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, what: &'static str, ask: &Command) -> Result<T, EngineError> {
@@ -118,20 +120,20 @@ impl ContainerEngine {
     /// The names of other homes' containers that have a volume in this folder.
     async fn volumes_in(&self, id: &InstanceId, folder: &Utf8Path) -> Result<Vec<String>, EngineError> {
         let all = self.labelled(&format!("label={HOME_LABEL}")).await?;
-        // This home's other instances have folders of their own.
+        // Containers of this home cannot be meant: its other instances have other folders.
         let others = all.into_iter().filter(|it| it.labels.get(HOME_LABEL) != Some(&id.home));
         let others: Vec<String> = others.map(|container| container.id).collect();
         if others.is_empty() {
             return Ok(Vec::new());
         }
         let inspect = podman(20).args(["container", "inspect"]).args(&others);
-        let inspected: Vec<Inspected> = self.ask("volumes", &inspect).await?;
+        let inspected: Vec<Inspected> = self.ask("inspect containers", &inspect).await?;
         let is_in = |mount: &Mount| canonical(&mount.source).starts_with(folder);
         let users = inspected.into_iter().filter(|container| container.mounts.iter().any(is_in));
         Ok(users.map(|container| format!("container {}", container.name)).collect())
     }
 
-    /// Has a node of this state do what it is told.
+    /// Pauses, resumes, halts or starts a node that is in this state; see [`verb`].
     async fn obey(
         &self,
         plan: &ClusterPlan,
@@ -147,7 +149,7 @@ impl ContainerEngine {
         self.host.run(&command).await.map(drop).map_err(failed)
     }
 
-    /// The states of this home's containers by their names, as podman calls them.
+    /// The states of this home's containers by their names, in podman's words: `running`, `paused`, `exited` …
     async fn states(&self) -> Result<HashMap<String, String>, EngineError> {
         let containers = self.containers().await?.into_iter();
         let named = containers.flat_map(|container| {
@@ -174,16 +176,16 @@ impl ContainerEngine {
         plan.nodes.iter().map(handle).collect()
     }
 
-    /// Removes those of this home's containers that are meant, and says whether there were any.
+    /// Removes the containers of this home for which `meant` is true, and returns whether there were any.
     async fn remove_containers(&self, meant: impl Fn(&Container) -> bool) -> Result<bool, EngineError> {
         let ids: Vec<String> =
             self.containers().await?.into_iter().filter(meant).map(|container| container.id).collect();
         if ids.is_empty() {
             return Ok(false);
         }
-        // No grace: etcd's log is on the disk or, in a throw-away cluster, of no use to anybody.
+        // No grace period: etcd's log is on the disk or, in a throw-away cluster, is not needed.
         let remove = podman(60).args(["rm", "--force", "--time", "0", "--ignore"]).args(&ids);
-        let what = "the removal of containers";
+        let what = "remove containers";
         self.host.run(&remove).await.map_err(|source| EngineError::Ask { what, source })?;
         monitor::ended(&ids).await;
         Ok(true)
@@ -199,7 +201,7 @@ impl Engine for ContainerEngine {
         Box::pin(async move {
             self.wire(plan).await?;
             let there = self.states().await?;
-            // Boxed one by one: the compiler cannot see through a stream of borrowing futures.
+            // Boxed one by one: the compiler does not accept a stream of borrowing futures otherwise.
             let mut starts: Vec<BoxFuture<'_, Result<(), EngineError>>> = Vec::new();
             for node in &plan.nodes {
                 match there.get(&plan.id.node_scope(&node.name)).map(String::as_str) {
@@ -261,7 +263,7 @@ impl Engine for ContainerEngine {
             };
             let found: Vec<&str> = plan.nodes.iter().map(state).collect::<Result<_, _>>()?;
             if power == Power::Start && !found.contains(&"running") {
-                self.wire(plan).await?; // a reboot of this host has taken all wires away
+                self.wire(plan).await?; // a reboot of the host has removed the instance's network
             }
             for (node, state) in plan.nodes.iter().zip(found) {
                 self.obey(plan, node, power, state).await?;
@@ -311,19 +313,20 @@ impl Engine for ContainerEngine {
     }
 }
 
-/// Reads an answer of podman's in each form in which we ask it.
+/// Reads an answer of podman in each form that the engine asks for.
 #[cfg(feature = "fuzzing")]
 pub fn read_podman(answer: &[u8]) {
     drop(serde_json::from_slice::<Vec<Container>>(answer));
     drop(serde_json::from_slice::<Vec<Inspected>>(answer));
 }
 
-/// The path of what exists without links; of anything else as it is.
+/// The path without symbolic links; as it is if it does not exist.
 fn canonical(path: &Utf8Path) -> Utf8PathBuf {
     path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Removes a folder of nodes whose containers are gone, unless another container has it, and says whether it was there.
+/// Removes a folder of nodes whose containers are gone, and returns whether it existed. A folder that another container
+/// or a VM uses stays: [`EngineError::Used`].
 async fn remove_unused(folder: &Utf8Path) -> Result<bool, EngineError> {
     let users = users_of(folder).await;
     if !users.is_empty() {
@@ -332,7 +335,7 @@ async fn remove_unused(folder: &Utf8Path) -> Result<bool, EngineError> {
     folder::remove(folder).await
 }
 
-/// Waits until a node's containerd serves its socket.
+/// Waits until a node's containerd answers on its socket.
 async fn usable(node: &Node) -> Result<(), EngineError> {
     const SOCKET: &str = "/run/containerd/containerd.sock";
     let wait = format!("until ctr --address {SOCKET} version >/dev/null 2>&1; do sleep 0.05; done");

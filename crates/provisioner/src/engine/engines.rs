@@ -1,4 +1,4 @@
-//! All engines of a home: each instance has one, and what is left on the host may be of any.
+//! All engines of a home. Each instance is made by one of them; leftovers on the host may be of any.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::{Engine, EngineError, Lack};
 use crate::plan::Power;
 use crate::sighting::Sighting;
 
-/// The engines that a home's instances are made by.
+/// The engines that make a home's instances, one for each kind.
 #[derive(Debug, Clone)]
 pub struct Engines(Vec<(EngineKind, Arc<dyn Engine>)>);
 
 impl Engines {
-    /// These engines; the first one also stands for kinds that are not among them.
+    /// These engines. The first one also serves the kinds that have no engine here.
     pub(crate) fn new(
         first: (EngineKind, Arc<dyn Engine>),
         others: impl IntoIterator<Item = (EngineKind, Arc<dyn Engine>)>,
@@ -25,7 +25,7 @@ impl Engines {
         Self(std::iter::once(first).chain(others).collect())
     }
 
-    /// The same with another engine of a kind.
+    /// The same engines, but with this one for its kind.
     pub(crate) fn with(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
         self.0.retain(|(of, _)| *of != kind);
         self.0.push((kind, engine));
@@ -46,7 +46,7 @@ impl Engines {
     /// [`Engine::create`] by the plan's engine.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Engine::create`].
     pub async fn create(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         whole(plan, self.of(plan.engine).create(plan).await?)
     }
@@ -54,16 +54,17 @@ impl Engines {
     /// [`Engine::attach`] by the plan's engine.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Engine::attach`].
     pub async fn attach(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         whole(plan, self.of(plan.engine).attach(plan).await?)
     }
 
-    /// [`Engine::destroy`] by the engine of this kind, which the instance's entry tells. Without an entry nothing tells
-    /// what made the leftovers, so every engine looks for them.
+    /// [`Engine::destroy`] by the engine of this kind, which is recorded in the instance's registry entry. `None` when
+    /// there is no entry: then every engine searches for leftovers.
     ///
     /// # Errors
-    /// What the engine says that could not; [`EngineError::Left`] with what is left of several.
+    /// The error of the engine, if one failed; [`EngineError::Left`] with all errors, if several failed. Every engine
+    /// is tried.
     pub async fn destroy(
         &self,
         id: &InstanceId,
@@ -90,7 +91,7 @@ impl Engines {
     /// [`Engine::destroy_node`] by the plan's engine.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Engine::destroy_node`].
     pub async fn destroy_node(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<bool, EngineError> {
         self.of(plan.engine).destroy_node(plan, node).await
     }
@@ -98,7 +99,7 @@ impl Engines {
     /// [`Engine::power`] by the plan's engine.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Engine::power`].
     pub async fn power(&self, plan: &ClusterPlan, power: Power) -> Result<(), EngineError> {
         self.of(plan.engine).power(plan, power).await
     }
@@ -106,15 +107,15 @@ impl Engines {
     /// [`Engine::sightings`] of every engine.
     ///
     /// # Errors
-    /// The first engine that cannot ask its host.
+    /// The error of the first engine that cannot inspect its host.
     pub async fn sightings(&self) -> Result<Vec<Sighting>, EngineError> {
         self.sightings_of(None).await
     }
 
-    /// The same of one kind of engine, or of all.
+    /// [`Engine::sightings`] of the engine of one kind, or of every engine with `None`.
     ///
     /// # Errors
-    /// As there.
+    /// The error of the first engine that cannot inspect its host.
     pub async fn sightings_of(&self, kind: Option<EngineKind>) -> Result<Vec<Sighting>, EngineError> {
         let mut all = Vec::new();
         for engine in self.those_of(kind) {
@@ -123,7 +124,7 @@ impl Engines {
         Ok(all)
     }
 
-    /// What can be seen, although some engines may not be able to ask their host.
+    /// [`Engine::sightings`] of every engine. An engine that cannot inspect its host does not stop the others.
     pub async fn look(&self) -> Look {
         let mut look = Look::default();
         for (kind, engine) in &self.0 {
@@ -142,8 +143,8 @@ impl Engines {
         }
     }
 
-    /// [`Engine::strangers`] of every engine that can tell. What an engine cannot tell stops nothing: before a folder is
-    /// removed, the kernel is asked as well.
+    /// [`Engine::strangers`] of every engine. An engine's error is ignored, because the kernel is asked as well before
+    /// a folder is removed (`users_of`).
     pub async fn strangers(&self, id: &InstanceId, folder: &Utf8Path) -> Vec<String> {
         let asked = self.0.iter().map(|(_, engine)| engine.strangers(id, folder));
         futures::future::join_all(asked).await.into_iter().flatten().flatten().collect()
@@ -152,27 +153,27 @@ impl Engines {
     /// [`Engine::collect_logs`] by the plan's engine.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Engine::collect_logs`].
     pub async fn collect_logs(&self, plan: &ClusterPlan, into: &Utf8Path) -> Result<(), EngineError> {
         self.of(plan.engine).collect_logs(plan, into).await
     }
 }
 
-/// The nodes of a plan, of which there is always a first one.
+/// The nodes of a plan. [`EngineError::Absent`] when the engine returned none: [`Nodes`] has at least one.
 fn whole(plan: &ClusterPlan, nodes: Vec<Node>) -> Result<Nodes, EngineError> {
     Nodes::of(nodes).ok_or_else(|| EngineError::Absent { node: plan.first().name.clone() })
 }
 
-/// What the engines of a home see of their hosts.
+/// The result of [`Engines::look`].
 #[derive(Debug, Default)]
 pub struct Look {
-    /// What those saw that could look.
+    /// The sightings of the engines that could inspect their host.
     pub sightings: Vec<Sighting>,
-    /// The engines that could not look, with the reason.
+    /// The engines that could not, with the reason.
     pub blind: Vec<(EngineKind, EngineError)>,
 }
 
-/// How the steps of a removal went, each tried on its own.
+/// Collects the outcomes of the steps of a removal. A failed step does not stop the next ones.
 #[derive(Debug, Default)]
 pub(super) struct Removal {
     found: bool,
@@ -180,12 +181,12 @@ pub(super) struct Removal {
 }
 
 impl Removal {
-    /// Notes whether a step found something to remove, or why it could not remove it.
+    /// Records whether a step found something to remove, or why it failed.
     pub(super) fn note(&mut self, outcome: Result<bool, EngineError>) {
         self.note_all(outcome.map_err(|error| vec![error]));
     }
 
-    /// The same of a step with several failures.
+    /// The same for a step that may fail with several errors.
     pub(super) fn note_all<E: std::error::Error>(&mut self, outcome: Result<bool, Vec<E>>) {
         match outcome {
             Ok(there) => self.found |= there,
@@ -193,7 +194,7 @@ impl Removal {
         }
     }
 
-    /// Whether there was something, or everything that is left of it.
+    /// Whether any step found something to remove; [`EngineError::Left`] with all errors, if a step failed.
     pub(super) fn end(self, instance: &str) -> Result<bool, EngineError> {
         match self.left.is_empty() {
             true => Ok(self.found),

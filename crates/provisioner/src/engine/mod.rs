@@ -1,8 +1,7 @@
-//! Machines come to exist, just short of Kubernetes.
+//! Engines make the nodes of a plan and the network between them, and remove them again.
 //!
-//! An [`Engine`] makes the nodes of a plan and the network between them, and takes them away again. It knows
-//! nothing of Kubernetes, and nothing above this module knows how a node is made. One contract suite runs
-//! against all engines. Next in the flow: `kubeadm` makes nodes a cluster.
+//! An [`Engine`] knows nothing of Kubernetes, and no module above this one knows how a node is made. One contract suite
+//! runs against all engines. Next in the flow: `kubeadm` makes the nodes a cluster.
 
 mod container;
 mod engines;
@@ -39,82 +38,86 @@ pub use vagrant::{kvm, networks_conf};
 #[cfg(feature = "fuzzing")]
 pub use vagrant::{read_vagrant, read_virtualbox};
 
-/// Makes machines and takes them away.
+/// Makes and removes the nodes and the network of an instance.
 ///
-/// `create` may be called again after it succeeded or failed half-way, and starts nodes again that have ended.
-/// `destroy` may come at any time, also when `create` never ran or is long forgotten, and may be cancelled at any await
-/// and repeated.
+/// `create` may be called again after it succeeded or failed half-way; it also starts nodes again that have ended.
+/// `destroy` may be called at any time, even if `create` never ran or the registry has no entry of the instance. It may
+/// be cancelled at any await, and repeated.
 pub trait Engine: Debug + Send + Sync {
-    /// Whether the processor of its nodes is emulated: that of this host, where nodes have no other one.
+    /// Whether the processor of the nodes is emulated. The default is the answer for the host's processor, for engines
+    /// whose nodes use that one.
     fn is_emulated(&self) -> bool {
         Slowdown::of_host() == Slowdown::EMULATED
     }
 
-    /// Everything that this host lacks for the engine, all at once; empty when it can start.
+    /// All requirements of the engine that this host does not meet; empty when the engine can make nodes.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
 
-    /// Makes all nodes of a plan and the network between them, in the plan's order. Those that are there run on as they
-    /// are: a plan that has become larger gets the nodes that are missing.
+    /// Makes all nodes of a plan and the network between them, and returns the nodes in the plan's order. Nodes that
+    /// run already are left as they are: for a plan that has grown, only the new nodes are made.
     ///
     /// # Errors
-    /// [`EngineError`]; what was made until then stays for `destroy`.
+    /// [`EngineError`]. Nodes and networks that were made before the error stay until `destroy` removes them.
     fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>>;
 
-    /// Takes new handles on the nodes that exist, for instance in another process.
+    /// Returns new handles on the existing nodes of a plan, for instance in another process.
     ///
     /// # Errors
-    /// [`EngineError::Absent`] when one of them is not there or does not run.
+    /// [`EngineError::Absent`] when a node does not exist or does not run.
     fn attach<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>>;
 
-    /// Takes away everything that the host has of an instance, its `folder`'s node files included, and says whether
-    /// there was anything.
+    /// Removes everything that the host has of an instance, including the node files in its `folder`. Returns whether
+    /// there was anything to remove.
     ///
     /// # Errors
-    /// [`EngineError::Left`] with everything that could not be removed; each step is tried on its own.
+    /// [`EngineError::Left`] with everything that could not be removed. A failed step does not stop the next ones.
     fn destroy<'a>(
         &'a self,
         id: &'a InstanceId,
         folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
-    /// Takes away everything that the host has of one node, and says whether there was anything; the others run on as
-    /// they are. May come at any time, like `destroy`, and be cancelled and repeated.
+    /// Removes everything that the host has of one node, and returns whether there was anything. The other nodes are
+    /// left as they are. Like `destroy`, it may be called at any time, cancelled and repeated.
     ///
     /// # Errors
-    /// [`EngineError::Left`] with everything that could not be removed; each step is tried on its own.
+    /// [`EngineError::Left`] with everything that could not be removed; a failed step does not stop the next ones.
+    /// Another [`EngineError`] when the engine cannot find out whether the node exists.
     fn destroy_node<'a>(
         &'a self,
         plan: &'a ClusterPlan,
         node: &'a NodePlan,
     ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
-    /// Stops all nodes of an instance or has them go on, and says nothing of what runs on them. Repeating it is fine.
+    /// Pauses, resumes, halts or starts all nodes of an instance. It does not wait for Kubernetes on them. May be
+    /// repeated.
     ///
     /// # Errors
-    /// [`EngineError::Absent`] when one of them is not there; [`EngineError`] when one of them does not obey.
+    /// [`EngineError::Absent`] when a node does not exist; another [`EngineError`] when a node could not be changed.
+    /// Nodes that were changed before the error stay changed.
     fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// What the host really has of this home's instances, whatever the registry says.
+    /// Everything that the host has of this home's instances, also of those that the registry does not know.
     ///
     /// # Errors
-    /// [`EngineError`] when the host cannot be asked.
+    /// [`EngineError`] when the host cannot be inspected.
     fn sightings(&self) -> BoxFuture<'_, Result<Vec<Sighting>, EngineError>>;
 
-    /// Nodes of other instances, of whatever home, that have something in this folder: as their disks, for instance.
-    /// They run or not.
+    /// The nodes of other instances, of any home, that keep something in this folder, such as their disks. Nodes that
+    /// do not run count as well. For people: `container homelab-8fc76b.acme.acme-cp-1`.
     ///
     /// # Errors
-    /// [`EngineError`] when the host cannot be asked.
+    /// [`EngineError`] when the host cannot be inspected.
     fn strangers<'a>(
         &'a self,
         id: &'a InstanceId,
         folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<Vec<String>, EngineError>>;
 
-    /// Copies the logs of an instance's nodes into a folder, as far as there are any.
+    /// Copies the logs of an instance's nodes into a folder, with a subfolder for each node that has logs.
     ///
     /// # Errors
-    /// [`EngineError`] when the folder cannot be written.
+    /// [`EngineError`] when logs cannot be read or the folder cannot be written.
     fn collect_logs<'a>(
         &'a self,
         plan: &'a ClusterPlan,
@@ -122,12 +125,12 @@ pub trait Engine: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 }
 
-/// Something that this host lacks, and what to do about it.
+/// A requirement that this host does not meet, and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
-    /// What is missing: `podman`, `root`, `fs.inotify.max_user_instances ≥ 512`.
+    /// The missing requirement: `podman`, `root`, `fs.inotify.max_user_instances is 128, 135 are needed`.
     pub what: String,
-    /// What to type.
+    /// A command or an action that meets it: `apt-get install podman`.
     pub remedy: String,
 }
 
@@ -137,101 +140,101 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Why machines could not be made, found or taken away.
+/// Why nodes could not be made, found or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The host is not ready for the engine.
-    #[error("this host lacks: {}", listed(.0))]
+    /// The host does not meet these requirements of the engine.
+    #[error("missing requirements: {}", listed(.0))]
     Preflight(Vec<Lack>),
-    /// A file or folder of a node.
+    /// A file or folder of a node could not be read, written or removed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The network.
-    #[error("wire {instance}")]
+    /// The network of an instance could not be made, inspected, guarded or removed.
+    #[error("network of {instance}")]
     Wires {
-        /// Whose network.
+        /// The name of the instance, or `all instances`, or `the host`.
         instance: String,
-        /// What the fabric says.
+        /// The fabric's error, with the attempt.
         #[source]
         source: Box<FabricError>,
     },
-    /// A node does not obey.
+    /// A node could not be paused, resumed, halted or started.
     #[error("{power} node {node}")]
     Power {
-        /// What it was told.
+        /// The attempt.
         power: Power,
-        /// Which.
+        /// The node's name.
         node: String,
-        /// What the engine's own tool says.
+        /// The error of the engine's own tool.
         #[source]
         source: CommandError,
     },
-    /// A node could not be started.
+    /// Nodes could not be made, or could not be started again.
     #[error("start node {node}")]
     Start {
-        /// Which.
+        /// The node's name, or several, separated by commas.
         node: String,
-        /// What the engine's own tool says.
+        /// The error of the engine's own tool.
         #[source]
         source: CommandError,
     },
-    /// The engine's own tool could not be asked.
-    #[error("ask for {what}")]
+    /// A command of the engine's own tool failed.
+    #[error("{what}")]
     Ask {
-        /// What was asked.
+        /// The attempt: `list containers`.
         what: &'static str,
-        /// What the tool says.
+        /// The tool's error.
         #[source]
         source: CommandError,
     },
-    /// The engine's own tool answers in an unknown form.
-    #[error("read the answer on {what}: {answer}")]
+    /// The engine's own tool answered in an unknown form.
+    #[error("{what}: unexpected answer: {answer}")]
     Answer {
-        /// What was asked.
+        /// The attempt: `list containers`.
         what: &'static str,
-        /// The beginning of the answer.
+        /// The beginning of the answer, and what is wrong with it.
         answer: String,
     },
     /// A node did not become usable.
     #[error("node {node} is not usable: {why}")]
     Unusable {
-        /// Which.
+        /// The node's name.
         node: String,
-        /// What is missing.
+        /// The reason: `containerd does not answer: …`.
         why: String,
     },
-    /// Something that nobody here has made uses a folder that would be removed.
+    /// A folder that would be removed is used by a process that is not the instance's own.
     #[error("{folder} is used by {}", .users.join(", "))]
     Used {
         /// The folder.
         folder: Utf8PathBuf,
-        /// Processes, with their containers.
+        /// Processes, with their containers: `process 4711 (sh) of container 0123456789ab`.
         users: Vec<String>,
     },
-    /// A node that should exist does not run.
+    /// A node does not exist or does not run.
     #[error("node {node} does not run")]
     Absent {
-        /// Which.
+        /// The node's name.
         node: String,
     },
-    /// Some things could not be removed.
-    #[error("some things of {instance} are left: {}", .left.join("; "))]
+    /// Parts of an instance could not be removed.
+    #[error("some parts of {instance} could not be removed: {}", .left.join("; "))]
     Left {
-        /// Whose.
+        /// The instance's name.
         instance: String,
-        /// Each of them, with the reason.
+        /// The error of each failed step, with its causes.
         left: Vec<String>,
     },
-    /// VirtualBox.
+    /// VirtualBox failed.
     #[error(transparent)]
     VirtualBox(#[from] VirtualBoxError),
-    /// Something is in the way that nobody here has made.
-    #[error("{what} is there, and this instance did not make it")]
+    /// The host has a thing with a name of this instance that the instance did not make.
+    #[error("{what} exists already, and this instance did not make it")]
     Foreign {
-        /// What, with its name.
+        /// Its kind and name: `a virtual machine named homelab-8fc76b.acme.acme-cp-1`.
         what: String,
     },
-    /// A failure that a test asked for.
+    /// A failure that a test requested.
     #[cfg(feature = "simulated")]
     #[error("injected failure: {0}")]
     Injected(String),
@@ -242,9 +245,9 @@ impl Hint for EngineError {
         match self {
             Self::VirtualBox(error) => error.hint(),
             Self::Foreign { .. } => {
-                Some("choose another name; what a killed command has left, `homelab reap` removes".to_owned())
+                Some("choose another name, or run `homelab reap` if a killed command left it".to_owned())
             }
-            Self::Preflight(_) => Some("`homelab doctor` shows everything at once".to_owned()),
+            Self::Preflight(_) => Some("`homelab doctor` lists all missing requirements".to_owned()),
             Self::File(error) => error.hint(),
             Self::Wires { .. }
             | Self::Power { .. }
@@ -256,7 +259,7 @@ impl Hint for EngineError {
             | Self::Left { .. } => None,
             #[cfg(feature = "simulated")]
             Self::Injected(_) => None,
-            Self::Used { .. } => Some("end what uses it".to_owned()),
+            Self::Used { .. } => Some("end the processes that use it, and try again".to_owned()),
         }
     }
 }

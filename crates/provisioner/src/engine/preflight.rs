@@ -1,11 +1,11 @@
-//! What a host needs before it can run nodes, found all at once.
+//! The requirements of the container engine. All are checked, so that one answer names everything that is missing.
 
 use crate::assets::tools;
 use crate::exec::Runner;
 
 use super::Lack;
 
-/// Everything that is missing for nodes as containers.
+/// All requirements for nodes as containers that this host does not meet.
 pub(super) async fn container(runner: &dyn Runner) -> Vec<Lack> {
     let root = (!rustix::process::geteuid().is_root()).then(|| Lack {
         what: "root".to_owned(),

@@ -1,8 +1,8 @@
-//! Nodes in memory, which fail where they are told to. For tests of everything above the engine.
+//! Nodes in memory that fail on request, for tests of everything above the engine.
 //!
-//! A simulated node keeps the files that are put on it, hands them out again, and has the kubeconfigs that
-//! kubeadm would have made; every other command succeeds with an empty output unless a test gives an answer
-//! or a [`Fault`]. So a test must not take success for proof: [`SimulatedEngine::commands`] tells what ran.
+//! A simulated node stores the files that are put on it, returns them, and makes the kubeconfigs that kubeadm would
+//! make. Commands that it does not know succeed with an empty output, unless a test gives an answer or a [`Fault`]. So
+//! success proves nothing: a test checks [`SimulatedEngine::commands`], which lists the commands that ran.
 
 mod node;
 
@@ -23,7 +23,7 @@ use crate::sighting::{Sighting, SightingKind};
 
 use node::SimulatedNode;
 
-/// An engine whose host is this process. Clones share one host, as processes on a real one do.
+/// An engine whose host is this process. Clones share one host, as processes on a real host do.
 #[derive(Debug, Clone)]
 pub struct SimulatedEngine {
     home: String,
@@ -31,35 +31,35 @@ pub struct SimulatedEngine {
     is_emulated: bool,
 }
 
-/// What goes wrong. All but [`Fault::Destroy`] go wrong every time.
+/// A failure that a test requests. All but [`Fault::Destroy`] last until [`SimulatedEngine::heal`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The host lacks something.
+    /// The host does not meet this requirement.
     Preflight(Lack),
-    /// `create` fails when it has made this many nodes; with 0 before it made anything.
+    /// `create` fails after it has made some of the nodes.
     Create {
-        /// How many.
+        /// The number of nodes that are made before the failure; 0 means none.
         after: usize,
     },
-    /// Nobody can find out what there is, nor remove it.
+    /// `sightings`, `destroy` and `destroy_node` fail: the host cannot be inspected.
     Blind,
     /// The next `destroy` or `destroy_node` fails and removes nothing.
     Destroy,
-    /// A command on a node whose `Display` contains this text exits with 1.
+    /// A command on a node exits with 1 if its `Display` contains this text.
     Command(String),
-    /// A command on a node whose `Display` contains this text runs until its deadline.
+    /// A command on a node runs until its deadline if its `Display` contains this text.
     Hang(String),
-    /// A node is gone as soon as it is told to run a command whose `Display` contains this text.
+    /// A node disappears when it is told to run a command whose `Display` contains this text.
     Vanish(String),
 }
 
-/// What is shared by all clones and all nodes.
+/// The state that all clones of an engine and all their nodes share.
 #[derive(Debug, Clone, Default)]
 struct Host(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By instance and node.
+    /// The key is the instance and the node's name.
     nodes: BTreeMap<(InstanceId, String), SimulatedNode>,
     faults: Vec<Fault>,
     answers: Vec<(String, String)>,
@@ -69,7 +69,7 @@ struct State {
 impl State {
     fn can_be_asked(&self) -> Result<(), EngineError> {
         match self.faults.contains(&Fault::Blind) {
-            true => Err(EngineError::Injected("it cannot be asked".to_owned())),
+            true => Err(EngineError::Injected("the host cannot be inspected".to_owned())),
             false => Ok(()),
         }
     }
@@ -77,7 +77,7 @@ impl State {
 
 impl Host {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that panicked has nothing half-done in here.
+        // A poisoned lock is fine: no panic leaves a change to the state half-done.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -88,38 +88,39 @@ impl SimulatedEngine {
         Self { home: home.into(), host: Host::default(), is_emulated: false }
     }
 
-    /// Another home's engine on the same host.
+    /// The engine of another home on the same host.
     #[must_use]
     pub fn for_home(&self, home: impl Into<String>) -> Self {
         Self { home: home.into(), ..self.clone() }
     }
 
-    /// The same with an emulated processor: all that hangs takes so much longer to reach its deadline.
+    /// The same engine with an emulated processor, so that the deadlines of commands are stretched.
     #[must_use]
     pub fn emulated(self) -> Self {
         Self { is_emulated: true, ..self }
     }
 
-    /// Makes something go wrong from now on, on all clones.
+    /// Adds a fault. It also applies to the clones.
     #[must_use]
     pub fn with_fault(self, fault: Fault) -> Self {
         self.host.state().faults.push(fault);
         self
     }
 
-    /// Makes everything go right from now on.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.host.state().faults.clear();
     }
 
-    /// Answers commands whose `Display` contains this text; what was given last counts.
+    /// Sets the standard output of commands whose `Display` contains this text. If several answers match, the last one
+    /// that was set counts.
     #[must_use]
     pub fn answering(self, text: impl Into<String>, stdout: impl Into<String>) -> Self {
         self.host.state().answers.push((text.into(), stdout.into()));
         self
     }
 
-    /// All commands that nodes were told to run until now, as (node, command), in order.
+    /// All commands that nodes were told to run so far, in order, as (name of the node, `Display` of the command).
     pub fn commands(&self) -> Vec<(String, String)> {
         self.host.state().commands.clone()
     }
@@ -259,7 +260,7 @@ impl Engine for SimulatedEngine {
         })
     }
 
-    /// Writes the commands that each node was told to run.
+    /// Writes the commands that each node was told to run to `<node>/commands.log`.
     fn collect_logs<'a>(
         &'a self,
         plan: &'a ClusterPlan,
@@ -281,7 +282,7 @@ impl Engine for SimulatedEngine {
     }
 }
 
-/// Whether a command is one that a test meant.
+/// Whether a command is meant by a test's text: its `Display` contains it.
 fn meant(text: &str, command: &Command) -> bool {
     command.to_string().contains(text)
 }

@@ -1,7 +1,7 @@
-//! Who uses a folder: the kernel knows, whatever names and labels say.
+//! Finds the processes that use a folder. The kernel's records decide, not names or labels.
 //!
-//! A container that has a folder as its volume has it mounted, and a virtual machine has the file with its disk open. That
-//! is asked right before a folder is removed, when the instance's own nodes are gone.
+//! A container has the folders of its volumes mounted, and the process of a VM has the file of its disk open. The check
+//! comes right before a folder is removed, when the instance's own nodes are gone.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use camino::Utf8Path;
 
-/// How the programs are called that run virtual machines (comm, proc_pid_comm(5)).
+/// The programs that run VMs, by the beginning of their names (proc_pid_comm(5)).
 const MACHINES: [&str; 2] = ["qemu-system", "VBoxHeadless"];
 
-/// The processes that have a folder, or something in it, mounted in a mount namespace of their own or as the disk of a
-/// virtual machine. Those of other users are seen by root alone; a folder that does not exist has none.
+/// The processes that use a folder or something in it: it is mounted in a mount namespace other than ours, or it is the
+/// disk of a VM. For each mount namespace, one process stands for all. Only root sees the processes of other users. A
+/// folder that does not exist has no users.
 pub(crate) async fn users_of(folder: &Utf8Path) -> Vec<String> {
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || look(&folder)).await.unwrap_or_default()
@@ -39,7 +40,7 @@ fn look(folder: &Utf8Path) -> Vec<String> {
     users
 }
 
-/// Whether a virtual machine has a file in the folder open.
+/// Whether a process runs a VM and has a file in the folder open.
 fn is_disk(process: &Path, folder: &Path) -> bool {
     let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
     MACHINES.iter().any(|machine| name.starts_with(machine)) && {
@@ -48,7 +49,7 @@ fn is_disk(process: &Path, folder: &Path) -> bool {
     }
 }
 
-/// A process, with its container.
+/// A process and its container, if it is in one: `process 4711 (sh) of container 0123456789ab`.
 fn told(process: &Path) -> String {
     let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default();
     let pid = process.file_name().unwrap_or_default().to_string_lossy();
@@ -56,7 +57,8 @@ fn told(process: &Path) -> String {
     format!("process {pid} ({}){container}", read("comm").trim())
 }
 
-/// The first twelve digits of a container's id, as podman, docker and containerd have it in its cgroup. Pure.
+/// The first twelve digits of a container's id, which podman, docker and containerd put into the name of its cgroup.
+/// `cgroup` is the text of `/proc/<pid>/cgroup`. Pure.
 fn container(cgroup: &str) -> Option<String> {
     let words = cgroup.split(|c: char| !c.is_ascii_alphanumeric());
     let id = words
@@ -65,7 +67,7 @@ fn container(cgroup: &str) -> Option<String> {
     Some(id[..12].to_owned())
 }
 
-/// What is mounted: a folder of a file system, and where (proc_pid_mountinfo(5)).
+/// A mount: the folder `root` of the file system `device` is mounted at `point` (proc_pid_mountinfo(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     /// `major:minor`
@@ -75,20 +77,20 @@ struct Mount {
 }
 
 impl Mount {
-    /// Whether it shows this place or something in it.
+    /// Whether the mount shows this folder or something in it.
     fn is_in(&self, place: &Place) -> bool {
         self.device == place.device && self.root.starts_with(&place.root)
     }
 }
 
-/// A folder by its file system.
+/// A folder, named by its file system and its path there. Unlike a path, this is the same in all mount namespaces.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     device: String,
     root: PathBuf,
 }
 
-/// All mounts of a namespace. Pure.
+/// All mounts of a namespace, from the text of its `mountinfo`. Pure.
 fn mounts(text: &str) -> impl Iterator<Item = Mount> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(2);
@@ -101,7 +103,8 @@ fn mounts(text: &str) -> impl Iterator<Item = Mount> {
     })
 }
 
-/// Which folder of which file system a path is: that of the innermost mount, and of several at one point the last. Pure.
+/// The file system of a path, and its folder there. The innermost mount that contains the path decides; of several at
+/// one mount point, the last. Pure.
 fn place(text: &str, folder: &Path) -> Option<Place> {
     let around = mounts(text).filter(|mount| folder.starts_with(&mount.point));
     let mount = around.max_by_key(|mount| mount.point.components().count())?;
@@ -109,7 +112,7 @@ fn place(text: &str, folder: &Path) -> Option<Place> {
     Some(Place { root: mount.root.join(below), device: mount.device })
 }
 
-/// The kernel writes blanks, tabs, line breaks and backslashes as octal numbers. Pure.
+/// Decodes a path: the kernel writes spaces, tabs, line breaks and backslashes as octal numbers. Pure.
 fn unescaped(text: &str) -> String {
     let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))

@@ -1,4 +1,4 @@
-//! A command as a value: what to run, with what input, and for how long at most.
+//! A command as a value: program, arguments, environment, input and deadline. Making one runs nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,12 +17,12 @@ pub struct Command {
     within: Deadline,
 }
 
-/// How long a command may take.
+/// The longest time that a command may take.
 #[derive(Debug, Clone, Copy)]
 pub enum Deadline {
-    /// As long as this in a container on a processor of its own.
+    /// For a container on a dedicated processor. The runner stretches it where everything takes longer.
     Usual(Duration),
-    /// Exactly as long as this.
+    /// Exactly this duration.
     Stretched(Stretched),
 }
 
@@ -45,8 +45,8 @@ enum Arg {
 }
 
 impl Command {
-    /// A command that may take `within` at most: a plain duration as in a container, which is stretched where the command
-    /// runs, or one that is stretched already. The deadline is in the constructor, so nobody forgets it.
+    /// A command with the deadline `within`. A plain duration is that of a container, and the runner stretches it; a
+    /// [`Stretched`] stays as it is. The deadline is in the constructor so that no command is without one.
     pub fn within(within: impl Into<Deadline>, program: impl Into<String>) -> Self {
         Self {
             program: program.into(),
@@ -79,15 +79,15 @@ impl Command {
         self
     }
 
-    /// Sets an environment variable, whatever the caller of this process has there.
+    /// Sets an environment variable, also where the caller of this process has set it.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Keeps variables of the caller that the command needs, where they are set. All others stay behind but for those
-    /// that every command gets ([`super::environment`]).
+    /// Passes on these variables of the caller, where they are set. All others are dropped, except those that every
+    /// command gets ([`super::environment`]).
     #[must_use]
     pub fn keeping(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
         self.kept.extend(names);
@@ -120,22 +120,22 @@ impl Command {
         })
     }
 
-    /// Whether an argument is hidden wherever the command is printed.
+    /// Whether any argument is shown as `***`.
     pub fn has_secrets(&self) -> bool {
         self.args.iter().any(|arg| matches!(arg, Arg::Secret(_)))
     }
 
-    /// Variables that the command sets itself.
+    /// The variables that the command sets itself, with their values.
     pub fn environment(&self) -> &[(String, String)] {
         &self.env
     }
 
-    /// The names of the caller's variables that it keeps.
+    /// The names of the caller's variables that are passed on.
     pub fn kept(&self) -> impl Iterator<Item = &'static str> {
         self.kept.iter().copied()
     }
 
-    /// The working directory, if one was chosen.
+    /// The working directory; `None` for that of this process.
     pub fn directory(&self) -> Option<&str> {
         self.directory.as_deref()
     }
@@ -145,7 +145,7 @@ impl Command {
         &self.input
     }
 
-    /// The deadline where everything takes so much longer.
+    /// The deadline in a place with this slowdown.
     pub fn deadline(&self, slowdown: Slowdown) -> Stretched {
         match self.within {
             Deadline::Usual(usual) => slowdown.stretch(usual),
@@ -154,7 +154,7 @@ impl Command {
     }
 
     /// The same command, run through `program` with `args` in front of it: `nsenter … -- kubeadm …`.
-    /// The environment is not taken along: whoever wraps knows how to hand it over.
+    /// Environment and directory are not taken along: the caller has to pass them on through `args`.
     #[must_use]
     pub fn wrapped_by(&self, program: &str, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut outer = Self::within(self.within, program).args(args).arg(self.program.clone());
@@ -163,7 +163,8 @@ impl Command {
         outer
     }
 
-    /// The same for a program that stays on this host, and hands environment and directory over by itself.
+    /// As [`Self::wrapped_by`], with environment and directory: for a `program` on this host, from which the command
+    /// inherits both.
     #[must_use]
     pub fn wrapped_here_by(&self, program: &str, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let Self { env, kept, directory, .. } = self.clone();
@@ -196,7 +197,7 @@ impl fmt::Debug for Command {
     }
 }
 
-/// POSIX shell quoting: bare where that is safe, single quotes otherwise.
+/// POSIX shell quoting: none where that is safe, single quotes otherwise.
 pub(super) fn quoted(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+^".contains(c);
     if !text.is_empty() && text.chars().all(safe) {
@@ -206,7 +207,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// What a command that exited with 0 wrote.
+/// The output of a command that exited with 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
     /// Standard output.
@@ -216,7 +217,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output as text; bytes that are no UTF-8 are replaced.
+    /// Standard output as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }

@@ -1,4 +1,4 @@
-//! Runs commands in a node container, by its first process's namespaces.
+//! Runs commands in a node container, through `nsenter`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{Command, CommandError, ENVIRONMENT, Output, Runner};
 /// Runs commands inside the namespaces of a container's first process.
 ///
 /// `nsenter` costs 5 ms where `podman exec` costs 200 ms (a conmon and a session for each call), and a
-/// bring-up makes dozens of calls. All processes die with the container: they join its pid namespace.
+/// bring-up makes dozens of calls. All processes die with the container, because they join its pid namespace.
 #[derive(Debug, Clone)]
 pub struct InContainer {
     node: String,

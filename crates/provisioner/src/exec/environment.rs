@@ -1,9 +1,9 @@
-//! The environment of every process that we start, made here and never inherited. Pure.
+//! Makes the environment of every process that homelab starts; none is inherited. Pure.
 //!
 //! It is an allow-list: a variable of the caller reaches a child only when this file names it for all commands, or
-//! when the command says that it keeps it ([`Command::keeping`]). So `CONTAINER_HOST`, `VAGRANT_CWD`, `TAR_OPTIONS`,
-//! `LD_PRELOAD` and what the next tool will read decide nothing, and nobody has to know their names. A value that a
-//! command sets itself ([`Command::env`]) comes last.
+//! when the command keeps it ([`Command::keeping`]). So `CONTAINER_HOST`, `VAGRANT_CWD`, `TAR_OPTIONS`, `LD_PRELOAD`
+//! and the variables of future tools have no effect, and no list of such names is needed. A value that a command sets
+//! itself ([`Command::env`]) overrides all others.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,17 +11,17 @@ use std::path::Path;
 
 use super::Command;
 
-/// Environment variables by their names.
+/// Environment variables by name.
 pub type Variables = BTreeMap<OsString, OsString>;
 
-/// Where a Linux host has its programs. A plain user's `PATH` on Debian has no `sbin`, where nft is.
+/// The folders of programs on a Linux host. A plain user's `PATH` on Debian has no `sbin`, where nft is.
 const PROGRAMS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// The locale of tools whose answers we read: English, a point in numbers, and UTF-8 in names. glibc has it built in.
+/// The locale of tools whose output is parsed: English, a decimal point, and UTF-8 in names. It is built into glibc.
 const LOCALE: &str = "C.UTF-8";
 
-/// How a host reaches what is to be downloaded: proxies, and who may vouch for servers. Kept by tools that download,
-/// and by no other.
+/// Variables for downloads: proxies, and the certificate authorities that are trusted. Only tools that download keep
+/// them.
 pub const DOWNLOADS: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -37,9 +37,9 @@ pub const DOWNLOADS: &[&str] = &[
     "SSL_CERT_DIR",
 ];
 
-/// Where Go finds modules and keeps what it has built, by its own settings, which `go env -w` may also have put into a
-/// file. Not how it builds: `GOFLAGS`, `GOEXPERIMENT`, `CGO_CFLAGS` and their like change binaries
-/// (`go help environment`).
+/// Go's settings for where it finds modules and keeps build results. `go env -w` may also have written them to a file.
+/// Settings for how Go builds are not among them: `GOFLAGS`, `GOEXPERIMENT`, `CGO_CFLAGS` and their like change
+/// binaries (`go help environment`).
 pub const GO_MODULES: &[&str] = &[
     "GOPROXY",
     "GONOPROXY",
@@ -54,12 +54,12 @@ pub const GO_MODULES: &[&str] = &[
     "GOCACHE",
 ];
 
-/// What Go takes from the environment alone to find and keep modules.
+/// Variables for finding and keeping modules that Go reads from the environment only.
 pub const GO: &[&str] =
     &["GOENV", "NETRC", "GIT_SSL_CAINFO", "GOTMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"];
 
-/// What a person's own session takes: terminal, language, editor and pager, and kubectl's own preferences. Nothing
-/// that says which cluster is meant, or how it is reached.
+/// Variables of an interactive session: terminal, language, editor and pager, and kubectl's preferences. None of them
+/// selects a cluster or the way to reach it.
 pub const SESSION: &[&str] = &[
     "TERM",
     "COLORTERM",
@@ -94,7 +94,7 @@ pub const SESSION: &[&str] = &[
     "KUBECTL_EXTERNAL_DIFF",
 ];
 
-/// What `homelab` and fixtures read themselves, for tests that start them as processes of their own.
+/// Variables that `homelab` and fixtures read, for tests that start them as child processes.
 pub const OURS: &[&str] = &[
     "HOMELAB_HOME",
     "HOMELAB_CACHE",
@@ -108,10 +108,10 @@ pub const OURS: &[&str] = &[
     "NEXTEST_TEST_NAME",
 ];
 
-/// The environment in which a command runs, whoever calls us.
+/// The environment of a command, given the caller's variables.
 ///
-/// `PATH` has the caller's folders first, those of the system after them, and none that is relative: a program is never
-/// taken from wherever somebody happens to stand. `HOME` and `TMPDIR` are the caller's where they are absolute.
+/// `PATH` has the caller's folders first, then those of the system. Relative folders are dropped, so that no program is
+/// taken from the current directory. `HOME` and `TMPDIR` are passed on where they are absolute.
 pub fn environment(command: &Command, caller: &Variables) -> Variables {
     let theirs = |name: &str| caller.get(OsStr::new(name)).filter(|value| !value.is_empty());
     let folder = |name: &str| theirs(name).filter(|path| Path::new(path).is_absolute());
@@ -130,13 +130,13 @@ pub fn environment(command: &Command, caller: &Variables) -> Variables {
     made
 }
 
-/// The folders in which a program is looked for, in order.
+/// The `PATH` of commands, given the caller's.
 pub fn path(callers: Option<&OsStr>) -> OsString {
     let theirs = callers.map(std::env::split_paths).into_iter().flatten().filter(|path| path.is_absolute());
     let mut folders: Vec<_> = theirs.collect();
     let missing = PROGRAMS.iter().map(Path::new).filter(|folder| !folders.iter().any(|path| path == folder));
     let missing: Vec<_> = missing.map(Path::to_owned).collect();
     folders.extend(missing);
-    // It fails for a folder with a colon in its name, which no split has left.
+    // This fails only for a folder with a colon in its name, and the split above leaves none.
     std::env::join_paths(folders).unwrap_or_else(|_| PROGRAMS.join(":").into())
 }

@@ -1,8 +1,8 @@
 //! Runs commands on this host. The one module that calls `tokio::process`.
 //!
-//! A child leads a process group of its own: a Ctrl-C or a runner's SIGTERM that is meant for us cannot
-//! cut a teardown in half, and a deadline or a dropped future kills the child with all its descendants. Its
-//! environment is the one that `environment` makes for it.
+//! Each child leads a separate process group. So a Ctrl-C or a test runner's SIGTERM for this process does not
+//! interrupt the commands of a teardown, and a deadline or a dropped future kills the child with all its descendants.
+//! `environment` makes the child's environment.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -47,7 +47,7 @@ async fn to_the_end(command: &Command) -> Result<Output, Failure> {
     let served = tokio::time::timeout(within, async {
         let feed = async {
             if let Some(mut pipe) = stdin.take() {
-                // A child that does not read its input is not an error of the write.
+                // A failed write is no error: a child may end without reading its input.
                 let _ = pipe.write_all(command.input_bytes()).await;
             }
             Ok::<_, std::io::Error>(())
@@ -101,8 +101,8 @@ fn spawn(command: &Command, output: Stdio) -> Result<(Child, Group), Failure> {
     Ok((child, group))
 }
 
-/// What this process was given, with the home directory that the system knows where it was given none: systemd gives
-/// none to a service of root's, and Go builds nothing without.
+/// This process's environment. Where `HOME` is missing or relative, it is the home directory from the user database:
+/// systemd sets none for a service of root's, and Go does not build without one.
 fn callers() -> Variables {
     let mut variables: Variables = std::env::vars_os().collect();
     let has_home = variables.get(OsStr::new("HOME")).is_some_and(|home| Path::new(home).is_absolute());
@@ -112,27 +112,27 @@ fn callers() -> Variables {
     variables
 }
 
-/// Whether a program that is named without a folder is found when it is started.
+/// Whether the `PATH` of commands has a program of this name.
 pub fn is_installed(program: &str) -> bool {
     let path = environment::path(std::env::var_os("PATH").as_deref());
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Kills what is left of a child's process group when the child is no longer waited for.
+/// Kills the remaining processes of a child's group when it is dropped, that is, when the child is no longer awaited.
 #[derive(Debug)]
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // ESRCH is the usual answer: everybody has left already.
+            // ESRCH is usual: all processes of the group have ended.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// A process that runs beside us until it is dropped, for instance the containerd that unpacks images
-/// while the node image is built. Its process group is killed when this value goes.
+/// A process that runs beside this one, for instance a witness of the audit on the host. Its process group is killed
+/// when this value is dropped.
 #[derive(Debug)]
 pub struct Background {
     child: Child,
@@ -140,7 +140,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts the command; its deadline does not apply, its streams are discarded.
+    /// Starts the command. Its deadline does not apply, and its output is discarded.
     ///
     /// # Errors
     /// When the program cannot be started.
@@ -170,11 +170,11 @@ impl Background {
     }
 }
 
-/// Becomes the command: same process, same terminal, same signals, and its exit code is ours. It only returns
-/// when the program cannot be started; its deadline does not apply, and destructors do not run.
+/// Replaces this process by the command (execve(2)): the process id, the terminal and the signals stay, and the
+/// command's exit code is this process's. Returns only when the program cannot be started. The deadline does not apply,
+/// and destructors do not run.
 ///
-/// For the one case where a person, not we, talks to the program: `homelab kubectl acme -- exec -it …`. What it writes has
-/// the person's own umask.
+/// For interactive programs only: `homelab kubectl acme -- exec -it …`. The program gets the caller's umask back.
 #[expect(clippy::disallowed_methods, reason = "this is the module that starts processes")]
 pub fn replace(command: &Command) -> CommandError {
     use std::os::unix::process::CommandExt;

@@ -1,8 +1,8 @@
-//! The only place a process starts: commands are values, runners run them.
+//! The only module that starts processes. Commands are values, and runners run them.
 //!
 //! Making a [`Command`] is pure and can be snapshot-tested; running it belongs to a [`Runner`]. Nothing
 //! else in the project calls `std::process` or `tokio::process` (clippy forbids it), so every child has
-//! a deadline, a process group of its own and an error that carries both output streams.
+//! a deadline, a separate process group, and an error with both output streams.
 
 mod command;
 mod container;
@@ -24,11 +24,11 @@ pub use scripted::{Exchange, Scripted};
 pub use ssh::{Login, OverSsh};
 pub use umask::fix_umask;
 
-/// What a node's services and the commands on it find in their environment, whatever is in ours.
+/// The environment of a node's services and of commands on it. It does not depend on this process's environment.
 pub(crate) const ENVIRONMENT: [&str; 3] =
     ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"];
 
-/// Runs commands somewhere: on this host, in a node, or out of a script in tests.
+/// Runs commands: on this host, in a node, or, in tests, from a script.
 pub trait Runner: Debug + Send + Sync {
     /// Runs the command to its end and returns its output when it exited with 0.
     ///
@@ -38,28 +38,28 @@ pub trait Runner: Debug + Send + Sync {
     fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, CommandError>>;
 }
 
-/// A command that did not end well.
+/// A command that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("run `{command}`{place}: {failure}")]
 pub struct CommandError {
     /// The command as a person would type it, secrets hidden.
     pub command: String,
-    /// Where it ran, as ` in <place>`, or nothing for this host.
+    /// ` in <place>`, such as ` in acme-cp-1`; empty for this host.
     pub place: String,
-    /// What went wrong.
+    /// Why it failed.
     pub failure: Failure,
 }
 
-/// Why a command did not end well.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It could not be started at all.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
-    /// Its streams could not be served.
-    #[error("lost its streams: {0}")]
+    /// Reading its output, or waiting for its end, failed.
+    #[error("cannot read its output or wait for its end: {0}")]
     Streams(std::io::Error),
-    /// It ran and said no.
+    /// It ended with another status than 0.
     #[error("{status}{}", streams(.stdout, .stderr))]
     Status {
         /// `exit status: 1`, `signal: 9 (SIGKILL)`.
@@ -81,7 +81,7 @@ pub enum Failure {
         /// Standard error so far.
         stderr: String,
     },
-    /// A script of a test did not expect it.
+    /// The script of a test did not expect it.
     #[error("not in the script: {0}")]
     Unscripted(String),
 }

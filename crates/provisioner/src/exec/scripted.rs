@@ -1,4 +1,4 @@
-//! Plays ordered exchanges instead of running anything, for tests.
+//! A runner for tests, which plays an ordered script instead of running anything.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -7,12 +7,12 @@ use futures::future::BoxFuture;
 
 use super::{Command, CommandError, Failure, Output, Runner};
 
-/// One command that is expected, and its answer.
+/// One expected command and its answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// The command's `Display`.
     pub expected: String,
-    /// Its standard output, or its exit code and standard error.
+    /// Its standard output, or the exit code and the standard error of a failure.
     pub answer: Result<String, (i32, String)>,
 }
 
@@ -28,8 +28,8 @@ impl Exchange {
     }
 }
 
-/// A runner that plays a script: an unexpected command fails naming both, and an exchange that is left
-/// over fails when the script is dropped.
+/// A runner that plays a script. An unexpected command fails with an error that names both commands. An exchange that
+/// is left over panics when the script is dropped.
 #[derive(Debug)]
 pub struct Scripted {
     left: Mutex<VecDeque<Exchange>>,

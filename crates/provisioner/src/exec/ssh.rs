@@ -1,4 +1,4 @@
-//! Runs commands as root on a machine, by OpenSSH.
+//! Runs commands as root in a VM, by OpenSSH.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,26 +11,27 @@ use super::command::quoted;
 use super::{Command, CommandError, ENVIRONMENT, Output, Runner};
 use crate::slowdown::{Slowdown, Stretched};
 
-/// How to get into a machine.
+/// How to log in to a VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// Who may become root there without a password.
+    /// A user who may become root there without a password.
     pub user: String,
-    /// Where it answers.
+    /// The address of the VM's sshd.
     pub address: Ipv4Addr,
-    /// The private key that it lets in.
+    /// The file with the private key that the VM accepts.
     pub key: Utf8PathBuf,
-    /// Where its host key is kept: taken on trust the first time, and never again.
+    /// The file with the VM's host key. The first connection accepts and records the key; later ones check it.
     pub known_hosts: Utf8PathBuf,
-    /// The socket of the connection that all commands to this machine share, in a folder of root's that exists.
+    /// The socket of the connection that all commands to this VM share, in an existing folder that root owns.
     pub shared: Utf8PathBuf,
 }
 
-/// How long the shared connection stays without a command. To make one takes as long as three commands, and longer
-/// where the processor is emulated; a machine that is halted and started again shall not meet that of before.
+/// How long the shared connection stays open without a command. Making one takes as long as three commands, and longer
+/// where the processor is emulated. The time is short so that a VM that was halted and started again does not get the
+/// old connection.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// Runs commands as root on one machine.
+/// Runs commands as root in one VM.
 #[derive(Debug, Clone)]
 pub struct OverSsh {
     node: String,
@@ -40,21 +41,21 @@ pub struct OverSsh {
 }
 
 impl OverSsh {
-    /// A runner for a machine on which everything takes so much longer.
+    /// A runner for a VM with this slowdown.
     pub fn new(node: impl Into<String>, login: Login, slowdown: Slowdown, host: Arc<dyn Runner>) -> Self {
         Self { node: node.into(), login, slowdown, host }
     }
 
     /// The command as it runs on the host.
     ///
-    /// The machine ends it by itself at its deadline: a connection that is cut ends nothing there.
+    /// `timeout` ends it in the VM at its deadline, because a closed connection ends nothing there.
     fn on_host(&self, command: &Command) -> Command {
-        /// What making the connection may take beyond the command's own time.
+        /// The time for making the connection, beyond the command's own.
         const CONNECTION: Duration = Duration::from_secs(30);
         let within = command.deadline(self.slowdown);
         let Login { user, address, key, known_hosts, shared } = &self.login;
         let ssh = Command::within(within + Stretched::exactly(CONNECTION), "ssh")
-            // No file of the user's has a say in it.
+            // The user's ssh configuration has no effect.
             .args(["-F", "/dev/null", "-i", key.as_str()])
             .args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"])
             .args(["-o", "StrictHostKeyChecking=accept-new"])
@@ -70,7 +71,7 @@ impl OverSsh {
         let own = command.environment().iter().map(|(name, value)| format!("{name}={value}"));
         let words = frame.into_iter().map(str::to_owned).chain(environment).chain(own);
         let words = words.chain([command.program().to_owned()]).chain(command.arguments().map(str::to_owned));
-        // sshd hands everything to a shell as one line.
+        // sshd passes everything to a shell as one line.
         let line = words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ");
         if command.has_secrets() { ssh.secret_arg(line) } else { ssh.arg(line) }
     }

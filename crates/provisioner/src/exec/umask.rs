@@ -1,29 +1,30 @@
-//! What is made for all can be read by all, whoever calls us: files get 0644, folders 0755.
+//! Fixes the umask at 022, so that public files get 0644 and folders 0755 whatever the caller's umask is.
 //!
-//! A umask belongs to a whole process. So each program of ours fixes it once, when it begins, and that covers what it
-//! writes, what it starts, and what these pack: the layers of images, the folders of nodes, drop-ins of name servers. A
-//! wrapper around children would leave out what we write ourselves, and a mode at each call is forgotten at the next. What
-//! is private is made with a mode of its own, 0600 or 0700, and does not count on this.
+//! A umask belongs to a whole process. So each of our programs fixes it once, at its start. That covers what the
+//! program writes, what its child processes write, and what they pack: layers of images, folders of nodes, drop-ins of
+//! name servers. A wrapper around child processes would not cover what we write ourselves, and a mode at each call
+//! would be forgotten at some call. Private files are made with an explicit mode, 0600 or 0700, and do not depend on
+//! the umask.
 
 use std::sync::OnceLock;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-/// Nobody but the owner writes; everybody reads.
+/// 022: only the owner may write.
 const OURS: Mode = Mode::WGRP.union(Mode::WOTH);
 
-/// The caller's own, for a session that we hand over.
+/// The caller's umask, for the program that [`super::replace`] starts.
 static CALLERS: OnceLock<Mode> = OnceLock::new();
 
-/// Fixes this process's umask. For programs, at their beginning: `homelab`, and a fixture in the process of its test.
+/// Sets this process's umask to 022. Called at the start of `homelab`, and by a fixture in the process of its test.
 pub fn fix_umask() {
     let before = umask(OURS);
-    // Only the first one is the caller's.
+    // Only the first call finds the caller's umask.
     let _ = CALLERS.set(before);
 }
 
-/// Gives the caller's umask back, if it was ever fixed.
+/// Restores the caller's umask, if [`fix_umask`] was called.
 pub(super) fn give_back() {
     if let Some(callers) = CALLERS.get() {
         umask(*callers);

@@ -1,4 +1,4 @@
-//! Bridges, cables (veth pairs) and addresses, by netlink.
+//! Makes, changes and removes bridges, cables (veth pairs) and addresses, by netlink.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,16 +12,16 @@ use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use super::guard::{self, LINK_PREFIX};
 use super::{FabricError, netns};
 
-/// The bridge in a switch's namespace.
+/// The name of the bridge in a switch's namespace.
 const BRIDGE: &str = "br0";
-/// The bridge's port towards the host.
+/// The name of the bridge's port towards the host.
 const UPLINK: &str = "uplink";
-/// A node's own link.
+/// The name of the link in a node's namespace.
 const NODE_LINK: &str = "eth0";
 
 /// Makes the bridge of a switch.
 pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
-    // The switch only forwards frames; an IPv6 stack of its own would answer neighbours.
+    // The switch only forwards frames. With an IPv6 stack, its namespace would answer neighbour solicitations.
     settings_within(switch, &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")])
         .await?;
     let ns = Namespace::open(switch).await?;
@@ -31,7 +31,7 @@ pub(super) async fn make_bridge(switch: &str) -> Result<(), FabricError> {
     ns.up(BRIDGE).await
 }
 
-/// Lays the cable from the host to the switch; the host's end gets the gateway's address. The guard's lock is held.
+/// Makes the cable from the host to the switch; the host's end gets the gateway's address. The guard's lock is held.
 pub(super) async fn plug_host(
     switch: &str,
     link: &str,
@@ -41,7 +41,7 @@ pub(super) async fn plug_host(
     let host = Namespace::host()?;
     if host.find(link).await?.is_none() {
         let ns = Namespace::open(switch).await?;
-        // Made inside, so that nothing on the host ever sees the inner end.
+        // The pair is made in the switch's namespace, so that its inner end is never on the host.
         ns.add(UPLINK, LinkVeth::new(UPLINK, link).build()).await?;
         let outside = fs::File::open("/proc/self/ns/net").map_err(|source| FabricError::Namespace {
             attempt: "enter",
@@ -58,7 +58,7 @@ pub(super) async fn plug_host(
     ns.plug_into_bridge(UPLINK).await
 }
 
-/// Lays the cable from a node to its switch; the node's end is its `eth0`.
+/// Makes the cable from a node to its switch; the node's end is `eth0`.
 pub(super) async fn plug_node(
     switch: &str,
     node: &str,
@@ -79,7 +79,7 @@ pub(super) async fn plug_node(
         })?;
         ns.change("move link", &end, |change| change.setns_by_fd(target.as_raw_fd()).name(NODE_LINK)).await?;
     }
-    // A node routes between its pods and its link.
+    // A node forwards packets between its pods and its link.
     settings_within(node, &[("ipv4/ip_forward", "1")]).await?;
     inside.up("lo").await?;
     inside.address(NODE_LINK, address, prefix).await?;
@@ -87,23 +87,23 @@ pub(super) async fn plug_node(
     ns.plug_into_bridge(&port).await
 }
 
-/// Removes the switch's end of a node's cable, and with it the other one. The kernel does so as well when the node's
-/// namespace goes, but at its leisure, and the next node of this address would find its port taken.
+/// Removes the switch's end of a node's cable, and with it the node's end. The kernel also removes the cable with the
+/// node's namespace, but later, and until then the port's name is taken for the next node with this address.
 pub(super) async fn unplug_node(switch: &str, address: Ipv4Addr) -> Result<(), FabricError> {
     Namespace::open(switch).await?.remove(&port(address)).await
 }
 
-/// Removes the host's end of a cable, and with it the other one.
+/// Removes the host's end of a cable, and with it the switch's end.
 pub(super) async fn remove_host_link(link: &str) -> Result<(), FabricError> {
     Namespace::host()?.remove(link).await
 }
 
-/// The bridge's port towards the node of an address.
+/// The name of the bridge's port towards the node with this address, such as `port-11`.
 fn port(address: Ipv4Addr) -> String {
     format!("port-{}", address.octets()[3])
 }
 
-/// Our links on the host, each with the switch it leads to.
+/// Our links on the host, each with its alias: the name of the switch that it leads to.
 pub(super) async fn host_links() -> Result<Vec<(String, Option<String>)>, FabricError> {
     let ours = all_links().await?.into_iter().filter_map(|link| {
         let name = name_of(&link).filter(|name| name.starts_with(LINK_PREFIX))?;
@@ -116,7 +116,7 @@ pub(super) async fn host_links() -> Result<Vec<(String, Option<String>)>, Fabric
     Ok(ours.collect())
 }
 
-/// The name of the host's link with this index.
+/// The name of the host's link with this index; `None` if there is none.
 pub(super) async fn link_of_index(index: u32) -> Result<Option<String>, FabricError> {
     let host = Namespace::host()?;
     let answer = host.netlink.link().get().match_index(index).execute().try_next().await;
@@ -156,7 +156,7 @@ fn name_of(link: &LinkMessage) -> Option<String> {
     })
 }
 
-/// A netlink socket in a namespace, driven by the ordinary runtime.
+/// A netlink socket in a namespace. Its connection runs on the ordinary runtime.
 #[derive(Debug)]
 pub(super) struct Namespace {
     name: String,
@@ -183,7 +183,7 @@ impl Namespace {
         move |source| FabricError::Netlink { attempt, object, source }
     }
 
-    /// `ip link show <link>`: its index.
+    /// `ip link show <link>`: the index of the link, or `None` if there is no such link.
     async fn find(&self, link: &str) -> Result<Option<u32>, FabricError> {
         let answer = self.netlink.link().get().match_name(link.to_owned()).execute().try_next().await;
         match answer {
@@ -202,7 +202,7 @@ impl Namespace {
         self.netlink.link().add(message).execute().await.map_err(self.failed("add link", link))
     }
 
-    /// `ip link del <link>`; none is fine, also one that the kernel removes at this moment.
+    /// `ip link del <link>`. No error if there is no such link, or the kernel removes the link at this moment.
     async fn remove(&self, link: &str) -> Result<(), FabricError> {
         let Some(index) = self.find(link).await? else { return Ok(()) };
         match self.netlink.link().del(index).execute().await {
@@ -243,13 +243,13 @@ impl Namespace {
     }
 }
 
-/// Whether the kernel's answer was this one.
+/// Whether the kernel answered with this errno.
 pub(super) fn is(error: &rtnetlink::Error, errno: rustix::io::Errno) -> bool {
     matches!(error, rtnetlink::Error::NetlinkError(message)
         if message.code.is_some_and(|code| code.get() == -errno.raw_os_error()))
 }
 
-/// Writes kernel settings below `/proc/sys/net` of a namespace.
+/// Writes kernel settings of a namespace; the keys are paths below `/proc/sys/net`.
 async fn settings_within(name: &str, all: &'static [(&str, &str)]) -> Result<(), FabricError> {
     let all = all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     netns::within(name, move || Ok(guard::write_settings(&all))).await?

@@ -1,4 +1,4 @@
-//! What the host uses for something else: a new instance keeps clear of it.
+//! The networks that the host already uses. A new instance gets none of them.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -16,10 +16,10 @@ use super::cable::Namespace;
 use super::routes::{destination, is_ours};
 use super::{FabricError, nameservers};
 
-/// All IPv4 networks that the host's routes and addresses name, and the host's name servers, which the default route may
-/// lead to. Left out are our own pool routes, the default route, and routes that are as little as that for the pools of
-/// these `ranges`, see [`is_in_the_way`]. `explained` says of a link whether an instance in the registry explains it; its
-/// networks are counted there.
+/// All IPv4 networks of the host's addresses and routes, and the host's name servers, which may be reachable by the
+/// default route alone. Left out are the guard's own routes, the default route, and routes that are too wide to matter
+/// for the pools with these `ranges`, see [`is_in_the_way`]. Links for which `explained` returns `true` are left out,
+/// too: they belong to an instance in the registry, whose networks are taken from there.
 ///
 /// # Errors
 /// [`FabricError`] when the kernel cannot be asked or the name servers cannot be read.
@@ -54,7 +54,7 @@ pub async fn networks(
         let net = Ipv4Net::new(address?, message.header.prefix_len).ok()?.trunc();
         Some(HostNetwork { net, interface: name_of(message.header.index) })
     });
-    // An address on a link is a network that the host is in, however large it is.
+    // The network of an address on a link is in use, however large it is.
     let addresses = addresses.filter(|network| network.net.prefix_len() > 0);
 
     let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
@@ -76,12 +76,13 @@ pub async fn networks(
     Ok(links.chain(servers).collect())
 }
 
-/// Whether a route leads to a network that a new instance must keep clear of. Pure.
+/// Whether a route leads to a network that a new instance must not use. Pure.
 ///
-/// A route that is shorter than the range of each pool it overlaps says as little as the default route, which it mostly
-/// is a part of: OpenVPN's redirect-gateway sets 0.0.0.0/1 and 128.0.0.0/1 so that its own default route wins, WireGuard's
-/// tools cut it into smaller parts, and a company's VPN leads all of 10.0.0.0/8 or 192.168.0.0/16 to itself. Where a route
-/// overlaps no pool it counts unless it is shorter than every pool's range.
+/// A route with a shorter prefix than the range of each pool that it overlaps does not count. It says as little about
+/// networks in use as the default route, and mostly is a part of one: OpenVPN's redirect-gateway sets 0.0.0.0/1 and
+/// 128.0.0.0/1 so that its own default route wins, WireGuard's tools use smaller parts, and a company's VPN sets routes
+/// for all of 10.0.0.0/8 or 192.168.0.0/16. A route that overlaps no pool counts, unless its prefix is shorter than
+/// that of every pool's range.
 fn is_in_the_way(route: Ipv4Net, ranges: &[Ipv4Net]) -> bool {
     let overlaps = |range: &&Ipv4Net| range.contains(&route) || route.contains(*range);
     let shortest = |ranges: &mut dyn Iterator<Item = &Ipv4Net>| ranges.map(Ipv4Net::prefix_len).min();

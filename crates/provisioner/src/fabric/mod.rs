@@ -1,9 +1,10 @@
-//! The wires between nodes, and the guard that keeps the host from bridging clients.
+//! The networks of nodes that are containers, and the guard that keeps the host from bridging clients.
 //!
-//! One network namespace is a switch: each instance has one with a bridge in it, each node has one whose
-//! `eth0` is plugged into that bridge, and one more cable leads to the host. No wire of any kind leads from one
-//! instance to another, and nodes have no default route: isolation is structural. What a Linux host opens by
-//! default is closed by `guard`. Next in the flow: `engine::container` starts nodes in these namespaces.
+//! Each instance has a network namespace with a bridge in it, the *switch*. Each node has a namespace whose `eth0` is
+//! plugged into that bridge by a *cable* (veth pair), and one more cable leads to the host. No link leads from one
+//! instance to another, and nodes have no default route: the isolation is structural. `guard` closes the ways that a
+//! Linux host opens by default. This module does not know Kubernetes. Next in the flow: `engine::container` starts
+//! nodes in these namespaces.
 
 mod netns;
 mod cable;
@@ -28,84 +29,84 @@ pub use guard::{Deviation, Kept, LOG_GROUP, Link, Look, Opening};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 
-/// Why wires could not be laid, found or cut.
+/// Why namespaces, links, routes or the guard could not be made, read or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum FabricError {
-    /// A network namespace.
+    /// A network namespace cannot be made, entered, listed or removed.
     #[error("{attempt} network namespace {name}")]
     Namespace {
-        /// `make`, `enter`, `remove`.
+        /// `make`, `enter`, `list`, `remove`.
         attempt: &'static str,
-        /// Which.
+        /// The name of the namespace, such as `homelab-1a2b3c.acme`; `the host`.
         name: String,
         /// The system's answer.
         #[source]
         source: io::Error,
     },
-    /// A link, an address or a route.
+    /// The kernel refuses a request for a link, an address or a route.
     #[error("{attempt} {object}")]
     Netlink {
         /// `add link`, `move link`, `add address` …
         attempt: &'static str,
-        /// Which, in which namespace.
+        /// The object with its namespace, such as `uplink in homelab-1a2b3c.acme`.
         object: String,
         /// The kernel's answer.
         #[source]
         source: rtnetlink::Error,
     },
-    /// A link that was just made is not there.
+    /// A link that must exist does not.
     #[error("link {name} is missing in {place}")]
     Missing {
-        /// Which.
+        /// The name of the link.
         name: String,
-        /// Where it should be.
+        /// The namespace in which it should be.
         place: String,
     },
-    /// A kernel setting.
+    /// A kernel setting cannot be read or written.
     #[error("set {path}")]
     Sysctl {
-        /// Its file.
+        /// The file below `/proc/sys`.
         path: String,
         /// The system's answer.
         #[source]
         source: io::Error,
     },
-    /// A lock, or its folder.
+    /// A lock file or its folder cannot be made or locked.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The host's name servers.
+    /// The host's name servers cannot be read.
     #[error("read the host's name servers in {path}")]
     NameServers {
-        /// The file that lists them.
+        /// The file that lists them, such as `/etc/resolv.conf`.
         path: String,
         /// The system's answer.
         #[source]
         source: io::Error,
     },
-    /// The guard's rules.
+    /// nft failed to set or list the guard's rules.
     #[error("set the host guard")]
     Guard(#[source] CommandError),
-    /// What the guard was built for.
-    #[error("{attempt} what the host guard was built for: {path}")]
+    /// The record of what the guard was built for cannot be read, written or removed.
+    #[error("{attempt} the record of the host guard: {path}")]
     Record {
         /// `read`, `write`, `remove`.
         attempt: &'static str,
-        /// The file.
+        /// The path of the record.
         path: String,
         /// The system's answer.
         #[source]
         source: io::Error,
     },
-    /// The guard was built anew, and differs all the same: somebody else changes it at the same time.
-    #[error("put the host guard back; it still differs:{}", told(.deviations))]
+    /// The guard was built again, and still differs: another program changes it at the same time.
+    #[error("restore the host guard: it still differs:{}", told(.deviations))]
     NotKept {
-        /// What differs.
+        /// The differences after the restoration.
         deviations: Vec<Deviation>,
     },
-    /// nft answers in an unknown form.
+    /// The answer of nft has an unknown form.
     #[error("read the rules of the host guard: {answer}")]
     Answer {
-        /// All of it.
+        /// The whole answer.
         answer: String,
     },
 }
@@ -114,18 +115,19 @@ fn told(deviations: &[Deviation]) -> String {
     deviations.iter().map(|deviation| format!("\n{deviation}")).collect()
 }
 
-/// Closes what the host opens on a link of its own by default: the kernel's settings, for this link alone. The guard
-/// keeps them so until the link is gone.
+/// Sets the kernel's settings of this link so that they close the ways that a Linux host opens by default. The guard
+/// keeps these settings until the link is gone.
 ///
 /// # Errors
-/// [`FabricError::Sysctl`], also where there is no such link.
+/// [`FabricError::Sysctl`], also when the host has no such link.
 pub async fn harden(link: &str) -> Result<(), FabricError> {
     let _lock = guard::lock().await?;
     guard::close(link)
 }
 
-/// Compares the guard with what was built. None where no link of ours is: then none is needed. `pools` are those of the
-/// caller's home, for a guard that nothing is on record of. Changes nothing; without root, rules are not read.
+/// Compares the guard with what was built. `None` if the host has no link of ours, so that no guard is needed. `pools`
+/// are those of the caller's home; they are used if no record of the guard exists. Changes nothing. Without root, the
+/// rules are not read.
 ///
 /// # Errors
 /// [`FabricError`] when the host cannot be asked.
@@ -133,65 +135,68 @@ pub async fn look_at_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Opt
     guard::look(pools, runner).await
 }
 
-/// Whether the kernel's settings of all links of ours are closed: a few files are read, and no process is started.
+/// Whether the kernel's settings of all links of ours have the values that [`harden`] sets. Reads a few files and
+/// starts no process.
 ///
 /// # Errors
-/// [`FabricError`] when they cannot be read.
+/// [`FabricError`] when a setting cannot be read.
 pub(crate) fn has_closed_settings() -> Result<bool, FabricError> {
     guard::has_closed_settings()
 }
 
-/// How many packets of each link the guard has refused since its rules were loaded. Needs root.
+/// The count of packets that the guard has refused since its rules were loaded, by link. Needs root.
 ///
 /// # Errors
-/// [`FabricError`] when nft does not say.
+/// [`FabricError`] when nft fails or its answer cannot be parsed.
 pub(crate) async fn refused_packets(runner: &dyn Runner) -> Result<BTreeMap<String, u64>, FabricError> {
     guard::refused_packets(runner).await
 }
 
-/// The name of the host's link with this index.
+/// The name of the host's link with this index; `None` if there is none.
 pub(crate) async fn link_name(index: u32) -> Option<String> {
     cable::link_of_index(index).await.ok().flatten()
 }
 
-/// Puts the guard back where it does not stand as it was built. Needs root.
+/// Restores the guard if it differs from what was built. Needs root.
 ///
 /// # Errors
-/// [`FabricError`] when it cannot be looked at or put back.
+/// [`FabricError`] when the guard cannot be read or restored.
 pub async fn keep_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, FabricError> {
     guard::keep(pools, runner).await
 }
 
-/// Sets the guard before links come that somebody else makes, a hypervisor. Those whose names begin with ours are
-/// watched anyway; `links` are those that it has to be told of, and does not forget until they are gone. May be repeated.
+/// Sets the guard before a hypervisor makes links. The rules cover links with our prefix by themselves; `links` are
+/// those that the rules have to name, and they keep these until the links are gone. May be repeated.
 ///
 /// # Errors
-/// [`FabricError`]; then nobody may make such a link.
+/// [`FabricError`]; the caller must not have the links made then.
 pub async fn guard(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
     let _lock = guard::lock().await?;
     guard::raise(pools, links, runner).await
 }
 
-/// Lets one process of this host at a time change adapters that VirtualBox names; the kernel frees it with its holder.
+/// Waits for the lock under which one process of this host at a time changes the adapters that VirtualBox names. The
+/// kernel frees the lock when its holder ends.
 pub(crate) async fn adapters_lock() -> Result<Lock, FabricError> {
     guard::hold("/run/homelab/virtualbox.lock").await
 }
 
-/// Takes the guard away when there is no link any more that it watches, and else only its memory of those that are gone.
+/// Removes the guard if no link is left that it covers. Otherwise it only removes the links that are gone from the
+/// rules and the record.
 ///
 /// # Errors
-/// [`FabricError`]; it stands until this is repeated.
+/// [`FabricError`]; the guard may still exist, until this is repeated.
 pub async fn lower(runner: &dyn Runner) -> Result<(), FabricError> {
     let _lock = guard::lock().await?;
     guard::lower_behind_the_last(runner).await
 }
 
-/// Lays all wires of a plan: may be called again, and adds what is missing.
+/// Makes all namespaces and cables of a plan. May be repeated: it adds those that are missing.
 ///
-/// The guard stands before the first cable reaches the host.
+/// The guard is set before the first cable reaches the host.
 ///
 /// # Errors
-/// [`FabricError`]; what was laid until then stays for [`cut`].
+/// [`FabricError`]; the namespaces and cables made so far stay, and [`cut`] removes them.
 pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
     let switch = plan.id.scope();
     netns::make(&switch).await?;
@@ -209,11 +214,11 @@ pub async fn lay(plan: &ClusterPlan, pools: &[Ipv4Net], runner: &dyn Runner) -> 
     Ok(())
 }
 
-/// Cuts all wires of an instance, whatever is left of them, and lowers the guard behind the last one. Says whether
-/// there were any.
+/// Removes all namespaces and cables of an instance, as far as they exist, and the guard after the last link of the
+/// host. Returns whether there was a namespace.
 ///
 /// # Errors
-/// Every step that failed; the others were done.
+/// The errors of all steps that failed; the other steps were done.
 pub async fn cut(id: &InstanceId, runner: &dyn Runner) -> Result<bool, Vec<FabricError>> {
     let (mut found, mut failures) = (false, Vec::new());
     let switch = id.scope();
@@ -235,11 +240,11 @@ pub async fn cut(id: &InstanceId, runner: &dyn Runner) -> Result<bool, Vec<Fabri
     if failures.is_empty() { Ok(found) } else { Err(failures) }
 }
 
-/// Cuts the cable of one node and removes its namespace, whatever is left of them; all other wires stay as they are.
-/// Says whether there was such a namespace.
+/// Removes the cable and the namespace of one node, as far as they exist. Other nodes keep theirs. Returns whether
+/// there was such a namespace.
 ///
 /// # Errors
-/// Every step that failed; the others were done.
+/// The errors of all steps that failed; the other steps were done.
 pub async fn cut_node(id: &InstanceId, node: &NodePlan) -> Result<bool, Vec<FabricError>> {
     let (switch, scope) = (id.scope(), id.node_scope(&node.name));
     let there = netns::list().unwrap_or_default();
@@ -251,7 +256,7 @@ pub async fn cut_node(id: &InstanceId, node: &NodePlan) -> Result<bool, Vec<Fabr
     if failures.is_empty() { Ok(there.contains(&scope)) } else { Err(failures) }
 }
 
-/// The namespaces and host links of a home's instances that really exist.
+/// The namespaces and host links of a home's instances that exist on the host.
 ///
 /// # Errors
 /// [`FabricError`] when the host cannot be asked.

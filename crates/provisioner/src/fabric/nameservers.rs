@@ -1,4 +1,4 @@
-//! The name servers that the host asks. They must stay within its reach, whatever the pools are.
+//! The name servers that the host uses. The host must still reach them, also where they are in a range of a pool.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,8 @@ use std::net::Ipv4Addr;
 
 use super::FabricError;
 
-/// What the host's programs read, and the servers behind systemd-resolved's own address (systemd-resolved(8)).
+/// The file that the host's programs read, and the file with the servers that systemd-resolved asks
+/// (systemd-resolved(8)).
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
 /// The IPv4 addresses of all name servers of the host.
@@ -23,7 +24,8 @@ pub(super) fn of_host() -> Result<BTreeSet<Ipv4Addr>, FabricError> {
     Ok(all)
 }
 
-/// The IPv4 name servers of a resolv.conf(5), which says: the keyword begins its line, white space follows. Pure.
+/// The IPv4 name servers in a text of resolv.conf(5), by its rules: the keyword begins the line, and white space
+/// follows. Pure.
 fn listed(text: &str) -> impl Iterator<Item = Ipv4Addr> {
     text.lines().filter_map(|line| {
         let rest = line.strip_prefix("nameserver")?;

@@ -1,8 +1,8 @@
-//! Network namespaces by name, made and entered without a single line of `unsafe`.
+//! Network namespaces by name: made, entered and removed without `unsafe`.
 //!
-//! They are pinned by bind mounts in a folder of our own: `/run/netns` belongs to `ip netns`, which remounts
-//! it on first use. A thread that enters a namespace never belongs to the runtime and ends afterwards, so no
-//! other task can wake up in the wrong network.
+//! Bind mounts in a folder of homelab keep them, not in `/run/netns`: that belongs to `ip netns`, which remounts it on
+//! first use. A thread that enters a namespace is not a thread of the runtime and ends afterwards, so that no other
+//! task runs in the wrong network.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,15 +16,15 @@ use tokio::sync::oneshot;
 
 use super::FabricError;
 
-/// Where namespaces are pinned.
+/// The folder of the bind mounts that keep namespaces.
 const FOLDER: &str = "/run/homelab/netns";
 
-/// The file that pins a namespace, as `podman --network ns:<path>` and `nsenter --net=<path>` take it.
+/// The path of a namespace's bind mount, for `podman --network ns:<path>` and `nsenter --net=<path>`.
 pub fn path(name: &str) -> String {
     format!("{FOLDER}/{name}")
 }
 
-/// Makes a namespace with its loopback down; one that exists stays as it is.
+/// Makes a namespace; its loopback is down. A namespace that exists stays as it is.
 pub(super) async fn make(name: &str) -> Result<(), FabricError> {
     let pin = path(name);
     let made = on_thread(move || {
@@ -39,7 +39,7 @@ pub(super) async fn make(name: &str) -> Result<(), FabricError> {
     made.await.map_err(failed("make", name))
 }
 
-/// Runs a piece of work in a namespace.
+/// Runs `work` on a thread in a namespace.
 pub(super) async fn within<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -53,12 +53,12 @@ pub(super) async fn within<T: Send + 'static>(
     done.await.map_err(failed("enter", name))
 }
 
-/// Removes a namespace's name; the kernel takes the rest when its last process has left. None is fine.
+/// Removes the name of a namespace, if it exists. The kernel removes the namespace when its last process has left it.
 pub(super) async fn remove(name: &str) -> Result<(), FabricError> {
     let pin = path(name);
     let removed = on_thread(move || {
         match unmount(&pin, UnmountFlags::DETACH) {
-            // EINVAL: not mounted, left by a crash between the file and its mount.
+            // EINVAL: the file is not a mount point, since a process was killed between the file and its mount.
             Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::INVAL) => {}
             Err(error) => return Err(error.into()),
         }
@@ -79,7 +79,7 @@ pub(super) fn list() -> io::Result<Vec<String>> {
     }
 }
 
-/// A pinned namespace is a mount point; a file that a crash left is not.
+/// Whether a namespace is mounted at this path. A file that a crash left without its mount is no namespace.
 fn is_pinned(pin: &str) -> bool {
     const NSFS_MAGIC: u64 = 0x6e73_6673; // linux/magic.h
     Path::new(pin).exists()
@@ -92,8 +92,8 @@ async fn on_thread<T: Send + 'static>(
     let (sender, receiver) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new().name("netns".to_owned()).spawn(move || {
-        let _entered = runtime.enter(); // netlink sockets register with the runtime that will drive them
-        // A receiver that is gone was cancelled; the work is done all the same.
+        let _entered = runtime.enter(); // netlink sockets register with the runtime that drives them
+        // If the receiver was cancelled, the work is done and its result is dropped.
         let _ = sender.send(work());
     })?;
     receiver.await.map_err(io::Error::other)?

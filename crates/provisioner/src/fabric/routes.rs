@@ -1,9 +1,10 @@
-//! The guard's routes: `unreachable` ones keep addresses of the pools from ever leaving by the default route.
+//! The guard's routes: `unreachable` routes for the pools, so that no packet to a pool leaves the host by the default
+//! route.
 //!
-//! They leave the host's name servers out. A name server may lie in a pool and be reached by the default route alone;
-//! an unreachable route over it takes every name from the whole workstation for as long as a cluster is up. Those
-//! with a route of their own would not need it, but nobody has to follow the host's routes to find out which these
-//! are, and no instance gets a block with a name server in it: the address is never one of ours.
+//! The routes leave out the host's name servers. A name server may be in a pool's range and be reached by the default
+//! route alone; an unreachable route over it would break all name resolution on the host while a cluster is up. A name
+//! server with a route of its own would not need the gap, but a gap for each one is simpler than following the host's
+//! routes. It is no risk: an instance never gets a block with a name server in it.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -18,19 +19,20 @@ use rtnetlink::packet_route::route::{
 use super::FabricError;
 use super::cable::{Namespace, is};
 
-/// The mark of our routes: a protocol number that nobody else uses (rtnetlink(7): above 4 is up to users).
+/// The protocol number that marks our routes. No known program uses it (rtnetlink(7): values above 4 are for users).
 const PROTOCOL: u8 = 104;
-/// Behind every other route for the same range.
+/// The metric of our routes: any other route for the same range comes first.
 const METRIC: u32 = 4_000_000_000;
 
-/// Makes our routes those that `pools` want; the guard's lock is held. May be repeated, with other pools too.
+/// Adds the routes for `pools`, and leaves gaps for the addresses of `kept_free` in all our routes. The caller holds
+/// the guard's lock. May be repeated, also with other pools.
 pub(super) async fn set(pools: &[Ipv4Net], kept_free: &BTreeSet<Ipv4Addr>) -> Result<(), FabricError> {
     let host = Namespace::host()?;
     let there: Vec<(Ipv4Net, RouteMessage)> =
         ours(&host).await?.into_iter().filter_map(|route| Some((destination(&route)?, route))).collect();
     let ranges: Vec<Ipv4Net> = there.iter().map(|(range, _)| *range).collect();
     let wanted = wanted(&ranges, pools, kept_free);
-    // First what is missing: no address of a pool is without a route at any time.
+    // Add before remove, so that no address of a pool is without its route at any time.
     for range in wanted.iter().filter(|range| !ranges.contains(range)) {
         match host.netlink.route().add(unreachable(*range)).execute().await {
             Err(source) if !is(&source, rustix::io::Errno::EXIST) => {
@@ -55,7 +57,7 @@ pub(super) async fn found() -> Result<Vec<Ipv4Net>, FabricError> {
     Ok(all.filter_map(|route| destination(&route)).collect())
 }
 
-/// Takes all of our routes away. They go by their mark: pools may have been other ones when they were set.
+/// Removes all our routes, by their protocol number: the pools may have been others when the routes were set.
 pub(super) async fn clear() -> Result<(), FabricError> {
     let host = Namespace::host()?;
     for route in ours(&host).await? {
@@ -64,12 +66,12 @@ pub(super) async fn clear() -> Result<(), FabricError> {
     Ok(())
 }
 
-/// Whether a route carries our mark.
+/// Whether a route has our protocol number.
 pub(super) fn is_ours(route: &RouteMessage) -> bool {
     route.header.protocol == RouteProtocol::Other(PROTOCOL)
 }
 
-/// Where a route leads to; the default route leads nowhere in particular.
+/// The destination of a route; `None` for a route without one, which is a default route.
 pub(super) fn destination(route: &RouteMessage) -> Option<Ipv4Net> {
     let address = route.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
@@ -100,22 +102,22 @@ async fn remove(host: &Namespace, route: RouteMessage) -> Result<(), FabricError
     }
 }
 
-/// The ranges to be unreachable. Those that `there` are stay, other homes' instances may still need them, but for the
-/// addresses to keep free: a name server may be newer than a route. Pure.
+/// The ranges that must be unreachable: `pools`, and the present ones (`there`), since instances of other homes may
+/// need those. The addresses of `kept_free` are left out of all of them: a name server may be newer than a route. Pure.
 pub(super) fn wanted(there: &[Ipv4Net], pools: &[Ipv4Net], kept_free: &BTreeSet<Ipv4Addr>) -> Vec<Ipv4Net> {
     let all = Ipv4Net::aggregate(&[there, pools].concat());
     all.into_iter().flat_map(|range| without(range, kept_free)).collect()
 }
 
-/// A range without some addresses, as the fewest networks that there can be. Pure.
+/// A range without some addresses, as the smallest possible number of networks. Pure.
 ///
-/// A half with none of them is whole; any other is halved again, and as its twin is not whole either, no two parts
-/// ever make up a network.
+/// A half without any of the addresses is kept as a whole; another half is halved again. No two results can be joined
+/// to one network, since a network that is kept as a whole has a twin with an address in it.
 fn without(range: Ipv4Net, addresses: &BTreeSet<Ipv4Addr>) -> Vec<Ipv4Net> {
     if addresses.range(range.network()..=range.broadcast()).next().is_none() {
         return vec![range];
     }
-    // An address alone has no halves.
+    // A range of one address has no halves.
     let halves = range.subnets(range.prefix_len() + 1).into_iter().flatten();
     halves.flat_map(|half| without(half, addresses)).collect()
 }
@@ -185,10 +187,10 @@ mod tests {
         let server = kept_free(&["10.0.0.2"]);
         let narrowed = [net("10.0.0.0/31"), net("10.0.0.3/32")];
         assert_eq!(wanted(&[net("10.0.0.0/30")], &[net("10.0.0.0/30")], &server), narrowed);
-        // Repeating it changes nothing; a server that is gone leaves no hole.
+        // A repetition changes nothing; without the server, the gap is closed.
         assert_eq!(wanted(&narrowed, &[net("10.0.0.0/30")], &server), narrowed);
         assert_eq!(wanted(&narrowed, &[net("10.0.0.0/30")], &none), [net("10.0.0.0/30")]);
-        // Another home's pool: its route stays, and lets the server free as well.
+        // The route of another home's pool stays, with a gap for the server, too.
         let both = wanted(&[net("10.0.0.0/30")], &[net("172.16.0.0/12")], &server);
         assert_eq!(both, [narrowed[0], narrowed[1], net("172.16.0.0/12")]);
     }

@@ -12,7 +12,7 @@ use crate::error::Hint;
 #[derive(Debug, thiserror::Error)]
 #[error("{attempt} {path}")]
 pub struct FileError {
-    /// What was tried: `read`, `write`, `lock`, `remove`, `make folder` …
+    /// The attempt: `read`, `write`, `lock`, `remove`, `make folder` …
     pub attempt: &'static str,
     /// The file or folder.
     pub path: Utf8PathBuf,
@@ -21,31 +21,31 @@ pub struct FileError {
     pub source: io::Error,
 }
 
-/// What is wrong with a file that the system itself would let us use, or about which it says too little.
+/// A reason for which homelab refuses a file: the system would accept the file, or its error does not name the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Reading it may never end, and replacing it would destroy it.
     #[error("it is a {0}, and only regular files are read and changed")]
     NotRegular(&'static str),
-    /// An open file that has been removed, by its name below /proc.
-    #[error("it leads to a file that has no name any more, and so cannot be replaced")]
+    /// An open file that has been removed, named by a descriptor below /proc.
+    #[error("it leads to a removed file, which has no name any more and cannot be replaced")]
     Nameless,
-    /// A symbolic link to a file that cannot be made.
-    #[error("it is a symbolic link to {0}, and that folder is missing")]
+    /// A symbolic link to a file that cannot be made, because the file's folder is missing.
+    #[error("it is a symbolic link to {0}, whose folder is missing")]
     Dangling(Utf8PathBuf),
-    /// Nobody has a file of this size that he wants us to read.
+    /// Larger than any file that homelab is meant to read. The limit is in bytes.
     #[error("it is larger than {} MiB", .0 >> 20)]
     TooLarge(u64),
-    /// See chattr(1).
+    /// File attribute `i`, chattr(1).
     #[error("it is immutable (file attribute i)")]
     Immutable,
-    /// See chattr(1).
+    /// File attribute `a`, chattr(1).
     #[error("it can only be appended to (file attribute a)")]
     AppendOnly,
 }
 
 impl Unfit {
-    /// Refuses everything that is no regular file, by its type.
+    /// Names the type of a file that is not regular.
     pub(super) fn of(file_type: FileType) -> Self {
         let is = [
             (file_type.is_dir(), "folder"),
@@ -72,12 +72,12 @@ impl From<Unfit> for io::Error {
 }
 
 impl FileError {
-    /// What is wrong with the file itself, where that is known.
+    /// The reason that lies in the file itself; `None` for an error of the system.
     pub fn unfit(&self) -> Option<&Unfit> {
         self.source.get_ref()?.downcast_ref()
     }
 
-    /// Whether there is something else than a regular file, which holds nothing of ours.
+    /// Whether the path leads to something other than a regular file with a name. Such a thing holds nothing of ours.
     pub fn is_not_regular(&self) -> bool {
         matches!(self.unfit(), Some(Unfit::NotRegular(_) | Unfit::Nameless))
     }
@@ -94,7 +94,6 @@ impl Hint for FileError {
                 Unfit::AppendOnly => Some(format!("`chattr -a {path}` makes it changeable")),
             };
         }
-        // The system's kinds of errors are more than anybody can name.
         let kind = self.source.kind();
         if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
             return Some(format!("make room on the disk that holds {path}"));
@@ -104,7 +103,7 @@ impl Hint for FileError {
     }
 }
 
-/// Context for an answer of the file system.
+/// Makes a [`FileError`] of a file system's error, for `map_err`.
 pub fn failed(attempt: &'static str, path: &Utf8Path) -> impl FnOnce(io::Error) -> FileError + use<> {
     let path = path.to_owned();
     move |source| FileError { attempt, path, source }

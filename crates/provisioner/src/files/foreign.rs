@@ -1,8 +1,9 @@
-//! A file that is not ours: read, and changed in such a way that its owner finds nothing changed but the contents.
+//! Reads a file of others and changes nothing of it but its contents.
 //!
-//! A symbolic link stays one, and what it leads to is changed. The contents are replaced by a rename, with owner, mode
-//! and attributes kept. Where a rename would lose something, they are written in place, as kubectl does: a file that is
-//! a mount point (a container's `/etc/hosts`), one with several names, or one whose owner only root could keep.
+//! A symbolic link stays, and its target is changed. New contents are renamed over the old file, with the same owner,
+//! mode and attributes. Where a rename would lose something, the contents are written in place, as kubectl does. That
+//! concerns a mount point (a container's `/etc/hosts`), a file with several names, and a file whose owner only root
+//! could keep.
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Write};
@@ -17,13 +18,13 @@ use super::regular::{self, regular, regular_only, without_waiting};
 use super::replace::{adopt, beside, filled, folder_of, put};
 use super::{FileError, Unfit, failed, keep};
 
-/// How much a file may grow by what we add to it, in bytes.
+/// The space for additions that [`demand_room_for_files`] asks for beyond the file's length, in bytes.
 const GROWTH: u64 = 64 << 10;
 
-/// How many links are followed one after the other, as the kernel does (path_resolution(7)).
+/// The longest chain of links that is followed, as in the kernel (path_resolution(7)).
 const LINKS: usize = 40;
 
-/// A file as it was when it was read; changes are made to that one.
+/// A file as it was when it was read. A change applies to that file.
 #[derive(Debug)]
 pub struct Foreign {
     path: Utf8PathBuf,
@@ -37,20 +38,20 @@ struct Before {
     contents: Vec<u8>,
 }
 
-/// To whom a file belongs that has to be made.
+/// The owner and the mode of a new file.
 #[derive(Debug, Clone, Copy)]
 pub enum Fresh<'a> {
-    /// To the user of a home, who alone may read it.
+    /// Owned by the user of a home, mode 0600.
     Private(&'a Home),
-    /// To this process's user; everybody may read it.
+    /// Owned by this process's user, mode 0644.
     Public,
 }
 
 impl Foreign {
-    /// Reads a file. One that is not there, also behind a link, is empty and can be made.
+    /// Reads a file. A missing file, also behind a link, is empty and can be made.
     ///
     /// # Errors
-    /// [`FileError`], also for what is no regular file.
+    /// [`FileError`], also for something other than a regular file.
     pub fn read(link: &Utf8Path) -> Result<Self, FileError> {
         let path = target(link)?;
         let before = match regular::open(&path)? {
@@ -67,17 +68,17 @@ impl Foreign {
         Ok(Self { path, before })
     }
 
-    /// Where it really is, links followed.
+    /// The path of the file, with links followed.
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
 
-    /// Its contents.
+    /// The contents as they were read; empty for a missing file.
     pub fn contents(&self) -> &[u8] {
         self.before.as_ref().map_or(&[], |before| &before.contents)
     }
 
-    /// Whether nobody has changed it since it was read.
+    /// Whether the file has the inode, length and modification time with which it was read, or is still missing.
     pub fn is_still_so(&self) -> bool {
         let about =
             |about: &Metadata| (about.dev(), about.ino(), about.len(), about.mtime(), about.mtime_nsec());
@@ -88,10 +89,11 @@ impl Foreign {
         }
     }
 
-    /// Changes its contents, or makes it; nothing is written when nothing changes. Returns whether anything did.
+    /// Replaces the contents, or makes the file. Writes nothing when the contents are the same, and returns `false`
+    /// then.
     ///
     /// # Errors
-    /// [`FileError`]; it is as it was then.
+    /// [`FileError`]; the file is unchanged then.
     pub fn write(&self, contents: &[u8], fresh: Fresh<'_>) -> Result<bool, FileError> {
         if contents == self.contents() {
             return Ok(false);
@@ -103,11 +105,11 @@ impl Foreign {
         written.map(|()| true).map_err(failed("write", &self.path))
     }
 
-    /// Refuses a file that [`write`](Self::write) could not change. Nothing is changed, and what is made to find that
-    /// out is removed again.
+    /// Refuses a file that [`write`](Self::write) could not change. The file is not changed; a test file is made beside
+    /// it and removed again.
     ///
     /// # Errors
-    /// [`FileError`] with what stands in the way.
+    /// [`FileError`] with the obstacle.
     pub fn demand_writable(&self) -> Result<(), FileError> {
         let look = || {
             let Some(before) = &self.before else { return Ok(()) };
@@ -117,7 +119,7 @@ impl Foreign {
         };
         look().map_err(failed("write", &self.path))?;
         match &self.before {
-            Some(before) if is_mount_point(&before.file) => Ok(()), // it is written in place
+            Some(before) if is_mount_point(&before.file) => Ok(()), // is written in place
             _ => demand_room_for_files(&self.path, self.contents().len() as u64),
         }
     }
@@ -141,7 +143,7 @@ impl Foreign {
             return self.write_in_place(before, contents);
         }
         match put(new, &self.path) {
-            // A mount point that an old kernel does not tell (rename(2)).
+            // A mount point that an old kernel does not report as one (rename(2)).
             Err(error) if matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices) => {
                 self.write_in_place(before, contents)
             }
@@ -149,7 +151,7 @@ impl Foreign {
         }
     }
 
-    /// A crash in the middle leaves a mixture; whatever else fails, the old contents are put back.
+    /// Overwrites the file. After an error, the old contents are written back; a crash in the middle leaves a mixture.
     fn write_in_place(&self, before: &Before, contents: &[u8]) -> io::Result<()> {
         let mut file = without_waiting(File::options().read(true).write(true)).open(&self.path)?;
         regular_only(file.metadata()?)?;
@@ -161,17 +163,18 @@ impl Foreign {
     }
 }
 
-/// Refuses a path in whose folder no file can be made, or for which there is no room. The folder may be missing
-/// itself: then it is the nearest one that exists.
+/// Refuses a path in whose folder no file can be made, or whose disk has too little space for `length` bytes. If the
+/// folder is missing, its nearest existing ancestor is checked.
 ///
 /// # Errors
-/// [`FileError`] with what stands in the way.
+/// [`FileError`] with the obstacle.
 pub fn demand_room_for_files(path: &Utf8Path, length: u64) -> Result<(), FileError> {
     let folders =
         folder_of(path).ancestors().map(|it| if it.as_str().is_empty() { "." } else { it.as_str() });
     let folder = folders.map(Utf8Path::new).find(|folder| folder.exists()).unwrap_or(Utf8Path::new("/"));
     let look = || {
-        // There is no better proof: permissions, quotas, security modules, file systems that only look like one.
+        // Only making a file proves that one can be made: permissions, quotas, security modules and the file system
+        // itself can all refuse it.
         beside(&folder.join(path.file_name().unwrap_or_default()))?.close()?;
         let disk = statvfs(folder.as_std_path())?;
         let free = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
@@ -191,14 +194,14 @@ fn overwrite(file: &mut File, contents: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Where a path really leads: people keep their kubeconfig as a link into their dotfiles, and some distributions
-/// `/etc/hosts` elsewhere.
+/// The file to which a path leads. Users keep their kubeconfig as a link into their dotfiles, and some distributions
+/// link `/etc/hosts`.
 fn target(link: &Utf8Path) -> Result<Utf8PathBuf, FileError> {
     let there = regular(link)?;
     let path = followed(link).map_err(failed("read", link))?;
     let unfit = |unfit: Unfit| failed("read", link)(unfit.into());
     match there {
-        // The descriptors below /proc look like links, but what they name need not be there.
+        // A descriptor below /proc reads as a link, but its target need not exist.
         Some(_) if path != link && regular(&path)?.is_none() => Err(unfit(Unfit::Nameless)),
         Some(_) => Ok(path),
         None if path != link && !folder_of(&path).is_dir() => Err(unfit(Unfit::Dangling(path))),
@@ -211,7 +214,7 @@ fn followed(link: &Utf8Path) -> io::Result<Utf8PathBuf> {
     for _ in 0..LINKS {
         match path.read_link_utf8() {
             Ok(next) => path = folder_of(&path).join(next),
-            // EINVAL: it is no link (readlink(2)).
+            // EINVAL: not a link (readlink(2)).
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {
                 return Ok(path);
             }
@@ -221,7 +224,7 @@ fn followed(link: &Utf8Path) -> io::Result<Utf8PathBuf> {
     Err(rustix::io::Errno::LOOP.into())
 }
 
-/// The system says no more than that it is not permitted.
+/// Refuses a file with the attribute `i` or `a`. The system's own error says only "Operation not permitted".
 fn changeable(file: &File) -> io::Result<()> {
     let has = |attribute| attributes(file).contains(attribute);
     match () {
@@ -235,7 +238,7 @@ fn is_mount_point(file: &File) -> bool {
     attributes(file).contains(StatxAttributes::MOUNT_ROOT)
 }
 
-/// What the kernel knows of a file beyond stat(2); a kernel that knows nothing says so when the file is written.
+/// Attributes of a file beyond stat(2). None on a kernel that does not report them; the write fails there instead.
 fn attributes(file: &File) -> StatxAttributes {
     let known = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
     known.map_or(StatxAttributes::empty(), |known| known.stx_attributes)

@@ -1,5 +1,5 @@
-//! What a file has beside its contents, given to the new file that takes its place: owner, mode, access control
-//! list and the other extended attributes (xattr(7)).
+//! Copies everything but the contents from a file to the new file that replaces it: owner, mode, access control list
+//! and the other extended attributes (xattr(7)).
 
 use std::ffi::CStr;
 use std::fs::{File, Metadata, Permissions};
@@ -9,27 +9,27 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
 use rustix::io::Errno;
 
-/// The most that the kernel hands out for a list of names or a value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
+/// The kernel's limit for a list of names and for a value, in bytes (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const LARGEST: usize = 64 << 10;
 
-/// Makes a new file like an old one in everything but its contents.
+/// Gives the new file everything of the old one but its contents.
 ///
 /// # Errors
-/// When something cannot be kept, such as an owner by anybody but root.
+/// When something cannot be kept, such as another user's ownership without root.
 pub(super) fn all(old: &File, about: &Metadata, new: &File) -> io::Result<()> {
     let now = new.metadata()?;
     if (now.uid(), now.gid()) != (about.uid(), about.gid()) {
         fchown(new, Some(about.uid()), Some(about.gid()))?;
     }
     new.set_permissions(Permissions::from_mode(about.mode() & 0o7777))?;
-    // Last: an access control list says all that the mode says, and more.
+    // Last, because an access control list includes the mode and more.
     attributes(old, new)
 }
 
 fn attributes(old: &File, new: &File) -> io::Result<()> {
     let mut names = vec![0; LARGEST];
     let length = match flistxattr(old, names.as_mut_slice()) {
-        Err(Errno::NOTSUP) => return Ok(()), // a file system without any
+        Err(Errno::NOTSUP) => return Ok(()), // a file system without extended attributes
         length => length?,
     };
     for name in names[..length].split_inclusive(|byte| *byte == 0) {

@@ -1,8 +1,9 @@
-//! One process at a time, or several that share: an advisory lock (flock(2)) on a folder, or on a file that is made for it.
+//! Advisory locks (flock(2)), exclusive or shared, on a folder or on a separate lock file.
 //!
-//! The kernel frees it when its holder dies. A file that is replaced by a rename cannot be locked itself: a lock on
-//! the old file keeps nobody from the new one. So the lock is on the folder, where nothing is left behind, or on a
-//! file of its own, which stays: removing it would let two holders in. Readers need none.
+//! The kernel frees a lock when its holder dies. A file that is replaced by a rename cannot be locked itself, because
+//! the lock stays on the old inode. So the lock is on the file's folder, which needs no extra file, or on a lock file.
+//! A lock file is never removed: after a removal, two processes could each lock a file of that name. Readers need no
+//! lock.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -15,7 +16,7 @@ use crate::home::Home;
 use super::regular::{regular_only, without_waiting};
 use super::{FileError, failed};
 
-/// Held as long as it lives.
+/// A lock, held while the value lives.
 #[derive(Debug)]
 pub struct Lock(File);
 
@@ -33,7 +34,7 @@ impl Lock {
         lock().map_err(failed("lock", folder))
     }
 
-    /// Waits for the lock of a file, which is made for this process's user if it is not there.
+    /// Waits for the exclusive lock of a file. A missing file is made, owned by this process's user.
     ///
     /// # Errors
     /// [`FileError`].
@@ -41,7 +42,7 @@ impl Lock {
         Self::held(path, File::lock)
     }
 
-    /// The same, shared with others who share it.
+    /// As [`Self::of_file`], with a shared lock.
     ///
     /// # Errors
     /// [`FileError`].
@@ -58,7 +59,7 @@ impl Lock {
         lock().map_err(failed("lock", path))
     }
 
-    /// The same, for the user to whom a home belongs.
+    /// As [`Self::of_file`], with a new file owned by the home's user.
     ///
     /// # Errors
     /// [`FileError`].
@@ -74,7 +75,7 @@ impl Lock {
         lock().map_err(failed("lock", path))
     }
 
-    /// The lock of a file unless another process holds it.
+    /// The exclusive lock of a file, or `None` when it is held already.
     ///
     /// # Errors
     /// [`FileError`].
@@ -82,7 +83,7 @@ impl Lock {
         Self::tried(path, File::try_lock)
     }
 
-    /// The same, shared with others who share it.
+    /// As [`Self::try_of_file`], with a shared lock.
     ///
     /// # Errors
     /// [`FileError`].
@@ -105,21 +106,21 @@ impl Lock {
         lock().map_err(failed("lock", path))
     }
 
-    /// Writes this process's id into the lock's file, so that people can be told who holds it.
+    /// Writes this process's id into the lock's file, so that others can tell users which process holds it.
     ///
     /// # Errors
-    /// [`FileError`]; the lock is held all the same.
+    /// [`FileError`]; the lock is still held.
     pub fn sign(&mut self, path: &Utf8Path) -> Result<(), FileError> {
         let signed = self.0.set_len(0).and_then(|()| write!(self.0, "{}", std::process::id()));
         signed.map_err(failed("write", path))
     }
 
-    /// The process id that the last holder has written, if it is one.
+    /// The process id that the last holder wrote; `None` when the file does not hold a number.
     pub fn signature(path: &Utf8Path) -> Option<u32> {
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
     }
 
-    /// Waits for a lock on another thread, since nobody knows for how long.
+    /// Waits for a lock on a thread for blocking calls, because the wait has no limit.
     ///
     /// # Errors
     /// [`FileError`].
@@ -133,7 +134,7 @@ impl Lock {
     }
 }
 
-/// A lock file, and whether it was made just now.
+/// Opens a lock file; the flag says whether it was made just now.
 fn opened(path: &Utf8Path) -> io::Result<(File, bool)> {
     let mut options = File::options();
     let options = without_waiting(options.read(true).write(true).mode(0o600));

@@ -1,9 +1,9 @@
-//! Files on this host: read, replaced and locked, ours and those of others.
+//! Reads, replaces and locks files on this host: those of homelab and those of others.
 //!
 //! Only regular files are read and changed. A device, a pipe, a socket or a folder in a file's place is refused with
-//! its path, and looking at one never blocks. Where a file of ours is replaced, a crash leaves the old content or the
-//! new one ([`replace`]). A file of others ([`Foreign`]: a kubeconfig, `/etc/hosts`) also keeps its owner, its mode,
-//! its access control list and the links that lead to it. One process at a time changes a file ([`Lock`]).
+//! its path, and the check never blocks. After a crash, a file that [`replace`] writes has the old content or the new.
+//! A file of others ([`Foreign`]: a kubeconfig, `/etc/hosts`) also keeps its owner, its mode, its access control list
+//! and the links that lead to it. One process at a time changes a file ([`Lock`]).
 //!
 //! This module knows nothing of what is in a file.
 

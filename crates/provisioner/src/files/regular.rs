@@ -1,4 +1,4 @@
-//! Regular files, and nothing else: what is in another kind of file's place is refused before it is opened.
+//! Reads regular files only. Anything else in a file's place is refused before it is opened.
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};
@@ -9,13 +9,13 @@ use rustix::fs::OFlags;
 
 use super::{FileError, Unfit, failed};
 
-/// The largest file that is read, in bytes: far above every kubeconfig and every hosts file with a block list.
+/// The largest file that is read, in bytes: far larger than any kubeconfig and any hosts file with a block list.
 const LARGEST: u64 = 256 << 20;
 
-/// The metadata of a regular file, links followed; none when nothing is there, also behind a dangling link.
+/// The metadata of a regular file, links followed; `None` when it does not exist, also behind a dangling link.
 ///
 /// # Errors
-/// [`FileError`], with [`Unfit::NotRegular`] for everything that is no regular file.
+/// [`FileError`], with [`Unfit::NotRegular`] for anything but a regular file.
 pub fn regular(path: &Utf8Path) -> Result<Option<Metadata>, FileError> {
     let look = || match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -24,12 +24,12 @@ pub fn regular(path: &Utf8Path) -> Result<Option<Metadata>, FileError> {
     look().map_err(failed("read", path))
 }
 
-/// Opens a regular file for reading; none when nothing is there.
+/// Opens a regular file for reading; `None` when it does not exist.
 ///
 /// # Errors
 /// As [`regular`].
 pub fn open(path: &Utf8Path) -> Result<Option<File>, FileError> {
-    // First by its name: to open a device or a pipe may wait, or do something.
+    // Checked before it is opened: opening a device or a pipe may block or have an effect.
     if regular(path)?.is_none() {
         return Ok(None);
     }
@@ -37,14 +37,14 @@ pub fn open(path: &Utf8Path) -> Result<Option<File>, FileError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         file => {
             let file = file?;
-            regular_only(file.metadata()?)?; // it may be another one by now
+            regular_only(file.metadata()?)?; // the path may lead to another file by now
             Ok(Some(file))
         }
     };
     open().map_err(failed("read", path))
 }
 
-/// The contents of a regular file; none when nothing is there.
+/// The contents of a regular file; `None` when it does not exist.
 ///
 /// # Errors
 /// As [`regular`].
@@ -53,10 +53,10 @@ pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>, FileError> {
     read_all(&mut file).map(Some).map_err(failed("read", path))
 }
 
-/// The same as text.
+/// As [`read`], as text.
 ///
 /// # Errors
-/// As [`regular`]; also when it is no UTF-8.
+/// As [`regular`]; also when the contents are not UTF-8.
 pub fn read_text(path: &Utf8Path) -> Result<Option<String>, FileError> {
     let text = |bytes| String::from_utf8(bytes).map_err(|error| failed("read", path)(no_text(error)));
     read(path)?.map(text).transpose()
@@ -75,13 +75,13 @@ pub(super) fn regular_only(there: Metadata) -> io::Result<Metadata> {
     if there.is_file() { Ok(there) } else { Err(Unfit::of(there.file_type()).into()) }
 }
 
-/// A pipe without a writer, or a terminal, must not hold us up, should one get into the file's place just now.
+/// Flags with which an open does not block, should a pipe or a terminal have taken the file's place since the check.
 pub(super) fn without_waiting(options: &mut std::fs::OpenOptions) -> &mut std::fs::OpenOptions {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     options.custom_flags(flags.bits().cast_signed())
 }
 
-/// The reason quotes nothing: a kubeconfig holds private keys.
+/// The error for contents that are not UTF-8. It quotes nothing of the file: a kubeconfig holds private keys.
 fn no_text(error: std::string::FromUtf8Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error.utf8_error())
 }

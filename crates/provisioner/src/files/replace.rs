@@ -1,4 +1,4 @@
-//! Replaces a file of ours as a whole: after a crash there is the old content or the new one, never a mixture.
+//! Replaces a file of ours atomically: after a crash it has the old content or the new, never a mixture.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
@@ -12,14 +12,14 @@ use crate::home::Home;
 use super::regular::regular;
 use super::{FileError, failed};
 
-/// Writes the contents beside the file, then renames them over it; both are on disk when this returns.
+/// Writes the contents to a new file and renames it over the old one. Contents and rename are on disk when this
+/// returns.
 ///
-/// An existing file keeps its permissions and its owner. A new one is for its owner alone, and that is the
-/// user to whom the home belongs. The folder must exist. A symbolic link is replaced, not followed: see
-/// [`Foreign`](super::Foreign) for files of others.
+/// An existing file keeps its permissions and its owner. A new file has mode 0600 and is owned by the home's user. The
+/// folder must exist. A symbolic link is replaced, not followed: see [`Foreign`](super::Foreign) for files of others.
 ///
 /// # Errors
-/// [`FileError`]; the file is as it was then.
+/// [`FileError`]; the file is unchanged then.
 pub fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> Result<(), FileError> {
     let old = regular(path)?;
     let write = || {
@@ -33,8 +33,8 @@ pub fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> Result<(), File
     write().map_err(failed("write", path))
 }
 
-/// The same for a file that everybody may read and that belongs to whoever runs this: an existing one is
-/// replaced together with its permissions.
+/// As [`replace`], for a file that all users may read. The new file has mode 0644 and is owned by this process's user;
+/// the permissions of an existing file are not kept.
 ///
 /// # Errors
 /// As [`replace`].
@@ -48,8 +48,8 @@ pub fn replace_public(path: &Utf8Path, contents: &[u8]) -> Result<(), FileError>
     write().map_err(failed("write", path))
 }
 
-/// Removes what is left of writers that were killed while they replaced this file. Only for the holder of a lock
-/// that keeps all other writers out: anybody else would take away what is being written.
+/// Removes temporary files of writers that were killed while they replaced this file. The caller must hold the lock
+/// that keeps other writers out, or else this would remove a file that is being written.
 ///
 /// # Errors
 /// [`FileError`].
@@ -64,21 +64,21 @@ pub fn sweep(path: &Utf8Path) -> Result<(), FileError> {
         }
         Ok(())
     };
-    sweep().map_err(failed("tidy up beside", path))
+    sweep().map_err(failed("remove temporary files of", path))
 }
 
-/// The folder of a file; that of a name alone is the present one.
+/// The folder of a file; `.` for a bare file name.
 pub(super) fn folder_of(path: &Utf8Path) -> &Utf8Path {
     path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."))
 }
 
-/// How the names of new contents of a file begin, until they are complete. Nobody reads hidden files: neither
-/// dnsmasq nor update-ca-certificates.
+/// The beginning of the name of a temporary file with new contents. It is hidden, because neither dnsmasq nor
+/// update-ca-certificates reads hidden files.
 fn unfinished(path: &Utf8Path) -> String {
     format!(".{}.homelab-", path.file_name().unwrap_or_default())
 }
 
-/// A new file beside another one, for this process's user alone until it is told otherwise.
+/// A new temporary file beside `path`, mode 0600.
 pub(super) fn beside(path: &Utf8Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(&unfinished(path)).tempfile_in(folder_of(path))
 }
@@ -93,7 +93,7 @@ pub(super) fn adopt(home: &Home, new: &NamedTempFile) -> io::Result<()> {
     Utf8Path::from_path(new.path()).map_or(Ok(()), |new| home.adopt(new))
 }
 
-/// Puts a new file in a path's place.
+/// Renames a new file to `path`, with contents and rename on disk.
 pub(super) fn put(new: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
@@ -103,7 +103,7 @@ pub(super) fn put(new: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
 fn take_over(new: &File, old: &Metadata) -> io::Result<()> {
     let now = new.metadata()?;
     if (now.uid(), now.gid()) != (old.uid(), old.gid()) {
-        // Only root may give files away, and only root finds one of somebody else's in a home.
+        // Only root may change an owner, and only root finds another user's file in a home. So a refusal is ignored.
         match fchown(new, Some(old.uid()), Some(old.gid())) {
             Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
             _ => {}

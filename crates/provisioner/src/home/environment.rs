@@ -1,4 +1,6 @@
-//! The environment names folders, and these become canonical paths that every tool of ours takes for what they are.
+//! Reads the home's folders from the environment and makes canonical paths of them.
+//!
+//! A path with a character that podman, overlay mounts, ssh or a shell would misread is refused.
 
 use std::fs;
 use std::io;
@@ -7,9 +9,9 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::{Home, HomeError, Listed, User, id};
 
-/// Where traces of a home's names are: besides kubeconfigs, in the hosts file.
+/// Has names of a home's objects, as kubeconfigs have them.
 const HOSTS: &str = "/etc/hosts";
-/// Where network namespaces with a home's names are.
+/// The folder of network namespaces, whose names begin with `homelab-<id>.`.
 const NAMESPACES: &str = "/run/homelab/netns";
 
 /// The home that the environment names.
@@ -39,7 +41,7 @@ pub(super) fn home() -> Result<Home, HomeError> {
     let root = resolved(variable, &spelled)?;
     let (variable, cache) = match path_in("HOMELAB_CACHE")? {
         Some(cache) => ("HOMELAB_CACHE", cache),
-        // sudo hands over the invoking user's XDG_CACHE_HOME or none at all.
+        // sudo passes on the calling user's XDG_CACHE_HOME, or none.
         None => {
             let above = path_in("XDG_CACHE_HOME")?;
             let (variable, above) =
@@ -56,9 +58,9 @@ pub(super) fn home() -> Result<Home, HomeError> {
     Ok(Home { root, id, kubeconfigs, cache, user })
 }
 
-/// The files in `KUBECONFIG`: a list, as in PATH. kubectl ignores what is empty or there twice (client-go,
-/// tools/clientcmd/loader.go, `NewDefaultClientConfigLoadingRules`). One file under two names counts once here: who
-/// locks it by one name would wait for himself at the other.
+/// The files in `KUBECONFIG`, a list with colons as in PATH. kubectl ignores empty and repeated entries (client-go,
+/// tools/clientcmd/loader.go, `NewDefaultClientConfigLoadingRules`). A file under two names counts once here: a process
+/// that has locked it under one name would wait for itself under the other.
 fn kubeconfigs() -> Result<Vec<Utf8PathBuf>, HomeError> {
     let list = path_in("KUBECONFIG")?.unwrap_or_default();
     let (mut paths, mut files): (Vec<Utf8PathBuf>, Vec<Utf8PathBuf>) = (Vec::new(), Vec::new());
@@ -72,7 +74,7 @@ fn kubeconfigs() -> Result<Vec<Utf8PathBuf>, HomeError> {
     Ok(paths)
 }
 
-/// Everything that may name a home's objects and can be read by whoever runs this.
+/// The contents and names of everything that may name a home's objects, as far as this user can read them.
 fn traces(kubeconfigs: &[Utf8PathBuf]) -> String {
     let files = kubeconfigs.iter().map(Utf8PathBuf::as_path).chain([Utf8Path::new(HOSTS)]);
     let texts = files.filter_map(|path| fs::read_to_string(path).ok());
@@ -89,7 +91,7 @@ fn path_in(variable: &'static str) -> Result<Option<Utf8PathBuf>, HomeError> {
     }
 }
 
-/// The canonical path of a folder that may not exist yet, if every tool of ours takes it for what it is.
+/// The canonical path of a folder, which need not exist yet. Refuses a path that one of our tools would misread.
 ///
 /// # Errors
 /// [`HomeError`] with the variable that names it.
@@ -108,16 +110,16 @@ pub(super) fn resolved(variable: &'static str, path: &Utf8Path) -> Result<Utf8Pa
     }
 }
 
-/// Colons end a path in podman's volumes and in KUBECONFIG, colons, commas and backslashes in options of overlay mounts;
-/// ssh expands what begins with a percent sign; the others end words or quotes in shells and in Ruby.
+/// A colon ends a path in podman's volumes and in KUBECONFIG. A colon, a comma or a backslash ends one in the options
+/// of an overlay mount. ssh expands percent signs. The others end words or quotes in shells and in Ruby.
 fn is_unusable(character: char) -> bool {
     character.is_whitespace() || character.is_control() || ":,;\\\"'`$%".contains(character)
 }
 
-/// The path without links, `.` and `..`, whether or not all of it exists.
+/// The absolute path without links, `.` and `..`; the folder need not exist.
 ///
 /// # Errors
-/// What the file system says; [`io::ErrorKind::InvalidData`] when a link leads to a path that is no UTF-8.
+/// The file system's error; [`io::ErrorKind::InvalidData`] when a link leads to a path that is not UTF-8.
 fn canonical(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
     let mut real = Utf8PathBuf::from("/");
     if path.is_relative() {
@@ -128,13 +130,13 @@ fn canonical(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
         match component {
             Utf8Component::Normal(name) => {
                 real.push(name);
-                // A link that leads nowhere is an error, for nothing can be made there.
+                // A dangling link is an error, because nothing can be made at its target.
                 if fs::symlink_metadata(&real).is_ok() {
                     real = real.canonicalize_utf8()?;
                 }
             }
             Utf8Component::ParentDir => {
-                real.pop(); // no links are left in it
+                real.pop(); // correct, because `real` contains no links
             }
             Utf8Component::RootDir | Utf8Component::CurDir | Utf8Component::Prefix(_) => {}
         }

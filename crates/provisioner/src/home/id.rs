@@ -1,8 +1,8 @@
-//! Which home a folder is: an id kept in the folder itself, and device and inode that tell the folder from its copies.
+//! The id of a home, kept in its folder together with the folder's device and inode.
 //!
-//! All names on the host carry the id, so two folders must never have the same one. A folder that is moved keeps its
-//! inode and stays the home that it was. A copy has another inode and is refused: destroying something for a copy would
-//! destroy what belongs to the original.
+//! All names on the host contain the id, so two folders must never have the same id. A moved folder keeps its inode and
+//! stays the same home. A copy has another inode and is refused: a `destroy` for the copy would destroy objects of the
+//! original.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::digest::{digest, digest_of};
 
 use super::{HomeError, Listed};
 
-/// The file in the home.
+/// Name of the file with the id in the home.
 pub(super) const FILE: &str = "home-id";
 
 /// A folder on this host.
@@ -32,34 +32,34 @@ impl Place {
     /// The place of a folder that exists.
     ///
     /// # Errors
-    /// What `stat` says.
+    /// The error of `stat`.
     pub fn of(path: &Utf8Path) -> io::Result<Self> {
         let found = fs::metadata(path)?;
         Ok(Self { device: found.dev(), inode: found.ino(), path: path.to_owned() })
     }
 
-    /// Whether both are one folder: a folder that is moved keeps device and inode, and one that stays may get another
-    /// device number when its file system is mounted anew. Pure.
+    /// Whether both are the same folder. A moved folder keeps device and inode. A folder that stays in its place can
+    /// get another device number when its file system is mounted again. Pure.
     pub fn is(&self, other: &Self) -> bool {
         self.inode == other.inode && (self.device == other.device || self.path == other.path)
     }
 
-    /// Whether the folder is still there.
+    /// Whether the folder is still at its path.
     pub fn is_there(&self) -> bool {
         self.is_at(&self.path)
     }
 
-    /// Whether a path leads to it.
+    /// Whether `path` leads to this folder.
     pub fn is_at(&self, path: &Utf8Path) -> bool {
         Self::of(path).is_ok_and(|here| here.is(self))
     }
 
-    /// Two lines: device and inode, path. Pure.
+    /// Two lines, `<device> <inode>` and the path. Pure.
     pub(super) fn text(&self) -> String {
         format!("{} {}\n{}\n", self.device, self.inode, self.path)
     }
 
-    /// What [`Self::text`] wrote. Pure.
+    /// Parses the output of [`Self::text`]; `None` for anything else. Pure.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (numbers, path) = text.split_once('\n')?;
         let (device, inode) = numbers.split_once(' ')?;
@@ -68,16 +68,16 @@ impl Place {
     }
 }
 
-/// The contents of the file: the id on the first line, then the place of the folder for which it was made.
+/// The contents of the id's file: the id on the first line, then the place of the folder for which it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdFile {
     pub(super) id: String,
-    /// None where a person wrote the id alone: it holds for this folder, wherever it came from.
+    /// `None` where the user wrote the id alone: the id is then valid wherever the folder is.
     pub(super) place: Option<Place>,
 }
 
 impl IdFile {
-    /// The file of a home, if it has one.
+    /// Reads the file of a home; `None` when it does not exist.
     pub(super) fn read(root: &Utf8Path) -> Result<Option<Self>, HomeError> {
         let path = root.join(FILE);
         match fs::read_to_string(&path) {
@@ -95,7 +95,7 @@ impl IdFile {
         is_id.then(|| Self { id: id.to_owned(), place })
     }
 
-    /// What [`Self::read`] reads. Pure.
+    /// The format that [`Self::read`] reads. Pure.
     pub(super) fn text(&self) -> String {
         let place = self.place.as_ref().map(Place::text).unwrap_or_default();
         format!("{}\n{place}", self.id)
@@ -116,7 +116,7 @@ pub(super) fn find(
         }
         None if has_instances(root) => {
             let id = of_earlier_version(root, spelled, traces);
-            // Where that folder has moved away, this one has the instances of a copy.
+            // If the listed folder with this id still exists elsewhere, this folder is a copy of it.
             match listed.place(&id).filter(|place| place.is_there() && !place.is_at(root)) {
                 Some(original) => Err(HomeError::Copy { root: root.to_owned(), id, original: original.path }),
                 None => Ok(id),
@@ -128,7 +128,7 @@ pub(super) fn find(
     }
 }
 
-/// Refuses a folder for which its file was not made.
+/// Refuses a folder whose id was made for another folder.
 fn refuse_copy(root: &Utf8Path, file: &IdFile) -> Result<(), HomeError> {
     match &file.place {
         Some(place) if !place.is_at(root) => {
@@ -139,16 +139,18 @@ fn refuse_copy(root: &Utf8Path, file: &IdFile) -> Result<(), HomeError> {
     }
 }
 
-/// An id for a folder without one: the same in all processes that begin at the same time. `is_free` says of an id
-/// whether no other home of this host has it, such as one that lay here and was moved away. Pure otherwise.
+/// A new id for a folder without one, made from the path, so that processes that begin at the same time make the same
+/// id. `is_free` is true for an id that no other home of this host has. The first choice can be taken by a home that
+/// was at this path and was moved away. Pure apart from `is_free`.
 fn fresh(root: &Utf8Path, is_free: impl Fn(&str) -> bool) -> String {
     let first = short(&digest(root.as_str()));
     let others = (1..).map(|number: u32| short(&digest_of([root.as_str(), &number.to_string()])));
-    std::iter::once(first).chain(others).find(|id| is_free(id)).unwrap_or_default() // there is no last one
+    std::iter::once(first).chain(others).find(|id| is_free(id)).unwrap_or_default() // `others` has no end
 }
 
-/// Before ids were kept, a home had the digest of its path as its id, in whatever spelling. Its instances exist
-/// under that one, so the spelling counts of which the host has traces, or else the present one.
+/// The id before ids were kept in the folder: the digest of the home's path as the environment spelled it. Objects on
+/// the host have that id in their names. So the first spelling whose id the traces contain is taken, else the present
+/// spelling.
 fn of_earlier_version(root: &Utf8Path, spelled: &str, traces: impl FnOnce() -> String) -> String {
     let spellings = [spelled.to_owned(), root.to_string(), format!("{root}/")];
     let ids = spellings.map(|spelling| short(&digest(&spelling)));
@@ -164,7 +166,7 @@ fn short(digest: &str) -> String {
     digest[..6].to_owned()
 }
 
-/// Whether the folder has a ledger with an entry, or one that nobody can read.
+/// Whether the folder has a ledger with an entry, or one that cannot be parsed.
 fn has_instances(root: &Utf8Path) -> bool {
     let Ok(text) = fs::read(root.join(super::LEDGER)) else { return false };
     let ledger: Result<serde_json::Value, _> = serde_json::from_slice(&text);
@@ -183,7 +185,7 @@ mod tests {
     fn a_folder_is_the_same_where_it_is_moved_or_its_disk_gets_another_number_and_a_copy_is_not() {
         let home = place(7, 12, "/home/ada/.homelab");
         assert!(home.is(&place(7, 12, "/data/lab")), "moved");
-        assert!(home.is(&place(8, 12, "/home/ada/.homelab")), "mounted anew");
+        assert!(home.is(&place(8, 12, "/home/ada/.homelab")), "mounted again");
         assert!(!home.is(&place(7, 13, "/home/ada/copy")), "copied");
         assert!(!home.is(&place(7, 13, "/home/ada/.homelab")), "restored from a backup");
         assert!(!home.is(&place(8, 12, "/snapshot/.homelab")), "a snapshot of the whole file system");

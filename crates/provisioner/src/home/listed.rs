@@ -1,8 +1,8 @@
-//! The homes of this host that have instances: a small file for each in one folder, by its id.
+//! The list of this host's homes with instances: a folder with one small file per home, named by the home's id.
 //!
-//! Networks are a matter of the whole host, while each home has a ledger of its own. So whoever claims must find the
-//! other ledgers. A home is listed before its first claim and taken off the list after its last release. Root alone
-//! writes the list; it is kept across reboots, for a halted instance still has its networks.
+//! Networks must be unique on the host, but each home has its own ledger. So a claim must find the ledgers of the other
+//! homes. A home is added to the list before its first claim and removed after its last release. Only root writes the
+//! list. It survives reboots, because a halted instance keeps its networks.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Home, Place};
 
-/// Where the list of this host is.
+/// The folder of this host's list.
 const FOLDER: &str = "/var/lib/homelab/homes";
 
 /// A list of homes.
@@ -21,7 +21,7 @@ pub struct Listed {
     folder: Utf8PathBuf,
 }
 
-/// The list, which nobody else changes as long as this lives.
+/// The locked list: no other process changes it while this value lives.
 #[derive(Debug)]
 pub(crate) struct HeldList<'a> {
     list: &'a Listed,
@@ -34,7 +34,7 @@ impl Listed {
         Self { folder: FOLDER.into() }
     }
 
-    /// A list in a folder, which may not exist yet; for tests.
+    /// A list in another folder, which need not exist yet; for tests.
     pub fn in_folder(folder: impl Into<Utf8PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
@@ -44,17 +44,17 @@ impl Listed {
         self.folder.join(id)
     }
 
-    /// Where the home with this id is or was, if it is listed.
+    /// The recorded place of the home with this id; `None` when it is not listed.
     pub fn place(&self, id: &str) -> Option<Place> {
         Place::parse(&fs::read_to_string(self.file(id)).ok()?)
     }
 
-    /// All homes whose folders are there, each with its id.
+    /// The listed homes whose folders still exist, with their ids.
     pub fn there(&self) -> Vec<(String, Place)> {
         self.all().into_iter().filter_map(|(id, place)| Some((id, place.filter(Place::is_there)?))).collect()
     }
 
-    /// All files of the list; those that are no places with nothing.
+    /// All files of the list by id, with `None` for a file that is not a place.
     fn all(&self) -> Vec<(String, Option<Place>)> {
         let entries = self.folder.read_dir_utf8().into_iter().flatten().flatten();
         let ids = entries.map(|entry| entry.file_name().to_owned()).filter(|name| !name.starts_with('.'));
@@ -63,15 +63,15 @@ impl Listed {
         all
     }
 
-    /// Waits until nobody else changes the list, and makes it if it is not there.
+    /// Waits for the list's lock. Makes the list's folder if it is missing.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's error.
     pub(crate) fn hold(&self) -> io::Result<HeldList<'_>> {
         loop {
             fs::create_dir_all(&self.folder)?;
             let lock = match File::open(&self.folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // removed by who held it
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // removed by the last holder
                 opened => opened?,
             };
             lock.lock()?;
@@ -84,7 +84,7 @@ impl Listed {
 }
 
 impl HeldList<'_> {
-    /// Puts a home on the list, or its new place.
+    /// Adds a home to the list, or records its new place.
     pub(crate) fn enter(&self, home: &Home) -> io::Result<()> {
         let place = Place::of(home.root())?;
         if self.list.place(&home.id()).as_ref() == Some(&place) {
@@ -98,10 +98,10 @@ impl HeldList<'_> {
         File::open(&self.list.folder)?.sync_all()
     }
 
-    /// Takes a home off the list, and the list away when it is empty.
+    /// Removes a home from the list, and the list's folder when it is empty.
     pub(crate) fn leave(self, id: &str) -> io::Result<()> {
         remove(&self.list.file(id))?;
-        // A folder that is not empty stays, and one that cannot be removed harms nobody.
+        // Removal fails for a folder that is not empty; a folder that stays does no harm.
         if fs::remove_dir(&self.list.folder).is_ok()
             && let Some(parent) = self.list.folder.parent().filter(|parent| parent.ends_with("homelab"))
         {
@@ -110,8 +110,8 @@ impl HeldList<'_> {
         Ok(())
     }
 
-    /// Takes off what is no home any more, its folder being gone, or has no instances, as `is_empty` says of a folder;
-    /// and what writers have left that were killed.
+    /// Removes homes whose folder is gone, or for whose folder `is_empty` returns true (no instances). Also removes
+    /// temporary files of writers that were killed.
     pub(crate) fn sweep(&self, is_empty: impl Fn(&Utf8Path) -> bool) -> io::Result<()> {
         for entry in
             self.list.folder.read_dir_utf8()?.flatten().filter(|entry| entry.file_name().starts_with('.'))

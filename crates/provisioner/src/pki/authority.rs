@@ -1,4 +1,4 @@
-//! One certificate authority: a self-signed certificate and its key.
+//! One certificate authority: a self-signed certificate and its key, and the kubelet certificates that it issues.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -8,11 +8,11 @@ use time::{Duration, OffsetDateTime};
 
 use super::{PkiError, Secret};
 
-/// How long an authority lives, as kubeadm has it (`CertificateValidity` of CAs: ten years).
+/// The validity of an authority, as in kubeadm (`CertificateValidity` of CAs: ten years).
 const LIFETIME: Duration = Duration::days(3650);
-/// How long what it issues lives, as kubeadm has it: a year.
+/// The validity of its leaves, as in kubeadm: a year.
 const LEAF_LIFETIME: Duration = Duration::days(365);
-/// Clocks of nodes may be a little behind.
+/// A certificate is valid from this long before it is made, because the clocks of nodes may be behind.
 const SKEW: Duration = Duration::minutes(5);
 
 /// A certificate and its key, as PEM.
@@ -25,7 +25,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes an authority on P-256: a fraction of RSA's cost, and every TLS stack in a cluster takes it.
+    /// Makes an authority on P-256, which costs a fraction of RSA and works with every TLS stack in a cluster.
     ///
     /// # Errors
     /// [`PkiError::Make`].
@@ -49,8 +49,8 @@ impl Authority {
         Ok(Self { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
     }
 
-    /// Issues what a kubelet is known by to its API server: user `system:node:<node>` of group `system:nodes`
-    /// (kubernetes.io, "Using Node Authorization"). Returns the certificate and its key, one behind the other as PEM.
+    /// Issues a kubelet's client certificate for the API server: user `system:node:<node>` of group `system:nodes`
+    /// (kubernetes.io, "Using Node Authorization"). Returns the certificate followed by its key, both PEM.
     ///
     /// # Errors
     /// [`PkiError::Make`].

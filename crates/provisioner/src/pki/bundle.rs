@@ -14,18 +14,18 @@ use crate::node::File;
 
 use super::{Authority, PkiError, Secret};
 
-/// Everything that has to exist before kubeadm issues the first certificate.
+/// The authorities and keys that must exist before kubeadm issues the first certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
-    /// Vouches for the API server, kubelets and users.
+    /// Signs the certificates of the API server, kubelets and users.
     pub cluster: Authority,
-    /// Vouches for etcd's members and clients.
+    /// Signs the certificates of etcd's members and clients.
     pub etcd: Authority,
-    /// Vouches for the aggregation layer.
+    /// Signs the certificate of the aggregation layer's proxy.
     pub front_proxy: Authority,
-    /// Signs tokens of service accounts.
+    /// The private key that signs tokens of service accounts, PEM.
     pub service_account_key: Secret,
-    /// Verifies them.
+    /// The public key that verifies these tokens, PEM.
     pub service_account_public: String,
 }
 
@@ -47,10 +47,10 @@ impl Bundle {
         })
     }
 
-    /// The set in an instance's folder, made there if there is none.
+    /// Reads the set in an instance's folder, or makes it there.
     ///
     /// # Errors
-    /// [`PkiError`].
+    /// [`PkiError`]. A set that was not written completely is made again by the next call.
     pub fn in_folder(home: &Home, instance: &str) -> Result<Self, PkiError> {
         let folder = home.instance(instance).join("pki");
         if folder.join("sa.key").exists() {
@@ -62,12 +62,12 @@ impl Bundle {
             let path = folder.join(name);
             home.create_dir(path.parent().unwrap_or(&folder)).map_err(failed("make", &path))?;
             write(&path, mode, contents).map_err(failed("write", &path))?;
-            home.adopt(&path).map_err(failed("hand over", &path))?;
+            home.adopt(&path).map_err(failed("change the owner of", &path))?;
         }
         Ok(bundle)
     }
 
-    /// The set in an instance's folder, which has to be there.
+    /// Reads the set in an instance's folder, which must exist.
     ///
     /// # Errors
     /// [`PkiError::File`].
@@ -95,7 +95,8 @@ impl Bundle {
         })
     }
 
-    /// The files under the names that kubeadm expects; `sa.key` comes last and marks the set as whole.
+    /// Name, mode and contents of each file, with the names that kubeadm expects. `sa.key` is written last: its
+    /// presence means that the set is complete.
     fn files(&self) -> [(&'static str, u32, &str); 8] {
         [
             ("ca.crt", 0o644, &self.cluster.certificate),
@@ -109,7 +110,7 @@ impl Bundle {
         ]
     }
 
-    /// The files as a control plane needs them.
+    /// The files for a control plane node.
     pub fn on_node(&self) -> Vec<File> {
         let files = self.files().into_iter();
         files

@@ -1,7 +1,8 @@
-//! Who vouches for whom: the certificate authorities of a cluster, made on the host.
+//! Makes the certificate authorities of a cluster, on the host.
 //!
-//! kubeadm finds them in place and makes none itself; it only issues leaves below them. They are kept in the
-//! instance's folder, readable by their owner alone. Next in the flow: `kubeadm` puts them on the first node.
+//! kubeadm finds them on the node, makes none itself, and only issues leaves. They are kept in the instance's folder,
+//! with keys that only the owner may read. This module does not know the authority for an instance's own servers
+//! (`tls`). Next in the flow: `kubeadm` puts them on the first node.
 
 mod authority;
 mod bundle;
@@ -15,17 +16,17 @@ use crate::error::Hint;
 pub use authority::Authority;
 pub use bundle::Bundle;
 
-/// Text that is never shown: `Debug` and `Display` say `***`.
+/// Text that is never printed: `Debug` and `Display` show `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// The text itself, for files and libraries that need it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -43,19 +44,19 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Why there are no authorities.
+/// Why a cluster has no authorities.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A key or a certificate could not be made.
     #[error("make {what}")]
     Make {
-        /// `the key of acme kubernetes`.
+        /// `the authority 'acme kubernetes'`.
         what: String,
         /// The library's answer.
         #[source]
         source: rcgen::Error,
     },
-    /// One of the files.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
 }

@@ -1,4 +1,5 @@
-//! An instance's certificates: its own authority, what that issues, and whether the host accepts it.
+//! The certificates of an instance's own authority: the authority, the leaves that it issued, and the host's trust in
+//! it. The certificates of the cluster itself are in `renewal`.
 
 use jiff::Timestamp;
 
@@ -11,16 +12,16 @@ use crate::trust::TrustError;
 
 use super::Provisioner;
 
-/// Why a certificate is not made, shown or trusted.
+/// Why a certificate was not made, shown or trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
-    /// There is no such instance, or nobody can know.
+    /// The registry has no such instance, or cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The authority, or a leaf.
+    /// The authority or a leaf cannot be read, made or used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The host's trust store.
+    /// The host's trust store cannot be read or changed.
     #[error(transparent)]
     Trust(#[from] TrustError),
 }
@@ -35,19 +36,19 @@ impl Hint for CertificatesError {
     }
 }
 
-/// All certificates of an instance.
+/// An instance's own authority and the certificates that it issued.
 #[derive(Debug)]
 pub struct Certificates {
-    /// Its authority.
+    /// The present authority.
     pub authority: Authority,
-    /// Whether the host accepts it.
+    /// Whether the host's trust store has this authority; `false` also when it has an earlier one.
     pub trusted: bool,
-    /// What it issued.
+    /// The leaves in the instance's folder.
     pub leaves: Vec<Found>,
 }
 
 impl Provisioner {
-    /// Makes an instance's authority unless it is there.
+    /// Makes an instance's authority unless it exists.
     ///
     /// # Errors
     /// [`CertificatesError`].
@@ -55,15 +56,15 @@ impl Provisioner {
         Ok(self.certificates_of(name)?.init(Timestamp::now())?)
     }
 
-    /// Issues a certificate for hosts below an instance's DNS suffix, for so many days.
+    /// Issues a certificate for host names below an instance's DNS suffix, valid for `days` days.
     ///
     /// # Errors
-    /// [`CertificatesError`]; names outside of the suffix are refused, all at once.
+    /// [`CertificatesError`]; one error lists all names that are outside of the suffix.
     pub fn tls_issue(&self, name: &str, hosts: &[String], days: u16) -> Result<Issued, CertificatesError> {
         Ok(self.certificates_of(name)?.issue(hosts, days, Timestamp::now())?)
     }
 
-    /// All certificates of an instance.
+    /// An instance's own authority, the host's trust in it, and its leaves.
     ///
     /// # Errors
     /// [`CertificatesError`].
@@ -75,7 +76,7 @@ impl Provisioner {
         Ok(Certificates { trusted, leaves: folder.leaves(Timestamp::now())?, authority })
     }
 
-    /// Whether the host accepts an authority of this instance, be it the present one or an earlier one.
+    /// Whether the host accepts an authority of this instance, the present one or an earlier one.
     ///
     /// # Errors
     /// [`CertificatesError`].
@@ -86,27 +87,27 @@ impl Provisioner {
     /// Makes the host accept an instance's authority.
     ///
     /// # Errors
-    /// [`CertificatesError`]; the host's trust is as it was then.
+    /// [`CertificatesError`]; the host's trust store is unchanged then.
     pub async fn trust(&self, name: &str) -> Result<Authority, CertificatesError> {
         let authority = self.certificates_of(name)?.authority()?;
         self.accept(name, &authority).await?;
         Ok(authority)
     }
 
-    /// Makes the host accept an instance's authority no longer: says whether it did.
+    /// Removes an instance's authority from the host's trust store. Returns whether the store had it.
     ///
     /// # Errors
-    /// [`CertificatesError`]; the host's trust is as it was then.
+    /// [`CertificatesError`]; the host's trust store is unchanged then.
     pub async fn untrust(&self, name: &str) -> Result<bool, CertificatesError> {
         self.instance(name)?;
         Ok(self.refuse(name).await?)
     }
 
-    /// Replaces an instance's authority and everything that it issued. Where the host accepted the old one, it
+    /// Replaces an instance's authority and all certificates that it issued. If the host accepted the old authority, it
     /// accepts the new one in its place.
     ///
     /// # Errors
-    /// [`CertificatesError`]. When only the last step fails, `trust` makes up for it.
+    /// [`CertificatesError`]. When only the last step fails, `trust` completes the rotation.
     pub async fn rotate(&self, name: &str) -> Result<Rotated, CertificatesError> {
         let rotated = self.certificates_of(name)?.rotate(Timestamp::now())?;
         if self.is_trusted(name)? {
@@ -115,7 +116,7 @@ impl Provisioner {
         Ok(rotated)
     }
 
-    /// Takes back the host's trust, whether or not the registry still knows the instance.
+    /// Removes the host's trust, also for an instance that the registry does not know any more.
     pub(super) async fn refuse(&self, name: &str) -> Result<bool, TrustError> {
         let before = self.trust.untrust(self.runner.as_ref(), &self.id(name)).await?;
         self.revoked(name, before.as_deref());
@@ -149,7 +150,7 @@ impl Provisioner {
     }
 }
 
-/// An anchor is ours to write and anybody's to damage.
+/// The fingerprint of an anchor; `unreadable` if the anchor is damaged: other programs can write the file, too.
 fn fingerprint(anchor: &str) -> String {
     Certificate::read(anchor).map_or_else(|_| "unreadable".to_owned(), |about| about.fingerprint)
 }

@@ -1,4 +1,4 @@
-//! The way back: every layer of an instance is taken away, in the reverse order of its creation.
+//! Destroys an instance: removes its layers in the reverse order of their creation.
 
 use std::fmt;
 use std::time::Instant;
@@ -19,22 +19,22 @@ use super::Provisioner;
 use super::hold::Hold;
 use super::in_use::refuse_mounted;
 
-/// Something of an instance that was there and is gone.
+/// A part of an instance that existed and was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {
-    /// It was the active instance.
+    /// The mark of the active instance; only one instance of a home has it.
     Marker,
     /// Context, cluster and user in the user's kubeconfig.
     Context,
-    /// Machines, networks and whatever else the engine made.
+    /// The nodes, their networks, and everything else that the engine created.
     Machines,
-    /// The host's trust in its authority.
+    /// The instance's authority in the host's trust store.
     Trust,
-    /// Its folder: certificates, isolated kubeconfig, logs.
+    /// The instance's folder: certificates, isolated kubeconfig, logs.
     Folder,
-    /// Its names on the host.
+    /// The instance's names on the host.
     Names,
-    /// Its claim on name, subnet and CIDRs.
+    /// The registry entry, and with it the claim on name, subnet and CIDRs.
     Entry,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Removed {
         f.pad(match self {
             Self::Marker => "active-context marker",
             Self::Context => "context, cluster and user in the kubeconfig",
-            Self::Machines => "machines and networks",
+            Self::Machines => "nodes and networks",
             Self::Trust => "trust anchor",
             Self::Folder => "folder with certificates and kubeconfig",
             Self::Names => "names on this host",
@@ -52,7 +52,7 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Steps that are taken whatever became of the ones before.
+/// The results of all steps: a failed step does not keep the next ones from running.
 #[derive(Debug, Default)]
 struct Steps {
     removed: Vec<Removed>,
@@ -60,7 +60,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// Notes how a step went: whether there was something to remove, or why it could not be.
+    /// Notes the result of a step: `true` if it removed something, `false` if there was nothing, or the error.
     fn note(&mut self, what: Removed, outcome: Result<bool, impl Into<StageError>>) {
         match outcome {
             Ok(true) => self.removed.push(what),
@@ -71,16 +71,16 @@ impl Steps {
 }
 
 impl Provisioner {
-    /// Takes a cluster down, whatever is left of it, and says what was removed. Nothing being left is fine, so it may
-    /// be repeated.
+    /// Destroys an instance, or the parts of it that are left, and returns what it removed. It is no error if nothing
+    /// is left, so the call may be repeated.
     ///
-    /// Steps run in reverse order of creation, each on its own; the registry entry goes last and only when
-    /// nothing is left.
+    /// The steps run in the reverse order of creation. A failed step does not stop the others; the registry entry is
+    /// removed last, and only when no step has failed.
     ///
     /// # Errors
-    /// [`DestroyError`] with every step that failed. When the cluster that answers is another one than the one
-    /// recorded, nothing is done. Where nobody answers, that is told ([`Event::IdentityUnchecked`]), and what carries this
-    /// home's and the instance's own name and labels goes.
+    /// [`DestroyError`] with every step that failed. Nothing is done when the cluster that answers is not the recorded
+    /// one. If no cluster answers, the event [`Event::IdentityUnchecked`] says so, and everything with this home's id
+    /// and the instance's name in its name or labels is removed.
     pub async fn destroy(&self, name: &str) -> Result<Vec<Removed>, DestroyError> {
         let started = Instant::now();
         let steps = self.take_apart(name).await;
@@ -117,7 +117,7 @@ impl Provisioner {
             }
         };
         let kind = instance.as_ref().map(|instance| instance.engine);
-        // Of an instance that the registry does not know, there may be anything.
+        // An instance without an entry may have had context and names, as an operator's has.
         let handling = instance.map_or(Handling::OPERATOR, |instance| instance.handling);
         steps.note(Removed::Marker, kubeconfig::clear_active(&self.home, name));
         if handling.kubeconfig {
@@ -136,12 +136,13 @@ impl Provisioner {
         steps
     }
 
-    /// Takes the home off the host's list with its last instance.
+    /// Removes the home from the host's list of homes after its last instance.
     fn forget_home(&self) -> Result<(), RegistryError> {
         self.homes.as_ref().map_or(Ok(()), |list| Neighbours::forget(list, &self.home))
     }
 
-    /// Publishes and records that the instance is being destroyed, if it is in the registry and nothing forbids it.
+    /// Checks that the instance may be destroyed, and publishes and records the operation. `None` if the registry has
+    /// no such instance.
     async fn begin(
         &self,
         name: &str,
@@ -159,13 +160,13 @@ impl Provisioner {
         match self.hold(name, OperationKind::Destroy, going) {
             Ok((instance, hold)) => Ok(Some((instance, Some(hold)))),
             Err(ChangeError::Refused(busy)) => Err(busy.into()),
-            // A registry that cannot be written now fails the last step, which reports it.
+            // If the registry cannot be written, the last step fails, too, and reports it.
             Err(ChangeError::Registry(_)) => Ok(Some((instance, None))),
         }
     }
 }
 
-/// Removes a folder with everything in it, unless somebody uses it; says whether it was there.
+/// Removes a folder with everything in it, unless it is in use. Returns whether the folder existed.
 async fn remove_folder(folder: Utf8PathBuf) -> Result<bool, StageError> {
     refuse_mounted(&folder).await?;
     let target = folder.clone();

@@ -1,4 +1,4 @@
-//! What can go wrong on the way from a spec to a cluster, at which stage, and what it left behind.
+//! The errors of creating and destroying a cluster: the stage, the cause, and what is left on the host.
 
 use crate::assets::AssetsError;
 use crate::capacity::CapacityError;
@@ -21,25 +21,25 @@ use super::{InUseError, Removed};
 /// What a failure left on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residue {
-    /// Nothing: the failure came before anything was made.
+    /// Nothing: the failure came before anything was made, or another process removes what was made.
     Nothing,
-    /// The registry knows the instance: `down` or `reap` will finish.
+    /// Parts of the instance, and its registry entry: `down` or `reap` removes them.
     Recorded,
-    /// It could not be recorded what is left.
+    /// Unknown parts of the instance: the failure could not be recorded in the registry.
     Unknown,
 }
 
-/// A cluster that did not come up.
+/// Why a cluster was not created.
 #[derive(Debug, thiserror::Error)]
 #[error("bring up {cluster}: stage {stage}")]
 pub struct ProvisionError {
-    /// The instance's name.
+    /// The instance's name; several names, separated by commas, where several were checked at once.
     pub cluster: String,
-    /// Where it failed.
+    /// The stage that failed.
     pub stage: Stage,
-    /// What is left.
+    /// What the failure left.
     pub residue: Residue,
-    /// Why.
+    /// Why the stage failed.
     #[source]
     pub source: StageError,
 }
@@ -47,46 +47,46 @@ pub struct ProvisionError {
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The room on this machine.
+    /// The host has too little capacity, or its capacity cannot be read.
     #[error(transparent)]
     Capacity(#[from] CapacityError),
     /// The registry cannot be read or changed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// What was asked for is taken, or cannot be had.
+    /// A name or network is taken or exhausted, or the instance's state does not allow the operation.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The names on this host.
+    /// The names on this host cannot be read or changed.
     #[error(transparent)]
     Dns(#[from] DnsError),
-    /// The node image.
+    /// The node image or box cannot be built or found.
     #[error(transparent)]
     Assets(#[from] AssetsError),
-    /// The machines.
+    /// The nodes or their networks cannot be created, asked or removed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The certificate authorities.
+    /// The cluster's certificate authorities cannot be made, read or used.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// The instance's own authority.
+    /// The instance's own authority cannot be made, read or used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The host's trust in it.
+    /// The host's trust store cannot be read or changed.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// kubeadm's own steps, and waiting for what they start.
+    /// A step of kubeadm failed, or its result did not become ready.
     #[error(transparent)]
     Kubeadm(#[from] KubeadmError),
-    /// The pod network.
+    /// The pod network cannot be configured or deployed, or did not become ready.
     #[error(transparent)]
     Cni(#[from] CniError),
-    /// Credentials on the workstation.
+    /// A kubeconfig on this host cannot be read or written.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
-    /// It is another cluster than the one that is meant.
+    /// The cluster that answers is not the recorded one, or its identity cannot be checked.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// Somebody else needs what would be taken away, or has taken away what is needed.
+    /// The instance or its folder is in use, or another process took the instance down.
     #[error(transparent)]
     InUse(#[from] InUseError),
 }
@@ -131,15 +131,16 @@ impl Hint for ProvisionError {
     }
 }
 
-/// A cluster that did not go away entirely: each step was tried on its own.
+/// Why an instance was not destroyed completely. A failed step did not stop the others, except where the destruction
+/// could not begin.
 #[derive(Debug, thiserror::Error)]
 #[error("take down {cluster}: {}", chained(.failures))]
 pub struct DestroyError {
     /// The instance's name.
     pub cluster: String,
-    /// What is gone all the same.
+    /// The parts that were removed.
     pub removed: Vec<Removed>,
-    /// Every step that failed.
+    /// The errors of all steps that failed.
     pub failures: Vec<StageError>,
 }
 
@@ -151,7 +152,7 @@ impl Hint for DestroyError {
         let refusal = self.failures.iter().find(is_refusal).and_then(Hint::hint);
         Some(refusal.or_else(|| self.left_outside()).unwrap_or_else(|| {
             format!(
-                "`homelab down {}` tries again, as often as it takes; `homelab doctor` may say why it failed",
+                "`homelab down {}` may be repeated until it succeeds; `homelab doctor` may show the cause",
                 self.cluster
             )
         }))
@@ -159,7 +160,7 @@ impl Hint for DestroyError {
 }
 
 impl DestroyError {
-    /// What to do where only files of others could not be changed.
+    /// The hint where all failures are about files outside of the home.
     fn left_outside(&self) -> Option<String> {
         let left = self.failures.iter().map(|failure| match failure {
             StageError::Kubeconfig(_) => Some("its context in the kubeconfig"),
@@ -170,8 +171,7 @@ impl DestroyError {
         let left = left.collect::<Option<Vec<_>>>()?.join(" and ");
         let first = self.failures.iter().find_map(Hint::hint).map(|hint| format!("{hint}; then "));
         Some(format!(
-            "its nodes are gone; what is left is {left}, and its registry entry until then: {}`homelab down {}` \
-             removes the rest",
+            "its nodes are removed, but {left} and its registry entry are not: {}`homelab down {}` removes the rest",
             first.unwrap_or_default(),
             self.cluster
         ))

@@ -1,4 +1,4 @@
-//! What is kept of a cluster that failed, before it goes.
+//! Saves the evidence of a failed cluster before the cluster is destroyed.
 
 use camino::Utf8Path;
 
@@ -9,7 +9,7 @@ use crate::plan::ClusterPlan;
 use super::Provisioner;
 
 impl Provisioner {
-    /// Copies plan, node logs and whatever else explains a failure into a folder.
+    /// Writes the plan and copies the node logs into a folder. Does nothing if the registry has no such instance.
     ///
     /// # Errors
     /// [`EngineError`] when the folder cannot be written.

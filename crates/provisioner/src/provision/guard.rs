@@ -1,16 +1,16 @@
-//! The host guard, looked after by whoever works with instances.
+//! Inspects and restores the host guard for the CLI and for the watch. The rules are in `fabric::guard`.
 
 use crate::events::Event;
 use crate::fabric::{self, FabricError, Kept, Look};
 
 use super::{Host, Provisioner};
 
-/// How many deviations an event lists; a table that somebody rewrote has more than anybody reads.
+/// The most deviations that an event lists. A table that was rewritten as a whole has more than a reader needs.
 const LISTED: usize = 20;
 
 impl Provisioner {
-    /// Compares the host guard with what was built, and changes nothing. None where no link of ours is on the host: then
-    /// none is needed. Without root its rules are not read.
+    /// Compares the host guard with what was built, and changes nothing. `None` if the host has no link of ours, so
+    /// that no guard is needed. Without root the rules are not read.
     ///
     /// # Errors
     /// [`FabricError`] when the host cannot be asked.
@@ -22,10 +22,10 @@ impl Provisioner {
         }
     }
 
-    /// Puts the host guard back where it does not stand as it was built, and publishes that. Needs root.
+    /// Restores the host guard if it differs from what was built, and publishes an event then. Needs root.
     ///
     /// # Errors
-    /// [`FabricError`] when it cannot be looked at or put back.
+    /// [`FabricError`] when the guard cannot be read or restored.
     pub async fn keep_guard(&self) -> Result<Kept, FabricError> {
         let kept = self.put_guard_back().await?;
         if let Kept::Restored { deviations } = &kept {
@@ -35,7 +35,7 @@ impl Provisioner {
         Ok(kept)
     }
 
-    /// The same without an event.
+    /// Restores the guard like [`keep_guard`](Self::keep_guard), without an event.
     pub(crate) async fn put_guard_back(&self) -> Result<Kept, FabricError> {
         match self.host {
             #[cfg(feature = "simulated")]
@@ -44,7 +44,7 @@ impl Provisioner {
         }
     }
 
-    /// The event that says so. It is about every instance of this home: the guard is one for all.
+    /// The event of a restored guard. It names every instance of this home, since all have the same guard.
     pub(crate) fn guard_restored(&self, mut deviations: Vec<String>, times: u64) -> Event {
         let entries = self.registry.list().unwrap_or_default();
         let instances = entries.iter().filter_map(|entry| entry.name().map(str::to_owned)).collect();

@@ -1,5 +1,5 @@
-//! One operation at a time on an instance: recorded in the ledger before it begins, so that it holds between processes,
-//! and a process that is killed leaves a record of what it did.
+//! Allows one operation at a time on an instance. The ledger records the operation before it begins, so that the rule
+//! holds between processes, and the record shows which operation a killed process was doing.
 
 use crate::plan::PlanError;
 use crate::registry::{
@@ -14,19 +14,20 @@ use super::Provisioner;
 pub(super) struct Hold {
     registry: Registry,
     name: String,
-    /// None when its end is recorded.
+    /// `None` when its end is recorded.
     operation: Option<Operation>,
-    /// What a process that has ended was doing to the instance; none where the last operation has ended by itself.
+    /// The unfinished operation of a process that has ended; `None` when the last operation recorded its end.
     pub(super) interrupted: Option<OperationKind>,
 }
 
 impl Provisioner {
-    /// Begins an operation on an instance, with what is decided of it as it is now.
+    /// Begins an operation on an instance: `decide` gets the present entry and returns the entry to record, and both
+    /// happen in one change of the ledger.
     ///
     /// # Errors
-    /// [`PlanError::Busy`] while another operation is in progress, or what `decide` refuses with; nothing is recorded then.
-    /// An operation whose process has ended is no obstacle: what it left is in the entry's state and transit, and the new
-    /// one goes on from there.
+    /// [`PlanError::Busy`] while another operation is in progress, or the refusal of `decide`; nothing is recorded
+    /// then. An operation whose process has ended does not block: the entry's state and transit show what it left, and
+    /// the new operation continues from there.
     pub(super) fn hold(
         &self,
         name: &str,
@@ -36,7 +37,7 @@ impl Provisioner {
         let operation = self.operation(kind)?;
         let mut interrupted = None;
         let held = self.registry.revise(name, |instance| {
-            // First what waiting would not help against.
+            // First the refusals that waiting for the other operation would not change.
             let decided = decide(instance)?;
             self.refuse_busy(instance, &operation)?;
             interrupted = instance.operation.as_ref().map(|old| old.kind);
@@ -47,7 +48,7 @@ impl Provisioner {
         Ok((held, hold))
     }
 
-    /// An operation that this process begins now.
+    /// The record of an operation that this process begins now.
     pub(super) fn operation(&self, kind: OperationKind) -> Result<Operation, RegistryError> {
         let owner = Owner::hold(&self.home, format!("homelab-{}", std::process::id()))
             .map_err(|source| RegistryError::Owner { source })?;
@@ -59,9 +60,9 @@ impl Provisioner {
         let is_destruction = new.kind == OperationKind::Destroy;
         let is_admitted = match old.owner.liveness(&self.home) {
             Liveness::Dead => true,
-            // A fixture destroys its instances also while the test's tasks are still changing them.
+            // A fixture destroys its instances while tasks of its test may still change them.
             Liveness::Alive => is_destruction && old.owner.is_this_process(),
-            // A destruction that is asked for by name must be possible, whatever earlier versions recorded.
+            // `down NAME` must work also where the owner was recorded by an earlier version or in another namespace.
             Liveness::Unknown(_) => is_destruction,
         };
         match is_admitted {
@@ -77,7 +78,7 @@ impl Provisioner {
 }
 
 impl Hold {
-    /// Records a change that is not the last one of the operation.
+    /// Records an intermediate change of the operation.
     pub(super) fn record(
         &self,
         decide: impl FnOnce(&Instance) -> Result<Instance, PlanError>,
@@ -85,7 +86,7 @@ impl Hold {
         self.registry.revise(&self.name, decide)
     }
 
-    /// Records the last change, and with it the end of the operation.
+    /// Records the last change together with the end of the operation.
     pub(super) fn end(mut self, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
         let ended = self.registry.update(&self.name, |instance| {
             change(instance);
@@ -105,7 +106,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.operation.is_some() {
-            // A record that cannot be removed now is void as soon as this process has ended.
+            // If the record cannot be removed now, it loses its effect when this process ends.
             let _ = self.registry.update(&self.name, |instance| self.clear(instance));
         }
     }

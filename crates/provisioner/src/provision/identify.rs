@@ -1,4 +1,4 @@
-//! Is this the cluster that is meant? Asked before anything destructive, and before a command is handed to it.
+//! Checks that the cluster that answers is the recorded one: before a destructive operation or a command.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::registry::{Identity, Instance, RegistryError};
 
 use super::{AttachError, Host, Provisioner, StageError};
 
-/// How long an API server may take to say who it is, before it is stretched. A dead one must not hold up its own
-/// destruction.
+/// The time-out of the question to the API server, before it is stretched. It is short, since a dead API server must
+/// not delay its destruction.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Provisioner {
-    /// Checks the whole chain from an instance's isolated kubeconfig to the cluster that answers.
+    /// Checks the chain from an instance's isolated kubeconfig to the cluster that answers: server, authority and UID.
     ///
     /// # Errors
-    /// [`IdentityError::Mismatch`] when it is another cluster; any other error when that cannot be found out.
+    /// [`IdentityError::Mismatch`] when another cluster answers; any other error when the check cannot be made.
     pub async fn identify(&self, name: &str) -> Result<(), IdentityError> {
         let unknown = || RegistryError::Unknown { name: name.to_owned() };
         let instance = self.registry.find(name)?.ok_or_else(unknown)?;
@@ -40,13 +40,14 @@ impl Provisioner {
                 let unusable = |source| IdentityError::Unanswered { server: recorded.server.clone(), source };
                 identity::check_cluster(instance, client.map_err(unusable)?).await
             }
-            _ => Ok(()), // nothing recorded, or nobody who could answer
+            _ => Ok(()), // no identity recorded, or a simulated host without an API server
         }
     }
 
-    /// The same before something is done to what carries the instance's name and labels on this host. Only certainty
-    /// stops that: what is dead, halted or broken cannot say who it is, and must be removable. That it was not asked is
-    /// told by an event. Nothing was recorded of an instance that never came up.
+    /// The same check before an operation on things with the instance's name and labels on this host. Only a certain
+    /// mismatch is an error: a cluster that is dead, halted or broken cannot answer, and must be removable. If the
+    /// check could not be made, an event says so, except for an instance that never came up: it has no recorded
+    /// identity.
     pub(super) async fn identify_if_it_answers(&self, instance: &Instance) -> Result<(), IdentityError> {
         match self.identify_instance(instance).await {
             Err(mismatch @ IdentityError::Mismatch { .. }) => return Err(mismatch),
@@ -59,7 +60,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// What tells a cluster that has just come up from all others.
+    /// The identity of a cluster that has just come up: server, authority and UID.
     pub(super) async fn identity_of(&self, first: &Node, plan: &ClusterPlan) -> Result<Identity, StageError> {
         let uid = kubeadm::uid(first).await?;
         let path = self.home.isolated_kubeconfig(&plan.id.name);
@@ -68,10 +69,11 @@ impl Provisioner {
         Ok(Identity { server, authority: authority.unwrap_or_default(), uid })
     }
 
-    /// Writes an instance's kubeconfigs anew from what its first node has, and checks the cluster behind them.
+    /// Rewrites an instance's kubeconfigs from the `admin.conf` of its first node, and checks the cluster's identity
+    /// between the isolated and the merged one.
     ///
     /// # Errors
-    /// [`RenewError`]; also when the nodes themselves are not those of the instance.
+    /// [`RenewError`], also when the identity does not match; the merged kubeconfig is unchanged then.
     pub async fn renew_kubeconfig(&self, name: &str) -> Result<(), RenewError> {
         let cluster = self.attach(name).await?;
         let isolated =
@@ -85,22 +87,22 @@ impl Provisioner {
     }
 }
 
-/// Why a kubeconfig cannot be written anew.
+/// Why certificates or kubeconfigs were not renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewError {
-    /// The cluster is not there.
+    /// The registry has no such instance, or a node of the instance does not run.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// Its first node does not tell.
+    /// The first node's `admin.conf` cannot be read, or its API server does not answer.
     #[error(transparent)]
     Kubeadm(#[from] kubeadm::KubeadmError),
     /// A kubeconfig cannot be written.
     #[error(transparent)]
     Kubeconfig(#[from] kubeconfig::KubeconfigError),
-    /// The cluster is another one.
+    /// The cluster that answers is not the recorded one, or its identity cannot be checked.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// A certificate cannot be issued anew.
+    /// A certificate cannot be renewed, or the operation cannot be recorded.
     #[error(transparent)]
     Issue(#[from] StageError),
 }

@@ -1,4 +1,5 @@
-//! Nothing is taken away that somebody else needs: an owner who lives, or whatever has a folder of ours mounted.
+//! Refuses to remove things that are in use: an instance whose owner runs in another process, or a folder that another
+//! process or node has mounted.
 
 use std::time::Duration;
 
@@ -11,32 +12,32 @@ use crate::registry::{Instance, Liveness, State};
 
 use super::{Provisioner, StageError};
 
-/// How often it is looked whether an instance in the making is still there.
+/// The time between two checks whether the registry still has the instance that this process creates.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Somebody else needs what would be taken away, or has taken away what is needed.
+/// Another process or node uses a thing that would be removed, or has removed the instance that this process creates.
 #[derive(Debug, thiserror::Error)]
 pub enum InUseError {
-    /// Its owner lives.
-    #[error("{instance} is needed by process {pid}, which runs; nothing was done")]
+    /// The owner of the instance runs.
+    #[error("process {pid} is running and needs {instance}; nothing was done")]
     Owner {
-        /// The instance.
+        /// The instance's name.
         instance: String,
-        /// Its owner.
+        /// The pid of its owner.
         pid: u32,
     },
-    /// Something uses a folder that would be removed.
-    #[error("{folder} is used by {}; it is left as it is", .users.join(", "))]
+    /// A folder that would be removed is in use.
+    #[error("{folder} is used by {}; it was not removed", .users.join(", "))]
     Folder {
         /// The folder.
         folder: Utf8PathBuf,
-        /// Containers by their names, or processes.
+        /// The users in words, such as `container homelab-0f.acme.acme-main` or a process.
         users: Vec<String>,
     },
-    /// Another process took the instance away while this one made it.
-    #[error("another process has taken {instance} down meanwhile")]
+    /// Another process took the instance down while this process created it.
+    #[error("another process took {instance} down during its creation")]
     TakenDown {
-        /// The instance.
+        /// The instance's name.
         instance: String,
     },
 }
@@ -45,20 +46,20 @@ impl Hint for InUseError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Owner { pid, .. } => Some(format!(
-                "wait for process {pid}; or end it, and it takes the instance down itself or `homelab reap` does"
+                "wait for process {pid}; or end it: it takes the instance down, or `homelab reap` does"
             )),
             Self::Folder { .. } => Some(
-                "end what uses it; a container `homelab-<id>.…` belongs to the home with that id: take it down there, or \
-                 `podman rm --force NAME`"
+                "stop the users of the folder; a container `homelab-<id>.…` belongs to the home with that id: take its \
+                 instance down there, or `podman rm --force NAME`"
                     .to_owned(),
             ),
-            Self::TakenDown { .. } => Some("`homelab events` says what happened to it".to_owned()),
+            Self::TakenDown { .. } => Some("`homelab events` shows what happened to the instance".to_owned()),
         }
     }
 }
 
 impl Provisioner {
-    /// Refuses to destroy an instance that the run of another process keeps.
+    /// Refuses to destroy an instance whose owner is another process that runs.
     pub(super) fn refuse_owned(&self, instance: &Instance) -> Result<(), InUseError> {
         let others = instance.keeper.run().filter(|owner| !owner.is_this_process());
         match others.filter(|owner| owner.liveness(&self.home) == Liveness::Alive) {
@@ -67,17 +68,18 @@ impl Provisioner {
         }
     }
 
-    /// Refuses to remove a folder that nodes of other instances or homes have.
+    /// Refuses to remove a folder that nodes of other instances or homes use.
     pub(super) async fn refuse_shared(&self, id: &InstanceId, folder: &Utf8Path) -> Result<(), InUseError> {
         let users = self.engines.strangers(id, folder).await;
         refuse(folder, users)
     }
 
-    /// Ends when the instance that this process makes is not its own any more.
+    /// Polls the registry, and returns when the instance that this process creates is gone, is being destroyed, or was
+    /// claimed by another process.
     pub(super) async fn taken_down(&self, made: &Instance) -> StageError {
         loop {
             tokio::time::sleep(PERIOD).await;
-            // What cannot be read now may be read later.
+            // A registry that cannot be read now may be readable at the next poll.
             let Ok(found) = self.registry.find(&made.name) else { continue };
             let is_ours = |found: &Instance| {
                 found.created_at == made.created_at
@@ -91,7 +93,7 @@ impl Provisioner {
     }
 }
 
-/// Refuses to remove a folder that a process of another mount namespace has.
+/// Refuses to remove a folder that is mounted in another mount namespace or has a VM's disk in use.
 pub(super) async fn refuse_mounted(folder: &Utf8Path) -> Result<(), InUseError> {
     refuse(folder, engine::users_of(folder).await)
 }

@@ -1,6 +1,6 @@
-//! Names on the workstation: recorded with an instance, compared with the registry, removed with it.
+//! The names of instances on the host: recorded, compared with the registry, and removed with the instance.
 //!
-//! Only an operator's instances have any. A fixture's are reached by address, and many of them may run at once.
+//! Only an operator's instances have names. Tests reach a fixture's instances by address, and many may run at once.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use crate::settings::Settings;
 
 use super::Provisioner;
 
-/// Why names cannot be looked at or changed.
+/// Why names cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NamesError {
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The records.
+    /// The records on the host cannot be read.
     #[error(transparent)]
     Dns(#[from] DnsError),
 }
@@ -37,24 +37,24 @@ impl Hint for NamesError {
 pub struct Names {
     /// The instance's name.
     pub instance: String,
-    /// What should be recorded, if the registry knows the instance as one that has names.
+    /// The records that the host should have; `None` if the registry has no such instance, or it has no names.
     pub wanted: Option<Records>,
-    /// What is recorded.
+    /// The records that the host has.
     pub recorded: Option<Recorded>,
 }
 
-/// How the names of an instance are.
+/// How the recorded names of an instance differ from the wanted ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamesState {
-    /// As they should be.
+    /// The names are recorded as they should be.
     Recorded,
-    /// Not there.
+    /// No names are recorded.
     Missing,
-    /// There, with other addresses or another suffix.
+    /// Names are recorded with other addresses or another suffix.
     Outdated,
-    /// There, but no instance explains them.
+    /// Names are recorded, but the registry has no instance for them.
     Stale,
-    /// Not as homelab left them.
+    /// The records were changed by another program or a person, and cannot be parsed.
     Damaged,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for NamesState {
 }
 
 impl Names {
-    /// How they are.
+    /// Compares the recorded names with the wanted ones.
     pub fn state(&self) -> NamesState {
         match (&self.recorded, &self.wanted) {
             (Some(Recorded::Damaged { .. }), _) => NamesState::Damaged,
@@ -85,37 +85,37 @@ impl Names {
     }
 }
 
-/// What was done about an instance's names.
+/// The result of a sync for one instance.
 #[derive(Debug)]
 pub struct NamesChange {
     /// The instance's name.
     pub instance: String,
-    /// What was done, or why it could not be.
+    /// The change, or why it failed.
     pub outcome: Result<Change, DnsError>,
 }
 
-/// What was done.
+/// A change of an instance's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Its names are recorded now.
+    /// Missing or outdated names were recorded.
     Recorded,
-    /// They were before.
+    /// The names were recorded already.
     Unchanged,
-    /// Its names are gone: no instance explains them.
+    /// The names were removed: the registry has no instance for them.
     Removed,
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug)]
 pub struct Synced {
-    /// Instance by instance, stale ones first.
+    /// One change for each instance, stale names first.
     pub changes: Vec<NamesChange>,
-    /// When the changes take effect; nothing where nothing changed.
+    /// When the changes take effect; `None` where nothing changed.
     pub effect: Option<Result<Effect, DnsError>>,
 }
 
 impl Provisioner {
-    /// Records names elsewhere.
+    /// Replaces the place where names are recorded.
     #[must_use]
     pub fn with_dns(self, dns: Dns) -> Self {
         Self { settings: Settings { dns, ..self.settings }, ..self }
@@ -126,7 +126,7 @@ impl Provisioner {
         &self.settings.dns
     }
 
-    /// Every instance that has names or should have some: first what the registry knows, then what it does not.
+    /// The names of all instances that have some or should have some: first those in the registry, then stale ones.
     ///
     /// # Errors
     /// [`NamesError`] when the registry or the records cannot be read.
@@ -147,16 +147,17 @@ impl Provisioner {
         Ok(all)
     }
 
-    /// Records the names of every instance that has some, and removes those that no instance explains.
+    /// Records the names of every instance that should have some, and removes stale names.
     ///
     /// # Errors
-    /// [`NamesError`] when the registry or the records cannot be read; what fails for one instance is in the list.
+    /// [`NamesError`] when the registry or the records cannot be read. A failure for one instance is in the result.
     pub async fn dns_sync(&self) -> Result<Synced, NamesError> {
-        // The records first: what is recorded after this look has its entry before the next one.
+        // The records first, then the registry: an instance has its entry before its names are recorded, so names that
+        // are recorded in between are not taken for stale ones.
         let recorded = self.dns().list(&self.home)?;
         let entries = self.registry.list()?;
         let named = self.named()?;
-        // A broken entry may be an instance that needs its names, and so may one whose very name is illegible.
+        // A broken entry may be an instance that needs its names. If it has no legible name, these may be any names.
         let spared = |name: &str| {
             let broken = |entry: &Entry| matches!(entry, Entry::Broken { name: theirs, .. } if theirs.as_deref().is_none_or(|it| it == name));
             named.iter().any(|instance| instance.name == name) || entries.iter().any(broken)
@@ -183,11 +184,11 @@ impl Provisioner {
         Ok(Synced { changes, effect })
     }
 
-    /// Removes the names of one instance, whether or not it still exists. Returns when that takes effect, or nothing
-    /// if there were none.
+    /// Removes the names of one instance, also of one that the registry does not know. Returns when the change takes
+    /// effect; `None` if no names were recorded.
     ///
     /// # Errors
-    /// [`DnsError`] when they cannot be removed, or dnsmasq cannot be told.
+    /// [`DnsError`] when the names cannot be removed, or dnsmasq cannot be restarted.
     pub async fn dns_remove(&self, name: &str) -> Result<Option<Effect>, DnsError> {
         match self.dns().remove(&self.home, name)? {
             true => self.dns().settle(self.runner.as_ref()).await.map(Some),
@@ -195,7 +196,7 @@ impl Provisioner {
         }
     }
 
-    /// Records the names of an instance that is being made.
+    /// Records the names of an instance, as its plan has them.
     pub(super) async fn record_names(&self, plan: &ClusterPlan) -> Result<(), DnsError> {
         if self.dns().add(&Records::of(plan))? {
             self.dns().settle(self.runner.as_ref()).await?;
@@ -203,13 +204,13 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Whether names are recorded for this instance.
+    /// Whether this instance should have names on the host.
     pub(super) fn has_names(&self, instance: &Instance) -> bool {
         instance.handling.host_names && *self.dns() != Dns::None
     }
 
-    /// The instances whose names shall be recorded, in the order in which they were claimed. One that is being taken
-    /// down has none any more.
+    /// The instances that should have names, in the order in which they were claimed. An instance that is being
+    /// destroyed should have none.
     fn named(&self) -> Result<Vec<Instance>, RegistryError> {
         let sound = self.registry.list()?.into_iter().filter_map(|entry| match entry {
             Entry::Sound(instance) => Some(instance),

@@ -1,5 +1,5 @@
-//! Files of others that an instance needs: looked at before anything is claimed, since a cluster takes a minute and a
-//! kubeconfig that cannot be written is found in a millisecond.
+//! Checks the files outside of the home that an operator's instance needs, before anything is claimed: a cluster takes
+//! a minute to create, and the check of a kubeconfig takes a millisecond.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::spec::CheckedSpec;
 use super::{Provisioner, StageError};
 
 impl Provisioner {
-    /// Refuses a creation whose context, names or trust anchor could not be recorded on this host, or not be removed
-    /// again. Nothing is changed.
+    /// Refuses a creation if its context, names or trust anchor could not be recorded on this host, or could not be
+    /// removed again. Changes nothing.
     pub(super) async fn demand_files(&self, spec: &CheckedSpec) -> Result<(), StageError> {
         let handling = spec.handling;
         if !handling.is_outside() {
@@ -20,7 +20,7 @@ impl Provisioner {
         }
         let id = InstanceId { home: self.home.id(), name: spec.name.to_string() };
         let (home, dns, trust) = (self.home.clone(), self.dns().clone(), self.trust.clone());
-        // A lock may be in the way for a while.
+        // A check may wait for a lock.
         let looked = tokio::task::spawn_blocking(move || {
             if handling.kubeconfig {
                 kubeconfig::check(&home, &id.name)?;
@@ -34,8 +34,8 @@ impl Provisioner {
         looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    /// Puts an operator's context into the user's kubeconfig. What is in the way now was not there before the claim: it
-    /// is told, and costs nobody a cluster that came up.
+    /// Merges an operator's context into the user's kubeconfig. The file was checked before the claim, so an obstacle
+    /// is new: it becomes an event and the returned error, and the cluster that came up stays.
     pub(super) fn hand_over(&self, plan: &ClusterPlan, isolated: &str) -> Option<Arc<KubeconfigError>> {
         if !plan.handling.kubeconfig {
             return None;

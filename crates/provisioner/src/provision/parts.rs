@@ -1,4 +1,4 @@
-//! What a provisioner is made of: its constructors, and its parts for whoever needs one of them alone.
+//! The constructors of a provisioner, and access to its parts, such as the registry and the engines.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::trust::Store;
 use super::{Host, Provisioner};
 
 impl Provisioner {
-    /// A provisioner for a home, with the settings that its user has made. Nodes are containers on this host.
+    /// A provisioner for a home, with the settings in the home's `config.yaml`. It has all engines of this host.
     ///
     /// # Errors
-    /// [`SettingsError`] when the settings cannot be read or used: nobody guesses what was meant.
+    /// [`SettingsError`] when the settings cannot be read or are not valid; no default replaces them.
     pub fn new(home: Home) -> Result<Self, SettingsError> {
         let settings = Settings::of(&home)?;
         Ok(Self::with_settings(home, settings))
     }
 
-    /// A provisioner with these settings, whatever the home's file says.
+    /// A provisioner with these settings; the home's `config.yaml` is not read.
     pub fn with_settings(home: Home, settings: Settings) -> Self {
         let events = Events::kept_in(EventLog::in_home(&home));
         let assets = Assets::in_cache(home.cache().to_owned());
@@ -51,7 +51,7 @@ impl Provisioner {
         }
     }
 
-    /// A provisioner on an engine that touches no host, with the default settings.
+    /// A provisioner for tests: its engine touches no host, and it has the default settings without DNS.
     #[cfg(feature = "simulated")]
     pub fn with_engine(home: Home, engine: Arc<dyn Engine>) -> Self {
         let settings = Settings { dns: Dns::None, ..Settings::default() };
@@ -63,61 +63,61 @@ impl Provisioner {
         }
     }
 
-    /// The same, with instances of one kind made by another engine.
+    /// Replaces the engine of this kind.
     #[must_use]
     pub fn with_engine_of(self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
         Self { engines: self.engines.with(kind, engine), ..self }
     }
 
-    /// The same on a host with this list of homes, for tests.
+    /// Replaces the list of this host's homes, for tests.
     #[must_use]
     pub fn with_homes(self, homes: Listed) -> Self {
         Self { homes: Some(homes), ..self }
     }
 
-    /// The same with another trust store than this host's.
+    /// Replaces this host's trust store.
     #[must_use]
     pub fn with_trust_store(self, trust: Store) -> Self {
         Self { trust, ..self }
     }
 
-    /// The same, but whether clusters fit on this machine is not asked.
+    /// Skips the check of the host's capacity, as `--force` does.
     #[must_use]
     pub fn forced(self) -> Self {
         Self { is_forced: true, ..self }
     }
 
-    /// Whose clusters these are.
+    /// The home, whose clusters this provisioner changes.
     pub fn home(&self) -> &Home {
         &self.home
     }
 
-    /// What its user has set.
+    /// The settings that it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What this host already runs.
+    /// The ledger of the home's instances.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// What happens, as it happens.
+    /// The events: the log in the home, and the subscribers.
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// What makes the nodes.
+    /// The engines that create nodes, by kind.
     pub fn engines(&self) -> &Engines {
         &self.engines
     }
 
-    /// The built inputs.
+    /// The cache of node images and boxes.
     pub fn assets(&self) -> &Assets {
         &self.assets
     }
 
-    /// What runs commands on this host.
+    /// Runs commands on this host.
     pub fn runner(&self) -> &Arc<dyn Runner> {
         &self.runner
     }

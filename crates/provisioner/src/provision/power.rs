@@ -1,7 +1,7 @@
-//! An instance comes to rest, with its memory or its disks alone, and goes on again.
+//! Pauses, resumes, halts and starts an instance.
 //!
-//! It is recorded as at rest before the first node is, and as running when the API server answers again: whatever was
-//! cut short in between is finished by the same verb.
+//! The registry says paused or halted before the first node is, and running only when the API server answers again.
+//! So the same verb, repeated, finishes an operation that was interrupted.
 
 use std::time::Duration;
 
@@ -24,44 +24,44 @@ use crate::stage::Stage;
 use super::stages::Stages;
 use super::{AttachError, Provisioner};
 
-/// How long a container may take from its start until it runs commands.
+/// The deadline from the start of a node until it runs commands, for a container; it is stretched for emulated VMs.
 const BOOT: Duration = Duration::from_secs(30);
 
-/// Why an instance did not do what it was told.
+/// Why an instance was not paused, resumed, halted or started.
 #[derive(Debug, thiserror::Error)]
 pub enum PowerError {
-    /// There is no such instance.
+    /// The registry has no such instance.
     #[error(transparent)]
     Attach(#[from] AttachError),
     /// The registry cannot be read or changed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The instance is not in a state for it: nothing was done.
+    /// The instance's state does not allow the operation; nothing was done.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// It is another cluster than the one that is meant.
+    /// The cluster that answers is not the recorded one.
     #[error(transparent)]
     Identity(IdentityError),
-    /// A node of it does not exist any more.
+    /// A node of the instance does not exist any more.
     #[error("{power} {instance}: its node {node} is gone")]
     Gone {
-        /// What it was told.
+        /// The operation.
         power: Power,
         /// The instance's name.
         instance: String,
-        /// The node.
+        /// The name of the node.
         node: String,
     },
     /// A stage failed.
     #[error("{power} {instance}: stage {stage}")]
     Stage {
-        /// What it was told.
+        /// The operation.
         power: Power,
         /// The instance's name.
         instance: String,
-        /// Where it failed.
+        /// The stage that failed.
         stage: Stage,
-        /// Why.
+        /// Why the stage failed.
         #[source]
         source: StageError,
     },
@@ -84,52 +84,52 @@ impl Hint for PowerError {
             Self::Identity(error) => error.hint(),
             Self::Attach(error) => error.hint(),
             Self::Gone { instance, .. } => Some(format!(
-                "`homelab status {instance}` shows what there is; what was on that node is gone with it, and \
-                     `homelab down {instance}` takes the rest away"
+                "`homelab status {instance}` shows what is left; the node's data is lost, and \
+                     `homelab down {instance}` removes the rest"
             )),
             Self::Stage {
                 power: Power::Resume,
                 instance,
                 source: StageError::Engine(EngineError::Absent { .. }),
                 ..
-            } => Some(format!("it is off, as after a reboot of this host: `homelab start {instance}`")),
+            } => Some(format!("it is off, as after a reboot of the host: `homelab start {instance}`")),
             Self::Stage { power, instance, .. } => Some(format!(
-                "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows what there is"
+                "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows the nodes"
             )),
         }
     }
 }
 
 impl Provisioner {
-    /// Stops all nodes of an instance where they are: they keep their memory and get no processor. May be repeated.
+    /// Freezes all nodes of an instance: they keep their memory and get no processor. May be repeated.
     ///
     /// # Errors
-    /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as paused, and some of its nodes may run.
+    /// [`PowerError`]; after [`PowerError::Stage`] the instance is recorded as paused, and some nodes may still run.
     pub async fn pause(&self, name: &str) -> Result<Instance, PowerError> {
         self.rest(name, Power::Pause).await
     }
 
-    /// Has a paused instance go on, and waits until its API server answers. May be repeated.
+    /// Resumes the nodes of a paused instance, and waits until its API server answers. May be repeated.
     ///
     /// # Errors
-    /// [`PowerError`]; after [`PowerError::Stage`] it is still recorded as paused.
+    /// [`PowerError`]; after [`PowerError::Stage`] the instance is still recorded as paused.
     pub async fn resume(&self, name: &str) -> Result<Instance, PowerError> {
         self.wake(name, Power::Resume).await
     }
 
-    /// Shuts all nodes of an instance down: they keep their disks. May be repeated.
+    /// Shuts all nodes of an instance down; they keep their disks. May be repeated.
     ///
     /// # Errors
-    /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as halted, and some of its nodes may run.
+    /// [`PowerError`]; after [`PowerError::Stage`] the instance is recorded as halted, and some nodes may still run.
     pub async fn halt(&self, name: &str) -> Result<Instance, PowerError> {
         self.rest(name, Power::Halt).await
     }
 
-    /// Boots the nodes of a halted instance, has those of a paused one go on, and waits until its API server answers. May
-    /// be repeated, and ends whatever rest an instance is in: what was paused is off after a reboot of this host.
+    /// Boots the nodes that are off, resumes the paused ones, and waits until the API server answers. Works for a
+    /// halted and for a paused instance, whose nodes are off after a reboot of the host. May be repeated.
     ///
     /// # Errors
-    /// [`PowerError`]; after [`PowerError::Stage`] it is recorded as before.
+    /// [`PowerError`]; after [`PowerError::Stage`] the recorded state is the one before the call.
     pub async fn start(&self, name: &str) -> Result<Instance, PowerError> {
         self.wake(name, Power::Start).await
     }
@@ -139,7 +139,7 @@ impl Provisioner {
         let stages = Stages::of(name, &self.events);
         let allowed = |instance: &Instance| plan::at_rest(instance, power).map(|_| instance.clone());
         let (instance, hold) = self.hold(name, operation(power), allowed)?;
-        // A paused or halted one does not answer; one that runs must be the one that is meant, if it can tell.
+        // A paused or halted cluster cannot answer. A running one that answers must be the recorded one.
         if instance.state == State::Running {
             self.identify_if_it_answers(&instance).await.map_err(PowerError::Identity)?;
             self.settle(instance, &hold, &stages).await.map_err(failed(power))?;
@@ -159,7 +159,8 @@ impl Provisioner {
         if power == Power::Start {
             self.refuse_overlaps(&instance)?;
             if hold.interrupted == Some(OperationKind::Halt) {
-                // What the killed process has started, such as `podman stop`, lives on, and would end nodes that run now.
+                // Commands of the killed process, such as `podman stop`, still run, and would stop nodes that start
+                // now.
                 self.tell(&instance, Power::Halt, &stages).await.map_err(failed(power))?;
             }
             self.tell(&instance, Power::Resume, &stages).await.map_err(failed(power))?;
@@ -178,16 +179,16 @@ impl Provisioner {
         Ok(instance)
     }
 
-    /// Refuses an instance whose networks another home of this host has claimed, while the list of homes did not lead
-    /// to this one.
+    /// Refuses an instance if another home of this host has claimed one of its networks. That can happen when this home
+    /// was not on the list of homes at the time of the other claim.
     fn refuse_overlaps(&self, instance: &Instance) -> Result<(), PowerError> {
         let Some(others) = self.others()? else { return Ok(()) };
         Ok(plan::apart(instance, &others.instances(&self.home)?)?)
     }
 
-    /// Waits until nodes that are on their way have booted, have certificates that are good for another month, know the
-    /// ways to each other's pods, which a kernel forgets, and serve the API. Says whether certificates were issued anew;
-    /// the kubeconfigs are then, too.
+    /// Waits until the nodes have booted and the API server answers. In between it renews certificates that expire
+    /// within a month, and sets the routes to the pods of other nodes, which a kernel loses with a reboot. Returns
+    /// whether it renewed the certificates, and with them the kubeconfigs.
     async fn answers(&self, plan: &ClusterPlan, stages: &Stages<'_>) -> Result<bool, ProvisionError> {
         let left = Residue::Recorded;
         let booted = async {
@@ -205,7 +206,7 @@ impl Provisioner {
         Ok(renewed)
     }
 
-    /// Takes handles on nodes as soon as all of them run commands.
+    /// Polls until all nodes run commands, and returns handles on them.
     async fn booted(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         let deadline = Instant::now() + plan.platform.slowdown.stretch(BOOT).on_clock();
         loop {
@@ -229,7 +230,7 @@ impl Provisioner {
         Ok(nodes)
     }
 
-    /// Has all machines do what they are told.
+    /// Pauses, resumes, halts or starts all nodes.
     async fn tell(
         &self,
         instance: &Instance,

@@ -1,7 +1,7 @@
-//! Who on this host uses artefacts of the cache: nodes of all homes, running or not, container or virtual machine.
+//! Finds the nodes on this host that use artefacts of the cache: containers and VMs of all homes, running or not.
 //!
-//! The host is asked, not our own records: other homes have records of their own. What cannot be asked is said, and
-//! keeps every artefact that its users could have.
+//! It asks the host, not the registry, because other homes have registries of their own. If a source cannot be asked,
+//! the result says so, and every artefact that a user of this source could have is kept.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,19 +15,19 @@ use crate::exec::{Command, CommandError, Failure, Runner};
 
 use super::Provisioner;
 
-/// What nodes are started from.
+/// The artefacts that containers are started from.
 const OF_CONTAINERS: [Kind; 2] = [Kind::Root, Kind::Store];
-/// Where libvirt keeps the disks of machines, of all homes.
+/// The libvirt storage pool with the disks of all homes' VMs.
 const POOL: &str = "homelab";
-/// What is in the name of a disk that others grow from, in that pool.
+/// A part of the names of base images in that pool. A base image is a copy of a box.
 const BASE: &str = "_vagrant_box_image_";
 
 impl Provisioner {
-    /// Removes artefacts that no recipe of this program has and no node on this host uses; says what it would remove
-    /// where `is_dry`.
+    /// Removes the artefacts that no recipe of this version makes and no node on this host uses. With `is_dry` it only
+    /// reports what it would remove.
     ///
     /// # Errors
-    /// [`AssetsError::Busy`] while somebody builds or starts nodes; nothing is removed then.
+    /// [`AssetsError::Busy`] while another process builds assets or starts nodes; nothing is removed then.
     pub async fn prune_assets(&self, is_dry: bool) -> Result<Pruned, AssetsError> {
         let users = users(self.runner.as_ref());
         if is_dry {
@@ -37,7 +37,7 @@ impl Provisioner {
     }
 }
 
-/// Everything on this host that may use artefacts.
+/// All possible users of artefacts on this host: mounts, containers, disks, VMs.
 async fn users(host: &dyn Runner) -> Users {
     let mut users = mounts(Utf8Path::new("/proc"));
     for more in [containers(host).await, libvirt(host).await, virtualbox(host).await] {
@@ -49,7 +49,7 @@ async fn users(host: &dyn Runner) -> Users {
     users
 }
 
-/// Mounts in every mount namespace: a running node's lower layers, whoever runs it.
+/// The mounts in every mount namespace. They include the overlay's lower layers of each running node, of all homes.
 fn mounts(proc: &Utf8Path) -> Users {
     let mut users = Users::default();
     let Ok(entries) = proc.read_dir_utf8() else {
@@ -64,9 +64,9 @@ fn mounts(proc: &Utf8Path) -> Users {
         }
         match namespace_and_mounts(entry.path()) {
             Ok((namespace, text)) => drop(texts.entry(namespace).or_insert((process.to_owned(), text))),
-            // It has ended meanwhile.
+            // The process ended while it was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound || is_ended(&error) => {}
-            // A service of the host that has more rights than we have, and no node.
+            // A process of the host itself with more rights than ours; it is not in a node.
             Err(_) if !is_contained(entry.path()) => {}
             Err(error) => {
                 let why = format!("the mounts of process {process} cannot be read: {error}");
@@ -90,8 +90,8 @@ fn namespace_and_mounts(process: &Utf8Path) -> io::Result<(String, String)> {
     Ok((namespace.to_string(), fs::read_to_string(process.join("mountinfo"))?))
 }
 
-/// Whether a process lives in a pid namespace below ours, as those of every node do. Everybody may know it (proc(5),
-/// `NSpid`); nobody can tell is taken for yes.
+/// Whether a process is in a PID namespace below ours, as every process of a node is. `NSpid` is readable without
+/// privileges (proc(5)); if it is missing, the answer is yes.
 fn is_contained(process: &Utf8Path) -> bool {
     let status = fs::read_to_string(process.join("status")).unwrap_or_default();
     let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
@@ -99,16 +99,17 @@ fn is_contained(process: &Utf8Path) -> bool {
 }
 
 fn is_ended(error: &io::Error) -> bool {
-    // ESRCH, or EINVAL for the mounts of a process that has none any more (proc(5)).
+    // ESRCH, or EINVAL for the mounts of a process that has no mount namespace any more (proc(5)).
     matches!(error.raw_os_error(), Some(3 | 22))
 }
 
-/// The fifth field of a line of mountinfo (proc(5)).
+/// The mount point: the fifth field of a line of mountinfo (proc(5)).
 fn mount_point(line: &str) -> &str {
     line.split(' ').nth(4).unwrap_or("?")
 }
 
-/// All containers of podman, running or not, with all that podman knows of each: its command line names both folders.
+/// All containers of podman, running or not, with the output of `podman container inspect`: the command line in it
+/// names the folders of both artefacts.
 async fn containers(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
     let unjudged = |error: &CommandError| Unjudged {
         why: format!("podman cannot say what its containers use: {}", first_line(error)),
@@ -126,7 +127,7 @@ async fn containers(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
         let inspect = Command::within(Duration::from_secs(60), "podman").args(["container", "inspect", id]);
         match host.run(&inspect).await {
             Ok(output) => found.push(container(id, output.text())),
-            // Removed meanwhile; what is made meanwhile waits for the cache.
+            // Removed since the list was read. A new container cannot appear: its start waits for the cache's lock.
             Err(error) if says(&error, "no such container") => {}
             Err(error) => return Err(unjudged(&error)),
         }
@@ -140,10 +141,11 @@ fn container(id: &str, text: String) -> User {
     User { name: format!("container {name}"), text }
 }
 
-/// The disks of machines on libvirt, with what they grow from: one that nothing grows from is a copy that libvirt keeps.
+/// The disks of VMs on libvirt, each with the name of its base image. A base image itself is libvirt's copy of a box,
+/// and does not count as a user.
 async fn libvirt(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
     let unjudged = |error: &CommandError| Unjudged {
-        why: format!("libvirt cannot say what its disks grow from: {}", first_line(error)),
+        why: format!("libvirt cannot say what its disks are based on: {}", first_line(error)),
         kinds: vec![Kind::Boxes],
     };
     let virsh = |args: &[&str]| {
@@ -167,25 +169,25 @@ async fn libvirt(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
     Ok(found)
 }
 
-/// Machines on VirtualBox do not tell the box that they grew from: while there are any of ours, all boxes stay.
+/// VirtualBox does not say from which box a VM was made: while it has a VM of homelab, all boxes stay.
 async fn virtualbox(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
     let kinds = vec![Kind::Boxes];
     let list = Command::within(Duration::from_secs(60), "VBoxManage").args(["list", "vms"]);
     match host.run(&list).await {
         Ok(output) if output.text().contains("\"homelab") => {
-            let why = "machines on VirtualBox do not say which box they grew from".to_owned();
+            let why = "VirtualBox does not say from which box a VM was made".to_owned();
             Err(Unjudged { why, kinds })
         }
         Ok(_) => Ok(Vec::new()),
         Err(error) if is_absent(&error) => Ok(Vec::new()),
         Err(error) => {
-            let why = format!("VirtualBox cannot say which machines there are: {}", first_line(&error));
+            let why = format!("VirtualBox cannot list its VMs: {}", first_line(&error));
             Err(Unjudged { why, kinds })
         }
     }
 }
 
-/// Whether the program is not installed: then nothing of its kind runs.
+/// Whether the program is not installed: then it has no containers or VMs.
 fn is_absent(error: &CommandError) -> bool {
     matches!(&error.failure, Failure::Start(why) if why.kind() == io::ErrorKind::NotFound)
 }
@@ -213,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_halted_container_is_a_user_by_its_command_line() {
-        // podman 4.3 of a container that has ended, shortened.
+        // The answer of podman 4.3 for a container that has ended, shortened.
         let inspect = format!(
             r#"[{{"Name": "homelab-1a2b3c.acme-main", "State": {{"Status": "exited"}}, "Config": {{"CreateCommand":
             ["podman", "run", "--volume", "/c/store/{KEY}:/opt/homelab/store:O", "--rootfs", "/c/root/{KEY}:O"]}}}}]"#
@@ -290,7 +292,7 @@ mod tests {
         process(&proc, "100", "mnt:[1]", &overlay);
         process(&proc, "101", "mnt:[1]", &overlay);
         process(&proc, "102", "mnt:[2]", "32 1 0:41 / /proc rw - proc proc rw\n");
-        fs::create_dir(proc.join("103")).unwrap(); // it ends while it is read
+        fs::create_dir(proc.join("103")).unwrap(); // a process that ends while it is read
         fs::create_dir(proc.join("self")).unwrap();
         let users = mounts(&proc);
         let names: Vec<&str> = users.found.iter().map(|user| user.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! What nobody needs any more: instances without a living owner, and sightings that no entry explains.
+//! Destroys abandoned instances, whose owner has ended, and sightings without a registry entry.
 
 use std::fmt;
 
@@ -12,56 +12,59 @@ use crate::trust::TrustError;
 
 use super::Provisioner;
 
-/// What became of a search for what nobody needs any more.
+/// The result of a reap.
 #[derive(Debug)]
 pub struct Reaping {
-    /// What was found, and how its end went.
+    /// The abandoned instances and leftovers, each with the result of its destruction.
     pub reaped: Vec<Reaped>,
-    /// What was left alone because it cannot be judged from here.
+    /// The instances that were left alone because it is unknown whether their owner runs.
     pub spared: Vec<Spared>,
-    /// The engines that could not be asked for leftovers: there may be more of theirs.
+    /// The engines that could not be asked for sightings: they may have more leftovers.
     pub blind: Vec<(EngineKind, EngineError)>,
 }
 
-/// An instance that nobody needed any more, and how its end went.
+/// An abandoned instance or a leftover, and the result of its destruction.
 #[derive(Debug)]
 pub struct Reaped {
-    /// Its name.
+    /// The instance's name.
     pub instance: String,
-    /// Why it was taken down.
+    /// Why it was destroyed.
     pub why: String,
-    /// How that went.
+    /// Whether it was destroyed.
     pub outcome: Result<(), DestroyError>,
 }
 
-/// An instance that was left alone although its owner may be dead.
+/// An instance that was left alone although its owner may have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spared {
-    /// Its name.
+    /// The instance's name.
     pub instance: String,
-    /// The pid of its owner, in whatever namespace.
+    /// The pid of its owner, in the owner's own PID namespace.
     pub pid: u32,
-    /// Why nobody knows here.
+    /// Why it is unknown whether the owner runs.
     pub why: Unjudged,
 }
 
 impl fmt::Display for Spared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { instance, pid, why } = self;
-        write!(f, "{instance} is left alone: whether its owner, process {pid}, still runs is unknown ({why})")
+        write!(
+            f,
+            "{instance} is left alone: it is unknown whether its owner, process {pid}, still runs ({why})"
+        )
     }
 }
 
-/// Why it is unknown what to reap.
+/// Why nothing was reaped.
 #[derive(Debug, thiserror::Error)]
 pub enum ReapError {
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Its trust store cannot be read.
+    /// The host's trust store cannot be read.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// Its names cannot be read.
+    /// The host's names cannot be read.
     #[error(transparent)]
     Dns(#[from] DnsError),
 }
@@ -77,15 +80,16 @@ impl Hint for ReapError {
 }
 
 impl Provisioner {
-    /// Destroys instances that nothing needs ([`Need::Abandoned`]), and what the host has of instances that no entry
-    /// explains. An operator's instance is left alone unless a process was killed while it created or destroyed it, and
-    /// so is one of which it cannot be found out from here whether a process needs it.
+    /// Destroys abandoned instances ([`Need::Abandoned`]), and sightings, names and trust anchors of instances that
+    /// have no registry entry. It leaves alone an operator's instance, unless a process was killed while it created or
+    /// destroyed the instance. It also leaves alone an instance whose owner may still run.
     ///
     /// # Errors
-    /// [`ReapError`] when it cannot be found out what there is; a destruction that fails is in the list, and so is an
-    /// engine that cannot be asked.
+    /// [`ReapError`] when the registry, the trust store or the names cannot be read; nothing was destroyed then. A
+    /// failed destruction and an engine that cannot be asked are in the result.
     pub async fn reap(&self) -> Result<Reaping, ReapError> {
-        // The host first: what is made after this look has its entry before the next one.
+        // The host first, then the registry: an instance has its entry before anything of it is on the host, so nothing
+        // that a process creates in between is taken for a leftover.
         let Look { sightings, blind } = self.engines.look().await;
         let anchors = self.trust.anchors(&self.home.id())?;
         let names = self.dns().list(&self.home)?;

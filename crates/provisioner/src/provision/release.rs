@@ -1,4 +1,4 @@
-//! The claim of an instance whose machines are gone is given back.
+//! Releases the claim of an instance whose nodes do not exist any more.
 
 use super::DestroyError;
 use crate::engine::EngineError;
@@ -7,42 +7,42 @@ use crate::registry::{Need, RegistryError, Unjudged};
 
 use super::{Provisioner, Removed};
 
-/// Why the claim of an instance is not given back.
+/// Why the claim of an instance was not released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// Something of it exists.
-    #[error("{instance} is not gone: this host has {}", .sightings.join(", "))]
+    /// The host has nodes, links or networks of the instance.
+    #[error("{instance} still exists: this host has {}", .sightings.join(", "))]
     There {
-        /// The instance.
+        /// The instance's name.
         instance: String,
-        /// Everything that was seen.
+        /// The sightings in words, such as `container homelab-0f.acme.acme-main`.
         sightings: Vec<String>,
     },
-    /// Somebody may be making it at this moment.
-    #[error("{instance} is needed by process {pid}, which runs")]
+    /// The process that needs the instance runs; it may be creating the nodes at this moment.
+    #[error("process {pid} is running and needs {instance}")]
     Needed {
-        /// The instance.
+        /// The instance's name.
         instance: String,
-        /// Its owner.
+        /// The pid of its owner.
         pid: u32,
     },
-    /// Somebody may be making it at this moment, or nobody.
-    #[error("whether process {pid} still needs {instance} is unknown: {why}")]
+    /// It is not known whether the process that needs the instance still runs.
+    #[error("it is unknown whether process {pid} still needs {instance}: {why}")]
     Unjudged {
-        /// The instance.
+        /// The instance's name.
         instance: String,
-        /// Its owner.
+        /// The pid of its owner.
         pid: u32,
-        /// Why nobody knows here.
+        /// Why that cannot be found out here.
         why: Unjudged,
     },
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The host cannot be asked.
+    /// The engine cannot be asked for sightings.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// What is left beside machines could not be removed.
+    /// The other parts of the instance, such as its folder, could not be removed.
     #[error(transparent)]
     Destroy(#[from] DestroyError),
 }
@@ -54,7 +54,7 @@ impl Hint for ReleaseError {
                 "`homelab status {instance}` shows it; `homelab down {instance}` removes it with its data"
             )),
             Self::Unjudged { instance, .. } => {
-                Some(format!("`homelab down {instance}` takes it down all the same"))
+                Some(format!("`homelab down {instance}` takes it down anyway"))
             }
             Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
             Self::Registry(error) => error.hint(),
@@ -65,11 +65,12 @@ impl Hint for ReleaseError {
 }
 
 impl Provisioner {
-    /// Gives back the claim of an instance whose machines are gone: takes away what else there is of it, its entry
-    /// last, and says what that was.
+    /// Releases the claim of an instance whose nodes do not exist any more: removes its folder, its context, its names
+    /// and its trust anchor, and the registry entry last. Returns what it removed.
     ///
     /// # Errors
-    /// [`ReleaseError`], above all when the host has anything of it; nothing was done then.
+    /// [`ReleaseError`], mostly because the host still has something of the instance. Nothing was done then, except
+    /// after [`ReleaseError::Destroy`], which lists what was removed.
     pub async fn release(&self, name: &str) -> Result<Vec<Removed>, ReleaseError> {
         let instance = self.registry.find(name)?;
         let seen = self.engines.sightings_of(instance.as_ref().map(|instance| instance.engine)).await?;

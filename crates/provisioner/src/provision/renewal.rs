@@ -1,8 +1,8 @@
-//! When an instance's certificates end, and how those of its nodes are issued anew.
+//! Reports when an instance's certificates expire, and renews the certificates of its nodes.
 //!
-//! kubeadm's live for a year. A cluster that rests for longer cannot go on by itself: its API server is not believed any
-//! more, and its kubelets have nothing to show. So they are looked at whenever an instance wakes, and issued anew a
-//! month before they end.
+//! kubeadm's certificates are valid for a year. A cluster that is paused or halted for longer cannot continue: clients
+//! reject the certificate of its API server, and its kubelets have no valid client certificates. So `resume` and
+//! `start` check the certificates, and renew those that expire within a month.
 
 use std::sync::Arc;
 
@@ -23,31 +23,32 @@ use super::{Cluster, Provisioner, RenewError, StageError};
 /// A certificate of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dated {
-    /// What it is, and thereby what renews it.
+    /// Its kind, which says how it is renewed.
     pub kind: DatedKind,
-    /// The node that has it; none where it is on the host.
+    /// The node that has it; `None` where it is on the host.
     pub node: Option<String>,
-    /// Its file on the node, below `/etc/kubernetes`; on the host the file's name, or the names that it is for.
+    /// On a node: its file below `/etc/kubernetes`, or `kubelet`. On the host: `kubeconfig`, a file such as
+    /// `pki/ca.crt`, the subject of the instance's own authority, or the names in a leaf.
     pub what: String,
-    /// What it says, or why it cannot be read.
+    /// The parsed certificate, or the reason why it cannot be parsed.
     pub certificate: Result<Certificate, String>,
 }
 
-/// What a certificate is.
+/// The kinds of certificates, by how they are renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DatedKind {
-    /// kubeadm or the kubelet had it issued: `renew_certificates` issues it anew.
+    /// Issued for kubeadm or the kubelet: `renew_certificates` renews it.
     Cluster,
     /// One of the cluster's authorities: nothing renews it.
     ClusterAuthority,
     /// The instance's own authority: `rotate` replaces it.
     Authority,
-    /// The instance's own authority has issued it: `tls_issue` issues it anew.
+    /// Issued by the instance's own authority: `tls_issue` renews it.
     Leaf,
 }
 
 impl Dated {
-    /// Whether it has ended, or will within a month. One that cannot be read is nothing that waits for an end.
+    /// Whether it has expired, or will expire within a month. `false` for a certificate that cannot be parsed.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.certificate.as_ref().is_ok_and(|about| is_due(about, now))
     }
@@ -58,15 +59,15 @@ fn is_due(certificate: &Certificate, now: Timestamp) -> bool {
 }
 
 impl Provisioner {
-    /// The certificates of an instance that are on this host: its kubeconfig's, its authorities, and what they issued.
-    /// What is not there is left out.
+    /// The certificates of an instance on this host: the kubeconfig's client certificate, the authorities, and the
+    /// leaves of the instance's own authority. Missing files are left out.
     pub fn dated_on_host(&self, instance: &Instance) -> Vec<Dated> {
         let mut all = Vec::new();
         let mut add = |kind, what: &str, certificate| {
             all.push(Dated { kind, node: None, what: what.to_owned(), certificate });
         };
         let isolated = self.home.isolated_kubeconfig(&instance.name);
-        // A kubeconfig that somebody has changed is told by whoever uses it.
+        // A changed or unreadable kubeconfig is reported when it is used, not here.
         let client = kubeconfig::client_certificate_in(&isolated).ok().flatten();
         if let Some(about) = client.and_then(|pem| Certificate::read(&pem).ok()) {
             add(DatedKind::Cluster, "kubeconfig", Ok(about));
@@ -84,7 +85,7 @@ impl Provisioner {
             add(DatedKind::Authority, &authority.about.subject, Ok(authority.about.clone()));
         }
         for leaf in folder.leaves(Timestamp::now()).unwrap_or_default() {
-            // What cannot be read is told by `certificates`.
+            // `certificates` reports leaves that cannot be read.
             if let Ok((about, _)) = leaf.certificate {
                 add(DatedKind::Leaf, &about.names.join(" "), Ok(about.clone()));
             }
@@ -92,10 +93,10 @@ impl Provisioner {
         all
     }
 
-    /// The certificates on the nodes of a cluster that runs.
+    /// The certificates on the nodes of a running cluster.
     ///
     /// # Errors
-    /// [`KubeadmError`] when a node does not tell.
+    /// [`KubeadmError`] when a node cannot list its certificates.
     pub async fn dated_on_nodes(&self, nodes: &Nodes) -> Result<Vec<Dated>, KubeadmError> {
         let all = try_join_all(nodes.iter().map(kubeadm::certificates)).await?.into_iter().flatten();
         let dated = all.map(|one| Dated {
@@ -107,11 +108,11 @@ impl Provisioner {
         Ok(dated.collect())
     }
 
-    /// Issues all certificates of an instance's nodes anew, also those that have ended, and writes its kubeconfigs anew.
-    /// Its API server is away for some seconds meanwhile. May be repeated.
+    /// Renews all certificates of an instance's nodes, also expired ones, and rewrites its kubeconfigs. The API server
+    /// is not available for some seconds. May be repeated.
     ///
     /// # Errors
-    /// [`RenewError`]; repeated, it goes on from there.
+    /// [`RenewError`]; some certificates may be renewed. A repetition renews all of them.
     pub async fn renew_certificates(&self, name: &str) -> Result<Cluster, RenewError> {
         self.known(name)?;
         let (_, hold) = self
@@ -126,8 +127,8 @@ impl Provisioner {
         Ok(Cluster { instance, ..cluster })
     }
 
-    /// Issues the certificates of these nodes anew if one of them has ended, or will within a month; says whether it
-    /// did.
+    /// Renews all certificates of these nodes if one of them has expired, or will expire within a month. Returns
+    /// whether it renewed them.
     pub(super) async fn issue_due(&self, nodes: &Nodes, plan: &ClusterPlan) -> Result<bool, StageError> {
         let now = Timestamp::now();
         let is_due = self.dated_on_nodes(nodes).await?.iter().any(|one| one.is_due(now));
@@ -137,7 +138,8 @@ impl Provisioner {
         Ok(is_due)
     }
 
-    /// Issues them all anew, side by side: members of etcd whose certificates have ended need each other's new ones.
+    /// Renews all certificates of these nodes, on all nodes at once: an etcd member cannot come up while the
+    /// certificates of the other members are expired.
     async fn issue_anew(&self, nodes: &Nodes, plan: &ClusterPlan) -> Result<(), StageError> {
         let authority = &Bundle::kept(&self.home, &plan.id.name)?.cluster;
         try_join_all(nodes.iter().map(async |node| {
@@ -148,8 +150,8 @@ impl Provisioner {
         .map(drop)
     }
 
-    /// Writes the isolated kubeconfig from what the first node has, and an operator's context in the user's. Returns why
-    /// the latter could not be done, which costs nobody a cluster.
+    /// Writes the isolated kubeconfig from the first node's `admin.conf`, and merges an operator's context into the
+    /// user's kubeconfig. If only the merge fails, the call succeeds and returns the reason.
     pub(super) async fn write_kubeconfigs(
         &self,
         first: &Node,

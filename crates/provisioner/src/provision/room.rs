@@ -1,4 +1,4 @@
-//! Whether this host can take what is asked for: its lacks, and its room.
+//! Checks whether this host can run the requested clusters: its missing requirements and its capacity.
 
 use super::{ProvisionError, Residue, StageError};
 use crate::capacity::{Cost, Room, Workstation};
@@ -11,13 +11,13 @@ use crate::stage::Stage;
 use super::{Host, Provisioner};
 
 impl Provisioner {
-    /// Everything that this host lacks for an engine, all at once.
+    /// The preflight of an engine: all requirements that this host does not meet, at once.
     pub async fn preflight(&self, engine: EngineKind) -> Vec<Lack> {
         self.engines.preflight(engine).await
     }
 
-    /// The hypervisor for virtual machines where nobody says which: the first that this host lacks nothing for, or else
-    /// the first of all, whose lacks are then told by whoever begins.
+    /// The default provider: the first whose preflight passes. If none passes, the first of the list, so that `create`
+    /// reports what is missing.
     pub async fn provider(&self) -> Provider {
         for provider in Provider::ALL {
             if self.preflight(EngineKind::Vagrant(provider)).await.is_empty() {
@@ -27,12 +27,13 @@ impl Provisioner {
         Provider::ALL[0]
     }
 
-    /// What is left on this host for further clusters; nothing is known of a host that is simulated.
+    /// The capacity that this host has left for further clusters; `None` where the host is simulated.
     ///
-    /// Another home's instances count by the memory that they have taken, as all programs do.
+    /// Instances of this home count with all that they may take. Instances of other homes count with the memory that
+    /// they use now, like any other program.
     ///
     /// # Errors
-    /// [`StageError`] when the registry or the machine cannot be read.
+    /// [`StageError`] when the registry or the host's memory and processors cannot be read.
     pub fn room(&self) -> Result<Option<Room>, StageError> {
         match self.host {
             #[cfg(feature = "simulated")]
@@ -49,11 +50,11 @@ impl Provisioner {
         }
     }
 
-    /// Refuses clusters that this host cannot take all at once, before anything of them exists. `create` does so for
-    /// the one that it creates.
+    /// Refuses clusters that this host cannot run all at the same time, before anything of them exists. `create` makes
+    /// the same check for its one cluster.
     ///
     /// # Errors
-    /// [`ProvisionError`] with what is lacking or too little.
+    /// [`ProvisionError`] with all missing requirements, or with the capacity that is too small.
     pub async fn admit(&self, asked: &[CheckedSpec]) -> Result<(), ProvisionError> {
         let engines: Vec<EngineKind> = asked.iter().map(|spec| spec.engine).collect();
         let cost = asked.iter().map(Cost::of_spec).sum();
@@ -65,7 +66,7 @@ impl Provisioner {
         })
     }
 
-    /// The same for whatever will take so much, and is made by these engines.
+    /// The same check for nodes of these engines that need `asked` in total.
     pub(super) async fn demand_room(&self, asked: Cost, engines: &[EngineKind]) -> Result<(), StageError> {
         let room = if self.is_forced { None } else { self.room()? };
         let mut lacks = Vec::new();
@@ -74,7 +75,7 @@ impl Provisioner {
             lacks.extend(further.into_iter().filter(|lack| !lacks.contains(lack)).collect::<Vec<_>>());
         }
         let admitted = room.map_or(Ok(()), |room| room.admit(asked));
-        // Nobody shall tell the kernel of clusters that do not fit anyway.
+        // A kernel setting is only worth changing for clusters that the host has the capacity for.
         if admitted.is_ok() {
             lacks.extend(room.and_then(|room| room.lack(asked)));
         }
@@ -84,7 +85,7 @@ impl Provisioner {
         Ok(admitted?)
     }
 
-    /// The pools, as far as an engine makes networks in them.
+    /// The parts of the pools in which an engine can make networks. VirtualBox allows some ranges only.
     pub(super) fn pools_of(&self, engine: EngineKind) -> Result<Pools, StageError> {
         match engine {
             EngineKind::Vagrant(Provider::Virtualbox) => {

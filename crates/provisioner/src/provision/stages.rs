@@ -1,4 +1,4 @@
-//! Span, events and error context of a stage, written once for all stages.
+//! The tracing span, the events and the error context of a stage, in one place for all stages.
 
 use std::future::Future;
 use std::time::Instant;
@@ -22,7 +22,7 @@ impl<'a> Stages<'a> {
         Self { instance, events }
     }
 
-    /// Runs a stage; a failure of it leaves `residue`.
+    /// Runs a stage. `residue` says what a failure leaves on the host.
     pub(super) async fn run<T, E: Into<StageError>>(
         &self,
         stage: Stage,

@@ -1,8 +1,9 @@
-//! Workers come to a running cluster and go again.
+//! Adds workers to a running cluster, and removes workers from it.
 //!
-//! A worker that is being added or removed is *in transit* in the registry's entry, beside the workers that there are:
-//! from before the first part of it is made until it is Ready, and from when it is drained until its last part is gone.
-//! So there is one way to finish what a failure or SIGKILL left: the next operation removes the workers in transit.
+//! A worker that is being added or removed is *in transit*: the registry's entry lists it beside the other workers. An
+//! added worker is in transit from before its first part is made until it is Ready; a removed one from the end of its
+//! drain until its last part is removed. After a failure or SIGKILL the next operation removes the workers in transit,
+//! so that both kinds of leftovers are finished in one way.
 
 use std::time::Duration;
 
@@ -23,31 +24,31 @@ use super::hold::Hold;
 use super::stages::Stages;
 use super::{AttachError, Cluster, Provisioner};
 
-/// How the pods of a worker leave it before it goes.
+/// What happens to the pods of a worker before the worker is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drain {
-    /// They are evicted within this time, or the worker stays, cordoned.
+    /// The pods are evicted within this time. If they are not, the worker stays, cordoned.
     Within(Duration),
-    /// They end with the worker, whatever they do; their controllers make new ones elsewhere.
+    /// The pods are not evicted: they end with the worker, and their controllers start new ones on other nodes.
     Skipped,
 }
 
-/// Why a cluster did not get or lose workers.
+/// Why workers were not added or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkersError {
-    /// There is no such instance, or a node of it does not run.
+    /// The registry has no such instance, or a node of the instance does not run.
     #[error(transparent)]
     Attach(#[from] AttachError),
     /// The registry cannot be read or changed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The instance is not in a state for it: nothing was done.
+    /// The instance's state does not allow the change; nothing was done.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// It is another cluster than the one that is meant, or that cannot be found out.
+    /// The cluster that answers is not the recorded one, or its identity could not be checked.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The host is not ready.
+    /// The engine failed outside of a stage.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A stage failed.
@@ -55,11 +56,11 @@ pub enum WorkersError {
     Stage {
         /// The instance's name.
         instance: String,
-        /// Where it failed.
+        /// The stage that failed.
         stage: Stage,
-        /// What is left.
+        /// What the failure left.
         residue: Residue,
-        /// Why.
+        /// Why the stage failed.
         #[source]
         source: StageError,
     },
@@ -94,12 +95,12 @@ impl Hint for WorkersError {
             Self::Stage {
                 instance, source: StageError::Kubeadm(KubeadmError::Drain { node, .. }), ..
             } => Some(format!(
-                "the node stays cordoned: try again, or let pods onto it with `homelab kubectl {instance} -- uncordon \
-                     {node}`; `--force` removes it with the pods that are left"
+                "the node stays cordoned: repeat the command, or uncordon the node with `homelab kubectl {instance} -- \
+                     uncordon {node}`; `--force` removes the node with its remaining pods"
             )),
             Self::Stage { source, residue: Residue::Recorded, .. } => {
                 Some(source.hint().unwrap_or_else(|| {
-                    "what is left goes with the next add-worker or remove-worker".to_owned()
+                    "the next add-worker or remove-worker removes what is left".to_owned()
                 }))
             }
             Self::Stage { source, .. } => source.hint(),
@@ -107,7 +108,7 @@ impl Hint for WorkersError {
     }
 }
 
-/// What helps where this node does not run. Its name begins with that of its instance.
+/// The hint for a node that does not run. The node's name begins with the name of its instance.
 fn absent(node: &str) -> String {
     match node.rsplit_once("-w-") {
         Some((instance, _)) => {
@@ -118,18 +119,18 @@ fn absent(node: &str) -> String {
         None => {
             let instance =
                 node.strip_suffix("-main").or_else(|| Some(node.rsplit_once("-cp-")?.0)).unwrap_or(node);
-            format!("`homelab start {instance}` starts nodes that do not run, as after a reboot of this host")
+            format!("`homelab start {instance}` starts nodes that do not run, as after a reboot of the host")
         }
     }
 }
 
 impl Provisioner {
-    /// Adds so many workers to a cluster that runs: the lowest numbers that are free. Before, it removes the workers of
-    /// an earlier change that did not finish.
+    /// Adds `count` workers to a running cluster; they get the lowest free numbers. Before, it removes the workers that
+    /// an earlier, unfinished change left in transit.
     ///
     /// # Errors
-    /// [`WorkersError`]. After [`WorkersError::Stage`] the workers are in transit, and the next operation removes them;
-    /// the rest of the cluster is as it was.
+    /// [`WorkersError`]. After [`WorkersError::Stage`] with [`Residue::Recorded`] the workers are in transit, and the
+    /// next operation removes them; the other nodes of the cluster are unchanged.
     pub async fn add_workers(&self, name: &str, count: u8) -> Result<Cluster, WorkersError> {
         let (hold, _) = self.hold_settled(name, OperationKind::AddWorkers).await?;
         let cluster = self.attach(name).await?;
@@ -156,7 +157,7 @@ impl Provisioner {
         Ok(Cluster { instance, plan, nodes, kubeconfig: cluster.kubeconfig, unmerged: None })
     }
 
-    /// The flow of a bring-up for the workers in transit alone.
+    /// Runs the stages of a bring-up for the workers in transit alone.
     async fn join_workers(
         &self,
         instance: &Instance,
@@ -186,13 +187,13 @@ impl Provisioner {
         Ok((plan, nodes))
     }
 
-    /// Removes a worker, first its pods, then its machine, then what is known of it. Before, it removes the workers of an
-    /// earlier change that did not finish. The nodes of the cluster that is returned are those that run: a worker that
-    /// does not can be removed with [`Drain::Skipped`].
+    /// Removes a worker: first its pods, then the node, then the records of it in the cluster, on the host and in the
+    /// registry. Before, it removes the workers that an earlier, unfinished change left in transit. The returned
+    /// cluster has the nodes that run: a worker that does not run can be removed with [`Drain::Skipped`].
     ///
     /// # Errors
-    /// [`WorkersError`]. After [`Stage::Drain`] the worker is there, and cordoned; after any other stage it is in
-    /// transit, and the next operation goes on.
+    /// [`WorkersError`]. After a failure in [`Stage::Drain`] the worker stays in the cluster, cordoned; after a failure
+    /// in any other stage it is in transit, and the next operation removes it.
     pub async fn remove_worker(&self, name: &str, node: &str, drain: Drain) -> Result<Cluster, WorkersError> {
         let (hold, settled) = self.hold_settled(name, OperationKind::RemoveWorker).await?;
         if settled.iter().any(|gone| gone == node) {
@@ -209,19 +210,18 @@ impl Provisioner {
         self.what_runs(hold.end(|_| ())?).await
     }
 
-    /// Removes the workers that are in transit although no operation is in progress: a change that failed, was cancelled
-    /// or was killed left them in parts. Returns their names.
+    /// Removes the workers that a failed, cancelled or killed change left in transit. Returns their names.
     ///
     /// # Errors
-    /// [`WorkersError`]; may be repeated.
+    /// [`WorkersError`]; the call may be repeated.
     pub async fn settle_workers(&self, name: &str) -> Result<Vec<String>, WorkersError> {
         let (hold, settled) = self.hold_settled(name, OperationKind::RemoveWorker).await?;
         hold.end(|_| ())?;
         Ok(settled)
     }
 
-    /// Begins a change of the workers of an instance that runs and is the one that is meant. Returns the names of the
-    /// workers that an earlier change left in transit; they have been removed.
+    /// Begins a change of the workers of a running instance, after a check of the cluster's identity. Removes the
+    /// workers that an earlier change left in transit, and returns their names.
     async fn hold_settled(
         &self,
         name: &str,
@@ -235,8 +235,8 @@ impl Provisioner {
         Ok((hold, settled))
     }
 
-    /// Removes the workers in transit, their record last. Returns the instance without them, and their names. May be
-    /// repeated.
+    /// Removes the workers in transit, and their record in the registry last. Returns the instance without them, and
+    /// their names. May be repeated.
     pub(super) async fn settle(
         &self,
         instance: Instance,
@@ -251,7 +251,7 @@ impl Provisioner {
         let gone = before.nodes.iter().filter(|node| !after.nodes.contains(node));
         let gone: Vec<NodePlan> = gone.cloned().collect();
         let leave = async {
-            // First the machines: a kubelet that runs would have itself known again.
+            // First the nodes themselves: a kubelet that still runs would register its node again.
             for node in &gone {
                 self.engines.destroy_node(&before, node).await?;
             }
@@ -272,7 +272,7 @@ impl Provisioner {
         Ok((instance, names))
     }
 
-    /// Names lead to the nodes that there are now, inside the cluster and on the host.
+    /// Adapts the names of nodes, inside the cluster and on the host, to the nodes of `after`.
     async fn adapt_names(
         &self,
         instance: &Instance,
@@ -294,7 +294,7 @@ impl Provisioner {
         Ok(Cluster { kubeconfig, instance, plan, nodes, unmerged: None })
     }
 
-    /// The nodes of a plan that run; the first one must.
+    /// The running nodes of a plan. It is an error when the first node does not run.
     async fn running(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         let mut nodes = Nodes { first: self.first(plan).await?, others: Vec::new() };
         for node in plan.others() {
@@ -312,7 +312,7 @@ impl Provisioner {
     }
 }
 
-/// A plan of one node, to ask for that one alone.
+/// The plan with this node alone, to attach to one node.
 fn alone(plan: &ClusterPlan, node: &NodePlan) -> ClusterPlan {
     ClusterPlan { nodes: vec![node.clone()], ..plan.clone() }
 }

@@ -1,5 +1,4 @@
-//! The verbs of the registry: list, find, claim, update, release. Next in the flow: `ledger` is what they work on,
-//! `store` where it is kept.
+//! The operations of the registry: list, find, claim, update, release. They change a `ledger`, which a `store` keeps.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -13,53 +12,53 @@ use super::ledger::{Entry, Ledger};
 use super::store::{FileStore, MemoryStore, Store, Verdict};
 use super::{ChangeError, Instance, RegistryError};
 
-/// The instances of one home. A value of this type holds no lock and caches nothing; a clone is as good.
+/// The instances of one home. The value holds no lock and caches nothing, and clones share one ledger.
 #[derive(Debug, Clone)]
 pub struct Registry {
     store: Arc<dyn Store>,
 }
 
 impl Registry {
-    /// The registry of a home, shared by all processes. Nothing is read or made yet.
+    /// The registry of a home, shared by all processes. This touches no file.
     pub fn in_home(home: &Home) -> Self {
         Self { store: Arc::new(FileStore::in_home(home)) }
     }
 
-    /// A registry of this value and its clones alone, empty at first. It keeps every promise but the one that
-    /// instances outlive the process.
+    /// An empty registry in memory, shared by this value and its clones. It keeps the same promises as one in a home,
+    /// except that its entries end with the process.
     pub fn in_memory() -> Self {
         Self { store: Arc::new(MemoryStore::default()) }
     }
 
-    /// All entries in the order in which they were claimed, broken ones with what is wrong with them.
+    /// All entries in the order in which they were claimed, broken ones with the reason.
     ///
     /// # Errors
-    /// When the file cannot be read or understood as a whole.
+    /// When the file cannot be read, or is not a ledger as a whole.
     pub fn list(&self) -> Result<Vec<Entry>, RegistryError> {
         Ok(self.store.read()?.entries())
     }
 
-    /// All instances, for whoever must know *everything* that is taken.
+    /// All instances, for callers that must know *all* claimed names and networks.
     ///
     /// # Errors
-    /// When the file cannot be read, or an entry of it is broken.
+    /// When the file cannot be read, or has a broken entry.
     pub fn instances(&self) -> Result<Vec<Instance>, RegistryError> {
         sound(self.store.path(), self.list()?)
     }
 
-    /// One instance.
+    /// The instance of this name.
     ///
     /// # Errors
-    /// When the file cannot be read, or the entry of this name is broken; other broken entries do no harm.
+    /// When the file cannot be read, or the entry of this name is broken. Other broken entries are no error.
     pub fn find(&self, name: &str) -> Result<Option<Instance>, RegistryError> {
         Ok(self.place(&self.store.read()?, name)?.map(|(_, instance)| instance))
     }
 
-    /// Records what `decide` makes of all instances there are. The lock is held for that decision: it must
-    /// be quick, and pure.
+    /// Records the new instance that `decide` returns. `decide` gets all instances, and runs under the lock: it must be
+    /// quick and pure.
     ///
     /// # Errors
-    /// What `decide` says; or the ledger cannot be changed, or has broken entries. Nothing is recorded then.
+    /// The error of `decide`; or the ledger cannot be changed, or has broken entries. Nothing is recorded then.
     pub fn claim<E: Error + 'static>(
         &self,
         decide: impl FnOnce(&[Instance]) -> Result<Instance, E>,
@@ -75,10 +74,10 @@ impl Registry {
         })
     }
 
-    /// Changes one instance and returns what it is now.
+    /// Changes one instance and returns the changed one.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] when there is none; or the ledger cannot be changed.
+    /// [`RegistryError::Unknown`] when the registry has no such instance; or the ledger cannot be changed.
     pub fn update(&self, name: &str, change: impl FnOnce(&mut Instance)) -> Result<Instance, RegistryError> {
         let changed = self.revise(name, |before| {
             let mut after = before.clone();
@@ -91,10 +90,11 @@ impl Registry {
         })
     }
 
-    /// Records what `decide` makes of one instance, and returns that. As for a claim, the lock is held meanwhile.
+    /// Records the changed instance that `decide` returns, and returns it. Like in [`claim`](Self::claim), `decide`
+    /// runs under the lock.
     ///
     /// # Errors
-    /// What `decide` says; otherwise as of [`Registry::update`].
+    /// The error of `decide`, or the errors of [`update`](Self::update). Nothing is recorded then.
     pub fn revise<E: Error + 'static>(
         &self,
         name: &str,
@@ -109,10 +109,10 @@ impl Registry {
         })
     }
 
-    /// Forgets one instance and returns what it was, if it was there.
+    /// Removes the entry of one instance and returns it; `None` if there was none.
     ///
     /// # Errors
-    /// When the ledger cannot be changed, or the entry is broken: nobody knows what it stands for.
+    /// When the ledger cannot be changed, or the entry is broken, so that it is unknown what exists of the instance.
     pub fn release(&self, name: &str) -> Result<Option<Instance>, RegistryError> {
         if self.store.is_new() {
             return Ok(None);
@@ -125,7 +125,8 @@ impl Registry {
         })
     }
 
-    /// Hands out what `change` returns, once the store has kept what it did. An error of `change` discards it.
+    /// Runs `change` on the ledger, and returns its result after the store has kept the changed ledger. If `change`
+    /// fails, the changed ledger is discarded.
     fn change<T, E: From<RegistryError>>(
         &self,
         change: impl FnOnce(&mut Ledger) -> Result<T, E>,
@@ -146,7 +147,7 @@ impl Registry {
     }
 }
 
-/// The instances in the entries of a file, or an error that names those that are none.
+/// The instances in all entries of a file, or an error that names the broken entries.
 pub(super) fn sound(path: &Utf8Path, entries: Vec<Entry>) -> Result<Vec<Instance>, RegistryError> {
     let (mut sound, mut broken) = (Vec::new(), Vec::new());
     for entry in entries {

@@ -1,4 +1,4 @@
-//! Why the ledger cannot be read or changed, and what to do about it.
+//! The errors of the registry and their hints.
 
 use camino::Utf8PathBuf;
 
@@ -11,78 +11,78 @@ use super::ledger::VERSION;
 /// Why the ledger cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// A file or folder.
+    /// A file or folder of the home cannot be read, written or locked.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is torn, or something else altogether.
+    /// The file is incomplete, or no ledger at all.
     #[error("{path} is no registry, or a damaged one; it is left as it is")]
     Damaged {
-        /// The ledger.
+        /// The path of the ledger.
         path: Utf8PathBuf,
-        /// Where it stops to make sense.
+        /// The position at which parsing failed.
         #[source]
         source: serde_json::Error,
     },
-    /// A newer version of us wrote it.
+    /// A newer version of homelab wrote the ledger.
     #[error("{path} has format {version}, and this version of homelab knows formats up to {VERSION}")]
     Newer {
-        /// The ledger.
+        /// The path of the ledger.
         path: Utf8PathBuf,
-        /// Its format.
+        /// The format of the ledger.
         version: u32,
     },
-    /// Some entries make no sense, and this step depends on them.
+    /// Some entries cannot be parsed, and the operation needs all of them.
     #[error("{path} has broken entries: {}", .entries.join("; "))]
     Broken {
-        /// The ledger.
+        /// The path of the ledger.
         path: Utf8PathBuf,
-        /// Each of them, with what is wrong.
+        /// The name of each broken entry, with the reason.
         entries: Vec<String>,
     },
-    /// There is no such instance.
+    /// The registry has no such instance.
     #[error("no instance '{name}'")]
     Unknown {
-        /// The name.
+        /// The name that was asked for.
         name: String,
     },
-    /// Another instance has this name: whoever decided did not look.
+    /// Another instance has this name, although the decision should have refused that.
     #[error("name {name} already in use by instance '{name}'")]
     Taken {
-        /// The name.
+        /// The name of both instances.
         name: String,
     },
-    /// The home's id.
+    /// The home's id cannot be read or kept, or another home has the same id.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// This process cannot be recorded as the one that changes an instance.
+    /// This process cannot be recorded as the owner of an operation.
     #[error(
-        "record this process as the one that changes the instance: its start time from /proc, and a lock in the home"
+        "record this process as the owner of the operation, by its start time in /proc and a lock in the home"
     )]
     Owner {
-        /// Why.
+        /// Why `/proc` cannot be read or the lock cannot be held.
         #[source]
         source: std::io::Error,
     },
-    /// The instances of another home of this host, whose networks must not be drawn again, are unknown.
-    #[error("find out which networks the home {home} has")]
+    /// The ledger of another home of this host cannot be read, so its networks are unknown.
+    #[error("read the networks of the home {home}")]
     Neighbour {
-        /// The other home.
+        /// The folder of the other home.
         home: Utf8PathBuf,
-        /// The file that lists it.
+        /// The file in the list of homes that names the other home.
         listed: Utf8PathBuf,
-        /// Why.
+        /// Why its ledger cannot be read.
         #[source]
         source: Box<RegistryError>,
     },
 }
 
-/// Why a decision about the ledger was not recorded. `E` is what whoever decides may refuse with.
+/// Why a change of the ledger was not recorded. `E` is the error type of the function that decides.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError<E: std::error::Error + 'static> {
     /// The ledger cannot be read or changed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The decision was no; the ledger is as it was.
+    /// The function that decides refused the change; the ledger is unchanged.
     #[error(transparent)]
     Refused(E),
 }
@@ -91,13 +91,13 @@ impl Hint for RegistryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
-                "restore {path} from a backup; without it nothing tells what belongs to whom, and `homelab reap` would \
-                 remove all instances with their data"
+                "restore {path} from a backup; without its entries, `homelab reap` would remove all instances with \
+                 their data"
             )),
             Self::Newer { .. } => Some("use the newer homelab that wrote it".to_owned()),
-            Self::Broken { path, .. } => {
-                Some(format!("what they occupy is unknown: correct them in {path}, or remove them there"))
-            }
+            Self::Broken { path, .. } => Some(format!(
+                "correct or remove these entries in {path}: their names and networks are unknown"
+            )),
             Self::Unknown { .. } => Some("`homelab instance list` shows the names".to_owned()),
             Self::Taken { .. } => {
                 Some("`homelab instance list` shows the names; choose another one".to_owned())

@@ -1,4 +1,4 @@
-//! An entry of the registry: what one instance has claimed, and who may still need it.
+//! An entry of the registry: the names and networks that one instance has claimed, its state, and its keeper.
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
@@ -7,69 +7,69 @@ use serde::{Deserialize, Serialize};
 use super::{Identity, Keeper, Operation, Workers};
 use crate::spec::{CiliumOptions, CniKind, EngineKind, Handling, NodeSize, Topology};
 
-/// One instance: one cluster with its network, names and keeper. The registry's file is a list of these; fields
-/// that a newer version wrote stay there, untouched.
+/// One instance: one cluster with its network, names and keeper. The registry's file is a list of these. Fields that a
+/// newer version wrote stay in the file unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
-    /// Its name, a DNS label, unique on this host.
+    /// Its name, a DNS label, unique in its home.
     pub name: String,
-    /// Its host network, a /24 unless the settings say otherwise.
+    /// The network of its nodes, such as `192.168.60.0/24`; a /24 unless the settings say otherwise.
     pub subnet: Ipv4Net,
     /// The first label of its DNS suffix `<tldPrefix>.lab`.
     pub tld_prefix: String,
-    /// When it was claimed.
+    /// The time of the claim.
     pub created_at: Timestamp,
-    /// Which nodes it has.
+    /// Its topology, which fixes the control planes.
     pub topology: Topology,
-    /// Which workers it has.
+    /// The numbers of its workers.
     pub workers: Workers,
-    /// Workers that are being added or removed: parts of them may exist. Recorded before the first part is made or
-    /// removed, and until the last step is done. Where no operation is in progress, the change did not finish, and the
-    /// next operation removes them.
+    /// The numbers of workers that are being added or removed: parts of them may exist. Recorded before the first part
+    /// is made or removed, and until the last step is done. If no operation is in progress, the change did not finish,
+    /// and the next operation removes these workers.
     #[serde(default)]
     pub transit: Workers,
-    /// What makes its nodes.
+    /// The engine that makes its nodes.
     pub engine: EngineKind,
-    /// How large its nodes are, where they are virtual machines.
+    /// The processors and the memory of each node, for VMs; `None` for containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<NodeSize>,
-    /// The network by which a hypervisor manages its nodes, where it needs one.
+    /// The network by which the hypervisor manages its nodes; `None` for engines that need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management: Option<Ipv4Net>,
-    /// Whether the processor of its nodes is emulated, as found when it was claimed. None in entries of older versions.
+    /// Whether the processor of its nodes is emulated, as found at the claim. `None` in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulated: Option<bool>,
-    /// What sets an operator's instance apart from one of a test.
+    /// The properties in which an operator's instance and a test's instance differ.
     pub handling: Handling,
-    /// What Kubernetes needs to know.
+    /// The Kubernetes part of the entry.
     pub k8s: K8s,
-    /// How far it is.
+    /// The state that the last operation recorded.
     pub state: State,
-    /// The boot of this host in which its nodes were last started (`/proc/sys/kernel/random/boot_id`). None before they
-    /// were, and in entries of older versions.
+    /// The boot of this host in which its nodes were last started (`/proc/sys/kernel/random/boot_id`). `None` before
+    /// the first start, and in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
-    /// Who decides when it ends.
+    /// Its keeper, which decides when the instance ends.
     pub keeper: Keeper,
-    /// What is being done to it; none between two commands.
+    /// The operation that changes it now, or that was killed; `None` between two operations.
     #[serde(default)]
     pub operation: Option<Operation>,
 }
 
 impl Instance {
-    /// The suffix of all its names outside the cluster, `<tldPrefix>.lab`.
+    /// The suffix of all its names outside of the cluster, `<tldPrefix>.lab`.
     pub fn dns_suffix(&self) -> String {
         format!("{}.lab", self.tld_prefix)
     }
 
-    /// The same with the workers that are on their way in or out.
+    /// A copy whose workers include those in transit.
     #[must_use]
     pub fn with_transit(&self) -> Self {
         Self { workers: self.workers.with(&self.transit), ..self.clone() }
     }
 
-    /// Every network that is its own, of all kinds.
+    /// All networks that it has claimed: nodes, pods, services, and management if it has one.
     pub fn networks(&self) -> Vec<Ipv4Net> {
         [self.subnet, self.k8s.pod_cidr, self.k8s.service_cidr].into_iter().chain(self.management).collect()
     }
@@ -79,29 +79,29 @@ impl Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct K8s {
-    /// What makes its nodes a cluster.
+    /// The software that makes its nodes a cluster.
     pub distribution: Distribution,
-    /// The version with its `v`.
+    /// The Kubernetes version with its `v`, such as `v1.36.3`.
     pub version: String,
-    /// Where pods get their addresses.
+    /// The network of the pods' addresses.
     pub pod_cidr: Ipv4Net,
-    /// Where services get theirs.
+    /// The network of the services' addresses.
     pub service_cidr: Ipv4Net,
-    /// The context in the merged kubeconfig.
+    /// The name of its context in a kubeconfig.
     pub kubeconfig_context: String,
     /// The subject of the instance's own certificate authority.
     pub ca_name: String,
     /// The pod network.
     pub cni: CniKind,
-    /// What Cilium does beyond that.
+    /// Features of Cilium beyond the pod network.
     #[serde(default, skip_serializing_if = "CiliumOptions::is_off")]
     pub cilium: CiliumOptions,
-    /// Who the cluster is, since it came up.
+    /// The cluster's identity; `None` until the cluster has come up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
 
-/// What makes nodes a cluster.
+/// The software that makes nodes a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distribution {
@@ -117,21 +117,21 @@ impl std::fmt::Display for Distribution {
     }
 }
 
-/// How far an instance is.
+/// The recorded state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Recorded; its nodes may or may not exist.
+    /// The instance is claimed; its nodes may exist.
     Creating,
-    /// It came up.
+    /// The cluster came up, or came up again.
     Running,
-    /// Its nodes keep their memory and get no processor, or some of them did not go on.
+    /// A pause began, and no `resume` or `start` has succeeded since. Paused nodes keep their memory.
     Paused,
-    /// Its nodes are off, or some of them did not come up again.
+    /// A halt began, and no `start` has succeeded since. Halted nodes are off and keep their disks.
     Halted,
-    /// Its creation failed and something may be left.
+    /// The creation failed, and parts of the instance may exist.
     Failed,
-    /// It is being taken down.
+    /// The destruction has begun.
     Destroying,
 }
 
@@ -148,35 +148,35 @@ impl std::fmt::Display for State {
     }
 }
 
-/// A process that needs an instance. Pids are reused, so the start time and the boot belong to it; and each PID
-/// namespace has its own, so this and the lock do.
+/// A process that needs an instance. The pid alone does not identify it: pids are reused, hence the start time and the
+/// boot; and each PID namespace has its own pids, hence the namespace and the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// Its process id.
+    /// Its pid in its own PID namespace.
     pub pid: u32,
     /// Its start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`, proc_pid_stat(5)).
     pub start_time: u64,
-    /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
+    /// The boot of the host in which it started (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
-    /// The run it belongs to, as evidence folders are named.
+    /// The id of its run of tests, as in the name of the evidence folder; `homelab-<pid>` for a command.
     pub run_id: String,
-    /// The number of its PID namespace (inode of `/proc/self/ns/pid`); none in entries of earlier versions.
+    /// The number of its PID namespace (inode of `/proc/self/ns/pid`); `None` in entries of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_namespace: Option<u64>,
-    /// The number of its time namespace, whose clock the start time is told by; none in entries of earlier versions.
+    /// The number of its time namespace, on whose clock the start time depends; `None` in entries of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_namespace: Option<u64>,
-    /// What it holds locked as long as it lives; none in entries of earlier versions.
+    /// The lock that it holds until it ends; `None` in entries of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<OwnerLock>,
 }
 
-/// A byte that an owner holds locked, in a file of its home.
+/// The lock of an owner: one byte of the file `owners.lock` in its home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OwnerLock {
-    /// The file's inode: the lock is in this file, not in one that came in its place.
+    /// The inode of the file, which tells it from a file that has replaced it.
     pub inode: u64,
-    /// Which byte; the file itself is empty.
+    /// The offset of the byte, below 2^62. The file itself is empty.
     pub byte: u64,
 }

@@ -1,4 +1,4 @@
-//! Who needs an instance: its keeper in the long run, and the process that is changing it now.
+//! Whether an instance is still needed: by its keeper, which decides when it ends, or by a process that changes it.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::home::Home;
 
 use super::{Instance, Liveness, OperationKind, Owner, Unjudged};
 
-/// Who decides when an instance ends.
+/// The keeper of an instance decides when the instance ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keeper {
@@ -19,7 +19,7 @@ pub enum Keeper {
 }
 
 impl Keeper {
-    /// The process whose end is the instance's end; none for an operator's.
+    /// The process with which the instance ends; `None` for an operator's instance.
     pub fn run(&self) -> Option<&Owner> {
         match self {
             Self::Operator => None,
@@ -28,20 +28,20 @@ impl Keeper {
     }
 }
 
-/// Whether an instance is still needed, as far as can be told from here.
+/// Whether an instance is still needed, as far as this process can find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need<'a> {
-    /// An operator needs it, and no process is changing it.
+    /// An operator keeps the instance, and no process is changing it.
     Operator,
-    /// This process keeps or changes it, and runs.
+    /// This process keeps or changes the instance, and it runs.
     Process(&'a Owner),
-    /// This process keeps it, or made or destroyed it last, and whether it runs cannot be found out from here.
+    /// This process keeps the instance, or was creating or destroying it. It is unknown whether the process runs.
     Unknown(&'a Owner, Unjudged),
-    /// Nothing needs it: `reap` removes it.
+    /// No operator or process needs the instance: `reap` removes it.
     Abandoned(Abandoned),
 }
 
-/// Why nothing needs an instance. The number is the process id of a process that has ended.
+/// Why an instance is abandoned. The number is the pid of the process that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abandoned {
     /// The run of tests that kept it has ended.
@@ -63,19 +63,20 @@ impl fmt::Display for Abandoned {
 }
 
 impl Instance {
-    /// The process that changes it, or else the one that keeps it; none where an operator keeps it and no operation is
-    /// recorded. It may have ended.
+    /// The process of the recorded operation, or else the process that keeps the instance. `None` where an operator
+    /// keeps the instance and no operation is recorded. The process may have ended.
     pub fn process(&self) -> Option<&Owner> {
         self.operation.as_ref().map(|operation| &operation.owner).or(self.keeper.run())
     }
 
-    /// Who still needs it. A creation or a destruction that ended in the middle leaves nothing that an operator could
-    /// use; every other operation can be repeated, and leaves the instance with its keeper.
+    /// Whether the instance is still needed. An interrupted creation or destruction leaves an instance that an operator
+    /// cannot use, so it counts as abandoned. Every other interrupted operation can be repeated, and the instance stays
+    /// with its keeper.
     pub fn need(&self, home: &Home) -> Need<'_> {
         self.need_by(|owner| owner.liveness(home))
     }
 
-    /// Whether nothing needs it: `reap` removes it.
+    /// Whether the instance is abandoned: `reap` removes it.
     pub fn is_abandoned(&self, home: &Home) -> bool {
         matches!(self.need(home), Need::Abandoned(_))
     }

@@ -1,7 +1,7 @@
-//! The ledger as it stands in its file. Pure.
+//! The ledger as JSON. Pure.
 //!
-//! Entries stay the JSON they were read as unless they are changed, so what this version does not
-//! understand, from a single field to a whole entry, survives every rewrite.
+//! An entry stays the JSON that was read, except for fields that a change sets. So fields and entries that this version
+//! does not know survive every rewrite.
 
 use std::collections::HashSet;
 
@@ -14,23 +14,23 @@ use super::migrate;
 /// The format that this version writes.
 pub(super) const VERSION: u32 = migrate::PRESENT;
 
-/// An entry as far as it can be understood.
+/// An entry, parsed as far as this version can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all entries are sound, and there are dozens at most")]
 pub enum Entry {
     /// An instance.
     Sound(Instance),
-    /// Something that is none, or none that may be relied on.
+    /// An entry that cannot be parsed, or that has the name of an earlier entry.
     Broken {
-        /// Its name, if that much is legible.
+        /// The entry's name; `None` if it has none that can be read.
         name: Option<String>,
-        /// What is wrong with it.
+        /// Why the entry is broken.
         error: String,
     },
 }
 
 impl Entry {
-    /// The instance's name, if that much is legible.
+    /// The entry's name; `None` for a broken entry without a name that can be read.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Sound(instance) => Some(&instance.name),
@@ -39,7 +39,7 @@ impl Entry {
     }
 }
 
-/// The whole file.
+/// The file as a whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Ledger {
     /// A file without a version is one of format 0.
@@ -48,17 +48,17 @@ pub(super) struct Ledger {
     instances: Vec<Value>,
     #[serde(flatten)]
     other: Map<String, Value>,
-    /// Whether it is another one than was read.
+    /// Whether the ledger was changed since it was read.
     #[serde(skip)]
     changed: bool,
 }
 
-/// Why a text is no ledger that this version may use.
+/// Why a text is no ledger that this version can use.
 #[derive(Debug)]
 pub(super) enum Unreadable {
-    /// It is torn, or something else altogether.
+    /// It is incomplete, or no ledger at all.
     Damaged(serde_json::Error),
-    /// It has this format, and a newer version of us wrote it.
+    /// It has this format, which a newer version of homelab wrote.
     Newer(u32),
 }
 
@@ -69,7 +69,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// The ledger in a text, brought to the present format, and the format that the text has.
+    /// Parses a text and migrates the ledger to the present format. Also returns the format of the text.
     pub(super) fn parse(text: &[u8]) -> Result<(Self, u32), Unreadable> {
         let ledger: Self = serde_json::from_slice(text).map_err(|error| damaged_or_newer(text, error))?;
         match ledger.version {
@@ -90,13 +90,13 @@ impl Ledger {
         self.instances.iter().map(|value| entry(value, first(value))).collect()
     }
 
-    /// The entries of this name with their places: all but the first are broken.
+    /// The entries of this name, each with its index. All but the first are broken.
     pub(super) fn named(&self, wanted: &str) -> Vec<(usize, Entry)> {
         let named = self.instances.iter().enumerate().filter(|(_, value)| name(value) == Some(wanted));
         named.enumerate().map(|(i, (place, value))| (place, entry(value, i == 0))).collect()
     }
 
-    /// Whether it has to be written.
+    /// Whether the ledger was changed and has to be written.
     pub(super) fn is_changed(&self) -> bool {
         self.changed
     }
@@ -107,18 +107,18 @@ impl Ledger {
         self.changed = true;
     }
 
-    /// Replaces the entry at this place; fields that did not change stay exactly as they are written.
+    /// Replaces the entry at this index; fields that did not change keep their exact JSON.
     pub(super) fn change(&mut self, place: usize, before: &Instance, after: &Instance) {
         self.changed |= merge(&mut self.instances[place], &rendered(before), &rendered(after));
     }
 
-    /// Removes the entry at this place.
+    /// Removes the entry at this index.
     pub(super) fn remove(&mut self, place: usize) {
         self.instances.remove(place);
         self.changed = true;
     }
 
-    /// The file's text, for people to read, too.
+    /// The text of the file: indented JSON, so that people can read it.
     pub(super) fn text(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("keys of a ledger are strings");
         text.push('\n');
@@ -126,8 +126,8 @@ impl Ledger {
     }
 }
 
-/// Writes the fields that differ between `before` and `after`, and no others; says whether there are any. The
-/// Kubernetes part is one of several fields, too, while an owner is replaced as a whole.
+/// Sets the fields of `entry` that differ between `before` and `after`, and no others. Returns whether it set any. In
+/// the part `k8s` it sets single fields, too; every other field, such as an owner, is replaced as a whole.
 fn merge(entry: &mut Value, before: &Value, after: &Value) -> bool {
     let (Value::Object(entry), Value::Object(after)) = (entry, after) else {
         return false; // an instance is an object on all sides
@@ -145,12 +145,12 @@ fn merge(entry: &mut Value, before: &Value, after: &Value) -> bool {
     changed
 }
 
-/// An entry's name, if that much is legible.
+/// The name of an entry; `None` if it has no name that is a string.
 fn name(value: &Value) -> Option<&str> {
     value.get("name").and_then(Value::as_str)
 }
 
-/// What an entry is, if it is the first of its name.
+/// Parses an entry. One that is not the first of its name is broken.
 fn entry(value: &Value, first: bool) -> Entry {
     let name = name(value).map(str::to_owned);
     if !first {
@@ -162,7 +162,7 @@ fn entry(value: &Value, first: bool) -> Entry {
     }
 }
 
-/// What makes no sense may be of a newer version, which may differ in everything but this field.
+/// A text that cannot be parsed may come from a newer version: only the field `version` is the same in all formats.
 fn damaged_or_newer(text: &[u8], error: serde_json::Error) -> Unreadable {
     #[derive(Deserialize)]
     struct Header {

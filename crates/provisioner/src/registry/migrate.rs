@@ -1,17 +1,17 @@
-//! Older formats become the present one, a step at a time. Pure.
+//! Migrates older formats to the present one, one format at a time. Pure.
 //!
-//! A step knows the two formats it stands between and nothing of later ones, so it never has to change. It keeps
-//! what it does not understand: an entry that makes no sense before makes none behind it, and is shown as broken.
+//! A step knows its own two formats and no later one, so it never has to change. It keeps fields that it does not know:
+//! an entry that is broken before a step is broken after it, and is shown as broken.
 
 use serde_json::{Value, json};
 
 /// The steps in their order; `STEPS[n]` makes format `n + 1` from format `n`.
 const STEPS: [fn(&mut Value); 3] = [to_1, to_2, to_3];
 
-/// The format behind the last step.
+/// The format after the last step.
 pub(super) const PRESENT: u32 = STEPS.len() as u32;
 
-/// A file of an old format, as the present one has it.
+/// Migrates a file of format `format` to the present format.
 pub(super) fn migrate(mut file: Value, format: u32) -> Value {
     for step in &STEPS[format as usize..] {
         step(&mut file);
@@ -19,9 +19,9 @@ pub(super) fn migrate(mut file: Value, format: u32) -> Value {
     file
 }
 
-/// Format 0 has no `version`. Its entries may write a subnet as three octets, and know neither how many workers
-/// they have, nor their durability, nor their pod network: each was an operator's instance with the usual
-/// workers of its topology and the only pod network that there was.
+/// Format 0 has no `version`. Its entries may have a subnet of three octets, such as `192.168.60`. They do not have the
+/// count of workers, the durability and the pod network: each was an operator's instance with the default workers of
+/// its topology and with the only pod network of that time.
 fn to_1(file: &mut Value) {
     file["version"] = json!(1);
     let entries = file.get_mut("instances").and_then(Value::as_array_mut);
@@ -47,7 +47,7 @@ fn to_1(file: &mut Value) {
     }
 }
 
-/// Format 1 says how many workers an instance has; they were numbered from 1 on, without a gap.
+/// Format 1 has the count of an instance's workers; their numbers began with 1, without a gap.
 fn to_2(file: &mut Value) {
     file["version"] = json!(2);
     let entries = file.get_mut("instances").and_then(Value::as_array_mut);
@@ -60,8 +60,8 @@ fn to_2(file: &mut Value) {
     }
 }
 
-/// Format 2 has the process that needs an instance as its `owner`: an `up` until it succeeds, or a run of tests. Workers
-/// in transit have an owner of their own, `durability` says four things at once, and `federated` is never written to.
+/// Format 2 has one field `owner` for the process that needs an instance: an `up` until it succeeds, or a run of tests.
+/// Workers in transit have an owner of their own. `durability` stands for four settings. No version filled `federated`.
 fn to_3(file: &mut Value) {
     file["version"] = json!(3);
     let entries = file.get_mut("instances").and_then(Value::as_array_mut);

@@ -1,8 +1,8 @@
-//! What this host already runs: a ledger of instances, written ahead.
+//! The registry: a write-ahead ledger of a home's instances.
 //!
-//! An instance is recorded before anything of it is made and removed after everything of it is gone, so
-//! a crash at any moment leaves an entry that says what to clean up. Next in the flow: `plan` decides what
-//! a new instance gets while the ledger is locked.
+//! The ledger records an instance before anything of it exists, and removes the entry after everything of it is gone.
+//! So a crash at any moment leaves an entry that says what to clean up. The registry knows no engine. Next in the flow:
+//! `plan` decides which names and networks a new instance gets, while the ledger is locked.
 
 mod error;
 mod identity;

@@ -1,4 +1,4 @@
-//! What the other homes of this host have claimed. Their ledgers are read where they are, so nothing is recorded twice.
+//! The instances of the other homes of this host. Their ledgers are read in place, so that no claim is recorded twice.
 
 use std::io;
 
@@ -15,11 +15,11 @@ use super::{Instance, Registry, RegistryError};
 pub struct Neighbour {
     /// The folder of its home.
     pub home: Utf8PathBuf,
-    /// The instance.
+    /// Its entry in that home's ledger.
     pub instance: Instance,
 }
 
-/// The other homes of this host; no home claims anything while this lives.
+/// Guard: while it lives, this process holds the lock of the list of homes, and no other home of the host can claim.
 #[derive(Debug)]
 pub struct Neighbours<'a> {
     list: &'a Listed,
@@ -27,8 +27,8 @@ pub struct Neighbours<'a> {
 }
 
 impl<'a> Neighbours<'a> {
-    /// Waits until no home of this host claims anything, and puts this home on the list: whatever it claims next, all
-    /// others find.
+    /// Waits for the lock of the list of homes, and puts this home on the list, so that later claims of other homes
+    /// read its ledger. It also removes homes from the list that have no folder or no instances.
     ///
     /// # Errors
     /// [`RegistryError`] when the list cannot be changed, or another home has the same id.
@@ -36,8 +36,8 @@ impl<'a> Neighbours<'a> {
         let failed = |attempt| failed(attempt, list.file(&home.id()));
         let held = list.hold().map_err(failed("lock the folder of"))?;
         held.sweep(|folder| folder != home.root() && is_empty(folder)).map_err(failed("tidy up beside"))?;
-        home.create_dir(home.root()).map_err(failed("make the home of"))?;
-        home.unsettled()?; // the first change of its ledger writes the id
+        home.create_dir(home.root()).map_err(failed("make the home listed in"))?;
+        home.unsettled()?; // only a check: the first change of the ledger writes the id
         if let Some(other) =
             list.place(&home.id()).filter(|other| other.is_there() && !other.is_at(home.root()))
         {
@@ -51,7 +51,7 @@ impl<'a> Neighbours<'a> {
     /// All instances of the other homes.
     ///
     /// # Errors
-    /// [`RegistryError::Neighbour`] when a ledger cannot be read: what it has must not be drawn again.
+    /// [`RegistryError::Neighbour`] when a ledger cannot be read: a claim could then take a network of that home.
     pub fn instances(&self, home: &Home) -> Result<Vec<Neighbour>, RegistryError> {
         let mut all = Vec::new();
         for (id, place) in self.list.there().into_iter().filter(|(id, _)| *id != home.id()) {
@@ -68,7 +68,7 @@ impl<'a> Neighbours<'a> {
         Ok(all)
     }
 
-    /// Takes the home off the list if it has no instances.
+    /// Removes the home from the list if it has no instances.
     ///
     /// # Errors
     /// [`RegistryError`] when its ledger cannot be read or the list cannot be changed.
@@ -80,10 +80,11 @@ impl<'a> Neighbours<'a> {
         }
     }
 
-    /// The same for a home that has claimed nothing since it was put on the list.
+    /// Locks the list and removes the home from it if the home has no instances. Does nothing for a home that is not on
+    /// the list.
     ///
     /// # Errors
-    /// As there.
+    /// [`RegistryError`] when its ledger cannot be read or the list cannot be locked or changed.
     pub fn forget(list: &'a Listed, home: &Home) -> Result<(), RegistryError> {
         if list.place(&home.id()).is_none_or(|place| !place.is_at(home.root())) {
             return Ok(());
@@ -98,7 +99,7 @@ fn instances_in(folder: &Utf8Path) -> Result<Vec<Instance>, RegistryError> {
     sound(&path, load(&path)?.0.entries())
 }
 
-/// Whether a home has no instances; what cannot be read may have some.
+/// Whether a home has no instances; `false` if its ledger cannot be read.
 fn is_empty(folder: &Utf8Path) -> bool {
     load(&folder.join(LEDGER)).is_ok_and(|(ledger, _)| ledger.entries().is_empty())
 }

@@ -1,5 +1,5 @@
-//! What is being done to an instance: recorded before it begins, so that two commands exclude each other and the next
-//! one knows of a command that was killed.
+//! The record of the operation that changes an instance. The ledger has it before the operation begins, so that two
+//! commands exclude each other, and the next command knows that an earlier one was killed.
 
 use std::fmt;
 
@@ -11,40 +11,40 @@ use super::Owner;
 /// An operation in progress, or one whose process was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// What is done.
+    /// The kind of the operation.
     pub kind: OperationKind,
-    /// The process that does it.
+    /// The process that runs it.
     pub owner: Owner,
     /// When it began; in entries of format 2 and older, when the instance was claimed.
     pub since: Timestamp,
 }
 
-/// What can be done to an instance as a whole, one at a time.
+/// The operations on an instance, of which one at a time is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationKind {
-    /// It is brought up.
+    /// Create the instance.
     Create,
-    /// It is removed with all its data.
+    /// Remove the instance with all its data.
     Destroy,
-    /// Its nodes get no processor any more.
+    /// Freeze the nodes: they keep their memory and get no processor.
     Pause,
-    /// Its paused nodes go on.
+    /// Let paused nodes continue.
     Resume,
-    /// Its nodes are shut down.
+    /// Shut the nodes down.
     Halt,
-    /// Its nodes boot.
+    /// Boot the nodes.
     Start,
-    /// It gets workers.
+    /// Add workers.
     AddWorkers,
-    /// It loses a worker.
+    /// Remove a worker.
     RemoveWorker,
-    /// The certificates of its nodes are issued anew.
+    /// Renew the certificates of the nodes.
     RenewCertificates,
 }
 
 impl OperationKind {
-    /// Its name, as in the registry's file.
+    /// The name in the registry's file, such as `add-workers`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -60,7 +60,7 @@ impl OperationKind {
     }
 }
 
-/// What follows "process 4711 has begun to".
+/// The end of a sentence that begins with "process 4711 has begun to".
 impl fmt::Display for OperationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -78,7 +78,7 @@ impl fmt::Display for OperationKind {
 }
 
 impl Operation {
-    /// An operation that begins now.
+    /// The record of an operation that begins now.
     pub fn begin(kind: OperationKind, owner: Owner) -> Self {
         Self { kind, owner, since: Timestamp::now() }
     }

@@ -1,9 +1,9 @@
-//! Who may still need an instance: a process, told from all others that ever had or will have its pid.
+//! Whether an owner still runs: the process that may need an instance, told from all other processes with its pid.
 //!
-//! A pid means something in its own PID namespace only, and a home may be shared by several: a CI job's container has a
-//! `/proc` of its own. So an owner also holds a lock, of one byte in a file of the home, as long as it lives. The kernel
-//! shows the lock in all namespaces and frees it with its holder. Where neither lock nor `/proc` tells, the owner counts
-//! as neither alive nor dead.
+//! A pid is valid in its own PID namespace only, and processes of several namespaces may share a home: a CI job's
+//! container has a `/proc` of its own. So an owner also locks one byte of a file in the home until it ends. The kernel
+//! shows the lock in all namespaces, and frees it when its holder ends. If neither the lock nor `/proc` gives an
+//! answer, it is unknown whether the owner runs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,20 +25,20 @@ use super::{Owner, OwnerLock};
 /// Whether an owner still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
-    /// It runs.
+    /// The owner runs.
     Alive,
-    /// It has ended, for certain.
+    /// The owner has certainly ended.
     Dead,
-    /// It cannot be found out from here.
+    /// This process cannot find out whether the owner runs.
     Unknown(Unjudged),
 }
 
 /// Why it cannot be found out whether an owner runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unjudged {
-    /// Its pid belongs to another PID namespace.
+    /// The owner's pid belongs to another PID namespace, or its start time to another time namespace.
     Namespace,
-    /// It was recorded without its PID namespace.
+    /// The owner was recorded without its PID namespace.
     Unrecorded,
     /// `/proc` is not that of this process's PID namespace, or hides processes of other users.
     Proc,
@@ -54,12 +54,12 @@ impl fmt::Display for Unjudged {
     }
 }
 
-/// What the host says of an owner.
+/// The observations on the host from which the liveness of an owner is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Facts {
     lock: Lock,
     same_boot: bool,
-    /// None where the owner's namespace was not recorded.
+    /// `None` where the owner's namespace was not recorded.
     same_pids: Option<bool>,
     same_clock: bool,
     process: Process,
@@ -68,41 +68,41 @@ struct Facts {
 /// The lock of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lock {
-    /// Its holder lives.
+    /// A process holds the lock: the owner runs.
     Held,
-    /// Its holder has ended.
+    /// No process holds the lock: the owner has ended.
     Free,
-    /// None was recorded, or its file cannot be asked.
+    /// No lock was recorded, or its file cannot be read or was replaced.
     None,
 }
 
-/// The process that has an owner's pid here.
+/// The process in this PID namespace that has an owner's pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Process {
-    /// It began at this time.
+    /// A process has the pid; it started at this time, in clock ticks since boot.
     Runs(u64),
-    /// None has it, or only one that has ended.
+    /// No process has the pid, or only a zombie.
     Ended,
-    /// `/proc` does not tell.
+    /// `/proc` does not show whether a process has the pid.
     Hidden,
 }
 
 impl Owner {
-    /// This process, which holds a lock in the home from now on until it ends.
+    /// This process as an owner. It holds a lock in the home from now on until it ends.
     ///
     /// # Errors
-    /// When `/proc` cannot be read or the lock cannot be had.
+    /// When `/proc` cannot be read or the lock cannot be set.
     pub fn hold(home: &Home, run_id: impl Into<String>) -> io::Result<Self> {
         Ok(Self { lock: Some(held_in(home)?), ..Self::current(run_id)? })
     }
 
-    /// This process, as far as its PID namespace goes.
+    /// This process as an owner without a lock: other PID namespaces cannot find out whether it runs.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn current(run_id: impl Into<String>) -> io::Result<Self> {
         let unreadable = || io::Error::other("/proc/self/stat is not as proc_pid_stat(5) says");
-        let stat = std::fs::read_to_string("/proc/self/stat")?; // whatever /proc calls this process
+        let stat = std::fs::read_to_string("/proc/self/stat")?; // `self`: in another /proc, this process has another pid
         Ok(Self {
             pid: std::process::id(),
             start_time: Stat::parse(&stat).ok_or_else(unreadable)?.start_time,
@@ -114,19 +114,19 @@ impl Owner {
         })
     }
 
-    /// Whether it is this very process, under whatever run.
+    /// Whether the owner is this process, with any run id.
     pub fn is_this_process(&self) -> bool {
         let this = Self::current(self.run_id.clone());
         this.is_ok_and(|this| Self { lock: None, ..self.clone() } == this)
     }
 
-    /// Whether that very process still runs, as far as can be told from here. A zombie does not: it will never need
-    /// anything again. `home` is the home in whose registry the owner is.
+    /// Whether the owner still runs, as far as this process can find out. A zombie counts as ended, since it will never
+    /// need the instance again. `home` is the home whose registry has the owner.
     pub fn liveness(&self, home: &Home) -> Liveness {
         self.judged(self.lock.map_or(Lock::None, |lock| state(home, lock)))
     }
 
-    /// The same by `/proc` alone, for an owner that is recorded elsewhere.
+    /// Whether the owner still runs, by `/proc` alone: for an owner that is not recorded in a registry.
     pub fn liveness_by_proc(&self) -> Liveness {
         self.judged(Lock::None)
     }
@@ -146,17 +146,17 @@ impl Owner {
     }
 }
 
-/// Pure.
+/// The liveness of an owner that started at `start_time`, in clock ticks since boot. Pure.
 fn judge(start_time: u64, facts: Facts) -> Liveness {
     if facts.lock == Lock::Held {
-        return Liveness::Alive; // whatever a container says of pids, boots and clocks
+        return Liveness::Alive; // in a container, pids, boot and clock may seem to say otherwise
     }
     if !facts.same_boot {
         return Liveness::Dead;
     }
     let by_proc = match (facts.same_pids, facts.process) {
         (Some(false), _) => Liveness::Unknown(Unjudged::Namespace),
-        // A clock that is set off gives other start times.
+        // In another time namespace, the same process has another start time.
         (_, Process::Runs(began)) if began == start_time => Liveness::Alive,
         (None, _) => Liveness::Unknown(Unjudged::Unrecorded),
         (Some(true), Process::Runs(_)) if !facts.same_clock => Liveness::Unknown(Unjudged::Namespace),
@@ -173,21 +173,21 @@ pub(super) fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// The number of a namespace of this process, if the kernel has that kind.
+/// The number of this process's namespace of a kind, such as `pid`; `None` if the kernel does not have the kind.
 fn namespace(kind: &str) -> Option<u64> {
     Some(std::fs::metadata(format!("/proc/self/ns/{kind}")).ok()?.ino())
 }
 
 /// The process that has this pid in this process's own PID namespace.
 fn process(pid: u32) -> Process {
-    // Where /proc belongs to another namespace, its numbers are of no use.
+    // If /proc belongs to another PID namespace, its pids are not ours.
     let own = std::fs::read_link("/proc/self").ok();
     let is_ours = own.is_some_and(|own| own.to_str() == Some(&std::process::id().to_string()));
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     match stat.map(|stat| Stat::parse(&stat)) {
         Ok(Some(stat)) if is_ours && matches!(stat.state, 'Z' | 'X' | 'x') => Process::Ended,
         Ok(Some(stat)) if is_ours => Process::Runs(stat.start_time),
-        // What /proc does not show may only be hidden (`hidepid`, proc(5)); kill(2) knows all of this namespace.
+        // A process that /proc does not show may be hidden (`hidepid`, proc(5)); kill(2) finds all of this namespace.
         _ => match i32::try_from(pid).ok().and_then(Pid::from_raw).map(test_kill_process) {
             Some(Err(Errno::SRCH)) | None => Process::Ended,
             _ => Process::Hidden,
@@ -195,8 +195,8 @@ fn process(pid: u32) -> Process {
     }
 }
 
-/// Whether no process has this pid in its own PID namespace. Only root in the first PID namespace sees the processes of
-/// all others; elsewhere it is not certain, and false.
+/// Whether no process of the host has this pid in its own PID namespace. Only root in the first PID namespace sees the
+/// processes of all namespaces; for other callers the answer is not certain, and `false`.
 fn is_nowhere(pid: u32) -> bool {
     /// The number of the first PID namespace (`PROC_PID_INIT_INO` in the kernel's `include/linux/proc_ns.h`).
     const FIRST: u64 = 0xefff_fffc;
@@ -207,19 +207,19 @@ fn is_nowhere(pid: u32) -> bool {
     let statuses =
         entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
     let mut innermost = statuses.filter_map(|status| {
-        // From the reader's namespace to the process's own (proc_pid_status(5)).
+        // `NSpid` lists the pids from the reader's namespace to the process's own (proc_pid_status(5)).
         let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
         pids.split_ascii_whitespace().last()?.parse::<u32>().ok()
     });
     innermost.all(|innermost| innermost != pid)
 }
 
-/// The file whose bytes owners lock.
+/// The file in which each owner locks one byte.
 fn lock_file(home: &Home) -> Utf8PathBuf {
     home.root().join("owners.lock")
 }
 
-/// This process's lock in a home. The file stays open, and thereby locked, until the process ends.
+/// This process's lock in a home, set at the first call. The file stays open and locked until the process ends.
 fn held_in(home: &Home) -> io::Result<OwnerLock> {
     static HELD: Mutex<Option<HashMap<Utf8PathBuf, (File, OwnerLock)>>> = Mutex::new(None);
     let path = lock_file(home);
@@ -241,7 +241,7 @@ fn held_in(home: &Home) -> io::Result<OwnerLock> {
     };
     let inode = file.metadata()?.ino();
     loop {
-        // One of 2^62 bytes: nearly always one that nobody has.
+        // A random one of 2^62 bytes is nearly always free.
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let lock = OwnerLock { inode, byte: u64::from_le_bytes(random) >> 2 };
@@ -256,13 +256,13 @@ fn held_in(home: &Home) -> io::Result<OwnerLock> {
     }
 }
 
-/// Whether somebody holds a lock in a home.
+/// Whether a process holds this lock in a home.
 fn state(home: &Home, lock: OwnerLock) -> Lock {
     let path = lock_file(home);
     let ask = || -> io::Result<Lock> {
         let file = File::open::<&Utf8Path>(&path)?;
         if file.metadata()?.ino() != lock.inode {
-            return Ok(Lock::None); // another file: its holder has the one that was here before
+            return Ok(Lock::None); // the file was replaced: the holder has the old one
         }
         let mut range = range(lock.byte);
         fcntl(&file, FcntlArg::F_OFD_GETLK(&mut range))?;
@@ -271,7 +271,7 @@ fn state(home: &Home, lock: OwnerLock) -> Lock {
     ask().unwrap_or(Lock::None)
 }
 
-/// One byte of a file, to be locked for writing (fcntl_locking(2)).
+/// The request to lock one byte of a file for writing (fcntl_locking(2)).
 fn range(byte: u64) -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
@@ -282,7 +282,7 @@ fn range(byte: u64) -> libc::flock {
     }
 }
 
-/// The part of `/proc/<pid>/stat` that matters here (proc_pid_stat(5)).
+/// Two fields of `/proc/<pid>/stat` (proc_pid_stat(5)): the state, and the start time in clock ticks since boot.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     state: char,
@@ -290,7 +290,7 @@ struct Stat {
 }
 
 impl Stat {
-    /// Field 2, the command's name, may hold blanks and parentheses: counting starts behind the last one.
+    /// Field 2, the command's name, may have blanks and parentheses: the fields are counted from the last parenthesis.
     fn parse(text: &str) -> Option<Self> {
         let (_, rest) = text.rsplit_once(')')?;
         let mut fields = rest.split_ascii_whitespace();
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(Stat::parse(&text), Some(Stat { state: 'S', start_time: 22 }));
     }
 
-    /// An owner in this namespace that has ended, whose lock nobody can ask.
+    /// An owner of this namespace that has ended, and has no lock that can be read.
     const ENDED: Facts = Facts {
         lock: Lock::None,
         same_boot: true,

@@ -1,4 +1,5 @@
-//! What has become of an instance that its entry cannot say: found out in microseconds, without asking anybody.
+//! Whether an instance is still as its entry says: whether its owner has ended, and whether the host was rebooted
+//! since. The check takes microseconds and asks no engine and no cluster.
 
 use std::sync::LazyLock;
 
@@ -7,19 +8,19 @@ use crate::home::Home;
 use super::owner::boot_id;
 use super::{Instance, State};
 
-/// What an entry does not say of its instance.
+/// How an instance differs from its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing speaks against what is recorded.
+    /// No difference was found.
     AsRecorded,
-    /// Its owner died: nobody will finish it or take it down, except `reap`.
+    /// The owner has ended: only `reap` or `down` will remove the instance.
     Abandoned,
-    /// Its nodes ran, or were paused, in an earlier boot of this host: they are off, with their disks.
+    /// The nodes ran or were paused in an earlier boot of this host: they are off now, and their disks are kept.
     Off,
 }
 
 impl Instance {
-    /// What has become of it since it was recorded.
+    /// Compares the instance with its entry, as far as `/proc` and the home show.
     pub fn standing(&self, home: &Home) -> Standing {
         match this_boot() {
             _ if self.is_abandoned(home) => Standing::Abandoned,
@@ -28,15 +29,15 @@ impl Instance {
         }
     }
 
-    /// Whether its nodes were last started in another boot of the host than this one. An entry of an older version does
-    /// not say when that was, and is taken at its word. Pure.
+    /// Whether the nodes were last started in another boot of the host than `boot`. `false` for an entry of an older
+    /// version, which does not record the boot. Pure.
     pub fn ran_before(&self, boot: &str) -> bool {
         matches!(self.state, State::Running | State::Paused)
             && self.boot_id.as_ref().is_some_and(|recorded| recorded != boot)
     }
 }
 
-/// The present boot of this host, if `/proc` says so.
+/// The id of this host's present boot; `None` if `/proc` cannot be read.
 pub(crate) fn this_boot() -> Option<&'static str> {
     static BOOT: LazyLock<Option<String>> = LazyLock::new(|| boot_id().ok());
     BOOT.as_deref()

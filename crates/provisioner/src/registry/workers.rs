@@ -1,7 +1,7 @@
-//! Which workers an instance has: their numbers, not how many they are.
+//! The workers of an instance, as a set of numbers instead of a count.
 //!
-//! A worker's number is in its name, its address and its part of the pod CIDR. It stays when another worker goes, and
-//! is given again when this one has gone.
+//! A worker's number is in its name, its address and its part of the pod CIDR. The number does not change when another
+//! worker is removed. It is free again when this worker is removed.
 
 use std::collections::BTreeSet;
 
@@ -14,52 +14,52 @@ use crate::spec::MOST_WORKERS;
 #[serde(try_from = "BTreeSet<u8>")]
 pub struct Workers(BTreeSet<u8>);
 
-/// A number that no worker can have.
+/// A number that is not between 1 and [`MOST_WORKERS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("worker {0}: workers have the numbers 1 to {MOST_WORKERS}")]
 pub struct NoWorker(u8);
 
 impl Workers {
-    /// The first so many, as an instance begins with; no more than [`MOST_WORKERS`].
+    /// The numbers 1 to `count`, as in a new instance; at most [`MOST_WORKERS`].
     pub fn first(count: u8) -> Self {
         Self((1..=count.min(MOST_WORKERS)).collect())
     }
 
-    /// The lowest numbers that none of these has; fewer than asked for when there are no more.
+    /// The `count` lowest numbers that are not in this set; fewer if not so many are free.
     #[must_use]
     pub fn free(&self, count: u8) -> Self {
         Self(Self::first(MOST_WORKERS).without(self).numbers().take(count.into()).collect())
     }
 
-    /// All of both.
+    /// The union of both sets.
     #[must_use]
     pub fn with(&self, others: &Self) -> Self {
         Self(&self.0 | &others.0)
     }
 
-    /// Those that are not among the others.
+    /// The numbers of this set that are not in `others`.
     #[must_use]
     pub fn without(&self, others: &Self) -> Self {
         self.only(|number| !others.0.contains(&number))
     }
 
-    /// Those of which this holds.
+    /// The numbers for which `holds` returns `true`.
     #[must_use]
     pub fn only(&self, holds: impl Fn(u8) -> bool) -> Self {
         Self(self.numbers().filter(|number| holds(*number)).collect())
     }
 
-    /// The numbers, ascending.
+    /// The numbers in ascending order.
     pub fn numbers(&self) -> impl Iterator<Item = u8> {
         self.0.iter().copied()
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The count of the numbers.
     pub fn count(&self) -> u8 {
         self.numbers().fold(0, |count, _| count + 1) // no more than MOST_WORKERS
     }

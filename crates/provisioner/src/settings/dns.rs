@@ -1,4 +1,4 @@
-//! `dns`: where names of instances are recorded. Pure.
+//! Reads the section `dns`: how names of instances are recorded on this host. Pure.
 
 use serde_json::Value;
 
@@ -7,11 +7,11 @@ use crate::spec::Label;
 
 use super::fields::{Fields, path, words};
 
-/// The names of the providers, as they are set.
+/// The values of `provider`.
 const PROVIDERS: [&str; 3] = ["hosts", "dnsmasq", "none"];
 
-/// What the file says, with the defaults for the rest: the hosts file, where every Linux has it; dnsmasq's places are
-/// those of Debian. Keys of a provider that is not chosen are checked all the same.
+/// Reads the section. The default is the hosts file at its usual path; the defaults for dnsmasq are those of Debian.
+/// Keys of a provider that is not chosen are checked, too.
 pub(super) fn read(mut fields: Fields<'_>) -> Dns {
     let provider = fields.take("provider", provider).unwrap_or_else(|| "hosts".to_owned());
     let file = fields.take("hostsFile", path).unwrap_or_else(|| "/etc/hosts".into());

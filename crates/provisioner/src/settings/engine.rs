@@ -1,4 +1,4 @@
-//! `engine` and `vagrant`: what makes the nodes of new instances where nobody says otherwise. Pure.
+//! Reads `engine` and the section `vagrant`: the defaults for the nodes of new instances. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::spec::{NodeSize, Provider};
 
 use super::fields::Fields;
 
-/// What makes nodes, whatever the hypervisor.
+/// The engine that makes nodes, without its hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineFamily {
     /// Containers, which share this host's kernel.
@@ -20,7 +20,7 @@ pub enum EngineFamily {
 }
 
 impl EngineFamily {
-    /// All of them.
+    /// All families.
     pub const ALL: [Self; 2] = [Self::Container, Self::Vagrant];
 
     /// The name in the settings and on the command line.
@@ -48,21 +48,21 @@ impl FromStr for EngineFamily {
     }
 }
 
-/// What virtual machines are like.
+/// The section `vagrant`: provider and size of VMs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vagrant {
-    /// The hypervisor; without it, one that this host is ready for.
+    /// The hypervisor; `None` for the first that this host is ready for.
     pub provider: Option<Provider>,
-    /// What each machine is given.
+    /// The processors and the memory of each VM.
     pub size: NodeSize,
 }
 
-/// What makes nodes.
+/// Reads `engine`.
 pub(super) fn family(fields: &mut Fields<'_>) -> EngineFamily {
     fields.take("engine", |value| text(value).parse()).unwrap_or_default()
 }
 
-/// What virtual machines are like; the size is checked whatever makes the nodes.
+/// Reads the section `vagrant`. The size is checked with any engine.
 pub(super) fn vagrant(mut fields: Fields<'_>) -> Vagrant {
     let provider = fields.take("provider", |value| {
         let known = || Provider::ALL.map(Provider::as_str).join(", ");
@@ -81,10 +81,10 @@ fn text(value: &Value) -> &str {
 }
 
 fn at_least<T: TryFrom<u64> + PartialOrd + fmt::Display>(value: &Value, least: T) -> Result<T, String> {
-    let number = value.as_u64().ok_or_else(|| format!("is no number from {least} on"))?;
+    let number = value.as_u64().ok_or_else(|| format!("is not a number of at least {least}"))?;
     match T::try_from(number) {
-        Err(_) => Err("is too much".to_owned()),
-        Ok(number) if number < least => Err(format!("is too little; kubeadm needs {least}")),
+        Err(_) => Err("is too large".to_owned()),
+        Ok(number) if number < least => Err(format!("is too small; kubeadm needs at least {least}")),
         Ok(number) => Ok(number),
     }
 }

@@ -1,17 +1,16 @@
-//! A mapping of the settings' file, taken apart key by key; problems are collected with the path of their field.
-//! Pure.
+//! Takes a mapping of the settings' file apart key by key, and collects problems with the paths of their fields. Pure.
 
 use camino::Utf8PathBuf;
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value};
 
-/// One thing that is wrong with the settings.
+/// One problem of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {why}")]
 pub struct Problem {
     /// The path of the field, `pools.subnet.block`.
     pub field: String,
-    /// What is wrong with it.
+    /// The problem, as the end of a sentence: `is unknown; known here: range, block, first`.
     pub why: String,
 }
 
@@ -25,7 +24,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// A mapping, or an empty one with a problem if it is something else. What has no value has no keys.
+    /// The fields of a mapping. A missing or null value has no keys. Any other value is a problem, and has no keys
+    /// either.
     pub(super) fn of(path: String, value: Option<Value>, problems: &'a mut Vec<Problem>) -> Self {
         let mut fields = Self { path, left: Map::new(), known: Vec::new(), problems };
         match value {
@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
             Some(Value::Object(left)) => fields.left = left,
             Some(other) => {
                 let field = if fields.path.is_empty() { "the file".to_owned() } else { fields.path.clone() };
-                let why = format!("{} is no mapping", shown(&other));
+                let why = format!("{} is not a mapping", shown(&other));
                 fields.problems.push(Problem { field, why });
             }
         }
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
         Fields::of(self.field(key), value, self.problems)
     }
 
-    /// The value of this key if it is there and sound; one that is not is a problem.
+    /// The parsed value of this key; `None` when the key is missing, or when `parse` fails, which is a problem.
     pub(super) fn take<T>(
         &mut self,
         key: &'static str,
@@ -64,17 +64,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Records a problem of this key.
+    /// Records a problem with this key.
     pub(super) fn refuse(&mut self, key: &str, why: &str) {
         self.problems.push(Problem { field: self.field(key), why: why.to_owned() });
     }
 
-    /// How many problems there are so far, in the whole file.
+    /// The number of problems so far, in the whole file.
     pub(super) fn problems(&self) -> usize {
         self.problems.len()
     }
 
-    /// Refuses every key that nobody took.
+    /// Records a problem for every key that was not taken.
     pub(super) fn end(mut self) {
         let known = self.known.join(", ");
         for key in std::mem::take(&mut self.left).keys() {
@@ -87,31 +87,31 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value as the user wrote it, more or less.
+/// A value in quotes: text as the user wrote it, anything else as JSON.
 fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| format!("'{value}'"), |text| format!("'{text}'"))
 }
 
-/// A network without host bits.
+/// Parses an IPv4 network without host bits.
 pub(super) fn network(value: &Value) -> Result<Ipv4Net, String> {
     let parsed = value.as_str().and_then(|text| text.parse::<Ipv4Net>().ok());
     match parsed {
-        None => Err("is no IPv4 network such as 192.168.48.0/20".to_owned()),
+        None => Err("is not an IPv4 network such as 192.168.48.0/20".to_owned()),
         Some(net) if net.trunc() != net => Err(format!("has host bits set; did you mean {}?", net.trunc())),
         Some(net) => Ok(net),
     }
 }
 
-/// An absolute path.
+/// Parses an absolute path.
 pub(super) fn path(value: &Value) -> Result<Utf8PathBuf, String> {
     let path = value.as_str().map(Utf8PathBuf::from).filter(|path| path.is_absolute());
-    path.ok_or_else(|| "is no absolute path".to_owned())
+    path.ok_or_else(|| "is not an absolute path".to_owned())
 }
 
-/// A list of words.
+/// Parses a list of non-empty strings.
 pub(super) fn words(value: &Value) -> Result<Vec<String>, String> {
     let words = value.as_array().and_then(|items| {
         items.iter().map(|item| item.as_str().filter(|word| !word.is_empty()).map(str::to_owned)).collect()
     });
-    words.ok_or_else(|| "is no list of words such as [systemctl, restart, dnsmasq]".to_owned())
+    words.ok_or_else(|| "is not a list of words such as [systemctl, restart, dnsmasq]".to_owned())
 }

@@ -1,8 +1,8 @@
-//! What a user has set: `~/.homelab/config.yaml`, read once, every problem reported at once.
+//! The user's settings: reads `~/.homelab/config.yaml` once and reports all its problems at once.
 //!
-//! A file that is not there means the defaults, and so does every key that is left out. A key that nobody knows
-//! is refused, because a typing error must not silently mean the default. Nothing is read from elsewhere and
-//! nothing is ever written here. Next in the flow: `plan` draws from the pools.
+//! A missing file or key means the default. An unknown key is refused, because a typing error must not silently mean
+//! the default. This module reads no other source and writes nothing. Next in the flow: `plan` allocates networks from
+//! the pools.
 
 mod dns;
 mod engine;
@@ -23,16 +23,16 @@ use fields::Fields;
 pub use engine::{EngineFamily, Vagrant};
 pub use fields::Problem;
 
-/// Everything that can be set, checked.
+/// All settings, checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Where new instances get their networks.
+    /// The ranges from which new instances get their networks.
     pub pools: Pools,
-    /// Where names of instances are recorded on this host.
+    /// How names of instances are recorded on this host.
     pub dns: Dns,
-    /// What makes nodes.
+    /// The engine of new instances, without the provider.
     pub engine: EngineFamily,
-    /// What they are like where Vagrant makes them.
+    /// Provider and size of VMs.
     pub vagrant: Vagrant,
 }
 
@@ -42,21 +42,21 @@ pub enum SettingsError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is no YAML.
-    #[error("{path} is no YAML")]
+    /// It is not YAML.
+    #[error("{path} is not YAML")]
     Unparsable {
         /// The settings' file.
         path: Utf8PathBuf,
-        /// Where it stops to make sense.
+        /// The parser's error, with line and column.
         #[source]
         source: Box<serde_saphyr::Error>,
     },
-    /// It is YAML, but says what cannot be.
+    /// It is YAML, but has unknown keys or values that are not allowed.
     #[error("{path} cannot be used:{}", listed(.problems))]
     Problems {
         /// The settings' file.
         path: Utf8PathBuf,
-        /// All of them, in the order of the documentation.
+        /// All problems, in the order of the documentation.
         problems: Vec<Problem>,
     },
 }
@@ -80,7 +80,7 @@ impl Settings {
     /// The settings of a home, or the defaults when it has none.
     ///
     /// # Errors
-    /// [`SettingsError`] when the file cannot be read or says what cannot be.
+    /// [`SettingsError`] when the file cannot be read or has problems.
     pub fn of(home: &Home) -> Result<Self, SettingsError> {
         let path = home.settings();
         let Some(text) = files::read_text(&path)? else { return Ok(Self::default()) };
@@ -91,7 +91,7 @@ impl Settings {
         Self::from_value(parsed).map_err(|problems| SettingsError::Problems { path, problems })
     }
 
-    /// Pure: the settings that a parsed file stands for, or all its problems.
+    /// The settings in a parsed file, or all its problems. Pure.
     fn from_value(value: Value) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut fields = Fields::of(String::new(), Some(value), &mut problems);

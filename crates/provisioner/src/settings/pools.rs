@@ -1,4 +1,4 @@
-//! `pools`: where networks are drawn from. Pure.
+//! Reads the section `pools`: the ranges from which networks are allocated. Pure.
 
 use std::ops::RangeInclusive;
 
@@ -9,18 +9,18 @@ use crate::plan::{Pool, Pools};
 
 use super::fields::{Fields, network};
 
-/// What a subnet's block may be: a /27 has addresses for a control plane and ten workers, and no instance has
-/// use for more than a /24.
+/// Prefix lengths of a subnet: a /27 has addresses for a control plane and ten workers, and no instance needs more than
+/// a /24.
 const SUBNET_BLOCKS: RangeInclusive<u8> = 24..=27;
-/// What a pod CIDR's block may be: each node needs a /24 of it.
+/// Prefix lengths of a pod CIDR: each node needs a /24 of it.
 const POD_BLOCKS: RangeInclusive<u8> = 16..=24;
-/// What a service CIDR's block may be: kube-apiserver takes no range larger than a /12.
+/// Prefix lengths of a service CIDR: kube-apiserver takes no range larger than a /12.
 const SERVICE_BLOCKS: RangeInclusive<u8> = 12..=24;
 
-/// What a management network's block may be: each node has an address in it.
+/// Prefix lengths of a management network: each node has an address in it.
 const MANAGEMENT_BLOCKS: RangeInclusive<u8> = 24..=27;
 
-/// All pools; none when one of them has a problem.
+/// Reads all pools; `None` when one of them has a problem.
 pub(super) fn read(mut fields: Fields<'_>) -> Option<Pools> {
     let usual = Pools::default();
     let subnet = pool(fields.section("subnet"), &usual.subnet, SUBNET_BLOCKS);
@@ -48,14 +48,15 @@ fn pool(mut fields: Fields<'_>, usual: &Pool, blocks: RangeInclusive<u8>) -> Opt
     let range = fields.take("range", range).unwrap_or(usual.range);
     let size = fields.take("block", |value| block(value, &blocks)).unwrap_or(usual.block);
     if fields.problems() == before && size < range.prefix_len() {
-        let why = format!("'{size}' is larger than its range {range}; at least {}", range.prefix_len());
+        let why =
+            format!("'{size}' is larger than its range {range}; at least {} is needed", range.prefix_len());
         fields.refuse("block", &why);
     }
     let fits = fields.problems() == before;
     let first = fields.take("first", |value| {
         let first = network(value)?;
         if fits && (first.prefix_len() != size || !range.contains(&first)) {
-            return Err(format!("is no /{size} of {range}"));
+            return Err(format!("is not a /{size} block of {range}"));
         }
         Ok(first)
     });
@@ -68,7 +69,7 @@ fn pool(mut fields: Fields<'_>, usual: &Pool, blocks: RangeInclusive<u8>) -> Opt
     })
 }
 
-/// Where drawing begins unless it is said: at the usual place if the range has it, else at its beginning.
+/// The first block where `first` is not set: the usual one if the range contains it, else the beginning of the range.
 fn usual_first(range: Ipv4Net, block: u8, usual: &Pool) -> Ipv4Net {
     let begin = if range.contains(&usual.first.network()) { usual.first } else { range };
     Ipv4Net::new(begin.network(), block).map_or(range, |first| first.trunc())
@@ -84,5 +85,5 @@ fn range(value: &Value) -> Result<Ipv4Net, String> {
 
 fn block(value: &Value, allowed: &RangeInclusive<u8>) -> Result<u8, String> {
     let size = value.as_u64().and_then(|size| u8::try_from(size).ok()).filter(|size| allowed.contains(size));
-    size.ok_or_else(|| format!("is no prefix length from {} to {}", allowed.start(), allowed.end()))
+    size.ok_or_else(|| format!("is not a prefix length from {} to {}", allowed.start(), allowed.end()))
 }

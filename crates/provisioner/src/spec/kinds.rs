@@ -1,14 +1,14 @@
-//! The choices of a spec: topology, pod network, engine, handling.
+//! The choices of a request: topology, pod network, engine, size, handling.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which nodes a cluster has.
+/// The kinds of nodes that a cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Topology {
-    /// One node that does everything.
+    /// One node, which is control plane and runs pods.
     #[serde(rename = "k8s-single")]
     Single,
     /// One control plane and workers.
@@ -20,7 +20,7 @@ pub enum Topology {
 }
 
 impl Topology {
-    /// All of them.
+    /// All topologies.
     pub const ALL: [Self; 3] = [Self::Single, Self::Multi, Self::Ha];
 
     /// The name in files, flags and listings.
@@ -32,7 +32,7 @@ impl Topology {
         }
     }
 
-    /// How many workers it has unless told otherwise.
+    /// The default number of workers.
     pub fn usual_workers(self) -> u8 {
         match self {
             Self::Single => 0,
@@ -62,14 +62,14 @@ impl FromStr for Topology {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CniKind {
-    /// Cilium, with an eBPF datapath and network policies: what operators run.
+    /// Cilium, with an eBPF datapath and network policies: the default of `homelab up`.
     Cilium,
-    /// ptp and host-local with static routes between the nodes: the light one.
+    /// ptp and host-local with static routes between the nodes: starts sooner and takes less memory.
     Routed,
 }
 
 impl CniKind {
-    /// All of them, the operators' first.
+    /// All pod networks, the default of `homelab up` first.
     pub const ALL: [Self; 2] = [Self::Cilium, Self::Routed];
 
     /// The name in files, flags and listings.
@@ -87,28 +87,28 @@ impl fmt::Display for CniKind {
     }
 }
 
-/// What Cilium does beyond a pod network. All of it is off unless it is asked for.
+/// Options of Cilium beyond a pod network. By default, all are off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CiliumOptions {
-    /// Whether it leads services to pods, too, by eBPF; kube-proxy is not installed then.
+    /// Cilium forwards services to pods by eBPF, and kube-proxy is not installed.
     pub kube_proxy_replacement: bool,
-    /// Whether each agent keeps the flows it saw, for `hubble observe` on its node.
+    /// Each agent keeps the flows it saw, for `hubble observe` on its node.
     pub hubble: bool,
 }
 
 impl CiliumOptions {
-    /// Whether nothing is asked for.
+    /// Whether all options are off.
     pub fn is_off(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What makes the nodes.
+/// The engine, which makes the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum EngineKind {
-    /// podman containers on networks of our own. They share the host's kernel.
+    /// podman containers on networks that homelab makes. They share the host's kernel.
     Container,
     /// Virtual machines, made by Vagrant on this hypervisor.
     Vagrant(Provider),
@@ -127,7 +127,7 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// All of them, the one that is looked for first in front.
+    /// All providers. The first whose requirements the host meets is the default.
     pub const ALL: [Self; 2] = [Self::Libvirt, Self::Virtualbox];
 
     /// The name in files, flags and listings, which is also Vagrant's.
@@ -157,7 +157,7 @@ impl FromStr for Provider {
 }
 
 impl EngineKind {
-    /// All engines that make something real.
+    /// All engines except the simulated one.
     pub const ALL: [Self; 3] =
         [Self::Container, Self::Vagrant(Provider::Libvirt), Self::Vagrant(Provider::Virtualbox)];
 
@@ -172,7 +172,7 @@ impl EngineKind {
         }
     }
 
-    /// Whether nodes have kernels of their own.
+    /// Whether nodes are VMs.
     pub fn is_virtual(self) -> bool {
         matches!(self, Self::Vagrant(_))
     }
@@ -213,46 +213,46 @@ impl TryFrom<String> for EngineKind {
     }
 }
 
-/// What a virtual machine is given. A container takes what it needs.
+/// The processors and the memory of a VM. Containers have no fixed size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSize {
-    /// How many processors.
+    /// The number of processors.
     pub cpus: u8,
-    /// How much memory, in MiB.
+    /// The memory, in MiB.
     pub memory_mb: u32,
 }
 
 impl NodeSize {
-    /// The least that kubeadm takes for a control plane (kubeadm's own preflight: 2 processors, 1700 MiB).
+    /// The minimum for a control plane (kubeadm's own preflight: 2 processors, 1700 MiB).
     pub const LEAST: Self = Self { cpus: 2, memory_mb: 1700 };
 }
 
 impl Default for NodeSize {
-    /// Two processors and 2.5 GiB: a control plane with Cilium takes 1.3 GiB, its image cache the rest.
+    /// Two processors and 2.5 GiB: a control plane with Cilium takes 1.3 GiB, and its image cache the remainder.
     fn default() -> Self {
         Self { cpus: 2, memory_mb: 2560 }
     }
 }
 
-/// What sets an operator's instance apart from one that a test makes for itself. Each question is asked on its own.
+/// How an operator's instance and a test's instance differ. Each property is checked on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Handling {
-    /// etcd waits for the disk, so that the cluster's data survives a power cut.
+    /// etcd waits for the disk, so that the cluster's data survives a power failure.
     pub fsync: bool,
     /// Its context is merged into the user's kubeconfig.
     pub kubeconfig: bool,
     /// The names of its nodes are recorded on the host.
     pub host_names: bool,
-    /// The audit's self-test may open leaks in it.
+    /// The audit's self-test may inject leaks into it.
     pub self_test: bool,
 }
 
 impl Handling {
-    /// An operator's instance: its data is kept, and the host knows it.
+    /// An operator's instance: its data is safe on disk, and the user's and the host's files mention it.
     pub const OPERATOR: Self = Self { fsync: true, kubeconfig: true, host_names: true, self_test: false };
-    /// A test's instance: it is fast, and the host's files do not mention it.
+    /// A test's instance: it is fast, and no file of the user or the host mentions it.
     pub const TEST: Self = Self { fsync: false, kubeconfig: false, host_names: false, self_test: true };
 
     /// Whether files of the user or the host mention it.

@@ -1,9 +1,9 @@
-//! A name as DNS allows it.
+//! DNS labels.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A lower-case DNS label (RFC 1123, section 2.1): letters, digits and hyphens, 63 at most.
+/// A lower-case DNS label (RFC 1123, section 2.1): letters, digits and hyphens, 1 to 63 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(String);
 
@@ -12,9 +12,11 @@ impl Label {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let why = match text {
             "" => "is empty",
-            _ if !text.chars().all(inner) => "is no DNS label: only a-z, 0-9 and - are allowed",
-            _ if text.starts_with('-') || text.ends_with('-') => "is no DNS label: it starts or ends with -",
-            _ if text.len() > 63 => "is no DNS label: it has more than 63 characters",
+            _ if !text.chars().all(inner) => "is not a DNS label: only a-z, 0-9 and - are allowed",
+            _ if text.starts_with('-') || text.ends_with('-') => {
+                "is not a DNS label: it starts or ends with -"
+            }
+            _ if text.len() > 63 => "is not a DNS label: it has more than 63 characters",
             _ => return Ok(Self(text.to_owned())),
         };
         Err(why.to_owned())

@@ -1,24 +1,24 @@
-//! Which combinations of Kubernetes, pod network and topology are tested, and therefore can be asked for.
+//! The combinations of Kubernetes version, pod network and topology that are tested and can be requested.
 //!
-//! A nightly test brings up each [`TESTED`] combination, the README shows them all, and a spec that asks for any
-//! other is refused: what nobody has seen working is not offered.
+//! A nightly test brings up each [`TESTED`] combination, and the README shows them all. A request for any other
+//! combination is refused, because it is not tested.
 
 use std::fmt;
 
 use super::{CniKind, KUBERNETES_VERSIONS, Topology};
 
-/// One combination that comes up.
+/// One tested combination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Combination {
     /// The Kubernetes version, with its `v`.
     pub kubernetes: &'static str,
     /// The pod network.
     pub cni: CniKind,
-    /// Which nodes.
+    /// One node, one control plane with workers, or three control planes with workers.
     pub topology: Topology,
 }
 
-/// All that are tested, the newest Kubernetes first.
+/// All tested combinations, the newest Kubernetes first.
 pub const TESTED: &[Combination] = &[
     tested(NEWEST, CniKind::Routed, Topology::Single),
     tested(NEWEST, CniKind::Routed, Topology::Multi),
@@ -45,7 +45,7 @@ impl fmt::Display for Combination {
     }
 }
 
-/// Whether a combination is tested; if not, why it cannot be asked for.
+/// The reason for which a combination is refused; `None` for a tested one.
 pub(super) fn refused(kubernetes: &str, cni: CniKind, topology: Topology) -> Option<String> {
     let is_asked = |row: &Combination| (row.kubernetes, row.cni, row.topology) == (kubernetes, cni, topology);
     if TESTED.iter().any(is_asked) {
@@ -56,13 +56,13 @@ pub(super) fn refused(kubernetes: &str, cni: CniKind, topology: Topology) -> Opt
     Some(format!("is not tested; tested: {}", tested.join("; ")))
 }
 
-/// The table as Markdown.
+/// The tested combinations as a Markdown table.
 pub fn markdown() -> String {
     let rows = lines().map(|(kubernetes, cni, on)| format!("| {kubernetes} | {cni} | {on} |\n"));
     format!("| Kubernetes | pod network | topologies |\n|---|---|---|\n{}", rows.collect::<String>())
 }
 
-/// The table with the topologies of each version and pod network on one line.
+/// The tested combinations, with the topologies of each version and pod network on one line.
 fn lines() -> impl Iterator<Item = (&'static str, CniKind, String)> {
     let same = |a: &Combination, b: &Combination| (a.kubernetes, a.cni) == (b.kubernetes, b.cni);
     TESTED.chunk_by(same).map(|rows| {

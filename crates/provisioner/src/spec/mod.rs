@@ -1,7 +1,8 @@
-//! What is asked for: a cluster's wish as typed, and its checked form.
+//! The request for a cluster, as typed and checked.
 //!
-//! [`ClusterSpec`] holds what a person or a test wrote, right or wrong. [`ClusterSpec::check`] parses it and
-//! reports every problem at once; nothing behind it re-checks. Next in the flow: `plan` decides the rest.
+//! [`ClusterSpec`] holds the request of a user or a test, valid or not. [`ClusterSpec::check`] parses it and reports
+//! every problem at once; later code relies on the [`CheckedSpec`]. This module knows nothing of the host. Next in the
+//! flow: `plan` chooses names, networks and addresses.
 
 mod kinds;
 mod label;
@@ -16,42 +17,42 @@ pub use kinds::{CiliumOptions, CniKind, EngineKind, Handling, NodeSize, Provider
 pub use label::Label;
 pub use versions::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
-/// The longest instance name, in characters: node names (`<name>-cp-1`) must stay below the 63 of a DNS
+/// The longest instance name, in characters. Node names (`<name>-cp-1`) must stay below the 63 characters of a DNS
 /// label (RFC 1035, section 2.3.4), and fixtures append a suffix that makes names unique.
 pub const LONGEST_NAME: usize = 40;
 
-/// The most workers a cluster can have: they have the addresses `.21` to `.199`.
+/// The most workers of a cluster: they have the addresses `.21` to `.199`.
 pub const MOST_WORKERS: u8 = 179;
 
-/// A cluster as asked for, not checked yet.
+/// A request for a cluster, not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSpec {
     /// The instance's name, a DNS label.
     pub name: String,
-    /// Which nodes.
+    /// One node, one control plane with workers, or three control planes with workers.
     pub topology: Topology,
-    /// How many workers, where the topology's own number is not wanted.
+    /// The number of workers; `None` for [`Topology::usual_workers`].
     pub workers: Option<u8>,
-    /// The host network as a CIDR, or the next free one.
+    /// The host network as a CIDR; `None` for the next free one.
     pub subnet: Option<String>,
-    /// The DNS suffix's first label, or the name.
+    /// The first label of the DNS suffix; `None` for the name.
     pub tld_prefix: Option<String>,
-    /// The Kubernetes version, `v1.36.3`, or the newest supported one.
+    /// The Kubernetes version, `v1.36.3`; `None` for [`KUBERNETES_VERSION`].
     pub kubernetes: Option<String>,
     /// The pod network.
     pub cni: CniKind,
-    /// What Cilium does beyond that, where it is the pod network.
+    /// Options of Cilium; an error with another pod network.
     pub cilium: CiliumOptions,
-    /// What makes the nodes.
+    /// The engine, which makes the nodes.
     pub engine: EngineKind,
-    /// How large the nodes are, where they are virtual machines and the usual size is not wanted.
+    /// The size of each VM; `None` for the default size. An error with containers.
     pub size: Option<NodeSize>,
-    /// What sets an operator's instance apart from one of a test.
+    /// How an operator's instance and a test's instance differ.
     pub handling: Handling,
 }
 
 impl ClusterSpec {
-    /// A `k8s-multi` cluster with three workers and the light pod network.
+    /// A `k8s-multi` cluster with three workers and the pod network `routed`, in containers.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -116,13 +117,13 @@ impl ClusterSpec {
         Self { engine, ..self }
     }
 
-    /// Chooses how large the nodes are, where they are virtual machines.
+    /// Chooses the size of each VM.
     #[must_use]
     pub fn size(self, size: NodeSize) -> Self {
         Self { size: Some(size), ..self }
     }
 
-    /// Handles it as a test's instance ([`Handling::TEST`]): etcd does not wait for the disk, and the host's files do not
+    /// Makes it a test's instance ([`Handling::TEST`]): etcd does not wait for the disk, and the host's files do not
     /// mention it.
     #[must_use]
     pub fn throw_away(self) -> Self {
@@ -139,39 +140,39 @@ impl ClusterSpec {
         let name = Label::parse(&self.name);
         keep(name.as_ref().err().map(|why| Problem::new("name", &self.name, why)));
         if self.name.len() > LONGEST_NAME {
-            let why = format!("has {} characters; {LONGEST_NAME} is the most", self.name.len());
+            let why = format!("has {} characters; at most {LONGEST_NAME} are allowed", self.name.len());
             keep(Some(Problem::new("name", &self.name, &why)));
         }
         let prefix = self.tld_prefix.as_deref().unwrap_or(&self.name);
         let tld_prefix = Label::parse(prefix);
         if self.tld_prefix.is_some() {
-            keep(tld_prefix.as_ref().err().map(|why| Problem::new("tldPrefix", prefix, why)));
+            keep(tld_prefix.as_ref().err().map(|why| Problem::new("--tld", prefix, why)));
         }
         let subnet = self.subnet.as_deref().map(parse_subnet).transpose();
         if let (Err(why), Some(text)) = (&subnet, &self.subnet) {
-            keep(Some(Problem::new("subnet", text, why)));
+            keep(Some(Problem::new("--subnet", text, why)));
         }
         let workers = self.workers.unwrap_or(self.topology.usual_workers());
         if self.topology == Topology::Single && workers > 0 {
-            let why = "cannot be: k8s-single has no workers; ask for k8s-multi";
-            keep(Some(Problem::new("workers", &workers.to_string(), why)));
+            let why = "needs `--topology k8s-multi` or `k8s-ha`: k8s-single has no workers";
+            keep(Some(Problem::new("--workers", &workers.to_string(), why)));
         }
         if workers > MOST_WORKERS {
-            let why = format!("are too many; {MOST_WORKERS} is the most");
-            keep(Some(Problem::new("workers", &workers.to_string(), &why)));
+            let why = format!("is too large; at most {MOST_WORKERS} are allowed");
+            keep(Some(Problem::new("--workers", &workers.to_string(), &why)));
         }
         let version = self.kubernetes.as_deref().unwrap_or(KUBERNETES_VERSION);
         if !KUBERNETES_VERSIONS.contains(&version) {
             let why = format!("is not supported; supported: {}", KUBERNETES_VERSIONS.join(", "));
-            keep(Some(Problem::new("version", version, &why)));
+            keep(Some(Problem::new("--kubernetes", version, &why)));
         } else if let Some(why) = matrix::refused(version, self.cni, self.topology) {
             let asked = format!("{version} with {} on {}", self.cni, self.topology);
-            keep(Some(Problem::new("version", &asked, &why)));
+            keep(Some(Problem::new("--kubernetes", &asked, &why)));
         }
         if self.cni != CniKind::Cilium {
-            let why = format!("cannot be with {}: only Cilium has it", self.cni);
+            let why = format!("needs `--cni cilium`: {} does not have it", self.cni);
             let CiliumOptions { kube_proxy_replacement, hubble } = self.cilium;
-            let asked = [("kubeProxyReplacement", kube_proxy_replacement), ("hubble", hubble)];
+            let asked = [("--kube-proxy-replacement", kube_proxy_replacement), ("--hubble", hubble)];
             let asked = asked.into_iter().filter(|(_, asked)| *asked);
             problems.extend(asked.map(|(field, _)| Problem::new(field, "true", &why)));
         }
@@ -195,16 +196,16 @@ impl ClusterSpec {
     }
 }
 
-/// A spec in which every field is known to be well-formed.
+/// A request in which every field is well-formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedSpec {
     /// The instance's name.
     pub name: Label,
-    /// Which nodes.
+    /// One node, one control plane with workers, or three control planes with workers.
     pub topology: Topology,
-    /// How many workers.
+    /// The number of workers, at most [`MOST_WORKERS`].
     pub workers: u8,
-    /// The host network asked for, if any.
+    /// The host network; `None` for the next free one.
     pub subnet: Option<Ipv4Net>,
     /// The first label of the DNS suffix.
     pub tld_prefix: Label,
@@ -212,17 +213,17 @@ pub struct CheckedSpec {
     pub kubernetes: String,
     /// The pod network.
     pub cni: CniKind,
-    /// What Cilium does beyond that.
+    /// Options of Cilium; all off with another pod network.
     pub cilium: CiliumOptions,
-    /// What makes the nodes.
+    /// The engine, which makes the nodes.
     pub engine: EngineKind,
-    /// How large the nodes are; nothing for containers, which take what they need.
+    /// The size of each VM; `None` for containers, which have no fixed size.
     pub size: Option<NodeSize>,
-    /// What sets an operator's instance apart from one of a test.
+    /// How an operator's instance and a test's instance differ.
     pub handling: Handling,
 }
 
-/// Everything that is wrong with a spec.
+/// All problems of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the spec has {}: {}", count(.problems.len()), listed(.problems))]
 pub struct SpecError {
@@ -232,19 +233,19 @@ pub struct SpecError {
 
 impl Hint for SpecError {
     fn hint(&self) -> Option<String> {
-        None // each problem says what is allowed
+        None // each problem names the allowed values
     }
 }
 
-/// One thing that is wrong with a spec.
+/// One problem of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} '{value}' {why}")]
 pub struct Problem {
-    /// The field, as in a spec file.
+    /// The flag of `homelab up`, such as `--subnet`, or `name`.
     pub field: &'static str,
-    /// What was asked for.
+    /// The value of that flag.
     pub value: String,
-    /// Why it cannot be.
+    /// The problem, as the end of a sentence: `is not in a private range (RFC 1918)`.
     pub why: String,
 }
 
@@ -262,16 +263,16 @@ fn listed(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What is wrong with the size of an engine's nodes.
+/// The problems of a size for nodes of this engine.
 fn size_problems(size: NodeSize, engine: EngineKind) -> Vec<Problem> {
     let asked = [
-        ("cpus", u32::from(size.cpus), u32::from(NodeSize::LEAST.cpus)),
-        ("memoryMb", size.memory_mb, NodeSize::LEAST.memory_mb),
+        ("--cpus", u32::from(size.cpus), u32::from(NodeSize::LEAST.cpus)),
+        ("--memory", size.memory_mb, NodeSize::LEAST.memory_mb),
     ];
     let problem = |(field, asked, least): (&'static str, u32, u32)| {
         let why = match engine.is_virtual() {
-            false => format!("cannot be with {engine}: only virtual machines have a size"),
-            true if asked < least => format!("is too little; kubeadm needs {least}"),
+            false => format!("needs `--engine vagrant`: nodes of the engine {engine} have no size"),
+            true if asked < least => format!("is too small; kubeadm needs at least {least}"),
             true => return None,
         };
         Some(Problem::new(field, &asked.to_string(), &why))
@@ -280,13 +281,12 @@ fn size_problems(size: NodeSize, engine: EngineKind) -> Vec<Problem> {
 }
 
 fn parse_subnet(text: &str) -> Result<Ipv4Net, String> {
-    let net: Ipv4Net = text.parse().map_err(|_| "is no IPv4 network such as 192.168.60.0/24".to_owned())?;
+    let net: Ipv4Net =
+        text.parse().map_err(|_| "is not an IPv4 network such as 192.168.60.0/24".to_owned())?;
     match net {
         _ if net.trunc() != net => Err(format!("has host bits set; did you mean {}?", net.trunc())),
-        // The sizes that a pool's blocks may have; whether all nodes fit is seen when it is claimed.
-        _ if !(24..=27).contains(&net.prefix_len()) => {
-            Err("must be a /24, or smaller down to a /27".to_owned())
-        }
+        // The sizes that a pool's blocks may have. The claim checks whether the subnet has addresses for all nodes.
+        _ if !(24..=27).contains(&net.prefix_len()) => Err("must be a /24, /25, /26 or /27".to_owned()),
         _ if !net.addr().is_private() => Err("is not in a private range (RFC 1918)".to_owned()),
         _ => Ok(net),
     }

@@ -1,4 +1,4 @@
-//! The authority of one instance: made, or read back and checked.
+//! The authority of one instance: makes it, or reads and checks it.
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -12,25 +12,25 @@ use super::certificate::{block, common_name, parsed};
 use super::{Certificate, DAY, SKEW, TlsError, constraint, date, serial};
 
 /// Three years: longer than most labs live, short enough for a rotation to be practised.
-const LIFETIME: SignedDuration = DAY.checked_mul(3 * 365).expect("three years of seconds fit");
+const LIFETIME: SignedDuration = DAY.checked_mul(3 * 365).expect("three years are within range");
 
-/// A self-signed certificate that may vouch for one suffix, and its key.
+/// A self-signed certificate that may sign names of one suffix, and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// The certificate, PEM.
     pub certificate: String,
     /// Its key, PKCS #8 as PEM.
     pub key: Secret,
-    /// What the certificate says.
+    /// The certificate's fields.
     pub about: Certificate,
 }
 
 impl Authority {
-    /// Makes an authority on P-256 that begins now.
+    /// Makes an authority on P-256 that is valid from now.
     ///
-    /// It may sign leaves and no other authority (path length 0, RFC 5280, section 4.2.1.9), for names below
-    /// the suffix (4.2.1.10), that identify servers: its extended key usage keeps it from vouching for
-    /// code, mail or clients with whoever applies that to authorities too, as OpenSSL does (4.2.1.12).
+    /// It may sign leaves but no other authority (path length 0, RFC 5280, section 4.2.1.9), only for names below the
+    /// suffix (4.2.1.10), and only for servers. The last limit is its extended key usage: verifiers that apply it to
+    /// authorities, as OpenSSL does, refuse what the authority signs for code, mail or clients (4.2.1.12).
     ///
     /// # Errors
     /// [`TlsError::Make`], [`TlsError::Serial`].
@@ -48,23 +48,23 @@ impl Authority {
         params.not_before = date(now - SKEW);
         params.not_after = date(now + LIFETIME);
         let certificate = params.self_signed(&key).map_err(failed)?.pem();
-        let about = Certificate::read(&certificate).expect("what rcgen makes can be read");
+        let about = Certificate::read(&certificate).expect("a certificate of rcgen can be read");
         Ok(Self { certificate, key: Secret::new(key.serialize_pem()), about })
     }
 
-    /// An authority as it was written, which has to be the one of this subject and suffix.
+    /// Reads an authority and checks that it is the one of this subject and suffix.
     ///
     /// # Errors
-    /// What is wrong with it, without a word of the key.
+    /// The problem as a sentence, which quotes nothing of the key.
     pub(super) fn read(
         certificate: String,
         key: Secret,
         subject: &str,
         suffix: &str,
     ) -> Result<Self, String> {
-        // A trust store takes a file as a whole, so nothing may ride along with the certificate that is checked.
+        // A trust store takes the whole file, so the file must contain nothing but the certificate that is checked.
         if certificate.matches("-----BEGIN").count() > 1 {
-            return Err("there is more than one certificate in it".to_owned());
+            return Err("it contains more than one certificate".to_owned());
         }
         let block = block(&certificate)?;
         let parsed = parsed(&block)?;
@@ -74,7 +74,7 @@ impl Authority {
         }
         let basic = parsed.basic_constraints().ok().flatten().map(|basic| basic.value);
         if !basic.is_some_and(|basic| basic.ca && basic.path_len_constraint == Some(0)) {
-            return Err("it is no authority for leaves alone".to_owned());
+            return Err("it is not an authority with path length 0".to_owned());
         }
         if let Some(objection) = constraint::objection(&parsed, suffix) {
             return Err(objection);
@@ -87,7 +87,7 @@ impl Authority {
         Ok(Self { certificate, key, about })
     }
 
-    /// Whether it signed a certificate.
+    /// Whether this authority signed a certificate; `false` when either cannot be parsed.
     pub fn vouches_for(&self, certificate: &str) -> bool {
         let blocks = block(&self.certificate).and_then(|ours| Ok((ours, block(certificate)?)));
         let Ok((ours, theirs)) = blocks else { return false };

@@ -1,4 +1,4 @@
-//! What a certificate says, read back from its PEM. Pure.
+//! Reads the fields of a certificate from its PEM. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 use x509_parser::certificate::X509Certificate;
@@ -9,36 +9,36 @@ use crate::digest::fingerprint;
 
 use super::DAY;
 
-/// How long before its end a certificate is called expiring.
-const SOON: SignedDuration = DAY.checked_mul(30).expect("a month of seconds fits");
+/// A certificate that ends within this time is expiring.
+const SOON: SignedDuration = DAY.checked_mul(30).expect("a month is within range");
 
-/// What a certificate says.
+/// The fields of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The common name of its subject, where it has one.
+    /// The common name of its subject; empty without one.
     pub subject: String,
-    /// The DNS names that it is for; an authority has none.
+    /// Its subject alternative names; empty for an authority.
     pub names: Vec<String>,
     /// Its serial number in hex, as `openssl x509 -serial` prints it.
     pub serial: String,
-    /// When it begins.
+    /// The beginning of its validity.
     pub not_before: Timestamp,
-    /// When it ends.
+    /// The end of its validity.
     pub not_after: Timestamp,
-    /// SHA-256 of the whole, as `openssl x509 -fingerprint -sha256` prints it.
+    /// SHA-256 of its DER, as `openssl x509 -fingerprint -sha256` prints it.
     pub fingerprint: String,
 }
 
-/// What a certificate is worth.
+/// The state of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Clients accept it.
+    /// TLS clients accept it.
     Valid,
-    /// They do, for another month at most.
+    /// TLS clients accept it for less than 30 days more.
     Expiring,
-    /// Its time is over.
+    /// Its validity has ended.
     Expired,
-    /// The instance's authority did not sign it: an earlier one did.
+    /// The instance's present authority did not sign it, for instance because an earlier one did.
     Orphaned,
 }
 
@@ -54,10 +54,10 @@ impl std::fmt::Display for Standing {
 }
 
 impl Certificate {
-    /// What the first certificate in a PEM file says.
+    /// Reads the first block of a PEM file.
     ///
     /// # Errors
-    /// Why it is none; nothing of the text is quoted.
+    /// The reason for which it is not a certificate, as a sentence that quotes nothing of the text.
     pub fn read(pem: &str) -> Result<Self, String> {
         let block = block(pem)?;
         let certificate = parsed(&block)?;
@@ -79,7 +79,7 @@ impl Certificate {
         })
     }
 
-    /// What its dates make of it.
+    /// The state by its dates alone; never [`Standing::Orphaned`].
     pub fn standing(&self, now: Timestamp) -> Standing {
         match self.not_after.duration_since(now) {
             left if left.is_negative() => Standing::Expired,
@@ -89,7 +89,7 @@ impl Certificate {
     }
 }
 
-/// The first block of a PEM file, which has to be a certificate.
+/// The first block of a PEM file; an error if it is not a certificate.
 pub(super) fn block(pem: &str) -> Result<Pem, String> {
     let (_, block) =
         x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| "it is not PEM".to_owned())?;

@@ -1,14 +1,14 @@
-//! The name constraint, which is what keeps clients apart even when a key is stolen.
+//! The name constraint: it limits an authority to one suffix even when its key is stolen.
 
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, GeneralSubtree as Subtree};
 
-/// Permits the suffix and what is below it, and nothing of any other kind (RFC 5280, section 4.2.1.10).
+/// Permits the suffix and names below it, and no name of another type (RFC 5280, section 4.2.1.10).
 ///
-/// A kind of name that is not mentioned is not constrained, hence the rest: no addresses at all, and mail for
-/// the same host alone, because an empty set of mail addresses cannot be written. rcgen always marks it
-/// critical, as the section demands.
+/// A type of name that is not mentioned is not constrained. So all IP addresses are excluded, and mail addresses are
+/// limited to the suffix itself, because an empty set of mail addresses cannot be encoded. rcgen always marks the
+/// constraint as critical, as the section requires.
 pub(super) fn permitting(suffix: &str) -> NameConstraints {
     NameConstraints {
         permitted_subtrees: vec![
@@ -22,7 +22,7 @@ pub(super) fn permitting(suffix: &str) -> NameConstraints {
     }
 }
 
-/// What is wrong with an authority's constraint, if it is not the one above.
+/// The problem with an authority's constraint; `None` when it is the one that [`permitting`] makes.
 pub(super) fn objection(certificate: &X509Certificate<'_>, suffix: &str) -> Option<String> {
     let Ok(Some(found)) = certificate.name_constraints() else {
         return Some("it has no name constraint".to_owned());
@@ -34,10 +34,15 @@ pub(super) fn objection(certificate: &X509Certificate<'_>, suffix: &str) -> Opti
     let excluded = told(found.value.excluded_subtrees.as_deref());
     let expected = [format!("DNS {suffix}"), format!("mail {suffix}")];
     if permitted != expected {
-        return Some(format!("it may vouch for {}, not for {}", permitted.join(", "), expected.join(", ")));
+        return Some(format!(
+            "its name constraint permits {}, not {}",
+            permitted.join(", "),
+            expected.join(", ")
+        ));
     }
     let all = ["IP [0; 8]", "IP [0; 32]"];
-    (excluded != all).then(|| format!("it excludes {}, not {}", excluded.join(", "), all.join(", ")))
+    (excluded != all)
+        .then(|| format!("its name constraint excludes {}, not {}", excluded.join(", "), all.join(", ")))
 }
 
 fn told(subtrees: Option<&[Subtree<'_>]>) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Why there is no certificate, and what to do about it.
+//! Errors of an instance's authority and its certificates, with hints.
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -8,64 +8,64 @@ use crate::files::FileError;
 
 use super::Refused;
 
-/// Why there is no certificate.
+/// Why an authority or a certificate cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The authority may not vouch for these names.
-    #[error("the authority of {suffix} does not vouch for:{}", listed(.names))]
+    /// The authority must not sign these names.
+    #[error("the authority of {suffix} cannot sign certificates for:{}", listed(.names))]
     Refused {
-        /// What it vouches for, `acme.lab`.
+        /// The authority's suffix, `acme.lab`.
         suffix: String,
         /// Every refused name.
         names: Vec<Refused>,
     },
     /// The instance has no authority.
-    #[error("instance '{instance}' has no certificate authority: there is no {path}")]
+    #[error("instance '{instance}' has no certificate authority: {path} does not exist")]
     NoAuthority {
         /// The instance's name.
         instance: String,
-        /// Where it would be.
+        /// The authority's certificate.
         path: Utf8PathBuf,
     },
-    /// What is in the authority's place is something else.
+    /// The file in the authority's place is not the instance's authority.
     #[error("{path} is not the authority of instance '{instance}': {why}")]
     NotOurs {
         /// The instance's name.
         instance: String,
-        /// The certificate.
+        /// The file.
         path: Utf8PathBuf,
-        /// What is wrong with it.
+        /// The problem, as a sentence: `its key cannot be read`.
         why: String,
     },
-    /// The authority's time is over.
-    #[error("the authority of instance '{instance}' ended at {since}")]
+    /// The authority has expired.
+    #[error("the authority of instance '{instance}' expired at {since}")]
     Ended {
         /// The instance's name.
         instance: String,
-        /// When.
+        /// The end of its validity.
         since: Timestamp,
     },
-    /// It is no certificate. The reason quotes nothing of the file: it might be a key.
-    #[error("{path} is no certificate: {why}")]
+    /// The file is not a certificate.
+    #[error("{path} is not a certificate: {why}")]
     Unreadable {
         /// The file.
         path: Utf8PathBuf,
-        /// Where it stops to make sense.
+        /// The reason, as a sentence. It quotes nothing of the file, which might be a key.
         why: String,
     },
     /// A key or a certificate cannot be made.
     #[error("make {what}")]
     Make {
-        /// `the key of app.acme.lab`.
+        /// `the certificate of app.acme.lab`.
         what: String,
         /// The library's answer.
         #[source]
         source: rcgen::Error,
     },
     /// The kernel gives no randomness.
-    #[error("draw a serial number")]
+    #[error("generate a serial number")]
     Serial(#[source] rustix::io::Errno),
-    /// A file or folder.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -78,17 +78,17 @@ impl Hint for TlsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Refused { suffix, .. } => Some(format!(
-                "names like app.{suffix} or *.{suffix} are fine; each instance's authority vouches for the names \
-                 of that instance only, and clients hold it to that"
+                "use names such as app.{suffix} or *.{suffix}: an instance's authority signs names of that \
+                 instance only, and TLS clients refuse all others"
             )),
             Self::NoAuthority { instance, .. } => {
                 Some(format!("`homelab tls init --instance {instance}` makes one"))
             }
             Self::NotOurs { instance, .. } | Self::Ended { instance, .. } => Some(format!(
-                "`homelab tls rotate --instance {instance}` makes a new one and issues every certificate anew"
+                "`homelab tls rotate --instance {instance}` makes a new one and issues every certificate again"
             )),
             Self::Unreadable { path, .. } => {
-                Some(format!("nothing was changed; remove {path} if it is of no use to you"))
+                Some(format!("nothing was changed; `rm {path}` if you do not need the file"))
             }
             Self::File(error) => error.hint(),
             Self::Make { .. } | Self::Serial(_) => None,

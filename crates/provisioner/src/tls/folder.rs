@@ -1,7 +1,7 @@
-//! Where an instance's authority and its leaves are kept: `instances/<name>/tls`, for the user alone.
+//! Keeps an instance's authority and its leaves in `instances/<name>/tls`, readable by the user only.
 //!
-//! A key is written before its certificate, so a crash leaves a key too many but never a certificate whose
-//! key is missing; a certificate that is replaced goes first. Files are replaced as a whole, by one process at
+//! A write removes the old certificate, replaces the key, and then writes the new certificate. So a crash can leave a
+//! key without a certificate, but never a certificate without its key. Files are replaced atomically, by one process at
 //! a time.
 
 use std::fs;
@@ -18,10 +18,10 @@ use crate::registry::Instance;
 
 use super::{Authority, Certificate, HostNames, LONGEST_DAYS, Leaf, Standing, TlsError};
 
-/// The stem of the authority's files. A leaf's has a dot in it, so none is ever called that.
+/// Name of the authority's files without the extension. A leaf's name contains a dot, so no leaf has this name.
 const AUTHORITY: &str = "ca";
 
-/// The certificates of one instance.
+/// The folder with the certificates of one instance.
 #[derive(Debug, Clone)]
 pub struct Folder {
     home: Home,
@@ -34,31 +34,31 @@ pub struct Folder {
 /// The authority after `init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Init {
-    /// It.
+    /// The authority.
     pub authority: Authority,
     /// Whether it was made just now.
     pub made: bool,
 }
 
-/// A leaf that was issued, and where it is.
+/// A leaf that was issued, and its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The certificate's file.
     pub certificate: Utf8PathBuf,
     /// The key's file.
     pub key: Utf8PathBuf,
-    /// What the certificate says.
+    /// The certificate's fields.
     pub about: Certificate,
 }
 
-/// What a rotation made.
+/// The result of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
-    /// The fingerprint of the authority before, if it could be read.
+    /// The fingerprint of the old authority; `None` if the old certificate could not be parsed.
     pub old: Option<String>,
-    /// The authority now.
+    /// The new authority.
     pub authority: Authority,
-    /// Every leaf, issued anew.
+    /// Every leaf, as issued by the new authority.
     pub leaves: Vec<Issued>,
 }
 
@@ -67,7 +67,7 @@ pub struct Rotated {
 pub struct Found {
     /// Its file.
     pub path: Utf8PathBuf,
-    /// What it says and what it is worth, or why it cannot be read.
+    /// Its fields and its state, or the reason for which it cannot be read.
     pub certificate: Result<(Certificate, Standing), TlsError>,
 }
 
@@ -83,20 +83,20 @@ impl Folder {
         }
     }
 
-    /// What its authority vouches for, `acme.lab` and names below it.
+    /// The instance's DNS suffix, such as `acme.lab`. The authority signs this name and names below it.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }
 
-    /// The authority's certificate.
+    /// The file of the authority's certificate.
     pub fn authority_path(&self) -> Utf8PathBuf {
         self.file(AUTHORITY, "crt")
     }
 
-    /// Makes the authority unless it is there.
+    /// Makes the authority if there is none.
     ///
     /// # Errors
-    /// [`TlsError`], also when what is there is not this instance's authority.
+    /// [`TlsError`], also when the existing files are not this instance's authority.
     pub fn init(&self, now: Timestamp) -> Result<Init, TlsError> {
         let _held = self.lock()?;
         match self.authority() {
@@ -127,10 +127,11 @@ impl Folder {
         })
     }
 
-    /// Issues a leaf; one of the same first name is replaced.
+    /// Issues a leaf, and replaces an existing leaf with the same first name.
     ///
     /// # Errors
-    /// [`TlsError`]; [`TlsError::Refused`] for names outside of the suffix. Nothing is written then.
+    /// [`TlsError`], with [`TlsError::Refused`] for names outside of the suffix. Nothing has been written, except
+    /// possibly after a [`TlsError::File`].
     pub fn issue<T: AsRef<str>>(&self, names: &[T], days: u16, now: Timestamp) -> Result<Issued, TlsError> {
         let names = HostNames::parse(&self.suffix, names)?;
         let _held = self.lock()?;
@@ -142,7 +143,7 @@ impl Folder {
         self.keep(&names, authority.issue(&names, days, now)?)
     }
 
-    /// All leaves, by their files' names. One that cannot be read is in the list with the reason.
+    /// All leaves, sorted by file name. A leaf that cannot be read is in the list with the reason.
     ///
     /// # Errors
     /// When the folder or the authority cannot be read.
@@ -163,11 +164,11 @@ impl Folder {
         Ok(found.collect())
     }
 
-    /// Makes a new authority and issues every leaf anew, with its names and for [`LONGEST_DAYS`]. Everything is
-    /// made before the first file is written; a rotation that was cut short can be repeated.
+    /// Makes a new authority and issues every leaf again, with the same names and for [`LONGEST_DAYS`]. All
+    /// certificates are made before the first file is written. An interrupted rotation can be repeated.
     ///
     /// # Errors
-    /// [`TlsError`]; a leaf that cannot be read stops it before anything is changed.
+    /// [`TlsError`]; a leaf that cannot be read stops the rotation before anything is changed.
     pub fn rotate(&self, now: Timestamp) -> Result<Rotated, TlsError> {
         let _held = self.lock()?;
         let old = match read(&self.authority_path()) {
@@ -192,14 +193,14 @@ impl Folder {
         Ok(Rotated { old, authority, leaves: leaves.collect::<Result<_, _>>()? })
     }
 
-    /// Locks the folder itself, for as long as the value lives: nobody issues with an authority that is going.
+    /// Locks the folder itself while the value lives, so that no leaf is issued by an authority that is being replaced.
     fn lock(&self) -> Result<Lock, TlsError> {
         self.home.create_dir(&self.path).map_err(failed("make folder", &self.path))?;
         Ok(Lock::of_folder(&self.path)?)
     }
 
     fn keep(&self, names: &HostNames, leaf: Leaf) -> Result<Issued, TlsError> {
-        // A host's name has no underscore, so no other leaf has this file.
+        // A host name has no underscore, so no other leaf has this file name.
         let stem = names.first().replacen('*', "_wildcard", 1);
         self.write(&stem, &leaf.key, &leaf.certificate)?;
         Ok(Issued { certificate: self.file(&stem, "crt"), key: self.file(&stem, "key"), about: leaf.about })
@@ -217,7 +218,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The files of all leaves' certificates.
+    /// The certificate files of all leaves, sorted.
     fn certificates(&self) -> Result<Vec<Utf8PathBuf>, TlsError> {
         let mut paths = Vec::new();
         for entry in self.path.read_dir_utf8().map_err(failed("read", &self.path))? {

@@ -1,4 +1,4 @@
-//! A server's certificate, signed by the authority of its instance.
+//! A leaf: a server's certificate, signed by the authority of its instance.
 
 use jiff::Timestamp;
 use rcgen::{
@@ -10,29 +10,29 @@ use crate::pki::Secret;
 
 use super::{Authority, Certificate, DAY, HostNames, SKEW, TlsError, date, serial};
 
-/// The longest a leaf lives, in days: what browsers have accepted of public authorities, and shorter than the
-/// 825 days that Apple's systems grant to private ones.
+/// The longest validity of a leaf, in days: the limit that browsers have set for public authorities, and less than the
+/// 825 days that Apple's systems accept from private ones.
 pub const LONGEST_DAYS: u16 = 397;
 
-/// The longest common name (RFC 5280, appendix A.1: `ub-common-name`).
+/// The longest common name, in characters (RFC 5280, appendix A.1: `ub-common-name`).
 const LONGEST_COMMON_NAME: usize = 64;
 
 /// A server's certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
-    /// The certificate, PEM. Its authority is not in it: who trusts that has it.
+    /// The certificate, PEM. The authority's is not included: a TLS client that trusts the authority has it.
     pub certificate: String,
     /// Its key, PKCS #8 as PEM.
     pub key: Secret,
-    /// What the certificate says.
+    /// The certificate's fields.
     pub about: Certificate,
 }
 
 impl Authority {
-    /// Issues a leaf that begins now and lives for so many days, [`LONGEST_DAYS`] at most and never longer
-    /// than its authority. The names are in the subject alternative name (RFC 5280, section 4.2.1.6); the
-    /// common name repeats the first one for people, if it is short enough. After its authority's end nothing
-    /// is valid any more; [`Folder::issue`](super::Folder::issue) refuses to make that.
+    /// Issues a leaf that is valid from now for `days` days, for [`LONGEST_DAYS`] at most and never longer than the
+    /// authority. The names are in the subject alternative name (RFC 5280, section 4.2.1.6). The common name repeats
+    /// the first name for readers, if it is short enough. After the authority's end, the leaf would have expired
+    /// already; [`Folder::issue`](super::Folder::issue) refuses that case.
     ///
     /// # Errors
     /// [`TlsError::Make`], [`TlsError::Serial`].
@@ -59,7 +59,7 @@ impl Authority {
         let signing = KeyPair::from_pem(self.key.reveal()).map_err(failed)?;
         let issuer = Issuer::from_ca_cert_pem(&self.certificate, signing).map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?.pem();
-        let about = Certificate::read(&certificate).expect("what rcgen makes can be read");
+        let about = Certificate::read(&certificate).expect("a certificate of rcgen can be read");
         Ok(Leaf { certificate, key: Secret::new(key.serialize_pem()), about })
     }
 }

@@ -9,23 +9,23 @@ use super::TlsError;
 /// The longest DNS name, in characters (RFC 1035, section 2.3.4, less the bytes of the wire format).
 const LONGEST: usize = 253;
 
-/// DNS names of one instance, at least one, in lower case and each of them once.
+/// DNS names of one instance: at least one, in lower case, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostNames(Vec<String>);
 
-/// A name that is not issued.
+/// A name for which no certificate is issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{name}' {why}")]
 pub struct Refused {
-    /// As it was asked for.
+    /// The name as it was requested.
     pub name: String,
-    /// Why not.
+    /// The reason, as the end of a sentence: `is neither acme.lab nor below it`.
     pub why: String,
 }
 
 impl HostNames {
-    /// Takes names that are the suffix itself or below it; `*` may stand for the whole leftmost label, as
-    /// clients understand it (RFC 6125, section 6.4.3).
+    /// Accepts the suffix itself and names below it. `*` may stand for the whole leftmost label, as TLS clients match
+    /// it (RFC 6125, section 6.4.3).
     ///
     /// # Errors
     /// [`TlsError::Refused`] with every other name and the reason.
@@ -40,7 +40,10 @@ impl HostNames {
             }
         }
         if names.is_empty() {
-            refused.push(Refused { name: String::new(), why: "is empty: there has to be a name".to_owned() });
+            refused.push(Refused {
+                name: String::new(),
+                why: "is empty: at least one name is needed".to_owned(),
+            });
         }
         if refused.is_empty() {
             Ok(Self(good))
@@ -49,12 +52,12 @@ impl HostNames {
         }
     }
 
-    /// The name that files are called after.
+    /// The first name, after which the leaf's files are named.
     pub fn first(&self) -> &str {
         &self.0[0] // `parse` refuses an empty list
     }
 
-    /// All of them.
+    /// All names.
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
@@ -63,7 +66,7 @@ impl HostNames {
 fn objection(suffix: &str, name: &str) -> Option<String> {
     if name.parse::<IpAddr>().is_ok() {
         return Some(
-            "is an IP address, and clients would refuse it: the authority excludes them all".to_owned(),
+            "is an IP address: the authority excludes all of them, so TLS clients would refuse it".to_owned(),
         );
     }
     let host = name.strip_prefix("*.").unwrap_or(name);

@@ -1,4 +1,4 @@
-//! Why the host's trust cannot be changed, and what to do about it.
+//! Errors of changes to the host's trust store, with hints.
 
 use std::io;
 
@@ -8,25 +8,25 @@ use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::files::FileError;
 
-/// Why the host's trust cannot be changed.
+/// Why the host's trust store cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// Nobody knows where this distribution keeps trust anchors.
-    #[error("{path} names no distribution whose trust store is known")]
+    /// The trust store of this distribution is not known.
+    #[error("the distribution in {path} has no trust store that homelab knows")]
     UnknownHost {
-        /// Where it says what it is.
+        /// `/etc/os-release`.
         path: Utf8PathBuf,
     },
     /// The distribution's program failed, and the anchor is as it was before.
-    #[error("make the change of {path} known to this host; the file is as it was before")]
+    #[error("update the host's trust store after a change of {path}; the file is as it was before")]
     Update {
         /// The anchor.
         path: Utf8PathBuf,
-        /// What the program said.
+        /// The failure of the program.
         #[source]
         source: CommandError,
     },
-    /// A file or folder.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -35,13 +35,13 @@ impl Hint for TrustError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownHost { .. } => Some(
-                "Debian, Ubuntu, Alpine, Fedora, RHEL, Arch and SUSE are known; elsewhere, hand the authority's \
-                 file to each program, as in `curl --cacert`"
+                "Debian, Ubuntu, Alpine, Fedora, RHEL, Arch and SUSE are known; on other hosts, pass the \
+                 authority's file to each program, as in `curl --cacert FILE`"
                     .to_owned(),
             ),
-            Self::Update { .. } => Some("correct what the program complains about, then try again".to_owned()),
+            Self::Update { .. } => Some("correct the program's error, then repeat the command".to_owned()),
             Self::File(error) if error.source.kind() == io::ErrorKind::NotFound => {
-                Some("the package that makes this folder is missing: ca-certificates".to_owned())
+                Some("install the package ca-certificates, which makes this folder".to_owned())
             }
             Self::File(error) => error.hint(),
         }

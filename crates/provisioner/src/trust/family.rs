@@ -1,4 +1,5 @@
-//! Where a family of Linux distributions keeps trust anchors, and how it takes note of them. Pure.
+//! The trust stores of Linux distributions, by family: the folder of anchors, and the commands that update the store.
+//! Pure.
 
 use camino::Utf8PathBuf;
 
@@ -7,17 +8,17 @@ use camino::Utf8PathBuf;
 pub struct Family {
     /// The folder of the anchors that the host's administrator adds.
     pub anchors: Utf8PathBuf,
-    /// How an anchor's file name has to end.
+    /// The extension of an anchor's file, `crt` or `pem`.
     pub extension: &'static str,
-    /// What makes the host take note of a new anchor.
+    /// The command that updates the store after an anchor was added.
     pub added: Vec<String>,
-    /// What makes it take note that one is gone.
+    /// The command that updates the store after an anchor was removed.
     pub removed: Vec<String>,
 }
 
 impl Family {
-    /// The family of a host by its `/etc/os-release` (os-release(5)): the distribution itself, or else the
-    /// nearest one that it says to be like.
+    /// The family of a host by its `/etc/os-release` (os-release(5)): that of `ID`, else that of the first known
+    /// distribution in `ID_LIKE`; `None` when all are unknown.
     pub fn of(os_release: &str) -> Option<Self> {
         let value = |key: &str| {
             let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
@@ -45,12 +46,12 @@ impl Family {
             }
             // Alpine's program of the same name removes such links by itself.
             "alpine" => Some(family("/usr/local/share/ca-certificates", "crt", &[debian], &[debian])),
-            // update-ca-trust(8): it always extracts everything anew.
+            // update-ca-trust(8): it always extracts everything again.
             "fedora" | "rhel" | "centos" => {
                 Some(family("/etc/pki/ca-trust/source/anchors", "pem", &fedora, &fedora))
             }
             "arch" => Some(family("/etc/ca-certificates/trust-source/anchors", "pem", &arch, &arch)),
-            // update-ca-certificates(8) of openSUSE: p11-kit's sources, extracted anew as well.
+            // update-ca-certificates(8) of openSUSE: it also extracts all of p11-kit's sources again.
             "suse" | "opensuse" | "sles" => {
                 Some(family("/etc/pki/trust/anchors", "pem", &[debian], &[debian]))
             }

@@ -1,8 +1,9 @@
-//! The host's trust store: which authorities every program on this host accepts.
+//! Adds authorities to the trust store that the host's programs use, and removes them.
 //!
-//! An anchor of ours is one file, named after home and instance, in the folder for what administrators add; a
-//! program of the distribution then makes it known. Nothing else in the store is read or touched. Which folder
-//! and which program is a [`Family`], data chosen by `/etc/os-release`. Next in the flow: `kubeconfig`.
+//! An anchor of ours is one file, named after home and instance, in the distribution's folder for local anchors. A
+//! program of the distribution then updates the store. Nothing else in the store is read or changed. Folder and program
+//! are a [`Family`], chosen by `/etc/os-release`. This module does not know what an authority signs. Next in the flow:
+//! `kubeconfig`.
 
 mod family;
 mod error;
@@ -30,7 +31,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store of this host. What family it is of is looked up when it matters.
+    /// The store of this host. Its family is read from `/etc/os-release` when it is needed.
     pub fn of_host() -> Self {
         Self::default()
     }
@@ -40,11 +41,10 @@ impl Store {
         Self { family: Some(family) }
     }
 
-    /// Trusts an authority, and returns the certificate of the one that it replaces, if there was one for this
-    /// instance.
+    /// Trusts an authority for an instance, and returns the instance's old anchor, if there was one.
     ///
     /// # Errors
-    /// [`TrustError`]. When the host does not take note of the anchor, it is as it was before.
+    /// [`TrustError`]. When the distribution's program fails, the anchor is as it was before.
     pub async fn trust(
         &self,
         runner: &dyn Runner,
@@ -55,11 +55,10 @@ impl Store {
         change(runner, &family, id, Some(certificate)).await
     }
 
-    /// Trusts an instance's authority no longer and returns its certificate, if there was one. It removes that
-    /// one file, and runs nothing when there is none.
+    /// Removes an instance's anchor and returns its certificate. Without an anchor, runs nothing and returns `None`.
     ///
     /// # Errors
-    /// [`TrustError`]. When the host does not take note, the anchor is put back, so that this can be repeated.
+    /// [`TrustError`]. When the distribution's program fails, the anchor is put back, so that this can be repeated.
     pub async fn untrust(&self, runner: &dyn Runner, id: &InstanceId) -> Result<Option<String>, TrustError> {
         match (self.trusted(id)?, self.family()?) {
             (Some(_), Some(family)) => change(runner, &family, id, None).await,
@@ -67,7 +66,7 @@ impl Store {
         }
     }
 
-    /// The certificate of the authority that is trusted for an instance.
+    /// The certificate of the authority that is trusted for an instance; `None` if it has no anchor.
     ///
     /// # Errors
     /// [`TrustError::File`].
@@ -76,7 +75,7 @@ impl Store {
         Ok(files::read_text(&anchor(&family, id))?)
     }
 
-    /// The instances of a home that have an anchor, whether or not anything explains it.
+    /// The instances of a home that have an anchor, whether or not the registry has them.
     ///
     /// # Errors
     /// [`TrustError::File`].
@@ -91,7 +90,7 @@ impl Store {
         for entry in entries {
             let entry = entry.map_err(failed("read", &family.anchors))?;
             let name = entry.file_name().strip_prefix(&prefix).and_then(|name| name.strip_suffix(&suffix));
-            // What is no name of an instance is none of our files, however it begins.
+            // A file without a valid instance name in its name is not ours, even with our prefix.
             let name = name.filter(|name| name.parse::<Label>().is_ok());
             found.extend(name.map(|name| InstanceId { home: home.to_owned(), name: name.to_owned() }));
         }
@@ -99,7 +98,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The family, or none when nobody knows it: nothing of ours is trusted on such a host.
+    /// The family; `None` on an unknown distribution, where no anchor of ours can exist.
     fn family(&self) -> Result<Option<Family>, TrustError> {
         if let Some(family) = &self.family {
             return Ok(Some(family.clone()));
@@ -108,15 +107,15 @@ impl Store {
     }
 }
 
-/// Puts a certificate in an anchor's place, or takes it away, and makes that known; returns what was there.
-/// One at a time on this host: the distributions' programs do not expect company.
+/// Writes or removes an anchor, updates the store, and returns the old anchor. One change at a time on this host,
+/// because the distributions' programs are not made to run concurrently.
 async fn change(
     runner: &dyn Runner,
     family: &Family,
     id: &InstanceId,
     to: Option<&str>,
 ) -> Result<Option<String>, TrustError> {
-    // The folder itself, so that no file has to be left for it.
+    // The lock is on the folder itself, so that no lock file is left there.
     let _held = Lock::waited_for(family.anchors.clone(), Lock::of_folder).await?;
     let path = anchor(family, id);
     let before = files::read_text(&path)?;

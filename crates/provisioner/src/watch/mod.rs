@@ -1,9 +1,9 @@
-//! The host watched: the guard is put back as soon as somebody changes it, and what it refuses is recorded.
+//! Watches the host: restores the host guard as soon as it is changed, and records the packets that it refuses.
 //!
-//! The kernel says when rules, links, addresses, routes and forwarding change (`notices`), and which packets the guard
-//! refuses (`refusals`); the other settings of links are read every few seconds, because nobody tells of these. Neither a
-//! flood of packets nor a program that fights the guard fills the disk: `tally` decides what becomes an event.
-//! Nothing of this is needed for isolation: every verb as root puts the guard back as well, when it runs.
+//! The kernel reports changes of rules, links, addresses, routes and forwarding (`notices`), and the packets that the
+//! guard refuses (`refusals`). It does not report the other settings of links, so these are read every few seconds. A
+//! flood of packets, or a program that changes the guard again and again, does not fill the disk: `tally` limits the
+//! events. Isolation does not depend on the watch: every command that runs as root also restores the guard.
 
 mod notices;
 mod refusals;
@@ -32,35 +32,35 @@ use refusals::{Refusal, Refusals};
 use tally::Tally;
 use who::Known;
 
-/// Held by the one watch of this host; its process id is in it, for people.
+/// The lock file of the one watch of this host. Its text is the pid of the watch, for people to read.
 const LOCK: &str = "/run/homelab/watch.lock";
-/// How long the kernel must have been silent before the guard is looked at: a reload changes many things at once.
+/// The delay from the last notice to the check of the guard: a reload of rules changes many things at once.
 const SETTLED: Duration = Duration::from_millis(50);
-/// The least time between two looks: somebody may fight the guard, or change links all the time.
+/// The shortest time between two checks of the guard: a program may change the guard or links all the time.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// How often settings are read of which nobody tells.
+/// The time between two reads of the settings that the kernel does not report.
 const SETTINGS: Duration = Duration::from_secs(5);
-/// How often everything is looked at, whatever was told.
+/// The longest time between two checks of the whole guard, also without a notice.
 const EVERYTHING: Duration = Duration::from_secs(60);
-/// How long a cluster may take to say which pod has an address.
+/// The time-out of the question to a cluster which pod has an address.
 const ASK: Duration = Duration::from_secs(3);
 
-/// Why this host is not watched.
+/// Why the watch did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// Another process watches it.
+    /// Another process watches this host.
     #[error("this host is watched already{}", by(.pid))]
     Watched {
-        /// Its process id, where it can be read.
+        /// The pid of the other process; `None` if it cannot be read.
         pid: Option<u32>,
     },
-    /// The lock of the one watch, or its folder.
+    /// The lock file or its folder cannot be made, read or locked.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The kernel does not tell what happens.
-    #[error("have the kernel tell of {what}")]
+    /// The kernel refuses a subscription.
+    #[error("subscribe to the kernel's reports of {what}")]
     Listen {
-        /// `changes of the network`, `packets that the host guard refuses`.
+        /// The subject of the reports: `changes of the network`, `packets that the host guard refuses`.
         what: &'static str,
         /// The kernel's answer.
         #[source]
@@ -76,7 +76,7 @@ impl Hint for WatchError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Watched { .. } => {
-                Some("one watch is enough for all homes of a host; end that one first".to_owned())
+                Some("one watch serves all homes of a host; end the other one first".to_owned())
             }
             Self::File(error) => error.hint(),
             Self::Listen { .. } => None,
@@ -84,15 +84,16 @@ impl Hint for WatchError {
     }
 }
 
-/// What a watch has to say beside its events.
+/// A report of the watch to its caller, beside its events.
 #[derive(Debug)]
 pub enum Said<'a> {
-    /// How refusals become known: by packet, or by numbers alone where the kernel has no nfnetlink_log.
+    /// The watch has begun.
     Begun {
-        /// Whether packets are reported.
+        /// Whether the kernel reports each refused packet. `false` where it has no nfnetlink_log: then the watch reads
+        /// the guard's counters.
         by_packet: bool,
     },
-    /// The guard could not be looked at or put back; it is tried again.
+    /// The guard could not be read or restored; the watch tries again.
     Failed(&'a FabricError),
 }
 
@@ -103,14 +104,14 @@ pub struct Watch {
     notices: Notices,
     refusals: Option<Refusals>,
     crossings: Tally<Kind>,
-    /// By what differed, in words.
+    /// The restorations of the guard, by their deviations in words.
     restorations: Tally<Vec<String>>,
-    /// Refused packets by link, where that is all there is.
+    /// The counters of refused packets by link, where the kernel does not report packets.
     counted: BTreeMap<String, u64>,
     _alone: Lock,
 }
 
-/// Attempts of one kind are told together.
+/// The kind of a refused packet. Packets of one kind are reported together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
     from: IpAddr,
@@ -120,7 +121,7 @@ struct Kind {
 }
 
 impl Watch {
-    /// Begins to listen. Needs root.
+    /// Takes the lock of the watch and subscribes to the kernel's reports. Needs root.
     ///
     /// # Errors
     /// [`WatchError`]
@@ -138,7 +139,7 @@ impl Watch {
         })
     }
 
-    /// Watches until it is dropped.
+    /// Watches until the future is dropped; it does not end by itself.
     pub async fn run(&mut self, say: &mut dyn FnMut(Said<'_>)) {
         say(Said::Begun { by_packet: self.refusals.is_some() });
         let mut settings = interval(SETTINGS);
@@ -189,24 +190,25 @@ impl Watch {
         }
     }
 
-    /// Reads the numbers of refused packets, where that is all there is.
+    /// Reads the counters of refused packets, where the kernel does not report packets.
     async fn count(&mut self) {
         let Ok(counted) = fabric::refused_packets(self.provisioner.runner().as_ref()).await else { return };
         for (link, packets) in &counted {
-            // The numbers begin anew with the guard.
+            // The counters begin with 0 again when the guard's rules are loaded.
             let before = self.counted.get(link).filter(|before| *before <= packets).unwrap_or(&0);
             self.crossings.note_some(link, packets - before, Instant::now());
         }
         self.counted = counted;
     }
 
-    /// Tells what was counted, as far as its time has come.
+    /// Publishes the counts whose time is over.
     async fn tell(&mut self) {
         for due in self.crossings.due(Instant::now()) {
             self.publish(&due.link, due.kind, due.times).await;
         }
         for due in self.restorations.due(Instant::now()) {
-            let differed = due.kind.unwrap_or_else(|| vec!["more than is told one by one".to_owned()]);
+            let differed =
+                due.kind.unwrap_or_else(|| vec!["more changes than are listed one by one".to_owned()]);
             self.provisioner.events().publish(self.provisioner.guard_restored(differed, due.times));
         }
     }
@@ -235,7 +237,7 @@ impl Watch {
         });
     }
 
-    /// Who has an address: a node, or a pod, by its name if its cluster says so in time.
+    /// The sender of a packet: a node, or a pod with its name, if its cluster answers in time, or with its address.
     async fn sender(&self, known: &Known, address: IpAddr) -> Option<String> {
         let Some((instance, node)) = known.pod_node(address) else { return known.name_of(address) };
         let asked = timeout(ASK, pod_name(&self.provisioner, instance, address)).await.ok().flatten();
@@ -243,7 +245,7 @@ impl Watch {
     }
 }
 
-/// What was refused next; never anything where nobody tells.
+/// The next refused packets; pending for ever where the kernel does not report packets.
 async fn next(refusals: &mut Option<Refusals>) -> Vec<Refusal> {
     match refusals {
         Some(refusals) => refusals.next().await,
@@ -251,7 +253,7 @@ async fn next(refusals: &mut Option<Refusals>) -> Vec<Refusal> {
     }
 }
 
-/// `default/web`: the pod that has an address, as its cluster says.
+/// The pod that has an address, such as `default/web`, by its API server; `None` if the API server does not answer.
 async fn pod_name(provisioner: &Provisioner, instance: &str, address: IpAddr) -> Option<String> {
     let cluster = provisioner.attach(instance).await.ok()?;
     let first = &cluster.nodes.first;
@@ -273,7 +275,7 @@ fn protocol_name(number: u8) -> String {
     }
 }
 
-/// The lock of the one watch, with this process's id in it.
+/// Takes the lock of the one watch, and writes this process's pid into the file.
 fn alone() -> Result<Lock, WatchError> {
     let path = Utf8Path::new(LOCK);
     let folder = path.parent().unwrap_or(Utf8Path::new("/"));

@@ -1,18 +1,18 @@
-//! The kernel's notices that something changed which the guard is made of. What it was is not read: the guard is compared
-//! as a whole.
+//! The kernel's notices of changes to anything that the guard consists of. Their contents are not read: a notice causes
+//! a comparison of the whole guard.
 
 use std::io;
 
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
-/// Groups of rtnetlink(7), by linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes, and the settings that it tells of
-/// (RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF: forwarding, rp_filter).
+/// Groups of rtnetlink(7), by linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes, and the settings that rtnetlink
+/// reports (RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF: forwarding, rp_filter).
 const ROUTE_GROUPS: [u32; 5] = [1, 5, 7, 24, 25];
-/// NFNLGRP_NFTABLES in linux/netfilter/nfnetlink.h: what `nft monitor` listens to.
+/// NFNLGRP_NFTABLES in linux/netfilter/nfnetlink.h: the group of `nft monitor`.
 const TABLES: [u32; 1] = [7];
 
-/// Two sockets that listen.
+/// Two netlink sockets: one for the network, one for nftables.
 pub(super) struct Notices {
     network: TokioSocket,
     tables: TokioSocket,
@@ -32,7 +32,7 @@ impl Notices {
         })
     }
 
-    /// Waits for the next one. An error tells as much: notices were lost, so something happened.
+    /// Waits for the next notice. A receive error counts as a notice: the kernel dropped notices, so there were some.
     pub(super) async fn next(&self) {
         tokio::select! {
             _ = self.network.recv_from_full() => {}

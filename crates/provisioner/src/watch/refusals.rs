@@ -15,23 +15,23 @@ use rustix::io::Errno;
 
 use crate::fabric::LOG_GROUP;
 
-/// How long the kernel may keep packets back to report several at once.
+/// How long the kernel may delay a report, so that one report has several packets.
 const TOGETHER: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A packet that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The link where it came in, or, without one, where it would have gone out, by its index.
+    /// The index of the link where the packet came in. Without such a link: the one where it would have gone out.
     pub(super) link: u32,
     pub(super) from: IpAddr,
     pub(super) to: IpAddr,
-    /// The number of its protocol.
+    /// The number of its IP protocol, such as 6 for TCP.
     pub(super) protocol: u8,
-    /// The destination port of TCP and UDP.
+    /// The destination port; `None` for other protocols than TCP and UDP, and for a packet that is cut before its port.
     pub(super) port: Option<u16>,
 }
 
-/// The log group, listened to.
+/// A socket that has joined the guard's log group.
 pub(super) struct Refusals {
     socket: TokioSocket,
 }
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Refusals {
 }
 
 impl Refusals {
-    /// Joins the log group. None where the kernel has none.
+    /// Joins the log group. `None` where the kernel has no nfnetlink_log.
     pub(super) fn open() -> io::Result<Option<Self>> {
         let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
@@ -58,7 +58,8 @@ impl Refusals {
         Ok(Some(Self { socket }))
     }
 
-    /// What was refused next. Reports that the kernel could not deliver are lost; its numbers are in the guard's own set.
+    /// Waits for the next report and returns its packets. Reports that the kernel could not deliver are lost; the
+    /// guard's own set still counts their packets.
     pub(super) async fn next(&self) -> Vec<Refusal> {
         match self.socket.recv_from_full().await {
             Ok((bytes, _)) => messages(&bytes).iter().filter_map(refusal).collect(),
@@ -67,7 +68,7 @@ impl Refusals {
     }
 }
 
-/// Configures the log group, and waits for the kernel's answer, which is there at once.
+/// Configures the log group, and reads the kernel's answer, which is there at once.
 fn asked(socket: &TokioSocket, settings: Vec<netlink_packet_netfilter::nflog::ConfigNla>) -> io::Result<()> {
     let request = config_request(NetfilterProtoFamily::Unspec, LOG_GROUP, settings);
     let mut bytes = vec![0; request.buffer_len()];
@@ -84,16 +85,16 @@ fn asked(socket: &TokioSocket, settings: Vec<netlink_packet_netfilter::nflog::Co
     Ok(())
 }
 
-/// Whether the kernel answers that it has no nfnetlink_log (nfnetlink.c: EINVAL for an unknown subsystem, or its module is
-/// missing).
+/// Whether the kernel answers that it has no nfnetlink_log (nfnetlink.c: EINVAL for an unknown subsystem, or for one
+/// whose module is missing).
 fn is_without_log(error: &io::Error) -> bool {
     let without = [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOENT, Errno::PROTONOSUPPORT];
     without.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Whether a message of netlink's own or of the log begins here, by its type (netlink(7): length, type), which for
-/// others has the subsystem in its upper byte (linux/netfilter/nfnetlink.h). Nothing else is read: nobody has asked for
-/// it, and readers of other subsystems panic on an attribute that is shorter than its head.
+/// Whether a message of netlink itself or of the log begins here, by its type (netlink(7): length, type). The upper
+/// byte of the type is the subsystem (linux/netfilter/nfnetlink.h). Messages of other subsystems are not parsed: they
+/// were not asked for, and their parsers panic on an attribute that is shorter than its header.
 fn is_of_the_log(bytes: &[u8]) -> bool {
     const ULOG: u16 = 4;
     const OWN_TYPES: u16 = 16;
@@ -101,7 +102,7 @@ fn is_of_the_log(bytes: &[u8]) -> bool {
     kind.is_some_and(|kind| kind < OWN_TYPES || kind >> 8 == ULOG)
 }
 
-/// The messages in what a socket received; a part that is none ends it.
+/// The messages in the bytes that a socket received, up to the first part that is no message.
 fn messages(bytes: &[u8]) -> Vec<NetlinkMessage<NetfilterMessage>> {
     let (mut all, mut left) = (Vec::new(), bytes);
     while is_of_the_log(left)
@@ -118,7 +119,7 @@ fn messages(bytes: &[u8]) -> Vec<NetlinkMessage<NetfilterMessage>> {
     all
 }
 
-/// The refused packet in a message, if it is one.
+/// The refused packet in a message; `None` for another message, and for a packet that cannot be parsed.
 fn refusal(message: &NetlinkMessage<NetfilterMessage>) -> Option<Refusal> {
     let NetlinkPayload::InnerMessage(message) = &message.payload else { return None };
     let NetfilterMessageInner::ULog(ULogMessage::Packet(parts)) = &message.inner else { return None };
@@ -134,7 +135,7 @@ fn refusal(message: &NetlinkMessage<NetfilterMessage>) -> Option<Refusal> {
     read(inward.or(outward)?, packet?)
 }
 
-/// Reads what a socket received, and the same bytes as the beginning of a packet that was refused.
+/// For fuzzing: parses the bytes as messages of a socket, and again as the beginning of a refused packet.
 #[cfg(feature = "fuzzing")]
 pub fn read_netlink(bytes: &[u8]) {
     for message in messages(bytes) {
@@ -143,7 +144,7 @@ pub fn read_netlink(bytes: &[u8]) {
     let _ = read(1, bytes);
 }
 
-/// What the first bytes of an IP packet say. Pure.
+/// Parses the first bytes of an IP packet. Pure.
 fn read(link: u32, packet: &[u8]) -> Option<Refusal> {
     let sliced = LaxSlicedPacket::from_ip(packet).ok()?;
     let (from, to, protocol) = match sliced.net.as_ref()? {
@@ -178,7 +179,7 @@ mod tests {
         PacketBuilder::ipv4(from, to, 64).udp(40_000, 53).write(&mut udp, b"who is there").expect("a packet");
         let told = Refusal { link: 7, from: from.into(), to: to.into(), protocol: 17, port: Some(53) };
         assert_eq!(read(7, &udp), Some(told.clone()));
-        // As much of it as there is of a packet that was cut.
+        // A packet that was cut, with and without its port.
         assert_eq!(read(7, &udp[..28]), Some(told.clone()));
         assert_eq!(read(7, &udp[..22]), Some(Refusal { port: None, ..told }));
         let mut tcp = Vec::new();
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn messages_of_other_subsystems_are_not_read_whatever_is_in_them() {
-        // One of nftables with an attribute of no bytes: its reader subtracts the four of a head.
+        // A message of nftables with an attribute of length 0: its parser subtracts the 4 bytes of the header.
         let header = [24_u32.to_ne_bytes(), [9, 10, 0, 0], [0; 4], [0; 4]].concat();
         assert_eq!(messages(&[&header[..], &[0; 8]].concat()).len(), 0);
     }

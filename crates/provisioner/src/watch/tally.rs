@@ -1,27 +1,27 @@
-//! What becomes an event at once, what is counted and told later: so that a flood fills no disk. Pure.
+//! Limits the events, so that a flood does not fill the disk: reports the first of a kind, and counts the others. Pure.
 //!
-//! The first of a kind is told at once. The others of that kind are counted and told together when a minute is over, then
-//! two, and so on up to an hour; a kind that stays silent for its time is forgotten. Each link has a budget of kinds that
-//! are told by themselves; what exceeds it is counted by link alone. So a link makes a few hundred events a day at the
-//! most, whatever is sent.
+//! The first occurrence of a kind is reported at once. Further ones are counted, and reported together after one
+//! minute, then after two more, and so on up to an hour; a kind without an occurrence in its period is forgotten. Each
+//! link has a budget of kinds; further kinds are counted by link alone. So a link causes a few hundred events a day at
+//! the most, independent of the traffic.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// How long the first count of a kind goes on.
+/// The first period of a kind. Each further period is twice as long.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// How long a count goes on at the most.
+/// The longest period.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// How many kinds a link may begin at once.
+/// The budget of a link: how many new kinds may be reported at once.
 const BUDGET: u32 = 20;
-/// After how long it may begin one more.
+/// The time after which the budget grows by one kind.
 const REFILL: Duration = Duration::from_secs(180);
 
-/// What happened on all links.
+/// The counts of all links.
 #[derive(Debug)]
 pub(super) struct Tally<K> {
-    /// Without a kind: what exceeds the link's budget.
+    /// By link and kind. Without a kind: the occurrences beyond the link's budget.
     counts: HashMap<(String, Option<K>), Count>,
     budgets: HashMap<String, Budget>,
 }
@@ -45,17 +45,17 @@ struct Budget {
     since: Instant,
 }
 
-/// What is to be told now.
+/// A count that is to be reported now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due<K> {
     pub(super) link: String,
-    /// None for what was counted by link alone.
+    /// `None` for occurrences that were counted by link alone.
     pub(super) kind: Option<K>,
     pub(super) times: u64,
 }
 
 impl<K: Clone + Eq + Hash> Tally<K> {
-    /// Notes that something happened; says whether it is to be told at once.
+    /// Notes one occurrence. Returns whether it is to be reported at once.
     pub(super) fn note(&mut self, link: &str, kind: Option<K>, now: Instant) -> bool {
         if let Some(count) = self.counts.get_mut(&(link.to_owned(), kind.clone())) {
             count.times += 1;
@@ -69,7 +69,7 @@ impl<K: Clone + Eq + Hash> Tally<K> {
         false
     }
 
-    /// Notes that something of an unknown kind happened so many times.
+    /// Notes `times` occurrences of unknown kinds.
     pub(super) fn note_some(&mut self, link: &str, times: u64, now: Instant) {
         if times > 0 {
             let count = self.counts.entry((link.to_owned(), None)).or_insert_with(|| Count::beginning(now));
@@ -77,7 +77,7 @@ impl<K: Clone + Eq + Hash> Tally<K> {
         }
     }
 
-    /// What has been counted for long enough.
+    /// The counts whose period is over.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Due<K>> {
         let mut due = Vec::new();
         self.counts.retain(|(link, kind), count| {
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(tally.due(start + MINUTE / 2), []);
         let due = Due { link: "hl-a".to_owned(), kind: Some("tcp 22"), times: 2 };
         assert_eq!(tally.due(start + MINUTE), [due]);
-        // What was silent for its time is new again; what was not is counted for twice as long.
+        // A kind without an occurrence in its period is new again; the other one has a period of twice the length.
         assert!(tally.note("hl-a", Some("tcp 80"), start + MINUTE));
         assert!(!tally.note("hl-a", Some("tcp 22"), start + MINUTE));
         assert_eq!(tally.due(start + 2 * MINUTE), []);

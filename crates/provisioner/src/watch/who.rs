@@ -1,11 +1,12 @@
-//! Whose an address or a link is, by the plans of this home's instances. Pure but for reading the registry.
+//! Finds the instance and the name for an address or a link, by the plans of this home's instances. Pure, but for
+//! reading the registry.
 
 use std::net::IpAddr;
 
 use crate::plan::ClusterPlan;
 use crate::provision::Provisioner;
 
-/// The instances of this home.
+/// The plans of this home's instances.
 #[derive(Debug)]
 pub(super) struct Known {
     plans: Vec<ClusterPlan>,
@@ -24,12 +25,13 @@ impl Known {
         self.plans.iter().find(is_its).map(|plan| plan.id.name.as_str())
     }
 
-    /// The instance in whose networks an address lies.
+    /// The instance whose networks contain an address.
     pub(super) fn of_address(&self, address: IpAddr) -> Option<&str> {
         self.plan_of(address).map(|plan| plan.id.name.as_str())
     }
 
-    /// `node acme-w-1`, `gateway of acme`, `pod of acme on acme-w-1`, `service of acme`: what has an address.
+    /// The name for an address, such as `node acme-w-1`, `gateway of acme`, `pod of acme on acme-w-1`, `service of
+    /// acme`. `None` for an address outside of all networks.
     pub(super) fn name_of(&self, address: IpAddr) -> Option<String> {
         let IpAddr::V4(v4) = address else { return None };
         let plan = self.plan_of(address)?;

@@ -25,7 +25,7 @@ async fn a_cluster_survives_whoever_takes_it_for_something_else() -> anyhow::Res
         ensure!(changed.is_empty(), "the host has changed: {changed:?}");
 
         let said = desk.homelab_in(&format!("{}/instances/../", desk.home()), &["down", "acme"]).await?;
-        ensure!(said.contains("machines and networks") || said.contains("container homelab-"), "{said}");
+        ensure!(said.contains("nodes and networks") || said.contains("container homelab-"), "{said}");
         let left = Inventory::take(&provisioner).await?.left_since(&before);
         ensure!(left.is_empty(), "down under another spelling leaves: {left:?}");
         Ok(())
@@ -45,11 +45,12 @@ async fn reap_elsewhere(desk: &Desk) -> anyhow::Result<()> {
     keep(Keeper::Run(Owner { lock: None, ..owner }))?;
     let said = desk.homelab_below("unshare", &IN_A_CONTAINER, &["reap"]).await?;
     ensure!(
-        said.contains("acme is left alone: whether its owner") && said.contains("homelab down acme"),
+        said.contains("acme is left alone: it is unknown whether its owner")
+            && said.contains("homelab down acme"),
         "{said}"
     );
     let refused = desk.refusal(6, &["down", "acme"]).await?;
-    ensure!(refused.contains(&format!("needed by process {}", std::process::id())), "{refused}");
+    ensure!(refused.contains(&format!("process {} is running and needs", std::process::id())), "{refused}");
     keep(Keeper::Operator)?;
     Ok(())
 }

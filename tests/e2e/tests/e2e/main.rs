@@ -3,6 +3,7 @@
 mod audit;
 mod capture;
 mod claims;
+mod docs;
 mod engine;
 mod faults;
 mod files;

@@ -62,10 +62,7 @@ async fn behind_a_link_into_a_missing_folder_nothing_is_made(#[case] file: &str)
     std::fs::remove_file(&path).unwrap();
     symlink(&target, &path).unwrap();
     let told = desk.refused().await;
-    assert!(
-        told.contains(&format!("it is a symbolic link to {target}, and that folder is missing")),
-        "{told}"
-    );
+    assert!(told.contains(&format!("it is a symbolic link to {target}, whose folder is missing")), "{told}");
     assert!(
         told.contains(&format!("hint: make the folder of {target}, or remove the link {path}")),
         "{told}"

@@ -54,7 +54,7 @@ async fn an_open_file_without_a_name_is_no_kubeconfig() {
     let descriptor = Utf8PathBuf::from(format!("/proc/self/fd/{number}"));
     let desk = desk.with_kubeconfigs(&[&descriptor]);
     let told = desk.refused().await;
-    assert!(told.contains("it leads to a file that has no name any more"), "{told}");
+    assert!(told.contains("it leads to a removed file, which has no name any more"), "{told}");
     assert!(!path.exists());
 }
 

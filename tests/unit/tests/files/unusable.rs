@@ -146,7 +146,9 @@ async fn a_teardown_goes_on_without_a_damaged_kubeconfig_and_says_what_is_left()
     assert!(error.removed.contains(&Removed::Machines) && error.removed.contains(&Removed::Names));
     let hint = error.hint().unwrap();
     assert!(
-        hint.starts_with("its nodes are gone; what is left is its context in the kubeconfig, and"),
+        hint.starts_with(
+            "its nodes are removed, but its context in the kubeconfig and its registry entry are not: "
+        ),
         "{hint}"
     );
     assert!(hint.contains("let KUBECONFIG name another file; then `homelab down acme`"), "{hint}");

@@ -71,7 +71,7 @@ async fn a_folder_with_another_homes_node_is_not_removed_and_the_refusal_names_t
     assert_eq!(
         error.to_string(),
         format!(
-            "take down acme: {folder} is used by container homelab-ffffff.acme.acme-cp-1; it is left as it is"
+            "take down acme: {folder} is used by container homelab-ffffff.acme.acme-cp-1; it was not removed"
         )
     );
     assert!(error.hint().unwrap().contains("podman rm --force"), "{:?}", error.hint());
@@ -119,7 +119,7 @@ async fn an_instance_whose_owner_lives_elsewhere_is_not_taken_down_until_it_ends
     let pid = owner.pid;
     assert_eq!(
         error.to_string(),
-        format!("take down acme: acme is needed by process {pid}, which runs; nothing was done")
+        format!("take down acme: process {pid} is running and needs acme; nothing was done")
     );
     assert!(
         error.hint().unwrap().starts_with(&format!("wait for process {pid}; or end it")),
@@ -154,7 +154,7 @@ async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same
     assert_eq!(
         reaping.spared[0].to_string(),
         format!(
-            "acme is left alone: whether its owner, process {pid}, still runs is unknown \
+            "acme is left alone: it is unknown whether its owner, process {pid}, still runs \
              (it began in another PID namespace, such as a container's)"
         )
     );
@@ -162,7 +162,7 @@ async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same
     lab.without_machines("acme").await;
     let error = lab.provisioner.release("acme").await.unwrap_err();
     assert!(matches!(error, ReleaseError::Unjudged { .. }), "{error}");
-    assert_eq!(error.hint().as_deref(), Some("`homelab down acme` takes it down all the same"));
+    assert_eq!(error.hint().as_deref(), Some("`homelab down acme` takes it down anyway"));
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
 }
 
@@ -191,7 +191,7 @@ async fn a_bring_up_whose_instance_another_process_takes_down_ends_at_once() {
         registry.update("acme", |acme| acme.state = State::Destroying).unwrap();
     });
     let error = error.await;
-    assert_eq!(error.source.to_string(), "another process has taken acme down meanwhile");
+    assert_eq!(error.source.to_string(), "another process took acme down during its creation");
     assert_eq!(error.residue, Residue::Nothing, "whoever takes it down finishes that");
     let state = registry.find("acme").unwrap().unwrap().state;
     assert_eq!(state, State::Destroying, "nobody says that it failed");
@@ -202,12 +202,12 @@ async fn a_bring_up_whose_claim_is_gone_or_somebody_elses_ends_at_once() {
     let lab = lab();
     let registry = lab.provisioner.registry().clone();
     let gone = disturbed(&lab, || drop(registry.release("acme").unwrap())).await;
-    assert_eq!(gone.source.to_string(), "another process has taken acme down meanwhile");
+    assert_eq!(gone.source.to_string(), "another process took acme down during its creation");
     assert_eq!(registry.find("acme").unwrap(), None);
     let taken = disturbed(&lab, || {
         registry
             .update("acme", |acme| acme.operation = Some(Operation { owner: unknown(), ..creation() }))
             .unwrap();
     });
-    assert_eq!(taken.await.source.to_string(), "another process has taken acme down meanwhile");
+    assert_eq!(taken.await.source.to_string(), "another process took acme down during its creation");
 }

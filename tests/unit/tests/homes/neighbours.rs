@@ -151,7 +151,7 @@ async fn a_ledger_of_another_home_that_makes_no_sense_stops_the_claim_and_is_nam
     up(&ada, spec("acme")).await.unwrap();
     std::fs::write(ada.home().registry(), "{").unwrap();
     let error = up(&bob, spec("globex")).await.unwrap_err();
-    assert_eq!(cause(&error), format!("find out which networks the home {} has", ada.home().root()));
+    assert_eq!(cause(&error), format!("read the networks of the home {}", ada.home().root()));
     let hint = error.hint().unwrap();
     assert!(hint.contains(ada.home().registry().as_str()), "{hint}");
     assert!(hint.contains(&format!("`rm {}`", host.house.path("homes").join(ada.home().id()))), "{hint}");

@@ -67,7 +67,7 @@ async fn a_lacking_host_is_told_before_anything_is_done() {
     let _faulty = lab.engine.clone().with_fault(Fault::Preflight(lack));
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing));
-    assert_eq!(error.source.to_string(), "this host lacks: podman: apt-get install podman");
+    assert_eq!(error.source.to_string(), "missing requirements: podman: apt-get install podman");
     lab.assert_empty().await;
 }
 

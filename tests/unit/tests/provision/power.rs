@@ -132,7 +132,7 @@ async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_at_rest() 
     let absent = lab.power(Power::Halt).await.unwrap_err();
     insta::assert_snapshot!(format!("{absent}\nhint: {}", absent.hint().unwrap()), @r"
     halt acme: its node acme-w-1 is gone
-    hint: `homelab status acme` shows what there is; what was on that node is gone with it, and `homelab down acme` takes the rest away
+    hint: `homelab status acme` shows what is left; the node's data is lost, and `homelab down acme` removes the rest
     ");
     assert_eq!(lab.state(), State::Halted, "some of its nodes may be off");
     lab.provisioner.destroy("acme").await.unwrap();
@@ -152,7 +152,7 @@ async fn an_api_server_that_does_not_answer_again_leaves_it_at_rest_and_the_next
     assert!(at(&silent), "{silent:?}");
     assert_eq!(
         silent.hint().unwrap(),
-        "`homelab start acme` may be repeated; `homelab status acme` shows what there is"
+        "`homelab start acme` may be repeated; `homelab status acme` shows the nodes"
     );
     assert_eq!(lab.state(), State::Halted);
     lab.engine.heal();
@@ -177,7 +177,7 @@ fn what_cannot_be_resumed_because_it_is_off_is_to_be_started() {
     let off = EngineError::Absent { node: "acme-main".to_owned() };
     let (instance, stage) = ("acme".to_owned(), Stage::Ready);
     let error = PowerError::Stage { power: Power::Resume, instance, stage, source: off.into() };
-    assert_eq!(error.hint().unwrap(), "it is off, as after a reboot of this host: `homelab start acme`");
+    assert_eq!(error.hint().unwrap(), "it is off, as after a reboot of the host: `homelab start acme`");
 }
 
 #[tokio::test]

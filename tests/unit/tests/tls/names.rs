@@ -51,7 +51,7 @@ fn all_other_names_are_refused_at_once_each_with_its_reason() {
 fn a_certificate_without_a_name_is_refused() {
     let error = HostNames::parse::<&str>("acme.lab", &[]).unwrap_err();
     insta::assert_snapshot!(error, @"
-    the authority of acme.lab does not vouch for:
-    '' is empty: there has to be a name
+    the authority of acme.lab cannot sign certificates for:
+    '' is empty: at least one name is needed
     ");
 }

@@ -154,7 +154,7 @@ mod tests {
         let states = [State::Creating, State::Running, State::Paused, State::Halted, State::Failed];
         let told = states.map(|state| format!("{state}: {:?}", at(state, &absent)));
         insta::assert_snapshot!(told.join("\n"));
-        assert_eq!(at(State::Paused, &other), Finding::Problem("this host lacks: ".to_owned()));
+        assert_eq!(at(State::Paused, &other), Finding::Problem("missing requirements: ".to_owned()));
     }
 
     #[test]

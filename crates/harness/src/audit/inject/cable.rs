@@ -1,4 +1,4 @@
-//! Leaks by wire: cables between switches, links that a node must not have.
+//! Injections on the link layer: cables (veth pairs) between bridges, and extra links of nodes.
 
 use std::time::Duration;
 
@@ -11,36 +11,36 @@ use super::{Ground, InjectError, machines};
 use crate::cluster::{TestCluster, TestNode};
 use crate::wait::{self, Wait};
 
-/// How long a cable may take to be seen. A bridge with a spanning tree learns for half a minute first (IEEE 802.1D,
-/// twice its forward delay).
+/// The deadline for a bridge to forward on the new port. A bridge with a spanning tree first listens and learns for
+/// half a minute (IEEE 802.1D, twice the forward delay).
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The two ends of the cable between two switches.
+/// The names of the two ends of a cable.
 const ENDS: [&str; 2] = ["cable0", "cable1"];
 
-/// Lets only IPv6 through.
+/// The filter that accepts only IPv6.
 pub(super) const ONLY_IPV6: &str = "meta protocol ip6 accept";
-/// Lets only multicast and broadcast UDP through.
+/// The filter that accepts only multicast and broadcast UDP.
 pub(super) const ONLY_GROUPS: &str =
     "meta pkttype { multicast, broadcast } meta protocol ip meta l4proto udp accept";
-/// Lets only DHCP and router advertisements through.
+/// The filter that accepts only DHCP and router advertisements.
 pub(super) const ONLY_DHCP: &str =
     "udp dport { 67, 68, 546, 547 } accept\n icmpv6 type nd-router-advert accept";
 
-/// The node of a cluster that an injection opens: its last one, a worker where there is one.
+/// The node of a cluster in which injections are applied: the last one, which is a worker where there is one.
 pub(super) fn last(of: &TestCluster) -> Result<&TestNode, InjectError> {
     let cluster = of.name().to_owned();
     of.nodes().last().ok_or(InjectError::Missing { what: "a node", cluster })
 }
 
-/// Lays a cable between the switches of both. With a filter, only what it accepts goes through; it stands at both ends,
-/// on what comes out of the cable, before the cable is plugged in.
+/// Adds a cable between the bridges of both clusters. A filter that is not empty is set on the ingress of both ends
+/// before they become ports of the bridges, so that only packets that it accepts pass.
 pub(super) async fn join(ground: &Ground<'_>, deeds: &mut Deeds, filter: &str) -> Result<(), InjectError> {
     let of = |cluster: &TestCluster| Switch::of(&cluster.inner().plan);
     lay(deeds, &[of(ground.from), of(ground.to)], filter).await
 }
 
-/// The same between the networks by which a hypervisor manages the machines of both.
+/// Adds a cable between the management networks of both clusters' VMs.
 pub(super) async fn join_managements(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let of = |cluster: &TestCluster| Switch::management(&cluster.inner().plan);
     lay(deeds, &[of(ground.from), of(ground.to)], "").await
@@ -69,7 +69,7 @@ async fn lay(deeds: &mut Deeds, switches: &[Switch; 2], filter: &str) -> Result<
     Ok(())
 }
 
-/// Waits until a port of a switch passes frames on: the kernel looks at carriers once in a second only.
+/// Waits until a port of a bridge forwards frames. The kernel updates the carrier state at most once in a second.
 async fn carries(deeds: &Deeds, switch: &Switch, port: &str) -> Result<(), InjectError> {
     let show = switch.there("bridge", &["link", "show", "dev", port]);
     let carries = wait::until(format!("port {port}"), Slowdown::of_host().stretch(PATIENCE), async || {
@@ -80,7 +80,7 @@ async fn carries(deeds: &Deeds, switch: &Switch, port: &str) -> Result<(), Injec
     carries.await.map_err(|source| InjectError::Carrier(Box::new(source)))
 }
 
-/// Gives a node a second link, with an address there, into the other's switch.
+/// Adds a link to a node of the source, into the bridge of the target, with an address of the target's network.
 pub(super) async fn extra_link(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let node = last(ground.from)?;
     let link = if ground.from.inner().plan.engine.is_virtual() {
@@ -104,12 +104,12 @@ async fn extra_cable(ground: &Ground<'_>, deeds: &mut Deeds, node: &TestNode) ->
     Ok(EXTRA.to_owned())
 }
 
-/// An address of the target's network that nobody has: the last one before the broadcast address.
+/// An unused address of the target's network: the last one before the broadcast address. Pure.
 fn spare(ground: &Ground<'_>) -> std::net::Ipv4Addr {
     std::net::Ipv4Addr::from_bits(ground.target.subnet.broadcast().to_bits() - 1)
 }
 
-/// Gives a link of a node the MAC address of a node of the other.
+/// Adds a link to a node of the source, with the MAC address of a node of the target.
 pub(super) async fn same_mac(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let mac = format!("/sys/class/net/{}/address", ground.target.node_link);
     let mac = last(ground.to)?.read(&mac).await?;

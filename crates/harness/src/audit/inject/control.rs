@@ -1,4 +1,5 @@
-//! Leaks by credentials: somebody's control plane believes what it must not.
+//! Injections in control planes: the target accepts credentials or names of the source, or the source's context leads
+//! to the target.
 
 use std::net::SocketAddr;
 
@@ -26,7 +27,7 @@ use crate::cluster::{TestCluster, TestNode};
 
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 
-/// One's name server knows a name of the other: a service of that name.
+/// The source's name server resolves a name of the target: the source gets a service of that name.
 pub(super) async fn foreign_names(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let full = ground.target.dns.only_here.clone();
     let name = full.split('.').next().unwrap_or_default();
@@ -42,16 +43,16 @@ pub(super) async fn foreign_names(ground: &Ground<'_>, deeds: &mut Deeds) -> Res
         name: full.clone(),
     };
     let forgotten = known.clone();
-    deeds.undos.push(format!("see that {full} is forgotten"), move || {
+    deeds.undos.push(format!("wait until {full} does not resolve"), move || {
         let forgotten = forgotten.clone();
         async move { forgotten.until(false).await }
     });
-    make::<Service>(ground.from, "make a service with the other's name", service, deeds).await?;
+    make::<Service>(ground.from, "create a service with the other's name", service, deeds).await?;
     known.until(true).await
 }
 
-/// The other's API server takes one's cluster authority for that of its clients, too. It reads the file again when it
-/// changes (kube-apiserver, `--client-ca-file`).
+/// The target's API server accepts client certificates of the source's cluster CA as well. The API server reads the CA
+/// file again when the file changes (kube-apiserver, `--client-ca-file`).
 pub(super) async fn foreign_clients(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let shown = ground.source.credentials.administrator.as_ref();
     let shown = shown.ok_or_else(|| missing("an administrator's certificate", ground.source))?;
@@ -66,8 +67,8 @@ pub(super) async fn foreign_clients(ground: &Ground<'_>, deeds: &mut Deeds) -> R
     door.until(true).await
 }
 
-/// The other's API server takes one's service-account token. That a key alone is shared opens nothing: a token names the
-/// UID of its account. So it is in a list of tokens (kube-apiserver, `--token-auth-file`).
+/// The target's API server accepts a service-account token of the source, from a static list (kube-apiserver,
+/// `--token-auth-file`). A shared signing key alone would not do: a token has the UID of its account.
 pub(super) async fn foreign_tokens(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let token = ground.source.credentials.service_account.as_ref();
     let token = token.ok_or_else(|| missing("a service-account token", ground.source))?.reveal().to_owned();
@@ -84,7 +85,7 @@ pub(super) async fn foreign_tokens(ground: &Ground<'_>, deeds: &mut Deeds) -> Re
     door.until(true).await
 }
 
-/// The other has one's token to join with.
+/// The target has the bootstrap token of the source.
 pub(super) async fn foreign_bootstrap(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let token = ground.source.credentials.bootstrap.as_ref();
     let token = token.ok_or_else(|| missing("a bootstrap token", ground.source))?.reveal().to_owned();
@@ -96,12 +97,12 @@ pub(super) async fn foreign_bootstrap(ground: &Ground<'_>, deeds: &mut Deeds) ->
         "type": "bootstrap.kubernetes.io/token",
         "stringData": { "token-id": id, "token-secret": secret, "usage-bootstrap-authentication": "true" },
     });
-    make::<KubeSecret>(ground.to, "make a bootstrap token", object, deeds).await?;
+    make::<KubeSecret>(ground.to, "create a bootstrap token", object, deeds).await?;
     door.until(true).await
 }
 
-/// The other's API server shows, behind its own certificate, one of its authority that one's authority has signed
-/// across. Who believes either believes the server, so that nothing of the other's breaks meanwhile.
+/// The target's API server sends, after its own certificate, a certificate of its CA that the source's CA has
+/// cross-signed. A TLS client that trusts either CA accepts the server, so the target goes on working.
 pub(super) async fn foreign_server(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let (ours, theirs) = (plane(ground.from)?, plane(ground.to)?);
     let (certificate, key) = (ours.read(CA).await?, ours.read(CA_KEY).await?);
@@ -116,7 +117,7 @@ pub(super) async fn foreign_server(ground: &Ground<'_>, deeds: &mut Deeds) -> Re
     door.until(true).await
 }
 
-/// An authority's name and key, vouched for by another authority.
+/// A certificate with the name and key of authority `of`, signed by authority `by` (PEM each). Pure.
 fn across(by: &str, by_key: &str, of: &str, of_key: &str) -> Result<String, rcgen::Error> {
     let issuer = Issuer::from_ca_cert_pem(by, KeyPair::from_pem(by_key)?)?;
     let unreadable = |_| rcgen::Error::CouldNotParseCertificate;
@@ -131,7 +132,7 @@ fn across(by: &str, by_key: &str, of: &str, of_key: &str) -> Result<String, rcge
     Ok(params.signed_by(&KeyPair::from_pem(of_key)?, &issuer)?.pem())
 }
 
-/// One's context leads to the other's API server.
+/// The source's kubeconfig context leads to the target's API server.
 pub(super) fn swapped_context(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let read = |path: &Utf8Path| {
         let unreadable =
@@ -143,11 +144,11 @@ pub(super) fn swapped_context(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<
     for (own, other) in ours.clusters.iter_mut().zip(theirs.clusters) {
         own.cluster = other.cluster;
     }
-    let text = serde_saphyr::to_string(&ours).expect("what was a kubeconfig can be written as one");
+    let text = serde_saphyr::to_string(&ours).expect("a kubeconfig can be written as YAML");
     deeds.edit(path, |_| text)
 }
 
-/// A kubelet of the other lets everybody in.
+/// A kubelet of the target accepts anonymous requests.
 pub(super) async fn anonymous_kubelet(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let node = last(ground.to)?;
     let server = format!("https://{}:10250", node.ip());
@@ -173,7 +174,7 @@ fn plane(of: &TestCluster) -> Result<&TestNode, InjectError> {
     of.nodes().first().ok_or(InjectError::Missing { what: "a control plane", cluster })
 }
 
-/// All control planes of the target.
+/// The control-plane nodes of the target.
 fn planes<'a>(ground: &Ground<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
     let of_role = ground.target.nodes.iter().filter(|node| node.role == Role::ControlPlane);
     let nodes =
@@ -182,23 +183,24 @@ fn planes<'a>(ground: &Ground<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
     if nodes.is_empty() { Err(missing("a control plane", ground.target)) } else { Ok(nodes) }
 }
 
-/// Everybody whom the API server knows may read `/api`, and nobody else (Kubernetes, `system:discovery`).
+/// A request to the target's API server for `/api`, which all authenticated users may read and no others (Kubernetes,
+/// `system:discovery`).
 fn api_of(target: &Subject, credentials: Credentials) -> Door {
     let server = format!("https://{}:{API_PORT}", target.api);
     let (cluster, slowdown) = (target.name.clone(), target.slowdown);
     Door { cluster, server, authority: None, credentials, path: "/api", slowdown }
 }
 
-/// The last of the ways back: waits until the door is closed again.
+/// Pushes an undo that waits until the server refuses the request again. It runs last, so it is pushed first.
 fn close_behind(door: &Door, deeds: &mut Deeds) {
     let door = door.clone();
-    deeds.undos.push(format!("see that {} refuses", door.server), move || {
+    deeds.undos.push(format!("wait until {} refuses", door.server), move || {
         let door = door.clone();
         async move { door.until(false).await }
     });
 }
 
-/// Makes an object in a cluster.
+/// Creates an object in a cluster, and pushes its deletion.
 async fn make<K>(
     cluster: &TestCluster,
     attempt: &'static str,
@@ -209,18 +211,18 @@ where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static,
 {
-    let object: K = serde_json::from_value(object).expect("an object of ours is one");
+    let object: K = serde_json::from_value(object).expect("the injected objects are valid");
     let meta = object.meta().clone();
     let (name, namespace) = (meta.name.unwrap_or_default(), meta.namespace.unwrap_or_default());
     let place = cluster.clone();
     let there = namespace.clone();
-    deeds.undos.push(format!("remove {name} in {}", cluster.name()), move || {
+    deeds.undos.push(format!("delete {name} in {}", cluster.name()), move || {
         let (place, name, there) = (place.clone(), name.clone(), there.clone());
         async move {
             let api: Api<K> = Api::namespaced(place.fresh_client().await?, &there);
             match api.delete(&name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-                Err(source) => Err(refused("remove it", place.name())(source)),
+                Err(source) => Err(refused("delete an object", place.name())(source)),
                 Ok(_) => Ok(()),
             }
         }

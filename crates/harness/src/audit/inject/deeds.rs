@@ -1,4 +1,4 @@
-//! What was done to open a leak, each deed with its way back.
+//! [`Deeds`]: the changes of one injection, on the host and on nodes, each with its undo.
 
 use std::fs;
 use std::io;
@@ -15,17 +15,17 @@ use super::{Ground, InjectError};
 use crate::cluster::TestNode;
 use crate::undo::{Left, Undos};
 
-/// How long a command of an injection may take.
+/// The deadline of a command of an injection. The runner stretches it where nodes are slow.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Deeds on the host and on nodes.
+/// The changes of one injection. `Drop` undoes them.
 #[derive(Debug)]
 pub(super) struct Deeds {
     host: Arc<dyn Runner>,
     pub(super) undos: Undos,
-    /// The ranges of all pools, for the host guard.
+    /// The ranges of all pools, from which the host guard is restored.
     pools: Vec<Ipv4Net>,
-    /// Held from the first deed that opens the host guard until everything is taken back.
+    /// Held from the first change of the host guard until all changes are undone.
     opening: Option<Opening>,
 }
 
@@ -44,48 +44,52 @@ impl Deeds {
         }
     }
 
-    /// What runs commands on the host.
+    /// The runner of commands on the host.
     pub(super) fn host(&self) -> Arc<dyn Runner> {
         Arc::clone(&self.host)
     }
 
+    /// Undoes all changes.
+    ///
+    /// # Errors
+    /// [`Left`] with the changes that could not be undone.
     pub(super) async fn undo(self) -> Result<(), Left> {
         self.undos.close().await
     }
 
-    /// Has the host guard be open on purpose: whoever looks after it leaves it so, and whoever changes it waits. Taken back,
-    /// it stands as it was built, whatever was done to it in between.
+    /// Declares the host guard open on purpose: until the undo, no other command restores it, and commands that change
+    /// it wait. The undo restores the guard as it is built, whatever was changed in the meantime.
     async fn open_guard(&mut self) -> Result<Opening, InjectError> {
         if let Some(opening) = &self.opening {
             return Ok(opening.clone());
         }
         let opening = Opening::begin().await.map_err(InjectError::Guard)?;
         let (held, host, pools) = (opening.clone(), Arc::clone(&self.host), self.pools.clone());
-        self.undos.push("close the host guard", move || {
+        self.undos.push("restore the host guard", move || {
             let (held, host, pools) = (held.clone(), Arc::clone(&host), pools.clone());
             async move { held.close(&pools, host.as_ref()).await }
         });
         Ok(self.opening.insert(opening).clone())
     }
 
-    /// Changes the host guard by a script for nft.
+    /// Changes the host guard with a script for nft.
     pub(super) async fn change_guard(&mut self, rules: &str) -> Result<(), InjectError> {
         let opening = self.open_guard().await?;
         opening.change(rules, self.host.as_ref()).await.map_err(InjectError::Guard)
     }
 
-    /// Sets a kernel setting of a link of ours, which the host guard keeps: `ipv4/conf/hl-0a/forwarding`.
+    /// Sets a kernel setting that belongs to the host guard, such as `ipv4/conf/hl-0a/forwarding`.
     pub(super) async fn set(&mut self, key: &str, value: &str) -> Result<(), InjectError> {
         self.open_guard().await?;
         self.edit(Utf8Path::new(&format!("/proc/sys/net/{key}")), |_| value.to_owned())
     }
 
-    /// Runs a command on the host that needs no way back, and returns what it says.
+    /// Runs a command on the host that needs no undo, and returns its standard output.
     pub(super) async fn ask(&self, command: &Command) -> Result<String, InjectError> {
         Ok(self.host.run(command).await?.text())
     }
 
-    /// Runs a command on the host, whose way back is another one. The latter runs whether or not the former succeeded.
+    /// Runs the command `there` on the host, with `back` as its undo. The undo runs also when `there` has failed.
     pub(super) async fn on_host(&mut self, there: &Command, back: Command) -> Result<(), InjectError> {
         let host = Arc::clone(&self.host);
         self.undos.push(back.to_string(), move || {
@@ -96,7 +100,7 @@ impl Deeds {
         Ok(())
     }
 
-    /// Runs a command on a node, whose way back is another one.
+    /// Runs the command `there` on a node, with `back` as its undo. The undo runs also when `there` has failed.
     pub(super) async fn on_node(
         &mut self,
         node: &TestNode,
@@ -112,7 +116,7 @@ impl Deeds {
         Ok(())
     }
 
-    /// Changes a file of a node in its place: whoever has it mounted or watches it sees the change.
+    /// Changes a file of a node in place, so that mounts of the file and programs that watch it see the change.
     pub(super) async fn edit_on(
         &mut self,
         node: &TestNode,
@@ -125,7 +129,7 @@ impl Deeds {
         self.on_node(node, &write(after), write(before)).await
     }
 
-    /// Changes a file of the host.
+    /// Changes a file of the host in place.
     pub(super) fn edit(
         &mut self,
         path: &Utf8Path,
@@ -135,14 +139,14 @@ impl Deeds {
         let before = fs::read_to_string(path).map_err(failed)?;
         let after = change(&before);
         let target = path.to_owned();
-        self.undos.push(format!("write {path} back"), move || {
+        self.undos.push(format!("restore {path}"), move || {
             let written = fs::write(&target, &before);
             async move { written }
         });
         fs::write(path, after).map_err(failed)
     }
 
-    /// Makes a file of the host by some work that is handed its path.
+    /// Creates a file on the host: `make` gets the path.
     pub(super) fn make(
         &mut self,
         path: &Utf8Path,

@@ -1,4 +1,5 @@
-//! Waits until a server lets somebody in, or does no more: control planes take a moment to read what changed.
+//! [`Door`]: waits until a server accepts or refuses credentials. A control plane needs some time to read changed
+//! files.
 
 use std::time::Duration;
 
@@ -13,35 +14,35 @@ use rustls_pki_types::pem::PemObject;
 use super::InjectError;
 use crate::wait::{self, Wait};
 
-/// How long a control plane may take.
+/// The deadline for a control plane to react to a change. Stretched where nodes are slow.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long one answer may take.
+/// The deadline of one answer. Stretched where nodes are slow.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A server, and what it is shown.
+/// A request to a server with credentials.
 #[derive(Debug, Clone)]
 pub(in crate::audit) struct Door {
     pub(in crate::audit) cluster: String,
-    /// `https://192.168.60.10:6443`
+    /// The server's URL: `https://192.168.60.10:6443`.
     pub(in crate::audit) server: String,
-    /// Who may vouch for it; nothing when that is not what is asked.
+    /// The CA in PEM that has to have signed the server's certificate. `None`: any certificate is accepted.
     pub(in crate::audit) authority: Option<String>,
     pub(in crate::audit) credentials: Credentials,
-    /// What is read.
+    /// The path that is requested.
     pub(in crate::audit) path: &'static str,
-    /// How much longer than in a container it takes.
+    /// The slowdown of the server's cluster.
     pub(in crate::audit) slowdown: Slowdown,
 }
 
 impl Door {
-    /// Waits until it lets in (2xx), or until it does not.
+    /// Waits until the server accepts the request (2xx), or until it does not.
     pub(super) async fn until(&self, open: bool) -> Result<(), InjectError> {
-        let what = format!("{} to {}", self.server, if open { "let in" } else { "refuse" });
+        let what = format!("{} to {}", self.server, if open { "accept" } else { "refuse" });
         let waited = wait::until(what, self.slowdown.stretch(PATIENCE), async || {
             Ok::<_, kube::Error>(match self.status().await {
                 Ok(status) if (200..300).contains(&status) == open => Wait::Done(()),
                 Ok(status) => Wait::NotYet(format!("HTTP {status}")),
-                // Who does not believe the server is not let in either.
+                // A TLS client that rejects the server's certificate gets no answer: that counts as refused.
                 Err(_) if !open && self.authority.is_some() => Wait::Done(()),
                 Err(error) => Wait::NotYet(provisioner::error::chain(&error)),
             })
@@ -51,9 +52,10 @@ impl Door {
             .map_err(|source| InjectError::Door { cluster: self.cluster.clone(), source: Box::new(source) })
     }
 
-    /// What it answers, as an HTTP status. A new connection each time: a server keeps what it thought of an old one.
+    /// The HTTP status of the server's answer. Each call opens a new connection, because a server authenticates an old
+    /// one only once.
     pub(in crate::audit) async fn status(&self) -> Result<u16, kube::Error> {
-        let mut config = Config::new(self.server.parse().expect("an address and a port make a URI"));
+        let mut config = Config::new(self.server.parse().expect("an address and a port are a URI"));
         let authority = self.authority.as_deref();
         let authority = authority.and_then(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());
         config.accept_invalid_certs = authority.is_none();
@@ -73,7 +75,7 @@ impl Door {
     }
 }
 
-/// As a kubeconfig has it.
+/// The form of certificates and keys in a kubeconfig.
 fn base64(text: &str) -> String {
     let encoded = serde_json::to_value(ByteString(text.as_bytes().to_vec()));
     encoded.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()

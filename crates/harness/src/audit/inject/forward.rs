@@ -1,18 +1,18 @@
-//! Leaks by route: the guard is opened for some packets, and the host forwards them.
+//! Injections of routes: the host guard accepts some packets, and the host forwards them.
 //!
-//! The ways back need no route of the target's: what is forwarded gets the host's own address as its source.
+//! The target needs no route for its answers: forwarded packets get the host's own address as their source.
 
 use provisioner::spec::{EngineKind, Provider};
 
 use super::deeds::{Deeds, command};
 use super::{Ground, InjectError, networks};
 
-/// The host forwards from one to the other what a condition of nftables holds for, and the answers to it.
+/// The host forwards packets that match an nftables condition from the source to the target, and the answers.
 pub(super) async fn open(ground: &Ground<'_>, deeds: &mut Deeds, condition: &str) -> Result<(), InjectError> {
     open_by(&Way::of(ground), deeds, condition).await
 }
 
-/// The host forwards everything from the network by which a hypervisor manages one to the other, and the answers to it.
+/// The host forwards everything from the source's management network to the target, and the answers.
 pub(super) async fn pivot(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let management = ground.source.management.as_ref().and_then(|management| management.link.clone());
     let cluster = ground.source.name.clone();
@@ -34,7 +34,7 @@ async fn open_by(way: &Way, deeds: &mut Deeds, condition: &str) -> Result<(), In
     deeds.change_guard(&rules).await
 }
 
-/// The host forwards everything from one to the other, and nothing back.
+/// The host forwards everything from the source to the target, and no answers.
 pub(super) async fn one_way(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let way = Way::of(ground);
     let (from, to) = way.names();
@@ -46,7 +46,7 @@ pub(super) async fn one_way(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<()
     deeds.change_guard(&rules).await
 }
 
-/// The host forwards flows to the witness that begin early; then the rule comes, and flows that exist stay open.
+/// The host forwards new TCP flows to the witness up to a quota, and afterwards only packets of flows that exist.
 pub(super) async fn established(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     const BEGINNINGS: &str = "tcp dport 7001 ct state new quota 4000 bytes"; // about 60 SYNs
     let way = Way::of(ground);
@@ -64,7 +64,7 @@ pub(super) async fn established(ground: &Ground<'_>, deeds: &mut Deeds) -> Resul
     deeds.change_guard(&rules).await
 }
 
-/// The host forwards to pods and services of the other, by way of the node of its witness.
+/// The host forwards to pods and services of the target, through the node of the target's pod witness.
 pub(super) async fn pods(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let target = ground.target;
     let node = target.nodes.iter().find(|node| node.name == target.pod.node);
@@ -78,18 +78,18 @@ pub(super) async fn pods(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
     open(ground, deeds, &format!("ip daddr {{ {}, {} }}", target.pod_cidr, target.service_cidr)).await
 }
 
-/// From which link of the host to which other one, and where to behind that.
+/// The links of the host between which it forwards, and the networks behind the second one.
 #[derive(Debug)]
 struct Way {
     from: String,
     to: String,
     networks: String,
-    /// Whether a hypervisor has rules of its own for these links.
+    /// Whether libvirt has firewall rules of its own for these links.
     hypervisor: bool,
 }
 
 impl Way {
-    /// Between the networks of both.
+    /// From the source's link to the target's.
     fn of(ground: &Ground<'_>) -> Self {
         Self {
             from: ground.source.link.clone(),
@@ -99,12 +99,12 @@ impl Way {
         }
     }
 
-    /// Both links, as nftables takes names.
+    /// The names of both links, quoted for nftables.
     fn names(&self) -> (String, String) {
         (format!("\"{}\"", self.from), format!("\"{}\"", self.to))
     }
 
-    /// Past the check that a packet is for an address of its own link.
+    /// The rule before the guard's check that a packet goes to an address of the link on which it arrived.
     fn past_the_first_check(&self, condition: &str) -> String {
         let ((from, _), theirs) = (self.names(), &self.networks);
         format!(
@@ -112,7 +112,7 @@ impl Way {
         )
     }
 
-    /// The host's own address as the source.
+    /// The rules that give forwarded packets the host's own address as their source.
     fn masquerade(&self) -> String {
         let (from, to) = self.names();
         format!(
@@ -121,8 +121,9 @@ impl Way {
         )
     }
 
-    /// The host routes between both links. libvirt refuses to forward from or to its isolated networks, by rules that come
-    /// after all that were there before them (libvirt, "Firewall and network filtering"): those in front accept.
+    /// Switches forwarding on for both links. libvirt rejects packets from and to its isolated networks by rules that
+    /// it appends to the FORWARD chain (libvirt, "Firewall and network filtering"), so accepting rules are inserted in
+    /// front of them.
     async fn route(&self, deeds: &mut Deeds) -> Result<(), InjectError> {
         for link in [&self.from, &self.to] {
             deeds.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;

@@ -1,6 +1,7 @@
-//! Mounts something of one node in another: a mount namespace is left with it in hand, and the other entered.
+//! Mounts a folder or file of one container node in another.
 //!
-//! open_tree(2) and move_mount(2): a bind mount cannot cross mount namespaces by path.
+//! A bind mount cannot cross mount namespaces by path. So a thread enters the first node's mount namespace, clones the
+//! mount (open_tree(2)), enters the second node's and attaches it there (move_mount(2)).
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +17,7 @@ use super::deeds::{Deeds, command};
 use super::{Ground, InjectError};
 use crate::cluster::{TestCluster, TestNode};
 
-/// Mounts a folder or file of a node of `to` in a node of `from`, at `at`.
+/// Mounts the folder or file `what` of `of`, a node of the target, at `at` in `into`, a node of the source.
 pub(super) async fn graft(
     ground: &Ground<'_>,
     deeds: &mut Deeds,
@@ -25,12 +26,12 @@ pub(super) async fn graft(
 ) -> Result<(), InjectError> {
     let there = process(ground.to, of, deeds).await?;
     let here = process(ground.from, into, deeds).await?;
-    // A second unmount finds nothing, which is fine; `true` in front of it is the deed.
+    // Only the undo is pushed here, with `true` as its command. Unmounting twice does no harm.
     let back = command("sh", &["-c", "umount --lazy \"$0\" 2>/dev/null; rm -rf \"$0\"", at]);
     deeds.on_node(into, &command("true", &[]), back).await?;
     let (tree, target) = (PathBuf::from(what), PathBuf::from(at));
     let moved = tokio::task::spawn_blocking(move || {
-        // A thread of its own: to enter a mount namespace, it must share its file system attributes with nobody.
+        // In a thread of its own: entering a mount namespace needs file system attributes that no other thread shares.
         let worker = std::thread::spawn(move || carry(&there, &tree, &here, &target));
         worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
     });
@@ -43,13 +44,15 @@ pub(super) async fn graft(
     })
 }
 
-/// The first process of a node, as the host sees it: its namespaces are the node's.
+/// The `/proc` folder, on the host, of a node's first process, which has the node's namespaces.
 async fn process(cluster: &TestCluster, node: &TestNode, deeds: &Deeds) -> Result<PathBuf, InjectError> {
     let container = cluster.inner().plan.id.node_scope(node.real_name());
     let inspect = command("podman", &["inspect", "--format", "{{.State.Pid}}", &container]);
     Ok(Path::new("/proc").join(deeds.ask(&inspect).await?.trim()))
 }
 
+/// Mounts `what` of the process `there` at `at` of the process `here`. Leaves the calling thread in the namespace of
+/// `here`.
 fn carry(there: &Path, what: &Path, here: &Path, at: &Path) -> io::Result<()> {
     let namespace = |of: &Path| File::open(of.join("ns/mnt"));
     let (theirs, ours) = (namespace(there)?, namespace(here)?);

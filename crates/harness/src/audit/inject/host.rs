@@ -1,21 +1,21 @@
-//! Leaks by the workstation itself: its addresses, its ports, its settings, and what is left on it.
+//! Injections on the host itself: its addresses, ports and settings, and objects left on it.
 
 use provisioner::plan::InstanceId;
 
 use super::deeds::{Deeds, command};
 use super::{Ground, InjectError};
 
-/// A port of the host that leads into the other.
+/// The port of the host that is forwarded to the target.
 const PUBLISHED: u16 = 17443;
 
-/// The host answers ARP in one's network for addresses of the other.
+/// The host answers ARP requests of the source for addresses of the target.
 pub(super) async fn proxy_arp(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let link = &ground.source.link;
     deeds.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
     deeds.set(&format!("ipv4/conf/{link}/proxy_arp"), "1").await
 }
 
-/// Every address of the host answers, whatever link it is asked by.
+/// Every address of the host answers the source, also those of other links.
 pub(super) async fn weak(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let link = &ground.source.link;
     let rules = format!(
@@ -24,13 +24,13 @@ pub(super) async fn weak(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
     deeds.change_guard(&rules).await
 }
 
-/// The host serves one at its gateway's address.
+/// The host accepts connections of the source to the gateway's address.
 pub(super) async fn open_input(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let link = &ground.source.link;
     deeds.change_guard(&format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
 }
 
-/// A port of the host leads to the other's API server.
+/// A port of the host is forwarded to the target's API server.
 pub(super) async fn publish_port(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let rules = format!(
         "add chain inet homelab injected {{ type nat hook prerouting priority dstnat; }}
@@ -41,12 +41,12 @@ pub(super) async fn publish_port(ground: &Ground<'_>, deeds: &mut Deeds) -> Resu
     deeds.change_guard(&rules).await
 }
 
-/// What listens on 127.0.0.1 of the host can be reached by one's link.
+/// The source's link can reach 127.0.0.1 of the host.
 pub(super) async fn route_localnet(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     deeds.set(&format!("ipv4/conf/{}/route_localnet", ground.source.link), "1").await
 }
 
-/// The host answers at the address of metadata services. It lies on one's link, so it goes with it.
+/// The host answers at the address of metadata services. The address is on the source's link, and is removed with it.
 pub(super) async fn metadata(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     const ADDRESS: &str = "169.254.169.254";
     let link = &ground.source.link;
@@ -56,14 +56,14 @@ pub(super) async fn metadata(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(
     deeds.change_guard(&rule).await
 }
 
-/// A link that nobody removes.
+/// A veth pair of this name stays on the host.
 pub(super) async fn link(deeds: &mut Deeds, name: &str) -> Result<(), InjectError> {
     let peer = format!("{name}-peer");
     let add = command("ip", &["link", "add", name, "type", "veth", "peer", "name", &peer]);
     deeds.on_host(&add, command("ip", &["link", "del", name])).await
 }
 
-/// A link of an instance that the registry does not know.
+/// A link on the host belongs to an instance that is not in the registry.
 pub(super) async fn stray(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let id = InstanceId { home: ground.from.inner().plan.id.home.clone(), name: "stray".to_owned() };
     let name = id.link();

@@ -1,4 +1,4 @@
-//! Waits until a name server knows a name, or does no more: it keeps what it said for some seconds.
+//! [`Known`]: waits until a name server resolves a name, or does not. A name server caches answers for some seconds.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::audit::run::PROBER;
 use crate::cluster::TestCluster;
 use crate::wait::{self, Wait};
 
-/// How long a name server may remember.
+/// The deadline, which exceeds a name server's cache time. Stretched where nodes are slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A name, and the server that is asked, from the audit's own pod.
+/// A name and the server that the audit's prober pod in `cluster` asks for it.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) cluster: TestCluster,
@@ -26,7 +26,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Waits until the server has an address for the name, or has none.
+    /// Waits until the server has an address for the name, or (with `known` false) has none.
     pub(super) async fn until(&self, known: bool) -> Result<(), InjectError> {
         let pods: Api<Pod> = Api::namespaced(self.cluster.fresh_client().await?, &self.namespace);
         let question = Ask::Dns { server: self.server, name: self.name.clone() };

@@ -1,5 +1,7 @@
-//! Leaks between virtual machines, by what their hypervisor gives to both while they run, and by what they say of
-//! themselves. libvirt's own tool does it; VirtualBox gives nothing to a machine that runs.
+//! Injections between VMs: devices that the hypervisor attaches to running VMs of both clusters, and changed ids and
+//! keys.
+//!
+//! Devices are attached with `virsh`. VirtualBox attaches none to a running VM.
 
 use std::time::Duration;
 
@@ -14,24 +16,24 @@ use super::{Ground, InjectError};
 use crate::cluster::{TestCluster, TestNode};
 use crate::wait::{self, Wait};
 
-/// How long a machine may take to see what it was given, or to let go of it: its kernel is asked.
+/// The deadline for a VM's kernel to find an attached device, or to release it. Stretched where nodes are slow.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The MAC address of the adapter that a machine must not have, of those that QEMU gives.
+/// The MAC address of the injected adapter, in QEMU's range.
 const MAC: &str = "52:54:00:68:6c:05";
-/// What the disk that two machines must not share is called in them.
+/// The name of the injected disk in the VMs.
 const DISK: &str = "vdz";
 
-/// libvirt's own tool.
+/// A `virsh` command.
 pub(super) fn virsh(words: &[&str]) -> Command {
     command("virsh", &[&["--connect", "qemu:///system"], words].concat())
 }
 
-/// What libvirt calls a node.
+/// The name of a node's libvirt domain.
 pub(super) fn domain(of: &TestCluster, node: &TestNode) -> String {
     of.inner().plan.id.node_scope(node.real_name())
 }
 
-/// Gives a node an adapter on the other's switch, and returns what the node calls it.
+/// Attaches a network adapter on the target's bridge to a node of the source, and returns the link's name in the node.
 pub(super) async fn adapter(
     ground: &Ground<'_>,
     deeds: &mut Deeds,
@@ -50,7 +52,8 @@ pub(super) async fn adapter(
     Ok(link.split('/').next().unwrap_or(&link).to_owned())
 }
 
-/// Waits until a machine's kernel has found what it was given, and returns what it says of it.
+/// Waits until the command `find` prints something on a node, because its kernel has found the device `what`. Returns
+/// the output.
 pub(super) async fn seen(
     (of, node): (&TestCluster, &TestNode),
     what: &str,
@@ -62,14 +65,14 @@ pub(super) async fn seen(
             let found = node.run(find).await.map(|found| found.text().trim().to_owned());
             Ok::<_, InjectError>(match found {
                 Ok(found) if !found.is_empty() => Wait::Done(found),
-                _ => Wait::NotYet("it is not there".to_owned()),
+                _ => Wait::NotYet("the kernel has not found it".to_owned()),
             })
         });
     seen.await.map_err(|source| InjectError::Carrier(Box::new(source)))
 }
 
-/// Gives a machine something, and sees to it that it is gone when it was taken away again: a machine's kernel lets go of
-/// it when it likes.
+/// Attaches a device with the command `given`, and detaches it with `taken` in the undo. Then the undo waits until the
+/// output of `list` does not contain `what`: a VM's kernel takes some time to release a device.
 pub(super) async fn lend(
     (deeds, slowdown): (&mut Deeds, Slowdown),
     given: &Command,
@@ -77,10 +80,10 @@ pub(super) async fn lend(
     (list, what): (Command, &'static str),
 ) -> Result<(), InjectError> {
     let host = deeds.host();
-    deeds.undos.push(format!("see that {what} is gone"), move || {
+    deeds.undos.push(format!("wait until {what} is detached"), move || {
         let (host, list) = (host.clone(), list.clone());
         async move {
-            wait::until(format!("{what} to go"), slowdown.stretch(PATIENCE), async || {
+            wait::until(format!("{what} to be detached"), slowdown.stretch(PATIENCE), async || {
                 let listed = host.run(&list).await?.text();
                 Ok::<_, InjectError>(if listed.contains(what) {
                     Wait::NotYet(listed)
@@ -94,7 +97,7 @@ pub(super) async fn lend(
     deeds.on_host(given, taken).await
 }
 
-/// One disk, writable, in a machine of each.
+/// Attaches one writable disk to a VM of each cluster.
 pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     let both = both(ground)?;
     let image = beside_its_disk(ground, deeds, &both[0]).await?;
@@ -109,12 +112,12 @@ pub(super) async fn disk(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), I
     Ok(())
 }
 
-/// The last machine of each.
+/// The libvirt domains of the last node of each cluster.
 fn both(ground: &Ground<'_>) -> Result<[String; 2], InjectError> {
     Ok([domain(ground.from, last(ground.from)?), domain(ground.to, last(ground.to)?)])
 }
 
-/// A path in the folder of a machine's own disk, where its hypervisor may read and write.
+/// A path in the folder of a VM's own disk, where its hypervisor may read and write.
 async fn beside_its_disk(
     ground: &Ground<'_>,
     deeds: &Deeds,
@@ -127,8 +130,8 @@ async fn beside_its_disk(
     Ok(folder.ok_or_else(missing)?.join(format!("{machine}.injected.img")))
 }
 
-/// One folder of one server, mounted in a machine of each. The server need not answer: that it is the same is in the
-/// tables of mounts.
+/// Mounts one folder of one server in a VM of each cluster. There is no server: the audit compares mount tables, which
+/// name server and folder.
 pub(super) async fn mount(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     const THERE: &str = "mkdir -p /mnt/injected && mount --internal-only --types fuse.sshfs --options \
                          fd=3,rootmode=40000,user_id=0,group_id=0 injected:/srv/both /mnt/injected 3<>/dev/fuse";
@@ -139,7 +142,7 @@ pub(super) async fn mount(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), 
     Ok(())
 }
 
-/// A machine says the boot id of one of the other, as it would if both were one kernel.
+/// A node of the source shows the boot id of a node of the target, as if both ran on one kernel.
 pub(super) async fn kernel(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     const THERE: &str = "cat > /run/injected-boot-id && \
                          mount --bind /run/injected-boot-id /proc/sys/kernel/random/boot_id";
@@ -149,16 +152,16 @@ pub(super) async fn kernel(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(),
     deeds.on_node(last(ground.from)?, &there, command("sh", &["-c", BACK])).await
 }
 
-/// A node of the other lets in a key of one's own.
+/// A node of the target accepts an SSH key of the source.
 pub(super) async fn key(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
     const FIND: &str = "ls /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys 2>/dev/null | head -n 1";
     let missing = |what, of: &TestCluster| InjectError::Missing { what, cluster: of.name().to_owned() };
     let known = ground.source.nodes.iter().find_map(|node| node.machine.as_ref()?.lets_in.first());
-    let known = known.ok_or_else(|| missing("an SSH key that is let in", ground.from))?.clone();
+    let known = known.ok_or_else(|| missing("an accepted SSH key", ground.from))?.clone();
     let node = last(ground.to)?;
     let file = node.run(&command("sh", &["-c", FIND])).await?.text().trim().to_owned();
     if file.is_empty() {
-        return Err(missing("a list of SSH keys that are let in", ground.to));
+        return Err(missing("a file authorized_keys", ground.to));
     }
     deeds.edit_on(node, &file, |keys| format!("{}\n{known} injected\n", keys.trim_end())).await
 }

@@ -1,8 +1,9 @@
-//! Opens each leak on purpose, for real: on the host, in the wires, in nodes and control planes that may be thrown away.
+//! Applies injections: makes each leak for real, on the host, in links, nodes and control planes of test clusters.
 //!
-//! [`open`] does what an [`Injection`] names and returns what takes it back. The way back is pushed before the deed, so
-//! that a panic, a signal or an error half-way leaves nothing; what SIGKILL leaves goes with the clusters. Three
-//! injections change what is known, not what is there: [`Opened::twist`] is for those.
+//! [`open`] applies an [`Injection`] and returns a value that reverts it. Each undo is pushed before its change, so
+//! that a panic, a signal or an error half-way leaves nothing; what SIGKILL leaves is removed with the clusters. Two
+//! injections change only the facts that the audit has collected: see [`Opened::twist`]. This module does not know how
+//! a leak is found.
 
 mod deeds;
 mod switch;
@@ -31,93 +32,93 @@ use crate::wait::WaitError;
 use deeds::Deeds;
 pub(super) use door::Door;
 
-/// Two clusters of which one is opened to the other.
+/// The two clusters of an injection: after it, `from` reaches `to`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) provisioner: &'a Provisioner,
-    /// Who reaches what it must not.
+    /// The source: the cluster that reaches the other one.
     pub(super) from: &'a TestCluster,
-    /// What the audit knows of it.
+    /// The audit's facts about `from`.
     pub(super) source: &'a Subject,
-    /// Who is reached.
+    /// The target: the cluster that is reached.
     pub(super) to: &'a TestCluster,
-    /// What the audit knows of it.
+    /// The audit's facts about `to`.
     pub(super) target: &'a Subject,
-    /// The namespace of the audit in both.
+    /// The namespace of the audit, the same in both clusters.
     pub(super) namespace: &'a str,
 }
 
-/// Why a leak could not be opened.
+/// Why an injection could not be applied or reverted.
 #[derive(Debug, thiserror::Error)]
 pub enum InjectError {
-    /// A command on the host or on a node.
+    /// A command on the host or on a node failed.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The host guard.
-    #[error("open the host guard")]
+    /// The host guard could not be changed or restored.
+    #[error("change the host guard")]
     Guard(#[source] FabricError),
-    /// A file of the host.
+    /// A file of the host could not be read or written.
     #[error("change {path}")]
     File {
-        /// Which.
+        /// The file's path.
         path: String,
-        /// The system's answer.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// Mounts of one node in another.
+    /// A folder or file of one node could not be mounted in another.
     #[error("mount {what} of {from} in {to}")]
     Graft {
-        /// What was mounted.
+        /// The path on the first node.
         what: String,
-        /// Whose.
+        /// The node that has the path.
         from: String,
-        /// Where.
+        /// The node that gets the mount.
         to: String,
-        /// The system's answer.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// An API server refused.
+    /// A request to an API server failed.
     #[error("{attempt} in {cluster}")]
     Api {
-        /// `make the token secret`.
+        /// The attempt and its object: `create a bootstrap token`.
         attempt: &'static str,
-        /// Where.
+        /// The cluster's name.
         cluster: String,
-        /// What it says.
+        /// The API server's answer.
         #[source]
         source: Box<kube::Error>,
     },
-    /// A cluster cannot be connected to.
+    /// No API client can be made for a cluster.
     #[error(transparent)]
     Connect(#[from] ClusterError),
-    /// A certificate could not be made.
-    #[error("sign a certificate across")]
+    /// The cross-signed certificate could not be made.
+    #[error("cross-sign a certificate")]
     Sign(#[source] rcgen::Error),
-    /// What the leak needs is not there.
+    /// The cluster does not have what the injection needs.
     #[error("{what} is missing in {cluster}")]
     Missing {
-        /// What.
+        /// The missing thing: `a bootstrap token`.
         what: &'static str,
-        /// Where.
+        /// The cluster's name.
         cluster: String,
     },
-    /// A cable is plugged in, and nothing goes through it.
-    #[error("wait for the cable")]
+    /// A cable does not forward frames, or a VM does not see a new device, within the deadline.
+    #[error("wait for the injected link or device")]
     Carrier(#[source] Box<WaitError<InjectError>>),
-    /// The server does not do what it was told to.
-    #[error("open the door of {cluster}")]
+    /// A server did not accept or refuse requests as expected within the deadline.
+    #[error("wait for a server of {cluster}")]
     Door {
-        /// Whose.
+        /// The cluster's name.
         cluster: String,
-        /// What it did instead.
+        /// The time-out with the server's last answer.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// An open leak. Dropped, it closes.
+/// An applied injection. `Drop` reverts it.
 #[derive(Debug)]
 pub(super) struct Opened {
     deeds: Deeds,
@@ -125,12 +126,16 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Closes it.
+    /// Reverts the injection.
+    ///
+    /// # Errors
+    /// [`Left`] with the changes that could not be undone.
     pub(super) async fn close(self) -> Result<(), Left> {
         self.deeds.undo().await
     }
 
-    /// Changes what is known, where that is the leak.
+    /// Changes the facts that the audit has collected, for the injections that consist of that. Nothing is changed on
+    /// the host.
     pub(super) fn twist(&self, subjects: &mut [Subject], from: &str, to: &str) {
         let source = subjects.iter().find(|subject| subject.name == from).cloned();
         let target = subjects.iter_mut().find(|subject| subject.name == to);
@@ -151,14 +156,17 @@ impl Opened {
     }
 }
 
-/// Opens a leak.
+/// Applies an injection.
+///
+/// # Errors
+/// [`InjectError`]; the changes made until then are reverted.
 pub(super) async fn open(injection: Injection, ground: &Ground<'_>) -> Result<Opened, InjectError> {
     let mut deeds = Deeds::on(ground);
     let twist = matches!(injection, Injection::SameNetwork | Injection::SameAuthority).then_some(injection);
     match perform(injection, ground, &mut deeds).await {
         Ok(()) => Ok(Opened { deeds, twist }),
         Err(error) => {
-            drop(deeds.undo().await); // the first error tells more
+            drop(deeds.undo().await); // report the first error, not those of the undo
             Err(error)
         }
     }
@@ -215,12 +223,12 @@ async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -
         Injection::ForeignServer => control::foreign_server(ground, deeds).await,
         Injection::SwappedContext => control::swapped_context(ground, deeds),
         Injection::AnonymousKubelet => control::anonymous_kubelet(ground, deeds).await,
-        Injection::SameNetwork | Injection::SameAuthority => Ok(()), // see `Opened::twist`
-        Injection::OldData | Injection::RestartOther => Ok(()), // see `self_test`: they take a destruction
+        Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Opened::twist`
+        Injection::OldData | Injection::RestartOther => Ok(()),      // with a third instance: see `self_test`
     }
 }
 
-/// The three networks of an instance, as nftables takes a set.
+/// The three networks of an instance, as the elements of an nftables set. Pure.
 fn networks(of: &Subject) -> String {
     let all: [Ipv4Net; 3] = [of.subnet, of.pod_cidr, of.service_cidr];
     all.map(|net| net.to_string()).join(", ")

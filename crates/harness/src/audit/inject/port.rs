@@ -1,7 +1,7 @@
-//! A line between two machines, from a port of the one to a port of the other.
+//! A virtio serial line between two VMs, from a port of the first to a port of the second.
 //!
-//! QEMU itself is asked: libvirt gives a port to a machine that runs only where there was one before. Words are those of
-//! QEMU's documentation, "QEMU QMP Reference Manual".
+//! The commands go to QEMU itself, because libvirt adds such a port to a running VM only where the VM already has one.
+//! See "QEMU QMP Reference Manual".
 
 use provisioner::exec::Command;
 use serde_json::{Value, json};
@@ -12,22 +12,23 @@ use super::machines::{domain, lend, seen, virsh};
 use super::{Ground, InjectError};
 use crate::cluster::TestCluster;
 
-/// What the port is called, in a machine as in its QEMU.
+/// The port's name, in the VM and in its QEMU.
 const PORT: &str = "homelab.injected";
-/// What it is plugged into.
+/// The name of the serial controller that has the port.
 const BUS: &str = "homelab-injected";
 
-/// A port of one name in a machine of each: what one writes, the other reads.
+/// Adds a port of the same name to a VM of each cluster, and connects both ports.
 pub(super) async fn line(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    // The first end listens on the loopback, at any port that is free; the second calls there.
+    // The first end listens on a free TCP port of the host's loopback; the second one connects to it.
     let ends = plug(ground.from, socket("0", true), deeds).await?;
     let cluster = ground.from.name().to_owned();
-    let missing = InjectError::Missing { what: "the end of a line that listens", cluster };
+    let missing = InjectError::Missing { what: "the listening end of the serial line", cluster };
     let port = listens_at(&ends).ok_or(missing)?;
     plug(ground.to, socket(&port, false), deeds).await.map(drop)
 }
 
-/// Gives the last machine of a cluster the port with this behind it, and returns what its QEMU then says of such ends.
+/// Adds the port with this backend to the last VM of a cluster, and returns its QEMU's list of backends
+/// (`query-chardev`).
 async fn plug(of: &TestCluster, backend: Value, deeds: &mut Deeds) -> Result<String, InjectError> {
     let node = last(of)?;
     let machine = &domain(of, node);
@@ -51,18 +52,18 @@ fn qemu(machine: &str, execute: &str, arguments: &Value) -> Command {
     virsh(&["qemu-monitor-command", machine, "--return-value", &words])
 }
 
-/// One end of a TCP connection within the workstation.
+/// The backend for one end of a TCP connection on the host's loopback. Pure.
 fn socket(port: &str, server: bool) -> Value {
     let address = json!({ "type": "inet", "data": { "host": "127.0.0.1", "port": port } });
     let mut data = json!({ "addr": address, "server": server });
     if server {
-        // QEMU would stand still until somebody calls.
+        // Otherwise QEMU blocks until the other end connects.
         data["wait"] = json!(false);
     }
     json!({ "type": "socket", "data": data })
 }
 
-/// Where the end listens that was made first: `disconnected:tcp:127.0.0.1:40123,server=on`.
+/// The TCP port of the listening end, from a `filename` such as `disconnected:tcp:127.0.0.1:40123,server=on`. Pure.
 fn listens_at(ends: &str) -> Option<String> {
     let ends: Vec<Value> = serde_json::from_str(ends).ok()?;
     let end = ends.iter().find(|end| end["label"] == PORT)?;

@@ -1,5 +1,5 @@
-//! Where an instance's switch is: that of containers is a bridge in a network namespace of its own, those of virtual
-//! machines are bridges on the host.
+//! [`Switch`]: the bridge of an instance's network. For containers it is in a network namespace of its own, for VMs it
+//! is on the host.
 
 use provisioner::exec::Command;
 use provisioner::fabric::namespace_path;
@@ -7,16 +7,16 @@ use provisioner::plan::ClusterPlan;
 
 use super::deeds::command;
 
-/// A bridge, and where it is.
+/// A bridge and its network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Switch {
-    /// The namespace; nothing where it is the host's.
+    /// The name of the network namespace. `None` for the host's.
     namespace: Option<String>,
     pub(super) bridge: String,
 }
 
 impl Switch {
-    /// The one that the instance's nodes are plugged into.
+    /// The bridge of the instance's nodes.
     pub(super) fn of(plan: &ClusterPlan) -> Self {
         if plan.engine.is_virtual() {
             return Self { namespace: None, bridge: plan.id.link() };
@@ -24,12 +24,12 @@ impl Switch {
         Self { namespace: Some(plan.id.scope()), bridge: "br0".to_owned() }
     }
 
-    /// The one by which a hypervisor manages them.
+    /// The bridge of the instance's management network.
     pub(super) fn management(plan: &ClusterPlan) -> Self {
         Self { namespace: None, bridge: plan.id.management_link() }
     }
 
-    /// A command where it is.
+    /// A command in the bridge's network namespace.
     pub(super) fn there(&self, program: &str, words: &[&str]) -> Command {
         match &self.namespace {
             Some(namespace) => within(namespace, program, words),
@@ -37,7 +37,7 @@ impl Switch {
         }
     }
 
-    /// Its namespace, as another one's `ip link` takes it.
+    /// The path of the bridge's network namespace, for `ip link … netns`.
     pub(super) fn path(&self) -> String {
         match &self.namespace {
             Some(namespace) => namespace_path(namespace).to_string(),
@@ -46,7 +46,7 @@ impl Switch {
     }
 }
 
-/// A command in a network namespace of ours.
+/// A command in a network namespace of homelab's.
 pub(super) fn within(namespace: &str, program: &str, words: &[&str]) -> Command {
     let enter = format!("--net={}", namespace_path(namespace));
     command("nsenter", &[&[enter.as_str(), program], words].concat())

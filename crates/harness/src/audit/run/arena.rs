@@ -1,7 +1,8 @@
-//! Where an audit takes place: a stage in each cluster, the workstation's part, and everybody asks at once.
+//! [`Arena`]: the probes of an audit in all clusters and on the host. Deploys them, sends the probes of a plan from all
+//! viewpoints at once, reads the witnesses, and removes everything.
 //!
-//! An arena is set once and may be asked many times, each time with a number of its own in the nonces. Whatever it
-//! puts anywhere is gone when it is struck, and when it is dropped half-way.
+//! One deployment serves many runs; each run has its own number in the nonces. What was deployed is removed by
+//! [`Arena::strike`], and by `Drop` when the audit is cancelled. This module does not know what a verdict means.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,28 +21,31 @@ use super::progress::{Progress, Step};
 use super::workstation::{self, Workstation};
 use super::{AuditError, Stage, StageError, learn, routes};
 
-/// How long the last probes may take to be in the witnesses' logs, where nodes are containers.
+/// The time within which the last probes have to be in the witnesses' logs. Stretched where nodes are slow.
 const SETTLE: Duration = Duration::from_secs(5);
-/// When a batch of last probes must be over.
+/// The deadline of a batch of last probes. Stretched where nodes are slow.
 const BARRIER_DEADLINE: Duration = Duration::from_secs(2);
-/// How long a last probe waits: the guard answers none that goes to the workstation.
+/// How long a last probe waits for an answer: one that goes to the host gets none, because the guard drops it.
 const BARRIER_PATIENCE: Duration = Duration::from_millis(400);
 
-/// Witnesses and probers in all clusters, and on the workstation.
+/// The deployed witnesses and probers, in all clusters and on the host.
 #[derive(Debug)]
 pub(in crate::audit) struct Arena<'a> {
     provisioner: &'a Provisioner,
     clusters: &'a [TestCluster],
     stages: Vec<Stage>,
     workstation: Workstation,
-    /// How many packets each witness had lost when it was last heard.
+    /// The number of packets that each witness had lost when its log was last read, by the witness's identity.
     lost: BTreeMap<String, u64>,
     phases: Vec<Phase>,
     undos: Undos,
 }
 
 impl<'a> Arena<'a> {
-    /// Sets everything up, and waits until all witnesses listen. What a failure leaves is removed.
+    /// Deploys witnesses and probers, and waits until all witnesses listen.
+    ///
+    /// # Errors
+    /// [`AuditError`]; what was deployed until then is removed.
     pub(in crate::audit) async fn set(
         provisioner: &'a Provisioner,
         clusters: &'a [TestCluster],
@@ -52,7 +56,7 @@ impl<'a> Arena<'a> {
         let run = draw()?;
         let mut undos = Undos::default();
         let doomed = clusters.to_vec();
-        undos.push("strike the stages", move || {
+        undos.push("remove the audit's probes", move || {
             let doomed = doomed.clone();
             async move {
                 let struck = join_all(doomed.iter().map(|cluster| Stage::strike(cluster, run))).await;
@@ -82,7 +86,7 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// Learns what there is to be known now, for what is selected.
+    /// Collects the facts that the selected classes need, about the instances and the host.
     pub(in crate::audit) async fn learn(&mut self, selection: &Selection) -> (Vec<Subject>, Host) {
         let begun = Instant::now();
         let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.stages, selection);
@@ -91,7 +95,7 @@ impl<'a> Arena<'a> {
         known
     }
 
-    /// Plans a run, with a number of its own, over what is known.
+    /// Plans a run with a new random number.
     pub(in crate::audit) fn plan(
         &self,
         (subjects, host): (Vec<Subject>, Host),
@@ -100,19 +104,20 @@ impl<'a> Arena<'a> {
         Ok(Plan::new(draw()?, subjects, host, selection)?)
     }
 
-    /// The namespace of its stages.
+    /// The namespace of the witnesses and probers, the same in all clusters.
     pub(in crate::audit) fn namespace(&self) -> &str {
         self.stages.first().map_or("", Stage::namespace)
     }
 
-    /// Has everybody ask what was planned, and hears the witnesses.
+    /// Sends the planned probes from all viewpoints, and reads the witnesses.
     pub(in crate::audit) async fn ask(
         &mut self,
         plan: &Plan,
         progress: &Progress,
     ) -> Result<Observed, AuditError> {
         let mut observed = Observed { phases: std::mem::take(&mut self.phases), ..Observed::default() };
-        // First everybody as they are, then root with routes of its own: a route must not help the others.
+        // First the viewpoints without extra routes, then root with extra routes: a node's routes would serve its other
+        // viewpoints as well.
         let begun = Instant::now();
         progress.say(Step::Ask { cells: plan.cells.len() });
         let as_they_are = |stand| ![Stand::Routed, Stand::Pivot].contains(&stand);
@@ -128,7 +133,7 @@ impl<'a> Arena<'a> {
         Ok(observed)
     }
 
-    /// Has root on every node ask with routes of its own.
+    /// Adds routes on every node, has root there send its probes, and removes the routes.
     async fn ask_by(
         &self,
         by: Route,
@@ -156,19 +161,22 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// How much longer than in containers everything takes, where it takes longest.
+    /// The slowdown of the slowest cluster.
     fn slowdown(&self) -> Slowdown {
         slowdown(self.clusters)
     }
 
-    /// Removes everything, and waits until it is gone.
+    /// Removes everything that was deployed, and waits until it is gone.
+    ///
+    /// # Errors
+    /// [`AuditError::Left`] with what is still there.
     pub(in crate::audit) async fn strike(self, progress: &Progress) -> Result<(), AuditError> {
         progress.say(Step::Strike);
         self.workstation.strike().await;
         Ok(self.undos.close().await?)
     }
 
-    /// Has the viewpoints of some kinds ask their batches, side by side.
+    /// Has the viewpoints of some kinds send their batches, side by side.
     async fn ask_all(&self, plan: &Plan, wanted: impl Fn(Stand) -> bool, observed: &mut Observed) {
         let batches = plan.batches.iter().filter(|(viewpoint, _)| wanted(viewpoint.stand()));
         let asked = batches.map(async |(viewpoint, batch)| (viewpoint, self.ask_one(viewpoint, batch).await));
@@ -202,7 +210,7 @@ impl<'a> Arena<'a> {
         stage.command(&cluster.inner().instance.k8s.kubeconfig_context, viewpoint)
     }
 
-    /// Sends each witness the probe that it has to see last.
+    /// Sends each witness its last probe, the barrier.
     async fn ask_last(&self, plan: &Plan, observed: &mut Observed) {
         let mut batches: BTreeMap<&Viewpoint, Vec<_>> = BTreeMap::new();
         for barrier in &plan.barriers {
@@ -216,16 +224,16 @@ impl<'a> Arena<'a> {
         });
         for (viewpoint, said) in join_all(asked).await {
             if let Ok(said) = said {
-                observed.heard(viewpoint, said); // where it could not be sent, the witness has not seen it
+                observed.heard(viewpoint, said); // a probe that was not sent is missing at its witness
             }
         }
     }
 
-    /// Reads what all witnesses saw, when each has seen its last probe or will not any more.
+    /// Reads the logs of all witnesses, until each has its last probe or the time is over.
     async fn hear(&mut self, plan: &Plan, observed: &mut Observed) {
         let mut watches = BTreeMap::new();
         let settle = self.slowdown().stretch(SETTLE);
-        let heard = wait::until("the witnesses' last words".to_owned(), settle, async || {
+        let heard = wait::until("the last probes at the witnesses".to_owned(), settle, async || {
             let heard = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten();
             watches = heard.chain(self.workstation.watches()).collect();
             let missing = plan.barriers.iter().find(|barrier| {
@@ -237,10 +245,10 @@ impl<'a> Arena<'a> {
                 Some(barrier) => Wait::NotYet(format!("{} has not seen its last probe", barrier.witness)),
             })
         });
-        drop(heard.await); // the judge sees for itself what is missing
+        drop(heard.await); // a missing last probe makes cells inconclusive: the judge checks that
         for (witness, watch) in &mut watches {
             let before = self.lost.insert(witness.clone(), watch.lost).unwrap_or_default();
-            watch.lost -= before.min(watch.lost); // what was lost earlier was another run's
+            watch.lost -= before.min(watch.lost); // packets lost earlier belong to an earlier run
         }
         observed.watches = watches;
     }
@@ -248,16 +256,16 @@ impl<'a> Arena<'a> {
     fn stage(&self, instance: &str) -> Result<(&TestCluster, &Stage), String> {
         let mut places = self.clusters.iter().zip(&self.stages);
         let place = places.find(|(cluster, _)| cluster.name() == instance);
-        place.ok_or_else(|| format!("there is no instance '{instance}'"))
+        place.ok_or_else(|| format!("no instance '{instance}' in this audit"))
     }
 }
 
-/// How much longer than in containers everything takes in the slowest of some clusters.
+/// The slowdown of the slowest cluster.
 pub(super) fn slowdown(clusters: &[TestCluster]) -> Slowdown {
     clusters.iter().map(TestCluster::slowdown).max().unwrap_or(Slowdown::NONE)
 }
 
-/// The number of a run.
+/// A random number for a run.
 fn draw() -> Result<u32, AuditError> {
     let mut bytes = [0; 4];
     let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());

@@ -1,4 +1,4 @@
-//! What a run puts into an instance, as Kubernetes reads it. Pure.
+//! The manifests of the objects that an audit deploys in an instance. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -10,22 +10,22 @@ use crate::audit::{TCP_PORT, UDP_PORT};
 
 /// The container of every pod of the audit.
 pub(super) const CONTAINER: &str = "probe";
-/// The pod that witnesses on the pod network.
+/// The pod with the witness on the pod network.
 pub(super) const WITNESS: &str = "witness";
-/// The pod that asks on the pod network.
+/// The pod with the prober on the pod network.
 pub(in crate::audit) const PROBER: &str = "prober";
-/// What multicast a witness hears beyond what every host joins: mDNS (RFC 6762) and what is asked of DHCPv6 servers (RFC
-/// 8415). An adapter that is not told of a group may keep its packets from the system: QEMU's does.
+/// The multicast groups that a witness joins beyond those of every host: mDNS (RFC 6762) and DHCPv6 servers (RFC 8415).
+/// A network adapter may drop packets of groups that were not joined; QEMU's does.
 const GROUPS: [&str; 2] = ["224.0.0.251", "ff02::1:2"];
 
-/// The label of every namespace that a run makes.
+/// The label of an audit's namespace.
 pub(super) const OWNED: &str = "homelab/audit";
-/// The annotation that says which process needs it: what a killed one left, the next run removes.
+/// The annotation with the process that runs the audit. The next audit removes namespaces whose process has ended.
 pub(super) const OWNER: &str = "homelab/owner";
-/// What a pod may live, in seconds, if nobody comes to remove it.
+/// The longest lifetime of a pod, in seconds, in case the audit does not remove it.
 const LIFETIME: u32 = 3600;
 
-/// The namespace of a run.
+/// The namespace of an audit.
 pub(super) fn namespace(name: &str, owner: &Owner) -> Value {
     json!({
         "apiVersion": "v1",
@@ -34,16 +34,17 @@ pub(super) fn namespace(name: &str, owner: &Owner) -> Value {
             "name": name,
             "labels": {
                 OWNED: "",
-                // Nodes are asked from by root, as whoever gets out of a container would be.
+                // Privileged, because probes from nodes are sent as root, as by an attacker who has left a
+                // container.
                 "pod-security.kubernetes.io/enforce": "privileged",
             },
-            "annotations": { OWNER: serde_json::to_string(owner).expect("an owner has no odd keys") },
+            "annotations": { OWNER: serde_json::to_string(owner).expect("an owner can be written as JSON") },
         },
     })
 }
 
-/// The pod on a node's own network: it witnesses there, and a prober is run in it. It has the node's process ids too,
-/// so that process 1 is the node's, and what a prober sees of it is what the node sees.
+/// The pod on the host network of a node. It runs the witness there, and probers are started in it. It shares the
+/// node's PID namespace, so that a prober sees the node's processes, mounts and namespaces through `/proc/1`.
 pub(super) fn on_node(node: &str, address: Ipv4Addr, identity: &str) -> Value {
     let mut pod = pod(&node_pod(node), &witness(identity, &address.to_string()));
     pod["spec"]["nodeName"] = node.into();
@@ -54,12 +55,12 @@ pub(super) fn on_node(node: &str, address: Ipv4Addr, identity: &str) -> Value {
     pod
 }
 
-/// The name of the pod on a node's own network.
+/// The name of the pod on the host network of a node.
 pub(super) fn node_pod(node: &str) -> String {
     format!("node-{node}")
 }
 
-/// The witness on the pod network.
+/// The pod with the witness on the pod network.
 pub(super) fn on_pod_network(node: &str, identity: &str) -> Value {
     let mut pod = pod(WITNESS, &witness(identity, "$(POD_IP)"));
     pod["metadata"]["labels"] = json!({ "app": WITNESS });
@@ -71,7 +72,7 @@ pub(super) fn on_pod_network(node: &str, identity: &str) -> Value {
     pod
 }
 
-/// The prober on the pod network, beside the witness, with what a hardened workload has.
+/// The pod with the prober on the pod network, on the witness's node, with the rights of a hardened workload.
 pub(super) fn prober(node: &str) -> Value {
     let mut pod = pod(PROBER, &["homelab-probe".to_owned(), "pause".to_owned()]);
     pod["spec"]["nodeName"] = node.into();
@@ -81,7 +82,7 @@ pub(super) fn prober(node: &str) -> Value {
     pod
 }
 
-/// The service in front of the witness on the pod network; its name exists in this instance only.
+/// The service of the witness on the pod network. Its name exists in this instance only.
 pub(super) fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -111,16 +112,16 @@ fn pod(name: &str, command: &[String]) -> Value {
         "kind": "Pod",
         "metadata": { "name": name },
         "spec": {
-            "restartPolicy": "Never", // a witness that was away has missed something
+            "restartPolicy": "Never", // a witness that restarts has missed packets
             "activeDeadlineSeconds": LIFETIME,
             "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 1, // with 0 it counts as gone before its node knows
+            "terminationGracePeriodSeconds": 1, // with 0, the pod object is deleted before its node stops it
             "containers": [{
                 "name": CONTAINER,
                 "image": TOOLBOX_IMAGE,
                 "imagePullPolicy": "IfNotPresent",
                 "command": command,
-                "terminationMessagePolicy": "FallbackToLogsOnError", // its last words, if it ends too early
+                "terminationMessagePolicy": "FallbackToLogsOnError", // its last output, if it fails
             }],
         },
     })

@@ -1,8 +1,9 @@
-//! The part of the audit that touches clusters: witnesses and probers come to be, ask, are heard, and go.
+//! The part of the audit that touches clusters: deploys witnesses and probers, sends probes, reads witnesses, and
+//! removes everything.
 //!
-//! [`Stage`] is all that a run puts into one instance: a namespace of its own, gone with everything in it at the end,
-//! and a token that says who shows it. `arena` is all stages together, and the workstation's part: it is set, learns, asks (one exec a viewpoint),
-//! hears, and is struck.
+//! [`Stage`] is all that an audit deploys in one instance: a namespace with pods and a service, and a bootstrap token.
+//! `arena` has the stages of all instances and the processes on the host. It starts one exec for each viewpoint.
+//! Neither knows what a verdict means.
 
 mod manifest;
 mod token;
@@ -37,47 +38,50 @@ pub use workstation::WorkstationError;
 #[cfg(feature = "fuzzing")]
 pub use workstation::read_forwards;
 
-/// When a run among containers must be over, whatever hangs; what it has put anywhere is removed after that.
+/// The deadline of collecting facts, probing and reading. Stretched where nodes are slow. Removing what was deployed
+/// comes after it and has deadlines of its own.
 const DEADLINE: Duration = Duration::from_secs(240);
 
-/// Why there is no report.
+/// Why an audit has no report.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// There is nothing to ask, or a name is unknown.
+    /// The selection has no probe, or an unknown name.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// There is no handle on one of the clusters.
+    /// A cluster cannot be attached to.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Witnesses or probers could not be set up.
+    /// Witnesses or probers could not be deployed in an instance.
     #[error(transparent)]
     Stage(#[from] StageError),
-    /// The workstation has no part in it.
+    /// The witnesses on the host could not be started.
     #[error(transparent)]
     Workstation(#[from] WorkstationError),
-    /// No randomness for the number of the run.
+    /// The kernel gave no random bytes.
     #[error("draw the number of the run")]
     Run(#[source] std::io::Error),
-    /// Root on a node could not set a route of its own.
-    #[error("lay routes through the workstation")]
+    /// The command that adds the audit's routes on a node failed.
+    #[error("add the audit's routes on a node")]
     Route(#[source] CommandError),
-    /// The host could not be looked at.
-    #[error("take the inventory of the workstation")]
+    /// The inventory of the host could not be taken.
+    #[error("take the inventory of the host")]
     Inventory(#[source] CommandError),
-    /// Something of the run is still there.
-    #[error("the audit has left something")]
+    /// Something that the audit deployed could not be removed.
+    #[error("remove what the audit has deployed")]
     Left(#[from] Left),
-    /// Something hangs.
-    #[error("the audit was not over after {}s", .0.as_secs())]
+    /// The audit exceeded its deadline.
+    #[error("the audit did not end within {}s", .0.as_secs())]
     Late(Stretched),
 }
 
-/// Audits running clusters: each against each other, in both directions.
+/// Audits running clusters: from each to each other one and to the host.
 ///
-/// Everything that is put into them is gone when this returns, with or without a report, and soon after it is dropped.
+/// Everything that the audit deploys is removed when this returns, with or without a report, and when its future is
+/// dropped.
 ///
 /// # Errors
-/// [`AuditError`]; a question that could not be asked is no error but a verdict.
+/// [`AuditError`]. A probe that could not be sent is no error: its cell is inconclusive. After [`AuditError::Left`],
+/// deployed objects are left; the next audit of the instance removes its namespaces once this process has ended.
 pub async fn audit(
     provisioner: &Provisioner,
     clusters: &[TestCluster],

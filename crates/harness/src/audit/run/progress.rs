@@ -1,4 +1,4 @@
-//! How far an audit is, for whoever waits for it.
+//! [`Progress`]: the steps of an audit or a self-test, sent to a channel while it runs.
 
 use std::fmt;
 
@@ -6,41 +6,41 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::audit::ClassId;
 
-/// What an audit does now.
+/// A step of an audit that begins, or the result of one. `Display` is the line that the CLI shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Witnesses and probers come to be.
+    /// Witnesses and probers are deployed.
     Set {
-        /// In how many clusters.
+        /// The number of clusters.
         clusters: usize,
     },
-    /// Everybody asks.
+    /// All viewpoints send their probes.
     Ask {
-        /// How many cells are at stake.
+        /// The number of cells in the plan.
         cells: usize,
     },
-    /// Root on every node asks, with a route through the workstation.
+    /// Root on every node sends probes, with a route through the host.
     AskRouted,
-    /// Root on every virtual machine asks, with a route through the hypervisor.
+    /// Root on every VM sends probes, with a route through the hypervisor.
     AskPivot,
-    /// The witnesses are heard.
+    /// The logs of the witnesses are read.
     Hear,
-    /// Everything that was put into the clusters goes.
+    /// Everything that was deployed is removed.
     Strike,
-    /// The self-test opens a leak.
+    /// The self-test applies an injection.
     Open {
-        /// Of which class.
+        /// The class whose leak is injected.
         class: ClassId,
-        /// How many are through.
+        /// The place of this class among all, from 1.
         place: usize,
-        /// How many there are.
+        /// The number of classes.
         of: usize,
     },
-    /// The self-test is through with a class.
+    /// The self-test has finished a class.
     Tried {
-        /// Which.
+        /// The class.
         class: ClassId,
-        /// Whether it was found, and how long that took, in words.
+        /// Whether its leak was found, and the time: `yes, and isolated again (12.3s)`.
         found: String,
     },
 }
@@ -49,30 +49,32 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Set { clusters } => write!(f, "witnesses and probers start in {clusters} clusters"),
-            Self::Ask { cells } => write!(f, "{cells} questions are asked"),
-            Self::AskRouted => f.write_str("root on every node asks, with a route through the workstation"),
-            Self::AskPivot => f.write_str("root on every machine asks, with a route through the hypervisor"),
-            Self::Hear => f.write_str("the witnesses are heard"),
-            Self::Strike => f.write_str("witnesses and probers go"),
-            Self::Open { class, place, of } => write!(f, "leak {class} is opened, {place} of {of}"),
-            Self::Tried { class, found } => write!(f, "leak {class}: {found}"),
+            Self::Ask { cells } => write!(f, "probes for {cells} cells are sent"),
+            Self::AskRouted => f.write_str("root on every node sends probes, with a route through the host"),
+            Self::AskPivot => {
+                f.write_str("root on every VM sends probes, with a route through the hypervisor")
+            }
+            Self::Hear => f.write_str("the logs of the witnesses are read"),
+            Self::Strike => f.write_str("witnesses and probers are removed"),
+            Self::Open { class, place, of } => write!(f, "leak {class} is injected, {place} of {of}"),
+            Self::Tried { class, found } => write!(f, "leak {class} found: {found}"),
         }
     }
 }
 
-/// Who is told; nobody by default.
+/// The receiver of an audit's steps. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Option<UnboundedSender<Step>>);
 
 impl Progress {
-    /// Tells this one.
+    /// Sends each step to this channel.
     pub fn to(listener: UnboundedSender<Step>) -> Self {
         Self(Some(listener))
     }
 
     pub(in crate::audit) fn say(&self, step: Step) {
         if let Some(listener) = &self.0 {
-            let _ = listener.send(step); // nobody may want to know any more
+            let _ = listener.send(step); // the receiver may be gone
         }
     }
 }

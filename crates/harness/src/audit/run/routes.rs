@@ -1,4 +1,4 @@
-//! What root on a node would do first: a route to everything, by way of the host.
+//! Routes that an attacker with root on a node would add: to every address, through the host or the hypervisor.
 
 use std::time::Duration;
 
@@ -9,30 +9,31 @@ use crate::audit::Route;
 use crate::cluster::{TestCluster, TestNode};
 use crate::undo::Undos;
 
-/// All addresses, in halves: they come before a default route that is there, and leave it as it is.
+/// All IPv4 addresses, in two halves. They take precedence over a default route and do not replace it.
 const EVERYTHING: [&str; 2] = ["0.0.0.0/1", "128.0.0.0/1"];
 
-/// Gives every node of the clusters routes to everything, by the host's address in its network or by the hypervisor's on
-/// its own link, where there is one. How they go is pushed first.
+/// Adds routes to every address on every node: through the host's address in the node's network, or through the
+/// hypervisor's address on its own link where there is one. The undo is pushed before the routes are added.
 pub(super) async fn lay(clusters: &[TestCluster], by: Route, undos: &mut Undos) -> Result<(), CommandError> {
     for cluster in clusters {
         let Some(hop) = hop(cluster, by) else { continue };
         for node in cluster.nodes() {
             let there = node.clone();
-            // Unlike `del`, it is fine with a route that never was there.
+            // `flush`, unlike `del`, succeeds for a route that was never added.
             let gone = routes(&format!("flush exact {{}} {hop}"));
             undos.push(format!("remove the audit's routes of {}", node.real_name()), move || {
                 let (there, gone) = (there.clone(), gone.clone());
                 async move { run(&there, &gone).await }
             });
-            // A link without a carrier takes a route, too: then nothing leaves by it, which is the answer.
+            // A link without a carrier accepts a route as well. No packet leaves by it then, and no probe is answered.
             run(node, &routes(&format!("replace {{}} {hop} onlink"))).await?;
         }
     }
     Ok(())
 }
 
-/// `via 192.168.60.1 dev eth0`.
+/// The next hop as `ip route` takes it: `via 192.168.60.1 dev eth0`. `None` for
+/// [`Route::Own`], and for [`Route::Hypervisor`] where there is no hypervisor.
 fn hop(cluster: &TestCluster, by: Route) -> Option<String> {
     let plan = &cluster.inner().plan;
     match by {
@@ -45,7 +46,7 @@ fn hop(cluster: &TestCluster, by: Route) -> Option<String> {
     }
 }
 
-/// One command for both halves.
+/// One command for both halves; `{}` in `words` stands for the half.
 fn routes(words: &str) -> Command {
     let both = EVERYTHING.map(|half| format!("ip route {}", words.replace("{}", half))).join(" && ");
     Command::within(Duration::from_secs(10), "sh").args(["-c", &both])

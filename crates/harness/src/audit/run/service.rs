@@ -1,5 +1,5 @@
-//! The service of a stage: its pod is there long before every node's kube-proxy knows it, and until then the node
-//! itself refuses what a control has to reach.
+//! Waits for the service of the pod witness. The pod runs seconds before the kube-proxy of every node has the service;
+//! until then the node itself refuses the connection of a control.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,10 +16,11 @@ use crate::audit::PodWitness;
 use crate::audit::subject::TCP_PORT;
 use crate::wait::{self, Wait, WaitError};
 
-/// How long kube-proxies may take: they gather changes for a second or so (kube-proxy, `minSyncPeriod`).
+/// The time within which every kube-proxy has to have the service: they collect changes for about a second
+/// (kube-proxy, `minSyncPeriod`). Stretched where nodes are slow.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Waits until the service's own address and its port on every node lead to the witness.
+/// Waits until the cluster IP of the service, and its NodePort on every node, reach the witness.
 pub(super) async fn leads(
     pods: &Api<Pod>,
     slowdown: Slowdown,
@@ -44,7 +45,7 @@ pub(super) async fn leads(
     .await
 }
 
-/// How many answers are that witness's own.
+/// The number of answers that come from this witness. Pure.
 fn served(said: &[Said], witness: &str) -> usize {
     let own = |said: &&Said| match said {
         Said::Answer(answer) => match &answer.outcome {

@@ -1,4 +1,4 @@
-//! Witnesses and probers in one instance: made in a namespace of their own, and gone with it.
+//! [`Stage`]: the witnesses and probers of an audit in one instance, in a namespace that the audit creates and deletes.
 
 use std::time::Duration;
 
@@ -22,25 +22,26 @@ use super::manifest::{self, PROBER, WITNESS};
 use super::strike::sweep;
 use super::{service, token};
 
-/// How long the pods of a run may take to listen, or its namespace to go, where nodes are containers.
+/// The deadline for the pods of an audit to listen, and for its namespace to be deleted. Stretched where nodes are
+/// slow.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a witness's log may take to be read there.
+/// The deadline of reading one witness's log. Stretched where nodes are slow.
 const HEARING: Duration = Duration::from_secs(5);
 
-/// What a run has put into one instance.
+/// The objects of an audit in one instance.
 #[derive(Clone)]
 pub struct Stage {
     instance: String,
     namespace: String,
     client: Client,
-    /// Node and identity of each witness on a node's own network, in the order of the nodes.
+    /// Node and identity of each witness on the host network of a node, in the order of the nodes.
     nodes: Vec<(String, String)>,
     pod: PodWitness,
-    /// What its nodes are like: how long they may take.
+    /// The slowdown of the instance's nodes.
     slowdown: Slowdown,
-    /// A token to join with.
+    /// A bootstrap token of the instance; `None` where it could not be made.
     token: Option<Secret>,
-    /// A token of a service account.
+    /// A token of a service account of the instance; `None` where it could not be made.
     account: Option<Secret>,
 }
 
@@ -50,71 +51,72 @@ impl std::fmt::Debug for Stage {
     }
 }
 
-/// Why an instance cannot be asked or listened to.
+/// Why the probes of an audit could not be deployed, used or removed in an instance.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The API server refused.
+    /// A request to the API server failed.
     #[error("{attempt} in {instance}")]
     Api {
-        /// `make the namespace`, `read the log of witness`.
+        /// The attempt and its object: `create homelab-audit-1a2b3c4d`.
         attempt: String,
-        /// Where.
+        /// The instance.
         instance: String,
-        /// What it says.
+        /// The API server's answer.
         #[source]
         source: Box<kube::Error>,
     },
-    /// A pod does not come to be, or the namespace does not go.
-    #[error("set the stage in {instance}")]
+    /// A pod does not listen, the service is not reachable, or the namespace is not deleted within the deadline.
+    #[error("wait for the audit's objects in {instance}")]
     Wait {
-        /// Where.
+        /// The instance.
         instance: String,
-        /// What was waited for, and its last state.
+        /// The time-out with the last status.
         #[source]
         source: Box<WaitError<kube::Error>>,
     },
-    /// A node does not take a pod: it has no room for it, for instance.
+    /// A pod of the audit has failed, for instance because its node has no capacity for it.
     #[error("run pod {pod} in {instance}: {why}")]
     Pod {
-        /// Which.
+        /// The pod's name.
         pod: String,
-        /// Where.
+        /// The instance.
         instance: String,
-        /// What the kubelet says.
+        /// The kubelet's reason, or the pod's exit code and last output.
         why: String,
     },
-    /// It cannot be connected to.
+    /// No API client can be made for the instance.
     #[error(transparent)]
     Connect(#[from] ClusterError),
-    /// The process that runs the audit cannot be told from others.
-    #[error("find out who owns the stage")]
+    /// `/proc` cannot be read, so the namespace would have no owner.
+    #[error("record this process as the owner of the audit")]
     Owner(#[source] std::io::Error),
-    /// A prober was not heard to its end.
+    /// The answers of a prober are missing or incomplete.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// The API server hangs.
+    /// The API server did not answer within the deadline.
     #[error("{attempt} in {instance}: no answer within {}s", .within.as_secs())]
     Late {
-        /// `remove the namespace …`.
+        /// `delete the namespace homelab-audit-1a2b3c4d`.
         attempt: String,
-        /// Where.
+        /// The instance.
         instance: String,
-        /// How long was waited.
+        /// The deadline.
         within: Stretched,
     },
 }
 
 impl Stage {
-    /// The namespace of a run, in every instance.
+    /// The namespace of an audit, the same in every instance: `homelab-audit-1a2b3c4d`. Pure.
     pub fn namespace_of(run: u32) -> String {
         format!("homelab-audit-{run:08x}")
     }
 
-    /// Puts witnesses and probers into an instance and waits until all of them listen. What a failure leaves is
-    /// removed by [`Stage::strike`], which needs no stage.
+    /// Deploys witnesses and probers in an instance and waits until all witnesses listen. First it removes what audits
+    /// have left whose process has ended.
     ///
     /// # Errors
-    /// [`StageError`] with the last state of what did not come to be.
+    /// [`StageError`] with the last state of the object that is not ready. What was deployed until then stays;
+    /// [`Stage::strike`] removes it.
     pub async fn set(cluster: &TestCluster, run: u32) -> Result<Self, StageError> {
         let (client, instance) = (cluster.client(), cluster.name().to_owned());
         let namespace = Self::namespace_of(run);
@@ -165,22 +167,23 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Where everything of it is.
+    /// The namespace of all its objects.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The witness on the pod network.
+    /// The witness on the pod network: its addresses and its service.
     pub fn pod(&self) -> &PodWitness {
         &self.pod
     }
 
-    /// A name that this instance's name server knows, and no other's.
+    /// A DNS name that only this instance's name server resolves.
     pub fn only_here(&self) -> String {
         format!("{}.{}.svc.cluster.local", self.service_name(), self.namespace)
     }
 
-    /// The command of the prober at a viewpoint of the instance, as one would type it, without its standard input.
+    /// The command line that runs the prober of a viewpoint, without its standard input, for the report. `None` for the
+    /// host.
     pub(super) fn command(&self, context: &str, viewpoint: &Viewpoint) -> Option<String> {
         let pod = match viewpoint {
             Viewpoint::Pod { .. } => PROBER.to_owned(),
@@ -191,7 +194,7 @@ impl Stage {
         Some(format!("kubectl --context {context} -n {namespace} exec -i {pod} -- {}", ask::PROBER.join(" ")))
     }
 
-    /// Has the prober on the pod network ask a batch.
+    /// Has the prober on the pod network send a batch of probes.
     ///
     /// # Errors
     /// [`StageError::Ask`].
@@ -199,7 +202,7 @@ impl Stage {
         Ok(ask::ask(&self.pods(), self.slowdown, PROBER, batch).await?)
     }
 
-    /// Has a prober on a node's own network ask a batch.
+    /// Has a prober on the host network of a node send a batch of probes.
     ///
     /// # Errors
     /// [`StageError::Ask`].
@@ -207,7 +210,8 @@ impl Stage {
         Ok(ask::ask(&self.pods(), self.slowdown, &manifest::node_pod(node), batch).await?)
     }
 
-    /// What all witnesses have seen so far, by their identity; what cannot be read is said in the watch.
+    /// What all witnesses have seen so far, by their identity. Where a log cannot be read, [`Watch::unreadable`] has
+    /// the reason.
     pub async fn watches(&self) -> Vec<(String, Watch)> {
         let pods = self.pods();
         let own = (WITNESS.to_owned(), self.pod.witness.clone());
@@ -223,17 +227,17 @@ impl Stage {
         futures::future::join_all(all).await
     }
 
-    /// A token of a service account, of the run's own.
+    /// A token of the service account `default` in the audit's namespace.
     pub(super) fn account(&self) -> Option<&Secret> {
         self.account.as_ref()
     }
 
-    /// A token to join with, of the run's own.
+    /// The bootstrap token that the audit made.
     pub(super) fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
     }
 
-    /// Waits until every witness has said that it listens, and the prober runs; returns the pod witness's address.
+    /// Waits until every witness has reported that it listens, and the prober runs. Returns the pod witness's address.
     async fn listening(&self, pods: &Api<Pod>) -> Result<std::net::Ipv4Addr, StageError> {
         let names = self.nodes.iter().map(|(node, _)| manifest::node_pod(node));
         let names: Vec<String> = names.chain([WITNESS.to_owned(), PROBER.to_owned()]).collect();
@@ -241,7 +245,7 @@ impl Stage {
             let look = async || {
                 let pod = pods.get(name).await?;
                 if is_in(&pod, "Failed") {
-                    return Ok(Wait::Done(pod)); // it will never listen
+                    return Ok(Wait::Done(pod)); // a failed pod never listens
                 }
                 if !is_in(&pod, "Running") {
                     return Ok(Wait::NotYet(format!("{:?}", pod.status)));
@@ -252,7 +256,7 @@ impl Stage {
                 let log = pods.logs(name, &LogParams::default()).await?;
                 let ready =
                     reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
-                Ok(if ready { Wait::Done(pod) } else { Wait::NotYet(format!("it has said {log:?}")) })
+                Ok(if ready { Wait::Done(pod) } else { Wait::NotYet(format!("its log is {log:?}")) })
             };
             wait::until(format!("pod {name} to listen"), self.slowdown.stretch(PATIENCE), look).await
         });
@@ -274,8 +278,8 @@ impl Stage {
     where
         K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
     {
-        let object: K = serde_json::from_value(manifest).expect("a manifest of ours is one");
-        let attempt = format!("make {}", object.meta().name.clone().unwrap_or_default());
+        let object: K = serde_json::from_value(manifest).expect("the audit's manifests are valid");
+        let attempt = format!("create {}", object.meta().name.clone().unwrap_or_default());
         api.create(&PostParams::default(), &object).await.map_err(self.failed(&attempt))
     }
 
@@ -293,14 +297,14 @@ impl Stage {
     }
 }
 
-/// What one witness has seen, out of its pod's log.
+/// What one witness has seen, from its pod's log.
 async fn seen(pods: &Api<Pod>, pod: &str, identity: &str) -> Result<Watch, String> {
     let found = pods.get(pod).await.map_err(|error| error.to_string())?;
     let log = pods.logs(pod, &LogParams::default()).await.map_err(|error| error.to_string())?;
     Ok(Watch::of(identity, reports(&log)?, is_in(&found, "Running")))
 }
 
-/// Why a pod has failed: what the kubelet says, or the last words of what ran in it.
+/// Why a pod has failed: the kubelet's reason and message, and the exit code and last output of its container. Pure.
 fn failure(pod: &Pod) -> String {
     let status = pod.status.clone().unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default().into_iter();
@@ -316,7 +320,7 @@ fn is_in(pod: &Pod, phase: &str) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some(phase)
 }
 
-/// What a witness has said; a last line without an end is still being said.
+/// The reports in a witness's log. A last line without a newline is still being written and is left out. Pure.
 pub(super) fn reports(log: &str) -> Result<Vec<Report>, String> {
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))).collect()

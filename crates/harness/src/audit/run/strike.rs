@@ -1,4 +1,4 @@
-//! A stage goes: its run's own at the end, and those of runs whose process was killed before the next one is set.
+//! Removes a [`Stage`]: at the end of its audit, and before the next audit where the process of an audit was killed.
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
@@ -13,31 +13,31 @@ use crate::cluster::TestCluster;
 use crate::wait::{self, Wait};
 
 impl Stage {
-    /// Removes everything that a run has put into an instance, and waits until it is gone. Nothing being there is fine.
-    /// May be called from another runtime than the one in which the stage was set.
+    /// Removes everything that an audit has deployed in an instance, and waits until it is gone. Succeeds where there
+    /// is nothing. May be called from another runtime than [`Stage::set`].
     ///
     /// # Errors
-    /// [`StageError`] with what is left.
+    /// [`StageError`] with the object that is left.
     pub async fn strike(cluster: &TestCluster, run: u32) -> Result<(), StageError> {
         let (client, instance) = (cluster.fresh_client().await?, cluster.name());
         let refused = |source| StageError::Api {
-            attempt: "remove the token to join with".to_owned(),
+            attempt: "delete the bootstrap token".to_owned(),
             instance: instance.to_owned(),
             source: Box::new(source),
         };
         let within = cluster.slowdown().stretch(PATIENCE);
         let token = timeout(within.on_clock(), token::remove(client.clone(), run, instance)).await;
         remove(&client, instance, &Self::namespace_of(run), within).await?;
-        token.unwrap_or(Ok(())).map_err(refused) // where it hangs, the namespace does not go either
+        token.unwrap_or(Ok(())).map_err(refused) // no error after a time-out: `remove` fails then
     }
 }
 
-/// Removes what audits have left whose process was killed.
+/// Removes the namespaces of audits whose process has ended without removing them.
 pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
     let (client, instance) = (cluster.client(), cluster.name());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let refused = |source| StageError::Api {
-        attempt: "look for what a killed audit left".to_owned(),
+        attempt: "list the namespaces of earlier audits".to_owned(),
         instance: instance.to_owned(),
         source: Box::new(source),
     };
@@ -54,12 +54,12 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
 }
 
 async fn remove(client: &Client, instance: &str, name: &str, within: Stretched) -> Result<(), StageError> {
-    let (attempt, instance) = (format!("remove the namespace {name}"), instance.to_owned());
+    let (attempt, instance) = (format!("delete the namespace {name}"), instance.to_owned());
     let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within };
     let (namespaces, pods): (Api<Namespace>, Api<Pod>) =
         (Api::all(client.clone()), Api::namespaced(client.clone(), name));
-    // The namespace controller waits for five seconds before it deletes what is in a namespace, and comes again only
-    // seconds later where pods are still going then (`namespaceDeletionGracePeriod`). They go meanwhile.
+    // The namespace controller waits for five seconds before it deletes the objects of a namespace, and retries seconds
+    // later where pods are still terminating (`namespaceDeletionGracePeriod`). So the pods are deleted at once.
     let now = DeleteParams::default();
     drop(timeout(within.on_clock(), pods.delete_collection(&now, &ListParams::default())).await);
     let deleted = timeout(within.on_clock(), namespaces.delete(name, &now)).await;

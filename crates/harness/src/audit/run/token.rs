@@ -1,8 +1,8 @@
-//! Tokens of the run's own.
+//! The tokens that an audit makes: a bootstrap token and a service-account token.
 //!
-//! The bootstrap token that joined the nodes is gone with the last join, so a run makes one. It says who shows it and
-//! opens nothing more: no node can join by it. It is no part of the run's namespace. [`remove`] takes it away, and if
-//! nobody comes to do so, the token cleaner of the controller manager does when it ends.
+//! The bootstrap token that joined the nodes is deleted after the last join, so an audit makes one. It authenticates
+//! its bearer and allows nothing else: no node can join with it. It is not in the audit's namespace. [`remove`] deletes
+//! it; otherwise the token cleaner of the controller manager does when the token expires.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -16,13 +16,15 @@ use serde_json::json;
 
 use crate::audit::Secret;
 
-/// Where the API server looks for tokens, and what it takes them by (Kubernetes, "Bootstrap Token Secret Format").
+/// The namespace and the type of the secrets that the API server accepts as bootstrap tokens (Kubernetes, "Bootstrap
+/// Token Secret Format").
 const NAMESPACE: &str = "kube-system";
 const KIND: &str = "bootstrap.kubernetes.io/token";
-/// How long they are good: longer than any run, and than a self-test.
+/// The lifetime of both tokens, longer than an audit or a self-test takes.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(60);
 
-/// Makes the token of a run in an instance; nothing when the API server or the kernel refuses.
+/// Makes the bootstrap token of an audit in an instance. `None` when the API server refuses or the kernel gives no
+/// random bytes.
 pub(super) async fn make(client: Client, run: u32, instance: &str) -> Option<Secret> {
     let drawn = Ticket::draw().ok()?;
     let (_, half) = drawn.token().reveal().split_once('.')?;
@@ -39,15 +41,15 @@ pub(super) async fn make(client: Client, run: u32, instance: &str) -> Option<Sec
         },
     });
     let secrets: Api<KubeSecret> = Api::namespaced(client, NAMESPACE);
-    let secret = serde_json::from_value(secret).expect("a manifest of ours is one");
+    let secret = serde_json::from_value(secret).expect("the audit's manifests are valid");
     secrets.create(&PostParams::default(), &secret).await.ok()?;
     Some(Secret::new(format!("{id}.{half}")))
 }
 
-/// Removes it. None being there is fine.
+/// Deletes the bootstrap token of an audit. Succeeds where there is none.
 ///
 /// # Errors
-/// What the API server says.
+/// The API server's answer; the token is left until it expires.
 pub(super) async fn remove(client: Client, run: u32, instance: &str) -> Result<(), kube::Error> {
     let secrets: Api<KubeSecret> = Api::namespaced(client, NAMESPACE);
     match secrets.delete(&name(run, instance), &DeleteParams::default()).await {
@@ -56,7 +58,7 @@ pub(super) async fn remove(client: Client, run: u32, instance: &str) -> Result<(
     }
 }
 
-/// A token of the service account that every workload has. It ends with the namespace of the run.
+/// A token of the service account `default`, which every workload has. It becomes invalid with the audit's namespace.
 pub(super) async fn of_account(client: Client, namespace: &str) -> Option<Secret> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
     let spec =
@@ -70,8 +72,8 @@ fn name(run: u32, instance: &str) -> String {
     format!("bootstrap-token-{}", id(run, instance))
 }
 
-/// The public half, six letters and digits. No two instances of a run have the same one, so that a token of one is
-/// unknown to the other, not only wrong.
+/// The public half of the token, six letters and digits. It differs between the instances of an audit, so that a token
+/// of A is unknown to B, and not only wrong. Pure.
 fn id(run: u32, instance: &str) -> String {
     let mut hasher = DefaultHasher::new();
     (run, instance).hash(&mut hasher);

@@ -1,6 +1,6 @@
-//! The workstation's own part in a run: a prober and a witness as processes, and what the host says of itself.
+//! The host's part in an audit: a prober and witnesses as processes on the host, and the facts about the host.
 //!
-//! The program is the one that the pods run. It lies in a temporary folder for as long as the run takes.
+//! They run the same program as the pods, from a temporary folder that is removed after the audit.
 
 mod forwards;
 mod host;
@@ -26,19 +26,19 @@ use super::stage::reports;
 pub use forwards::read_forwards;
 pub(super) use host::host;
 
-/// How long the witness may take to listen.
+/// The deadline for the witnesses to listen. Stretched on a slow host.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a prober may take beyond its own deadline.
+/// The time that a prober process gets beyond its own deadline. Stretched on a slow host.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A prober and witnesses on the workstation.
+/// The witnesses on the host, and the folder with their program. Their processes end when the value is dropped.
 #[derive(Debug)]
 pub(super) struct Workstation {
     folder: tempfile::TempDir,
     witnesses: Vec<Witness>,
 }
 
-/// A witness, and the files that it writes.
+/// A witness process, and the files with its output.
 #[derive(Debug)]
 struct Witness {
     identity: String,
@@ -47,35 +47,38 @@ struct Witness {
     process: Background,
 }
 
-/// Why the workstation has no part in a run.
+/// Why the witnesses on the host could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkstationError {
-    /// The program cannot be laid down.
-    #[error("lay the probe down in {folder}")]
+    /// The program cannot be written.
+    #[error("write the probe into {folder}")]
     Folder {
-        /// Where.
+        /// The temporary folder.
         folder: String,
-        /// The system's answer.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It cannot be run.
+    /// The program cannot be started.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The witness has ended: its ports are taken.
-    #[error("listen on ports {TCP_PORT} and {UDP_PORT} of the workstation: {why}")]
+    /// A witness has ended, for instance because its ports are in use.
+    #[error("listen on ports {TCP_PORT} and {UDP_PORT} of the host: {why}")]
     Ended {
-        /// What it said last.
+        /// The witness's standard error.
         why: String,
     },
-    /// The witness does not listen.
-    #[error("wait for the workstation's witness")]
+    /// A witness does not listen within the deadline.
+    #[error("wait for the host's witnesses")]
     Silent(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Workstation {
-    /// Starts the witness on every address, those included that are added later, which is what H1 and H2 ask for, and
-    /// one on each of these links. They end with this value.
+    /// Starts one witness on all addresses, including those that are added later, for H1 and H2, and one on each of
+    /// these links. Waits until all of them listen.
+    ///
+    /// # Errors
+    /// [`WorkstationError`]; no process is left.
     pub(super) async fn set(links: &[LinkWitness]) -> Result<Self, WorkstationError> {
         let unwritable = |folder: &Utf8Path| {
             let folder = folder.to_string();
@@ -101,7 +104,7 @@ impl Workstation {
         }
         let witnesses = &mut workstation.witnesses;
         let within = Slowdown::of_host().stretch(PATIENCE);
-        let ready = wait::until("the workstation's witnesses".to_owned(), within, async || {
+        let ready = wait::until("the host's witnesses".to_owned(), within, async || {
             for witness in witnesses.iter_mut() {
                 let log = fs::read_to_string(&witness.log).unwrap_or_default();
                 if reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. }))) {
@@ -111,7 +114,7 @@ impl Workstation {
                     let why = fs::read_to_string(&witness.errors).unwrap_or_default();
                     return Err(WorkstationError::Ended { why: why.trim().to_owned() });
                 }
-                return Ok(Wait::NotYet(format!("{} has said {log:?}", witness.identity)));
+                return Ok(Wait::NotYet(format!("the log of {} is {log:?}", witness.identity)));
             }
             Ok(Wait::Done(()))
         });
@@ -123,7 +126,10 @@ impl Workstation {
         Ok(workstation)
     }
 
-    /// Has the prober ask a batch.
+    /// Runs a prober on the host and has it send a batch of probes.
+    ///
+    /// # Errors
+    /// Why its answers are missing or incomplete, in words.
     pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<Said>, String> {
         let within = Stretched::exactly(Duration::from_millis(batch.deadline_ms));
         let within = within + Slowdown::of_host().stretch(GRACE);
@@ -136,12 +142,13 @@ impl Workstation {
             .collect()
     }
 
-    /// The prober's command, as one would type it, without its standard input.
+    /// The command line of the prober, without its standard input, for the report.
     pub(super) fn command(&self) -> String {
         ask::PROBER.join(" ")
     }
 
-    /// What the witnesses have seen so far, by their identity.
+    /// What the witnesses have seen so far, by their identity. Where a log cannot be read, [`Watch::unreadable`] has
+    /// the reason.
     pub(super) fn watches(&mut self) -> Vec<(String, Watch)> {
         let watch = |witness: &mut Witness| {
             let alive = !witness.process.has_ended();
@@ -165,7 +172,7 @@ impl Workstation {
     }
 }
 
-/// Where a witness on all addresses listens. A kernel without IPv6 has no such table, and no such address.
+/// The arguments of a witness on all addresses: IPv4, and IPv6 where the kernel has an IPv6 address.
 fn everywhere() -> String {
     let has_ipv6 = fs::read_to_string("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty());
     let wildcards = ["0.0.0.0"].into_iter().chain(has_ipv6.then_some("[::]"));

@@ -1,10 +1,13 @@
-//! T2 and T3 take a destruction: of a third instance, made for that. Its name begins as the other's does, so that
-//! whoever takes it down by the beginning of a name takes down the other as well.
+//! The self-test of T2 and T3, which needs the destruction of an instance: of a third one, made for this test.
 //!
-//! 1. It is made, relics are left in it, and it is destroyed with the leak of T3: the other must be found changed.
-//! 2. It is made again, under the same name: with its relics put there (the leak of T2) they must be found, and without
-//!    them nothing.
-//! 3. It is destroyed once more, and the other must be as before.
+//! The name of the third instance begins with the name of the target, so that a destruction by prefix would also hit
+//! the target.
+//!
+//! 1. The third instance is created and relics are left in it. It is destroyed together with the injection of T3: the
+//!    audit has to find the target changed.
+//! 2. It is created again under the same name. With the relics in it (the injection of T2), the audit has to find them,
+//!    and without them nothing.
+//! 3. It is destroyed again, and the audit has to find the target unchanged.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +28,12 @@ use crate::cluster::{ClusterError, TestCluster};
 use crate::name;
 use crate::undo::{Left, Undos};
 
-/// Why a third instance could not be made, looked at or destroyed.
+/// Why T2 and T3 could not be tested.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DestructionError {
     #[error(transparent)]
     Spec(#[from] SpecError),
-    #[error("find out who owns the third instance")]
+    #[error("record this process as the owner of the third instance")]
     Owner(#[source] std::io::Error),
     #[error(transparent)]
     Create(#[from] Box<ProvisionError>),
@@ -44,18 +47,18 @@ pub(super) enum DestructionError {
     Relics(#[from] RelicsError),
     #[error(transparent)]
     Plan(#[from] PlanError),
-    #[error("the third instance is still there")]
+    #[error("destroy the third instance")]
     Left(#[from] Left),
 }
 
-/// What became of both leaks.
+/// The results of both injections: T2 (`inherited`) and T3 (`destroyed`).
 #[derive(Debug, Clone)]
 pub(super) struct Detections {
     pub(super) inherited: Detection,
     pub(super) destroyed: Detection,
 }
 
-/// Opens both leaks, one after the other, and closes them.
+/// Tests both injections, one after the other. The third instance is destroyed at the end, also after an error.
 pub(super) async fn detect(ground: &Ground<'_>) -> Result<Detections, DestructionError> {
     let third = Third::beside(ground)?;
     let mut undos = Undos::default();
@@ -69,7 +72,7 @@ pub(super) async fn detect(ground: &Ground<'_>) -> Result<Detections, Destructio
     detections
 }
 
-/// The third instance.
+/// How the third instance is made.
 struct Third {
     provisioner: Provisioner,
     spec: CheckedSpec,
@@ -79,7 +82,7 @@ struct Third {
 impl Third {
     fn beside(ground: &Ground<'_>) -> Result<Self, DestructionError> {
         let other = &ground.to.inner().instance;
-        // Nobody else's: what has this name is destroyed, whether or not we could make it.
+        // With a random suffix, because an instance of this name is destroyed even if it could not be created here.
         let name = format!("{}-{}", other.name, name::suffix());
         let spec = ClusterSpec {
             engine: other.engine,
@@ -124,7 +127,7 @@ impl Third {
         Ok(TestCluster::of(&self.provisioner, self.spec.name.to_string(), made).await?)
     }
 
-    /// Destroys it, with something done meanwhile, and compares the other before and after.
+    /// Destroys the third instance, calls `meanwhile`, and compares the state of the target before and after.
     async fn destroy(
         &self,
         ground: &Ground<'_>,
@@ -136,7 +139,7 @@ impl Third {
         Ok(state::compared(&before, &State::of(ground.to).await?))
     }
 
-    /// What an audit says when this became known.
+    /// The report of an audit of one class with these facts.
     fn report(
         &self,
         ground: &Ground<'_>,
@@ -155,7 +158,7 @@ impl Third {
     }
 }
 
-/// The leak of T3: a node of the other starts its kubelet anew.
+/// The injection of T3: restarts the kubelet of the target's last node.
 async fn stir(other: &TestCluster) -> Result<(), CommandError> {
     let anew = other.inner().plan.platform.restart("kubelet");
     match other.nodes().last() {

@@ -1,11 +1,11 @@
-//! The audit audits itself: each leak is opened for real, must be found, and must be gone when it is closed.
+//! The self-test of the audit: each injection makes a leak for real, which the audit has to find, and is reverted.
 //!
-//! 1. The clean clusters are audited: whatever is not isolated is a false alarm.
-//! 2. For each class that is wanted, its [`Injection`](super::Injection) is opened from the first cluster to the second
-//!    one: the class must say *leak* for that pair, and for no other.
-//! 3. It is closed, and the class must say *isolated* again.
+//! 1. The clean clusters are audited: each cell that is not isolated is a false alarm.
+//! 2. For each selected class, its [`Injection`](super::Injection) is applied from the first cluster to the second one.
+//!    The class must have the verdict *leak* for this pair, and for no other pair.
+//! 3. The injection is reverted, and the class must have the verdict *isolated* again.
 //!
-//! [`Score`] is what came of it. Leaks are opened only in clusters whose data may be lost.
+//! The result is a [`Score`]. Injections are applied only in clusters whose data may be lost.
 
 mod score;
 mod destruction;
@@ -30,33 +30,34 @@ use destruction::Detections;
 
 pub use score::{Detection, Row, Score};
 
-/// Why the audit could not test itself.
+/// Why there is no [`Score`].
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
-    /// It takes one cluster that is opened to another one.
-    #[error("the self-test takes two clusters, not {0}")]
+    /// The self-test needs two clusters, a source and a target.
+    #[error("the self-test needs two clusters, not {0}")]
     Clusters(usize),
-    /// Leaks are opened only where nothing can be lost.
-    #[error("the self-test may open no leak in '{name}': it is not a test's instance")]
+    /// An instance is not a test's instance, so its data must not be put at risk.
+    #[error("the self-test must not inject leaks into '{name}': it is not a test's instance")]
     Protected {
-        /// The instance's name.
+        /// The name of the instance.
         name: String,
     },
-    /// A leak could not be opened.
-    #[error("open the leak")]
+    /// An injection could not be applied.
+    #[error("apply the injection")]
     Open(#[from] InjectError),
-    /// The audit itself.
+    /// The audit failed.
     #[error(transparent)]
     Audit(#[from] AuditError),
 }
 
-/// Opens leaks between the first two clusters, one at a time, and audits each.
+/// Applies injections from the first cluster to the second one, one at a time, and audits the class of each.
 ///
-/// `selection` is what is asked of the clean clusters, and `opened` are the classes whose leaks are opened, of those that
-/// were asked; all of them where none is named.
+/// `selection` is audited on the clean clusters. `opened` are the classes whose injections are applied, out of those
+/// that were audited; an empty list means all of them.
 ///
 /// # Errors
-/// [`SelfTestError`]; a leak that cannot be opened or is not found is no error but a row of the score.
+/// [`SelfTestError`]. An injection that cannot be applied and a leak that is not found are no errors: the score has a
+/// row for each.
 pub async fn self_test(
     provisioner: &Provisioner,
     clusters: &[TestCluster],
@@ -94,7 +95,7 @@ async fn score(
         let lacks = class.injection.and_then(|injection| injection.lacks(engine));
         let detection = match (class.coverage(engine), class.injection, lacks) {
             (Coverage::NotCovered(why), ..) | (_, _, Some(why)) => Detection::NotCovered(why.to_owned()),
-            (Coverage::Covered, None, None) => Detection::NotCovered("nothing opens it".to_owned()),
+            (Coverage::Covered, None, None) => Detection::NotCovered("the class has no injection".to_owned()),
             (Coverage::Covered, Some(injection), None) => {
                 progress.say(Step::Open { class: class.id, place: place + 1, of: classes.len() });
                 let begun = Instant::now();
@@ -113,20 +114,21 @@ async fn score(
     Ok(Score::of((from.name(), to.name()), &baseline, rows))
 }
 
-/// Two clusters between which leaks are opened.
+/// A self-test in progress.
 struct Trial<'a, 'b> {
     arena: &'a mut Arena<'b>,
     provisioner: &'a Provisioner,
     from: &'a TestCluster,
     to: &'a TestCluster,
-    /// What was known of both before the first leak.
+    /// The audit's facts about both clusters before the first injection.
     known: Vec<Subject>,
-    /// What became of the leaks that take a destruction, once they were opened.
+    /// The results of T2 and T3, whose injections need the destruction of an instance. `None` until one of them is
+    /// tested.
     destroyed: Option<Detections>,
 }
 
 impl Trial<'_, '_> {
-    /// Opens a leak, audits its class, closes it, audits it once more.
+    /// Applies an injection, audits its class, reverts the injection, and audits the class again.
     async fn detect(&mut self, class: &Class, injection: Injection) -> Result<Detection, SelfTestError> {
         let only = Selection { classes: vec![class.id.to_string()], ..Selection::default() };
         let during = match self.audit(&only, Some(injection)).await {
@@ -145,7 +147,7 @@ impl Trial<'_, '_> {
         Ok(Detection::judge(&during, &after, there, back))
     }
 
-    /// Opens a leak that takes a destruction. Both such are opened at once, and remembered.
+    /// The result of an injection that needs the destruction of an instance. The first call tests both of them.
     async fn destroy(&mut self, injection: Injection) -> Result<Detection, SelfTestError> {
         let detections = match self.destroyed.take() {
             Some(detections) => detections,
@@ -158,7 +160,7 @@ impl Trial<'_, '_> {
         Ok(if injection == Injection::OldData { inherited } else { destroyed })
     }
 
-    /// Audits both, with a leak open or none.
+    /// Audits both clusters, with an injection or without one. The injection is reverted before the verdict.
     async fn audit(
         &mut self,
         selection: &Selection,

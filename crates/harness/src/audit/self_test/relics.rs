@@ -1,5 +1,5 @@
-//! What an instance leaves, to be looked for in its successor of the same name: an object in its store, files in its
-//! nodes, and the credentials of its administrator.
+//! [`Relics`]: traces of an instance that the self-test searches for in its successor of the same name (T2): an object
+//! in etcd, files on its nodes, its UID and its administrator's certificate.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::audit::run::administrator;
 use crate::cluster::{ClusterError, TestCluster};
 use crate::name;
 
-/// Where files are left.
+/// The folders of a node in which files are left.
 const FOLDERS: [&str; 3] = ["/var/lib", "/var/log", kubernetes::FOLDER];
 
 /// Why relics could not be left or removed.
@@ -35,15 +35,18 @@ pub(super) enum RelicsError {
 /// The relics of an instance.
 #[derive(Debug)]
 pub(super) struct Relics {
-    /// How its object and its files are called.
+    /// The name of the object and of the files, `relic-x7k2`.
     name: String,
     administrator: ClientCertificate,
-    /// Of its first namespace; without it nobody knows whether the successor is another cluster.
+    /// The UID of its namespace `kube-system`. Without it, the successor cannot be told from the same cluster.
     uid: Option<String>,
 }
 
 impl Relics {
-    /// Those of this one.
+    /// The relics for an instance, not yet left in it.
+    ///
+    /// # Errors
+    /// [`RelicsError::NoAdministrator`] when its kubeconfig cannot be read.
     pub(super) fn of(cluster: &TestCluster) -> Result<Self, RelicsError> {
         let administrator = administrator(cluster);
         let administrator =
@@ -53,23 +56,23 @@ impl Relics {
         Ok(Self { name: format!("relic-{}", name::suffix()), administrator, uid })
     }
 
-    /// Leaves the object and the files.
+    /// Creates the object, and the files on all nodes.
     pub(super) async fn leave_in(&self, cluster: &TestCluster) -> Result<(), RelicsError> {
         let object: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": self.name } }))
-            .expect("a name makes a ConfigMap");
+            .expect("a ConfigMap with a name is valid");
         let left = objects(cluster).create(&PostParams::default(), &object).await;
         left.map_err(cluster.failed("leave a relic".to_owned()))?;
         self.on_nodes(cluster, "touch").await
     }
 
-    /// Removes them.
+    /// Deletes the object, and the files on all nodes.
     pub(super) async fn remove_from(&self, cluster: &TestCluster) -> Result<(), RelicsError> {
         let removed = objects(cluster).delete(&self.name, &DeleteParams::default()).await;
         removed.map_err(cluster.failed("remove a relic".to_owned()))?;
         self.on_nodes(cluster, "rm").await
     }
 
-    /// What the successor has of them, in words; nothing when it could not be looked through.
+    /// The relics that the successor has, in words. `None` when it could not be searched.
     pub(super) async fn found_in(&self, cluster: &TestCluster) -> Option<Vec<String>> {
         let mut found = Vec::new();
         if objects(cluster).get_opt(&self.name).await.ok()?.is_some() {
@@ -82,7 +85,7 @@ impl Relics {
         }
         let identity = cluster.inner().instance.k8s.identity.as_ref()?;
         if identity.uid == *self.uid.as_ref()? {
-            found.push(format!("UID {} of its first namespace", identity.uid));
+            found.push(format!("UID {} of kube-system", identity.uid));
         }
         match self.door(cluster).status().await.ok()? {
             401 => {}
@@ -91,7 +94,7 @@ impl Relics {
         Some(found)
     }
 
-    /// The successor's API server, shown the old certificate.
+    /// A request to the successor's API server with the old administrator's certificate.
     fn door(&self, cluster: &TestCluster) -> Door {
         let ClientCertificate { certificate, key } = &self.administrator;
         let (certificate, key) = (certificate.clone(), key.reveal().to_owned());
@@ -114,7 +117,7 @@ impl Relics {
     }
 }
 
-/// Looks through everything that a node keeps; what is in the kernel is not kept.
+/// Searches all file systems of a node except `/proc` and `/sys`.
 fn find(name: &str) -> Command {
     let words =
         ["/", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune", "-o", "-name", name, "-print"];

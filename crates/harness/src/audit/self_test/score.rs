@@ -1,4 +1,4 @@
-//! How many of the leaks that were opened the audit found, and how often it was wrong. Pure.
+//! [`Score`]: how many injected leaks the audit has found, and its false alarms. Pure.
 
 mod markdown;
 
@@ -11,58 +11,59 @@ use crate::audit::class::{Class, ClassId};
 use crate::audit::report::Report;
 use crate::audit::verdict::Verdict;
 
-/// What the self-test found.
+/// The result of a self-test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Score {
-    /// From which cluster leaks were opened.
+    /// The source of all injections, by its cluster's name.
     pub from: String,
-    /// To which one.
+    /// The target of all injections, by its cluster's name.
     pub to: String,
-    /// The cells of the clean clusters that were not isolated: class, pair, verdict and why, in words.
+    /// The false alarms: cells of the clean clusters that were not isolated, with class, pair, verdict and reason.
     pub alarms: Vec<String>,
-    /// A row for each class.
+    /// A row for each tested class.
     pub rows: Vec<Row>,
 }
 
-/// What became of the leak of one class.
+/// The result of one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Of which class.
+    /// The class.
     pub class: ClassId,
-    /// What it is.
+    /// The title of the class.
     pub title: &'static str,
-    /// How it is opened.
+    /// The injection, in words. `None` where the class has none for this engine.
     pub injection: Option<String>,
-    /// What became of it.
+    /// Whether the audit found the leak.
     pub detection: Detection,
 }
 
-/// Whether a leak was found.
+/// Whether the audit found an injected leak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detection {
-    /// It was said for the right pair and no other, and was gone when it was closed.
+    /// The leak was reported for the right pair and for no other pair, and the class was isolated after the injection
+    /// was reverted.
     Found {
-        /// What the audit says of it.
+        /// The reason in the report.
         why: String,
     },
-    /// It was not said for the pair that it was opened for.
+    /// The leak was not reported for its pair.
     Missed {
-        /// What was said instead.
+        /// The worst verdict in the report and its reason.
         instead: String,
     },
-    /// It was said for another pair as well.
+    /// The leak was reported for another pair as well.
     Elsewhere {
-        /// Which.
+        /// The other pair: `globex → acme`.
         pair: String,
     },
-    /// It was found, and the class was not isolated again after it was closed.
+    /// The leak was found, but the class was not isolated after the injection was reverted.
     Stays {
-        /// What was said instead.
+        /// The worst verdict in the report and its reason.
         instead: String,
     },
-    /// It could not be opened: why.
+    /// The injection could not be applied, with the reason.
     NotOpened(String),
-    /// Nothing opens it here, so nobody knows whether it would be found: why.
+    /// There is no injection for this engine, so the detection is not proven, with the reason.
     NotCovered(String),
 }
 
@@ -76,28 +77,28 @@ impl Score {
         Self { from: from.to_owned(), to: to.to_owned(), alarms: alarms.collect(), rows }
     }
 
-    /// How many leaks were found, of how many.
+    /// The number of leaks that were found, and the number of injections.
     pub fn found(&self) -> (usize, usize) {
         let injected = self.rows.iter().filter(|row| !matches!(row.detection, Detection::NotCovered(_)));
         let found = self.rows.iter().filter(|row| matches!(row.detection, Detection::Found { .. }));
         (found.count(), injected.count())
     }
 
-    /// Whether every leak was found and nothing else.
+    /// Whether every injected leak was found, without a false alarm.
     pub fn is_perfect(&self) -> bool {
         let (found, injected) = self.found();
         injected > 0 && found == injected && self.alarms.is_empty()
     }
 
-    /// Demands that it is perfect.
+    /// Asserts that every injected leak was found, without a false alarm.
     ///
     /// # Panics
-    /// When it is not: with all rows.
+    /// When that is not so; the message has all rows.
     #[track_caller]
     pub fn assert_perfect(&self) {
         assert!(
             self.is_perfect(),
-            "the audit missed something, or saw what is not there:\n{}",
+            "the audit has missed a leak, or has raised a false alarm:\n{}",
             self.markdown()
         );
     }
@@ -112,7 +113,8 @@ impl Row {
 }
 
 impl Detection {
-    /// From the audit while the leak was open, and the one after it was closed.
+    /// Compares the reports with the injection and after it was reverted. `there` is the injected pair, `back` its
+    /// reverse where the injection leaks in both directions.
     pub(super) fn judge(
         during: &Report,
         after: &Report,
@@ -148,7 +150,7 @@ impl fmt::Display for Detection {
             Self::Missed { instead } => write!(f, "**no**: {instead}"),
             Self::Elsewhere { pair } => write!(f, "**also at {pair}**"),
             Self::Stays { instead } => write!(f, "**not isolated again**: {instead}"),
-            Self::NotOpened(why) => write!(f, "**not opened**: {why}"),
+            Self::NotOpened(why) => write!(f, "**not injected**: {why}"),
             Self::NotCovered(why) => write!(f, "not covered: {why}"),
         }
     }

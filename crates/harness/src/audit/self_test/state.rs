@@ -1,4 +1,4 @@
-//! What must stay as it is of an instance when another one goes: who it is, and what runs in it since when.
+//! [`State`]: the parts of an instance that must not change when another one is destroyed (T3): UIDs, pods, processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,20 +12,20 @@ use super::destruction::DestructionError;
 use crate::audit::Link;
 use crate::cluster::TestCluster;
 
-/// The first process of a node and those that make it one: name, PID, and start time in clock ticks after the boot
-/// (proc_pid_stat(5), field 22). Names are as the kernel cuts them off, after 15 bytes.
+/// Prints process 1 of a node and the processes of Kubernetes: PID, name, and start time in clock ticks after the boot
+/// (proc_pid_stat(5), field 22). The kernel cuts names off after 15 bytes.
 const PROCESSES: &str = "for pid in 1 $(pgrep -x 'containerd|kubelet|etcd|kube-apiserver|kube-controller|kube-scheduler'); \
                          do cut -d' ' -f1,2,22 /proc/$pid/stat; done";
-/// Marks the API server's copy of a pod that a kubelet runs from a file: the field `ConfigMirrorAnnotationKey` of
-/// kubelet's types.
+/// The annotation of a mirror pod, the API server's copy of a pod that a kubelet runs from a file
+/// (`ConfigMirrorAnnotationKey` in the kubelet's types).
 const COPY: &str = "kubernetes.io/config.mirror";
 
-/// Each thing that must stay, and what it is.
+/// The value of each part, by the part's name: `UID of node acme-cp-1`.
 #[derive(Debug)]
 pub(super) struct State(BTreeMap<String, String>);
 
 impl State {
-    /// As it is now.
+    /// The present state of a cluster.
     pub(super) async fn of(cluster: &TestCluster) -> Result<Self, DestructionError> {
         let failed = |attempt: &str| cluster.failed(attempt.to_owned());
         let all = ListParams::default();
@@ -53,21 +53,21 @@ impl State {
     }
 }
 
-/// The lives of pods. The control plane is left out: its pods run from files, and what the API server has of them is a
-/// copy, which the kubelet makes anew up to a minute after the file has changed. Their processes are compared instead.
+/// The [`life`] of each pod. Mirror pods of the control plane are left out, because the kubelet replaces a mirror pod
+/// up to a minute after its file has changed. The processes of the control plane are compared instead. Pure.
 fn lives(pods: impl IntoIterator<Item = Pod>) -> impl Iterator<Item = (String, String)> {
     let own = pods.into_iter().filter(|pod| !pod.annotations().contains_key(COPY));
     own.map(|pod| (format!("life of pod {}", pod.name_any()), life(&pod)))
 }
 
-/// Who a pod is, and how often its containers have started again.
+/// A pod's UID and the number of restarts of its containers. Pure.
 fn life(pod: &Pod) -> String {
     let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     let restarts: i32 = containers.map(|container| container.restart_count).sum();
-    format!("{}, started again {restarts} times", pod.uid().unwrap_or_default())
+    format!("{}, {restarts} restarts", pod.uid().unwrap_or_default())
 }
 
-/// Each thing before and after.
+/// Each part with its value before and after; `nothing` where it is missing. Pure.
 pub(super) fn compared(State(before): &State, State(after): &State) -> Vec<Link> {
     let things: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let value =
@@ -110,7 +110,7 @@ mod tests {
         };
         let copy = pod("kube-apiserver-acme-cp-1", json!({ "kubernetes.io/config.mirror": "5fbce50e" }));
         let lives: Vec<_> = lives([pod("coredns", json!({})), copy]).collect();
-        let expected = ("life of pod coredns", "uid of coredns, started again 3 times");
+        let expected = ("life of pod coredns", "uid of coredns, 3 restarts");
         assert_eq!(lives, [(expected.0.to_owned(), expected.1.to_owned())]);
     }
 }

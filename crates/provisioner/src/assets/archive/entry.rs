@@ -1,4 +1,4 @@
-//! One entry of the file: what is kept of a file of an artefact, and its checksum. Pure.
+//! One entry of the exported file: the properties of an artefact's file, and their checksum. Pure.
 
 use std::fmt::Write;
 
@@ -6,42 +6,42 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::digest_of;
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     /// A folder.
     Folder,
     /// A regular file.
     File,
-    /// Another name of a regular file that came before, by its path in the archive.
+    /// A hard link to a regular file earlier in the archive, by that file's path in the archive.
     Twin(String),
-    /// A symbolic link with its target, whatever that is.
+    /// A symbolic link with its target, which need not exist.
     Link(String),
-    /// A character device with its numbers.
+    /// A character device with its major and minor number.
     Device(u32, u32),
 }
 
-/// What is kept of a file, beside its contents.
+/// The properties of a file, without its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// In the archive: `root/usr/bin/env`.
+    /// The path in the archive: `root/usr/bin/env`.
     pub(super) path: String,
     pub(super) form: Form,
     pub(super) mode: u32,
     pub(super) uid: u64,
     pub(super) gid: u64,
-    /// Seconds since 1970.
+    /// The modification time, in seconds since 1970.
     pub(super) modified: u64,
-    /// Extended attributes: names, and values in hex. File capabilities are one of them.
+    /// Extended attributes, as names with values in hex. Among them are file capabilities.
     pub(super) attributes: Vec<(String, String)>,
 }
 
-/// Where a tar keeps our extended attributes: `HOMELAB.xattr.security.capability`. In hex, since values of this kind of
-/// record are lines.
+/// Prefix of the pax records with extended attributes: `HOMELAB.xattr.security.capability`. Values are in hex, because
+/// the value of a pax record is a line.
 pub(super) const ATTRIBUTE: &str = "HOMELAB.xattr.";
 
 impl Entry {
-    /// The checksum of all that is kept, given that of the contents.
+    /// The checksum of all properties, given that of the contents.
     pub(super) fn checksum(&self, contents: &str) -> String {
         let form = match &self.form {
             Form::Folder => "folder".to_owned(),
@@ -56,18 +56,18 @@ impl Entry {
     }
 }
 
-/// A line of the list.
+/// Formats a line of the list.
 pub(super) fn line(checksum: &str, path: &str) -> String {
     format!("{checksum}  {path}\n")
 }
 
-/// A line of the list, read.
+/// Parses a line of the list into checksum and path.
 pub(super) fn parsed(line: &str) -> Option<(&str, &str)> {
     let (checksum, path) = line.split_once("  ")?;
     (checksum.len() == 64).then_some((checksum, path))
 }
 
-/// Bytes in hex.
+/// Encodes bytes in hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -75,13 +75,13 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Bytes out of hex.
+/// Decodes bytes from hex.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let pairs = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
     pairs.collect()
 }
 
-/// SHA-256 of what has been fed to it, in hex.
+/// The finished SHA-256, in hex.
 pub(super) fn finished(hash: Sha256) -> String {
     hex(&hash.finalize())
 }

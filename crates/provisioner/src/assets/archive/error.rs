@@ -1,4 +1,4 @@
-//! Why assets could not be exported or imported.
+//! Errors of exports and imports, with hints.
 
 use std::io;
 
@@ -11,104 +11,104 @@ use super::FORMAT;
 /// Why assets could not be exported or imported. After a failed import, the cache is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// It is something else.
-    #[error("{file} is no file of `homelab assets export`: {why}")]
+    /// The file is not an export.
+    #[error("{file} was not written by `homelab assets export`: {why}")]
     Foreign {
-        /// Which file.
+        /// The file, or `-`.
         file: String,
-        /// What it is instead, as far as it can be told.
+        /// The reason, as a sentence: `it is not gzipped`.
         why: String,
     },
-    /// It was written by a program with another idea of the format.
+    /// The file has another version of the format.
     #[error("{file} has format {found}, written by homelab {theirs}; this homelab reads format {FORMAT}")]
     Format {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Its format.
+        /// The version of its format.
         found: u32,
         /// The version of the program that wrote it.
         theirs: String,
     },
-    /// Its programs do not run here.
+    /// The file's programs do not run on this host's processor.
     #[error("{file} is for {theirs} processors; this host has {}", std::env::consts::ARCH)]
     Architecture {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Theirs.
+        /// The file's architecture: `aarch64`.
         theirs: String,
     },
-    /// It has been made by another recipe: nodes of this program are not started from it.
+    /// The file was made from another recipe, so nodes of this program are not started from its artefacts.
     #[error(
         "{file} is of another recipe: homelab {theirs} made {has}; this homelab, {}, needs {needs}",
         env!("CARGO_PKG_VERSION")
     )]
     Recipe {
-        /// Which file.
+        /// The file.
         file: String,
         /// The version of the program that wrote it.
         theirs: String,
-        /// What it has: `root/0123456789abcdef`.
+        /// The artefact in the file: `root/0123456789abcdef`.
         has: String,
-        /// What would be needed.
+        /// The artefact that this program needs in its place.
         needs: String,
     },
-    /// It ends too early, or was changed where it is packed.
+    /// The file ends too early, or its gzip or tar data was changed.
     #[error("read {file} at {entry}: it is truncated or damaged")]
     Damaged {
-        /// Which file.
+        /// The file.
         file: String,
         /// The last entry that was begun.
         entry: String,
-        /// What was noticed.
+        /// The reader's error.
         #[source]
         source: io::Error,
     },
-    /// An entry is not what was exported.
+    /// An entry does not have the checksum in the list.
     #[error("{file} is damaged: {entry} is not what was exported")]
     Changed {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Which entry.
+        /// The entry's path.
         entry: String,
     },
-    /// An entry of the list is not there.
-    #[error("{file} is incomplete: it lacks {entry}")]
+    /// An entry of the list is not in the file.
+    #[error("{file} is incomplete: {entry} is missing")]
     Missing {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Which entry.
+        /// The entry's path.
         entry: String,
     },
-    /// There is more than what was exported.
+    /// The file has an entry that is not in the list, an artefact that is not in the recipe, or bytes after its end.
     #[error("{file} has more than was exported: {entry}")]
     Extra {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Which entry.
+        /// The entry's path.
         entry: String,
     },
-    /// An entry that would do harm. It was not unpacked.
+    /// An entry could do harm. It was not unpacked.
     #[error("{file} is refused: {entry} {why}")]
     Unsafe {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Which entry.
+        /// The entry's path.
         entry: String,
-        /// What it would do.
+        /// The reason, as the end of a sentence: `leads out of its folder`.
         why: &'static str,
     },
-    /// A file of the cache, or the export itself.
+    /// A file of the cache, or the exported file, cannot be read or written.
     #[error("{attempt} {path}")]
     File {
         /// `read`, `write` …
         attempt: &'static str,
-        /// Which.
+        /// The path, or a name such as `standard output`.
         path: String,
         /// The system's answer.
         #[source]
         source: io::Error,
     },
-    /// Whoever asked for it does not wait any more.
+    /// The caller no longer waits for the work.
     #[error("stopped")]
     Stopped,
 }
@@ -123,10 +123,10 @@ impl Hint for ArchiveError {
             Self::Architecture { .. } => {
                 Some("`homelab assets build` makes them for this processor".to_owned())
             }
-            Self::Damaged { .. } | Self::Changed { .. } | Self::Missing { .. } | Self::Extra { .. } => {
-                Some("copy it again: `sha256sum` must print what `assets export` printed".to_owned())
-            }
-            Self::Unsafe { .. } => Some("do not trust where this file came from".to_owned()),
+            Self::Damaged { .. } | Self::Changed { .. } | Self::Missing { .. } | Self::Extra { .. } => Some(
+                "copy it again: `sha256sum` must print the checksum that `assets export` printed".to_owned(),
+            ),
+            Self::Unsafe { .. } => Some("do not import files from the source of this file".to_owned()),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("`homelab assets prune` removes what no node uses".to_owned())
             }
@@ -135,7 +135,7 @@ impl Hint for ArchiveError {
     }
 }
 
-/// Context for an error of the file system.
+/// Makes an [`ArchiveError`] of a file system's error, for `map_err`.
 pub(super) fn failed(
     attempt: &'static str,
     path: impl AsRef<Utf8Path>,

@@ -1,9 +1,9 @@
-//! Assets as one file, so that another machine need not compile for half an hour.
+//! Exports assets to one file and imports them, so that another host need not compile for half an hour.
 //!
-//! The file is a gzipped tar: first [`HEADER`], which says what it is and of which recipe; then the artefacts, each
-//! below the folder of its kind; last [`LIST`], with a checksum for the header and for each entry, over its contents,
-//! owner, mode, time, links and extended attributes. The checksums find damage. They do not say who made the file:
-//! it holds programs that run as root, so it is to be trusted as much as the place it came from.
+//! The file is a gzipped tar. First is [`HEADER`] with the format and the recipe, then the artefacts, each below the
+//! folder of its kind, and last [`LIST`]. The list has a checksum for the header and for each entry, over its contents,
+//! owner, mode, time, links and extended attributes. The checksums find damage. They do not authenticate the file: it
+//! contains programs that run as root, so import only files from a trusted source.
 
 mod error;
 mod entry;
@@ -35,14 +35,14 @@ use error::failed;
 
 pub use error::ArchiveError;
 
-/// The first entry.
+/// Name of the first entry.
 const HEADER: &str = "homelab-assets.json";
-/// The last entry.
+/// Name of the last entry.
 const LIST: &str = "SHA256SUMS";
 /// The version of this format.
 const FORMAT: u32 = 1;
 
-/// What a file says of itself.
+/// The content of the entry [`HEADER`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Header {
@@ -50,7 +50,7 @@ struct Header {
     format: u32,
     /// The version of the program that wrote it.
     homelab: String,
-    /// As Rust calls it: `x86_64`.
+    /// The processor architecture, as Rust names it: `x86_64`.
     architecture: String,
     kubernetes: String,
     provider: Option<String>,
@@ -63,13 +63,13 @@ struct Header {
 struct PartHeader {
     kind: String,
     digest: String,
-    /// Contents of all its files together.
+    /// The size of all its files' contents, in bytes.
     bytes: u64,
 }
 
-/// Where an export goes.
+/// The target of an export.
 pub enum Output {
-    /// A file, which has its name when it is complete.
+    /// A file. It gets its name when it is complete.
     File(Utf8PathBuf),
     /// A stream.
     Stream(Box<dyn Write + Send>),
@@ -84,10 +84,10 @@ impl Debug for Output {
     }
 }
 
-/// What was exported.
+/// The result of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
-    /// The size of the file.
+    /// The size of the file, in bytes.
     pub bytes: u64,
     /// SHA-256 of the file in hex, as `sha256sum` prints it.
     pub sha256: String,
@@ -95,22 +95,22 @@ pub struct Exported {
     pub parts: Vec<String>,
 }
 
-/// What was imported.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
     /// The Kubernetes version of the nodes.
     pub kubernetes: String,
-    /// Whose box is among it, if one is.
+    /// The provider of the box in the file; `None` for a file without a box.
     pub provider: Option<Provider>,
-    /// The artefacts that were put into the cache; those that were there already are not among them.
+    /// The artefacts that were added to the cache, without those that it had already, as in [`Exported::parts`].
     pub parts: Vec<String>,
 }
 
 impl Assets {
-    /// Writes the node image of a Kubernetes version, with a provider's box if one is asked for, into one file.
+    /// Writes the node image of a Kubernetes version into one file, with the box for `provider` if that is set.
     ///
     /// # Errors
-    /// [`AssetsError::NotBuilt`] where something is missing; [`ArchiveError`] otherwise, and then there is no file.
+    /// [`AssetsError::NotBuilt`] when an artefact is missing, else [`ArchiveError`]. No file is made then.
     pub async fn export(
         &self,
         kubernetes: &str,
@@ -129,7 +129,7 @@ impl Assets {
         Ok(in_background(move |stop| job.run(to, stop)).await?)
     }
 
-    /// Refuses to export what is not built.
+    /// Refuses to export artefacts that are not built.
     fn demand(&self, kubernetes: &str, provider: Option<Provider>) -> Result<(), AssetsError> {
         let build = format!("homelab assets build --kubernetes {kubernetes}");
         let missing = match provider {
@@ -145,11 +145,11 @@ impl Assets {
         missing.map_or(Ok(()), |(artefact, command)| Err(AssetsError::NotBuilt { artefact, command }))
     }
 
-    /// Puts what [`Self::export`] wrote into the cache, all of it or nothing: each checksum is compared before anything
-    /// gets its place. `file` names the source in errors.
+    /// Imports a file of [`Self::export`] into the cache. All checksums are compared before the first artefact gets its
+    /// final name. `file` names the source in errors.
     ///
     /// # Errors
-    /// [`ArchiveError`] with the entry that is not as it must be.
+    /// [`ArchiveError`] with the entry that is wrong.
     pub async fn import(
         &self,
         from: Box<dyn Read + Send>,
@@ -191,13 +191,13 @@ impl Assets {
     }
 }
 
-/// The artefacts in a file: what nodes are started from. Whatever went into them stays where it was built.
+/// The artefacts in a file: those from which nodes are started. Their own inputs are not exported.
 fn parts(recipe: &Recipe, provider: Option<Provider>) -> impl Iterator<Item = &Part> {
     let node_box = provider.map(|provider| recipe.node_box(provider));
     [&recipe.root, &recipe.store].into_iter().chain(node_box)
 }
 
-/// What a file says of itself, but for the sizes.
+/// The header of a file, without the sizes.
 fn header(recipe: &Recipe, provider: Option<Provider>) -> Header {
     let part = |part: &Part| PartHeader {
         kind: part.kind.as_str().to_owned(),
@@ -214,15 +214,16 @@ fn header(recipe: &Recipe, provider: Option<Provider>) -> Header {
     }
 }
 
-/// Has what was written on the disk before it gets its place: after a power cut it is whole or not there.
+/// Writes all files to disk before they get their final names, so that an artefact is complete or missing after a power
+/// failure.
 fn settle(cache: &Cache) {
     if let Ok(folder) = std::fs::File::open(cache.folder()) {
-        // A file system that cannot be told to write loses no more than any builder's work.
+        // An error is ignored: the import is then as safe as a build, which does not sync.
         let _ = rustix::fs::syncfs(&folder);
     }
 }
 
-/// Whether somebody still waits for the work.
+/// Set when the caller no longer waits for the work.
 #[derive(Debug, Clone, Default)]
 struct Stop(Arc<AtomicBool>);
 
@@ -232,7 +233,7 @@ impl Stop {
     }
 }
 
-/// Stops the work when nobody waits for it any more, and gives it a moment to clean up.
+/// Stops the work when the caller's future is dropped, and waits up to five seconds for its clean-up.
 struct Waiting {
     stop: Stop,
     ended: mpsc::Receiver<()>,
@@ -245,7 +246,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Runs work that reads and writes for long on a thread of its own.
+/// Runs long reads and writes on a thread for blocking calls.
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
@@ -253,7 +254,7 @@ async fn in_background<T: Send + 'static>(
     let (end, ended) = mpsc::channel::<()>();
     let told = stop.clone();
     let done = tokio::task::spawn_blocking(move || {
-        let _end = end; // heard when it goes
+        let _end = end; // dropped when the work has ended, which `ended` notices
         work(&told)
     });
     let _waiting = Waiting { stop, ended };

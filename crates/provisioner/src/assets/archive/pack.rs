@@ -1,4 +1,4 @@
-//! Writes artefacts into one file.
+//! Writes artefacts to one file.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -18,12 +18,13 @@ use crate::events::{Event, Events};
 use super::entry::{ATTRIBUTE, Entry, Form, finished, hex, line};
 use super::{ArchiveError, Exported, HEADER, Header, LIST, Output, Stop, failed};
 
-/// What a box is sealed with when it is imported: they name the place where it lies, or hold the disk once more.
+/// Files of a box that an import makes again (`boxes::seal`): one has the path of the cache, the other is a copy of the
+/// disk.
 const REMADE: [&str; 2] = ["box.json", "node.box"];
 
-/// What is to be exported.
+/// An export.
 pub(super) struct Job {
-    /// The artefacts and where they lie.
+    /// The artefacts and their folders.
     pub(super) parts: Vec<(Part, Utf8PathBuf)>,
     pub(super) header: Header,
     pub(super) events: Events,
@@ -38,7 +39,7 @@ impl Job {
                 let folder = folder.unwrap_or(Utf8Path::new("."));
                 let is_other = |meta: Metadata| !meta.is_file();
                 if fs::symlink_metadata(&path).is_ok_and(is_other) {
-                    let source = io::Error::new(io::ErrorKind::AlreadyExists, "it is no regular file");
+                    let source = io::Error::new(io::ErrorKind::AlreadyExists, "it is not a regular file");
                     return Err(failed("replace", &path)(source));
                 }
                 let half = tempfile::Builder::new().prefix(".homelab-export.").tempfile_in(folder);
@@ -51,7 +52,7 @@ impl Job {
         }
     }
 
-    /// Writes everything; gives the stream back.
+    /// Writes everything; returns the stream.
     fn write<W: Write>(mut self, to: W, name: &str, stop: &Stop) -> Result<(W, Exported), ArchiveError> {
         let mut found = Vec::new();
         for (at, (part, folder)) in self.parts.iter().enumerate() {
@@ -61,7 +62,7 @@ impl Job {
         }
         let out = Counting { to: BufWriter::with_capacity(1 << 20, to), bytes: 0, hash: Sha256::new() };
         let mut pack = Pack {
-            // The fastest level: the better ones take minutes for a tenth of the size.
+            // The fastest level: higher levels take minutes and save a tenth of the size.
             tar: Builder::new(GzEncoder::new(out, Compression::fast())),
             list: String::new(),
             name: name.to_owned(),
@@ -87,13 +88,13 @@ impl Job {
 /// A file of an artefact.
 struct Found {
     entry: Entry,
-    /// Where it lies.
+    /// Its path on this host.
     source: Utf8PathBuf,
-    /// The size of what is in it, where that is packed.
+    /// The size of its contents in the archive, in bytes; 0 for anything but a regular file.
     bytes: u64,
 }
 
-/// All files of an artefact, folders before what is in them, the same order every time.
+/// All files of an artefact, a folder before its contents, always in the same order.
 fn walk(part: &Part, folder: &Utf8Path) -> Result<Vec<Found>, ArchiveError> {
     let mut found = Vec::new();
     let mut twins = HashMap::new();
@@ -161,13 +162,14 @@ fn form(
             }
         },
         () => {
-            let source_error = io::Error::new(io::ErrorKind::Unsupported, "it is a socket, a pipe or a disk");
+            let source_error =
+                io::Error::new(io::ErrorKind::Unsupported, "it is a socket, a pipe or a block device");
             return Err(failed("export", source)(source_error));
         }
     })
 }
 
-/// The extended attributes of a file, by name.
+/// The extended attributes of a file, sorted by name, with values in hex.
 fn attributes(source: &Utf8Path) -> Result<Vec<(String, String)>, ArchiveError> {
     let failed = |error: rustix::io::Errno| failed("read the attributes of", source)(error.into());
     let mut names = [0_u8; 4096];
@@ -187,7 +189,7 @@ fn attributes(source: &Utf8Path) -> Result<Vec<(String, String)>, ArchiveError> 
     Ok(found)
 }
 
-/// The file that grows.
+/// The file that is being written.
 struct Pack<W: Write> {
     tar: Builder<GzEncoder<Counting<BufWriter<W>>>>,
     list: String,
@@ -202,7 +204,7 @@ impl<W: Write> Pack<W> {
         Ok(())
     }
 
-    /// An entry that is ours.
+    /// Writes an entry of homelab's own: the header or the list.
     fn text(&mut self, path: &str, text: &str) -> Result<(), ArchiveError> {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
@@ -230,7 +232,7 @@ impl<W: Write> Pack<W> {
         let mut records: Vec<(String, &[u8])> =
             attributes.map(|(name, value)| (format!("{ATTRIBUTE}{name}"), value.as_bytes())).collect();
         match &entry.form {
-            // As it is: the crate's own way would tidy it up.
+            // Set literally, because the crate's other function normalises the path.
             Form::Twin(to) | Form::Link(to) if header.set_link_name_literal(to).is_err() => {
                 records.push(("linkpath".to_owned(), to.as_bytes()));
             }
@@ -258,7 +260,7 @@ impl<W: Write> Pack<W> {
         Ok(())
     }
 
-    /// The list, and the end. Gives the stream back with the size of what was written and its SHA-256.
+    /// Writes the list and the end. Returns the stream, the number of bytes written, and their SHA-256.
     fn end(mut self) -> Result<(W, u64, String), ArchiveError> {
         let list = std::mem::take(&mut self.list);
         self.text(LIST, &list)?;
@@ -271,7 +273,7 @@ impl<W: Write> Pack<W> {
     }
 }
 
-/// Reads, and keeps the checksum of what was read.
+/// A reader that computes the checksum of the bytes that were read.
 struct Hashing<'a, R> {
     from: R,
     hash: Sha256,
@@ -287,7 +289,7 @@ impl<R: Read> Read for Hashing<'_, R> {
     }
 }
 
-/// Writes, and keeps count and checksum of what was written.
+/// A writer that computes number and checksum of the bytes that were written.
 struct Counting<W> {
     to: W,
     bytes: u64,

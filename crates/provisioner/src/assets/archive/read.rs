@@ -1,4 +1,4 @@
-//! Reads an exported file, and believes nothing of it before its checksum was compared.
+//! Reads an exported file. No artefact gets its final name before all checksums were compared.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use super::entry::finished;
 use super::unpack::Unpacking;
 use super::{ArchiveError, FORMAT, HEADER, Header, LIST, Stop, failed, header};
 
-/// More than any header or list has, in bytes.
+/// The longest header or list that is read, in bytes: far longer than any that is exported.
 const TEXT: u64 = 64 << 20;
 
 type Stream = GzDecoder<BufReader<Box<dyn Read + Send>>>;
@@ -71,7 +71,7 @@ impl Reading {
         Ok(Self { stream, header, checksum: finished(Sha256::new_with_prefix(&text)), file })
     }
 
-    /// The recipe that it is of, which must be one of this program.
+    /// The recipe of the file, which must be one of this program, and the provider of its box.
     pub(super) fn recipe(&self) -> Result<(&'static Recipe, Option<Provider>), ArchiveError> {
         let (file, theirs) = (self.file.clone(), self.header.homelab.clone());
         if self.header.architecture != std::env::consts::ARCH {
@@ -100,12 +100,12 @@ impl Reading {
         }
     }
 
-    /// What is in all files together, as the header says.
+    /// The size of all files' contents in bytes, according to the header.
     pub(super) fn bytes(&self) -> u64 {
         self.header.parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes))
     }
 
-    /// Unpacks everything into the folders of its parts, where they have one, and compares all checksums.
+    /// Unpacks each part into its folder, and compares all checksums. A part without a folder is only checked.
     pub(super) fn unpack(
         self,
         folders: &[(Part, Option<Utf8PathBuf>)],
@@ -141,8 +141,8 @@ impl Reading {
             unpacking.entry(&mut entry, name)?;
         }
         step.end();
-        // What follows the end of the tar, and of the gzip around it, was not exported either. Reading to the end also
-        // compares gzip's own checksum.
+        // Bytes after the end of the tar or of the gzip data were not exported, so they are an error. Reading to the
+        // end also compares gzip's own checksum.
         let mut stream = archive.into_inner();
         let mut rest = Vec::new();
         stream.by_ref().take(1 << 20).read_to_end(&mut rest).map_err(|error| damaged(&last, error))?;
@@ -152,14 +152,14 @@ impl Reading {
             return Err(ArchiveError::Missing { file, entry: LIST.to_owned() });
         };
         if rest.iter().any(|byte| *byte != 0) || rest.len() == 1 << 20 || !is_end {
-            return Err(ArchiveError::Extra { file, entry: "bytes behind the end".to_owned() });
+            return Err(ArchiveError::Extra { file, entry: "bytes after the end".to_owned() });
         }
         unpacking.compare(&list)?;
         unpacking.settle()
     }
 }
 
-/// Publishes which artefact is being unpacked.
+/// Publishes the beginning and the end of each artefact.
 struct Step<'a> {
     events: &'a Events,
     folders: &'a [(Part, Option<Utf8PathBuf>)],

@@ -1,4 +1,4 @@
-//! What is exported is imported as it was; what was damaged or made to do harm leaves the cache as it is.
+//! An import restores exactly what was exported. A file that is damaged or would do harm leaves the cache unchanged.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -89,7 +89,7 @@ impl Desk {
         self.assets.import(from, "file.tgz", &Local, &Events::default()).await
     }
 
-    /// Imports what must be refused, and finds the cache without a trace of it.
+    /// Imports a file that must be refused, and checks that the cache is unchanged.
     async fn refuse(&self, bytes: &[u8]) -> ArchiveError {
         let refused = self.import(bytes).await.expect_err("it is refused");
         self.is_untouched();
@@ -105,7 +105,8 @@ impl Desk {
     }
 }
 
-/// Everything of a tree that must survive: by path, the kind with mode, owner and time, the inode's first name, contents.
+/// Everything of a tree that an import must restore: by path, the type with mode, owner and time, the inode's first
+/// name, and the contents.
 fn tree(folder: &Utf8Path) -> BTreeMap<String, String> {
     let (mut found, mut names) = (BTreeMap::new(), BTreeMap::new());
     let mut left = vec![folder.to_owned()];
@@ -127,7 +128,7 @@ fn tree(folder: &Utf8Path) -> BTreeMap<String, String> {
             }
         };
         let owner = format!("{:o} {} {} {}", meta.mode(), meta.uid(), meta.gid(), meta.mtime());
-        // The folder of an artefact itself is made new.
+        // The folder of an artefact itself is a new one.
         found.insert(name.clone(), if name.is_empty() { what } else { format!("{owner} {what}") });
     }
     found
@@ -152,7 +153,7 @@ fn rebuilt(bytes: &[u8], change: impl FnOnce(&mut Vec<TarEntry>)) -> Vec<u8> {
             tar.append_data(&mut header, path, text.as_slice()).unwrap();
             continue;
         }
-        // As it is, where the crate would refuse it.
+        // Set literally, because the crate would refuse it.
         let name = &mut header.as_old_mut().name;
         name.fill(0);
         name[..path.len()].copy_from_slice(path.as_bytes());
@@ -209,7 +210,7 @@ async fn what_is_imported_is_what_was_exported_with_modes_links_and_times() {
     let imported = to.import(&from.export("file.tgz", None).await).await.unwrap();
     assert_eq!(imported.kubernetes, KUBERNETES_VERSION);
     let (there, here) = (from.assets.find(KUBERNETES_VERSION).unwrap(), to.assets.find(KUBERNETES_VERSION));
-    let here = here.expect("it is built as far as anybody can tell");
+    let here = here.expect("an imported node image counts as built");
     assert_eq!(tree(&here.root), tree(&there.root));
     assert_eq!(tree(&here.containerd_store), tree(&there.containerd_store));
     assert_eq!(fs::metadata(&here.root).unwrap().mode() & 0o7777, 0o755);
@@ -249,7 +250,7 @@ async fn two_exports_of_the_same_assets_are_the_same_file_and_its_checksum_is_to
 async fn what_is_in_the_cache_already_is_not_read_again() {
     let desk = Desk::built();
     let file = desk.export("file.tgz", None).await;
-    // The header is enough to see it: what follows may still be on its way.
+    // The header is enough to see that: the remainder need not have arrived.
     let imported = desk.import(&file[..file.len() / 2]).await.unwrap();
     assert_eq!(imported.parts, Vec::<String>::new());
 }
@@ -293,7 +294,7 @@ async fn one_changed_byte_never_brings_anything_else_into_the_cache() {
         let to = Desk::empty();
         match to.import(&changed).await {
             Err(_) => to.is_untouched(),
-            // Where packing leaves a choice, say: zeros are copied from one of many places.
+            // For instance where packing has a choice: zeros are copied from one of many places.
             Ok(_) => {
                 let image = to.assets.find(KUBERNETES_VERSION).unwrap();
                 assert_eq!((tree(&image.root), tree(&image.containerd_store)), (root.clone(), store.clone()));
@@ -364,14 +365,14 @@ async fn an_entry_that_would_leave_its_folder_is_refused_before_anything_is_writ
         ("leads out", vec![(file(), outside.join("x").to_string(), b"x".to_vec())]),
         ("leads out", vec![(file(), "root//x".to_owned(), b"x".to_vec())]),
         ("leads out", vec![(file(), "root/./x".to_owned(), b"x".to_vec())]),
-        ("lies in no folder", vec![escape(), (file(), "root/out/x".to_owned(), b"x".to_vec())]),
-        ("lies in no folder", vec![(file(), "root/etc/hosts/x".to_owned(), b"x".to_vec())]),
-        ("lies in no folder", vec![(file(), "store/x".to_owned(), b"x".to_vec())]),
-        ("is there twice", vec![escape(), (file(), "root/out".to_owned(), b"x".to_vec())]),
-        ("is there twice", vec![(file(), "root/etc/hosts".to_owned(), b"y".to_vec())]),
-        ("another name", vec![(link(EntryType::Link, "/etc/passwd"), "root/x".to_owned(), Vec::new())]),
-        ("another name", vec![(link(EntryType::Link, "root/../../x"), "root/x".to_owned(), Vec::new())]),
-        ("no folder", vec![(file(), "store".to_owned(), b"x".to_vec())]),
+        ("in a folder that", vec![escape(), (file(), "root/out/x".to_owned(), b"x".to_vec())]),
+        ("in a folder that", vec![(file(), "root/etc/hosts/x".to_owned(), b"x".to_vec())]),
+        ("in a folder that", vec![(file(), "store/x".to_owned(), b"x".to_vec())]),
+        ("occurs twice", vec![escape(), (file(), "root/out".to_owned(), b"x".to_vec())]),
+        ("occurs twice", vec![(file(), "root/etc/hosts".to_owned(), b"y".to_vec())]),
+        ("hard link", vec![(link(EntryType::Link, "/etc/passwd"), "root/x".to_owned(), Vec::new())]),
+        ("hard link", vec![(link(EntryType::Link, "root/../../x"), "root/x".to_owned(), Vec::new())]),
+        ("not a folder", vec![(file(), "store".to_owned(), b"x".to_vec())]),
         ("of a kind", vec![(plain(EntryType::Fifo, 0), "root/x".to_owned(), Vec::new())]),
         ("of a kind", vec![(plain(EntryType::Block, 0), "root/x".to_owned(), Vec::new())]),
     ];

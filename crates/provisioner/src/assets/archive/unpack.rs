@@ -1,7 +1,7 @@
-//! Unpacks entries into folders that have no name in the cache yet, and compares what came with the list.
+//! Unpacks entries into unfinished folders of the cache, and compares them with the list.
 //!
-//! Each entry's parent must be a folder that the file itself made before, so no path and no link of it leads anywhere
-//! else.
+//! The parent of each entry must be an earlier folder of the same file, so no path and no link leads out of the
+//! folders.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -20,24 +20,24 @@ use super::{ArchiveError, HEADER, LIST, Stop, failed};
 
 /// The character devices of a Debian root: null, zero, full, random, urandom; tty, console, ptmx.
 const DEVICES: [(u32, u32); 8] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
-/// What is being unpacked.
+/// The state of unpacking one file.
 pub(super) struct Unpacking<'a> {
     file: &'a str,
     folders: &'a [(Part, Option<Utf8PathBuf>)],
     stop: &'a Stop,
-    /// Of each entry so far, by its path.
+    /// The checksums of all entries so far, by path.
     checksums: HashMap<String, String>,
     /// Folders so far.
     made: HashSet<String>,
     /// Regular files so far.
     files: HashSet<String>,
-    /// What folders get when everything is in them.
+    /// The folders so far, which get their owner, mode and time after their contents.
     later: Vec<(Utf8PathBuf, Entry)>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Unpacking<'a> {
-    /// Nothing but the header yet.
+    /// Begins after the header, which has this checksum.
     pub(super) fn begin(
         file: &'a str,
         checksum: String,
@@ -81,7 +81,7 @@ impl<'a> Unpacking<'a> {
         Ok(())
     }
 
-    /// What tar says of an entry, if it is one that could have been exported.
+    /// Parses an entry of the tar. Refuses an entry that an export never contains.
     fn parse<R: Read>(&self, from: &mut tar::Entry<'_, R>, path: String) -> Result<Entry, ArchiveError> {
         let tar = from.header().clone();
         let refused = |why| self.refused(&path, why);
@@ -94,7 +94,7 @@ impl<'a> Unpacking<'a> {
         };
         let link = || {
             let name = from.link_name_bytes().unwrap_or_default().into_owned();
-            String::from_utf8(name).map_err(|_| refused("is a link to what is no text"))
+            String::from_utf8(name).map_err(|_| refused("is a link whose target is not UTF-8"))
         };
         let form = match tar.entry_type() {
             EntryType::Directory => Form::Folder,
@@ -104,7 +104,7 @@ impl<'a> Unpacking<'a> {
             EntryType::Char => {
                 let numbers = (tar.device_major().ok().flatten(), tar.device_minor().ok().flatten());
                 let (Some(major), Some(minor)) = numbers else {
-                    return Err(refused("is a device without numbers"));
+                    return Err(refused("is a device without major and minor number"));
                 };
                 Form::Device(major, minor)
             }
@@ -123,7 +123,7 @@ impl<'a> Unpacking<'a> {
         for record in records.into_iter().flatten() {
             let record =
                 record.ok().and_then(|it| Some((it.key().ok()?.to_owned(), it.value().ok()?.to_owned())));
-            let Some((key, value)) = record else { return Err(refused("has attributes that are no text")) };
+            let Some((key, value)) = record else { return Err(refused("has attributes that are not UTF-8")) };
             if let Some(name) = key.strip_prefix(ATTRIBUTE) {
                 attributes.push((name.to_owned(), value));
             }
@@ -132,7 +132,8 @@ impl<'a> Unpacking<'a> {
         Ok(Entry { path, form, mode, uid, gid, modified, attributes })
     }
 
-    /// Where an entry goes, or nowhere if its artefact is in the cache already. Refuses what could lead elsewhere.
+    /// The path to which an entry is unpacked; `None` if its artefact is in the cache already. Refuses an entry that
+    /// could lead out of its folder.
     fn place(&self, entry: &Entry) -> Result<Option<Utf8PathBuf>, ArchiveError> {
         let path = &entry.path;
         let refused = |why| Err(self.refused(path, why));
@@ -144,18 +145,18 @@ impl<'a> Unpacking<'a> {
             return Err(ArchiveError::Extra { file: self.file.to_owned(), entry: path.clone() });
         };
         if self.checksums.contains_key(path) {
-            return refused("is there twice");
+            return refused("occurs twice");
         }
         if below.is_empty() && entry.form != Form::Folder {
-            return refused("is an artefact and no folder");
+            return refused("is an artefact but not a folder");
         }
         let parent = path.rsplit_once('/').map(|(parent, _)| parent);
         if parent.is_some_and(|parent| !self.made.contains(parent)) {
-            return refused("lies in no folder of the file");
+            return refused("is in a folder that the file does not contain");
         }
         match &entry.form {
             Form::Twin(of) if !self.files.contains(of) || of.split('/').next() != Some(kind) => {
-                return refused("is another name of a file that was not there before");
+                return refused("is a hard link to a file that does not precede it");
             }
             Form::Device(major, minor) if !DEVICES.contains(&(*major, *minor)) => {
                 return refused("is a device that no node has");
@@ -169,7 +170,7 @@ impl<'a> Unpacking<'a> {
         ArchiveError::Unsafe { file: self.file.to_owned(), entry: entry.to_owned(), why }
     }
 
-    /// Copies what is in a regular file; says its checksum.
+    /// Copies the contents of a regular file; returns their checksum.
     fn contents<R: Read>(
         &mut self,
         from: &mut tar::Entry<'_, R>,
@@ -197,7 +198,8 @@ impl<'a> Unpacking<'a> {
         Ok(finished(hash))
     }
 
-    /// Makes what is no regular file, and gives it owner, mode, attributes and time.
+    /// Makes anything but a regular file. Sets owner, mode, attributes and time, except of hard links, which have those
+    /// of their file, and of folders, for which [`Self::settle`] does it.
     fn make(&mut self, entry: &Entry, target: Utf8PathBuf) -> Result<(), ArchiveError> {
         match &entry.form {
             Form::Folder => {
@@ -226,7 +228,7 @@ impl<'a> Unpacking<'a> {
         apply(entry, &target)
     }
 
-    /// Compares what came with the list.
+    /// Compares the entries with the list.
     pub(super) fn compare(&mut self, list: &str) -> Result<(), ArchiveError> {
         let file = || self.file.to_owned();
         let mut listed = HashSet::new();
@@ -251,7 +253,7 @@ impl<'a> Unpacking<'a> {
         }
     }
 
-    /// Gives folders what is theirs, the innermost first.
+    /// Sets owner, mode, attributes and time of all folders, the innermost first.
     pub(super) fn settle(&mut self) -> Result<(), ArchiveError> {
         for (target, entry) in self.later.drain(..).rev() {
             apply(&entry, &target)?;
@@ -260,16 +262,17 @@ impl<'a> Unpacking<'a> {
     }
 }
 
-/// A new file, which nobody else may read yet.
+/// A new file, mode 0600 until it has its final owner and mode.
 fn create(target: &Utf8Path) -> Result<(File, &Utf8Path), ArchiveError> {
     let made = File::options().write(true).create_new(true).mode(0o600).open(target);
     Ok((made.map_err(failed("make", target))?, target))
 }
 
-/// Owner first: it takes away capabilities and the set-user-ID bit.
+/// Sets owner, mode, attributes and time. The owner is first, because a change of owner clears file capabilities and
+/// the set-user-ID bit.
 fn apply(entry: &Entry, target: &Utf8Path) -> Result<(), ArchiveError> {
     let number = |id: u64| u32::try_from(id).ok();
-    lchown(target, number(entry.uid), number(entry.gid)).map_err(failed("give to its owner", target))?;
+    lchown(target, number(entry.uid), number(entry.gid)).map_err(failed("change the owner of", target))?;
     let is_link = matches!(entry.form, Form::Link(_));
     if !is_link {
         let mode = fs::Permissions::from_mode(entry.mode);

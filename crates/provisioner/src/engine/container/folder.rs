@@ -1,12 +1,13 @@
-//! A node's folder on the host: its root and its `/var`, with what it needs of the prepared container store.
+//! A node's folder on the host: the node's root, its `/var`, and its share of the prepared container store.
 //!
-//! What a node writes is on the disk, in this folder, so that it outlives a reboot of the host. podman's own overlay over a
-//! root (`--rootfs DIR:O`) does not: podman keeps its upper folder below `/run`.
+//! A node's files outside of `/run` and `/tmp` are in this folder, on the disk, so that they outlive a reboot of the
+//! host. With podman's own overlay over a root (`--rootfs DIR:O`) they would not: podman keeps its upper folder below
+//! `/run`.
 //!
-//! Importing images costs seconds and a gigabyte for each node, so all nodes share what one import made: they see
-//! the store through an overlay of their own at [`STORE`]. What is read there is in the page cache once for all
-//! clusters; what a node's root writes there goes to an upper folder of this node alone, and goes with it. No inode
-//! of the store, or of another node, can be written to from within a node.
+//! Importing images costs seconds and a gigabyte for each node, so all nodes share the result of one import, the store.
+//! Each node sees it through its own overlay at [`STORE`]. The page cache holds the store's files once for all
+//! clusters. Files that a node's root writes there go to an upper folder of this node alone, and are removed with the
+//! node. From within a node, no inode of the store or of another node can be written.
 
 use std::fs;
 use std::io;
@@ -18,28 +19,30 @@ use crate::files::failed;
 
 use super::EngineError;
 
-/// Where a node sees the prepared store.
+/// The path of the prepared store on a node.
 pub(super) const STORE: &str = "/opt/homelab/store";
-/// The folders of containerd whose entries are large and never changed: unpacked layers, which are only ever lower
-/// layers of overlays, and blobs.
+/// The folders of containerd with entries that are large and never change: unpacked layers, which serve as lower layers
+/// of overlays only, and blobs.
 const SHARED: [&str; 2] =
     ["io.containerd.snapshotter.v1.overlayfs/snapshots", "io.containerd.content.v1.content/blobs/sha256"];
 
-/// What of a node's root is mounted in any case: kernel file systems, `/run`, `/tmp` and `/var`.
+/// The folders of a node's root that are mount points in any case: kernel file systems, `/run`, `/tmp` and `/var`.
 const MOUNTED: [&str; 6] = ["dev", "proc", "run", "sys", "tmp", "var"];
 
-/// Where a node's root is.
+/// The folder of a node's root.
 pub(super) fn root(folder: &Utf8Path) -> Utf8PathBuf {
     folder.join("root")
 }
 
-/// The upper folder and the work folder (overlayfs.rst) of a node's overlay over a folder of the node image, such as `etc`.
+/// The upper folder and the work folder (overlayfs.rst) of a node's overlay over a folder of the node image, such as
+/// `etc`.
 pub(super) fn overlay(folder: &Utf8Path, name: &str) -> [Utf8PathBuf; 2] {
     ["upper", "work"].map(|part| folder.join("overlays").join(name).join(part))
 }
 
-/// Makes a node's root: folders of its own and the links of the node image. Returns the names of the folders that are not
-/// empty in the image, and that the node sees through an overlay; their [`overlay`]s are ready.
+/// Makes a node's root: a folder for each folder of the node image, and the image's symbolic links. The node sees the
+/// image's folders through overlays, but for empty folders and mount points. Returns the names of these folders, such
+/// as `etc`; their [`overlay`]s' own folders are made here as well.
 pub(super) async fn prepare_root(folder: &Utf8Path, image: &Utf8Path) -> Result<Vec<String>, EngineError> {
     let (folder, image) = (folder.to_owned(), image.to_owned());
     blocking("prepare", &root(&folder), move || {
@@ -49,7 +52,7 @@ pub(super) async fn prepare_root(folder: &Utf8Path, image: &Utf8Path) -> Result<
             let (name, target) = (entry.file_name(), root(&folder).join(entry.file_name()));
             fs::create_dir_all(root(&folder))?;
             if entry.file_type()?.is_symlink() {
-                // A start that was cut short has made it.
+                // A start that was interrupted may have made the link already.
                 if fs::symlink_metadata(&target).is_err() {
                     std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
                 }
@@ -72,11 +75,11 @@ pub(super) async fn prepare_root(folder: &Utf8Path, image: &Utf8Path) -> Result<
     .await
 }
 
-/// Makes a node's `/var` with the store in it; one that is there stays.
+/// Makes a node's `/var` with containerd's folder in it, unless it exists.
 ///
-/// containerd's own folder is a real one, for the upper layers of pods cannot lie on an overlay (overlayfs.rst). It
-/// has copies of the databases, and links to what is shared: the kernel follows them in the names of lower layers,
-/// and removing an image removes a link.
+/// containerd's folder is not on an overlay, because the upper layers of pods cannot be (overlayfs.rst). It has copies
+/// of the databases, and symbolic links to the shared entries of the store. The kernel follows these links in the names
+/// of lower layers; when containerd removes an image, only links are removed.
 pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), EngineError> {
     let var = folder.join("var");
     let (target, source) = (var.join("lib/containerd"), store.to_owned());
@@ -84,7 +87,7 @@ pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), E
         if target.exists() {
             return Ok(());
         }
-        // Made beside its place first: a folder that a crash left half-done is never taken for whole.
+        // Made under another name first, so that a folder that a crash left half-done is never used.
         let half = target.with_file_name("containerd.half");
         match fs::remove_dir_all(&half) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -104,7 +107,7 @@ pub(super) async fn prepare(folder: &Utf8Path, store: &Utf8Path) -> Result<(), E
     .await
 }
 
-/// Removes a folder with all that is in it, and says whether it was there.
+/// Removes a folder with its contents, and returns whether it existed.
 pub(super) async fn remove(folder: &Utf8Path) -> Result<bool, EngineError> {
     let target = folder.to_owned();
     blocking("remove", folder, move || match fs::remove_dir_all(&target) {
@@ -114,7 +117,7 @@ pub(super) async fn remove(folder: &Utf8Path) -> Result<bool, EngineError> {
     .await
 }
 
-/// Copies the regular files below a folder; none is fine.
+/// Copies the folders, links and regular files below a folder. A folder that does not exist is no error.
 pub(super) async fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<(), EngineError> {
     let (source, target) = (from.to_owned(), to.to_owned());
     blocking("copy", from, move || {
@@ -127,7 +130,8 @@ pub(super) async fn copy(from: &Utf8Path, to: &Utf8Path) -> Result<(), EngineErr
     .await
 }
 
-/// Copies the folders, links and regular files of `from` to `to`, but for the entries that `instead` has dealt with.
+/// Copies the folders, links and regular files below `from` to `to`. Entries for which `instead` returns true are
+/// skipped: `instead` has made something else in their place.
 fn copy_tree(from: &Path, to: &Path, instead: &dyn Fn(&Path, &Path) -> io::Result<bool>) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -166,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// A store as containerd lays it out, with a layer, a blob and what it keeps besides.
+    /// A store in containerd's layout, with a layer, a blob and other files.
     fn store(path: &Utf8Path) {
         for (file, text) in [
             ("io.containerd.metadata.v1.bolt/meta.db", "images"),
@@ -229,7 +233,7 @@ mod tests {
         }
         fs::write(image.join("root/.profile"), "").unwrap();
         std::os::unix::fs::symlink("usr/bin", image.join("bin")).unwrap();
-        // A second time as well: the first may have been cut short.
+        // Twice, because the first run may have been interrupted.
         for _ in 0..2 {
             assert_eq!(prepare_root(&folder, &image).await.unwrap(), ["etc", "root", "usr"]);
         }
@@ -256,7 +260,7 @@ mod tests {
         ] {
             let target = scratch.join("acme-cp-1/var/lib/containerd").join(name).read_link_utf8().unwrap();
             let in_store = target.strip_prefix(STORE).unwrap();
-            assert!(scratch.join("store").join(in_store).exists(), "{target} leads nowhere");
+            assert!(scratch.join("store").join(in_store).exists(), "{target} is not in the store");
         }
     }
 }

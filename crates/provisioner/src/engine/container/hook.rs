@@ -1,7 +1,7 @@
-//! What podman does when a node ends, however it ends: the node loses the virtual address.
+//! The hook that podman runs when a node ends, for any reason: it takes the virtual address from the node.
 //!
-//! A node's network namespace outlives its processes, and its kernel goes on answering for every address in it. A machine
-//! that is off does not.
+//! A node's network namespace outlives the node's processes, and the kernel goes on answering for every address in it.
+//! A VM that is off would not answer.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -15,13 +15,13 @@ use crate::plan::{ClusterPlan, NodePlan, Role};
 
 use super::EngineError;
 
-/// Where a node's hooks are, or nothing for a node that never has an address beside its own.
+/// The folder of a node's hooks; `None` for a node that never has the virtual address.
 pub(super) fn folder(plan: &ClusterPlan, node: &NodePlan, node_folder: &Utf8Path) -> Option<Utf8PathBuf> {
     let may_have_it = node.role == Role::ControlPlane && plan.virtual_address().is_some();
     may_have_it.then(|| node_folder.join("hooks"))
 }
 
-/// Writes a node's hook, before its first start.
+/// Writes a node's hook, if it needs one. To be called before the node's first start.
 pub(super) fn write(plan: &ClusterPlan, node: &NodePlan, node_folder: &Utf8Path) -> Result<(), EngineError> {
     let (Some(folder), Some(address)) = (folder(plan, node, node_folder), plan.virtual_address()) else {
         return Ok(());
@@ -67,7 +67,7 @@ mod tests {
         let has = |plan: &ClusterPlan, place: usize| {
             folder(plan, &plan.nodes[place], Utf8Path::new("/nodes/n")).is_some()
         };
-        assert!(!has(&one, 0) && !has(&one, 1), "there is no virtual address");
+        assert!(!has(&one, 0) && !has(&one, 1), "the instance has no virtual address");
         assert!(has(&several, 0) && has(&several, 2), "control planes carry it in turn");
         assert!(!has(&several, 3), "a worker never has it");
     }

@@ -1,17 +1,18 @@
-//! conmon, the process with which podman watches over each container.
+//! Waits for conmon, the process with which podman monitors a container.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::slowdown::Slowdown;
 
-/// It ends by itself; a machine on which it does not has worse problems than a process of 2 MB.
+/// Time-out for conmon, which ends by itself. A host where it does not has worse problems than a leftover process of 2
+/// MB.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits until nobody watches over these containers any more.
+/// Waits until no process monitors these containers any more, or until the time-out.
 ///
-/// podman is done with a container before its monitor is: that runs podman once more to clean up. Whoever looks
-/// for leftovers right after a removal would find it.
+/// `podman rm` returns before a container's conmon ends: conmon runs podman once more to clean up. A search for
+/// leftovers right after the removal would find these processes.
 pub(super) async fn ended(containers: &[String]) {
     let deadline = Instant::now() + Slowdown::of_host().stretch(PATIENCE).on_clock();
     while Instant::now() < deadline && watches(containers) {
@@ -19,7 +20,7 @@ pub(super) async fn ended(containers: &[String]) {
     }
 }
 
-/// Whether a process names one of the containers in its command line, as conmon and its children do.
+/// Whether a process has the id of one of the containers in its command line, as conmon and its children have.
 fn watches(containers: &[String]) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let command_lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());

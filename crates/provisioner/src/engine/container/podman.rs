@@ -1,4 +1,4 @@
-//! What podman is told, and what it answers as far as we read it. Commands are pure.
+//! podman's commands, and the parts of its answers that the engine reads. Making a command is pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::plan::{ClusterPlan, NodePlan, Power};
 
 use super::{folder, hook};
 
-/// The label that tells our containers from all others.
+/// The label of all homelab containers. Its value is the home's id.
 pub(super) const HOME_LABEL: &str = "homelab.home";
-/// The label that says whose node a container is.
+/// The label with the name of the instance that a node belongs to.
 pub(super) const INSTANCE_LABEL: &str = "homelab.instance";
 
-/// What `podman ps --format json` says of a container, as far as we read it.
+/// A container in the answer of `podman ps --format json`, with the fields that are used.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Container {
@@ -30,7 +30,7 @@ pub(super) struct Container {
     pub(super) labels: HashMap<String, String>,
 }
 
-/// What `podman container inspect` says of a container, as far as we read it.
+/// A container in the answer of `podman container inspect`, with the fields that are used.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Inspected {
@@ -43,24 +43,26 @@ pub(super) struct Inspected {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Mount {
-    /// Where it is on the host, as it was spelled when the container was made.
+    /// Its path on the host, spelled as when the container was made.
     #[serde(default)]
     pub(super) source: Utf8PathBuf,
 }
 
-/// What podman does to a container of this state; nothing when all is as it should be.
+/// The podman command that changes the power of a container in this state; `None` when nothing needs to be done, or
+/// nothing can be.
 pub(super) fn verb(power: Power, state: &str) -> Option<&'static [&'static str]> {
     match (power, state) {
         (Power::Pause, "running") => Some(&["pause"]),
         (Power::Resume, "paused") => Some(&["unpause"]),
-        // runit takes SIGHUP for the end of the node's day (runsvdir(8)); podman follows up with SIGKILL.
+        // podman sends SIGTERM, and SIGKILL after these 10 s (podman-stop(1)). runsvdir, the node's first process, ends
+        // at once on SIGTERM; it would stop its services first on SIGHUP (runsvdir(8)).
         (Power::Halt, "running") => Some(&["stop", "--time", "10"]),
         (Power::Start, "exited" | "created" | "stopped") => Some(&["start"]),
         _ => None,
     }
 }
 
-/// The podman of this host, whatever a containers.conf says of others (`remote = true`).
+/// podman on this host, with a deadline in seconds. A `remote = true` in a containers.conf has no effect.
 pub(super) fn podman(seconds: u64) -> Command {
     Command::within(Duration::from_secs(seconds), "podman").arg("--remote=false")
 }
@@ -69,7 +71,7 @@ pub(super) fn node_folder(instance: &Utf8Path, node: &str) -> Utf8PathBuf {
     instance.join("nodes").join(node)
 }
 
-/// podman, with what it has to do when the node ends: it asks for that at every start.
+/// podman with the folder of the node's hooks, if it has any. podman has to be told the folder at every start.
 pub(super) fn hooked(plan: &ClusterPlan, node: &NodePlan, folder: &Utf8Path) -> Command {
     match hook::folder(plan, node, folder) {
         Some(hooks) => podman(60).args(["--hooks-dir", hooks.as_str()]),
@@ -77,7 +79,7 @@ pub(super) fn hooked(plan: &ClusterPlan, node: &NodePlan, folder: &Utf8Path) -> 
     }
 }
 
-/// `podman run` for a node, whose root shows these folders of the image through overlays of the node's own. Pure.
+/// `podman run` for a node. The node sees the folders `overlaid` of the image through its own overlays. Pure.
 pub(super) fn run(
     plan: &ClusterPlan,
     node: &NodePlan,
@@ -94,8 +96,8 @@ pub(super) fn run(
     hooked(plan, node, folder)
         // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
         .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
-        // Nodes have the environment of commands on nodes: nothing of the host's, its proxies above all, and nothing that
-        // a containers.conf has for all containers.
+        // A node has the environment of commands on nodes. Nothing is inherited from the host, above all no proxy, and
+        // nothing from a containers.conf.
         .args(["--http-proxy=false", "--unsetenv-all"])
         .args(ENVIRONMENT.iter().flat_map(|variable| ["--env", variable]))
         .args(["--name", &scope, "--hostname", &node.name, "--no-hosts", "--log-driver", "k8s-file"])
@@ -105,8 +107,8 @@ pub(super) fn run(
         // Below the hard limits of hosts without CAP_SYS_RESOURCE, where podman's own defaults are refused.
         .args(["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=30000:30000", "--pids-limit", "-1"])
         .args(["--volume", &format!("{}:/var", folder.join("var"))])
-        // O: through an overlay with an upper folder of this container's own. A read-only bind mount is no substitute,
-        // the root of a privileged container makes it a writable one.
+        // `O` is an overlay with an upper folder for this container alone. A read-only bind mount would not protect the
+        // store: root in a privileged container can make it writable.
         .args(["--volume", &format!("{}:{}:O", image.containerd_store, folder::STORE)])
         .args(overlays)
         .args(["--tmpfs", "/run", "--tmpfs", "/tmp"])

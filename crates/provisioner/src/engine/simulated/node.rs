@@ -1,4 +1,4 @@
-//! One simulated node: a file system of its own, and what it says to commands.
+//! A simulated node: its files, its state, and its answers to commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -14,21 +14,22 @@ use crate::slowdown::Slowdown;
 
 use super::{Fault, Host, State, meant};
 
-/// What is on a node: files by their absolute path.
+/// The contents and the state of a node.
 #[derive(Debug)]
 pub(super) struct SimulatedNode {
     api: String,
-    /// The addresses of its instance's nodes.
+    /// The addresses of all nodes of the instance, which `ping` reaches.
     network: BTreeSet<String>,
     state: Power,
     slowdown: Slowdown,
+    /// Contents by absolute path.
     files: BTreeMap<String, Vec<u8>>,
-    /// Where a real one would have its disk.
+    /// The instance's folder, where a real node has its disk.
     folder: Utf8PathBuf,
 }
 
 impl SimulatedNode {
-    /// A node as the engine leaves it: without anything of Kubernetes.
+    /// A node as an engine makes it: it runs and has no files of Kubernetes.
     pub(super) fn new(plan: &ClusterPlan) -> Self {
         let network = plan.nodes.iter().map(|node| node.address.to_string()).collect();
         Self {
@@ -41,17 +42,16 @@ impl SimulatedNode {
         }
     }
 
-    /// Whether it has its disk in a folder.
+    /// Whether the node's disk would be in this folder.
     pub(super) fn is_in(&self, folder: &Utf8Path) -> bool {
         self.folder.starts_with(folder)
     }
 
-    /// Whether it runs.
     pub(super) fn runs(&self) -> bool {
         matches!(self.state, Power::Start | Power::Resume)
     }
 
-    /// Does what it is told, where that makes sense: a paused node can only go on, and one that is off only start.
+    /// Changes the node's state if that is possible: a paused node can only be resumed, a halted node only started.
     pub(super) fn obey(&mut self, power: Power) {
         match (self.state, power) {
             (Power::Pause, Power::Resume) | (Power::Halt, Power::Start) => self.state = power,
@@ -60,12 +60,12 @@ impl SimulatedNode {
         }
     }
 
-    /// Makes it run, whatever it was told before.
+    /// Makes the node run, whether it was paused or halted.
     pub(super) fn wake(&mut self) {
         self.state = Power::Start;
     }
 
-    /// What kubeadm's phase `kubeconfig` leaves on a control plane.
+    /// Writes the files that kubeadm's phase `kubeconfig` writes on a control plane.
     fn make_kubeconfigs(&mut self) {
         let authority = self.files.get(CA).cloned().unwrap_or_default();
         for (file, user) in [(ADMIN, "kubernetes-admin"), (SUPER_ADMIN, "kubernetes-super-admin")] {
@@ -74,7 +74,7 @@ impl SimulatedNode {
         }
     }
 
-    /// `tar --extract --directory=/`.
+    /// As `tar --extract --directory=/`.
     fn unpack(&mut self, archive: &[u8]) -> std::io::Result<()> {
         for entry in tar::Archive::new(archive).entries()? {
             let mut entry = entry?;
@@ -86,7 +86,7 @@ impl SimulatedNode {
         Ok(())
     }
 
-    /// What a command writes, or its exit code and its last words.
+    /// A command's standard output, or its exit code and its standard error.
     fn answer(&mut self, command: &Command) -> Result<Vec<u8>, (i32, String)> {
         let arguments: Vec<&str> = command.arguments().collect();
         match (command.program(), &*arguments) {
@@ -113,7 +113,7 @@ impl SimulatedNode {
     }
 }
 
-/// A kubeconfig in the shape of kubeadm's. Clients can be made of it, although nobody answers them.
+/// A kubeconfig in the form of kubeadm's. API clients can be made from it, although no server answers them.
 fn kubeconfig(server: &str, authority: &[u8], user: &str) -> String {
     let own = rcgen::generate_simple_self_signed([user.to_owned()]).expect("a user's name can be certified");
     let bytes = |bytes: Vec<u8>| serde_json::json!(ByteString(bytes));
@@ -179,7 +179,7 @@ impl Inside {
                 _ => {}
             }
         }
-        // A canned answer replaces the output, not the deed.
+        // An answer that a test gave replaces the output of the command, but not its effect on the node.
         let stdout = node.answer(command).map_err(|(code, stderr)| status(code, stderr));
         match state.answers.iter().rev().find(|(text, _)| meant(text, command)) {
             Some((_, canned)) => Ok(Output { stdout: canned.clone().into_bytes(), stderr: Vec::new() }),

@@ -1,7 +1,8 @@
-//! What differs between the hypervisors that Vagrant drives.
+//! The differences between the hypervisors that Vagrant drives.
 //!
-//! Vagrant makes machines and takes them away; what it leaves open, and what it forgets, is seen to here. A hypervisor is
-//! asked by its own tools, never by Vagrant's records: those of a killed `vagrant up` are wrong.
+//! Vagrant makes and removes VMs. A [`Hypervisor`] closes the ways out that Vagrant leaves open, and finds the VMs that
+//! Vagrant forgets. It asks the hypervisor's own tools and never Vagrant's records, which are wrong after a killed
+//! `vagrant up`.
 
 use std::fmt::Debug;
 
@@ -15,17 +16,17 @@ use super::super::{EngineError, Lack};
 use crate::plan::Power;
 use crate::sighting::Sighting;
 
-/// A hypervisor, as far as it is not Vagrant's business.
+/// A hypervisor: the parts of the work that Vagrant does not do.
 ///
-/// Machines are known by their names on the host, [`InstanceId::node_scope`].
+/// VMs are known by their names on the host, [`InstanceId::node_scope`].
 pub(super) trait Hypervisor: Debug + Send + Sync {
-    /// Which one.
+    /// Its name in Vagrant and in specs.
     fn provider(&self) -> Provider;
 
-    /// Whether it translates a machine's instructions, for want of hardware virtualisation.
+    /// Whether it emulates the processor of VMs, because the host has no hardware virtualisation.
     fn is_emulated(&self) -> bool;
 
-    /// Everything that this host lacks for it, all at once.
+    /// All requirements of the hypervisor that this host does not meet.
     fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
 
     /// The lines of a Vagrantfile that are the same for all nodes of a plan, within `Vagrant.configure`. Pure.
@@ -34,49 +35,49 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     /// The lines of a Vagrantfile for one node, within `config.vm.define … do |node|`: its networks, its size. Pure.
     fn configure_node(&self, plan: &ClusterPlan, node: &NodePlan) -> String;
 
-    /// Makes what has to be there before a machine runs: networks, sealed from their first moment. May be repeated.
+    /// Makes what VMs need before they run, above all the instance's networks, which are guarded before they carry the
+    /// first packet. May be repeated.
     fn prepare<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Puts a box's disk where the machines grow from it, as far as Vagrant does not do so well enough; comes after
+    /// Stores a box's disk where the disks of VMs are based on it, unless Vagrant does so safely. Called after
     /// [`Hypervisor::prepare`]. May be repeated.
     fn keep<'a>(&'a self, image: &'a NodeBox) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Closes what was open as long as Vagrant provisioned: afterwards a machine has no way but into its own networks.
-    /// May be repeated.
+    /// Closes the ways out that a VM needed while Vagrant provisioned it. Afterwards a VM reaches its own networks
+    /// only. May be repeated.
     fn seal<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// All machines that carry the prefix of a home, running or not.
+    /// All VMs whose names begin with the prefix of a home, running or not.
     fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Machine>, EngineError>>;
 
-    /// Has one machine do what it is told; nothing where it does so already.
+    /// Pauses, resumes, halts or starts one VM. Does nothing if the VM is in that state already.
     fn power<'a>(&'a self, machine: &'a Machine, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Takes away one machine with its disks, whatever Vagrant knows of it.
+    /// Removes one VM with its disks, also if Vagrant does not know it.
     fn remove<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Takes away what an instance has beside its machines: networks, adapters, disks of machines that are gone. Says
-    /// whether there was anything.
+    /// Removes the parts of an instance that are not VMs: networks, adapters, and disks of VMs that are gone. Returns
+    /// whether there were any.
     fn clear<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<bool, EngineError>>;
 
-    /// Everything that the host has of a home's instances, machines included.
+    /// Everything that the host has of a home's instances, including VMs.
     fn sightings<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Sighting>, EngineError>>;
 }
 
-/// A virtual machine that exists.
+/// An existing VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     /// Its name on the host, [`InstanceId::node_scope`].
     pub(super) name: String,
-    /// Whether it runs.
     pub(super) state: MachineState,
 }
 
-/// How far a machine is.
+/// The state of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MachineState {
     /// It runs.
     Running,
-    /// It keeps its memory and gets no processor, or its memory is on the disk.
+    /// It is stopped and keeps its memory, in RAM or saved on the disk.
     Paused,
     /// It is off.
     Off,

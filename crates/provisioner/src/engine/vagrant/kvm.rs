@@ -1,37 +1,40 @@
-//! Whether QEMU can use the processor itself, by KVM, or has to emulate one.
+//! Whether QEMU can use the host's processor through KVM, or has to emulate one.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 
-/// Where the kernel offers it (kvm(4), Documentation/virt/kvm/api.rst).
+/// The kernel's device for KVM (kvm(4), Documentation/virt/kvm/api.rst).
 const DEVICE: &str = "/dev/kvm";
 const CPUINFO: &str = "/proc/cpuinfo";
-/// What the processor must be able to do: Intel's name for it, and AMD's.
+/// The processor's flag for hardware virtualisation: Intel's name for it, and AMD's.
 const FLAGS: [&str; 2] = ["vmx", "svm"];
 
 /// Why a processor has to be emulated.
 #[derive(Debug, thiserror::Error)]
 pub enum NoKvm {
-    /// The kernel offers none: its module is not loaded, or there is nothing to offer.
+    /// The kernel has no such device: its module is not loaded, or virtualisation is off or missing.
     #[error("there is no {DEVICE}")]
     Missing,
-    /// It is there, and not for us.
+    /// The device exists, but this process may not open it.
     #[error("{DEVICE} cannot be opened")]
     Closed(#[source] io::Error),
-    /// It is there, and leads to nothing: the processor cannot do it, or whoever emulates this machine does not let it.
+    /// The device can be opened, but the processor has no hardware virtualisation, or the host is a VM whose hypervisor
+    /// does not pass it on.
     #[error("the processor has neither {}", FLAGS.join(" nor "))]
     Processor,
 }
 
 impl NoKvm {
-    /// What to do about it, if anything helps.
+    /// A command or an action that may make KVM usable.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Missing => {
                 "`modprobe kvm_intel` or `modprobe kvm_amd`; virtualisation may be off in the firmware"
             }
-            Self::Closed(_) => "run with sudo, or belong to the group kvm",
-            Self::Processor => "in a virtual machine, have its host pass virtualisation on",
+            Self::Closed(_) => "run with sudo, or join the group kvm",
+            Self::Processor => {
+                "if this host is a virtual machine, enable nested virtualisation on its hypervisor"
+            }
         }
     }
 }
@@ -45,7 +48,8 @@ pub fn usable() -> Result<(), NoKvm> {
     judge(opened, &fs::read_to_string(CPUINFO).unwrap_or_default())
 }
 
-/// Pure. A device that can be opened proves nothing: machines without virtualisation may have one.
+/// Judges the result of opening the device and the text of `/proc/cpuinfo`. Pure. A device that can be opened proves
+/// nothing: hosts without virtualisation may have it.
 fn judge(opened: io::Result<()>, cpuinfo: &str) -> Result<(), NoKvm> {
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NoKvm::Missing),
@@ -96,8 +100,8 @@ mod tests {
             .collect();
         insta::assert_snapshot!(said.join("\n"), @r"
         there is no /dev/kvm: `modprobe kvm_intel` or `modprobe kvm_amd`; virtualisation may be off in the firmware
-        /dev/kvm cannot be opened: permission denied: run with sudo, or belong to the group kvm
-        the processor has neither vmx nor svm: in a virtual machine, have its host pass virtualisation on
+        /dev/kvm cannot be opened: permission denied: run with sudo, or join the group kvm
+        the processor has neither vmx nor svm: if this host is a virtual machine, enable nested virtualisation on its hypervisor
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! The logs of a machine, fetched while it runs.
+//! Copies the logs of a VM to the host while the VM runs.
 
 use std::io;
 use std::time::Duration;
@@ -11,14 +11,15 @@ use crate::node::Node;
 
 use super::super::EngineError;
 
-/// What changes or goes while it is read is taken as far as it could be read (tar(1), "Return value").
+/// Packs `/var/log`. Files that change or disappear meanwhile are packed as far as tar could read them; tar then exits
+/// with 1 (tar(1), "Return value").
 const PACK: &str =
     "tar --create --directory=/var/log --exclude=./journal --ignore-failed-read . || [ $? -eq 1 ]";
 
-/// Copies what a node has logged into a folder, without the journal, which is no text.
+/// Copies a node's `/var/log` into a folder, without the journal, which is not text.
 pub(super) async fn collect(node: &Node, into: &Utf8Path) -> Result<(), EngineError> {
     let pack = Command::within(Duration::from_secs(60), "sh").args(["-c", PACK]);
-    let what = "logs";
+    let what = "fetch the logs";
     let packed = node.run(&pack).await.map_err(|source| EngineError::Ask { what, source })?.stdout;
     let folder = into.to_owned();
     let unpacked = tokio::task::spawn_blocking(move || unpack(&packed, &folder));
@@ -27,7 +28,7 @@ pub(super) async fn collect(node: &Node, into: &Utf8Path) -> Result<(), EngineEr
         .map_err(|source| EngineError::File(FileError { attempt: "write", path: into.to_owned(), source }))
 }
 
-/// Unpacks folders and regular files: links on a client's machine lead where the client wants.
+/// Unpacks folders and regular files, but no links: on a client's node they point wherever the client wants.
 fn unpack(packed: &[u8], folder: &Utf8Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut archive = tar::Archive::new(packed);

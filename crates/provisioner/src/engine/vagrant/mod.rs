@@ -1,8 +1,9 @@
-//! Virtual machines, made by Vagrant: each client has kernels of its own.
+//! The engine that makes nodes as VMs with Vagrant, so that each client has its own kernels.
 //!
-//! Vagrant makes a machine from the box, gives it a key, a name and its address, and takes it away again. What it leaves
-//! open the [`Hypervisor`] closes, and what it forgets the hypervisor still knows: machines are counted there, never in
-//! Vagrant's records. A machine on which `vagrant up` did not come to its end is made anew.
+//! Vagrant makes a VM from the box, gives it a key, a host name and its address, and removes it again. The
+//! [`Hypervisor`] closes the ways out that Vagrant leaves open. The engine takes the list of VMs from the hypervisor
+//! and never from Vagrant's records, which may miss some. A VM on which `vagrant up` did not finish is removed and made
+//! again.
 
 mod hypervisor;
 pub mod kvm;
@@ -46,10 +47,10 @@ pub(crate) use virtualbox::allowed_ranges;
 #[cfg(feature = "fuzzing")]
 pub use virtualbox::read_virtualbox;
 
-/// How long a machine may take from power to the first login, before it is stretched.
+/// Time-out for a VM from power-on to the first login, before stretching.
 const BOOT: Duration = Duration::from_secs(60);
 
-/// Makes nodes as virtual machines.
+/// Makes nodes as VMs.
 #[derive(Debug, Clone)]
 pub struct VagrantEngine {
     home: String,
@@ -59,12 +60,12 @@ pub struct VagrantEngine {
 }
 
 impl VagrantEngine {
-    /// An engine for the instances of one home; no address of `pools` will leave the host.
+    /// An engine for the instances of one home. The host guard lets no address of `pools` leave the host.
     pub fn new(home: impl Into<String>, provider: Provider, pools: Vec<Ipv4Net>, assets: Assets) -> Self {
         Self::on(Arc::new(Local), home, provider, pools, assets)
     }
 
-    /// The same with commands on the host run by `host`.
+    /// As [`Self::new`], but `host` runs the commands on the host.
     pub fn on(
         host: Arc<dyn Runner>,
         home: impl Into<String>,
@@ -96,13 +97,14 @@ impl VagrantEngine {
         })
     }
 
-    /// The machine of a node, if there is one.
+    /// The VM of a node, if it exists.
     async fn machine(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Machine>, EngineError> {
         let machines = self.hypervisor.machines(&self.home).await?;
         Ok(machine_of(plan, node, &machines).cloned())
     }
 
-    /// Has the machines of a plan that are there run, takes those away that are not whole, and says which nodes have none.
+    /// Starts or resumes the complete VMs of a plan, and removes the incomplete ones. Returns the nodes that have no VM
+    /// then.
     async fn wake<'a>(
         &self,
         plan: &'a ClusterPlan,
@@ -119,7 +121,7 @@ impl VagrantEngine {
                     continue;
                 }
                 (Some(machine), _) => self.hypervisor.remove(&machine.name).await?,
-                // A clone that was killed has not got its name yet.
+                // A VM whose cloning was killed does not have its name yet.
                 (None, Some(id)) => self.hypervisor.remove(&id).await?,
                 (None, None) => {}
             }
@@ -135,7 +137,7 @@ impl VagrantEngine {
         Node::new(node.clone(), Arc::new(runner))
     }
 
-    /// Handles on all nodes of a plan, all of which run.
+    /// Handles on all nodes of a plan, if all of them run.
     async fn handles(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
         let machines = self.hypervisor.machines(&self.home).await?;
         let project = self.project(&plan.folder);
@@ -150,7 +152,8 @@ impl VagrantEngine {
         plan.nodes.iter().map(handle).collect()
     }
 
-    /// Takes machines away, first by Vagrant, which forgets them, then by the hypervisor, which knows.
+    /// Removes VMs from the hypervisor, and returns whether there were any. The caller has Vagrant destroy them first,
+    /// so that Vagrant forgets them.
     async fn remove(&self, machines: &[Machine]) -> Result<bool, EngineError> {
         for machine in machines {
             self.hypervisor.remove(&machine.name).await?;
@@ -177,7 +180,7 @@ impl Engine for VagrantEngine {
     fn create<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<Vec<Node>, EngineError>> {
         Box::pin(async move {
             let image = self.node_box(&plan.kubernetes)?;
-            // Until the hypervisor and Vagrant have copies.
+            // `assets prune` must not remove the box before the hypervisor and Vagrant have copies.
             let lock = |source| EngineError::File(failed("lock", self.assets.folder())(source));
             let _held = self.assets.hold().await.map_err(lock)?;
             let project = self.project(&plan.folder);
@@ -193,7 +196,7 @@ impl Engine for VagrantEngine {
                 self.vagrant().add_box(&image, self.hypervisor.provider()).await?;
                 project.up(&missing).await
             };
-            // Also what has not quite come up keeps no way out.
+            // Also after a failed `vagrant up`: a VM that came up only in part must not keep its way out.
             let sealed = self.hypervisor.seal(plan).await;
             up.and(sealed)?;
             let nodes: Vec<Node> = plan.nodes.iter().map(|node| self.handle(plan, node)).collect();
@@ -215,7 +218,7 @@ impl Engine for VagrantEngine {
             let project = self.project(folder);
             let mut removal = Removal::default();
             if project.is_there() {
-                // What Vagrant cannot do, the hypervisor does: whether it is done is asked there.
+                // A failure of Vagrant does not matter: the hypervisor lists the VMs that are left and removes them.
                 drop(project.destroy(&[]).await);
             }
             let ours = format!("{}.", id.scope());
@@ -259,7 +262,7 @@ impl Engine for VagrantEngine {
             };
             let machines = plan.nodes.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
             if power == Power::Start {
-                // The host may have been off in between, and its networks with it.
+                // After a reboot of the host, the networks may be missing or stopped.
                 self.hypervisor.prepare(plan).await?;
             }
             try_join_all(machines.iter().map(|machine| self.hypervisor.power(machine, power))).await?;
@@ -282,8 +285,8 @@ impl Engine for VagrantEngine {
         self.hypervisor.sightings(&self.home)
     }
 
-    /// Machines have their disks with the hypervisor; those that have some in a folder are seen as the processes that
-    /// they are.
+    /// None. The disks of VMs are in folders of the hypervisor; a VM with a disk in this folder is found by its process
+    /// (`usage`).
     fn strangers<'a>(
         &'a self,
         _id: &'a InstanceId,
@@ -302,7 +305,7 @@ impl Engine for VagrantEngine {
             let runs = |node: &&NodePlan| {
                 machine_of(plan, node, &machines).is_some_and(|it| it.state == MachineState::Running)
             };
-            // Side by side: one that does not answer keeps nobody from the others'.
+            // In parallel, so that a node that does not answer does not delay the logs of the others.
             let logs = plan.nodes.iter().filter(runs).map(async |node: &NodePlan| {
                 logs::collect(&self.handle(plan, node), &into.join(&node.name)).await
             });
@@ -311,13 +314,13 @@ impl Engine for VagrantEngine {
     }
 }
 
-/// The machine of a node among these.
+/// The VM of a node among these.
 fn machine_of<'a>(plan: &ClusterPlan, node: &NodePlan, machines: &'a [Machine]) -> Option<&'a Machine> {
     let scope = plan.id.node_scope(&node.name);
     machines.iter().find(|machine| machine.name == scope)
 }
 
-/// Refuses to go on where a machine has a name of ours that Vagrant has not made for us.
+/// Refuses a VM with the name of one of the plan's nodes that the instance's Vagrant project did not make.
 fn refuse_foreign(plan: &ClusterPlan, project: &Project, there: &[Machine]) -> Result<(), EngineError> {
     let foreign = plan.nodes.iter().filter(|node| project.id(node).is_none());
     let mut foreign = foreign.filter_map(|node| machine_of(plan, node, there));
@@ -326,17 +329,17 @@ fn refuse_foreign(plan: &ClusterPlan, project: &Project, there: &[Machine]) -> R
     })
 }
 
-/// Whether a command did not get as far as the machine, as far as ssh can tell (ssh(1), "Exit status").
+/// Whether a command did not reach the VM, as far as ssh can tell (ssh(1), "Exit status").
 fn is_unreachable(error: &CommandError) -> bool {
     matches!(error.failure, Failure::Status { code: Some(255), .. })
 }
 
-/// How long a machine of this plan may take until it lets us in.
+/// Time-out for the first login to a VM of this plan.
 fn boot(plan: &ClusterPlan) -> Stretched {
     plan.platform.slowdown.stretch(BOOT)
 }
 
-/// Waits until a node lets us in and its containerd serves its socket.
+/// Waits until a node accepts logins and its containerd answers on its socket.
 async fn usable(node: &Node, boot: Stretched) -> Result<(), EngineError> {
     const SOCKET: &str = "/run/containerd/containerd.sock";
     let wait = format!("until ctr --address {SOCKET} version >/dev/null 2>&1; do sleep 0.2; done");

@@ -1,8 +1,8 @@
-//! Which host-only networks VirtualBox allows: `/etc/vbox/networks.conf`. All but [`read`] is pure.
+//! The host-only networks that VirtualBox allows, by `/etc/vbox/networks.conf`. All but [`read`] is pure.
 //!
-//! Since version 6.1.28 it refuses addresses outside of what this file lists, and without the file outside of one range
-//! (VirtualBox manual, "Host-Only Networking"). A network has to be within one of the ranges as a whole: VirtualBox
-//! compares it with one after the other.
+//! Since version 6.1.28 VirtualBox refuses addresses outside of the ranges in this file; without the file it allows one
+//! range (VirtualBox manual, "Host-Only Networking"). A network must be within a single range, because VirtualBox
+//! compares it with one range after the other.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,13 @@ use std::io;
 use camino::Utf8Path;
 use ipnet::Ipv4Net;
 
-/// Where VirtualBox looks.
+/// The path of the file.
 pub const PATH: &str = "/etc/vbox/networks.conf";
 
-/// The text of such a file; nothing where there is none.
+/// The text of such a file; `None` if it does not exist.
 ///
 /// # Errors
-/// It is there and cannot be read.
+/// The file exists and cannot be read.
 pub fn read(path: &Utf8Path) -> io::Result<Option<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -25,13 +25,13 @@ pub fn read(path: &Utf8Path) -> io::Result<Option<String>> {
     }
 }
 
-/// What it allows without the file: 192.168.56.0/21.
+/// The range that VirtualBox allows without the file: 192.168.56.0/21.
 fn usual() -> Ipv4Net {
     Ipv4Net::new_assert([192, 168, 56, 0].into(), 21)
 }
 
-/// The IPv4 networks of the file, given what is in it, if it is there: of lines that begin with an asterisk, which stands
-/// alone, every word that is a network. VirtualBox warns of other words and goes on.
+/// The allowed IPv4 ranges. `text` is the file's text, or `None` if the file does not exist. In lines that begin with
+/// the word `*`, every word that is a network counts. VirtualBox warns of other words and goes on.
 pub fn allowed(text: Option<&str>) -> Vec<Ipv4Net> {
     let Some(text) = text else { return vec![usual()] };
     let lines = text.lines().map(str::split_ascii_whitespace);
@@ -39,13 +39,13 @@ pub fn allowed(text: Option<&str>) -> Vec<Ipv4Net> {
     words.filter_map(|word| word.parse::<Ipv4Net>().ok()).map(|range| range.trunc()).collect()
 }
 
-/// Whether networks of this range are allowed.
+/// Whether all networks in this range are allowed.
 pub fn allows(text: Option<&str>, range: Ipv4Net) -> bool {
     allowed(text).iter().any(|net| net.contains(&range))
 }
 
-/// The lines that the file lacks before networks of this range are allowed. A file that is new says what was allowed
-/// without it, too.
+/// The lines to add to the file so that all networks in this range are allowed: `* 192.168.48.0/20`. If the file does
+/// not exist yet, the range that was allowed without it is added as well.
 pub fn lines_to_add(text: Option<&str>, range: Ipv4Net) -> Vec<String> {
     let line = |net: Ipv4Net| format!("* {net}");
     match text {

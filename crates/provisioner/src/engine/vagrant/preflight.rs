@@ -1,4 +1,4 @@
-//! What a host needs before Vagrant can make machines on it, found all at once.
+//! The requirements for VMs made by Vagrant that both hypervisors share, and those of libvirt.
 
 use camino::Utf8Path;
 
@@ -6,10 +6,10 @@ use crate::exec::is_installed;
 
 use super::super::Lack;
 
-/// A program, and the Debian package that brings it.
+/// A program, and the Debian package that it comes with.
 pub(super) type Needed = (&'static str, &'static str);
 
-/// What machines on libvirt take.
+/// The programs that VMs on libvirt need.
 pub(super) const LIBVIRT: [Needed; 5] = [
     ("vagrant", "vagrant"),
     ("virsh", "libvirt-clients"),
@@ -18,7 +18,7 @@ pub(super) const LIBVIRT: [Needed; 5] = [
     ("nft", "nftables"),
 ];
 
-/// Those of these programs that are not there, and the rights to use them.
+/// The missing ones of these programs, and root if this process does not run as root.
 pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
     let is_root = rustix::process::geteuid().is_root();
     let root = (!is_root)
@@ -28,20 +28,21 @@ pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
     root.into_iter().chain(missing).collect()
 }
 
-/// A libvirt that does not answer.
+/// The missing requirement where libvirt does not answer.
 pub(super) fn no_daemon() -> Lack {
     lack(
-        "libvirtd: nobody answers at qemu:///system",
-        "systemctl start libvirtd, or where no systemd runs: virtlogd --daemon && libvirtd --daemon; it comes with \
-         `apt-get install libvirt-daemon-system`",
+        "libvirtd does not answer at qemu:///system",
+        "systemctl start libvirtd, or without systemd: virtlogd --daemon && libvirtd --daemon; if it is not installed: \
+         apt-get install libvirt-daemon-system",
     )
 }
 
-/// Vagrant's plugin for libvirt, if it is not among those that a Vagrant with this home has.
+/// Vagrant's plugin for libvirt, if it is missing in `plugins`, the answer of `vagrant plugin list` with this
+/// `VAGRANT_HOME`.
 pub(super) fn plugin(plugins: &str, home: &Utf8Path) -> Option<Lack> {
     let remedy = format!(
-        "apt-get install vagrant-libvirt, or VAGRANT_HOME={home} vagrant plugin install vagrant-libvirt: a user's own \
-         ~/.vagrant.d is not looked at"
+        "apt-get install vagrant-libvirt, or VAGRANT_HOME={home} vagrant plugin install vagrant-libvirt: homelab does \
+         not use ~/.vagrant.d"
     );
     (!plugins.contains("vagrant-libvirt")).then(|| lack("vagrant-libvirt", &remedy))
 }

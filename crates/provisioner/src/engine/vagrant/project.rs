@@ -1,4 +1,4 @@
-//! The Vagrant project of an instance: a folder with a Vagrantfile, and what `vagrant` does with it.
+//! The Vagrant project of an instance: a folder with a Vagrantfile, and the `vagrant` commands that run in it.
 
 use std::fs;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::spec::Provider;
 use super::super::{EngineError, Lack};
 use super::preflight;
 
-/// How long `vagrant up` may take for one machine after the other, each of which boots, gets its key, its name and its
-/// networks: 60 s are usual under emulation, for one that is alone.
+/// Time-out for `vagrant up`, before stretching. It makes one VM after the other; each boots and gets its key, its host
+/// name and its networks. 60 s are usual under emulation for a single VM.
 const UP: Duration = Duration::from_secs(1200);
 
 /// The Vagrant project of one instance.
@@ -27,8 +27,8 @@ pub(super) struct Project {
     vagrant: Vagrant,
 }
 
-/// Vagrant as we run it: with a home of its own for boxes and plugins, so that neither `~/.vagrant.d/Vagrantfile` nor a
-/// variable of the caller's has a say in our projects.
+/// Vagrant with a `VAGRANT_HOME` that only homelab uses, for boxes and plugins. So neither `~/.vagrant.d/Vagrantfile`
+/// nor the caller's variables affect the projects.
 #[derive(Debug, Clone)]
 pub(super) struct Vagrant {
     home: Utf8PathBuf,
@@ -36,12 +36,12 @@ pub(super) struct Vagrant {
 }
 
 impl Vagrant {
-    /// Keeps boxes in the cache of assets: they are made there, and shared by all homes that use it.
+    /// Vagrant with its home in the cache of assets. Boxes are made there, and all homes that use the cache share them.
     pub(super) fn in_cache(cache: &Utf8Path, host: Arc<dyn Runner>) -> Self {
         Self { home: cache.join("vagrant"), host }
     }
 
-    /// `vagrant`, without colours, questions and calls home.
+    /// `vagrant` without colours and without its check for new versions.
     pub(super) fn command(&self, within: Duration) -> Command {
         Command::within(within, "vagrant")
             .env("VAGRANT_HOME", self.home.as_str())
@@ -49,16 +49,17 @@ impl Vagrant {
             .env("VAGRANT_CHECKPOINT_DISABLE", "1")
     }
 
-    /// Vagrant's plugin for libvirt, if it is missing. Asked last: it takes Vagrant a second or two.
+    /// The missing requirement, if Vagrant has no plugin for libvirt. To be checked last, because it takes Vagrant one
+    /// or two seconds.
     pub(super) async fn lacks_plugin(&self) -> Option<Lack> {
         let ask = self.command(Duration::from_secs(120)).args(["plugin", "list", "--machine-readable"]);
         let answer = self.host.run(&ask).await.map(|output| output.text()).unwrap_or_default();
         preflight::plugin(&answer, &self.home)
     }
 
-    /// Puts a box into Vagrant's store, once for all instances.
+    /// Adds a box to Vagrant's store, once for all instances.
     pub(super) async fn add_box(&self, node_box: &NodeBox, provider: Provider) -> Result<(), EngineError> {
-        let what = "the box";
+        let what = "add the box to Vagrant";
         let list = self.command(Duration::from_secs(60)).args(["box", "list", "--machine-readable"]);
         let known = self.host.run(&list).await.map_err(|source| EngineError::Ask { what, source })?.text();
         if has_box(&known, node_box, provider) {
@@ -76,7 +77,7 @@ impl Project {
         Self { folder: instance.join("vagrant"), provider, vagrant }
     }
 
-    /// Whether there is one.
+    /// Whether the project exists.
     pub(super) fn is_there(&self) -> bool {
         self.vagrantfile().exists()
     }
@@ -88,7 +89,7 @@ impl Project {
         written.map_err(|source| EngineError::File(FileError { attempt: "write", path, source }))
     }
 
-    /// `vagrant up`: these nodes are made, or fail with Vagrant's last lines.
+    /// `vagrant up`: makes the VMs of these nodes. The error has Vagrant's output without Ruby's backtrace.
     pub(super) async fn up(&self, nodes: &[&NodePlan]) -> Result<(), EngineError> {
         let names = nodes.iter().map(|node| node.name.as_str());
         let provider = ["up", "--provider", self.provider.as_str()];
@@ -101,37 +102,37 @@ impl Project {
         nodes.iter().try_for_each(|node| self.mark(node))
     }
 
-    /// `vagrant destroy`: Vagrant forgets these nodes, or all of them.
+    /// `vagrant destroy`: removes the VMs of these nodes and Vagrant's records of them. An empty list means all nodes.
     pub(super) async fn destroy(&self, nodes: &[&str]) -> Result<(), CommandError> {
         let destroy =
             self.project(Duration::from_secs(300)).args(["destroy", "--force"]).args(nodes.iter().copied());
         self.vagrant.host.run(&mortal(&destroy)).await.map(drop)
     }
 
-    /// Whether `vagrant up` has come to its end for a node: one that was cut off has machines that nobody gets into.
+    /// Whether `vagrant up` finished for a node. An interrupted `vagrant up` leaves VMs to which no login is possible.
     pub(super) fn is_whole(&self, node: &NodePlan) -> bool {
         self.machine(node).join("homelab-whole").exists() && self.key(node).exists()
     }
 
-    /// The hypervisor's own id of a node's machine, if Vagrant knows of one.
+    /// The hypervisor's own id of a node's VM, if Vagrant has recorded one.
     pub(super) fn id(&self, node: &NodePlan) -> Option<String> {
         fs::read_to_string(self.machine(node).join("id")).ok().map(|id| id.trim().to_owned())
     }
 
-    /// How to get into a node.
+    /// The ssh login to a node.
     pub(super) fn login(&self, node: &NodePlan) -> Login {
         Login {
             user: "vagrant".to_owned(),
             address: node.address,
             key: self.key(node),
             known_hosts: self.machine(node).join("known_hosts"),
-            // Beside the guard's lock, which is there before any machine; in the instance's folder the path could be too
-            // long for a socket (unix(7)). Each process has its own, so that none meets what another one left.
+            // In the folder of the guard's lock, which exists before any VM; in the instance's folder the path could be
+            // too long for a socket (unix(7)). Each process has its own, so that no process meets another's leftovers.
             shared: format!("/run/homelab/ssh.{}.{}", std::process::id(), node.address).into(),
         }
     }
 
-    /// Forgets everything about a node.
+    /// Removes Vagrant's records of a node, and our own.
     pub(super) fn forget(&self, node: &str) -> Result<(), EngineError> {
         let path = self.folder.join(".vagrant/machines").join(node);
         match fs::remove_dir_all(&path) {
@@ -142,7 +143,7 @@ impl Project {
         }
     }
 
-    /// Removes the whole project, and says whether it was there.
+    /// Removes the project, and returns whether it existed.
     pub(super) fn remove(&self) -> Result<bool, EngineError> {
         match fs::remove_dir_all(&self.folder) {
             Ok(()) => Ok(true),
@@ -162,12 +163,12 @@ impl Project {
         self.folder.join("Vagrantfile")
     }
 
-    /// Where Vagrant keeps what it knows of a node.
+    /// The folder with Vagrant's records of a node.
     fn machine(&self, node: &NodePlan) -> Utf8PathBuf {
         self.folder.join(".vagrant/machines").join(&node.name).join(self.provider.as_str())
     }
 
-    /// The key that Vagrant made for a node and put there in place of its well-known one.
+    /// The key that Vagrant made for a node, in place of its well-known insecure key.
     fn key(&self, node: &NodePlan) -> Utf8PathBuf {
         self.machine(node).join("private_key")
     }
@@ -178,8 +179,8 @@ impl Project {
     }
 }
 
-/// Whether a list of boxes has this one of this provider: three lines for each, name, provider and version (Vagrant's
-/// documentation, "Machine readable output").
+/// Whether a list of boxes has this box for this provider. The list has three lines for each box: name, provider and
+/// version (Vagrant's documentation, "Machine readable output").
 fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
     let values = |kind: &str| -> Vec<String> {
         let rows = list.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -193,7 +194,7 @@ fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
     })
 }
 
-/// Reads a list of boxes.
+/// Reads the answer of `vagrant box list --machine-readable`.
 #[cfg(feature = "fuzzing")]
 pub fn read_vagrant(list: &str) {
     let (name, version) = ("homelab/node".to_owned(), "1".to_owned());
@@ -201,7 +202,7 @@ pub fn read_vagrant(list: &str) {
     has_box(list, &node_box, Provider::Libvirt);
 }
 
-/// The same without the places in Ruby where it came about: they are many, and what happened stands before them.
+/// The error without Ruby's backtrace, which is long. Vagrant's message comes before it.
 fn without_backtrace(mut error: CommandError) -> CommandError {
     if let Failure::Status { stderr, .. } | Failure::Deadline { stderr, .. } = &mut error.failure {
         let told = stderr.lines().filter(|line| !line.trim_start().starts_with("from /"));
@@ -210,7 +211,8 @@ fn without_backtrace(mut error: CommandError) -> CommandError {
     error
 }
 
-/// The same command, ended with the thread that starts it: a Vagrant that outlives us would go on making machines.
+/// The command with `PDEATHSIG`: it is killed when the thread that started it ends. A Vagrant that outlives this
+/// process would go on making VMs.
 fn mortal(command: &Command) -> Command {
     command.wrapped_here_by("setpriv", ["--pdeathsig", "KILL"])
 }
@@ -224,7 +226,7 @@ mod tests {
     use crate::exec::Output;
     use crate::plan::tests::acme_in_machines;
 
-    /// A host on which every command ends like this.
+    /// A host on which every command fails like this.
     #[derive(Debug)]
     struct Fails(fn() -> Failure);
 
@@ -235,7 +237,7 @@ mod tests {
         }
     }
 
-    /// What `vagrant up` of acme's first node is told to have failed by.
+    /// The error text of a `vagrant up` of acme's first node that fails like this.
     async fn up(failure: fn() -> Failure) -> String {
         let project = Project::of(
             Utf8Path::new("/home/acme"),
@@ -244,7 +246,7 @@ mod tests {
         );
         let plan = acme_in_machines();
         let error = project.up(&[&plan.nodes[0]]).await.unwrap_err();
-        assert!(!project.is_whole(&plan.nodes[0]), "a node that nobody gets into counts as made");
+        assert!(!project.is_whole(&plan.nodes[0]), "a node without login counts as made");
         chain(&error)
     }
 

@@ -1,6 +1,7 @@
 //! The Vagrantfile of an instance. Pure.
 //!
-//! Every value in it is a DNS label, an address, a number or a name of ours: nothing needs quoting in Ruby.
+//! Every value in it is a DNS label, an address, a number or a name that homelab made, so no value needs quoting in
+//! Ruby.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use crate::plan::ClusterPlan;
 use super::NodeBox;
 use super::hypervisor::Hypervisor;
 
-/// Until when a machine must let Vagrant in, before it is stretched: a boot takes 25 s under emulation, and several may
-/// boot at once.
+/// Time-out for Vagrant's first login to a VM, before stretching: a boot takes 25 s under emulation, and several VMs
+/// may boot at once.
 const BOOT: Duration = Duration::from_secs(90);
-/// Seconds in which a machine may shut down by itself.
+/// Time-out for a VM's own shutdown, in seconds.
 const HALT: u32 = 120;
 
-/// The Vagrantfile of a plan's machines, started from this box.
+/// The Vagrantfile of a plan, whose VMs are made from this box.
 ///
-/// Nothing is shared between instances but the box, which is only ever read: no synced folder, no key, no network.
+/// Instances share the box, which is only read, and nothing else: no synced folder, no key, no network.
 pub(super) fn vagrantfile(plan: &ClusterPlan, node_box: &NodeBox, hypervisor: &dyn Hypervisor) -> String {
     let nodes: String = plan
         .nodes

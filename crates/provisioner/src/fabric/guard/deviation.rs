@@ -1,4 +1,4 @@
-//! How the guard differs from what was built. Pure.
+//! The differences between the guard on the host and the guard that was built. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,32 +9,32 @@ use serde_json::{Map, Value};
 use super::settings::Settings;
 use super::table::{Chain, Rule, Table};
 
-/// What there must be, or what there is.
+/// The parts of the guard that are compared: as they must be, or as they are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct State {
-    /// The rules. None where there are none.
+    /// The table with the rules; `None` if there is no table, or it was not read.
     pub(super) table: Option<Table>,
-    /// The ranges of which no address leaves the host.
+    /// The ranges of the `unreachable` routes.
     pub(super) routes: BTreeSet<Ipv4Net>,
-    /// Settings of our links.
+    /// The settings of our links.
     pub(super) settings: Settings,
-    /// Settings of all interfaces that hold beside those.
+    /// The settings for all interfaces that apply in addition to those of our links.
     pub(super) of_all: Settings,
 }
 
-/// One thing that differs from what was built.
+/// One difference from the guard that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deviation {
-    /// The table is gone, as after `nft flush ruleset`.
+    /// The table does not exist, as after `nft flush ruleset`.
     NoTable,
-    /// The table is there and dormant, or has other flags that it was not built with.
+    /// The table has other flags than it was built with, such as `dormant`.
     TableFlags,
-    /// A chain or a set is gone.
+    /// A chain or a set does not exist.
     Missing {
         /// `chain input`, `set links`.
         what: String,
     },
-    /// A chain, a set or another object is there that was not built.
+    /// The table has a chain, a set or another object that was not built.
     Foreign {
         /// `chain extra`, `map table`.
         what: String,
@@ -46,40 +46,40 @@ pub enum Deviation {
         /// `policy is drop, not accept`.
         how: String,
     },
-    /// A chain has lost all its rules.
+    /// A chain has no rules any more.
     Emptied {
-        /// The chain.
+        /// The name of the chain.
         chain: String,
     },
-    /// A rule is gone.
+    /// A chain does not have one of its rules.
     RuleMissing {
-        /// Its chain.
+        /// The name of the chain.
         chain: String,
-        /// Its comment, or its statements.
+        /// The rule's comment, or else its statements as JSON.
         rule: String,
     },
-    /// A rule is there that was not built.
+    /// A chain has a rule that was not built.
     RuleForeign {
-        /// Its chain.
+        /// The name of the chain.
         chain: String,
-        /// Its comment, or its statements.
+        /// The rule's comment, or else its statements as JSON.
         rule: String,
     },
     /// The rules of a chain are in another order.
     Order {
-        /// The chain.
+        /// The name of the chain.
         chain: String,
     },
-    /// A link is not in a set.
+    /// A set does not have one of its elements.
     ElementMissing {
-        /// The set.
+        /// The name of the set.
         set: String,
         /// The element as JSON.
         element: String,
     },
-    /// A set has an element that it was not built with.
+    /// A set has an element that was not built.
     ElementForeign {
-        /// The set.
+        /// The name of the set.
         set: String,
         /// The element as JSON.
         element: String,
@@ -93,24 +93,24 @@ pub enum Deviation {
     Setting {
         /// `net/ipv4/conf/hl-0a1b2c/forwarding`, below `/proc/sys`.
         key: String,
-        /// What it is.
+        /// The present value.
         found: String,
-        /// What it was set to.
+        /// The value that homelab set.
         wanted: String,
     },
-    /// A setting for all interfaces opens those of ours, too. It is not ours to change.
+    /// A setting for all interfaces opens our links, too. It is not part of the guard, and homelab does not change it.
     SettingOfAll {
         /// `net.ipv4.conf.all.proxy_arp`, as sysctl(8) takes it.
         key: String,
-        /// What it is.
+        /// The present value.
         found: String,
-        /// What would open nothing.
+        /// The value that opens no link.
         wanted: String,
     },
 }
 
 impl Deviation {
-    /// Whether it is part of the guard, which homelab puts back.
+    /// Whether it is in the guard itself, so that homelab restores it.
     pub fn is_ours(&self) -> bool {
         !matches!(self, Self::SettingOfAll { .. })
     }
@@ -141,7 +141,7 @@ impl fmt::Display for Deviation {
     }
 }
 
-/// Everything in which `found` differs from `wanted`.
+/// All differences of `found` from `wanted`.
 pub(super) fn compare(wanted: &State, found: &State) -> Vec<Deviation> {
     let mut all = Vec::new();
     match (&wanted.table, &found.table) {
@@ -163,8 +163,8 @@ pub(super) fn compare(wanted: &State, found: &State) -> Vec<Deviation> {
     all
 }
 
-/// Settings with another value, each with what it is and what it must be. One that is not there is no deviation: its link
-/// is gone.
+/// The settings with another value: key, present value, wanted value. A setting that is missing is no deviation, since
+/// its link is gone.
 fn changed<'a>(wanted: &'a Settings, found: &'a Settings) -> impl Iterator<Item = (&'a str, String, String)> {
     wanted.iter().filter_map(|(key, wanted)| {
         let found = found.get(key).filter(|found| *found != wanted)?;
@@ -238,7 +238,7 @@ fn rules(name: &str, wanted: &Chain, found: &Chain, all: &mut Vec<Deviation>) {
     all.extend(foreign.into_iter().map(|rule| Deviation::RuleForeign { chain: chain(), rule: rule.name() }));
 }
 
-/// The rules of `these` that `those` lack; a rule that is there twice has to be there twice.
+/// The rules of `these` that are not in `those`. A rule that is twice in `these` must be twice in `those`.
 fn beyond<'a>(these: &'a [Rule], those: &[Rule]) -> Vec<&'a Rule> {
     let mut left: Vec<&Rule> = those.iter().collect();
     let mut beyond = Vec::new();

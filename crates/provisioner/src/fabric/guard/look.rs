@@ -1,7 +1,7 @@
-//! What there is of the guard on this host, compared with what was built.
+//! Reads the guard on this host and compares it with what was built.
 //!
-//! nft prints rules in its own words, which differ from version to version. So what the rules must be is what the same
-//! nft prints of them after it loaded them into a network namespace that is gone with the command.
+//! nft prints rules in a form that differs from version to version. So the reference is the output of the same nft for
+//! the rules, after it has loaded them into a network namespace that ends with the command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,29 +19,29 @@ use super::settings;
 use super::table::Table;
 use super::with_ruleset;
 
-/// What was seen of the guard.
+/// The result of a comparison of the guard with what was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// In what it differs from what was built.
+    /// The differences; empty if there are none.
     pub deviations: Vec<Deviation>,
-    /// Whether its rules could be read: that takes root.
+    /// Whether the rules were read, which needs root. Otherwise only routes and settings were compared.
     pub has_rules: bool,
 }
 
 impl Look {
-    /// Whether nothing of the guard differs from what was built.
+    /// Whether the guard has no difference that homelab restores. Settings for all interfaces do not count.
     pub fn is_as_built(&self) -> bool {
         self.ours().next().is_none()
     }
 
-    /// What homelab puts back.
+    /// The differences that homelab restores.
     pub fn ours(&self) -> impl Iterator<Item = &Deviation> {
         self.deviations.iter().filter(|deviation| deviation.is_ours())
     }
 }
 
-/// Compares the guard with what was built. None where no link of ours is: then none is needed. `pools` are those of the
-/// caller's home, for a guard that nothing is on record of. Without root, rules are not read.
+/// Compares the guard with what was built. `None` if the host has no link of ours, so that no guard is needed. `pools`
+/// are those of the caller's home; they are used if no record exists. Without root, the rules are not read.
 ///
 /// # Errors
 /// [`FabricError`] when the host cannot be asked.
@@ -78,7 +78,8 @@ pub(in crate::fabric) async fn look(
     Ok(Some(Look { deviations: compare(&wanted, &found), has_rules }))
 }
 
-/// What the guard was built for: by its record, or else by what there is. None where no link of ours is.
+/// The record of the guard. If there is none, it is derived from the host's links and the guard's sets; `None` if the
+/// host has no link of ours.
 pub(super) async fn record(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Option<Record>, FabricError> {
     match Record::read()? {
         Some(record) => Ok(Some(record)),
@@ -86,7 +87,7 @@ pub(super) async fn record(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Opt
     }
 }
 
-/// Whether the settings of all links of ours are closed, by the record alone.
+/// Whether the settings of all links in the record have the closed values; `true` if there is no record.
 pub(in crate::fabric) fn has_closed_settings() -> Result<bool, FabricError> {
     let Some(record) = Record::read()? else { return Ok(true) };
     let wanted = settings::wanted(&record.closed);
@@ -94,7 +95,7 @@ pub(in crate::fabric) fn has_closed_settings() -> Result<bool, FabricError> {
     Ok(found.iter().all(|(key, value)| wanted.get(key) == Some(value)))
 }
 
-/// How many packets of each link were refused since the rules were loaded.
+/// The count of packets that were refused since the rules were loaded, by link.
 pub(in crate::fabric) async fn refused_packets(
     runner: &dyn Runner,
 ) -> Result<BTreeMap<String, u64>, FabricError> {
@@ -111,7 +112,7 @@ pub(in crate::fabric) async fn refused_packets(
     }
 }
 
-/// The counters of a set's elements in nft's answer; nothing for an answer in another form. Pure.
+/// The counters of a set's elements in nft's answer; `None` for an answer of another form. Pure.
 fn counted(answer: &str) -> Option<BTreeMap<String, u64>> {
     let answer: Value = serde_json::from_str(answer).ok()?;
     let objects = answer.get("nftables")?.as_array()?;
@@ -130,7 +131,7 @@ async fn derived(pools: &[Ipv4Net], table: Option<&Table>) -> Result<Option<Reco
     Ok(Record::found(&cable::all_with_bridges().await?, pools, told))
 }
 
-/// The table as it stands; none where there is none.
+/// The guard's table in the kernel; `None` if there is none.
 async fn table(runner: &dyn Runner) -> Result<Option<Table>, FabricError> {
     let list = Command::within(Duration::from_secs(20), "nft")
         .args(["--json", "list", "table", "inet", "homelab"])
@@ -142,7 +143,7 @@ async fn table(runner: &dyn Runner) -> Result<Option<Table>, FabricError> {
     }
 }
 
-/// The table as it must be, printed by this host's nft.
+/// The table that the guard must have, as this host's nft prints it.
 async fn reference(told: &Told, runner: &dyn Runner) -> Result<Table, FabricError> {
     const LOAD_AND_LIST: &str = "nft --file - && exec nft --json list table inet homelab";
     let load_and_list = |rules: String| {
@@ -152,10 +153,11 @@ async fn reference(told: &Told, runner: &dyn Runner) -> Result<Table, FabricErro
     understood(&with_ruleset(told, load_and_list, runner).await?.text())
 }
 
-/// Reads an answer of nft's in each form in which we ask it, and compares the guard in it with none and with itself.
+/// For fuzzing: parses an answer of nft in each form that homelab asks for, and compares the table in it with an empty
+/// one and with itself.
 ///
 /// # Panics
-/// When a guard differs from itself.
+/// When a table differs from itself.
 #[cfg(feature = "fuzzing")]
 pub fn read_nft(answer: &str) {
     drop(counted(answer));
@@ -193,7 +195,7 @@ mod tests {
         assert!(matches!(table(&other).await, Err(FabricError::Answer { .. })));
     }
 
-    /// An answer of nft 1.0.6.
+    /// The answers are those of nft 1.0.6.
     #[test]
     fn refused_packets_are_counted_by_link() {
         let set = |elements: &str| {

@@ -1,20 +1,20 @@
-//! The host guard: what closes the ways between clients that a Linux host opens by default.
+//! The host guard: closes the ways between clients that a Linux host opens by default.
 //!
-//! `ip_forward=0` is no isolation: with the weak host model a node that sets a route through its gateway
-//! reaches every other address of the host, the other clients' gateways included, and Docker, libvirt and VPNs
-//! switch forwarding on behind our back. So one static nftables table refuses whatever comes in through a link
-//! of ours and is not an answer, and `routes` keeps addresses of the pools from ever leaving. The table names our links
-//! by their prefix, so that no link can be forgotten in it. Links that a hypervisor names are in a set beside it. The table
-//! stands from before the first link until after the last one, across all homes of the host.
+//! `ip_forward=0` is not enough for isolation: by the weak host model, a node that sets a route through its gateway
+//! reaches every other address of the host, also the gateways of other clients; and Docker, libvirt and VPNs switch
+//! forwarding on. So one static nftables table refuses all packets that come in through a link of ours, except answers,
+//! and `routes` keeps packets to the pools on the host. The table matches our links by their prefix, so that it covers
+//! each of them from the start. A set has the links that a hypervisor names. The table exists from before the first
+//! link until after the last one, across all homes of the host.
 //!
-//! Where the host filters bridged frames too (br_netfilter, as container runtimes and libvirt's firewalls like to have
-//! it), what goes from node to node of one client over a bridge on the host comes by here as if it were forwarded. So
-//! such bridges are in a second set, with themselves: what stays in one passes.
+//! Where the host also filters bridged frames (br_netfilter, which container runtimes and libvirt's firewalls may
+//! load), frames between nodes of one client over a bridge on the host pass this table as if they were forwarded. So a
+//! second set has such bridges, each paired with itself: a frame that stays in one bridge passes.
 //!
-//! Others change the host as well: `nft flush ruleset` takes the table away, a reload of a firewall does, and Docker
-//! resets forwarding. So what the guard was built for is on record (`record`), what there is can be compared with that
-//! (`look`, `deviation`), and [`keep`] puts it back. The self-test of the audit opens the guard on purpose: while an
-//! [`Opening`] is held, nobody else puts it back or changes it.
+//! Other programs change the host, too: `nft flush ruleset` or a reload of a firewall deletes the table, and Docker
+//! resets forwarding. So a file records what the guard was built for (`record`), `look` and `deviation` compare the
+//! host with it, and [`keep`] restores the guard. The self-test of the audit opens the guard on purpose: while it holds
+//! an [`Opening`], no other process restores or changes the guard.
 
 mod ruleset;
 mod record;
@@ -48,26 +48,26 @@ pub use ruleset::{LOG_GROUP, Link};
 pub(super) use ruleset::LINK_PREFIX;
 pub(super) use settings::write as write_settings;
 
-/// Where locks and the record are.
+/// The folder of the locks and of the record.
 const FOLDER: &str = "/run/homelab";
-/// Held by whoever changes the guard, as long as that takes.
+/// The lock file of the guard. A process holds the lock during a change of the guard.
 const LOCK: &str = "/run/homelab/guard.lock";
 
-/// What became of the guard when it was looked after.
+/// The result of [`keep_guard`](crate::fabric::keep_guard).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
-    /// There is no link of ours: no guard is needed.
+    /// The host has no link of ours, so no guard is needed.
     NotNeeded,
-    /// It stands as it was built.
+    /// The guard is as it was built.
     AsBuilt,
-    /// It did not, and does again.
+    /// The guard differed, and was restored.
     Restored {
-        /// What differed.
+        /// The differences before the restoration.
         deviations: Vec<Deviation>,
     },
-    /// A self-test of the audit has opened it on purpose, and closes it.
+    /// The audit's self-test has opened the guard on purpose, and will restore it.
     Opened {
-        /// The self-test's process, where it is known.
+        /// The pid of the self-test; `None` if it cannot be read.
         by: Option<u32>,
     },
 }
@@ -76,21 +76,21 @@ fn nft(script: impl Into<Vec<u8>>) -> Command {
     Command::within(Duration::from_secs(20), "nft").args(["--file", "-"]).input(script)
 }
 
-/// Lets one process at a time change the guard; the kernel frees it with its holder.
+/// The guard's lock: only its holder changes the guard. The kernel frees the lock when its holder ends.
 #[derive(Debug)]
 pub(super) struct Held {
     _changes: Lock,
-    /// Shared by all who change the guard, and held alone while it is open on purpose.
+    /// Processes that change the guard share this lock. A self-test that opens the guard holds the lock exclusively.
     _closed: Lock,
 }
 
-/// Waits until nobody else changes the guard or has it open.
+/// Waits until no other process changes the guard or holds it open, and takes the guard's lock.
 pub(super) async fn lock() -> Result<Held, FabricError> {
     let closed = opening::wait_until_closed().await?;
     Ok(Held { _changes: hold(LOCK).await?, _closed: closed })
 }
 
-/// Waits for a lock that one process at a time has, and the kernel frees with its holder.
+/// Waits for an exclusive lock. The kernel frees the lock when its holder ends.
 pub(super) async fn hold(path: &'static str) -> Result<Lock, FabricError> {
     locked(path, Lock::of_file).await
 }
@@ -102,13 +102,13 @@ async fn locked(
     Ok(Lock::waited_for(in_folder(path)?.to_owned(), take).await?)
 }
 
-/// A lock file, whose folder is there.
+/// The path of a lock file, after its folder was made.
 fn in_folder(path: &str) -> Result<&Utf8Path, FabricError> {
     fs::create_dir_all(FOLDER).map_err(failed("make", Utf8Path::new(FOLDER)))?;
     Ok(Utf8Path::new(path))
 }
 
-/// Sets rules and routes, for these pools and links beside those that it was built for already; the lock is held. May be
+/// Sets rules and routes for these pools and links, in addition to those on record. The caller holds the lock. May be
 /// repeated.
 pub(super) async fn raise(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
     let mut record = look::record(pools, runner).await?.unwrap_or_default();
@@ -118,10 +118,10 @@ pub(super) async fn raise(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner
     set(&record, runner).await
 }
 
-/// Closes the kernel's settings of a link and keeps them closed; the lock is held.
+/// Records a link, and sets its kernel settings to the closed values. The caller holds the lock.
 ///
 /// # Errors
-/// [`FabricError::Sysctl`], also where there is no such link.
+/// [`FabricError::Sysctl`], also when the host has no such link.
 pub(super) fn close(link: &str) -> Result<(), FabricError> {
     let mut record = Record::read()?.unwrap_or_default();
     if record.closed.insert(link.to_owned()) {
@@ -130,8 +130,9 @@ pub(super) fn close(link: &str) -> Result<(), FabricError> {
     settings::close(link)
 }
 
-/// Takes rules and routes away when no link is left; the lock is held. While there are some, it forgets those that it was
-/// told of and that are gone: the next owner of such a name may be somebody else.
+/// Removes rules, routes and record if the host has no link left that the guard covers. Otherwise it removes the links
+/// that are gone from the rules and the record, since their names may be used by another program next. The caller holds
+/// the lock.
 pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), FabricError> {
     let all = cable::link_names().await?;
     let record = look::record(&[], runner).await?.unwrap_or_default();
@@ -145,20 +146,20 @@ pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), Fab
         }
         return Ok(());
     }
-    // Declaring the table first makes its removal succeed when it is not there.
+    // `table` before `delete table` makes the deletion succeed also where the table does not exist.
     let gone = "table inet homelab\ndelete table inet homelab\n";
     runner.run(&nft(gone)).await.map_err(FabricError::Guard)?;
     routes::clear().await?;
     Record::remove()
 }
 
-/// Looks whether the guard stands as it was built, and puts it back where it does not. `pools` are those of the caller's
-/// home, for a guard that nothing is on record of.
+/// Compares the guard with what was built, and restores it if it differs. `pools` are those of the caller's home; they
+/// are used if no record exists.
 ///
 /// # Errors
-/// [`FabricError`] when it cannot be looked at or put back, [`FabricError::NotKept`] when it differs all the same.
+/// [`FabricError`] when the guard cannot be read or restored; [`FabricError::NotKept`] when it still differs.
 pub(super) async fn keep(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, FabricError> {
-    // Without the lock first: nearly always all is well, and nobody has to wait.
+    // The first check takes no lock: the guard is nearly always as built, and no process has to wait.
     match look(pools, runner).await? {
         None => return Ok(Kept::NotNeeded),
         Some(seen) if seen.is_as_built() => return Ok(Kept::AsBuilt),
@@ -171,7 +172,7 @@ pub(super) async fn keep(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept,
     let _lock = Held { _changes: hold(LOCK).await?, _closed: closed };
     let Some(seen) = look(pools, runner).await? else { return Ok(Kept::NotNeeded) };
     if seen.is_as_built() {
-        return Ok(Kept::AsBuilt); // somebody was changing it, and has finished
+        return Ok(Kept::AsBuilt); // another process was changing it, and has finished
     }
     put_back(pools, runner).await?;
     let ours = |seen: Look| seen.ours().cloned().collect::<Vec<_>>();
@@ -181,7 +182,8 @@ pub(super) async fn keep(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept,
     }
 }
 
-/// Builds the guard anew by its record; the lock is held. Without a link of ours there is none to build.
+/// Builds the guard again by its record: rules, routes and settings. Does nothing if the host has no link of ours. The
+/// caller holds the lock.
 async fn put_back(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricError> {
     let Some(record) = look::record(pools, runner).await? else { return Ok(()) };
     record.write()?;
@@ -189,20 +191,20 @@ async fn put_back(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<(), FabricEr
     settings::close_all(&record.closed)
 }
 
-/// Sets rules and routes as the record says.
+/// Sets the rules and routes of a record.
 async fn set(record: &Record, runner: &dyn Runner) -> Result<(), FabricError> {
     load(record, runner).await?;
     let pools: Vec<Ipv4Net> = record.pools.iter().copied().collect();
     routes::set(&pools, &nameservers::of_host()?).await
 }
 
-/// Loads the rules.
+/// Loads the rules of a record.
 async fn load(record: &Record, runner: &dyn Runner) -> Result<(), FabricError> {
     with_ruleset(&record.told, nft, runner).await.map(drop)
 }
 
-/// Runs a command with the rules that report what they refuse, or, where the kernel has no log for that, with those that
-/// count it. Where both are refused, the error is that of the former.
+/// Runs a command with the rules that report refused packets. If that fails, it runs the command with the rules that
+/// only count them, for kernels without nfnetlink_log. If both fail, the error is the first one.
 async fn with_ruleset(
     told: &Told,
     command: impl Fn(String) -> Command,

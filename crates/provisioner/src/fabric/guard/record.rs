@@ -1,7 +1,7 @@
-//! What the guard was built for, across all homes of the host, in a file that goes with a reboot as the guard does.
+//! The record of what the guard was built for, across all homes of the host. A reboot removes both.
 //!
-//! The kernel alone knew this once, in the guard's own sets, and `nft flush ruleset` took the knowledge with the guard.
-//! It is changed under the guard's lock, and before the kernel is.
+//! Once only the kernel had this data, in the guard's own sets, and `nft flush ruleset` removed it together with the
+//! guard. The record is changed under the guard's lock, and before the kernel is changed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,33 +18,33 @@ use super::ruleset::{LINK_PREFIX, Told};
 
 const FILE: &str = "/run/homelab/guard.json";
 
-/// What the guard was built for.
+/// The pools and links for which the guard was built.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// The ranges of which no address leaves the host.
+    /// The ranges of the pools, which get `unreachable` routes.
     pub(super) pools: BTreeSet<Ipv4Net>,
-    /// Links that the rules were told of.
+    /// The links that the rules name.
     #[serde(flatten)]
     pub(super) told: Told,
-    /// Links whose kernel settings were closed.
+    /// The links whose kernel settings were set to the closed values.
     pub(super) closed: BTreeSet<String>,
 }
 
 impl Record {
-    /// The record, if there is one that can be read. A damaged one is none: what it said is found out again.
+    /// Reads the record; `None` if there is none, or it is damaged: then the record is derived again from the host.
     pub(super) fn read() -> Result<Option<Self>, FabricError> {
         match fs::read(FILE) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            // Somebody has closed the folder to all but root.
+            // Another program has changed the folder's mode, and this process is not root.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
             Err(source) => Err(failed("read", source)),
         }
     }
 
-    /// What a record would say, by the links that there are (of each, whether it is a bridge), the pools of one home and
-    /// the sets in the kernel: after an update of homelab, or when somebody removed the file. None without links of ours.
-    /// Pure.
+    /// Derives a record where there is none, as after an update of homelab or a removal of the file: from the host's
+    /// links (name, and whether it is a bridge), the pools of one home, and the guard's sets in the kernel. `None` if
+    /// there is no link of ours. Pure.
     pub(super) fn found(links: &[(String, bool)], pools: &[Ipv4Net], kernel: Told) -> Option<Self> {
         let all: BTreeSet<String> = links.iter().map(|(name, _)| name.clone()).collect();
         let ours = |(name, _): &&(String, bool)| name.starts_with(LINK_PREFIX);
@@ -56,21 +56,21 @@ impl Record {
         (!closed.is_empty()).then(|| Self { pools: pools.iter().copied().collect(), told, closed })
     }
 
-    /// The same without links that are gone.
+    /// A copy with only the links that are in `all`.
     pub(super) fn still_in(&self, all: &BTreeSet<String>) -> Self {
         let closed = self.closed.intersection(all).cloned().collect();
         Self { pools: self.pools.clone(), told: self.told.still_in(all), closed }
     }
 
-    /// Replaces the record.
+    /// Replaces the file.
     pub(super) fn write(&self) -> Result<(), FabricError> {
         let text = serde_json::to_vec_pretty(self).expect("keys of a record are strings");
         fs::create_dir_all(FOLDER).map_err(|source| failed("write", source))?;
-        // Nothing in it is secret, and `status` and `doctor` work for every user.
+        // The file is readable by all: it has no secret, and `status` and `doctor` work for every user.
         files::replace_public(FILE.into(), &text).map_err(|error| failed("write", error.source))
     }
 
-    /// Removes the record; none is fine.
+    /// Removes the file, if it exists.
     pub(super) fn remove() -> Result<(), FabricError> {
         match fs::remove_file(FILE) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", error)),

@@ -1,41 +1,41 @@
-//! The guard's rules as text, and the links that they have to be told of. Pure.
+//! The guard's rules as text, and the links that the rules have to name. Pure.
 //!
-//! The table never changes but for the elements of its two sets of links. Everything that is refused ends in one of two
-//! chains, which count it by link and report it to whoever listens on [`LOG_GROUP`]; nobody has to. The rate of reports
-//! is limited for each link by itself, so that a flood on one hides nothing of another.
+//! Only the elements of the table's two sets of links ever change. Every refused packet ends in one of two chains,
+//! which count it by link and report it to the log group [`LOG_GROUP`]; the guard works without a listener. The rate of
+//! reports is limited for each link separately, so that a flood on one link hides no packet of another link.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// How the names of our links on the host begin.
+/// The prefix of the names of our links on the host.
 pub(in crate::fabric) const LINK_PREFIX: &str = "hl-";
-/// How the names of links into a hypervisor's management networks begin, see `InstanceId::management_link`.
+/// The prefix of the names of links into a hypervisor's management networks, see `InstanceId::management_link`.
 pub(super) const MANAGEMENT_PREFIX: &str = "hl-m";
-/// The set of links that have other names.
+/// The name of the set of links without our prefix.
 pub(super) const NAMED: &str = "links";
-/// The set of bridges, each as the pair of links from which and to which a frame goes that stays in it.
+/// The name of the set of bridges. Each element has the same bridge as incoming and as outgoing link.
 pub(super) const BRIDGES: &str = "bridges";
-/// How many packets of each link were refused. The kernel fills this set.
+/// The name of the set that counts refused packets by link. The kernel fills this set.
 pub(super) const REFUSED: &str = "refused";
-/// How fast refusals of each link are reported. The kernel fills this set.
+/// The name of the set that limits the rate of reports by link. The kernel fills this set.
 pub(super) const REPORTED: &str = "reported";
-/// nftables' log group for what is refused (`NFLOG`); groups below 16 are in use by ulogd's examples.
+/// The log group of refused packets (`NFLOG`); ulogd's examples use groups below 16.
 pub const LOG_GROUP: u16 = 104;
 
-/// A link that a hypervisor makes.
+/// A link that a hypervisor makes, and that the rules have to name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// Its name is the hypervisor's, so the guard's rules have to be told.
+    /// The hypervisor has chosen the name, such as `vboxnet0`, so that it does not have our prefix.
     Named(String),
-    /// Nodes of one client are on it beside the host. Its name begins as ours do.
+    /// A bridge with our prefix. The nodes of one instance are on it, beside the host.
     Bridge(String),
 }
 
-/// The links that the guard's rules have to be told of.
+/// The links that the guard's rules have to name.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {
-    /// Links with a name of the hypervisor's choice, `vboxnet0`.
+    /// Links whose names the hypervisor has chosen, such as `vboxnet0`.
     pub(super) named: BTreeSet<String>,
     /// Bridges on the host, each of one instance.
     pub(super) bridges: BTreeSet<String>,
@@ -49,29 +49,30 @@ impl Told {
         };
     }
 
-    /// Those of them that are among `all`.
+    /// The links of this value that are also in `all`.
     pub(super) fn still_in(&self, all: &BTreeSet<String>) -> Self {
         let still = |links: &BTreeSet<String>| links.intersection(all).cloned().collect();
         Self { named: still(&self.named), bridges: still(&self.bridges) }
     }
 }
 
-/// What the guard's rules do beside refusing.
+/// What the rules do with a refused packet, beside dropping it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reporting {
-    /// Count refusals and report them to [`LOG_GROUP`].
+    /// Count the packet and report it to [`LOG_GROUP`].
     Logged,
-    /// Only count them: the kernel has no nfnetlink_log.
+    /// Only count the packet, since the kernel has no nfnetlink_log.
     Counted,
 }
 
-/// The elements of a set, each with a quoted name in it, as a line of its definition.
+/// The line `elements = …` in the definition of a set; `element` gets each name in quotes. Empty for no links.
 fn elements(links: &BTreeSet<String>, element: impl Fn(String) -> String) -> String {
     let all: Vec<String> = links.iter().map(|link| element(format!("\"{link}\""))).collect();
     if all.is_empty() { String::new() } else { format!("\n\t\telements = {{ {} }}", all.join(", ")) }
 }
 
-/// The rule that reports a refusal by the link of this side, as a line of a chain. Broadcasts are no attempt to cross.
+/// The line of a chain with the rule that reports a refused packet; `side` is `iifname` or `oifname`. Broadcasts are
+/// not reported, since they are no attempt to reach another client.
 fn report(side: &str, reporting: Reporting) -> String {
     match reporting {
         Reporting::Logged => format!(
@@ -82,7 +83,7 @@ fn report(side: &str, reporting: Reporting) -> String {
     }
 }
 
-/// The guard's rules as `nft -f` takes them, replacing the table in one transaction.
+/// The guard's rules for `nft -f`; they replace the table in one transaction.
 pub(super) fn ruleset(told: &Told, reporting: Reporting) -> String {
     let named = elements(&told.named, |link| link);
     let bridges = elements(&told.bridges, |bridge| format!("{bridge} . {bridge}"));

@@ -1,7 +1,7 @@
-//! A table as nft lists it, without what differs from one listing to the next. Pure.
+//! A table as nft lists it, reduced to the parts that say how it was built. Pure.
 //!
-//! `nft --json` prints handles, counters and the elements of sets that the kernel fills: none of these says how the guard
-//! was built. Two tables are the same when what is left is (libnftables-json(5)).
+//! `nft --json` also prints handles, counters and the elements of sets that the kernel fills; they are left out. Two
+//! tables are equal when the other parts are equal (libnftables-json(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::ruleset::{BRIDGES, Link, NAMED, REFUSED, REPORTED, Told};
 /// A table in a form that can be compared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Table {
-    /// The table itself: its flags, where it has some.
+    /// The properties of the table itself, such as its flags.
     pub(super) header: Map<String, Value>,
     pub(super) sets: BTreeMap<String, Set>,
     pub(super) chains: BTreeMap<String, Chain>,
@@ -25,28 +25,28 @@ pub(super) struct Table {
 pub(super) struct Set {
     /// Its type and flags.
     pub(super) definition: Map<String, Value>,
-    /// Its elements as JSON; none of a set that the kernel fills.
+    /// Its elements as JSON; empty for a set that the kernel fills.
     pub(super) elements: BTreeSet<String>,
 }
 
 /// A chain with its rules in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Chain {
-    /// Its hook, priority and policy, where it has some.
+    /// Its hook, priority and policy, if it has them.
     pub(super) definition: Map<String, Value>,
     pub(super) rules: Vec<Rule>,
 }
 
-/// A rule.
+/// A rule of a chain.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rule {
     pub(super) comment: Option<String>,
-    /// Its statements, without what they have counted.
+    /// Its statements, without the values of counters.
     pub(super) statements: Value,
 }
 
 impl Rule {
-    /// How it is called in messages: its comment, or else its statements.
+    /// The rule's name in messages: its comment, or else its statements as JSON, cut after 160 characters.
     pub(super) fn name(&self) -> String {
         const LONGEST: usize = 160;
         let name = self.comment.clone().unwrap_or_else(|| self.statements.to_string());
@@ -58,7 +58,7 @@ impl Rule {
 }
 
 impl Table {
-    /// The table in nft's answer; nothing for an answer in another form.
+    /// Parses nft's answer; `None` for an answer of another form.
     pub(super) fn read(answer: &str) -> Option<Self> {
         let answer: Value = serde_json::from_str(answer).ok()?;
         let mut table = Self::default();
@@ -87,7 +87,7 @@ impl Table {
         Some(table)
     }
 
-    /// The links that its sets name; nothing where a set of this name has elements of another form.
+    /// The links in its two sets of links; `None` if an element of these sets has another form.
     pub(super) fn told(&self) -> Option<Told> {
         let mut told = Told::default();
         for (name, set) in &self.sets {
@@ -115,13 +115,13 @@ impl Set {
     }
 }
 
-/// An object without its handle and these keys.
+/// A copy of an object without its handle and these keys.
 fn without(object: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
     let stays = |key: &String| key != "handle" && !keys.contains(&key.as_str());
     object.iter().filter(|(key, _)| stays(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Statements with all counters at nothing.
+/// A copy of statements with all counters replaced by `null`.
 fn uncounted(value: &Value) -> Value {
     match value {
         Value::Object(object) => {

@@ -1,4 +1,5 @@
-//! The ledger on disk: read whole, changed under the lock, replaced atomically, never repaired by guessing.
+//! The ledger on disk: read as a whole, changed under the lock, replaced atomically. A damaged ledger is an error and
+//! is never repaired.
 
 use std::io;
 
@@ -10,7 +11,7 @@ use crate::home::Home;
 use super::super::ledger::{Ledger, Unreadable, VERSION};
 use super::{Change, RegistryError, Store, Verdict};
 
-/// A file in a home.
+/// The file `instances.json` of a home.
 #[derive(Debug)]
 pub(in crate::registry) struct FileStore {
     home: Home,
@@ -18,12 +19,13 @@ pub(in crate::registry) struct FileStore {
 }
 
 impl FileStore {
-    /// The ledger of a home. Nothing is read or made yet.
+    /// The ledger of a home. This touches no file.
     pub(in crate::registry) fn in_home(home: &Home) -> Self {
         Self { path: home.registry(), home: home.clone() }
     }
 
-    /// Has the home keep its id: what is recorded here has it in all its names. The lock is held.
+    /// Writes the home's id into the home, unless it is there: all names of the recorded instances contain the id. The
+    /// caller holds the lock.
     fn settle(&self) -> Result<(), RegistryError> {
         let Some(text) = self.home.unsettled()? else { return Ok(()) };
         let path = self.home.id_file();
@@ -31,8 +33,8 @@ impl FileStore {
         Ok(replace(&self.home, &path, text.as_bytes())?)
     }
 
-    /// Keeps the file of an old format under a second name, unless one was kept before: the rename that follows
-    /// takes away the first name only.
+    /// Keeps the file of an old format as `instances.json.v<format>`, unless that exists: a hard link, since the rename
+    /// that follows replaces the first name only.
     fn keep(&self, format: u32) -> Result<(), RegistryError> {
         let kept = Utf8PathBuf::from(format!("{}.v{format}", self.path));
         match std::fs::hard_link(&self.path, &kept) {
@@ -50,7 +52,7 @@ impl Store for FileStore {
     }
 
     fn is_new(&self) -> bool {
-        // What cannot be looked at is for `change` to complain of.
+        // If that cannot be found out, `change` reports the error.
         matches!(self.path.try_exists(), Ok(false))
     }
 
@@ -76,7 +78,7 @@ impl Store for FileStore {
     }
 }
 
-/// The ledger in a file and the format that the file has; none if there is no file.
+/// Reads the ledger in a file, and the format of the file: an empty ledger and `None` if there is no file.
 pub(in crate::registry) fn load(path: &Utf8Path) -> Result<(Ledger, Option<u32>), RegistryError> {
     let Some(text) = files::read(path)? else { return Ok((Ledger::default(), None)) };
     let path = path.to_owned();

@@ -1,4 +1,4 @@
-//! The ledger in memory: for tests, and for programs whose instances end with them.
+//! The ledger in memory, for tests and for programs whose instances end with the program.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,16 +7,16 @@ use camino::Utf8Path;
 use super::super::ledger::Ledger;
 use super::{Change, RegistryError, Store, Verdict};
 
-/// A ledger that nobody else knows of.
+/// A ledger that only this process can read.
 #[derive(Debug, Default)]
 pub(in crate::registry) struct MemoryStore {
-    /// Held by whoever changes the ledger; readers take only the other one, for a moment.
+    /// A writer holds this lock for its whole change. Readers and writers hold `ledger` only for a copy.
     writer: Mutex<()>,
     ledger: Mutex<Ledger>,
 }
 
 impl MemoryStore {
-    /// Nothing is half-done when a change panics: it works on a copy.
+    /// A poisoned lock is fine: a change works on a copy, so a panic leaves the old ledger.
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -28,7 +28,7 @@ impl Store for MemoryStore {
     }
 
     fn is_new(&self) -> bool {
-        false // looking into it makes nothing
+        false // reading it creates nothing
     }
 
     fn read(&self) -> Result<Ledger, RegistryError> {

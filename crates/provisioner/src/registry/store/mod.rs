@@ -1,7 +1,7 @@
-//! Where a ledger is kept: in a file that all processes share, or in memory.
+//! Stores for a ledger: a file that all processes share, or memory.
 //!
-//! A trait private to the registry, so no seam: the choice is made when a [`super::Registry`] is made, and nobody
-//! else can make one. Both keepers are held to one contract suite (`tests/unit`, `registry/contract.rs`).
+//! The trait is private to the registry, so it is no seam: [`super::Registry`] chooses the store when it is made. One
+//! contract suite tests both stores (`tests/unit`, `registry/contract.rs`).
 
 mod file;
 mod memory;
@@ -16,36 +16,36 @@ use super::ledger::Ledger;
 pub(super) use file::{FileStore, load};
 pub(super) use memory::MemoryStore;
 
-/// What is done to a ledger while no other process can change it.
+/// A change of a ledger. It runs while no other process can change the ledger.
 pub(super) type Change<'a> = dyn FnMut(&mut Ledger) -> Verdict + 'a;
 
 /// Whether a changed ledger is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is.
+    /// The changed ledger is stored.
     Keep,
-    /// It is not: the old one stays in force.
+    /// The changed ledger is dropped, and the old one stays.
     Discard,
 }
 
-/// Keeps one ledger for everybody who knows of it.
+/// Stores one ledger, which several processes or threads may share.
 pub(super) trait Store: Debug + Send + Sync {
-    /// What error messages call it.
+    /// The name of the ledger in error messages: its path.
     fn path(&self) -> &Utf8Path;
 
-    /// Whether nothing was ever kept: then there is nothing to find, and nothing has to be made for the search.
+    /// Whether no ledger was ever stored. A caller that only searches can stop then, so that no folder or lock is made.
     fn is_new(&self) -> bool;
 
-    /// The ledger as the last change left it, an empty one before the first. It waits for nobody and makes nothing.
+    /// The ledger after the last change; an empty ledger before the first change. Takes no lock, creates no file.
     ///
     /// # Errors
-    /// [`RegistryError`] when it cannot be read or understood; it stays as it is then.
+    /// [`RegistryError`] when the ledger cannot be read or parsed; the file is unchanged.
     fn read(&self) -> Result<Ledger, RegistryError>;
 
-    /// Calls `change` once, alone, with the present ledger, and keeps what that makes of it: all of it when this
-    /// returns, all or nothing if the process ends before.
+    /// Runs `change` once under the lock and stores the result atomically: durable when this returns; after a crash the
+    /// old or the new ledger, never a mix.
     ///
     /// # Errors
-    /// [`RegistryError`] when the ledger cannot be read or written. The old one is in force then.
+    /// [`RegistryError`] when the ledger cannot be read or written. The old ledger stays.
     fn change(&self, change: &mut Change<'_>) -> Result<(), RegistryError>;
 }

@@ -36,7 +36,7 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
 
         as_they_were(desk).await?;
 
-        let code = desk.interrupted(&["audit", "acme", "globex"], "questions are asked").await?;
+        let code = desk.interrupted(&["audit", "acme", "globex"], "cells are sent").await?;
         ensure!(code == Some(130), "an interrupted audit ends with {code:?}");
         as_they_were(desk).await?;
 

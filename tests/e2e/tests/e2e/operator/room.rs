@@ -20,7 +20,7 @@ async fn a_cluster_that_does_not_fit_is_refused_with_figures_before_anything_exi
         let (before, entries) = (Inventory::take(&provisioner).await?, provisioner.registry().instances()?);
         let workers = MANY.to_string();
         let said = desk.refusal(4, &["up", "acme", "--cni", "routed", "--workers", &workers]).await?;
-        for part in ["no room on this machine", " are left (", "in use or promised", "--force"] {
+        for part in ["not enough capacity on this host", " are left (", "in use or claimed", "--force"] {
             ensure!(said.contains(part), "not a word of {part:?}:\n{said}");
         }
         let left = Inventory::take(&provisioner).await?.since(&before);

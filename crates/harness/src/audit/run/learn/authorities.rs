@@ -1,4 +1,4 @@
-//! Who vouches for an instance: the certificates and keys that are in force on its first node, and its HomeLab CA.
+//! The authorities of an instance: the CA certificates and keys in force on its first node, and its HomeLab CA.
 
 use provisioner::home::Home;
 use provisioner::kubernetes::PKI;
@@ -9,12 +9,13 @@ use x509_parser::pem::parse_x509_pem;
 use crate::audit::{Authority, AuthorityRole};
 use crate::cluster::TestCluster;
 
-/// The files on a cluster's first node that say who vouches.
+/// The paths of the authorities' files on a cluster's first node.
 pub(super) fn files() -> Vec<String> {
     on_node().map(|(_, file)| file).collect()
 }
 
-/// All of them, by what those files say; nothing when one cannot be read.
+/// All authorities, from the contents of [`files`] in the same order, and from the HomeLab CA on the host. `None` when
+/// one cannot be read.
 pub(super) async fn of(home: &Home, cluster: &TestCluster, said: &[String]) -> Option<Vec<Authority>> {
     let own = Folder::of(home, &cluster.inner().instance).authority_path();
     let own = tokio::fs::read_to_string(own).await.ok()?;
@@ -22,7 +23,7 @@ pub(super) async fn of(home: &Home, cluster: &TestCluster, said: &[String]) -> O
     on_node.chain([(AuthorityRole::HomeLab, own)]).map(|(role, pem)| read(role, pem)).collect()
 }
 
-/// Those that are on the node, each with its file; that of the HomeLab CA is on the workstation.
+/// The authorities on the node, each with its path. The HomeLab CA is a file of the host, so it is not among them.
 fn on_node() -> impl Iterator<Item = (AuthorityRole, String)> {
     AuthorityRole::ALL.into_iter().filter_map(|role| {
         let file = match role {
@@ -36,8 +37,9 @@ fn on_node() -> impl Iterator<Item = (AuthorityRole, String)> {
     })
 }
 
-/// Fingerprints of a certificate and its key, or of a bare public key. Both have the key in the same form
-/// (`SubjectPublicKeyInfo`, RFC 5280, section 4.1), so that each can be compared with each.
+/// The fingerprints of a certificate and its key, or of a public key alone. `None` for other PEM. Both contain the key
+/// in the same form (`SubjectPublicKeyInfo`, RFC 5280, section 4.1), so the fingerprints of their keys can be compared.
+/// Pure.
 fn read(role: AuthorityRole, pem: String) -> Option<Authority> {
     let (_, parsed) = parse_x509_pem(pem.as_bytes()).ok()?;
     let (certificate, key) = match parsed.label.as_str() {
@@ -69,11 +71,11 @@ mod tests {
         assert!(cluster.certificate.is_some_and(|print| print.len() == 64 && print != cluster.key));
         let accounts = read(AuthorityRole::ServiceAccounts, bundle.service_account_public.clone()).unwrap();
         assert_eq!((accounts.certificate, accounts.pem), (None, None));
-        // The same key under two roles is found by comparing keys.
+        // One key in two roles has the same fingerprint in both.
         let pair = rcgen::KeyPair::from_pem(bundle.service_account_key.reveal()).unwrap();
         let certificate = rcgen::CertificateParams::default().self_signed(&pair).unwrap();
         assert_eq!(read(AuthorityRole::Etcd, certificate.pem()).unwrap().key, accounts.key);
-        assert_eq!(read(AuthorityRole::Etcd, bundle.etcd.key.reveal().to_owned()), None, "no certificate");
+        assert_eq!(read(AuthorityRole::Etcd, bundle.etcd.key.reveal().to_owned()), None, "a private key");
         assert_eq!(read(AuthorityRole::Etcd, "nothing".to_owned()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What opens an instance's doors: certificates and tokens, each as whoever got hold of it would show it.
+//! The credentials of an instance, client certificates and tokens, in the form in which an attacker would use them.
 
 use k8s_openapi::ByteString;
 use provisioner::kubernetes::PKI;
@@ -8,7 +8,7 @@ use crate::cluster::TestCluster;
 
 use super::Stage;
 
-/// What opens an instance's doors; what it shows to etcd is learnt elsewhere.
+/// The credentials of an instance. The certificate for etcd comes from its node: see [`etcd`].
 pub(super) fn of(cluster: &TestCluster, stage: &Stage, etcd: Option<ClientCertificate>) -> CredentialSet {
     CredentialSet {
         administrator: administrator(cluster),
@@ -18,7 +18,7 @@ pub(super) fn of(cluster: &TestCluster, stage: &Stage, etcd: Option<ClientCertif
     }
 }
 
-/// The administrator's certificate, as the kubeconfig has it.
+/// The administrator's certificate and key, from the isolated kubeconfig. `None` when it cannot be read.
 pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCertificate> {
     let config = kube::config::Kubeconfig::read_from(cluster.kubeconfig()).ok()?;
     let user = config.auth_infos.into_iter().next()?.auth_info?;
@@ -33,12 +33,13 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
     })
 }
 
-/// The files on a cluster's first node that the API server shows to etcd (kubeadm, "apiserver-etcd-client").
+/// The paths of the certificate and key that the API server shows to etcd, on the cluster's first node (kubeadm,
+/// "apiserver-etcd-client").
 pub(super) fn etcd_files() -> [String; 2] {
     ["crt", "key"].map(|extension| format!("{PKI}/apiserver-etcd-client.{extension}"))
 }
 
-/// What those files say.
+/// The client certificate for etcd, from the contents of [`etcd_files`]. Pure.
 pub(super) fn etcd(said: Vec<String>) -> Option<ClientCertificate> {
     let [certificate, key]: [String; 2] = said.try_into().ok()?;
     Some(ClientCertificate { certificate, key: Secret::new(key) })

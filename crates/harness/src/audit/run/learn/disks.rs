@@ -1,6 +1,7 @@
-//! The disks of virtual machines, as the workstation sees them: the files that a machine's hypervisor process has open
-//! and can write. What two such processes can write is one disk in two machines. The box that all were made from is open
-//! to all, for reading.
+//! The disks of VMs, as the host sees them: the regular files that a VM's hypervisor process has open for writing.
+//!
+//! A file that two such processes can write is a shared disk. The box that all VMs are made from is open for reading
+//! only.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +11,11 @@ use std::path::Path;
 
 use rustix::fs::{major, minor};
 
-/// The programs that are a machine's hypervisor: QEMU under libvirt, and VirtualBox without a window.
+/// The programs that run a VM: QEMU under libvirt, and VirtualBox without a window.
 const PROGRAMS: [&str; 2] = ["qemu-system-", "VBoxHeadless"];
 
-/// `<device>:<inode> <machine>:<path>` of all machines of these names; nothing when one is not found, or has no disk.
+/// A line `<device>:<inode> <VM>:<path>` for each disk of the VMs of these names. `None` when the process of a VM is
+/// not found, or has no disk.
 pub(super) fn of(machines: &[String]) -> Option<Vec<String>> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let processes: Vec<_> = processes
@@ -38,8 +40,8 @@ pub(super) fn of(machines: &[String]) -> Option<Vec<String>> {
     Some(all)
 }
 
-/// Whether these words are the command line of a machine's hypervisor: `-name guest=acme,debug-threads=on` or
-/// `--comment acme`.
+/// Whether these words are the command line of the process that runs a VM: `-name guest=acme,debug-threads=on` or
+/// `--comment acme`. Pure.
 fn runs(words: &[String], machine: &str) -> bool {
     let is_one = words.first().is_some_and(|program| {
         let program = program.rsplit('/').next().unwrap_or_default();
@@ -52,12 +54,12 @@ fn runs(words: &[String], machine: &str) -> bool {
     is_one && words.iter().any(names)
 }
 
-/// The regular files that a process has open for writing, each once.
+/// The regular files that a process has open for writing, each once: `<device>:<inode>` and path.
 fn writable(process: &Path) -> io::Result<BTreeSet<(String, String)>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(process.join("fd"))? {
         let entry = entry?;
-        // One that is closed meanwhile is open no more.
+        // The process may have closed the file in the meantime.
         let Ok(meta) = fs::metadata(entry.path()) else { continue };
         let said = fs::read_to_string(process.join("fdinfo").join(entry.file_name())).unwrap_or_default();
         if meta.is_file() && can_write(&said) {
@@ -69,7 +71,7 @@ fn writable(process: &Path) -> io::Result<BTreeSet<(String, String)>> {
     Ok(found)
 }
 
-/// Whether a file is open for writing: O_WRONLY or O_RDWR in its flags, in octal (proc_pid_fdinfo(5)).
+/// Whether a file is open for writing, by its fdinfo: O_WRONLY or O_RDWR in the octal flags (proc_pid_fdinfo(5)). Pure.
 fn can_write(fdinfo: &str) -> bool {
     const ACCESS: u32 = 0o3; // O_ACCMODE
     let flags = fdinfo.lines().find_map(|line| line.strip_prefix("flags:"));

@@ -1,4 +1,4 @@
-//! Files of a node, all with one command: on a virtual machine each costs a connection.
+//! Reads files of a node, all with one command, because each command on a VM costs an SSH connection.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,10 +7,10 @@ use crate::cluster::TestNode;
 
 use super::quick;
 
-/// A line of base64 for each file; the first that cannot be read is an error.
+/// Prints a line of base64 for each file. Ends with an error at the first file that cannot be read.
 const ALL: &str = "for file; do base64 --wrap=0 -- \"$file\" || exit; echo; done";
 
-/// What is in them, in their order; nothing when one cannot be read.
+/// The contents of the files, in the order of `paths`. `None` when one cannot be read or is not UTF-8.
 pub(super) async fn read(node: &TestNode, paths: &[String]) -> Option<Vec<String>> {
     let words = ["-c", ALL, "sh"].map(str::to_owned);
     let all = node.run(&quick("sh").args(words).args(paths.to_vec())).await.ok()?;

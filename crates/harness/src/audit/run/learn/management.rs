@@ -1,4 +1,4 @@
-//! How a hypervisor manages the machines of an instance, and by which links the host is in their networks.
+//! The network by which a hypervisor manages the VMs of an instance, and the host's links in the instance's networks.
 
 use std::net::Ipv4Addr;
 
@@ -8,15 +8,16 @@ use provisioner::spec::{EngineKind, Provider};
 
 use crate::audit::{LinkWitness, Management};
 
-/// VirtualBox's own address on the adapter that it gives to each machine (its manual, "Network Address Translation").
+/// VirtualBox's own address on the NAT adapter of each VM (its manual, "Network Address Translation").
 const VIRTUALBOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
-/// The host's link in an instance's network: usually named as planned, but a hypervisor may have named it.
+/// The name of the host's link in an instance's network. It is the planned name, or the one that a hypervisor chose
+/// (`vboxnet0`).
 pub(in crate::audit) async fn host_link(plan: &ClusterPlan) -> String {
     link_among(&fabric::host_networks(&[], |_| false).await.unwrap_or_default(), plan)
 }
 
-/// The one of these that is in the instance's network. Pure.
+/// The link among these networks of the host that is in the instance's network, or else the planned name. Pure.
 fn link_among(networks: &[HostNetwork], plan: &ClusterPlan) -> String {
     let planned = plan.id.link();
     let mut links = networks.iter().filter(|network| network.net == plan.subnet).map(|it| &it.interface);
@@ -26,7 +27,7 @@ fn link_among(networks: &[HostNetwork], plan: &ClusterPlan) -> String {
     links.next().cloned().unwrap_or(planned)
 }
 
-/// The hypervisor's network; nothing where there is no hypervisor.
+/// The hypervisor's network of an instance. `None` for containers. Pure.
 pub(in crate::audit) fn of(plan: &ClusterPlan) -> Option<Management> {
     let node_link = plan.platform.management_link?.to_owned();
     Some(match (plan.engine, plan.management) {
@@ -42,8 +43,8 @@ pub(in crate::audit) fn of(plan: &ClusterPlan) -> Option<Management> {
     })
 }
 
-/// The witnesses on the host's ends of an instance's links, of which `link` is the one in its network; none where nodes
-/// can hear each other.
+/// The witnesses on the host's ends of an instance's links; `link` is the one in its network. Only an instance with a
+/// single node has them: with several nodes, the witness of another node sees broadcasts. Pure.
 pub(in crate::audit) fn link_witnesses(name: &str, plan: &ClusterPlan, link: String) -> Vec<LinkWitness> {
     if plan.nodes.len() != 1 {
         return Vec::new();

@@ -1,5 +1,6 @@
-//! What has to be known of an instance before it can be asked. What cannot be found out stays unknown, which no
-//! judge takes for isolated.
+//! Collects the facts about instances that the audit's plan and judge need: addresses, identities, credentials, files.
+//!
+//! A fact that cannot be read stays `None`, and the judge never takes that for isolated.
 
 mod node;
 mod files;
@@ -30,11 +31,11 @@ use super::Stage;
 pub(in crate::audit) use credentials::administrator;
 pub(super) use management::{host_link, link_witnesses, of as management};
 
-/// How long one kind of knowledge may take.
+/// The deadline of one kind of facts. Stretched where nodes are slow.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Everything that the audit has to know of instances, each on its stage, to ask what is selected. What takes long is not
-/// learnt where no class asks for it.
+/// The facts about all instances that the selected classes need. Facts that take long are collected only for the
+/// classes that use them (C9, C10).
 pub(super) async fn subjects(
     home: &Home,
     clusters: &[TestCluster],
@@ -83,7 +84,7 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
         nodes,
         pod: stage.pod().clone(),
         dns: DnsSubject {
-            // By kubeadm's convention the tenth address of the service CIDR.
+            // kubeadm gives CoreDNS the tenth address of the service CIDR.
             server: plan.service_cidr.hosts().nth(9).unwrap_or(plan.api_address),
             suffix: plan.dns_suffix(),
             only_here: stage.only_here(),
@@ -98,7 +99,8 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
     }
 }
 
-/// Who vouches for an instance, and what opens its etcd: files of its first node, all read with one command.
+/// The certificate authorities of an instance, and the certificate that its API server shows to etcd: files of its
+/// first node, all read with one command.
 async fn pki(home: &Home, cluster: &TestCluster) -> Option<(Vec<Authority>, ClientCertificate)> {
     let authorities = authorities::files();
     let paths = [authorities.as_slice(), &credentials::etcd_files()].concat();
@@ -107,7 +109,7 @@ async fn pki(home: &Home, cluster: &TestCluster) -> Option<(Vec<Authority>, Clie
     Some((authorities::of(home, cluster, &said).await?, etcd))
 }
 
-/// What its nodes can write of the workstation's files.
+/// The files that the nodes can write and that could be shared: image stores of containers, disks of VMs.
 async fn store(cluster: &TestCluster) -> Option<Vec<String>> {
     let plan = &cluster.inner().plan;
     if !plan.engine.is_virtual() {
@@ -117,7 +119,7 @@ async fn store(cluster: &TestCluster) -> Option<Vec<String>> {
     tokio::task::spawn_blocking(move || disks::of(&machines)).await.ok().flatten()
 }
 
-/// The chain of an identity, link by link, as recorded and as found now.
+/// The parts of the cluster's identity (context, server, authority, UID), each as recorded and as found now.
 async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
     let instance = &cluster.inner().instance;
     let mut links = identity::links_in(instance, cluster.kubeconfig())?;
@@ -126,7 +128,7 @@ async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
     Ok(links.into_iter().map(link).collect())
 }
 
-/// What is learnt in time. An API server that hangs leaves it unknown.
+/// The result of `learnt`, or `None` after the deadline, for instance because an API server hangs.
 async fn within<T>(plan: &ClusterPlan, learnt: impl Future<Output = Option<T>>) -> Option<T> {
     tokio::time::timeout(plan.platform.slowdown.stretch(PATIENCE).on_clock(), learnt).await.ok().flatten()
 }

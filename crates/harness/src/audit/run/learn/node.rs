@@ -1,5 +1,5 @@
-//! One node: its addresses, and what must be its own. One command asks for all of it: on a virtual machine each costs a
-//! connection.
+//! The facts about one node: its addresses, and the ids and keys that must be unique. One command reads all of them,
+//! because each command on a VM costs an SSH connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,8 +11,8 @@ use crate::cluster::TestNode;
 
 use super::quick;
 
-/// Says what is in files, each line after a word that says what it is. A file that is not there says nothing; one that
-/// cannot be read is an error.
+/// Prints the lines of files, each after a word for its kind, and the addresses. A missing file prints nothing; a file
+/// that cannot be read is an error.
 const FACTS: &str = r#"export LC_ALL=C
 say() { [ ! -e "$2" ] || sed "s|^|$1 |" "$2" || exit; }
 say machine-id /etc/machine-id
@@ -21,7 +21,7 @@ for key in /etc/ssh/ssh_host_*_key.pub; do say host-key "$key"; done
 for keys in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; do say lets-in "$keys"; done
 ip -oneline address show"#;
 
-/// A node, and what Kubernetes says of it.
+/// The facts about a node. `listed` is its Kubernetes object.
 pub(super) async fn subject(
     plan: &ClusterPlan,
     role: Role,
@@ -43,7 +43,7 @@ pub(super) async fn subject(
     }
 }
 
-/// What a node says of itself.
+/// The output of [`FACTS`].
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Facts {
     machine_id: Option<String>,
@@ -76,7 +76,7 @@ impl Facts {
         })
     }
 
-    /// Its address in the hypervisor's network.
+    /// The node's address in the hypervisor's network. `None` for containers.
     fn managed(&self, plan: &ClusterPlan) -> Option<Ipv4Addr> {
         let (link, net) = (plan.platform.management_link?, plan.management?);
         self.addresses.iter().find_map(|(on, address)| match address {
@@ -85,7 +85,7 @@ impl Facts {
         })
     }
 
-    /// Containers say the workstation's UUID.
+    /// The ids and keys that must be unique. Containers have no UUID of their own: they show the host's.
     fn machine(self, node_uid: String, is_virtual: bool) -> Option<NodeIdentity> {
         let Self { machine_id, product, host_keys, lets_in, .. } = self;
         let product = product.filter(|_| is_virtual);
@@ -93,7 +93,8 @@ impl Facts {
     }
 }
 
-/// `ssh-ed25519 AAAA…`, without the options before it and the comment behind it (sshd(8)).
+/// The key of a line of an SSH file, `ssh-ed25519 AAAA…`, without options and comment (sshd(8)). `None` where the line
+/// has no key. Pure.
 fn key(line: &str) -> Option<String> {
     let mut words = line
         .split_whitespace()
@@ -101,7 +102,8 @@ fn key(line: &str) -> Option<String> {
     Some(format!("{} {}", words.next()?, words.next()?))
 }
 
-/// `eth0    inet 192.168.60.10/24 brd …`, as ip-address(8) says it in one line after a number.
+/// Link and address of a line such as `eth0    inet 192.168.60.10/24 brd …`, which ip-address(8) prints after a number.
+/// Pure.
 fn address(line: &str) -> Option<(String, IpAddr)> {
     let mut words = line.split_whitespace();
     let link = words.next()?.to_owned();
@@ -140,7 +142,7 @@ mod tests {
             lets_in: vec!["ssh-rsa AAAAuser".to_owned()],
         };
         assert_eq!(machine, expected);
-        assert_eq!(facts.machine("uid".to_owned(), false).unwrap().product, None, "the workstation's");
+        assert_eq!(facts.machine("uid".to_owned(), false).unwrap().product, None, "the UUID is the host's");
         assert_eq!(Facts::read("").machine("uid".to_owned(), true), None);
     }
 }

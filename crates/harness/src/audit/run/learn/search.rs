@@ -1,4 +1,4 @@
-//! Searches what this workstation keeps of each instance for the secrets of all others.
+//! Searches the files that the host keeps of each instance for the secrets of all other instances (C10).
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,18 +15,18 @@ use crate::cluster::TestCluster;
 
 use super::secrets::Needles;
 
-/// What an instance's folder holds of its own, and where the search has to find it: that is its control. The keys of
-/// its authorities are there as PEM, the administrator's as base64 of that.
+/// The control of the search: files of an instance's folder in which it has to find the instance's own secrets. These
+/// have the keys of its authorities as PEM; the kubeconfig has the administrator's key as base64 of PEM.
 const OWN: [&str; 5] =
     ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
 const KUBECONFIG: &str = "kubeconfig";
 
-/// The logs of a virtual machine are in itself: all of them as they are, one behind the other. What changes while it is
-/// read was still read (tar(1), "Return value").
+/// Prints all logs of a VM, which keeps them on its own disk, as one uncompressed tar archive. Exit code 1 means that a
+/// file changed while it was read, which is no error here (tar(1), "Return value").
 const LOGS: &str = "tar --create --directory=/var/log . 2>/dev/null || [ $? -eq 1 ]";
 
-/// Fills in the searches. One that cannot be made stays unknown, and so do all when a secret is not known: nobody
-/// could find it.
+/// Fills in the search of each subject. It stays `None` where files cannot be read, and for all subjects when one
+/// secret is unknown, because that secret could not be found.
 pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [Subject]) {
     let folders: Vec<Utf8PathBuf> =
         clusters.iter().map(|cluster| home.instance(&cluster.inner().instance.name)).collect();
@@ -54,13 +54,13 @@ pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [S
     }
 }
 
-/// Where logs are, and what is in them.
+/// Each log's place, in words, and its contents.
 type Logs = Vec<(String, Vec<u8>)>;
 
-/// The logs that are not on this workstation; nothing when those of a machine cannot be read.
+/// The logs that are not on the host: those of VMs. `None` when those of a VM cannot be read.
 async fn logs(cluster: &TestCluster) -> Option<Logs> {
     if !cluster.inner().plan.engine.is_virtual() {
-        return Some(Logs::new()); // theirs are in the instance's folder
+        return Some(Logs::new()); // the instance's folder has the logs of containers
     }
     let read = cluster.nodes().iter().map(async |node| {
         let read = Command::within(Duration::from_secs(30), "sh").args(["-c", LOGS]);
@@ -70,7 +70,7 @@ async fn logs(cluster: &TestCluster) -> Option<Logs> {
     join_all(read).await.into_iter().collect()
 }
 
-/// All that opens anything of an instance; of one of virtual machines their SSH keys, too.
+/// All secrets of an instance: keys, tokens, and the SSH keys of its VMs. `None` when one cannot be read.
 fn secrets(folder: &Utf8Path, subject: &Subject) -> Option<Vec<Secret>> {
     let mut keys = Vec::new();
     walk(folder.join("vagrant"), &mut keys).ok()?;
@@ -112,10 +112,10 @@ fn search(
     Ok(Search { control_found, found })
 }
 
-/// The files that are kept of an instance: its folder, the events, and the evidence of its failures. Of its nodes their
-/// logs, where all containers' output is: the rest is the file system of a machine of its own, with etcd's data and
-/// images in it, and whether anybody else can see that is H8. The user's merged kubeconfig holds the keys of all by
-/// design.
+/// The files that the host keeps of an instance: its folder, the events, and the evidence of its failures. Of its
+/// nodes, only `/var/log`, which has the output of all containers. The rest is the node's own file system with etcd's
+/// data and images; whether another instance can see that is class H8. The user's merged kubeconfig is left out,
+/// because it has the keys of all instances by design.
 fn kept(home: &Home, folder: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     let mut files = Vec::new();
     for entry in folder.read_dir_utf8()? {
@@ -139,14 +139,15 @@ fn kept(home: &Home, folder: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     Ok(files)
 }
 
-/// `acme-20261121T120000Z` is acme's, and not that of an instance whose name begins alike.
+/// Whether a folder has evidence of this instance: `acme-20261121T120000Z` is evidence of `acme`,
+/// `acme-1-20261121T120000Z` is not. Pure.
 fn is_evidence(name: &str, instance: &str) -> bool {
     let time = name.strip_prefix(instance).and_then(|rest| rest.strip_prefix('-'));
     time.is_some_and(|time| !time.contains('-'))
 }
 
-/// All regular files at and below a path. A symbolic link leads to a file that is found by itself, or to none of ours.
-/// What goes meanwhile, as logs do that are rotated, is gone.
+/// Adds all regular files at and below a path. Symbolic links are not followed: their targets are found by themselves,
+/// or are not ours. Files that vanish meanwhile, such as rotated logs, are skipped.
 fn walk(start: Utf8PathBuf, files: &mut Vec<Utf8PathBuf>) -> io::Result<()> {
     let mut left = vec![start];
     while let Some(path) = left.pop() {
@@ -162,6 +163,7 @@ fn walk(start: Utf8PathBuf, files: &mut Vec<Utf8PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
+/// `None` for a file that does not exist.
 fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -173,7 +175,7 @@ fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 mod tests {
     use super::*;
 
-    /// The folder of an instance with one key for everything, and a kubeconfig with it.
+    /// Makes the folder of an instance, with this key in all of its files.
     fn instance(home: &Home, name: &str, key: &str) -> Utf8PathBuf {
         let folder = home.instance(name);
         for place in OWN.iter().chain([&KUBECONFIG]) {

@@ -1,4 +1,4 @@
-//! How the secrets of an instance look wherever they lie: as they are, and as base64 of a text that holds them.
+//! The search patterns for the secrets of instances: each secret as it is, and within base64 of a longer text.
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::audit::Secret;
 
-/// The least of a secret that is like nothing else, in characters.
+/// The shortest part of a secret, in characters, that does not occur by accident.
 const DISTINCT: usize = 12;
 
-/// What to search for, on behalf of several owners, in one pass.
+/// The patterns of the secrets of several owners, for one pass over a file.
 pub(super) struct Needles {
     automaton: AhoCorasick,
     owners: Vec<usize>,
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Needles {
 }
 
 impl Needles {
-    /// The needles of each owner's secrets; nothing when there are too many.
+    /// The patterns for each owner's secrets. `None` when there are too many of them for the automaton. Pure.
     pub(super) fn of(secrets: &[Vec<Secret>]) -> Option<Self> {
         let (mut needles, mut owners) = (Vec::new(), Vec::new());
         for (owner, secrets) in secrets.iter().enumerate() {
@@ -34,7 +34,7 @@ impl Needles {
         Some(Self { automaton: AhoCorasick::new(needles).ok()?, owners })
     }
 
-    /// The numbers of those whose secrets are in what is read, each once. Reads in pieces, so that a long log needs
+    /// The indices of the owners whose secrets occur in the input, each once. Reads in pieces, so that a long log takes
     /// no memory.
     pub(super) fn found_in(&self, read: impl std::io::Read) -> std::io::Result<Vec<usize>> {
         let mut found = Vec::new();
@@ -48,10 +48,12 @@ impl Needles {
     }
 }
 
-/// The parts of a secret that give it away. Of a key as PEM its first and its middle line: the private part is in one
-/// of them for RSA (RFC 8017, A.1.2) and for elliptic curves (RFC 5915), and none of both is public alone. Of one of
-/// OpenSSH's its last two lines: it begins as all of them do (its sources, `PROTOCOL.key`). Of a token
-/// what comes after its last dot: the signature, or the half that is secret.
+/// The parts of a secret that identify it. Pure.
+///
+/// - Of a key in PEM, the first and the middle line: one of them has the private part for RSA (RFC 8017, A.1.2) and for
+///   elliptic curves (RFC 5915), and neither of them is public alone.
+/// - Of a key of OpenSSH, the last two lines: the beginning is the same in all of them (its sources, `PROTOCOL.key`).
+/// - Of a token, the part after the last dot: the signature, or the secret half.
 fn parts(secret: &str) -> Vec<&str> {
     let found = if secret.contains("-----BEGIN ") {
         let body: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -65,8 +67,8 @@ fn parts(secret: &str) -> Vec<&str> {
     found.into_iter().map(str::trim).filter(|part| part.len() >= DISTINCT).collect()
 }
 
-/// A text as it is, and as it looks within base64 of a longer text: one form for each place in a group of three bytes
-/// (RFC 4648, section 4), without the characters that depend on what is around it.
+/// A text as it is, and as it appears within base64 of a longer text: one form for each of the three positions in a
+/// group of three bytes (RFC 4648, section 4), without the characters that depend on the surrounding text. Pure.
 fn forms(text: &str) -> Vec<String> {
     let within = (0..3_usize).map(|before| {
         let encoded = STANDARD_NO_PAD.encode([&vec![0; before], text.as_bytes()].concat());

@@ -1,4 +1,4 @@
-//! The image stores of all nodes, file by file: what two instances could change for each other.
+//! The writable files in the image stores of nodes. A file that two instances can write is a leak (C9).
 
 use std::time::Duration;
 
@@ -6,20 +6,21 @@ use provisioner::exec::Command;
 
 use crate::cluster::TestNode;
 
-/// Files of one node at most; a store that has more is not known.
+/// The most files of one node. The list of a larger store stays unknown.
 const FILES: usize = 200_000;
 
-/// Lists what root can write (`-writable` asks the system, so it is nothing on a read-only mount), files behind
-/// symbolic links where they really are. A link to a folder within the store's own structure counts with all that is
-/// below it; deeper down are the file systems of images, whose links have no meaning on the node.
+/// Lists the files that root can write, with device and inode. `-writable` asks the kernel, so that files on a
+/// read-only mount are not listed. Symbolic links to files count as their targets. In the upper three levels, which are
+/// the store's own structure, a link to a folder counts with everything below its target. Further down are the file
+/// systems of images, whose links have no meaning on the node.
 ///
-/// 1 of `find` and 123 of `xargs` mean that something could not be looked at: what it was is on standard error.
+/// Exit codes 1 of `find` and 123 of `xargs` mean that a file could not be read; standard error names it.
 const LIST: &str = r"export LC_ALL=C; cd /var/lib/containerd/ &&
 { find . -type f -writable -printf '%D:%i %p\n' || [ $? -eq 1 ]; } &&
 { find . -type l -xtype f -writable -print0 | xargs -0 -r stat -L -c '%d:%i %n' -- || [ $? -eq 123 ]; } &&
 { find . -maxdepth 3 -type l -xtype d -exec find '{}/' -type f -writable -printf '%D:%i %p\n' ';' || [ $? -eq 1 ]; }";
 
-/// `<device>:<inode> <path>` of the writable files of all nodes; nothing when one cannot be read.
+/// A line `<device>:<inode> <node>:<path>` for each writable file of all nodes. `None` when one cannot be read.
 pub(super) async fn of(nodes: &[TestNode]) -> Option<Vec<String>> {
     let all = futures::future::join_all(nodes.iter().map(listed)).await;
     Some(all.into_iter().collect::<Option<Vec<_>>>()?.concat())
@@ -40,8 +41,8 @@ async fn listed(node: &TestNode) -> Option<Vec<String>> {
     (lines.len() <= FILES).then_some(lines)
 }
 
-/// Whether all complaints are of what went away while it was looked for: containerd makes and removes files all the time,
-/// and what is gone nobody can change.
+/// Whether all messages on standard error are about files that vanished during the search. containerd creates and
+/// removes files all the time, and a removed file cannot be written by another instance. Pure.
 fn only_vanished(complaints: &str) -> bool {
     complaints.lines().all(|line| line.ends_with(": No such file or directory"))
 }

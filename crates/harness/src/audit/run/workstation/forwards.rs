@@ -1,7 +1,7 @@
-//! Ports of the workstation that lead elsewhere: rules that rewrite destinations, and ports that podman publishes.
+//! Forwarded ports of the host (H3): nftables and iptables rules that rewrite destinations, and ports that podman
+//! publishes.
 //!
-//! Reading is small; what it means is pure. A program that listens and passes on what it hears is no forward that any
-//! table tells of: H2 knocks at everything that listens.
+//! A program that listens and relays is in no table, so it is not found here; H2 sends a probe to every listening port.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,14 +16,15 @@ use provisioner::plan::ClusterPlan;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Where a port listens, and where it leads.
+/// Where a port listens, and its new destination. 0.0.0.0 and port 0 stand for any.
 type Forward = (SocketAddr, SocketAddr);
 
-/// All that is known, or nothing when a table could not be read or understood.
+/// All forwards. `None` when a table cannot be read, or has a rule whose destination is not understood.
 pub(super) async fn all(provisioner: &Provisioner) -> Option<Vec<Forward>> {
     let ruleset: Value = serde_json::from_str(&said("nft", &["--json", "list", "ruleset"]).await?).ok()?;
     let mut found = in_ruleset(&ruleset)?;
-    // Rules of iptables are within the ruleset, but only iptables can read them; those of its predecessor are not.
+    // The ruleset has the rules of iptables-nft, but only iptables can decode them. It does not have those of
+    // iptables-legacy.
     if holds(&ruleset, "xt") {
         found.extend(in_iptables(&said("iptables-nft-save", &["-t", "nat"]).await?)?);
     }
@@ -44,7 +45,7 @@ async fn said(program: &str, words: &[&str]) -> Option<String> {
     Local.run(&command).await.ok().map(|output| output.text())
 }
 
-/// Whether there is such a key anywhere.
+/// Whether the value has this key, at any depth. Pure.
 fn holds(value: &Value, key: &str) -> bool {
     match value {
         Value::Object(fields) => fields.iter().any(|(name, value)| name == key || holds(value, key)),
@@ -53,8 +54,8 @@ fn holds(value: &Value, key: &str) -> bool {
     }
 }
 
-/// The rules of a ruleset (libnftables-json(5)) that rewrite a destination. One whose new destination is not said is
-/// not understood, and then nothing is.
+/// The forwards in a ruleset (libnftables-json(5)): its rules with `dnat`. `None` when the destination of one is not
+/// understood. Pure.
 fn in_ruleset(ruleset: &Value) -> Option<Vec<Forward>> {
     let objects = ruleset.get("nftables")?.as_array()?;
     let mut found = Vec::new();
@@ -79,7 +80,7 @@ fn in_ruleset(ruleset: &Value) -> Option<Vec<Forward>> {
     Some(found)
 }
 
-/// What a rule demands of the destination before it is rewritten; zeros where it takes any.
+/// The destination that a rule matches: 0.0.0.0 and port 0 where it matches any. Pure.
 fn listens(statements: &[Value]) -> SocketAddr {
     let mut at = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
     for demand in statements.iter().filter_map(|statement| statement.get("match")) {
@@ -97,7 +98,7 @@ fn listens(statements: &[Value]) -> SocketAddr {
     at
 }
 
-/// All addresses anywhere in a value.
+/// All IP addresses in a value, at any depth. Pure.
 fn addresses(value: &Value) -> Vec<IpAddr> {
     match value {
         Value::String(text) => text.parse().ok().into_iter().collect(),
@@ -107,7 +108,7 @@ fn addresses(value: &Value) -> Vec<IpAddr> {
     }
 }
 
-/// All names of maps anywhere in a value: `@published`.
+/// The names of all maps in a value, at any depth: `published` for `@published`. Pure.
 fn names(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => text.strip_prefix('@').into_iter().collect(),
@@ -117,7 +118,8 @@ fn names(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The same of what iptables-save says: `-A DOCKER -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80`.
+/// The forwards in the output of iptables-save, such as `-A DOCKER -p tcp -m tcp --dport 80 -j DNAT --to-destination
+/// 172.17.0.2:80`. `None` when one is not understood. Pure.
 fn in_iptables(text: &str) -> Option<Vec<Forward>> {
     let after = |line: &str, flag: &str| {
         let mut words = line.split_whitespace().skip_while(|word| *word != flag).skip(1);
@@ -127,7 +129,7 @@ fn in_iptables(text: &str) -> Option<Vec<Forward>> {
     let forward = |line: &str| {
         let to = after(line, "--to-destination")?;
         let port = after(line, "--dport").and_then(|port| port.parse().ok()).unwrap_or(0);
-        let first = to.split('-').next().unwrap_or_default(); // of a range
+        let first = to.split('-').next().unwrap_or_default(); // the first address of a range
         let to = first.parse().or_else(|_| first.parse().map(|to| SocketAddr::new(to, port))).ok()?;
         let at = after(line, "-d").and_then(|at| at.split('/').next()?.parse().ok());
         Some((SocketAddr::new(at.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), port), to))
@@ -135,7 +137,7 @@ fn in_iptables(text: &str) -> Option<Vec<Forward>> {
     rules.map(forward).collect()
 }
 
-/// What `podman ps --format json` says of a container, as far as we read it.
+/// The fields of a container in `podman ps --format json` that are read here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Container {
@@ -144,7 +146,7 @@ struct Container {
     ports: Option<Vec<Port>>,
 }
 
-/// A published port, or a range of them.
+/// A published port, or a range of `range` ports.
 #[derive(Debug, Deserialize)]
 struct Port {
     host_ip: String,
@@ -153,8 +155,8 @@ struct Port {
     range: u16,
 }
 
-/// Ports that a program of podman's passes on into the network namespace of a node. Where podman has a network of its
-/// own for a container, the way there is a rule in the tables.
+/// The published ports that a program of podman relays into the network namespace of a node. For containers in a
+/// network of podman, the forward is a rule in the tables. `nodes` has node addresses by network namespace. Pure.
 fn published(
     containers: &[Container],
     nodes: &BTreeMap<u64, Ipv4Addr>,
@@ -180,7 +182,7 @@ fn published(
     found
 }
 
-/// Reads an answer as nft's, as podman's and as that of iptables-save.
+/// Reads bytes as the output of nft, podman and iptables-save, for `tests/fuzz`.
 #[cfg(feature = "fuzzing")]
 pub fn read_forwards(answer: &str) {
     if let Ok(ruleset) = serde_json::from_str::<Value>(answer) {
@@ -194,7 +196,8 @@ pub fn read_forwards(answer: &str) {
     }
 }
 
-/// The nodes of all instances by their network namespaces. One that is down has none.
+/// The addresses of the running nodes of all instances, by the inode of their network namespace. `None` when the
+/// registry cannot be read.
 fn nodes(provisioner: &Provisioner) -> Option<BTreeMap<u64, Ipv4Addr>> {
     let mut nodes = BTreeMap::new();
     for instance in provisioner.registry().instances().ok()? {
@@ -207,7 +210,7 @@ fn nodes(provisioner: &Provisioner) -> Option<BTreeMap<u64, Ipv4Addr>> {
     Some(nodes)
 }
 
-/// What tells a namespace from all others (namespaces(7)).
+/// The inode that identifies a namespace (namespaces(7)). `None` where there is no such file.
 fn namespace(path: &str) -> Option<u64> {
     fs::metadata(path).ok().map(|meta| meta.ino())
 }

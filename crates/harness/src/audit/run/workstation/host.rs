@@ -1,4 +1,5 @@
-//! What the workstation says of itself; what cannot be read stays unknown.
+//! The facts about the host: addresses, listeners, forwards, networks, settings. A fact that cannot be read stays
+//! `None`, or is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,10 +15,10 @@ use crate::audit::{Host, TCP_PORT, UDP_PORT, WORKSTATION};
 
 use super::forwards;
 
-/// The workstation, as far as it can be known.
+/// The facts about the host.
 pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> Host {
     let addresses = addresses().await;
-    // A table that is not there is that of a protocol which the kernel has not.
+    // The table of a protocol is missing where the kernel does not have the protocol.
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let mut keys: BTreeSet<&str> = addresses.iter().map(|(link, _)| link.as_str()).collect();
     keys.insert("all");
@@ -37,7 +38,7 @@ pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> Host {
     }
 }
 
-/// All addresses but loopback, with their links.
+/// All addresses of the host except loopback, each with its link.
 async fn addresses() -> Vec<(String, IpAddr)> {
     let show = Command::within(Duration::from_secs(10), "ip").args(["-oneline", "address", "show"]);
     let text = Local.run(&show).await.map(|output| output.text()).unwrap_or_default();
@@ -50,8 +51,9 @@ async fn addresses() -> Vec<(String, IpAddr)> {
     text.lines().filter_map(address).collect()
 }
 
-/// The ports of all sockets that listen on every address, out of `/proc/net/tcp` and `/proc/net/tcp6` (proc_net(5)):
-/// state 0A is LISTEN. One on `[::]` usually is on `0.0.0.0` too (ipv6(7)). The run's own witness is none.
+/// The ports of all sockets that listen on every address, from `/proc/net/tcp` and `/proc/net/tcp6` (proc_net(5)):
+/// state 0A is LISTEN. A socket on `[::]` usually listens on `0.0.0.0` as well (ipv6(7)). Without the audit's own
+/// witness. Pure.
 fn listeners(tables: &str) -> Vec<u16> {
     let port = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -63,8 +65,8 @@ fn listeners(tables: &str) -> Vec<u16> {
     ports.into_iter().filter(|port| ![TCP_PORT, UDP_PORT].contains(port)).collect()
 }
 
-/// TCP sockets that listen on one IPv4 address, out of `/proc/net/tcp`: an address is written as the machine has it in
-/// memory.
+/// TCP sockets that listen on one IPv4 address, from `/proc/net/tcp`, which has addresses in the byte order of the
+/// host. Pure.
 fn bound(table: &str) -> Vec<SocketAddr> {
     let at = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -81,16 +83,16 @@ async fn networks(provisioner: &Provisioner) -> Option<Vec<(String, Ipv4Net)>> {
     Some(found.into_iter().map(|network| (network.interface, network.net)).collect())
 }
 
-/// What the registry and the engine disagree about.
+/// The differences between the registry and the engines, in words (S3). `None` when one of them cannot be read.
 async fn disagreements(provisioner: &Provisioner) -> Option<Vec<String>> {
     let sightings = provisioner.engines().sightings().await.ok()?;
     let instances: Vec<Instance> = provisioner.registry().instances().ok()?;
     let known = |name: &str| instances.iter().any(|instance| instance.name == name);
     let strays = sightings.iter().filter(|sighting| !known(&sighting.instance));
-    let mut found: Vec<String> = strays.map(|stray| format!("no instance explains {stray}")).collect();
+    let mut found: Vec<String> = strays.map(|stray| format!("{stray} belongs to no instance")).collect();
     let seen = |name: &str| sightings.iter().any(|sighting| sighting.instance == name);
     let ghosts = instances.iter().filter(|instance| !seen(&instance.name));
-    found.extend(ghosts.map(|ghost| format!("nothing is there of {}", ghost.name)));
+    found.extend(ghosts.map(|ghost| format!("instance '{}' has nothing on the host", ghost.name)));
     Some(found)
 }
 

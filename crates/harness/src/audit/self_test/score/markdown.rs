@@ -1,13 +1,13 @@
-//! The score as a table, for people and for the documentation.
+//! The score as a Markdown table, for the CLI and docs/audit.md. Pure.
 
 use std::fmt::Write as _;
 
 use super::{Row, Score};
 
 impl Score {
-    /// As Markdown: without times and addresses, so that two perfect runs read the same.
+    /// The score in Markdown. It has no times and no addresses, so that two perfect runs have the same text.
     pub fn markdown(&self) -> String {
-        let mut text = String::from("| class | leak | opened by | found |\n| --- | --- | --- | --- |\n");
+        let mut text = String::from("| class | leak | injection | found |\n| --- | --- | --- | --- |\n");
         for row in &self.rows {
             let _ = writeln!(text, "{}", line(row)); // writing to a string never fails
         }

@@ -1,9 +1,9 @@
-//! QEMU by way of libvirt: machines on networks of our own making.
+//! VMs on QEMU by way of libvirt, on networks that homelab makes.
 //!
-//! vagrant-libvirt, left alone, forwards a client's network to the world and puts the machines of all clients on one
+//! By default, vagrant-libvirt forwards a client's network to other networks, and puts the VMs of all clients on one
 //! management network. So both networks of an instance are made here, before Vagrant runs: bridges whose names the host
-//! guard watches, no forwarding, no name server, and DHCP on the management network alone, where Vagrant finds a machine
-//! by its lease. Vagrant is told to use them and to leave them alone.
+//! guard watches, no forwarding, no name server, and DHCP only on the management network, where Vagrant finds a VM by
+//! its lease. The Vagrantfile has Vagrant use these networks and never remove them.
 
 mod network;
 mod virsh;
@@ -28,7 +28,7 @@ use crate::sighting::{Sighting, SightingKind};
 use network::Network;
 use virsh::Virsh;
 
-/// libvirt's own daemon on this host.
+/// The libvirt of this host.
 #[derive(Debug, Clone)]
 pub(super) struct Libvirt {
     virsh: Virsh,
@@ -37,20 +37,20 @@ pub(super) struct Libvirt {
     host: Arc<dyn Runner>,
 }
 
-/// Who runs a machine's instructions.
+/// The way in which QEMU runs a VM's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
-    /// The processor, by KVM.
+    /// On the host's processor, through KVM.
     Kvm,
-    /// QEMU, which translates them.
+    /// On an emulated processor: QEMU translates each instruction.
     Emulated,
 }
 
 impl Driver {
     /// The lines of a Vagrantfile that choose it.
     ///
-    /// An emulated processor has what programs gain by, and no more: where it also has AVX, Go's own code takes a fifth
-    /// longer (measured: 50 and 40 s of QEMU's time for a boot and some kubeadm).
+    /// An emulated processor has only the features that make programs faster. With AVX, Go's own code takes longer
+    /// under emulation (measured: 50 instead of 40 s of QEMU's time for a boot and some kubeadm).
     fn configure(self) -> String {
         match self {
             Self::Kvm => "  libvirt.driver = \"kvm\"\n  libvirt.cpu_mode = \"host-passthrough\"\n".to_owned(),
@@ -64,19 +64,20 @@ impl Driver {
         }
     }
 
-    /// The best that this host has.
+    /// KVM if this host has it, otherwise emulation.
     pub(super) fn of_host() -> Self {
         if kvm::usable().is_ok() { Self::Kvm } else { Self::Emulated }
     }
 }
 
 impl Libvirt {
-    /// The hypervisor of this host; no address of `pools` will leave it.
+    /// The hypervisor of this host. The host guard lets no address of `pools` leave the host.
     pub(super) fn new(pools: Vec<Ipv4Net>, driver: Driver, host: Arc<dyn Runner>) -> Self {
         Self { virsh: Virsh::new(Arc::clone(&host)), pools, driver, host }
     }
 
-    /// Makes a network that is not there and starts one that does not run.
+    /// Makes a network if it does not exist, and starts it if it does not run. A different network of the same
+    /// name is [`EngineError::Foreign`].
     async fn make(&self, network: &Network) -> Result<(), EngineError> {
         match self.virsh.network(&network.name).await? {
             None => self.virsh.define_network(&network.xml()).await?,
@@ -110,7 +111,8 @@ impl Libvirt {
     }
 }
 
-/// Whether a name on the host belongs to a machine of this instance: names hold no dots.
+/// Whether a name on the host belongs to a VM of this instance: it begins with the instance's scope and a dot. The
+/// names of instances have no dots.
 fn is_of(name: &str, id: &InstanceId) -> bool {
     name.strip_prefix(&id.scope()).is_some_and(|rest| rest.starts_with('.'))
 }
@@ -200,7 +202,7 @@ end
         Box::pin(self.virsh.keep(image))
     }
 
-    /// Both networks are closed from their first moment, before there is anything on them.
+    /// Nothing to do: both networks have no way out from the moment when they are made.
     fn seal<'a>(&'a self, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(std::future::ready(Ok(())))
     }

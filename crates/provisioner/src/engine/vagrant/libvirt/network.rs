@@ -1,19 +1,18 @@
-//! The two networks of an instance, as libvirt takes them (libvirt.org, "Network XML format"). Pure.
+//! The two networks of an instance, in libvirt's XML (libvirt.org, "Network XML format"). Pure.
 
 use ipnet::Ipv4Net;
 
 use crate::plan::{ClusterPlan, InstanceId};
 
-/// A network without a way out: `<forward>` is missing, so libvirt calls it isolated.
+/// A network without a way out: without `<forward>`, libvirt calls it isolated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Network {
-    /// Its name.
     pub(super) name: String,
-    /// The host's link into it.
+    /// The name of its bridge, which is a link on the host.
     pub(super) bridge: String,
-    /// Its addresses, of which the host has the first one.
+    /// Its addresses. The host has the first one.
     subnet: Ipv4Net,
-    /// Whether machines get their addresses from it.
+    /// Whether VMs get their addresses by DHCP.
     has_dhcp: bool,
 }
 
@@ -22,13 +21,13 @@ pub(super) fn private_name(id: &InstanceId) -> String {
     id.scope()
 }
 
-/// The network by which Vagrant finds the machines of an instance.
+/// The network on which Vagrant finds the VMs of an instance.
 pub(super) fn management_name(id: &InstanceId) -> String {
     format!("{}.management", id.scope())
 }
 
 impl Network {
-    /// All networks of a plan.
+    /// The networks of a plan. The management network is missing if the plan has none.
     pub(super) fn all(plan: &ClusterPlan) -> Vec<Self> {
         let private = Self {
             name: private_name(&plan.id),
@@ -45,7 +44,8 @@ impl Network {
         std::iter::once(private).chain(management).collect()
     }
 
-    /// As `virsh net-define` takes it. No name server: it would tell each client what the workstation knows.
+    /// The XML for `virsh net-define`. It has no name server, which would answer clients with names that only the host
+    /// should know.
     pub(super) fn xml(&self) -> String {
         let Self { name, bridge, subnet, has_dhcp } = self;
         let (host, netmask) = (self.host(), subnet.netmask());
@@ -69,7 +69,8 @@ impl Network {
         )
     }
 
-    /// Whether `virsh net-dumpxml` speaks of this network, and of nothing that leads further.
+    /// Whether `xml`, the answer of `virsh net-dumpxml`, describes this network: the same bridge and address, and no
+    /// forwarding.
     pub(super) fn is_described_by(&self, xml: &str) -> bool {
         let bridge = format!("<bridge name='{}'", self.bridge);
         let address = format!("<ip address='{}'", self.host());

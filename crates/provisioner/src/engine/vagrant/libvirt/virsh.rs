@@ -1,4 +1,4 @@
-//! `virsh`, libvirt's own tool: the machines, volumes and networks that there really are.
+//! `virsh`, libvirt's own tool: lists, makes, changes and removes VMs, volumes and networks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use super::super::super::EngineError;
 use super::super::NodeBox;
 use super::super::hypervisor::{Machine, MachineState};
 
-/// The host's own libvirt.
+/// The address of the host's libvirt.
 pub(super) const URI: &str = "qemu:///system";
-/// Where the disks of all instances lie, and the box that they grow from.
+/// The pool with the disks of all instances, and with the disks of boxes that they are based on.
 pub(super) const POOL: &str = "homelab";
-/// The pool's folder: below libvirt's own, which QEMU's user may enter and `~/.homelab` it may not.
+/// The pool's folder. It is below libvirt's own folder, because QEMU's user may enter that one but not `~/.homelab`.
 const POOL_FOLDER: &str = "/var/lib/libvirt/homelab";
-/// How long a machine may take to shut down by itself.
+/// Time-out for a VM's own shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(120);
 
-/// libvirt, asked by its own tool.
+/// libvirt, through its own tool.
 #[derive(Debug, Clone)]
 pub(super) struct Virsh {
     host: Arc<dyn Runner>,
@@ -32,16 +32,16 @@ impl Virsh {
         Self { host }
     }
 
-    /// Whether there is a libvirt that answers; where there is none, nothing of ours is there either.
+    /// Whether libvirt answers. A host where it does not is treated as one without VMs and networks of ours.
     pub(super) async fn is_there(&self) -> bool {
-        self.ask("libvirt", ["uri"]).await.is_ok()
+        self.ask("connect to libvirt", ["uri"]).await.is_ok()
     }
 
-    /// All machines, whoever's.
+    /// All VMs of the host, also those that homelab did not make.
     pub(super) async fn machines(&self) -> Result<Vec<Machine>, EngineError> {
         let list = async |flags: &[&str]| {
             let args = ["list", "--name"].into_iter().chain(flags.iter().copied());
-            Ok::<_, EngineError>(lines(&self.ask("machines", args).await?))
+            Ok::<_, EngineError>(lines(&self.ask("list virtual machines", args).await?))
         };
         let running = list(&["--state-running"]).await?;
         let paused = list(&["--state-paused"]).await?;
@@ -54,130 +54,131 @@ impl Virsh {
         Ok(all.map(|name| Machine { state: state(&name), name }).collect())
     }
 
-    /// All volumes of our pool.
+    /// The names of all volumes of our pool.
     pub(super) async fn volumes(&self) -> Result<Vec<String>, EngineError> {
         if !self.has_pool().await? {
             return Ok(Vec::new());
         }
-        // A pool that was not looked at since somebody wrote to its folder tells old news.
-        self.ask("our pool", ["pool-refresh", POOL]).await?;
-        let table = self.ask("volumes", ["vol-list", POOL]).await?.text();
+        // Without a refresh, libvirt does not know the files that other programs have written to the pool's folder.
+        self.ask("refresh the storage pool", ["pool-refresh", POOL]).await?;
+        let table = self.ask("list volumes", ["vol-list", POOL]).await?.text();
         let rows = table.lines().filter_map(|row| row.split_whitespace().next());
         Ok(rows.map(str::to_owned).collect())
     }
 
-    /// All networks, running or not.
+    /// The names of all networks of the host, running or not.
     pub(super) async fn networks(&self) -> Result<Vec<String>, EngineError> {
-        Ok(lines(&self.ask("networks", ["net-list", "--all", "--name"]).await?))
+        Ok(lines(&self.ask("list networks", ["net-list", "--all", "--name"]).await?))
     }
 
-    /// What libvirt knows of a network, if there is one.
+    /// The XML of a network; `None` if it does not exist.
     pub(super) async fn network(&self, name: &str) -> Result<Option<String>, EngineError> {
         if !self.networks().await?.iter().any(|there| there == name) {
             return Ok(None);
         }
-        Ok(Some(self.ask("a network", ["net-dumpxml", name]).await?.text()))
+        Ok(Some(self.ask("inspect a network", ["net-dumpxml", name]).await?.text()))
     }
 
     pub(super) async fn define_network(&self, xml: &str) -> Result<(), EngineError> {
         let define = virsh(30, ["net-define", "/dev/stdin"]).input(xml);
-        self.run("a network", &define).await.map(drop)
+        self.run("define a network", &define).await.map(drop)
     }
 
-    /// Starts a network that does not run.
+    /// Starts a network if it does not run.
     pub(super) async fn start_network(&self, name: &str) -> Result<(), EngineError> {
-        let running = lines(&self.ask("networks", ["net-list", "--name"]).await?);
+        let running = lines(&self.ask("list networks", ["net-list", "--name"]).await?);
         if running.iter().any(|there| there == name) {
             return Ok(());
         }
-        self.ask("a network", ["net-start", name]).await.map(drop)
+        self.ask("start a network", ["net-start", name]).await.map(drop)
     }
 
-    /// Takes a network away, running or not.
+    /// Removes a network, running or not.
     pub(super) async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        let running = lines(&self.ask("networks", ["net-list", "--name"]).await?);
+        let running = lines(&self.ask("list networks", ["net-list", "--name"]).await?);
         if running.iter().any(|there| there == name) {
-            self.ask("a network", ["net-destroy", name]).await?;
+            self.ask("stop a network", ["net-destroy", name]).await?;
         }
-        self.ask("a network", ["net-undefine", name]).await.map(drop)
+        self.ask("remove a network", ["net-undefine", name]).await.map(drop)
     }
 
     pub(super) async fn suspend(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("a machine", ["suspend", machine]).await.map(drop)
+        self.ask("pause a virtual machine", ["suspend", machine]).await.map(drop)
     }
 
     pub(super) async fn resume(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("a machine", ["resume", machine]).await.map(drop)
+        self.ask("resume a virtual machine", ["resume", machine]).await.map(drop)
     }
 
     pub(super) async fn start(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("a machine", ["start", machine]).await.map(drop)
+        self.ask("start a virtual machine", ["start", machine]).await.map(drop)
     }
 
-    /// Has a machine shut down; one that does not, loses its power.
+    /// Shuts a VM down, and powers it off if it still runs after [`SHUTDOWN`].
     pub(super) async fn shut_down(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("a machine", ["shutdown", machine]).await?;
+        self.ask("shut down a virtual machine", ["shutdown", machine]).await?;
         let asked = Instant::now();
         while self.machines().await?.iter().any(|it| it.name == machine && it.state != MachineState::Off) {
             if asked.elapsed() > SHUTDOWN {
-                return self.ask("a machine", ["destroy", machine]).await.map(drop);
+                return self.ask("power off a virtual machine", ["destroy", machine]).await.map(drop);
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         Ok(())
     }
 
-    /// Takes a machine away with its disk, whatever it does.
+    /// Removes a VM with its disk, in any state. A VM that does not exist is no error.
     pub(super) async fn remove(&self, machine: &str) -> Result<(), EngineError> {
         let machines = self.machines().await?;
         let Some(there) = machines.iter().find(|it| it.name == machine) else { return Ok(()) };
         if there.state != MachineState::Off {
-            self.ask("a machine", ["destroy", machine]).await?;
+            self.ask("power off a virtual machine", ["destroy", machine]).await?;
         }
         let undefine = ["undefine", machine, "--managed-save", "--snapshots-metadata", "--nvram"];
-        self.ask("a machine", undefine).await?;
+        self.ask("remove a virtual machine", undefine).await?;
         let disk = format!("{machine}.img");
         if self.volumes().await?.contains(&disk) { self.delete_volume(&disk).await } else { Ok(()) }
     }
 
     pub(super) async fn delete_volume(&self, name: &str) -> Result<(), EngineError> {
-        self.ask("a volume", ["vol-delete", "--pool", POOL, name]).await.map(drop)
+        self.ask("remove a volume", ["vol-delete", "--pool", POOL, name]).await.map(drop)
     }
 
     /// Whether our pool is defined, running or not.
     async fn knows_pool(&self) -> Result<bool, EngineError> {
-        let all = lines(&self.ask("pools", ["pool-list", "--all", "--name"]).await?);
+        let all = lines(&self.ask("list storage pools", ["pool-list", "--all", "--name"]).await?);
         Ok(all.iter().any(|name| name == POOL))
     }
 
     async fn has_pool(&self) -> Result<bool, EngineError> {
-        let running = lines(&self.ask("pools", ["pool-list", "--name"]).await?);
+        let running = lines(&self.ask("list storage pools", ["pool-list", "--name"]).await?);
         Ok(running.iter().any(|name| name == POOL))
     }
 
-    /// Makes the pool that is not there, and starts the one that does not run. Another one may do the same meanwhile.
+    /// Makes the pool if it does not exist, and starts it if it does not run. Another process may do the same
+    /// meanwhile.
     pub(super) async fn make_pool(&self) -> Result<(), EngineError> {
         if self.has_pool().await? {
             return Ok(());
         }
         if !self.knows_pool().await? {
             let define = ["pool-define-as", POOL, "dir", "--target", POOL_FOLDER];
-            match self.ask("our pool", define).await {
+            match self.ask("define the storage pool", define).await {
                 Err(_) if self.knows_pool().await? => {}
                 defined => drop(defined?),
             }
         }
         // Makes its folder.
-        self.ask("our pool", ["pool-build", POOL]).await?;
-        match self.ask("our pool", ["pool-start", POOL]).await {
+        self.ask("build the storage pool", ["pool-build", POOL]).await?;
+        match self.ask("start the storage pool", ["pool-start", POOL]).await {
             Err(_) if self.has_pool().await? => Ok(()),
             started => started.map(drop),
         }
     }
 
-    /// Puts the box's disk into the pool, once, under the name by which vagrant-libvirt looks for it (its action
-    /// `HandleBoxImage`): it would upload the disk itself, but not atomically, and one that was killed would leave a torn
-    /// disk to all instances.
+    /// Copies the box's disk into the pool, once, under the name that vagrant-libvirt expects (its action
+    /// `HandleBoxImage`). vagrant-libvirt would upload the disk itself, but not atomically: if it was killed, all
+    /// instances would use a torn disk.
     pub(super) async fn keep(&self, image: &NodeBox) -> Result<(), EngineError> {
         let name = format!(
             "{}_vagrant_box_image_{}_box.img",
@@ -187,11 +188,12 @@ impl Virsh {
         let target = Utf8Path::new(POOL_FOLDER).join(&name);
         if !target.exists() {
             copy(image.disk.clone(), target).await?;
-            self.ask("our pool", ["pool-refresh", POOL]).await?;
+            self.ask("refresh the storage pool", ["pool-refresh", POOL]).await?;
         }
         Ok(())
     }
 
+    /// Runs `virsh` with these arguments. `what` names the attempt in an error: `list networks`.
     async fn ask<'a>(
         &self,
         what: &'static str,
@@ -205,7 +207,7 @@ impl Virsh {
     }
 }
 
-/// Copies a file to its place all at once: under a name of its own first, then by renaming.
+/// Copies a file atomically: under another name first, then by renaming it.
 async fn copy(from: Utf8PathBuf, to: Utf8PathBuf) -> Result<(), EngineError> {
     let target = to.clone();
     let copied = tokio::task::spawn_blocking(move || {
@@ -231,7 +233,7 @@ mod tests {
     use super::*;
     use crate::exec::{Exchange, Scripted};
 
-    /// libvirt 9.0, as it answered.
+    /// A libvirt that gives these answers, which libvirt 9.0 gave.
     fn answers<const N: usize>(exchanges: [(&str, Result<&str, &str>); N]) -> Virsh {
         let script = exchanges.into_iter().map(|(words, answer)| {
             let command = format!("virsh --quiet --connect qemu:///system {words}");

@@ -1,4 +1,4 @@
-//! Why VirtualBox cannot do what it is told, and what to do about it.
+//! The errors of VirtualBox, with their hints.
 
 use std::io::ErrorKind;
 
@@ -11,128 +11,130 @@ use crate::fabric::FabricError;
 
 use super::super::networks_conf;
 
-/// Why VirtualBox did not obey.
+/// Why VirtualBox could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VirtualBoxError {
-    /// There is no VirtualBox.
+    /// VirtualBox is not installed.
     #[error("VBoxManage cannot be started")]
     Missing(#[source] CommandError),
-    /// It is installed, and its kernel modules are not loaded.
+    /// VirtualBox is installed, but its kernel modules are not loaded.
     #[error("{attempt} {object}: VirtualBox's kernel modules are not loaded")]
     Modules {
-        /// `start virtual machine`, `create` …
+        /// The attempt: `start virtual machine`, `create` …
         attempt: &'static str,
-        /// Which.
+        /// The name of its object.
         object: String,
-        /// What VBoxManage says.
+        /// The error of VBoxManage.
         #[source]
         source: CommandError,
     },
-    /// Somebody else is at it.
-    #[error("{attempt} {object}: another process holds it")]
+    /// Another process has locked the VM.
+    #[error("{attempt} {object}: another process holds its lock")]
     Locked {
-        /// `remove virtual machine` …
+        /// The attempt: `remove virtual machine` …
         attempt: &'static str,
-        /// Which.
+        /// The name of its object.
         object: String,
-        /// What VBoxManage says.
+        /// The error of VBoxManage.
         #[source]
         source: CommandError,
     },
-    /// Anything else.
+    /// VBoxManage failed for any other reason.
     #[error("{attempt} {object}")]
     Tool {
-        /// `list`, `create` …
+        /// The attempt: `list`, `create` …
         attempt: &'static str,
-        /// What.
+        /// The name of its object.
         object: String,
-        /// What VBoxManage says.
+        /// The error of VBoxManage.
         #[source]
         source: CommandError,
     },
-    /// It answers in an unknown form.
-    #[error("read the answer on {what}: {answer}")]
+    /// VBoxManage answered in an unknown form.
+    #[error("read {what}: unexpected answer: {answer}")]
     Answer {
-        /// What was asked.
+        /// The figure or name that was asked for: `the state of virtual machine homelab-8fc76b.acme.acme-cp-1`.
         what: String,
-        /// What it was.
+        /// The answer, or the part of it that matters.
         answer: String,
     },
-    /// The file with the allowed ranges.
+    /// The file with the allowed ranges cannot be read.
     #[error("read {path}")]
     NetworksConf {
-        /// Where it is.
+        /// The path of the file.
         path: Utf8PathBuf,
         /// The system's answer.
         #[source]
         source: std::io::Error,
     },
-    /// VirtualBox makes no host-only network there.
+    /// VirtualBox does not allow a host-only network with these addresses.
     #[error(
         "host-only network {network} is not within one of the ranges that VirtualBox allows on this host"
     )]
     Range {
-        /// Where it should be.
+        /// The network that was to be made.
         network: Ipv4Net,
-        /// The lines that allow it, unless the file has them.
+        /// The lines to add to `networks.conf`; empty if the file allows the network already.
         lines: Vec<String>,
-        /// What VBoxManage says, if it was asked.
+        /// The error of VBoxManage; `None` if VBoxManage was not run, because the file does not allow the network.
         #[source]
         source: Option<CommandError>,
     },
-    /// Vagrant would take somebody else's adapter for ours: it only compares networks.
+    /// An adapter that is not the instance's has an address in its network. Vagrant would use it: Vagrant compares
+    /// networks only.
     #[error(
-        "host-only adapter {adapter} has {address}, in the network of instance '{instance}', and is not its own"
+        "host-only adapter {adapter} has address {address} in the network of instance '{instance}', but does not belong \
+         to it"
     )]
     ForeignAdapter {
-        /// Its name.
+        /// The adapter's name.
         adapter: String,
-        /// Its address.
+        /// The adapter's address.
         address: Ipv4Net,
-        /// Whose network it is in.
+        /// The instance's name.
         instance: String,
     },
-    /// Somebody else's machine is plugged into our adapter.
+    /// A VM that is not the instance's is attached to the instance's adapter.
     #[error(
-        "virtual machine {machine} is on host-only adapter {adapter}, which is that of instance '{instance}' alone"
+        "virtual machine {machine} is on host-only adapter {adapter}, which belongs to instance '{instance}' alone"
     )]
     ForeignPassenger {
-        /// The machine.
+        /// The VM's name.
         machine: String,
-        /// The adapter.
+        /// The adapter's name.
         adapter: String,
-        /// Whose adapter it is.
+        /// The instance's name.
         instance: String,
     },
-    /// A machine with a name of ours is where no machine of ours is.
-    #[error("virtual machine {machine} is on {network}, where instance '{instance}' has put none")]
+    /// A VM with a name of the instance is on a network that is not the instance's, so the instance did not make it.
+    #[error("virtual machine {machine} is on {network}, which is not the network of instance '{instance}'")]
     ForeignMachine {
-        /// The machine.
+        /// The VM's name.
         machine: String,
-        /// `host-only adapter vboxnet7`, `a bridge to eth0` …
+        /// The kind and name of the network: `host-only adapter vboxnet7`, `a bridge to eth0` …
         network: String,
-        /// Whose name it has.
+        /// The instance's name.
         instance: String,
     },
-    /// A machine keeps its way out.
-    #[error("virtual machine {machine} is still plugged into VirtualBox's NAT after it was unplugged")]
+    /// A VM is still attached to NAT, its way out.
+    #[error("virtual machine {machine} is still connected to VirtualBox's NAT after it was disconnected")]
     Open {
-        /// The machine.
+        /// The VM's name.
         machine: String,
     },
-    /// What the host opens on an adapter cannot be closed.
-    #[error("guard host-only adapter {adapter}")]
+    /// The host guard could not be set or changed for an adapter.
+    #[error("guard host-only adapters ({adapter})")]
     Guard {
-        /// The adapter.
+        /// The adapter's name, or `all of this host`.
         adapter: String,
-        /// Why.
+        /// The error of the fabric.
         #[source]
         source: Box<FabricError>,
     },
 }
 
 impl VirtualBoxError {
-    /// Sorts what VBoxManage says by what helps.
+    /// The variant for a failed command of VBoxManage, by its output.
     pub(super) fn of(attempt: &'static str, object: &str, source: CommandError) -> Self {
         let object = object.to_owned();
         match &source.failure {
@@ -145,7 +147,7 @@ impl VirtualBoxError {
         }
     }
 
-    /// Whether there is no such thing as was asked for.
+    /// Whether the object of the command does not exist.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Tool { source, .. } if says(source, &["VBOX_E_OBJECT_NOT_FOUND"]))
     }
@@ -156,40 +158,41 @@ impl Hint for VirtualBoxError {
         match self {
             Self::Missing(_) => Some(format!("install VirtualBox 7.0: {}", super::preflight::DOWNLOADS)),
             Self::Modules { .. } => Some(super::preflight::LOAD.to_owned()),
-            Self::Locked { .. } => {
-                Some("close the window or end the command that has it, and try again".to_owned())
-            }
+            Self::Locked { .. } => Some(
+                "close the virtual machine's window or end the command that uses it, and try again"
+                    .to_owned(),
+            ),
             Self::Range { lines, .. } => Some(match lines.as_slice() {
                 [] => {
-                    format!("{} allows it; VirtualBox has to be able to read that file", networks_conf::PATH)
+                    format!("{} allows it: make that file readable for VirtualBox", networks_conf::PATH)
                 }
                 lines => add(lines),
             }),
             Self::ForeignAdapter { adapter, .. } => Some(format!(
-                "`homelab reap` removes it if a killed command has left it, `VBoxManage hostonlyif remove {adapter}` \
-                 if nobody needs it; `--subnet` chooses another network"
+                "`homelab reap` removes it if a killed command left it; `VBoxManage hostonlyif remove {adapter}` \
+                 removes it if it is not needed; `--subnet` chooses another network"
             )),
             Self::ForeignPassenger { machine, .. } => {
                 Some(format!("power it off and give it another network: `VBoxManage modifyvm {machine} …`"))
             }
             Self::ForeignMachine { instance, .. } => Some(format!(
-                "choose another name; if nobody needs that machine, `homelab down {instance}` removes all that carry \
-                 this one"
+                "choose another name; or, if that virtual machine is not needed, `homelab down {instance}` removes all \
+                 virtual machines with this instance's names"
             )),
             Self::Open { machine } => Some(format!(
-                "`VBoxManage controlvm {machine} setlinkstate1 off` must hold before it is of use"
+                "disconnect it with `VBoxManage controlvm {machine} setlinkstate1 off`, and try again"
             )),
             Self::Guard { .. } | Self::Tool { .. } | Self::Answer { .. } | Self::NetworksConf { .. } => None,
         }
     }
 }
 
-/// What to do with lines that `networks.conf` lacks.
+/// The remedy for lines that are missing in `networks.conf`.
 pub(super) fn add(lines: &[String]) -> String {
     format!("add to {}: `{}`", networks_conf::PATH, lines.join("` and `"))
 }
 
-/// Whether a command failed with one of these words.
+/// Whether a command failed and its output contains one of these words.
 pub(super) fn says(error: &CommandError, words: &[&str]) -> bool {
     let (Failure::Status { stdout, stderr, .. } | Failure::Deadline { stdout, stderr, .. }) = &error.failure
     else {

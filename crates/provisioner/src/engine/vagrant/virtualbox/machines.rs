@@ -1,4 +1,4 @@
-//! What VirtualBox knows of machines and disks, read from VBoxManage's answers. Pure.
+//! VMs and disks, read from VBoxManage's answers. Pure.
 
 use std::fmt;
 
@@ -7,31 +7,31 @@ use camino::Utf8Path;
 use super::super::hypervisor::MachineState;
 use super::VirtualBoxError;
 
-/// The names of `VBoxManage list vms`, one a line: `"name" {uuid}`. Other lines are warnings.
+/// The names in the answer of `VBoxManage list vms`, which has lines `"name" {uuid}`. Other lines are warnings.
 pub(super) fn names(answer: &str) -> Vec<String> {
     let quoted = answer.lines().filter_map(|line| line.strip_prefix('"')?.rsplit_once("\" {"));
     quoted.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// A machine, as `VBoxManage showvminfo --machinereadable` describes it.
+/// A VM, as `VBoxManage showvminfo --machinereadable` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) name: String,
     pub(super) state: State,
-    /// Whether the cable of its first adapter is plugged in.
+    /// Whether its first network card, the one on NAT, is connected.
     pub(super) cable: bool,
-    /// The names of the rules by which NAT leads connections to the workstation into the machine.
+    /// The names of the NAT rules that forward ports of the host to the VM.
     pub(super) forwards: Vec<String>,
-    /// The networks that it is in, beside NAT on its first adapter.
+    /// The networks of the VM, without NAT on its first card.
     pub(super) networks: Vec<Network>,
 }
 
-/// A network that a machine is in.
+/// A network that a VM is attached to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Network {
     /// `hostonly`, `bridged`, `intnet` …
     pub(super) kind: String,
-    /// Its name; for a host-only network that of the adapter.
+    /// The network's name; for a host-only network, the adapter's name.
     pub(super) name: String,
 }
 
@@ -49,23 +49,23 @@ impl fmt::Display for Network {
     }
 }
 
-/// How far a machine is, as far as it makes a difference here.
+/// The state of a VM, with the differences that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// It runs, or is on its way up or down.
+    /// It runs, or is being started or stopped.
     Online,
-    /// It keeps its memory and gets no processor.
+    /// It is stopped and keeps its memory in RAM.
     Paused,
-    /// It is beyond help, and gets no processor either.
+    /// It stopped by a fatal error ("guru meditation"), and can only be powered off.
     Stuck,
-    /// Its memory is on the disk.
+    /// It is stopped, and its memory is saved on the disk.
     Saved,
-    /// It is off, whether it was shut down or its process was killed.
+    /// It is off: it was shut down, or its process was killed.
     Off,
 }
 
 impl State {
-    /// The states of VirtualBox's Main API, as showvminfo spells them.
+    /// The state for a word of showvminfo, which are the states of VirtualBox's Main API; `None` if it is unknown.
     fn of(word: &str) -> Option<Self> {
         Some(match word {
             "running"
@@ -87,7 +87,7 @@ impl State {
         })
     }
 
-    /// The same, as engines tell it.
+    /// The state as all hypervisors tell it.
     pub(super) fn known(self) -> MachineState {
         match self {
             Self::Online => MachineState::Running,
@@ -96,7 +96,7 @@ impl State {
         }
     }
 
-    /// Whether a process has the machine, and takes commands for it.
+    /// Whether the VM has a process. Then this process takes commands for the VM (`VBoxManage controlvm`).
     pub(super) fn is_online(self) -> bool {
         matches!(self, Self::Online | Self::Paused | Self::Stuck)
     }
@@ -106,11 +106,7 @@ impl Description {
     pub(super) fn read(machine: &str, answer: &str) -> Result<Self, VirtualBoxError> {
         let unknown = || VirtualBoxError::Answer {
             what: format!("the state of virtual machine {machine}"),
-            answer: answer
-                .lines()
-                .find(|line| line.starts_with("VMState="))
-                .unwrap_or("it has none")
-                .to_owned(),
+            answer: answer.lines().find(|line| line.starts_with("VMState=")).unwrap_or("no state").to_owned(),
         };
         let fields: Vec<(&str, &str)> = answer.lines().filter_map(field).collect();
         let value = |key: &str| fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
@@ -151,20 +147,21 @@ fn field(line: &str) -> Option<(&str, &str)> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Disk {
     pub(super) uuid: String,
-    /// The disk that this one only keeps the differences to.
+    /// The UUID of the disk that this one only keeps the differences to; another word if it has no parent.
     pub(super) parent: String,
     pub(super) location: String,
 }
 
 impl Disk {
-    /// The first folder of its path whose name begins so: machines' folders have their machines' names.
+    /// The first folder in its path whose name begins with this prefix. The folder of a VM has the name of the VM.
     pub(super) fn folder<'a>(&'a self, prefix: &str) -> Option<&'a str> {
         let mut folders = Utf8Path::new(&self.location).components().map(|part| part.as_str());
         folders.find(|folder| folder.starts_with(prefix))
     }
 }
 
-/// All disks, those in front that no other one grows from: VirtualBox removes none that has differences to it.
+/// All disks in the answer of `VBoxManage list hdds`, each before its parent: VirtualBox refuses to remove a disk while
+/// another disk has differences to it.
 pub(super) fn disks(answer: &str) -> Vec<Disk> {
     let mut disks: Vec<Disk> = Vec::new();
     for line in answer.lines() {
@@ -183,7 +180,7 @@ pub(super) fn disks(answer: &str) -> Vec<Disk> {
         let (leaves, others): (Vec<Disk>, Vec<Disk>) =
             disks.into_iter().partition(|disk| !parents.contains(&disk.uuid));
         if leaves.is_empty() {
-            // A circle cannot be; whoever says so is shown as it is.
+            // The answer has a circle of parents, which cannot exist: keep its order.
             sorted.extend(others);
             break;
         }

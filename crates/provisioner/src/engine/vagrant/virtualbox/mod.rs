@@ -1,12 +1,12 @@
-//! VirtualBox: machines on a host-only network of their instance.
+//! VMs on VirtualBox, each on a host-only network of its instance.
 //!
-//! Vagrant and VirtualBox, left alone, leak in three ways: each machine has an adapter of its own to NAT, a process of the
-//! workstation that reaches what the workstation reaches; Vagrant takes any host-only adapter that happens to have the
-//! right network; and a machine shares clipboard, USB and folders with the workstation. So the adapter is made here and
-//! watched by the host guard before it has an address, machines are unplugged from NAT as soon as Vagrant is done, and the
-//! Vagrantfile switches the rest off. While Vagrant provisions, NAT is open.
+//! By default, Vagrant and VirtualBox leak in three ways. Each VM has a network card on NAT, which is a process of the
+//! host and reaches all that the host reaches. Vagrant uses any host-only adapter that has the right network. VMs share
+//! clipboard, USB and folders with the host. So the adapter is made here, and the host guard watches it before it has
+//! an address; VMs are disconnected from NAT as soon as Vagrant is done; the Vagrantfile switches the sharing off.
+//! While Vagrant provisions, NAT is open.
 //!
-//! It was written from the manuals: no machine of the tests can run VirtualBox. See `tests`.
+//! This module was written from the manuals: no host of the tests can run VirtualBox. See `tests`.
 
 mod adapters;
 mod error;
@@ -46,10 +46,10 @@ use wires::{HostWires, Wires};
 
 pub use error::VirtualBoxError;
 
-/// The ranges in which VirtualBox makes host-only networks on this host.
+/// The ranges in which VirtualBox allows host-only networks on this host.
 ///
 /// # Errors
-/// [`VirtualBoxError::NetworksConf`] when the file that says so cannot be read.
+/// [`VirtualBoxError::NetworksConf`] when the file with the ranges cannot be read.
 pub(crate) fn allowed_ranges() -> Result<Vec<Ipv4Net>, VirtualBoxError> {
     Ok(networks_conf::allowed(conf_at(Utf8Path::new(networks_conf::PATH))?.as_deref()))
 }
@@ -65,22 +65,23 @@ pub(super) struct VirtualBox {
     tool: VBoxManage,
     wires: Arc<dyn Wires>,
     networks_conf: Utf8PathBuf,
-    /// Where subnets of instances are drawn from.
+    /// The pool that the subnets of instances are taken from.
     subnets: Option<Ipv4Net>,
     patience: Patience,
 }
 
-/// How long machines may take.
+/// Time-outs for VMs.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
-    /// To shut down by themselves.
+    /// For a VM's own shutdown.
     shut_down: Duration,
-    /// To be let go of when they have no power any more.
+    /// For the end of a VM's process after power-off: until then the VM is locked.
     release: Duration,
 }
 
 impl VirtualBox {
-    /// The hypervisor of this host; no address of `pools` will leave it, and subnets are drawn from the first of them.
+    /// The hypervisor of this host. The host guard lets no address of `pools` leave the host. Subnets of instances are
+    /// taken from the first pool.
     pub(super) fn new(pools: Vec<Ipv4Net>, host: Arc<dyn Runner>) -> Self {
         Self {
             tool: VBoxManage::new(Arc::clone(&host)),
@@ -91,7 +92,7 @@ impl VirtualBox {
         }
     }
 
-    /// The names of all machines of a home. A host without VirtualBox has none.
+    /// The names of all VMs of a home. A host without VirtualBox has none.
     async fn names(&self, home: &str) -> Result<Vec<String>, VirtualBoxError> {
         let prefix = InstanceId::prefix(home);
         let all = or_none(self.tool.list("vms").await)?.unwrap_or_default();
@@ -107,7 +108,7 @@ impl VirtualBox {
         self.tool.tell_slowly("remove disk", &disk.location, told).await.map(|_| true)
     }
 
-    /// Takes away disks whose machine is gone, and the network.
+    /// Removes the disks of VMs that are gone, and the network.
     async fn clear_all(&self, id: &InstanceId) -> Result<bool, EngineError> {
         let mut removal = Removal::default();
         let Some(disks) = or_none(self.tool.list("hdds").await)? else { return Ok(false) };
@@ -134,7 +135,7 @@ impl VirtualBox {
         let Some(adapters) = or_none(self.tool.list("hostonlyifs").await)? else { return Ok(Vec::new()) };
         let adapters = adapters::adapters(&adapters);
         let marks = self.marks().await?.into_iter().filter(|mark| mark.id.home == home);
-        // A mark without its adapter is seen, too: it goes by the same way.
+        // A mark without its adapter is a sighting, too, because `clear` removes it in the same way.
         let networks = marks.map(|mark| match adapters.iter().any(|adapter| mark.is_of(adapter)) {
             true => Some(Sighting { instance: mark.id.name, kind: SightingKind::Link, name: mark.adapter }),
             false => sighting(SightingKind::Network, &mark.id.scope(), Mark::key(&mark.id)),
@@ -143,10 +144,10 @@ impl VirtualBox {
     }
 }
 
-/// Reads an answer of VBoxManage's in each form in which we ask it.
+/// Reads an answer of VBoxManage in each form that the hypervisor asks for.
 ///
 /// # Panics
-/// When a mark cannot be read as it was written, or a disk comes before one that grows from it.
+/// When a mark is read differently after it was written, or a disk comes before a disk that is based on it.
 #[cfg(feature = "fuzzing")]
 pub fn read_virtualbox(answer: &str) {
     machines::names(answer);
@@ -177,7 +178,7 @@ pub fn read_virtualbox(answer: &str) {
     preflight::read(answer);
 }
 
-/// An answer, or nothing on a host without VirtualBox: there is nothing of ours either.
+/// The answer; `None` on a host without VirtualBox, which has nothing of ours.
 fn or_none<T>(answer: Result<T, VirtualBoxError>) -> Result<Option<T>, VirtualBoxError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -191,7 +192,7 @@ impl Hypervisor for VirtualBox {
         Provider::Virtualbox
     }
 
-    /// Since version 6.1 it runs on hardware virtualisation alone.
+    /// Never: since version 6.1, VirtualBox needs hardware virtualisation.
     fn is_emulated(&self) -> bool {
         false
     }
@@ -208,12 +209,12 @@ impl Hypervisor for VirtualBox {
         vagrantfile::of_node(plan, node)
     }
 
-    /// The box is imported by Vagrant, once for all instances: their disks are differences to it.
     fn prepare<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move { Ok(self.make_network(plan).await?) })
     }
 
-    /// Vagrant imports it, as the machine that all others are clones of.
+    /// Nothing to do: Vagrant imports the box once for all instances, as a VM. All other VMs are linked clones of it,
+    /// and their disks keep the differences.
     fn keep<'a>(&'a self, _: &'a NodeBox) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -232,7 +233,7 @@ impl Hypervisor for VirtualBox {
         Box::pin(async move {
             let mut machines = Vec::new();
             for name in self.names(home).await? {
-                // It may have gone in between.
+                // The VM may have been removed meanwhile.
                 let machine = self.describe(&name).await?;
                 machines.extend(machine.map(|machine| Machine { name, state: machine.state.known() }));
             }

@@ -1,4 +1,4 @@
-//! The host-only network of an instance: made before its first machine, found again by its mark, and taken away.
+//! Makes the host-only network of an instance before its first VM, finds it again by its mark, and removes it.
 
 use ipnet::Ipv4Net;
 
@@ -10,7 +10,7 @@ use super::machines::{self, Description};
 use super::{VirtualBox, VirtualBoxError, conf_at, error};
 
 impl VirtualBox {
-    /// Makes an instance's network, or finds it as it should be. Everything that would be in its way is an error before
+    /// Makes an instance's network, or completes it if it exists. Everything that conflicts with it is an error before
     /// anything is made.
     pub(super) async fn make_network(&self, plan: &ClusterPlan) -> Result<(), VirtualBoxError> {
         let address = Ipv4Net::new_assert(plan.gateway, plan.subnet.prefix_len());
@@ -22,20 +22,20 @@ impl VirtualBox {
         if !networks_conf::allows(conf.as_deref(), plan.subnet) {
             return Err(refused(None));
         }
-        let _alone = self.wires.alone().await.map_err(guard("of this host"))?;
+        let _alone = self.wires.alone().await.map_err(guard("all of this host"))?;
         let there = self.mark_of(plan).await?;
         self.refuse_strangers(plan, there.as_ref()).await?;
         let Mark { adapter, address: marked, .. } = match there {
             Some(mark) => mark,
             None => self.create_adapter(&plan.id).await?,
         };
-        // Nothing can come in by an adapter without an address, and from here on nothing gets past the guard.
+        // No packet comes in through an adapter without an address, and from here on the guard checks every packet.
         self.wires.watch(&adapter).await.map_err(guard(&adapter))?;
         self.remove_dhcp(&adapter).await?;
         let (host, mask) = (address.addr().to_string(), address.netmask().to_string());
         let told = ["hostonlyif", "ipconfig", &adapter, "--ip", &host, "--netmask", &mask];
-        match self.tool.tell("give an address to host-only adapter", &adapter, told).await {
-            // VirtualBox reads the same file, and is the one to decide.
+        match self.tool.tell("set the address of host-only adapter", &adapter, told).await {
+            // VirtualBox reads the same file as the check above, and its decision counts.
             Err(VirtualBoxError::Tool { source, .. }) if error::says(&source, &["E_ACCESSDENIED"]) => {
                 return Err(refused(Some(source)));
             }
@@ -47,8 +47,8 @@ impl VirtualBox {
         Ok(())
     }
 
-    /// The mark of the adapter that a plan's instance has already. Any other adapter in its network is in the way: Vagrant
-    /// compares networks only, and takes the first one that it finds.
+    /// The mark of the adapter that a plan's instance has already. Any other adapter with an address in the instance's
+    /// network is an error: Vagrant compares networks only, and uses the first adapter that it finds.
     async fn mark_of(&self, plan: &ClusterPlan) -> Result<Option<Mark>, VirtualBoxError> {
         let adapters = adapters::adapters(&self.tool.list("hostonlyifs").await?);
         let marks: Vec<Mark> = self.marks().await?.into_iter().filter(|mark| mark.id == plan.id).collect();
@@ -67,12 +67,12 @@ impl VirtualBox {
         }
     }
 
-    /// Refuses machines of others on our adapter, and machines with our names on the networks of others.
+    /// Refuses VMs of others on the instance's adapter, and VMs with the instance's names on any other network.
     async fn refuse_strangers(&self, plan: &ClusterPlan, mark: Option<&Mark>) -> Result<(), VirtualBoxError> {
         let own = mark.map(|mark| mark.adapter.as_str());
         for machine in machines::names(&self.tool.list("vms").await?) {
             let is_ours = is_of(&machine, &plan.id);
-            // Where there is no adapter of ours yet, nobody can be on it.
+            // Without an adapter of the instance, no VM can be on it.
             if !is_ours && own.is_none() {
                 continue;
             }
@@ -101,12 +101,13 @@ impl VirtualBox {
         Ok(())
     }
 
-    /// Makes an adapter and marks it at once. Its address is the one that belongs to its number, until it gets its own.
+    /// Makes an adapter and marks it at once. Until the adapter gets the instance's address, it has the one that
+    /// belongs to its number.
     async fn create_adapter(&self, id: &InstanceId) -> Result<Mark, VirtualBoxError> {
         let object = "a host-only adapter";
         let answer = self.tool.tell("create", object, ["hostonlyif", "create"]).await?;
         let adapter = adapters::created(&answer).ok_or_else(|| VirtualBoxError::Answer {
-            what: "the creation of an adapter".to_owned(),
+            what: "the name of the new host-only adapter".to_owned(),
             answer,
         })?;
         let mark = Mark { id: id.clone(), adapter, address: None };
@@ -123,9 +124,9 @@ impl VirtualBox {
         self.tool.tell("remove the DHCP server of host-only adapter", adapter, told).await.map(drop)
     }
 
-    /// Takes an instance's adapter away, and says whether there was one or a mark of one.
+    /// Removes an instance's adapter and its mark, and returns whether there was a mark.
     pub(super) async fn remove_network(&self, id: &InstanceId) -> Result<bool, VirtualBoxError> {
-        let _alone = self.wires.alone().await.map_err(guard("of this host"))?;
+        let _alone = self.wires.alone().await.map_err(guard("all of this host"))?;
         let marks = self.marks().await?.into_iter();
         let marks: Vec<Mark> = marks.filter(|mark| mark.id == *id).collect();
         if marks.is_empty() {
@@ -136,12 +137,12 @@ impl VirtualBox {
             self.remove_adapter(id, &adapter.name).await?;
         }
         let told = ["setextradata", "global", &Mark::key(id)];
-        self.tool.tell("forget the adapter of", &id.scope(), told).await?;
-        self.wires.forget().await.map_err(guard("of this host"))?;
+        self.tool.tell("remove the mark of", &id.scope(), told).await?;
+        self.wires.forget().await.map_err(guard("all of this host"))?;
         Ok(true)
     }
 
-    /// Takes an adapter away that no machine of others is on.
+    /// Removes an instance's adapter, unless a VM of others is on it.
     async fn remove_adapter(&self, id: &InstanceId, adapter: &str) -> Result<(), VirtualBoxError> {
         for machine in machines::names(&self.tool.list("vms").await?) {
             let Some(machine) = self.describe(&machine).await? else { continue };
@@ -156,7 +157,7 @@ impl VirtualBox {
         self.tool.tell("remove host-only adapter", adapter, told).await.map(drop)
     }
 
-    /// What a machine is like; nothing if there is none of this name.
+    /// The description of a VM; `None` if no VM has this name.
     pub(super) async fn describe(&self, machine: &str) -> Result<Option<Description>, VirtualBoxError> {
         let answer = self.tool.show(machine).await?;
         answer.map(|answer| Description::read(machine, &answer)).transpose()
@@ -164,16 +165,17 @@ impl VirtualBox {
 
     pub(super) async fn marks(&self) -> Result<Vec<Mark>, VirtualBoxError> {
         let told = ["getextradata", "global", "enumerate"];
-        Ok(Mark::all(&self.tool.tell("list", "the adapters of instances", told).await?))
+        Ok(Mark::all(&self.tool.tell("list", "the marks of adapters", told).await?))
     }
 
     async fn mark(&self, mark: &Mark) -> Result<(), VirtualBoxError> {
         let told = ["setextradata", "global", &Mark::key(&mark.id), &mark.value()];
-        self.tool.tell("remember the adapter of", &mark.id.scope(), told).await.map(drop)
+        self.tool.tell("mark the adapter of", &mark.id.scope(), told).await.map(drop)
     }
 }
 
-/// Whether a name on the host belongs to a machine of this instance: names hold no dots.
+/// Whether a name on the host belongs to a VM of this instance: it begins with the instance's scope and a dot. The
+/// names of instances have no dots.
 pub(super) fn is_of(name: &str, id: &InstanceId) -> bool {
     name.strip_prefix(&id.scope()).is_some_and(|rest| rest.starts_with('.'))
 }

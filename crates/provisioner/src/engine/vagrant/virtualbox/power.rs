@@ -1,12 +1,13 @@
-//! Power, the way out that Vagrant opens, and the end of a machine.
+//! Changes the power of VMs, disconnects them from NAT, and removes them.
 //!
-//! Vagrant comes to a machine by NAT: adapter 1, and a rule that leads a port of the workstation to the machine's sshd. It
-//! plugs NAT in whenever it boots a machine itself. So it boots one only once, when the machine is made; afterwards the
-//! cable is out, the rule is gone, and power is VirtualBox's own business. `VBoxManage controlvm` saves what it changes,
-//! so it holds for the next boot as well (its source: VBoxManageControlVM.cpp sets `fNeedsSaving` for both).
+//! Vagrant logs in to a VM through NAT: the VM's first network card, and a rule that forwards a port of the host to its
+//! sshd. Vagrant connects NAT whenever it boots a VM. So it boots each VM only once, when the VM is made. Afterwards
+//! the card is disconnected, the rule is removed, and VirtualBox itself changes the power. `VBoxManage controlvm` saves
+//! both changes, so they also hold for the next boot (its source: VBoxManageControlVM.cpp sets `fNeedsSaving` for
+//! both).
 //!
-//! What that costs: `vagrant ssh`, which asks for that rule, finds no way any more, and `vagrant up` after `vagrant halt`
-//! opens the machine again until it is sealed. Logins go to the machine's own address on the host-only network.
+//! The price: `vagrant ssh` does not work any more, because it uses that rule, and `vagrant up` after `vagrant halt`
+//! connects NAT again until the VM is sealed. homelab logs in to the VM's address on the host-only network.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::{VirtualBox, VirtualBoxError};
 use crate::plan::Power;
 
 impl VirtualBox {
-    /// Closes the way out of one node's machine.
+    /// Disconnects the VM of a node from NAT.
     pub(super) async fn seal_node(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<(), EngineError> {
         let scope = plan.id.node_scope(&node.name);
         match self.describe(&scope).await? {
@@ -28,15 +29,15 @@ impl VirtualBox {
         }
     }
 
-    /// Takes a machine off NAT, first the cable, and looks whether it is off.
+    /// Disconnects a VM from NAT, first the network card and then the rules, and checks that it is disconnected.
     async fn unplug(&self, machine: &Description) -> Result<(), VirtualBoxError> {
-        // A machine whose memory is on the disk takes no changes; it is unplugged when it comes back.
+        // VirtualBox refuses changes to a VM whose memory is on the disk; `start` disconnects it after it has resumed.
         if (!machine.cable && machine.forwards.is_empty()) || machine.state == State::Saved {
             return Ok(());
         }
         let name = machine.name.as_str();
         let tell = |told: Vec<String>| async move {
-            self.tool.tell("unplug virtual machine", name, told.iter().map(String::as_str)).await
+            self.tool.tell("disconnect virtual machine", name, told.iter().map(String::as_str)).await
         };
         for told in unplugging(machine) {
             tell(told).await?;
@@ -49,7 +50,7 @@ impl VirtualBox {
         }
     }
 
-    /// Has a machine do what it is told; nothing where it does so already.
+    /// Pauses, resumes, halts or starts a VM. Does nothing if the VM is in that state already.
     pub(super) async fn obey(&self, name: &str, power: Power) -> Result<(), EngineError> {
         let Some(machine) = self.describe(name).await? else {
             return Err(EngineError::Absent { node: name.to_owned() });
@@ -65,7 +66,8 @@ impl VirtualBox {
         Ok(())
     }
 
-    /// Gives a machine power, on guarded networks and without a way out.
+    /// Starts a VM, or resumes it from the disk. Before the start, the guard watches its networks and the VM is
+    /// disconnected from NAT; a VM whose memory is on the disk is disconnected right after the start.
     async fn start(&self, machine: &Description) -> Result<(), VirtualBoxError> {
         for network in machine.networks.iter().filter(|network| network.kind == "hostonly") {
             self.wires.watch(&network.name).await.map_err(guard(&network.name))?;
@@ -82,7 +84,7 @@ impl VirtualBox {
         Ok(())
     }
 
-    /// Presses the button; a machine that does not shut down loses its power.
+    /// Presses the VM's ACPI power button, and powers the VM off if it still runs after the time-out.
     async fn shut_down(&self, name: &str) -> Result<(), VirtualBoxError> {
         self.control("shut down", name, "acpipowerbutton").await?;
         let asked = Instant::now();
@@ -99,7 +101,8 @@ impl VirtualBox {
         self.tool.tell(attempt, &format!("virtual machine {name}"), ["controlvm", name, verb]).await.map(drop)
     }
 
-    /// Takes a machine away with its disks. Its process needs a moment to let go of it.
+    /// Removes a VM with its disks. After power-off, the VM's process keeps its lock for a moment: the removal is
+    /// repeated until the time-out.
     pub(super) async fn end(&self, name: &str) -> Result<(), VirtualBoxError> {
         let Some(machine) = self.describe(name).await? else { return Ok(()) };
         if machine.state.is_online() {
@@ -119,7 +122,8 @@ impl VirtualBox {
     }
 }
 
-/// What takes a machine off NAT: a running one is told by its process, as nobody else may change it. Pure.
+/// The commands that disconnect a VM from NAT. A VM with a process is changed through the process, which has it locked.
+/// Pure.
 fn unplugging(machine: &Description) -> Vec<Vec<String>> {
     let told = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     let (name, is_online) = (machine.name.as_str(), machine.state.is_online());

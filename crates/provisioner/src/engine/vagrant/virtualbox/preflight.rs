@@ -1,4 +1,4 @@
-//! What a host needs before VirtualBox can make machines on it.
+//! The requirements for VMs on VirtualBox.
 
 use std::fs;
 
@@ -11,29 +11,29 @@ use super::super::networks_conf;
 use super::super::preflight::{Needed, programs};
 use super::{VirtualBox, adapters, conf_at, error};
 
-/// Where VirtualBox is to be had: Debian 12 has none.
+/// The address of VirtualBox's packages; Debian 12 has none.
 pub(super) const DOWNLOADS: &str = "https://www.virtualbox.org/wiki/Linux_Downloads";
-/// What loads its kernel modules.
+/// The commands that load its kernel modules.
 pub(super) const LOAD: &str = "`modprobe --all vboxdrv vboxnetflt vboxnetadp`, or `/sbin/vboxconfig`, which builds them for this kernel";
 
-/// What machines on VirtualBox take.
+/// The programs that VMs on VirtualBox need.
 const PROGRAMS: [Needed; 4] = [
     ("vagrant", "vagrant"),
     ("VBoxManage", "virtualbox-7.0, from https://www.virtualbox.org/wiki/Linux_Downloads"),
     ("ssh", "openssh-client"),
     ("nft", "nftables"),
 ];
-/// Machines, their networks, and the adapters.
+/// The kernel modules for VMs, for their networks, and for host-only adapters.
 const MODULES: [&str; 3] = ["vboxdrv", "vboxnetflt", "vboxnetadp"];
 
 impl VirtualBox {
-    /// Everything that this host lacks, all at once.
+    /// All requirements that this host does not meet. If programs are missing, only these: nothing else can be checked.
     pub(super) async fn lacks(&self) -> Vec<Lack> {
         let mut lacks = programs(&PROGRAMS);
         if !lacks.is_empty() {
             return lacks;
         }
-        match self.tool.tell("ask for", "the version", ["--version"]).await {
+        match self.tool.tell("read", "the version of VirtualBox", ["--version"]).await {
             Ok(answer) => lacks.extend(version(&answer)),
             Err(error) => {
                 let what = crate::error::chain(&error);
@@ -44,7 +44,7 @@ impl VirtualBox {
         match conf_at(&self.networks_conf) {
             Ok(conf) => lacks.extend(self.subnets.and_then(|subnets| ranges(conf.as_deref(), subnets))),
             Err(error) => {
-                let remedy = format!("see to it that {} can be read", networks_conf::PATH);
+                let remedy = format!("make {} readable", networks_conf::PATH);
                 lacks.push(Lack { what: crate::error::chain(&error), remedy });
             }
         }
@@ -52,14 +52,14 @@ impl VirtualBox {
     }
 }
 
-/// A VirtualBox that is too old for what seals machines: `--nat-localhostreachable1` came with 7.0. Warnings may come before
-/// the version. Pure.
+/// The missing requirement if VirtualBox is too old to seal VMs: `--nat-localhostreachable1` came with 7.0. Warnings
+/// may come before the version. Pure.
 fn version(answer: &str) -> Option<Lack> {
     let version =
         answer.lines().rev().map(str::trim).find(|line| line.starts_with(|c: char| c.is_ascii_digit()));
     let major: u32 = version.and_then(|version| version.split('.').next()?.parse().ok()).unwrap_or(0);
     (major < 7).then(|| Lack {
-        what: format!("VirtualBox 7.0 (here is {})", version.unwrap_or("one that does not tell its version")),
+        what: format!("VirtualBox 7.0 (installed: {})", version.unwrap_or("unknown version")),
         remedy: DOWNLOADS.to_owned(),
     })
 }
@@ -71,7 +71,7 @@ pub(super) fn read(answer: &str) {
     drop(modules(answer));
 }
 
-/// Kernel modules that are not in `/proc/modules`. Pure.
+/// The missing requirement if a kernel module is not in `loaded`, the text of `/proc/modules`. Pure.
 fn modules(loaded: &str) -> Option<Lack> {
     let is_loaded = |module: &str| loaded.lines().any(|line| line.split(' ').next() == Some(module));
     let missing: Vec<&str> = MODULES.into_iter().filter(|module| !is_loaded(module)).collect();
@@ -79,7 +79,7 @@ fn modules(loaded: &str) -> Option<Lack> {
         .then(|| Lack { what: format!("kernel modules {}", missing.join(", ")), remedy: LOAD.to_owned() })
 }
 
-/// A pool in which VirtualBox makes no host-only network at all. Pure.
+/// The missing requirement if VirtualBox allows no host-only network in the pool `subnets` at all. Pure.
 fn ranges(conf: Option<&str>, subnets: Ipv4Net) -> Option<Lack> {
     let some = networks_conf::allowed(conf).into_iter().any(|range| adapters::overlap(range, subnets));
     (!some).then(|| Lack {

@@ -1,4 +1,4 @@
-//! The promises of the hypervisor, kept by a VirtualBox that plays scripts.
+//! The promises of [`Hypervisor`], tested with VirtualBox and scripted answers of VBoxManage.
 
 mod engine;
 mod faults;
@@ -25,12 +25,12 @@ use transcripts::{
     adapters, answers, dhcp_servers, disks, machine, machines, marks, no_machine, refuses, told,
 };
 
-/// The machine of acme's only node.
+/// The VM of acme's only node.
 const ACME: &str = "homelab-0a1b2c.acme.acme-cp-1";
-/// Whose adapter acme has.
+/// The scope of acme, as in the key of its adapter's mark.
 const SCOPE: &str = "homelab-0a1b2c.acme";
 
-/// Notes what it is asked for.
+/// Records its calls.
 #[derive(Debug, Default)]
 struct Noted(Mutex<Vec<String>>);
 
@@ -55,7 +55,7 @@ impl Wires for Noted {
     }
 }
 
-/// A VirtualBox that plays these exchanges, with the default ranges.
+/// A VirtualBox that expects these exchanges, with the default ranges.
 fn playing(exchanges: impl IntoIterator<Item = Exchange>) -> (VirtualBox, Arc<Noted>) {
     on(Arc::new(Scripted::new(exchanges)), "/nonexistent/networks.conf".into())
 }
@@ -163,10 +163,10 @@ async fn a_machine_that_is_sealed_or_whose_memory_is_on_the_disk_is_left_as_it_i
     }
 }
 
-/// Has acme's machine do something.
+/// Changes the power of acme's VM, and returns the calls to the guard.
 async fn obeys(power: Power, exchanges: impl IntoIterator<Item = Exchange>) -> Vec<String> {
     let (virtualbox, wires) = playing(exchanges);
-    // What was known of it may be old.
+    // The state that the caller knows may be out of date.
     let machine = Machine { name: ACME.to_owned(), state: MachineState::Off };
     virtualbox.power(&machine, power).await.unwrap();
     noted(&wires)
@@ -174,7 +174,7 @@ async fn obeys(power: Power, exchanges: impl IntoIterator<Item = Exchange>) -> V
 
 #[tokio::test]
 async fn a_machine_gets_power_without_vagrant_on_a_watched_network_and_off_nat() {
-    // Aborted: its process was killed. What Vagrant left open is closed first.
+    // Aborted: the VM's process was killed. The way out that Vagrant left open is closed first.
     for state in ["poweroff", "aborted"] {
         let watched = obeys(
             Power::Start,
@@ -216,7 +216,7 @@ async fn machines_pause_and_go_on_and_shut_down_and_lose_their_power_if_they_do_
     let stubborn = [at("running"), control("acpipowerbutton"), at("running"), control("poweroff")];
     obeys(Power::Halt, stubborn).await;
     obeys(Power::Halt, [at("gurumeditation"), control("poweroff")]).await;
-    // Those that do so already.
+    // VMs that are in the wanted state already.
     for (power, state) in [
         (Power::Pause, "paused"),
         (Power::Pause, "poweroff"),
@@ -244,7 +244,7 @@ async fn machines_of_this_home_are_known_by_their_names_and_told_by_their_states
         &names[5],
     ])];
     script.extend(names.iter().zip(states).map(|(name, state)| machine(name, state, Sealed("vboxnet1"))));
-    script.push(no_machine(&names[5])); // gone in between
+    script.push(no_machine(&names[5])); // removed meanwhile
     let (virtualbox, _) = playing(script);
     let known = virtualbox.machines("0a1b2c").await.unwrap();
     assert_eq!(known.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>(), &names[..5]);

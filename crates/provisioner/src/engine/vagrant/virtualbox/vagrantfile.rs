@@ -1,13 +1,13 @@
-//! What a Vagrantfile says to VirtualBox. Pure.
+//! The lines of a Vagrantfile for VirtualBox. Pure.
 //!
-//! VirtualBox 7.0 user manual, 8.10 "VBoxManage modifyvm"; Vagrant 2.3, "VirtualBox Provider". Vagrant hands customizations
-//! to VirtualBox last before a machine boots, so they win over what Vagrant does by itself.
+//! VirtualBox 7.0 user manual, 8.10 "VBoxManage modifyvm"; Vagrant 2.3, "VirtualBox Provider". Vagrant applies
+//! customizations right before a VM boots, so they override Vagrant's own settings.
 
 use crate::plan::{ClusterPlan, NodePlan};
 
-/// What is switched off: ways from a machine to the workstation, and from one machine by way of it to another.
+/// Settings that would open a way from a VM to the host, or through the host to another VM.
 const OFF: [(&str, &str); 12] = [
-    // NAT runs as a process on the workstation and reaches whatever that does, its loopback included.
+    // NAT is a process on the host and reaches all that the host reaches, including its loopback.
     ("--nat-localhostreachable1", "off"),
     ("--nat-dns-proxy1", "off"),
     ("--nat-dns-host-resolver1", "off"),
@@ -22,7 +22,7 @@ const OFF: [(&str, &str); 12] = [
     ("--teleporter", "off"),
 ];
 
-/// The lines for all machines. The kernel of the box knows virtio and no other network card.
+/// The lines for all VMs. The kernel of the box has a driver for virtio network cards only.
 pub(super) fn common() -> String {
     let off =
         OFF.map(|(option, value)| format!("  vb.customize [\"modifyvm\", :id, \"{option}\", \"{value}\"]\n"));
@@ -41,8 +41,8 @@ config.vm.provider :virtualbox do |vb|
     )
 }
 
-/// The lines for one machine. Vagrant finds the adapter by its network: it is made, and known to be the only one there,
-/// before Vagrant runs.
+/// The lines for one VM. Vagrant finds the host-only adapter by its network: before Vagrant runs, the adapter exists
+/// and is the only one in this network.
 pub(super) fn of_node(plan: &ClusterPlan, node: &NodePlan) -> String {
     format!(
         "\

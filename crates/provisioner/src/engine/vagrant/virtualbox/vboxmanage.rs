@@ -7,12 +7,12 @@ use crate::exec::{Command, CommandError, Failure, Output, Runner};
 
 use super::VirtualBoxError;
 
-/// How long it may take for what is done at once.
+/// Time-out for most commands.
 const USUAL: Duration = Duration::from_secs(60);
-/// How long it may take to give a machine power, or to delete its disks.
+/// Time-out for commands that start a VM or delete disks.
 const LONG: Duration = Duration::from_secs(180);
 
-/// VirtualBox, asked and told by its own tool.
+/// VirtualBox, through its own tool.
 #[derive(Debug, Clone)]
 pub(super) struct VBoxManage {
     host: Arc<dyn Runner>,
@@ -28,10 +28,10 @@ impl VBoxManage {
         self.tell("list", what, ["list", what]).await
     }
 
-    /// `VBoxManage showvminfo <machine> --machinereadable`; nothing where there is no such machine.
+    /// `VBoxManage showvminfo <machine> --machinereadable`; `None` if the VM does not exist.
     pub(super) async fn show(&self, machine: &str) -> Result<Option<String>, VirtualBoxError> {
         match self
-            .tell("ask for virtual machine", machine, ["showvminfo", machine, "--machinereadable"])
+            .tell("inspect virtual machine", machine, ["showvminfo", machine, "--machinereadable"])
             .await
         {
             Ok(text) => Ok(Some(text)),
@@ -40,7 +40,7 @@ impl VBoxManage {
         }
     }
 
-    /// `VBoxManage <args>`, which does at once what it does.
+    /// `VBoxManage <args>`, with the usual time-out. `attempt` and `object` are for its error: `remove disk`, its path.
     pub(super) async fn tell<'a>(
         &self,
         attempt: &'static str,
@@ -50,7 +50,7 @@ impl VBoxManage {
         self.run(attempt, object, &command(USUAL, args)).await
     }
 
-    /// The same, where it takes its time.
+    /// The same with a long time-out.
     pub(super) async fn tell_slowly<'a>(
         &self,
         attempt: &'static str,
@@ -74,12 +74,13 @@ impl VBoxManage {
     }
 }
 
-/// A command in a language that can be read again.
+/// A command whose answer is in English, so that it can be parsed.
 fn command<'a>(within: Duration, args: impl IntoIterator<Item = &'a str>) -> Command {
     Command::within(within, "VBoxManage").args(args).env("LC_ALL", "C")
 }
 
-/// VBoxManage has been seen to report an error and to exit with 0; Vagrant's driver looks for the same words.
+/// Turns an output with an error message into a failure: VBoxManage has been seen to exit with 0 after an error.
+/// Vagrant's driver searches for the same words.
 fn honest(command: &Command, output: Output) -> Result<Output, CommandError> {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     if !stderr.contains("VBoxManage: error:") && !stderr.contains("/dev/vboxnetctl") {

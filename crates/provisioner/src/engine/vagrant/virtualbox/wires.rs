@@ -1,4 +1,4 @@
-//! What the host does about an adapter that VirtualBox has named.
+//! The host guard for adapters, whose names VirtualBox chooses.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use ipnet::Ipv4Net;
 use crate::exec::Runner;
 use crate::fabric::{self, FabricError};
 
-/// The host guard, as far as adapters are concerned.
+/// The parts of the host guard that adapters need.
 pub(super) trait Wires: Debug + Send + Sync {
-    /// Waits until nobody else on this host changes adapters, and keeps it so until the value is dropped: as long as an
-    /// adapter is new it has an address that may be another instance's.
+    /// Waits for the lock on changes to this host's adapters, and holds it until the value is dropped. A new adapter
+    /// first has an address that may be in another instance's network.
     fn alone(&self) -> BoxFuture<'_, Result<Box<dyn Send>, FabricError>>;
 
-    /// Has the guard watch an adapter, and closes what the host opens on it.
+    /// Has the guard watch an adapter, and closes the kernel's settings for it that are open by default.
     fn watch<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<(), FabricError>>;
 
-    /// Has the guard forget adapters that are gone.
+    /// Has the guard forget the adapters that do not exist any more.
     fn forget(&self) -> BoxFuture<'_, Result<(), FabricError>>;
 }
 

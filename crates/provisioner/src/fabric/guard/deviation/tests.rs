@@ -1,15 +1,15 @@
-//! Answers of nft 1.0.6 on Linux 6.18, each after a change that somebody makes to a guard that stands as it was built.
+//! Answers of nft 1.0.6 on Linux 6.18, each after one change to a guard that was as built.
 
 use super::*;
 
-/// A guard that was told of `vboxnet0` and of the bridge `hl-0a1b2c3d4e`.
+/// A guard whose sets have `vboxnet0` and the bridge `hl-0a1b2c3d4e`.
 const BUILT: &str = include_str!("transcripts/built.json");
 
 fn table(answer: &str) -> Table {
     Table::read(answer).expect("nft's answer")
 }
 
-/// What is said of a table.
+/// The deviations of a table in words.
 fn said(answer: &str) -> String {
     let state = |answer| State { table: Some(table(answer)), ..State::default() };
     let all = compare(&state(BUILT), &state(answer));
@@ -27,7 +27,7 @@ fn a_guard_that_has_refused_something_stands_as_it_was_built() {
 fn a_table_that_is_gone_is_one_deviation() {
     let wanted = State { table: Some(table(BUILT)), ..State::default() };
     assert_eq!(compare(&wanted, &State::default()), [Deviation::NoTable]);
-    // Without root nobody knows what the rules must be, nor what they are.
+    // Without root, neither the rules nor their reference can be read.
     assert_eq!(compare(&State::default(), &State::default()), []);
 }
 

@@ -1,6 +1,6 @@
-//! The whole engine on VirtualBox, with a Vagrant that plays scripts as well.
+//! The whole engine on VirtualBox, with scripted answers of Vagrant and VBoxManage.
 //!
-//! What Vagrant says is written from its messages (2.3.4, `templates/locales/en.yml`), as is the rest of the scripts.
+//! Vagrant's answers are written from its messages (2.3.4, `templates/locales/en.yml`), not recorded.
 
 use std::fs;
 
@@ -15,11 +15,11 @@ use super::super::super::VagrantEngine;
 use super::transcripts::LOCKED;
 use super::*;
 
-/// Plays a script; a Vagrant in it writes down what it has made, as Vagrant does, and every machine lets us in.
+/// A host that plays a script. `vagrant up` also writes Vagrant's records of the VM, and every ssh login succeeds.
 #[derive(Debug)]
 struct Playing {
     script: Scripted,
-    /// Where Vagrant keeps what it knows of acme's node.
+    /// The folder of Vagrant's records of acme's node.
     known: Utf8PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Runner for Playing {
                 return Ok(Output::default());
             }
             if command.arguments().any(|word| word == "up") {
-                // It knows the machine as soon as there is one, and its key when it got in.
+                // Vagrant records the VM as soon as the VM exists, and its key after the first login.
                 fs::create_dir_all(&self.known).unwrap();
                 fs::write(self.known.join("id"), "5d0a2c4e").unwrap();
                 let output = self.script.run(command).await?;
@@ -42,7 +42,7 @@ impl Runner for Playing {
     }
 }
 
-/// A home with the box, and acme in it.
+/// A home with the box and the plan of acme.
 struct Desk {
     folder: tempfile::TempDir,
     assets: Assets,
@@ -87,7 +87,7 @@ impl Desk {
         self.vagrant("up --provider virtualbox acme-cp-1")
     }
 
-    /// Vagrant has the box.
+    /// Vagrant is asked for its boxes, and has the box.
     fn boxes(&self) -> Exchange {
         let node_box = self.assets.box_at(&self.plan.kubernetes, Provider::Virtualbox);
         let rows =
@@ -102,7 +102,7 @@ impl Desk {
     }
 }
 
-/// The network is made.
+/// The engine makes the network.
 fn makes_the_network() -> Vec<Exchange> {
     vec![
         adapters(&[]),
@@ -116,7 +116,7 @@ fn makes_the_network() -> Vec<Exchange> {
     ]
 }
 
-/// The network is there, and so is acme's machine.
+/// The engine finds the network and acme's VM.
 fn finds_the_network(state: &str, plugged: transcripts::Plugged) -> Vec<Exchange> {
     vec![
         adapters(&[("vboxnet0", "192.168.60.1")]),
@@ -128,7 +128,7 @@ fn finds_the_network(state: &str, plugged: transcripts::Plugged) -> Vec<Exchange
     ]
 }
 
-/// The machine is taken off NAT.
+/// The engine disconnects the VM from NAT.
 fn seals() -> Vec<Exchange> {
     vec![
         machine(ACME, "running", Open("vboxnet0")),
@@ -138,12 +138,12 @@ fn seals() -> Vec<Exchange> {
     ]
 }
 
-/// The engine looks for its machines.
+/// The engine lists its VMs.
 fn looks(state: &str) -> Vec<Exchange> {
     vec![machines(&[ACME]), machine(ACME, state, Sealed("vboxnet0"))]
 }
 
-/// The network goes, and no disk is left.
+/// The engine finds no disk and removes the network.
 fn clears() -> Vec<Exchange> {
     vec![
         disks(&[]),
@@ -156,7 +156,7 @@ fn clears() -> Vec<Exchange> {
     ]
 }
 
-/// The machine is made.
+/// The engine makes the network and the VM.
 fn makes(desk: &Desk) -> Vec<Exchange> {
     let up = Exchange::ok(desk.up(), "==> acme-cp-1: Machine booted and ready!\n");
     let mut script = vec![machines(&[])];
@@ -174,7 +174,7 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
     let vagrantfile = fs::read_to_string(desk.plan.folder.join("vagrant/Vagrantfile")).unwrap();
     assert!(vagrantfile.contains(&format!("vb.name = \"{ACME}\"")));
 
-    // Made again: all of it is there.
+    // Made again: everything exists.
     let mut again = looks("running");
     again.extend(finds_the_network("running", Sealed("vboxnet0")));
     again
@@ -186,7 +186,7 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
     let absent = desk.engine(looks("poweroff")).attach(&desk.plan).await;
     assert!(matches!(absent, Err(EngineError::Absent { node }) if node == "acme-cp-1"));
 
-    // After the workstation was off, and its cache emptied: what a machine grew from has nothing to do with its start.
+    // After a reboot of the host, and with an empty cache: a VM starts without the box that it was made from.
     fs::remove_file(desk.assets.box_at(&desk.plan.kubernetes, Provider::Virtualbox).catalogue).unwrap();
     let mut start = looks("aborted");
     start.extend(finds_the_network("aborted", Sealed("vboxnet0")));
@@ -245,7 +245,7 @@ async fn a_machine_that_vagrant_has_locked_goes_nevertheless_and_what_is_left_is
     let finds = || [machines(&[ACME]), machine(ACME, "running", Open("vboxnet0"))];
     let ends = || [machine(ACME, "running", Open("vboxnet0")), told(&format!("controlvm {ACME} poweroff"))];
 
-    // Somebody has it in VirtualBox, too.
+    // Another process has locked the VM in VirtualBox, too.
     let mut script = vec![locked()];
     script.extend(finds());
     script.extend(ends());

@@ -1,4 +1,4 @@
-//! What goes wrong with VirtualBox, and what a person reads then.
+//! Faults of VirtualBox, and the errors and hints for them.
 
 use std::io;
 
@@ -9,12 +9,12 @@ use crate::exec::{Command, CommandError, Failure, Output};
 use super::transcripts::{ACCESS_DENIED, LOCKED, NO_ADAPTER_MODULE, NO_DRIVER, Plugged};
 use super::*;
 
-/// What a person reads.
+/// An error with its causes and its hint, as the user sees it.
 fn shown(error: &EngineError) -> String {
     format!("{}\nhint: {}", crate::error::chain(error), error.hint().unwrap_or_default())
 }
 
-/// Prepares acme's network in vain.
+/// The error of `prepare` for acme's network.
 async fn refused(exchanges: impl IntoIterator<Item = Exchange>) -> String {
     let (virtualbox, _) = playing(exchanges);
     shown(&virtualbox.prepare(&acme()).await.unwrap_err())
@@ -47,7 +47,7 @@ async fn a_range_that_virtualbox_refuses_after_all_is_told_with_its_own_words() 
 
 #[tokio::test]
 async fn what_such_a_refusal_left_is_cleared() {
-    // Its address is still the one that belongs to its number.
+    // The adapter still has the address that belongs to its number.
     let (virtualbox, _) = playing([
         disks(&[]),
         marks(&[(SCOPE, "vboxnet0")]),

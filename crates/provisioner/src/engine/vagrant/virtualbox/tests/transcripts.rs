@@ -1,25 +1,26 @@
-//! What VBoxManage writes.
+//! The answers of VBoxManage.
 //!
-//! **Written from the manuals, not recorded**: VirtualBox needs kernel modules that the machines of the tests cannot load.
-//! The forms are those of the VirtualBox 7.0 user manual, chapter 8, of the regular expressions by which Vagrant 2.3.4
-//! reads the same answers, and of reports by users of both (error texts). Whoever has VirtualBox can compare them.
+//! **Written from the manuals, not recorded**: VirtualBox needs kernel modules that the hosts of the tests cannot load.
+//! The forms come from the VirtualBox 7.0 user manual, chapter 8, from the regular expressions by which Vagrant 2.3.4
+//! reads the same answers, and from reports by users of both (error texts). They are still to be compared with a real
+//! VirtualBox.
 
 use crate::exec::Exchange;
 
 /// The beginning of every command.
 const TOOL: &str = "LC_ALL=C VBoxManage";
 
-/// VBoxManage is told this and succeeds.
+/// VBoxManage runs with these arguments, succeeds and prints nothing.
 pub(super) fn told(args: &str) -> Exchange {
     answers(args, "")
 }
 
-/// VBoxManage is asked this and answers.
+/// VBoxManage runs with these arguments, succeeds and prints this.
 pub(super) fn answers(args: &str, stdout: impl Into<String>) -> Exchange {
     Exchange::ok(format!("{TOOL} {args}"), stdout)
 }
 
-/// VBoxManage is told this and refuses.
+/// VBoxManage runs with these arguments and fails with this standard error.
 pub(super) fn refuses(args: &str, stderr: &str) -> Exchange {
     Exchange::fails(format!("{TOOL} {args}"), 1, stderr)
 }
@@ -32,7 +33,7 @@ pub(super) fn machines(names: &[&str]) -> Exchange {
     answers("list vms", names.iter().enumerate().map(line).collect::<String>())
 }
 
-/// `VBoxManage list hostonlyifs`, of adapters with these addresses in networks of 256.
+/// `VBoxManage list hostonlyifs`, of adapters with these addresses and the prefix length 24.
 pub(super) fn adapters(all: &[(&str, &str)]) -> Exchange {
     let block = |(name, address): &(&str, &str)| {
         let number: u8 = name.trim_start_matches("vboxnet").parse().unwrap_or(0);
@@ -57,7 +58,7 @@ VBoxNetworkName: HostInterfaceNetworking-{name}
     answers("list hostonlyifs", all.iter().map(block).collect::<String>())
 }
 
-/// `VBoxManage getextradata global enumerate`, with what VirtualBox keeps there of its own.
+/// `VBoxManage getextradata global enumerate`, of these marks and of entries that VirtualBox itself makes.
 pub(super) fn marks(all: &[(&str, &str)]) -> Exchange {
     let mark = |(scope, value): &(&str, &str)| format!("Key: homelab/{scope}, Value: {value}\n");
     let own = "Key: GUI/LastItemSelected, Value: m=old machine\n\
@@ -86,7 +87,7 @@ Groups:               None
     answers("list dhcpservers", adapters.iter().map(block).collect::<String>())
 }
 
-/// `VBoxManage list hdds`, of disks with these identities, parents and places.
+/// `VBoxManage list hdds`, of disks with these UUIDs, parents and locations.
 pub(super) fn disks(all: &[(&str, &str, &str)]) -> Exchange {
     let block = |(uuid, parent, location): &(&str, &str, &str)| {
         format!(
@@ -106,18 +107,18 @@ Encryption:     disabled
     answers("list hdds", all.iter().map(block).collect::<String>())
 }
 
-/// How a machine is plugged in.
+/// The networks of a VM.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Plugged {
-    /// As Vagrant leaves it.
+    /// As Vagrant leaves the VM: NAT is connected, and the second card is on this host-only adapter.
     Open(&'static str),
-    /// As it should be.
+    /// As the engine leaves the VM: NAT is disconnected, and the second card is on this host-only adapter.
     Sealed(&'static str),
-    /// With its second adapter on a bridge.
+    /// NAT is connected, and the second card is on a bridge to this link.
     Bridged(&'static str),
 }
 
-/// `VBoxManage showvminfo <name> --machinereadable`, as far as it matters, with some that does not.
+/// `VBoxManage showvminfo <name> --machinereadable`: all lines that matter, and some that do not.
 pub(super) fn machine(name: &str, state: &str, plugged: Plugged) -> Exchange {
     let (cable, second) = match plugged {
         Plugged::Open(adapter) => ("on", format!("hostonlyadapter2=\"{adapter}\"\nnic2=\"hostonly\"")),
@@ -155,7 +156,7 @@ audio=\"none\"
     answers(&format!("showvminfo {name} --machinereadable"), answer)
 }
 
-/// The answer on a machine that is not there.
+/// `VBoxManage showvminfo` for a VM that does not exist.
 pub(super) fn no_machine(name: &str) -> Exchange {
     refuses(
         &format!("showvminfo {name} --machinereadable"),
@@ -183,14 +184,14 @@ VBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component HostNe
 VBoxManage: error: Context: \"RTEXITCODE handleCreate(HandlerArg *)\" at line 95 of file VBoxManageHostonly.cpp
 ";
 
-/// The module for machines is not loaded.
+/// The module for VMs is not loaded.
 pub(super) const NO_DRIVER: &str = "\
 VBoxManage: error: The virtual machine 'homelab-0a1b2c.acme.acme-cp-1' has terminated unexpectedly during startup with exit code 1 (0x1)
 VBoxManage: error: Kernel driver not installed (rc=-1908), VERR_VM_DRIVER_NOT_INSTALLED
 VBoxManage: error: Details: code NS_ERROR_FAILURE (0x80004005), component MachineWrap, interface IMachine
 ";
 
-/// Somebody else has the machine.
+/// Another process has locked the VM.
 pub(super) const LOCKED: &str = "\
 VBoxManage: error: Cannot unregister the machine 'homelab-0a1b2c.acme.acme-cp-1' while it is locked
 VBoxManage: error: Details: code VBOX_E_INVALID_OBJECT_STATE (0x80bb0007), component MachineWrap, interface IMachine, callee nsISupports
