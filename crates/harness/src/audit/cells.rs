@@ -1,8 +1,8 @@
-//! Every question of a run: which viewpoint asks whom for which class, by which probes, and against which controls.
+//! The plan of a run: all cells, their probes and their controls.
 //!
-//! A [`Plan`] is made before anything runs. What one viewpoint asks is one [`Batch`], controls included; what is
-//! judged is a [`Cell`]. A question, its control and the target's own control come from the same function of the
-//! class, so a cell never has one without the others. The next step is [`judge`](super::judge).
+//! A [`Plan`] is made before anything runs. All probes of one viewpoint, controls included, are one [`Batch`]. Each
+//! [`Cell`] gets one verdict. Its probes and both of its controls come from one function of the class, so a cell never
+//! has probes without controls. The next step is [`judge`](super::judge).
 
 mod ask;
 mod pace;
@@ -24,77 +24,78 @@ use super::viewpoint::{Route, Stand, Target, Viewpoint};
 use ask::Asks;
 pub use select::{PlanError, Selection};
 
-/// One question of the audit.
+/// One cell of the audit: a class, a source and a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// Of which class.
+    /// Its class.
     pub class: ClassId,
-    /// From where it is asked.
+    /// The viewpoint of its probes.
     pub viewpoint: Viewpoint,
-    /// On behalf of which instance: whose viewpoint it is, or whose credentials are shown.
+    /// The source instance: the owner of the viewpoint, or of the credentials in the probes.
     pub source: String,
-    /// Of whom.
+    /// The target.
     pub target: Target,
-    /// By which protocol, or what is compared.
+    /// The protocol of its probes, `look` for an inspection, `facts` for a comparison of facts, or `none`.
     pub protocol: String,
-    /// How.
+    /// Its method.
     pub way: CellWay,
 }
 
-/// How a cell is asked.
+/// The method of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CellWay {
-    /// By probes.
+    /// Probes.
     Probes {
-        /// What counts as reaching the target.
+        /// The evidence that the target was reached.
         proof: Proof,
-        /// The question: from the viewpoint to the target.
+        /// The probes from the viewpoint to the target.
         cross: Vec<Nonce>,
-        /// The control: the same, to the viewpoint's own instance.
+        /// The control at the source: the same probes to the viewpoint's own instance.
         control: Vec<Nonce>,
-        /// The target's own control: the same, from within the target to itself. `None` where nobody must be there.
+        /// The control at the target: the same probes from within the target to itself. `None` where no system must
+        /// answer at the target.
         own: Option<Vec<Nonce>>,
     },
-    /// By looking from both sides.
+    /// Inspection of both sides.
     Look {
-        /// At what.
+        /// What the probers inspect.
         sight: Sight,
-        /// From the viewpoint.
+        /// The inspection at the viewpoint.
         here: Nonce,
-        /// From every node of the target.
+        /// The inspections at every node of the target.
         there: Vec<Nonce>,
     },
-    /// By comparing what is known.
+    /// Comparison of known facts.
     Fact(Fact),
-    /// Not at all: why.
+    /// The cell is not covered: the reason.
     NotCovered(String),
 }
 
-/// The last probe that a witness must see, sent when all batches are over.
+/// The last probe to a witness, which the witness must see. It is sent after all batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barrier {
     /// The identity of the witness.
     pub witness: String,
-    /// From where it is sent.
+    /// The viewpoint that sends it.
     pub from: Viewpoint,
-    /// What is sent.
+    /// The probe.
     pub probe: Probe,
 }
 
-/// A whole run, decided.
+/// A planned run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The number in all its nonces.
+    /// The number in all nonces of the run.
     pub run: u32,
     /// The instances.
     pub subjects: Vec<Subject>,
-    /// The workstation.
+    /// The host.
     pub host: Host,
-    /// The questions.
+    /// The cells.
     pub cells: Vec<Cell>,
-    /// What each viewpoint asks, all at once.
+    /// The probes of each viewpoint, which it sends concurrently.
     pub batches: BTreeMap<Viewpoint, Batch>,
-    /// What is sent last.
+    /// The last probes, one for each witness.
     pub barriers: Vec<Barrier>,
 }
 
@@ -102,7 +103,7 @@ impl Plan {
     /// Plans a run over these instances.
     ///
     /// # Errors
-    /// [`PlanError`] when there is nothing to ask, or a name is unknown.
+    /// [`PlanError`] when no cell can be tested, or when a name is unknown or not unique.
     pub fn new(
         run: u32,
         subjects: Vec<Subject>,
@@ -128,13 +129,13 @@ impl Plan {
         Ok(Self { run, cells, batches, barriers, subjects, host })
     }
 
-    /// An instance of the run.
+    /// The instance with this name; `None` where the run has none.
     pub fn subject(&self, name: &str) -> Option<&Subject> {
         self.subjects.iter().find(|subject| subject.name == name)
     }
 }
 
-/// Whom a class asks on behalf of a source.
+/// The targets of a class for a source.
 fn targets(class: &Class, source: &Subject, subjects: &[Subject]) -> impl Iterator<Item = Target> {
     let others = subjects.iter().filter(|other| other.name != source.name);
     let others = others.map(|other| Target::Instance(other.name.clone()));
@@ -146,7 +147,7 @@ fn targets(class: &Class, source: &Subject, subjects: &[Subject]) -> impl Iterat
     others.into_iter().flatten().chain(workstation)
 }
 
-/// The places of one kind that an instance has.
+/// The viewpoints of one kind that an instance has.
 pub(super) fn places(stand: Stand, of: &Subject) -> Vec<Viewpoint> {
     let node = |by| {
         let nodes = of.nodes.iter().map(move |node| Viewpoint::Node {

@@ -1,9 +1,9 @@
-//! What can go wrong between two instances: every class of leak that the audit knows, as data.
+//! Every class of leak between two instances that the audit knows, as data.
 //!
-//! A class says what it would mean, from where it is asked, what is asked, how the answer is judged, and which
-//! [`Injection`] opens exactly this leak. A class that is not covered says why. Questions are made by pure
-//! functions of a [`Scene`]; the same function makes the question across, its control and the target's own
-//! control, so that they cannot differ. [`Plan`](super::Plan) turns them into cells.
+//! A class has a meaning, the viewpoints and targets of its probes, the probes themselves, the rule that judges their
+//! answers, and the [`Injection`] that makes exactly this leak. A class that is not covered gives the reason. Probes
+//! come from pure functions of a [`Scene`]. One function makes the probe across instances and both of its controls, so
+//! they cannot differ. [`Plan`](super::Plan) turns them into cells.
 
 mod id;
 mod coverage;
@@ -28,155 +28,163 @@ pub use injection::Injection;
 /// One class of leak.
 #[derive(Debug)]
 pub struct Class {
-    /// Its id.
+    /// Its id, such as N3.
     pub id: ClassId,
-    /// What it is, in a few words.
+    /// A few words: `TCP, open port`.
     pub title: &'static str,
-    /// What a leak of this class would mean.
+    /// The meaning of a leak of this class, as the end of the sentence "A leak would mean: …".
     pub means: &'static str,
-    /// From where it is asked.
+    /// The kinds of viewpoint that probe it.
     pub from: &'static [Stand],
-    /// Of whom it is asked.
+    /// The targets of its probes.
     pub towards: Towards,
-    /// How it is asked.
+    /// The method: probes, inspection, or a comparison of facts.
     pub way: Way,
-    /// Of whose nodes it can be asked.
+    /// The engines whose nodes it covers.
     pub coverage: Coverages,
-    /// What opens exactly this leak. What nothing opens anywhere, nothing proves: it counts as not covered.
+    /// The injection that makes exactly this leak. Without one, no test proves that the audit detects the leak, so the
+    /// class counts as not covered.
     pub injection: Option<Injection>,
 }
 
-/// Of whom a class is asked.
+/// The targets of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Towards {
-    /// Every other instance. The target's own control comes from its own viewpoint of the same kind.
+    /// Every other instance. The control at the target comes from the target's viewpoint of the same kind.
     Instances,
-    /// The workstation, whose own control is asked by itself.
+    /// The host. The host itself sends the control at the target.
     Workstation,
-    /// Every other instance, and the workstation.
+    /// Every other instance, and the host.
     Everybody,
-    /// Addresses at the workstation at which nobody must live, so that the target has no control of its own.
+    /// Addresses at which no system must answer, such as 169.254.169.254. So there is no control at the target.
     Nobody,
 }
 
-/// How a class is asked.
+/// The method of a class.
 #[derive(Debug, Clone, Copy)]
 pub enum Way {
-    /// By probes, each with a nonce.
+    /// Probes, each with a nonce.
     Probes(Questions),
-    /// By looking at the same from both sides: what both see is shared.
+    /// Inspection of nodes on both sides: an object that both sides see is shared.
     Look(Sight),
-    /// By comparing what is known, without a probe.
+    /// Comparison of known facts, without a probe.
     Fact(Fact),
 }
 
-/// The questions of a class in a scene. None at all means that this viewpoint has nothing to ask.
+/// The probes of a class in a scene. An empty list means that this viewpoint has no probe for the class.
 pub type Questions = fn(&Scene<'_>) -> Result<Vec<Question>, Lack>;
 
-/// What an instance would need, so that the question could be asked of it, in words.
+/// A missing requirement: why a class cannot be probed between these instances, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack(pub String);
 
-/// What is compared where no probe is needed.
+/// The fact that is compared where no probe is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
     /// Ports of the host that lead into an instance (H3).
     Forwards,
     /// `route_localnet` on the host (H5).
     RouteLocalnet,
-    /// Machine ids, host keys, UUIDs of machines and nodes (H12).
+    /// Machine ids, SSH host keys, UUIDs of VMs, UIDs of nodes (H12).
     Machines,
     /// Context → server → authority → UID (C6).
     Identity,
-    /// SSH keys that are let in (C8).
+    /// SSH keys that a node accepts (C8).
     Keys,
     /// Writable files of image stores and disks (C9).
     Stores,
-    /// Secrets of the other in files of this one (C10).
+    /// Secrets of the target in files of the source (C10).
     Secrets,
-    /// What the run left behind (T1).
+    /// Objects that the run left on the host (T1).
     Left,
-    /// What a successor found of its predecessor (T2).
+    /// Data of a destroyed instance that its successor found (T2).
     Inherited,
-    /// What became of the others when one was destroyed (T3).
+    /// Changes in other instances when one was destroyed (T3).
     Destroyed,
-    /// Networks of every kind against every kind, and the host's (S1).
+    /// Networks of every kind against every kind, and against the host's (S1).
     Networks,
-    /// Authorities and keys, all distinct (S2).
+    /// Authorities and keys, which must all be distinct (S2).
     Authorities,
-    /// The registry against what is really there (S3).
+    /// The registry against the objects that the engines report (S3).
     Registry,
 }
 
-/// Everything that a question depends on.
+/// The input from which the probes of a class are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
-    /// Where it is asked.
+    /// The viewpoint that sends the probes.
     pub viewpoint: &'a Viewpoint,
-    /// Whose credentials are shown, and whose addresses the viewpoint has.
+    /// The instance whose credentials the probes carry, and whose addresses the viewpoint has.
     pub source: &'a Subject,
-    /// Of whom.
+    /// The target. In the control at the source, it is the source.
     pub target: Asked<'a>,
-    /// What else is on the workstation.
+    /// The host, with its addresses and listeners.
     pub host: &'a Host,
 }
 
-/// Of whom a question is asked: of the source itself in a control.
+/// The target of a probe.
 #[derive(Debug, Clone, Copy)]
 pub enum Asked<'a> {
     /// An instance.
     Instance(&'a Subject),
-    /// The workstation.
+    /// The host.
     Workstation,
 }
 
-/// One question.
+/// One probe before it has a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// The cell's protocol; a question, its control and the target's own control have the same.
+    /// The cell's protocol. A probe and both of its controls have the same one.
     pub protocol: &'static str,
-    /// What to try.
+    /// What the prober tries.
     pub ask: Ask,
-    /// What counts as reaching the target.
+    /// The evidence that the target was reached.
     pub proof: Proof,
 }
 
-/// What counts as reaching the target.
+/// The evidence that the target was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// The target's witness sees the nonce as soon as it arrives; any answer by the target counts too.
+    /// The target's witness sees the nonce as soon as it arrives. An answer or a refusal of the target counts as well.
     Witnessed,
-    /// Any answer by the target; no witness can see the nonce.
+    /// Any answer or refusal of the target. No witness can see the nonce.
     Answer,
-    /// Any answer, by whomever: the question is whether somebody answers in the target's place (L4).
+    /// Any answer of any system: the leak is that another system answers in the target's place (L4).
     AnyAnswer,
-    /// An address in the answer of a name server.
+    /// An address in the answer of a name server. NXDOMAIN and NODATA do not reach the target; every other answer is
+    /// inconclusive.
     Address,
-    /// HTTP 2xx; 401 is the refusal that is wanted. Everything else says neither.
+    /// HTTP 2xx reaches the target, 401 does not. Every other answer is inconclusive.
     Login,
-    /// Any HTTP status; that one side refuses the other's certificate is what is wanted.
+    /// Any HTTP status reaches the target. A TLS refusal, because one side does not trust the other's certificate, does
+    /// not. Every other answer is inconclusive.
     Handshake,
 }
 
 impl Class {
-    /// All classes, in the order of the reports.
+    /// All classes, in the order of the lists: L, N, H, C, T, S.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         [link::CLASSES, network::CLASSES, host::CLASSES, control::CLASSES, after::CLASSES]
             .into_iter()
             .flatten()
     }
 
-    /// A class by its id.
+    /// The class with this id.
+    ///
+    /// # Panics
+    /// When no list of classes has the id.
     pub fn of(id: ClassId) -> &'static Self {
         Self::all()
             .find(|class| class.id == id)
             .unwrap_or_else(|| panic!("class {id} is in no list of classes"))
     }
 
-    /// Whether it can be asked of instances of this engine, and would be seen.
+    /// Whether the class covers nodes of this engine. A class without an injection covers none.
     pub fn coverage(&self, engine: EngineKind) -> Coverage {
         match (self.coverage.on(engine), self.injection) {
-            (Coverage::Covered, None) => Coverage::NotCovered("no injection proves that it would be seen"),
+            (Coverage::Covered, None) => {
+                Coverage::NotCovered("no injection proves that the audit detects this class")
+            }
             (coverage, _) => coverage,
         }
     }

@@ -1,9 +1,8 @@
-//! From what a run brought back to a verdict for each cell.
+//! Judges the results of a run: a verdict for each cell.
 //!
-//! A pass cannot be an accident: *isolated* is what is left when every condition was seen to hold, one by one, and
-//! whatever is missing ends as *inconclusive*. Four kinds of judges, each pure and small: [`probes`] weighs answers
-//! against witnesses, [`look`] compares what two sides see, [`facts`] and [`structure`] compare what is known.
-//! Next: [`report`](super::report).
+//! A cell is *isolated* only when every condition was checked and holds. Missing evidence gives *inconclusive*. There
+//! are four judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
+//! sides, [`facts`] and [`structure`] compare known facts. Next: [`report`](super::report).
 
 mod evidence;
 mod probes;
@@ -26,7 +25,7 @@ pub use evidence::{Evidence, Party, Sent, WitnessState};
 pub use probes::judge;
 pub(super) use probes::words;
 
-/// What was planned and what came of it, with indices.
+/// A plan and its results, with indices.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
     observed: &'a Observed,
@@ -60,7 +59,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The verdict of a cell, with all that it rests on where it was a matter of probes.
+    /// The verdict of a cell, and its evidence where probers took part.
     pub(super) fn judge(&self, cell: &Cell) -> (Judgement, Option<Evidence>) {
         match &cell.way {
             CellWay::NotCovered(why) => (Judgement::not_covered(why), None),
@@ -68,7 +67,7 @@ impl<'a> Run<'a> {
                 let source = self.plan.subject(&cell.source);
                 let target = self.plan.subject(cell.target.name());
                 let Some(source) = source else {
-                    return (Judgement::inconclusive("the asking instance is unknown"), None);
+                    return (Judgement::inconclusive("the source instance is unknown"), None);
                 };
                 let known = facts::Known { source, target, plan: self.plan, after: &self.observed.after };
                 (facts::judge(*fact, &known), None)
@@ -115,13 +114,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A planned probe, what came of it, and where it arrived. One that is not in the plan was never sent.
+    /// A planned probe, its answer and its arrivals. A nonce that is not in the plan was never sent.
     fn sent(&self, nonce: &Nonce) -> Sent {
         let planned = self.probes.get(nonce);
         let from = planned.map(|(viewpoint, _)| (*viewpoint).clone());
         let broken = from.as_ref().and_then(|viewpoint| self.observed.broken.get(viewpoint));
         let arrivals = self.arrivals.get(nonce).into_iter().flatten().map(|(witness, arrival)| {
-            let owner = self.owners.get(witness).copied().unwrap_or("nobody");
+            let owner = self.owners.get(witness).copied().unwrap_or("an unknown instance");
             (owner.to_owned(), (*witness).to_owned(), (*arrival).clone())
         });
         Sent {
@@ -137,7 +136,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The witnesses on the node that asks, or on which the asking pod runs.
+    /// The witnesses on the prober's node: for a pod, on the node where it runs.
     pub(super) fn beside(&self, viewpoint: &Viewpoint) -> Vec<String> {
         let subject = viewpoint.instance().and_then(|instance| self.plan.subject(instance));
         let node = match (viewpoint, subject) {
@@ -150,7 +149,8 @@ impl<'a> Run<'a> {
         nodes.map(|here| here.witness.clone()).chain(pod.map(|pod| pod.witness.clone())).collect()
     }
 
-    /// The witness that lives where a question goes: a node's, or that of the pod behind a service and its ports.
+    /// The witness at the destination of a probe: a node's, or the pod's for the pod's address, its service and its
+    /// NodePort. `None` for a multicast or broadcast, and for an address without a witness.
     pub(super) fn due(&self, ask: &Ask) -> Option<String> {
         let to = evidence::address(ask)?;
         self.plan.subjects.iter().find_map(|subject| {
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         expected
             .map(|witness| {
                 let doubt = match self.observed.watches.get(&witness) {
-                    None => Some("nothing was read from it".to_owned()),
+                    None => Some("no report was read from it".to_owned()),
                     Some(watch) => watch.doubt(&self.barrier_of(&witness)),
                 };
                 WitnessState { witness, doubt }
@@ -196,14 +196,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What answers for an instance: nodes, pods, services. The gateway is the workstation's.
+/// The addresses that answer for an instance: nodes, pod, service, DNS and API. The gateway belongs to the host.
 fn addresses(of: &Subject) -> Vec<IpAddr> {
     let nodes = of.nodes.iter().flat_map(of_node);
     let others = [of.pod.address, of.pod.service, of.dns.server, of.api].map(IpAddr::from);
     nodes.chain(others).collect()
 }
 
-/// What answers for a node.
+/// The addresses that answer for a node.
 fn of_node(node: &NodeSubject) -> impl Iterator<Item = IpAddr> {
     let others = [node.link_local.map(IpAddr::from), node.management.map(IpAddr::from)];
     [IpAddr::from(node.address)].into_iter().chain(others.into_iter().flatten())
@@ -214,7 +214,7 @@ fn networks(of: &Subject) -> Vec<ipnet::Ipv4Net> {
     [of.subnet, of.pod_cidr, of.service_cidr].into_iter().chain(management).collect()
 }
 
-/// The links that its nodes are given.
+/// The links that an instance's nodes were given.
 fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
     let own = look::Adapter { link: &of.node_link, net: Some(of.subnet) };
     let management = of.management.as_ref();
@@ -223,11 +223,11 @@ fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
     [own].into_iter().chain(management).collect()
 }
 
-/// The answer's outcome, if it is one that a prober really sent.
+/// The outcome of an answer, or why there is none.
 fn outcome(answer: Option<&Answer>) -> Result<&probe::Outcome, String> {
     match answer.map(|answer| &answer.outcome) {
-        None => Err("the prober gave no answer for it".to_owned()),
-        Some(probe::Outcome::NotRun { why }) => Err(format!("it could not be tried: {why}")),
+        None => Err("the prober returned no answer".to_owned()),
+        Some(probe::Outcome::NotRun { why }) => Err(format!("the probe could not run: {why}")),
         Some(outcome) => Ok(outcome),
     }
 }

@@ -1,22 +1,22 @@
 //! The isolation audit: proves, by traffic, that no instance reaches another.
 //!
-//! *Blocked* is easy to see by accident: a prober that crashed, a pod that never ran and a host without `ping` all look
-//! like it. So a pass is what is left when everything else was ruled out, one by one, and the flow keeps apart what is
-//! decided from what is done:
+//! A probe can seem *blocked* by accident: a prober that crashed, a pod that never ran and a host without `ping` all
+//! give that impression. So a cell is isolated only after every other explanation was excluded. Decisions and effects
+//! are kept apart:
 //!
-//! 1. [`Subject`] and [`Host`]: what is known of each instance and of the workstation, before a packet is sent.
-//! 2. [`Class`]: every kind of leak, as data: what it would mean, what asks for it, which [`Injection`] opens it.
-//! 3. [`Plan`]: the cells, one for each viewpoint, target, class and protocol. Each carries its *control* (the same
-//!    question to the viewpoint's own instance) and the target's own control (the same from within the target). All
-//!    that one viewpoint asks is one batch for one prober.
-//! 4. [`Observed`]: what the run brought back. Probers answer, witnesses tell what arrived, and a last probe, the
-//!    [`Barrier`], shows that each of them still saw something at the end.
+//! 1. [`Subject`] and [`Host`]: the known facts of each instance and of the host, before a packet is sent.
+//! 2. [`Class`]: every kind of leak as data: its meaning, its probes, and the [`Injection`] that makes such a leak.
+//! 3. [`Plan`]: the cells, one for each viewpoint, target, class and protocol. Each cell has a *control* at the source
+//!    (the same probe to the viewpoint's own instance) and a control at the target (the same probe from within the
+//!    target). All probes of one viewpoint are one batch for one prober.
+//! 4. [`Observed`]: the results of the run. Probers report answers, witnesses report arrivals, and a last probe for
+//!    each witness, the [`Barrier`], shows that the witness still worked at the end.
 //! 5. [`judge`]: one [`Verdict`] for each cell. The receiver decides: a nonce that a witness saw is a leak, whatever
-//!    the sender says. What is missing is [`Verdict::Inconclusive`], never a pass.
-//! 6. [`Report`]: what all of it means, as one value with many renderings; [`Report::assert_isolated`] for tests.
+//!    the sender reports. Missing evidence gives [`Verdict::Inconclusive`], never a pass.
+//! 6. [`Report`]: the results as one value with many renderings; [`Report::assert_isolated`] for tests.
 //!
-//! [`audit()`] is all of it on running clusters. Only `run` and `inject` touch anything: everything else is pure, and times
-//! and the run's number are arguments.
+//! [`audit()`] runs these steps on running clusters. Only `run` and `inject` touch clusters and the host. Everything
+//! else is pure: times and the run's number are arguments.
 
 mod subject;
 mod viewpoint;

@@ -1,7 +1,7 @@
-//! What a run brought back: what every prober answered and every witness saw.
+//! The results of a run: the answers of every prober, and the arrivals at every witness.
 //!
-//! Made by whoever runs the plan, read by [`judge`](super::judge). What is missing in here is missing: nothing in
-//! here stands for *nothing happened* but an answer that says so, and a witness that was there all the time.
+//! The runner of the plan makes them, and [`judge`](super::judge) reads them. A missing entry never means that nothing
+//! happened. Only an answer that says so, and the silence of a witness that ran for the whole audit, mean that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,42 +11,42 @@ use probe::{Answer, Arrival, Nonce, Report, Said, VERSION};
 use super::subject::After;
 use super::viewpoint::Viewpoint;
 
-/// What a run brought back.
+/// The results of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observed {
-    /// What became of each probe.
+    /// The answer to each probe, as its prober reported it.
     pub answers: BTreeMap<Nonce, Answer>,
-    /// What the prober of a viewpoint was started by, as one would type it, without its standard input.
+    /// The command that started the prober of a viewpoint, as typed in a shell, without its standard input.
     pub commands: BTreeMap<Viewpoint, String>,
-    /// Why the prober of a viewpoint could not be run to its end.
+    /// Why the prober of a viewpoint did not finish.
     pub broken: BTreeMap<Viewpoint, String>,
-    /// What the witnesses saw, by their identity.
+    /// The reports of the witnesses, by their identity.
     pub watches: BTreeMap<String, Watch>,
-    /// What is known only now.
+    /// Facts that are known only after the run.
     pub after: After,
-    /// How long each part of the run took, in their order.
+    /// The duration of each part of the run, in their order.
     pub phases: Vec<Phase>,
 }
 
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// Which: `set`, `learn`, `ask`, `ask, routed`, `ask, by the hypervisor`, `hear`.
+    /// `set`, `learn`, `ask`, `ask, routed`, `ask, by the hypervisor`, `hear` or `strike`.
     pub name: &'static str,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
 }
 
 impl Phase {
-    /// A part that began then and ends now.
+    /// A part that began at `begun` and ends now.
     pub(super) fn since(name: &'static str, begun: Instant) -> Self {
         Self { name, took: begun.elapsed() }
     }
 }
 
 impl Observed {
-    /// Takes in what a prober said. One that did not come to its end, or that miscounts, is broken: what it said
-    /// before still counts.
+    /// Adds the output of a prober. A prober that did not report its end, or reported a wrong count, is marked as
+    /// broken; the answers that were read still count.
     pub fn heard(&mut self, from: &Viewpoint, said: impl IntoIterator<Item = Said>) {
         let (mut count, mut end) = (0, None);
         for line in said {
@@ -59,31 +59,34 @@ impl Observed {
             }
         }
         let why = match end {
-            None => "the prober did not say that it was done".to_owned(),
-            Some(said) if said != count => format!("the prober says {said} answers, and {count} were read"),
+            None => "the prober did not report its end".to_owned(),
+            Some(said) if said != count => {
+                format!("the prober reported {said} answers, but {count} were read")
+            }
             Some(_) => return,
         };
         self.broken.entry(from.clone()).or_insert(why);
     }
 }
 
-/// What one witness saw.
+/// The reports of one witness.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Watch {
-    /// It said that it listens before the first probe was sent, under the identity that was expected.
+    /// The witness reported that it listens, before the first probe was sent and with the expected identity.
     pub ready: bool,
-    /// It still ran after the last probe.
+    /// The witness was still running after the last probe.
     pub alive: bool,
-    /// How many packets it could not report.
+    /// The number of packets that it saw and could not report.
     pub lost: u64,
-    /// What arrived.
+    /// The nonces that arrived.
     pub arrivals: Vec<Arrival>,
-    /// Why what it said could not be read.
+    /// Why its reports could not be read; `None` where they could.
     pub unreadable: Option<String>,
 }
 
 impl Watch {
-    /// What a witness said, in its order. Whether it was alive afterwards is for the caller to say.
+    /// Collects the reports of a witness, in their order. The caller knows whether the witness was still running
+    /// afterwards.
     pub fn of(identity: &str, reports: impl IntoIterator<Item = Report>, alive: bool) -> Self {
         let mut watch = Self { alive, ..Self::default() };
         for report in reports {
@@ -92,7 +95,8 @@ impl Watch {
                     watch.ready = true;
                 }
                 Report::Ready { version, identity: said, .. } => {
-                    watch.unreadable = Some(format!("'{said}', format {version}, answered in its place"));
+                    watch.unreadable =
+                        Some(format!("witness '{said}' with format {version} answered instead"));
                 }
                 Report::Arrived(arrival) => watch.arrivals.push(arrival),
                 Report::Lost { packets } => watch.lost += packets,
@@ -101,26 +105,27 @@ impl Watch {
         watch
     }
 
-    /// Whether it saw this nonce.
+    /// Whether the witness saw this nonce.
     pub(super) fn has_seen(&self, nonce: &Nonce) -> bool {
         self.arrivals.iter().any(|arrival| arrival.nonce == *nonce)
     }
 
-    /// Why its silence proves nothing; nothing when it does.
+    /// Why the silence of the witness proves nothing; `None` where it proves that no probe arrived. A witness must see
+    /// at least one of its `barriers`.
     pub(super) fn doubt(&self, barriers: &BTreeSet<Nonce>) -> Option<String> {
         if let Some(why) = &self.unreadable {
-            return Some(format!("what it said could not be read: {why}"));
+            return Some(format!("its reports could not be read: {why}"));
         }
         if !self.ready {
-            return Some("it did not listen before the first probe".to_owned());
+            return Some("it was not listening before the first probe".to_owned());
         }
         if !self.alive {
-            return Some("it did not run any more after the last probe".to_owned());
+            return Some("it was no longer running after the last probe".to_owned());
         }
         if self.lost > 0 {
             return Some(format!("it lost {} packets", self.lost));
         }
         let seen = self.arrivals.iter().any(|arrival| barriers.contains(&arrival.nonce));
-        (!seen).then(|| "it did not see the last probe of all, which it had to see".to_owned())
+        (!seen).then(|| "it did not see the barrier, the last probe that was sent to it".to_owned())
     }
 }

@@ -1,7 +1,7 @@
-//! What a run means, for people and for programs: one value, many renderings.
+//! The result of a run, for people and for programs: one value with many renderings.
 //!
-//! [`Report`] holds everything; the renderings are pure functions of it and decide nothing. Secrets never get this
-//! far: a probe is told in words, and credentials have none.
+//! [`Report`] holds everything. The renderings are pure functions of it and decide nothing. A report contains no
+//! secret: it describes probes in words, and only names the kind of credentials in them.
 
 mod model;
 mod tell;
@@ -32,21 +32,21 @@ pub use model::{
     ProbeReport, Report, VERSION, WitnessReport,
 };
 
-/// What every report says of containers: what no audit of packets can change.
-const KERNEL: &str = "The nodes of all instances are containers and share this workstation's kernel: a hole in \
-                      the kernel is a hole between all clients, whatever this report says. Only virtual \
-                      machines separate kernels.";
-/// And of virtual machines.
-const HYPERVISOR: &str = "The nodes of all instances are virtual machines with kernels of their own. What they share is \
-                          this workstation: its hypervisor, its network stack, its processors and disks. A hole in \
-                          one of these is a hole between all clients, whatever this report says.";
-/// And where there are both.
-const BOTH: &str = "The nodes of some instances are containers and share this workstation's kernel; those of others are \
-                    virtual machines with kernels of their own, and share its hypervisor, its network stack, its \
-                    processors and disks. A hole in what is shared is a hole between those clients, whatever this \
-                    report says.";
+/// What container nodes share, whatever the audit finds. Every report states it.
+const KERNEL: &str = "The nodes of all instances are containers and share this host's kernel: a kernel \
+                      vulnerability breaks the isolation of all clients, whatever this report says. Only VMs \
+                      have separate kernels.";
+/// What VMs share.
+const HYPERVISOR: &str = "The nodes of all instances are VMs, each with its own kernel. They share this host's \
+                          hypervisor, network stack, processors and disks: a vulnerability in one of these breaks \
+                          the isolation of all clients, whatever this report says.";
+/// What the nodes share where some are containers and some are VMs.
+const BOTH: &str = "The nodes of some instances are containers, which share this host's kernel. The nodes of other \
+                    instances are VMs, which have their own kernels and share this host's hypervisor, network \
+                    stack, processors and disks. A vulnerability in a shared part breaks the isolation of the \
+                    clients that share it, whatever this report says.";
 
-/// What the nodes of these instances share whatever an audit of packets says.
+/// What the nodes of these instances share, whatever the audit finds.
 fn shared(subjects: &[Subject]) -> &'static str {
     let machines = subjects.iter().filter(|subject| subject.engine.is_virtual()).count();
     match machines {
@@ -56,40 +56,41 @@ fn shared(subjects: &[Subject]) -> &'static str {
     }
 }
 
-/// Classes that a run on an engine accepts as not covered unless its caller wants otherwise, with the reason: there is
-/// nothing of them to be had, or what they would say is known.
+/// The classes that a run on an engine accepts as not covered by default, each with its reason: nodes of this engine
+/// cannot have such a leak, or the answer is known.
 pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
     let of = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
     let own = if let EngineKind::Vagrant(provider) = engine {
-        let alone = "there is no management network under VirtualBox";
+        let alone = "VirtualBox has no management network";
         let h13 = (provider == Provider::Virtualbox).then(|| of(ClassId::H13, alone));
         let always = [
-            of(ClassId::N2, "there is no routed IPv6 in the machines"),
+            of(ClassId::N2, "the VMs have no routed IPv6"),
             of(
                 ClassId::H11,
-                "nothing limits what one client takes of processors and disks: that is known, and not tried",
+                "nothing limits an instance's use of processors and disks: this is known and not tested",
             ),
         ];
         always.into_iter().chain(h13).collect()
     } else if engine == EngineKind::Container {
         vec![
-            of(ClassId::N2, "there is no routed IPv6 on container nodes"),
-            of(ClassId::H4, "there is no NAT interface on container nodes"),
+            of(ClassId::N2, "container nodes have no routed IPv6"),
+            of(ClassId::H4, "container nodes have no NAT interface"),
             of(
                 ClassId::H11,
-                "nothing limits what one client takes of the workstation: that is known, and not tried",
+                "nothing limits an instance's use of the host's resources: this is known and not tested",
             ),
-            of(ClassId::H13, "there is no hypervisor and no management network of container nodes"),
-            of(ClassId::C8, "there are no SSH servers and no SSH keys on container nodes"),
+            of(ClassId::H13, "container nodes have no hypervisor and no management network"),
+            of(ClassId::C8, "container nodes have no SSH server and no SSH keys"),
         ]
     } else {
         Vec::new()
     };
-    let destroyed = [ClassId::T2, ClassId::T3].map(|class| of(class, "nothing was destroyed in this run"));
+    let destroyed =
+        [ClassId::T2, ClassId::T3].map(|class| of(class, "no instance was destroyed in this run"));
     own.into_iter().chain(destroyed).collect()
 }
 
-/// The same of instances of several engines.
+/// The classes that a run on several engines accepts by default. The first engine with a class gives the reason.
 pub(super) fn accepted_on_all(engines: impl IntoIterator<Item = EngineKind>) -> Vec<Acceptance> {
     let mut accepted: Vec<Acceptance> = Vec::new();
     for acceptance in engines.into_iter().flat_map(accepted_on) {
@@ -101,7 +102,7 @@ pub(super) fn accepted_on_all(engines: impl IntoIterator<Item = EngineKind>) -> 
 }
 
 impl Report {
-    /// Judges every cell of a run.
+    /// Judges every cell of a run and makes the report.
     pub fn of(
         plan: &Plan,
         observed: &Observed,
@@ -148,7 +149,7 @@ impl Report {
         report.accepting(accepted)
     }
 
-    /// The same with more classes that may be not covered. One that is accepted already keeps its reason.
+    /// The report with more classes accepted as not covered. A class that is already accepted keeps its reason.
     #[must_use]
     pub fn accepting(mut self, more: &[Acceptance]) -> Self {
         for acceptance in more {
@@ -166,7 +167,7 @@ impl Report {
         self
     }
 
-    /// The same without these instances, which should have been audited. What was not asked is not isolated.
+    /// The report with the instances that were left out of the audit. With at least one, the outcome is never isolated.
     #[must_use]
     pub fn without(mut self, left_out: Vec<LeftOut>) -> Self {
         self.left_out = left_out;
@@ -182,20 +183,17 @@ impl Report {
         };
     }
 
-    /// Which instances nothing was asked about, a sentence each.
+    /// The instances without tests and the reasons, a sentence each.
     fn unasked(&self) -> Vec<String> {
         let left_out = self.left_out.iter().map(|LeftOut { instance, why }| {
-            format!(
-                "{instance} is left out, because {why}: nothing was asked of it, and nothing on its behalf."
-            )
+            format!("{instance} was left out because {why}: no cell has it as source or target.")
         });
-        let alone = (self.instances.len() == 1).then(|| {
-            "There is only one instance in this audit: nothing was asked between instances.".to_owned()
-        });
+        let alone = (self.instances.len() == 1)
+            .then(|| "This audit has only one instance: nothing was tested between instances.".to_owned());
         left_out.chain(alone).collect()
     }
 
-    /// Whether any cell is of this class.
+    /// Whether the report has a cell of this class.
     pub(super) fn asks(&self, class: ClassId) -> bool {
         self.cells.iter().any(|cell| cell.class == class)
     }
@@ -212,18 +210,22 @@ impl Report {
             .collect()
     }
 
-    /// Demands that every instance is isolated from every other.
+    /// Asserts that every instance is isolated from every other one.
     ///
     /// # Panics
-    /// When one is not, or when nobody knows: with the matrix, and what fails with its evidence.
+    /// When the outcome is a leak or inconclusive. The message has the matrix, and the evidence of the cells that fail.
     #[track_caller]
     pub fn assert_isolated(&self) {
         if self.outcome != Outcome::Isolated {
-            panic!("these instances are not proven isolated: {}\n\n{}", self.outcome, self.console(false));
+            panic!(
+                "the instances are not proven to be isolated: {}\n\n{}",
+                self.outcome,
+                self.console(false)
+            );
         }
     }
 
-    /// The classes that were not covered: why, and whether that is accepted. Each reason is there once.
+    /// The classes that were not covered: the reason, and whether it is accepted. Each reason appears once.
     pub fn not_covered(&self) -> BTreeSet<(ClassId, &str, bool)> {
         let cells = self.cells.iter().filter(|cell| cell.verdict == Verdict::NotCovered);
         cells
@@ -232,7 +234,7 @@ impl Report {
     }
 }
 
-/// The worst verdict of each pair, and how many cells it has; a pair that was never asked has none.
+/// The matrix: the worst verdict of each pair, and the number of its cells. A pair without cells has no verdict.
 fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
     let workstation = Target::Workstation;
     let columns = instances.iter().map(String::as_str).chain([workstation.name()]);
@@ -257,7 +259,7 @@ fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
         .collect()
 }
 
-/// The targets of a matrix, in its order.
+/// The targets of the matrix, in its order.
 fn columns(report: &Report) -> Vec<&str> {
     report.instances.iter().map(String::as_str).chain([WORKSTATION]).collect()
 }

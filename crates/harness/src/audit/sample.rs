@@ -1,4 +1,4 @@
-//! Instances and runs that tests begin with: two sound instances, and a run in which everything went well.
+//! Sample instances and runs for tests: two correct instances, and a run in which every cell is isolated.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use super::class::Proof;
 use super::observed::{Observed, Watch};
 use super::subject::*;
 
-/// A sound instance: `192.168.<third>.0/24`, with this many workers.
+/// A correct instance with containers: `192.168.<third>.0/24`, with this number of workers.
 pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
     let address = |number| Ipv4Addr::new(192, 168, third, number);
     let node = |suffix: &str, role, number: u8| NodeSubject {
@@ -94,7 +94,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
     }
 }
 
-/// The same whose nodes are virtual machines: managed by `10.232.<third>.0/24`.
+/// The same instance with VMs, and the management network `10.232.<third>.0/24`.
 pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
     let mut subject = subject(name, third, workers);
     let at = |number| Ipv4Addr::new(10, 232, third, number);
@@ -124,7 +124,7 @@ pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
     subject
 }
 
-/// A sound workstation.
+/// A correct host.
 pub(crate) fn host() -> Host {
     let addresses = [("eth0", "10.0.0.7"), ("hl-acme", "192.168.60.1"), ("hl-globex", "192.168.61.1")];
     let key = |link: &str| (format!("net.ipv4.conf.{link}.route_localnet"), "0".to_owned());
@@ -140,17 +140,17 @@ pub(crate) fn host() -> Host {
     }
 }
 
-/// acme with a worker, and globex with none.
+/// acme with one worker, and globex without workers.
 pub(crate) fn two() -> Vec<Subject> {
     vec![subject("acme", 60, 1), subject("globex", 61, 0)]
 }
 
-/// The same two with virtual machines.
+/// The same two instances with VMs.
 pub(crate) fn two_of_machines() -> Vec<Subject> {
     vec![machines("acme", 60, 1), machines("globex", 61, 0)]
 }
 
-/// What a run brings back in which every control answered, every witness was there, and nothing leaked.
+/// The results of a run in which every control answered, every witness ran to the end, and no probe crossed.
 pub(crate) fn quiet(plan: &Plan) -> Observed {
     let mut observed = Observed::default();
     observed.after.left = Some(Vec::new());
@@ -178,7 +178,7 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
                     let subject = viewpoint.instance().and_then(|instance| plan.subject(instance));
                     let kernel = match subject {
                         Some(subject) if subject.engine.is_virtual() => viewpoint.to_string(),
-                        _ => "the workstation's".to_owned(),
+                        _ => "the host's".to_owned(),
                     };
                     Outcome::Seen { boot: Some(kernel), lines: vec![seen(*at, &viewpoint.to_string())] }
                 }
@@ -246,13 +246,13 @@ pub(crate) fn answered(identity: Option<&str>, what: &str) -> Outcome {
     Outcome::Answered { identity: identity.map(str::to_owned), from: None, what: vec![what.to_owned()] }
 }
 
-/// Makes a prober say this of a probe.
+/// Sets the answer to a probe.
 pub(crate) fn say(observed: &mut Observed, nonce: &Nonce, outcome: Outcome) {
     let answer = Answer { nonce: nonce.clone(), sent: 1, at_us: 1_795_000_000_000_000, outcome };
     observed.answers.insert(nonce.clone(), answer);
 }
 
-/// Makes a witness see a nonce.
+/// Adds the arrival of a nonce at a witness.
 pub(crate) fn arrive(observed: &mut Observed, witness: &str, nonce: &Nonce) {
     let watch = observed.watches.get_mut(witness).expect("a witness of the plan");
     watch.arrivals.push(Arrival {

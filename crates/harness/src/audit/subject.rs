@@ -1,7 +1,7 @@
-//! What the audit knows of each instance and of the workstation: plain data, made by whoever runs it.
+//! The known facts of each instance and of the host: plain data, which the runner collects.
 //!
-//! A field that could not be found out is `None`, never empty: the judges take `None` for *inconclusive*, and
-//! nothing else. The next step is [`Plan`](super::Plan).
+//! A fact that could not be read is `None`, never empty, and the judges turn `None` into *inconclusive*. The next step
+//! is [`Plan`](super::Plan).
 
 mod credentials;
 mod host;
@@ -23,33 +23,34 @@ pub const UDP_PORT: u16 = 7002;
 /// A TCP port on which nothing listens, on any node or pod.
 pub const CLOSED_PORT: u16 = 7009;
 
-/// One instance, as the audit sees it.
+/// The facts of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// Its name.
     pub name: String,
-    /// What made its nodes.
+    /// The engine that made its nodes.
     pub engine: EngineKind,
-    /// The host network.
+    /// The instance's network on the host, a /24 to a /27.
     pub subnet: Ipv4Net,
-    /// The host's link into it, `hl-…`: its only other inhabitant where there is one node.
+    /// The host's link into this network, `hl-…`, or a name of the hypervisor. In a single-node instance, the host is
+    /// the only other system on it.
     pub link: String,
-    /// Its nodes' link into it.
+    /// The nodes' link into this network: `eth0`, in VMs `eth1`.
     pub node_link: String,
-    /// How a hypervisor manages its nodes, where they are virtual machines.
+    /// The hypervisor's management network; `None` for containers.
     pub management: Option<Management>,
-    /// The witnesses on the host's ends of its links. Only where one node is alone: there is nobody else on the link who
-    /// could be its control.
+    /// The witnesses on the host's ends of its links. Only for a single-node instance, whose links have no other node
+    /// that could be the control.
     pub link_witnesses: Vec<LinkWitness>,
-    /// How much longer than in a container everything takes in its nodes.
+    /// The factor by which its nodes are slower than containers.
     pub slowdown: Slowdown,
-    /// The host's own address in it.
+    /// The host's address in [`Self::subnet`].
     pub gateway: Ipv4Addr,
-    /// What its pods are connected by.
+    /// Its pod network.
     pub cni: CniKind,
-    /// Where its pods get their addresses.
+    /// The addresses of its pods.
     pub pod_cidr: Ipv4Net,
-    /// Where its services get theirs.
+    /// The addresses of its services.
     pub service_cidr: Ipv4Net,
     /// Its nodes, the first control plane first. Each has a witness on its own network.
     pub nodes: Vec<NodeSubject>,
@@ -61,77 +62,76 @@ pub struct Subject {
     pub api: Ipv4Addr,
     /// The name of its API server, `api.acme.lab`.
     pub api_name: String,
-    /// What opens its doors.
+    /// Credentials for its API server, etcd and kubelets.
     pub credentials: CredentialSet,
-    /// Who vouches for it.
+    /// Its certificate authorities and its service-account key.
     pub authorities: Option<Vec<Authority>>,
-    /// Its identity, link for link: what was recorded when it came up, and what was found now.
+    /// Its identity: for each property, the value that was recorded at creation and the value that was found now.
     pub identity: Option<Vec<Link>>,
-    /// Files of the workstation that its nodes can write: `<device>:<inode> <path>`. Of containers those of their image
-    /// stores, of virtual machines their disks, which hold such a store and all the rest.
+    /// Files of the host that its nodes can write: `<device>:<inode> <path>`. For containers, the files of their image
+    /// stores; for VMs, their disks, which hold the image store.
     pub store: Option<Vec<String>>,
-    /// What was found of *other* instances' secrets in its files, logs and snapshots.
+    /// The result of the search for *other* instances' secrets in its files, logs and snapshots.
     pub search: Option<Search>,
 }
 
-/// The network by which a hypervisor manages the virtual machines of an instance.
+/// The network through which a hypervisor manages the VMs of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Management {
-    /// The network; nothing where each machine has an adapter of its own, which leads to the hypervisor and no further.
+    /// The network; `None` where each VM has its own adapter, which leads to the hypervisor and no further
+    /// (VirtualBox).
     pub net: Option<Ipv4Net>,
-    /// The hypervisor's own address there.
+    /// The hypervisor's address in it: the first address of the network on libvirt, 10.0.2.2 on VirtualBox.
     pub gateway: Ipv4Addr,
-    /// The nodes' link into it.
+    /// The nodes' link into it: `eth0`.
     pub node_link: String,
-    /// The host's link into it; nothing where it has none.
+    /// The host's link into it, `hl-m…`; `None` where the host has none (VirtualBox).
     pub link: Option<String>,
 }
 
-/// A witness on the host's end of a link, which sees the frames that come from an instance's nodes before the guard
-/// does.
+/// A witness on the host's end of a link. It sees frames from an instance's nodes before the guard filters them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkWitness {
     /// Its identity, unique among all witnesses of a run.
     pub witness: String,
     /// The link, `hl-…`.
     pub link: String,
-    /// The host's own address there.
+    /// The host's address on the link.
     pub gateway: Ipv4Addr,
 }
 
-/// A node, and the witness on its own network. The witness listens on [`TCP_PORT`] and [`UDP_PORT`], and watches the
-/// packets that come in by all links.
+/// A node, and the witness on the node's network. The witness listens on [`TCP_PORT`] and [`UDP_PORT`], and captures
+/// incoming packets on all links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSubject {
     /// Its name, `acme-cp-1`.
     pub name: String,
-    /// What it does in the cluster.
+    /// Its role in the cluster.
     pub role: Role,
-    /// Its address in the host network.
+    /// Its address in the instance's network.
     pub address: Ipv4Addr,
-    /// Its IPv6 link-local address, if it has one.
+    /// Its IPv6 link-local address; `None` where it has none.
     pub link_local: Option<Ipv6Addr>,
-    /// Its address in the network by which a hypervisor manages it, if it is known.
+    /// Its address in the hypervisor's management network; `None` for containers, and where it is unknown.
     pub management: Option<Ipv4Addr>,
     /// The identity of its witness, unique among all witnesses of a run.
     pub witness: String,
-    /// What must be its own; nothing when it could not be read.
+    /// The properties that no other node may have; `None` when they could not be read.
     pub machine: Option<NodeIdentity>,
 }
 
-/// What tells a machine from all others.
+/// The properties that identify a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeIdentity {
     /// `/etc/machine-id`.
     pub machine_id: String,
-    /// The UID that Kubernetes gave to the node.
+    /// The UID of the Kubernetes node object.
     pub node_uid: String,
-    /// Its SSH host keys, without comments; a machine without an SSH server has none.
+    /// Its SSH host keys, without comments. A node without an SSH server has none.
     pub host_keys: Vec<String>,
-    /// The UUID of the machine itself, as its firmware says it. Only of a virtual one: containers all say the
-    /// workstation's.
+    /// The UUID that the VM's firmware reports. `None` for containers, which would all report the host's.
     pub product: Option<String>,
-    /// The SSH keys that it lets in, without comments.
+    /// The SSH keys that it accepts, without comments.
     pub lets_in: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ pub struct PodWitness {
     pub witness: String,
     /// The node on which it runs.
     pub node: String,
-    /// Its pod's address.
+    /// The address of its pod.
     pub address: Ipv4Addr,
     /// The cluster IP of its service, on [`TCP_PORT`] and [`UDP_PORT`].
     pub service: Ipv4Addr,
@@ -155,7 +155,7 @@ pub struct PodWitness {
 pub struct DnsSubject {
     /// Its address in the cluster.
     pub server: Ipv4Addr,
-    /// The suffix outside of the cluster, `acme.lab`.
+    /// The DNS suffix outside of the cluster, `acme.lab`.
     pub suffix: String,
     /// A name that exists in this instance's name server and nowhere else.
     pub only_here: String,

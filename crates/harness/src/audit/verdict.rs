@@ -1,17 +1,17 @@
-//! What becomes of a cell, and of a whole run.
+//! The verdict of a cell, and the outcome of a run.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The answer to one cell, from the best to the worst.
+/// The verdict of one cell, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The control answered, and neither the source saw an answer nor the target's witness the nonce.
+    /// The controls answered, the source got no answer, and the target's witness did not see the nonce.
     Isolated,
-    /// This engine or machine cannot try it.
+    /// The class cannot be tested with this engine or on this host.
     NotCovered,
     /// The control failed, the probe could not run, or the witness could not be read.
     Inconclusive,
@@ -20,10 +20,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// All of them, from the best to the worst.
+    /// All verdicts, from the best to the worst.
     pub const ALL: [Self; 4] = [Self::Isolated, Self::NotCovered, Self::Inconclusive, Self::Leak];
 
-    /// As reports say it.
+    /// The name in reports: `NOT COVERED`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Isolated => "ISOLATED",
@@ -40,12 +40,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A verdict, and why.
+/// A verdict and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// Why, in words.
+    /// The reason, as a sentence without a full stop.
     pub why: String,
 }
 
@@ -67,21 +67,21 @@ impl Judgement {
     }
 }
 
-/// What a whole run means, and what the process that ran it ends with.
+/// The outcome of a run. It decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every cell is isolated, or not covered and accepted.
     Isolated,
-    /// Some cell is a leak.
+    /// At least one cell is a leak.
     Leak,
-    /// No leak was seen, and some cell is inconclusive, or not covered and not accepted.
+    /// No cell is a leak, and at least one is inconclusive, or not covered and not accepted.
     Inconclusive,
 }
 
 impl Outcome {
-    /// The meaning of some cells: the verdict of each, and whether it is accepted. None at all mean nothing.
+    /// The outcome of cells: the verdict of each, and whether it is accepted. Without any cell, [`Self::Inconclusive`].
     pub fn of(cells: impl IntoIterator<Item = (Verdict, bool)>) -> Self {
         let mut outcome = None;
         for (verdict, accepted) in cells {

@@ -1,40 +1,40 @@
-//! From where a question is asked, and about what.
+//! Where probers run, and the targets of their probes.
 
 use std::fmt;
 
 use probe::Ask;
 
-/// A place at which one prober runs.
+/// A place where one prober runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Viewpoint {
-    /// A pod on the pod network, next to the instance's witness there, without further capabilities.
+    /// An unprivileged pod on the pod network, on the same node as the instance's witness there.
     Pod {
         /// The instance.
         instance: String,
     },
-    /// A pod on the host network of a node, privileged: whoever gets out of a container is this.
+    /// A privileged pod on the host network of a node: it has the rights of an attacker who escaped from a container.
     Node {
         /// The instance.
         instance: String,
         /// The node.
         node: String,
-        /// By which way it asks what is on none of its links.
+        /// The route to addresses that are on none of the node's links.
         by: Route,
     },
-    /// The workstation. It may reach every instance, so nothing is isolated from it: it asks what needs an open path
-    /// (credentials), and gives the control where the host itself is the target.
+    /// The host. It may reach every instance, so no instance is isolated from it. It sends the probes that need an open
+    /// path (credentials), and the control where the host itself is the target.
     Workstation,
 }
 
-/// By which way a node asks what is on none of its links: what root on it would try. The runner adds routes to
-/// everything for as long as the batches of their kind run.
+/// The route of a node to addresses that are on none of its links, as root on the node could set it. The runner adds
+/// routes to all addresses while the batches of that kind run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
-    /// As it is.
+    /// The node's own routes, unchanged.
     Own,
-    /// By the host's address in the instance's network.
+    /// Through the host's address in the instance's network.
     Workstation,
-    /// By the hypervisor's address on its own link into a virtual machine.
+    /// Through the hypervisor's address on its management link into the VM.
     Hypervisor,
 }
 
@@ -43,18 +43,18 @@ pub enum Route {
 pub enum Stand {
     /// [`Viewpoint::Pod`].
     Pod,
-    /// [`Viewpoint::Node`] as it is.
+    /// [`Viewpoint::Node`] with its own routes.
     Node,
     /// [`Viewpoint::Node`] with routes through the host.
     Routed,
-    /// [`Viewpoint::Node`] with routes through the hypervisor's own link.
+    /// [`Viewpoint::Node`] with routes through the hypervisor's management link.
     Pivot,
     /// [`Viewpoint::Workstation`].
     Workstation,
 }
 
 impl Viewpoint {
-    /// Of which kind it is.
+    /// The kind of this viewpoint.
     pub fn stand(&self) -> Stand {
         match self {
             Self::Pod { .. } => Stand::Pod,
@@ -65,7 +65,7 @@ impl Viewpoint {
         }
     }
 
-    /// The instance in which it is.
+    /// The instance that it belongs to; `None` for the host.
     pub fn instance(&self) -> Option<&str> {
         match self {
             Self::Pod { instance } | Self::Node { instance, .. } => Some(instance),
@@ -73,8 +73,8 @@ impl Viewpoint {
         }
     }
 
-    /// Whether a prober there has the right to ask this. A pod has no raw sockets (`CAP_NET_RAW` is what a hardened
-    /// pod drops first, capabilities(7)); what needs them is asked from the nodes, as root.
+    /// Whether a prober at this viewpoint has the rights to send this. A pod has no raw sockets: `CAP_NET_RAW` is the
+    /// first capability that a hardened pod drops (capabilities(7)). Probes that need raw sockets run as root on nodes.
     pub fn can(&self, ask: &Ask) -> bool {
         match ask {
             Ask::Tcp { .. } | Ask::HeldTcp { .. } | Ask::Udp { .. } | Ask::Ping { .. } => true,
@@ -95,26 +95,28 @@ impl fmt::Display for Viewpoint {
             Self::Pod { instance } => write!(f, "a pod of {instance}"),
             Self::Node { node, by: Route::Own, .. } => write!(f, "node {node}"),
             Self::Node { node, by: Route::Workstation, .. } => write!(f, "node {node}, routed"),
-            Self::Node { node, by: Route::Hypervisor, .. } => write!(f, "node {node}, by the hypervisor"),
+            Self::Node { node, by: Route::Hypervisor, .. } => {
+                write!(f, "node {node}, through the hypervisor")
+            }
             Self::Workstation => f.write_str(WORKSTATION),
         }
     }
 }
 
-/// Its name, wherever an instance's name may stand.
+/// The name of the host as a source or target: in `--to workstation`, in reports, and as the identity of its witness.
 pub const WORKSTATION: &str = "workstation";
 
-/// Who must not be reached.
+/// A target of probes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// An instance, by its name.
     Instance(String),
-    /// The workstation, as a bridge between instances.
+    /// The host, as a bridge between instances.
     Workstation,
 }
 
 impl Target {
-    /// Its name.
+    /// The instance's name, or [`WORKSTATION`].
     pub fn name(&self) -> &str {
         match self {
             Self::Instance(name) => name,

@@ -1,4 +1,4 @@
-//! Probes are planned once: who is asked the same twice is asked once, and both cells share the nonce.
+//! Plans the probes. Two cells that need the same probe share one, with one nonce.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use crate::audit::class::{Asked, Class, ClassId, Lack, Proof, Scene, Towards, Wa
 use crate::audit::subject::{Host, Subject, UDP_PORT};
 use crate::audit::viewpoint::{Route, Stand, Viewpoint, WORKSTATION};
 
-/// By protocol: what is proven how, and by which probes.
+/// The planned probes by protocol, with the evidence that they need.
 type Planned = BTreeMap<&'static str, (Proof, Vec<Nonce>)>;
-/// Where, on whose behalf, of whom (`None`: the workstation), for which class.
+/// Viewpoint, source, target (`None`: the host) and class.
 type Key = (Viewpoint, String, Option<String>, ClassId);
 
 pub(super) struct Asks<'a> {
@@ -30,7 +30,11 @@ impl<'a> Asks<'a> {
         Self { run, next: 0, subjects, host, planned, looks, batches }
     }
 
-    /// The ways of all cells of a class from a viewpoint to an instance, or to the workstation; by protocol.
+    /// The methods of all cells of a class from a viewpoint to an instance, or to the host (`None`); one for each
+    /// protocol.
+    ///
+    /// # Errors
+    /// [`Lack`] when the class cannot be probed there. The cell is then not covered.
     pub(super) fn probes(
         &mut self,
         class: &Class,
@@ -45,13 +49,14 @@ impl<'a> Asks<'a> {
         let control = self.ask(class, viewpoint, source, Some(source))?;
         let own = match (class.towards, other) {
             (Towards::Instances | Towards::Everybody, Some(other)) => {
-                // The last of its kind: a worker, where there is one, asks a control plane over the wire.
+                // The last viewpoint of its kind: a worker, where there is one, probes a control plane over the
+                // network.
                 let inside = places(viewpoint.stand(), other).pop();
                 let inside = inside.ok_or_else(|| Lack(format!("'{}' has no node", other.name)))?;
                 let mut own = self.ask(class, &inside, other, Some(other))?;
                 if viewpoint.stand() == Stand::Node && other.nodes.len() == 1 {
-                    // A node that is alone is asked by the workstation, in so far as that can: what the node asks
-                    // itself arrives at the witness on the host's end of its link, not in the node.
+                    // The host probes a single node as well, as far as it can: probes of the node arrive at the witness
+                    // on the host's end of its link, not in the node.
                     own.extend(self.ask(class, &Viewpoint::Workstation, other, Some(other))?);
                 }
                 Some(own)
@@ -71,7 +76,7 @@ impl<'a> Asks<'a> {
                 _ => None,
             };
             let way = match lacking {
-                Some(name) => CellWay::NotCovered(format!("'{name}' has nothing that could be its control")),
+                Some(name) => CellWay::NotCovered(format!("'{name}' has no possible control for this probe")),
                 None => CellWay::Probes { proof, cross, control, own },
             };
             (protocol, way)
@@ -115,7 +120,7 @@ impl<'a> Asks<'a> {
         nonce
     }
 
-    /// A last datagram for each witness: from another node of its instance where there is one.
+    /// A last datagram for each witness, from another node of its instance where there is one.
     pub(super) fn barriers(&mut self) -> Vec<Barrier> {
         let mut barriers = Vec::new();
         for subject in self.subjects {
@@ -129,7 +134,7 @@ impl<'a> Asks<'a> {
             }
         }
         for subject in self.subjects {
-            // The gateway answers nobody; its end of the link hears it all the same.
+            // The gateway does not answer, but the witness on its end of the link sees the datagram.
             for (link, node) in subject.link_witnesses.iter().zip(std::iter::repeat(&subject.nodes[0])) {
                 let (instance, node) = (subject.name.clone(), node.name.clone());
                 let from = Viewpoint::Node { instance, node, by: Route::Own };

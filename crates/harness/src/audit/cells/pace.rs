@@ -1,4 +1,4 @@
-//! How fast a batch asks, how patient it is, and when it must be over: all of it follows from what is in it.
+//! The rate, the time-out and the deadline of each batch, computed from its probes. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,17 +8,19 @@ use provisioner::slowdown::Slowdown;
 
 use crate::audit::viewpoint::{Stand, Viewpoint};
 
-/// Packets in a second of all viewpoints that ask at once. Two busy cores send, route and refuse twice as many, so that
-/// none is dropped on its way.
+/// Packets per second of all viewpoints that send at once. Two busy cores send, route and refuse twice as many, so no
+/// packet is dropped on its way.
 const PACKETS: u32 = 40_000;
-/// How long a probe waits after its last packet. An answer on a link between two containers takes less than a
-/// millisecond; the rest is for processes that wait for a core.
+/// The time-out of a probe after its last packet. An answer on a link between two containers takes less than a
+/// millisecond; the remaining time is for processes that wait for a core.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// What a batch may take beyond the time in which it is sent: a server under load may need seconds for a handshake.
+/// The time that a batch may take in addition to its sending time: a server under load may need seconds for a
+/// handshake.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The batches of all viewpoints. Those with routes of their own ask after the others, kind by kind, so that each has the
-/// machine to itself. Where nodes are slower than containers, everything has so many times as long.
+/// The batches of all viewpoints. Viewpoints with added routes send after the others, one kind after another, so each
+/// kind has the whole rate of the host. On nodes that are slower than containers, rates fall and times grow by that
+/// factor.
 pub(super) fn batches(
     probes: BTreeMap<Viewpoint, Vec<Probe>>,
     slowdown: Slowdown,
@@ -40,23 +42,23 @@ pub(super) fn batches(
     paced.collect()
 }
 
-/// Those that are sent in a second where everything takes so much longer.
+/// The packets per second on nodes with this slowdown.
 fn packets_a_second(slowdown: Slowdown) -> u32 {
     let second = slowdown.stretch(Duration::from_secs(1)).as_secs();
     PACKETS / u32::try_from(second).unwrap_or(u32::MAX)
 }
 
-/// One batch at this rate.
+/// One batch at this rate, in packets per second.
 fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
     let packets: u64 = probes.iter().map(|probe| packets(&probe.ask)).sum();
     let sending = packets * 1000 / u64::from(rate);
-    // A busy machine may send at half the rate that is allowed.
+    // A busy host may send at half of the allowed rate.
     let deadline_ms = 2 * sending + slowdown.stretch(GRACE).as_millis();
     let patience_ms = slowdown.stretch(PATIENCE).as_millis();
     Batch { version: VERSION, deadline_ms, patience_ms, rate, probes }
 }
 
-/// How many packets a probe sends, at most and about.
+/// The approximate maximum of packets that a probe sends.
 fn packets(ask: &Ask) -> u64 {
     const A_FEW: u64 = 10;
     match ask {

@@ -1,4 +1,4 @@
-//! Which cells of all possible ones are wanted. Their controls come along, whatever is selected.
+//! Selects cells by class, source and target. The controls of selected cells are always included.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,30 @@ use crate::audit::class::{Class, ClassId, Coverage, Towards};
 use crate::audit::subject::{Host, Subject};
 use crate::audit::viewpoint::WORKSTATION;
 
-/// What is asked; an empty list selects everything.
+/// A selection of cells. An empty list selects everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// Ids of classes, `N3`.
+    /// Ids of classes: `N3`. Case does not matter.
     pub classes: Vec<String>,
-    /// Instances that ask.
+    /// Sources: names of instances.
     pub from: Vec<String>,
-    /// Whom they ask: instances, or `workstation`.
+    /// Targets: names of instances, or `workstation` for the host.
     pub to: Vec<String>,
 }
 
-/// Why there is no plan.
+/// Why a run cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// There is no instance.
-    #[error("there is no instance to audit")]
+    /// The audit has no instance.
+    #[error("no instance to audit")]
     NoInstance,
-    /// An instance cannot be asked at all.
+    /// An instance has no node that could be probed.
     #[error("instance '{instance}' has no node")]
     NoNode {
-        /// Which.
+        /// Its name.
         instance: String,
     },
-    /// A name stands for two things: nobody could tell who answered.
+    /// A name is not unique, so an answer could not be attributed.
     #[error("'{name}' is the name of two instances or of two witnesses")]
     Twice {
         /// The name.
@@ -40,25 +40,25 @@ pub enum PlanError {
     /// No instance has this name.
     #[error("no instance '{name}' in this audit; there are {}", .known.join(", "))]
     UnknownInstance {
-        /// As given.
+        /// The name, as given.
         name: String,
-        /// What there is.
+        /// The names that this audit knows.
         known: Vec<String>,
     },
     /// No class has this id.
     #[error("no class '{name}'; there are {}", .known.join(", "))]
     UnknownClass {
-        /// As given.
+        /// The id, as given.
         name: String,
-        /// What there is.
+        /// All ids.
         known: Vec<String>,
     },
-    /// Not one question is left: an audit that asks nothing proves nothing.
-    #[error("nothing is left to ask: the selection has no question that can be asked")]
+    /// No cell can be tested: an audit without cells proves nothing.
+    #[error("nothing to audit: the selected classes, sources and targets have no cell that can be tested")]
     NothingToAsk,
 }
 
-/// A selection whose names are known.
+/// A selection whose names were checked.
 pub(super) struct Selected {
     classes: BTreeSet<ClassId>,
     from: BTreeSet<String>,
@@ -66,10 +66,10 @@ pub(super) struct Selected {
 }
 
 impl Selection {
-    /// Whether this asks anything of instances with these names and engines, before anything else is known of them.
+    /// Checks that this selects at least one cell that can be tested, by the names and engines of the instances alone.
     ///
     /// # Errors
-    /// [`PlanError`] when a name is unknown or nothing is left to ask.
+    /// [`PlanError`] when a name is unknown or no cell can be tested.
     pub fn asks(&self, instances: &[(String, EngineKind)]) -> Result<(), PlanError> {
         let names: Vec<String> = instances.iter().map(|(name, _)| name.clone()).collect();
         let selected = self.known_among(&names)?;
@@ -94,7 +94,7 @@ impl Selection {
         }
     }
 
-    /// Whether it selects a class.
+    /// Whether the selection includes a class.
     pub(in crate::audit) fn has(&self, class: ClassId) -> bool {
         let is_it = |name: &String| name.parse() == Ok(class);
         self.classes.is_empty() || self.classes.iter().any(is_it)
@@ -115,7 +115,7 @@ impl Selection {
         self.known_among(&instances)
     }
 
-    /// The selection, if there is everything that it names.
+    /// The selection, after a check of its names.
     fn known_among(&self, instances: &[String]) -> Result<Selected, PlanError> {
         let mut targets = instances.to_vec();
         targets.push(WORKSTATION.to_owned());

@@ -48,7 +48,7 @@ proptest! {
                     let nonces = cross.iter().chain(control).chain(own.iter().flatten());
                     prop_assert!(nonces.clone().all(|nonce| known.contains(nonce)));
                     prop_assert!(cross.iter().all(|nonce| !control.contains(nonce)));
-                    // The prober that asks is the prober of the control.
+                    // One prober sends the probes and their control.
                     let batch = &plan.batches[&cell.viewpoint].probes;
                     let own_batch = |nonce: &Nonce| batch.iter().any(|probe| probe.nonce == *nonce);
                     prop_assert!(cross.iter().chain(control).all(own_batch));
@@ -131,7 +131,7 @@ fn nothing_to_ask_and_unknown_names_are_errors_that_list_the_known() {
         of(&["acme", "globex"], from("initech")),
         of(&["acme", "globex"], only("X1")),
     ];
-    let errors = errors.map(|error| error.expect_err("there is nothing to ask"));
+    let errors = errors.map(|error| error.expect_err("no cell can be tested"));
     insta::assert_snapshot!(errors.join("\n"));
 }
 
@@ -155,7 +155,7 @@ fn what_is_asked_of_machines_is_not_asked_between_a_machine_and_a_container() {
     insta::assert_snapshot!(planned(two, &Selection { classes, ..Selection::default() }));
 }
 
-/// What acme asks.
+/// The cells with acme as their source, a line each.
 fn planned(subjects: Vec<Subject>, selection: &Selection) -> String {
     let plan = Plan::new(1, subjects, sample::host(), selection).expect("a plan");
     let lines = plan.cells.iter().filter(|cell| cell.source == "acme").map(|cell| {

@@ -1,4 +1,4 @@
-//! T: what is left after a run, and S: what must hold before a single packet is sent.
+//! Classes T: the state after a run. Classes S: the structure, which is checked before a packet is sent.
 
 use crate::audit::viewpoint::Stand;
 
@@ -19,43 +19,43 @@ const fn class(
 pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::T1,
-        "inventory before and after",
-        "something of one is left on the workstation, for the other to find",
+        "host inventory before and after",
+        "objects of a run stay on the host, where another instance can find them",
         (Towards::Workstation, Fact::Left),
         Injection::LeftLink,
     ),
     class(
         ClassId::T2,
-        "state that crosses runs",
-        "a new instance finds the data of an old one of the same name or address",
+        "data of an earlier instance",
+        "a new instance finds data of an earlier instance with the same name or address",
         (Towards::Instances, Fact::Inherited),
         Injection::OldData,
     ),
     class(
         ClassId::T3,
-        "destroying one leaves the other untouched",
-        "who takes down one takes down the other, because their names begin alike",
+        "destroying one instance leaves the others untouched",
+        "destroying the source also changes the target, for example because their names begin alike",
         (Towards::Instances, Fact::Destroyed),
         Injection::RestartOther,
     ),
     class(
         ClassId::S1,
-        "networks overlap",
-        "an address of one is an address of the other: routes lead to whoever comes first",
+        "overlapping networks",
+        "two networks have addresses in common: a route leads to only one of them",
         (Towards::Instances, Fact::Networks),
         Injection::SameNetwork,
     ),
     class(
         ClassId::S2,
-        "authorities and keys are distinct",
-        "what one signs, the other believes",
+        "shared authorities and keys",
+        "the target accepts signatures of the source's authorities or keys",
         (Towards::Instances, Fact::Authorities),
         Injection::SameAuthority,
     ),
     class(
         ClassId::S3,
-        "the registry equals what is there",
-        "nobody knows what runs, so nobody knows what was asked",
+        "registry and engine disagree",
+        "the registry and the engine list different objects, so the audit may have missed some",
         (Towards::Workstation, Fact::Registry),
         Injection::Stray,
     ),

@@ -1,7 +1,7 @@
-//! C: control planes, and what opens them.
+//! Classes C: control planes and credentials.
 //!
-//! Whether a door is *closed for the other's key* can only be asked where the door can be reached: from the
-//! workstation. That it cannot be reached from the other instance is C1, and all of N.
+//! A server's refusal of foreign credentials can be tested only over an open path, so these probes run on the host. C1
+//! and all of N test that no such path exists between instances.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,8 +21,8 @@ const WORKSTATION: &[Stand] = &[Stand::Workstation];
 
 const ETCD_PORT: u16 = 2379;
 const KUBELET_PORT: u16 = 10250;
-/// Everybody whom the API server knows may read it, and nobody else: 403 for the anonymous, 401 for a credential that
-/// it does not accept (Kubernetes, `system:discovery`).
+/// A path that every authenticated user may read: the API server answers 403 to anonymous requests, and 401 to
+/// credentials that it does not accept (Kubernetes, `system:discovery`).
 const KNOWN_ONLY: &str = "/api";
 
 const fn class(
@@ -41,39 +41,39 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::C1,
         "API server reachable",
-        "one can knock at the other's API server: any hole in it, any stolen key is enough",
+        "the source can connect to the target's API server: a vulnerability or a stolen key is enough to enter",
         BOTH,
         Way::Probes(api),
         Injection::ForwardApi,
     ),
     class(
         ClassId::C2,
-        "client certificate of the other",
-        "an administrator of one is somebody at the other's API server",
+        "client certificate of another instance",
+        "the target's API server accepts an administrator's certificate of the source",
         WORKSTATION,
         Way::Probes(client_certificate),
         Injection::ForeignClients,
     ),
     class(
         ClassId::C3,
-        "service-account token of the other",
-        "a workload of one is somebody at the other's API server",
+        "service-account token of another instance",
+        "the target's API server accepts a service-account token of the source",
         WORKSTATION,
         Way::Probes(service_account),
         Injection::ForeignTokens,
     ),
     class(
         ClassId::C4,
-        "bootstrap token of the other",
-        "a machine of one can join the other",
+        "bootstrap token of another instance",
+        "the target's API server accepts a bootstrap token of the source, so a foreign node could join",
         WORKSTATION,
         Way::Probes(bootstrap),
         Injection::ForeignBootstrap,
     ),
     class(
         ClassId::C5,
-        "authority of the other",
-        "one can make certificates that the other's clients believe",
+        "certificate authority of another instance",
+        "the source can make certificates that clients of the target's servers trust",
         WORKSTATION,
         Way::Probes(authority),
         Injection::ForeignServer,
@@ -81,7 +81,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::C6,
         "identity of the kubeconfig",
-        "a command that is meant for one is done to the other",
+        "a command for the source's cluster is executed on the target's cluster",
         WORKSTATION,
         Way::Fact(Fact::Identity),
         Injection::SwappedContext,
@@ -89,7 +89,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::C7,
         "etcd and kubelets",
-        "one reads or writes what is behind the other's API server: all secrets, every pod",
+        "the source bypasses the target's API server and reads or writes all secrets and pods",
         WORKSTATION,
         Way::Probes(backends as Questions),
         Injection::AnonymousKubelet,
@@ -97,19 +97,19 @@ pub(super) const CLASSES: &[Class] = &[
     Class {
         id: ClassId::C8,
         title: "SSH keys",
-        means: "a key of one opens a machine of the other",
+        means: "an SSH key of the source opens a node of the target",
         from: WORKSTATION,
         towards: Towards::Instances,
         way: Way::Fact(Fact::Keys),
         coverage: Coverages::of_machines(
-            "container nodes run no SSH server and nobody has a key for one (N11 asks at port 22)",
+            "container nodes run no SSH server and have no SSH keys (N11 probes port 22)",
         ),
         injection: Some(Injection::ForeignKey),
     },
     class(
         ClassId::C9,
         "shared image store",
-        "root on a node of one changes the programs that run in the other",
+        "root on a node of the source can change programs that run in the target",
         WORKSTATION,
         Way::Fact(Fact::Stores),
         Injection::SharedStore,
@@ -117,14 +117,14 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::C10,
         "secrets in files and logs",
-        "whoever gets the files of one has a key to the other",
+        "the source's files or logs contain a key to the target",
         WORKSTATION,
         Way::Fact(Fact::Secrets),
         Injection::LeakedSecret,
     ),
 ];
 
-/// At the cluster's address, and at each control plane's own where that is another one.
+/// To the cluster's API address, and to each control plane's own address where that differs.
 fn api(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let target = scene.instance();
     let own = control_planes(target).map(|node| node.address).filter(|address| *address != target.api);
@@ -159,8 +159,9 @@ fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?))
 }
 
-/// Whether the source's authorities vouch for the target's servers. etcd wants to see a certificate of its own first.
-/// The other authorities have no server that could be asked: S2 compares their fingerprints.
+/// Handshakes that trust only the source's authorities, with the target's servers. etcd asks for a client certificate
+/// of its own authority, so the probe has one. The other authorities have no server to probe: S2 compares their
+/// fingerprints.
 fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let (source, target) = (scene.source, scene.instance());
     let only = |ask: Ask, pem: String| match ask {
@@ -189,9 +190,9 @@ fn control_planes(of: &Subject) -> impl Iterator<Item = &NodeSubject> {
     of.nodes.iter().filter(|node| node.role == Role::ControlPlane)
 }
 
-/// With the source's credentials and with none. The control of the latter shows the right ones: that nobody gets in
-/// without any says nothing of a path that is closed. Scheduler and controller manager listen on loopback (kubeadm);
-/// N11 asks at their ports.
+/// Requests to etcd and the kubelets, with the source's credentials and with none. The control of the anonymous request
+/// has the right credentials: it shows that the path is open. Scheduler and controller manager listen on loopback
+/// (kubeadm); N11 probes their ports.
 fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let (source, target) = (scene.source, scene.instance());
     let etcd = certificate(source, source.credentials.etcd.as_ref())?;

@@ -1,44 +1,44 @@
-//! Of whose nodes a class can be asked, by what makes them.
+//! Which engines' nodes a class covers.
 
 use provisioner::spec::{EngineKind, Provider};
 
-/// Whether a class can be asked.
+/// Whether a class covers the nodes of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
-    /// It can.
+    /// The class covers them.
     Covered,
-    /// It cannot: why, in words.
+    /// The class does not cover them: the reason, as a sentence.
     NotCovered(&'static str),
 }
 
-/// The same for every engine whose nodes are real.
+/// The coverage of a class for every engine that makes real nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coverages {
-    /// Of containers.
+    /// Containers.
     pub containers: Coverage,
-    /// Of virtual machines under libvirt.
+    /// VMs on libvirt.
     pub libvirt: Coverage,
-    /// Of virtual machines under VirtualBox.
+    /// VMs on VirtualBox.
     pub virtualbox: Coverage,
 }
 
 impl Coverages {
-    /// Every engine's nodes can be asked.
+    /// The class covers the nodes of every engine.
     pub(super) const EVERYWHERE: Self =
         Self { containers: Coverage::Covered, libvirt: Coverage::Covered, virtualbox: Coverage::Covered };
 
-    /// Nobody's nodes can be asked: containers and virtual machines for reasons of their own.
+    /// The class covers no nodes: one reason for containers, one for VMs.
     pub(super) const fn nowhere(containers: &'static str, machines: &'static str) -> Self {
         let (containers, machines) = (Coverage::NotCovered(containers), Coverage::NotCovered(machines));
         Self { containers, libvirt: machines, virtualbox: machines }
     }
 
-    /// All but containers can be asked.
+    /// The class covers VMs only: the reason for containers.
     pub(super) const fn of_machines(containers: &'static str) -> Self {
         Self { containers: Coverage::NotCovered(containers), ..Self::EVERYWHERE }
     }
 
-    /// Whether the nodes of an engine can be asked.
+    /// The coverage of an engine's nodes. The simulated engine is not covered.
     pub fn on(self, engine: EngineKind) -> Coverage {
         if let EngineKind::Vagrant(provider) = engine {
             return match provider {
@@ -49,6 +49,6 @@ impl Coverages {
         if engine == EngineKind::Container {
             return self.containers;
         }
-        Coverage::NotCovered("nothing of this engine is real")
+        Coverage::NotCovered("this engine makes no real nodes")
     }
 }

@@ -1,4 +1,4 @@
-//! H: the workstation, and what both share of it, as a bridge.
+//! Classes H: the host, and the parts of it that instances share, as a bridge between instances.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,15 +34,15 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H1,
         "weak host model",
-        "every address of the workstation answers on every link, the other clients' gateways included (RFC 1122, 3.3.4.2)",
+        "every address of the host answers on every link, other instances' gateways included (RFC 1122, 3.3.4.2)",
         (BOTH, Towards::Workstation),
         Way::Probes(other_addresses),
         Injection::WeakHost,
     ),
     class(
         ClassId::H2,
-        "listeners of the workstation",
-        "a program that listens on 0.0.0.0 serves all clients, and is what two of them share",
+        "listeners of the host",
+        "a host program that listens on 0.0.0.0 serves every instance, so the instances share it",
         (BOTH, Towards::Workstation),
         Way::Probes(listeners),
         Injection::OpenInput,
@@ -50,19 +50,17 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H3,
         "forwarded ports",
-        "a port of the workstation leads into the other, for whoever reaches the workstation",
+        "a port of the host leads into the target, for every system that can reach the host",
         (WORKSTATION, Towards::Instances),
         Way::Fact(Fact::Forwards),
         Injection::PublishPort,
     ),
     Class {
-        coverage: Coverages::of_machines(
-            "container nodes have no such interface; it comes with engines of virtual machines",
-        ),
+        coverage: Coverages::of_machines("container nodes have no hypervisor interface; only VMs have one"),
         ..class(
             ClassId::H4,
-            "pivot by NAT",
-            "the link that a hypervisor adds for itself leads to the other, or to the workstation's own services",
+            "pivot through NAT",
+            "the interface that a hypervisor adds to its VMs leads to the target, or to services of the host",
             (PIVOT, Towards::Everybody),
             Way::Probes(pivot),
             Injection::NatPivot,
@@ -71,7 +69,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H5,
         "route_localnet",
-        "services that listen on 127.0.0.1 of the workstation can be reached from a client's link",
+        "services that listen on 127.0.0.1 of the host can be reached from an instance's link",
         (WORKSTATION, Towards::Workstation),
         Way::Fact(Fact::RouteLocalnet),
         Injection::RouteLocalnet,
@@ -79,15 +77,16 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H6,
         "metadata addresses",
-        "a service with credentials of the machine answers at 169.254.169.254 (RFC 3927 addresses stay on a link)",
+        "a metadata service with the host's credentials answers at 169.254.169.254, an address that must stay on its \
+         link (RFC 3927)",
         (BOTH, Towards::Nobody),
         Way::Probes(metadata),
         Injection::Metadata,
     ),
     class(
         ClassId::H7,
-        "names of the other",
-        "one learns from name servers what the other has, and where",
+        "DNS names of another instance",
+        "the source can resolve names of the target, and so learn its services and their addresses",
         (BOTH, Towards::Instances),
         Way::Probes(names),
         Injection::ForeignNames,
@@ -95,7 +94,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H8,
         "shared files and mounts",
-        "both see one folder: what one writes, the other reads",
+        "nodes of both instances have one folder mounted: files written in one instance can be read in the other",
         (NODE, Towards::Instances),
         Way::Look(Sight::Mounts),
         Injection::SharedMount,
@@ -103,7 +102,8 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H9,
         "shared sockets",
-        "one holds the socket of a service that obeys for the other: a container engine, a runtime, libvirt",
+        "a node of the source has the socket of a service that controls the target: a container engine, a runtime, \
+         libvirt",
         (NODE, Towards::Instances),
         Way::Look(Sight::Sockets),
         Injection::SharedSocket,
@@ -111,7 +111,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H10,
         "visible processes",
-        "one sees the other's processes, with their arguments and environments, and can signal them",
+        "the source sees the target's processes with their arguments and environments, and can signal them",
         (NODE, Towards::Instances),
         Way::Look(Sight::Processes),
         Injection::SharedProcess,
@@ -119,41 +119,40 @@ pub(super) const CLASSES: &[Class] = &[
     Class {
         id: ClassId::H11,
         title: "exhausted resources",
-        means: "one fills memory, processors or disk, and the other's API server no longer answers",
+        means: "the source exhausts memory, processors or disk, and the target's API server no longer answers",
         from: WORKSTATION,
         towards: Towards::Instances,
         way: Way::Probes(|_| Ok(Vec::new())),
         coverage: Coverages::nowhere(
-            "container nodes share the workstation's memory, processors and disk; the audit does not fill up a \
-             workstation in use to see who starves first",
-            "a machine's memory is its own, processors and disk are the workstation's; the audit does not fill up a \
-             workstation in use to see who starves first",
+            "container nodes share the host's memory, processors and disk; the audit does not exhaust them on a \
+             host in use",
+            "a VM has its own memory, but shares the host's processors and disk; the audit does not exhaust them on a \
+             host in use",
         ),
         injection: None,
     },
     class(
         ClassId::H12,
         "duplicated identity",
-        "two machines count as one: for DHCP, for logs, for whoever trusts a host key",
+        "two nodes are taken for one: by DHCP servers, in logs, by SSH clients that trust a host key",
         (WORKSTATION, Towards::Instances),
         Way::Fact(Fact::Machines),
         Injection::SameMachineId,
     ),
     Class {
         coverage: Coverages {
-            containers: Coverage::NotCovered(
-                "container nodes have no hypervisor that manages them by a network",
-            ),
+            containers: Coverage::NotCovered("no hypervisor manages container nodes over a network"),
             libvirt: Coverage::Covered,
             virtualbox: Coverage::NotCovered(
-                "each machine has an adapter of its own for that, which leads to its own hypervisor process and to no \
-                 network (H4 asks through it)",
+                "each VM has its own management adapter, which leads to its own hypervisor process and to no network \
+                 (H4 covers it)",
             ),
         },
         ..class(
             ClassId::H13,
             "management network",
-            "the network by which the hypervisor manages machines is one for both, beside the networks that are not",
+            "the VMs of both instances share the hypervisor's management network, although their other networks are \
+             separate",
             (NODE, Towards::Instances),
             Way::Probes(management),
             Injection::SharedManagement,
@@ -161,7 +160,7 @@ pub(super) const CLASSES: &[Class] = &[
     },
 ];
 
-/// What to try at an address of the workstation, and at the own instance for the control.
+/// The three probes to an address of the host. In the control, to an address of the source's own instance.
 fn three(to: IpAddr) -> [Question; 3] {
     [
         witnessed("tcp", tcp(to, TCP_PORT)),
@@ -170,7 +169,7 @@ fn three(to: IpAddr) -> [Question; 3] {
     ]
 }
 
-/// Every address of the workstation but the gateway of the asking instance, which is H2's.
+/// Every address of the host except the gateway of the source, which H2 covers.
 fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let addresses: Vec<IpAddr> = match scene.target {
         Asked::Instance(_) => scene.everywhere(),
@@ -182,13 +181,14 @@ fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(addresses.into_iter().flat_map(three).collect())
 }
 
-/// Link-local IPv6 has no meaning on another link, and loopback never leaves the asking system.
+/// Whether a node can route to an address. IPv6 link-local addresses have no meaning on another link, and packets to
+/// loopback never leave the sender.
 fn routable(address: &IpAddr) -> bool {
     let on_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
     !on_link && !address.is_loopback()
 }
 
-/// The witness of the workstation, and every other program that listens on all addresses.
+/// The witness of the host, and every other program on the host that listens on all addresses.
 fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     if let Asked::Instance(_) = scene.target {
         let control = scene.everywhere().into_iter().flat_map(three);
@@ -200,28 +200,28 @@ fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(three(gateway).into_iter().chain(others).collect())
 }
 
-/// What the hypervisor's link may lead to: the other's nodes, by any address, and its pods; every address of the
-/// workstation, the other's gateway among them, and its own listeners at the hypervisor's address.
+/// Probes through the hypervisor's link: to the target's nodes, by all their addresses, and its pods; to every address
+/// of the host, the target's gateway included; and to the host's listeners at the hypervisor's address.
 fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let two = |to| [witnessed("tcp", tcp(to, TCP_PORT)), witnessed("udp", udp(to, UDP_PORT, SMALL))];
     let Asked::Workstation = scene.target else {
         let managed = scene.nodes().filter_map(|node| node.management).filter(|_| !scene.is_control());
         let everywhere = scene.everywhere().into_iter().chain(managed.map(IpAddr::from));
         let asks = everywhere.flat_map(|to| two(to).into_iter().chain([witnessed("icmp", ping(to))]));
-        // The control of what is asked of the workstation.
+        // The control for the listeners of the host.
         let listeners = scene.everywhere().into_iter().filter(|_| scene.is_control());
         return Ok(asks.chain(listeners.map(|to| answered("listeners", tcp(to, TCP_PORT)))).collect());
     };
     let Some(management) = &scene.source.management else {
-        return Err(lack(scene.source, "a hypervisor's link"));
+        return Err(lack(scene.source, "a hypervisor link"));
     };
-    // Where the hypervisor is a program that speaks for its machines, its address leads to the workstation's loopback, and
-    // is nobody's on the workstation.
+    // VirtualBox's NAT is a part of each VM's hypervisor process: its gateway address is on no link of the host, and
+    // leads to the host's loopback.
     let here = scene.viewpoint.stand() == Stand::Workstation && management.link.is_none();
     let behind = if management.link.is_none() { Ipv4Addr::LOCALHOST } else { management.gateway };
     let gateway = IpAddr::from(if here { behind } else { management.gateway });
     let all = scene.host.addresses.iter().map(|(_, address)| *address);
-    // Its own gateway is on its own link, whatever routes say: H2 asks there.
+    // The source's gateway is on the source's own link, so no route through the hypervisor reaches it. H2 covers it.
     let others = all.filter(|to| ![gateway, scene.source.gateway.into()].contains(to) && routable(to));
     let asks = [gateway].into_iter().chain(others);
     let asks = asks.flat_map(|to| two(to).into_iter().chain([answered("icmp", ping(to))]));
@@ -231,8 +231,8 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(asks.chain(listeners.into_iter().map(|port| answered("listeners", tcp(gateway, port)))).collect())
 }
 
-/// Everybody on the hypervisor's network of the asked instance, and its nodes there by their addresses. Where there is
-/// no other node, the hypervisor's own end: what is sent out of this link arrives there.
+/// A broadcast on the hypervisor's management network, and probes to the management addresses of the target's nodes.
+/// Without another node, to the hypervisor's own end of the link: packets that leave through this link arrive there.
 fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let of =
         |subject: &Subject| subject.management.clone().ok_or_else(|| lack(subject, "a management network"));
@@ -242,7 +242,7 @@ fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
         _ => Some(own.node_link),
     };
     let known = |node: &NodeSubject| {
-        let unknown = || Lack(format!("nobody knows the address by which {} is managed", node.name));
+        let unknown = || Lack(format!("the management address of {} is unknown", node.name));
         node.management.ok_or_else(unknown)
     };
     let mut to: Vec<Ipv4Addr> = scene.nodes().map(known).collect::<Result<_, _>>()?;
@@ -269,14 +269,14 @@ fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok([(v4, 80), (v4, TCP_PORT), (v6, 80)].map(|(to, port)| witnessed("tcp", tcp(to, port))).to_vec())
 }
 
-/// The other's name, asked of the own name server and of the other's. The name has no nonce: what exists only there
-/// is one name.
+/// A DNS query for the name that exists only in the target, to the source's name server and to the target's. The query
+/// carries no nonce: the name that exists only there is one fixed name.
 fn names(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let (own, other) = (&scene.source.dns, &scene.instance().dns);
     let ask =
         |server: Ipv4Addr| Ask::Dns { server: SocketAddr::from((server, 53)), name: other.only_here.clone() };
     Ok(vec![
-        Question { protocol: "own name server", ask: ask(own.server), proof: Proof::Address },
-        answered("the other's name server", ask(other.server)),
+        Question { protocol: "name server of the source", ask: ask(own.server), proof: Proof::Address },
+        answered("name server of the target", ask(other.server)),
     ])
 }

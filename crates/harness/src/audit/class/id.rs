@@ -1,4 +1,4 @@
-//! The names of classes: a letter for the group, a number within it. They never change meaning.
+//! The ids of classes: a letter for the group, and a number within it. The meaning of an id never changes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -62,13 +62,14 @@ pub enum ClassId {
     S3,
 }
 
-/// Not the id of a class.
+/// The text is not the id of a class.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no class '{0}'")]
 pub struct UnknownClass(pub String);
 
 impl ClassId {
-    /// What the classes of its group have in common.
+    /// The name of its group: `Link`, `Network`, `Host as a bridge`, `Control plane and credentials`, `After the run`
+    /// or `Structure`.
     pub fn group(self) -> &'static str {
         match self.to_string().as_bytes()[0] {
             b'L' => "Link",

@@ -1,13 +1,13 @@
-//! How each leak is opened on purpose, so that the audit proves that it would see it.
+//! The injections: each makes one leak on purpose, so that the self-test proves that the audit detects it.
 //!
-//! These are names and what they mean; `inject` does it, in a scope guard. `self_test` demands a leak of the class that
-//! names it and of the right pair, and asks once more after its removal.
+//! This module has the names and texts. `inject` applies and reverts injections, in a scope guard. `self_test` demands
+//! a leak of the right class for the right pair, and audits once more after the injection was reverted.
 
 use provisioner::spec::{EngineKind, Provider};
 
-/// What opens exactly one class of leak, from a source A to a target B.
+/// An injection makes a leak of exactly one class, from a source A to a target B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "`words` says what each does")]
+#[expect(missing_docs, reason = "`words` describes each")]
 pub enum Injection {
     SharedBridge,
     SharedIpv6,
@@ -60,88 +60,91 @@ pub enum Injection {
 }
 
 impl Injection {
-    /// What it does, in words.
+    /// A description of the leak between containers: `the host forwards ICMP from A to B, and nothing else`.
     pub fn words(self) -> &'static str {
         match self {
             Self::SharedBridge => "a cable joins the bridges of A and B",
-            Self::SharedIpv6 => "a cable joins them that lets only IPv6 through",
-            Self::SharedGroups => "a cable joins them that lets only multicast and broadcast UDP through",
+            Self::SharedIpv6 => "a cable that passes only IPv6 joins the bridges of A and B",
+            Self::SharedGroups => {
+                "a cable that passes only multicast and broadcast UDP joins the bridges of A and B"
+            }
             Self::ProxyArp => "the host answers ARP in A for addresses of B (proxy_arp, with a route to B)",
-            Self::ExtraLink => "a node of A gets a second link, with a port of B's bridge as its peer",
-            Self::SharedDhcp => "a cable joins them that lets only DHCP and router advertisements through",
+            Self::ExtraLink => "a node of A gets a second link, whose peer is a port of B's bridge",
+            Self::SharedDhcp => {
+                "a cable that passes only DHCP and router advertisements joins the bridges of A and B"
+            }
             Self::SameMac => "a link of A gets the MAC address of a link of B",
             Self::ForwardIcmp => "the host forwards ICMP from A to B, and nothing else",
             Self::ForwardTcp => "the host forwards TCP to the witness's port, and the answers",
-            Self::ForwardClosed => {
-                "the host forwards TCP to a port on which nothing listens, and the answers"
-            }
+            Self::ForwardClosed => "the host forwards TCP to a port without a listener, and the answers",
             Self::ForwardUdp => "the host forwards UDP to the witness's port, and the answers",
-            Self::ForwardOneWay => "the host forwards what goes from A to B, and drops what comes back",
-            Self::ForwardRaw => "the host forwards every protocol but TCP, UDP and ICMP",
+            Self::ForwardOneWay => "the host forwards packets from A to B, and drops packets from B to A",
+            Self::ForwardRaw => "the host forwards every IP protocol except TCP, UDP and ICMP",
             Self::ForwardEstablished => {
-                "the host forwards TCP until a flow is open, then only what belongs to a flow"
+                "the host forwards TCP until a flow is open, then only packets of open flows"
             }
             Self::ForwardLarge => "the host forwards packets of 1000 bytes and more, and fragments",
             Self::Masquerade => "the host forwards from A to B with its own address as the source",
-            Self::ForwardPort => "the host forwards TCP to port 9100, where nothing listens",
+            Self::ForwardPort => "the host forwards TCP to port 9100, which has no listener",
             Self::ForwardOverlay => "the host forwards UDP to ports 4789, 6081 and 8472",
-            Self::ForwardPods => "the host forwards to B's pod and service CIDR, by way of B's node",
+            Self::ForwardPods => "the host forwards to B's pod and service CIDRs, through B's node",
             Self::ForwardNodePorts => "the host forwards to NodePorts of B",
             Self::WeakHost => {
-                "the guard's prerouting chain is empty, and input accepts: every address of the host answers"
+                "the guard's prerouting chain is empty and its input chain accepts packets of A: every address of the \
+                 host answers"
             }
-            Self::OpenInput => "the guard's input chain accepts",
+            Self::OpenInput => "the guard's input chain accepts packets of A",
             Self::PublishPort => "a port of the host leads to B's API server",
             Self::RouteLocalnet => "route_localnet is on for A's link on the host",
-            Self::Metadata => "the host has 169.254.169.254 and accepts what A sends there",
-            Self::ForeignNames => "A's name server knows a name of B",
-            Self::SharedMount => "a folder of B's node is mounted in A's",
+            Self::Metadata => "the host has the address 169.254.169.254 and accepts packets of A to it",
+            Self::ForeignNames => "A's name server resolves a name of B",
+            Self::SharedMount => "a folder of B's node is mounted in A's node",
             Self::SharedSocket => "a socket of B's container runtime is mounted in A's node",
             Self::SharedProcess => {
-                "a process of B's node shows up in A's: a bind mount of its /proc entry, or a shared namespace"
+                "a process of B's node is visible in A's node: by a bind mount of its /proc entry, or a shared \
+                 namespace"
             }
-            Self::SameMachineId => "a node of A says the machine id of a node of B",
+            Self::SameMachineId => "a node of A has the machine id of a node of B",
             Self::NatPivot => "the host forwards from A's management network to B",
             Self::SharedManagement => "a cable joins the management networks of A and B",
             Self::ForwardApi => "the host forwards TCP to B's port 6443",
-            Self::ForeignClients => "B's API server takes A's cluster CA for its clients' too",
-            Self::ForeignTokens => "B's API server has A's service-account token in its list of tokens",
-            Self::ForeignBootstrap => "B has A's bootstrap token",
-            Self::ForeignServer => "B's API server shows a certificate that A's CA signed",
-            Self::SwappedContext => "A's context leads to B",
-            Self::AnonymousKubelet => "a kubelet of B lets everybody in",
-            Self::ForeignKey => "a node of B lets A's SSH key in",
-            Self::SharedStore => "a writable file of A's image store is a hard link to one of B's",
+            Self::ForeignClients => "B's API server also trusts A's cluster CA for client certificates",
+            Self::ForeignTokens => "the token file of B's API server contains A's service-account token",
+            Self::ForeignBootstrap => "A's bootstrap token is also a bootstrap token of B",
+            Self::ForeignServer => "B's API server presents a certificate that A's CA signed",
+            Self::SwappedContext => "A's kubeconfig context leads to B",
+            Self::AnonymousKubelet => "a kubelet of B accepts anonymous requests",
+            Self::ForeignKey => "a node of B accepts an SSH key of A",
+            Self::SharedStore => "a writable file of A's image store is a hard link to a file of B's",
             Self::LeakedSecret => "a key of B is copied into a log of A",
-            Self::LeftLink => "a link is left behind",
-            Self::OldData => "what an instance left is put where its successor looks",
-            Self::RestartOther => "when an instance is destroyed, a node of B starts its kubelet anew",
-            Self::SameNetwork => "B's registry entry, in memory, gets A's pod CIDR",
-            Self::SameAuthority => "B's front-proxy CA, in memory, is A's",
-            Self::Stray => "an engine's object of which the registry knows nothing",
+            Self::LeftLink => "a network link is left on the host",
+            Self::OldData => "data of a destroyed instance is put into its successor",
+            Self::RestartOther => "a node of B restarts its kubelet when another instance is destroyed",
+            Self::SameNetwork => "in memory, B's registry entry gets A's pod CIDR",
+            Self::SameAuthority => "in memory, B's front-proxy CA is replaced by A's",
+            Self::Stray => "the host has a link of an instance that the registry does not know",
         }
     }
 
-    /// The same of an engine's nodes: what containers share in one kernel, machines share by their hypervisor.
+    /// The description for an engine's nodes. Containers share objects of one kernel; VMs share objects of their
+    /// hypervisor, so some injections differ.
     pub fn words_on(self, engine: EngineKind) -> &'static str {
         if !engine.is_virtual() {
             return self.words();
         }
         match self {
-            Self::ExtraLink => "a machine of A gets a network adapter on B's bridge while it runs",
-            Self::SharedMount => "a machine of A and one of B mount the same folder of one server",
+            Self::ExtraLink => "a running VM of A gets a network adapter on B's bridge",
+            Self::SharedMount => "a VM of A and a VM of B mount the same folder of one server",
             Self::SharedSocket => {
-                "a machine of A and one of B get a port of the hypervisor's, with a line from one to the other"
+                "a VM of A and a VM of B each get a hypervisor port, and a line joins both ports"
             }
-            Self::SharedProcess => {
-                "a machine of A says that it runs on the kernel of one of B, by its boot id"
-            }
-            Self::SharedStore => "a machine of A and one of B get the same writable disk",
+            Self::SharedProcess => "a VM of A reports the boot id of a VM of B, as if both ran on one kernel",
+            Self::SharedStore => "a VM of A and a VM of B get the same writable disk",
             other => other.words(),
         }
     }
 
-    /// Why it cannot be opened between an engine's nodes; nothing where it can.
+    /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
             ExtraLink, ForeignKey, NatPivot, SharedBridge, SharedDhcp, SharedGroups, SharedIpv6,
@@ -149,27 +152,26 @@ impl Injection {
         };
         match (engine, self) {
             (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
-                Some("container nodes have neither hypervisors nor SSH servers")
+                Some("container nodes have neither a hypervisor nor an SSH server")
             }
             (
                 EngineKind::Vagrant(Provider::Virtualbox),
                 SharedBridge | SharedIpv6 | SharedGroups | SharedDhcp | NatPivot | SharedManagement,
-            ) => Some(
-                "the networks of VirtualBox are its own, and no bridges into which a cable could be plugged",
-            ),
+            ) => Some("VirtualBox networks are not bridges, so a cable cannot join them"),
             (EngineKind::Vagrant(Provider::Virtualbox), ExtraLink | SharedSocket | SharedStore) => {
-                Some("VirtualBox gives adapters, ports and disks to machines that are off only")
+                Some("VirtualBox adds adapters, ports and disks only to VMs that are off")
             }
             _ => None,
         }
     }
 
-    /// Whether it takes the destruction of A to open it.
+    /// Whether the injection needs the destruction of an instance.
     pub fn takes_destruction(self) -> bool {
         matches!(self, Self::OldData | Self::RestartOther)
     }
 
-    /// Whether B reaches A as well: what both share, and what is the workstation's for everybody.
+    /// Whether the injection also makes a leak from B to A. That holds for objects that both share, and for leaks of
+    /// the host that affect every instance.
     pub fn is_mutual(self) -> bool {
         use Injection::{
             ForeignKey, LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork,

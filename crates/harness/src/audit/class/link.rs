@@ -1,7 +1,8 @@
-//! L: what is on the same wire reaches each other without any route.
+//! Classes L: instances on one link reach each other without a route.
 //!
-//! Asked by root on the host network of each node, on the links as they are. Of a node that is alone on its link the
-//! host's end is the control: what leaves the node arrives there, before the guard refuses it.
+//! The prober runs as root on the host network of each node, and uses the node's links as they are. For a node that is
+//! alone on its link, the control is a witness on the host's end of the link: packets of the node arrive there before
+//! the guard refuses them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -30,61 +31,64 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::L1,
         "shared link, ARP",
-        "both are on one Ethernet: each can speak to the other, and in its name",
+        "the two instances share an Ethernet segment: each can send frames to the other and impersonate it",
         Way::Probes(arp),
         Injection::SharedBridge,
     ),
     class(
         ClassId::L2,
         "IPv6 neighbours and link-local addresses",
-        "both are on one link for IPv6, which is there even where nobody configured it (RFC 4862)",
+        "the two instances share a link for IPv6, which works without configuration (RFC 4862)",
         Way::Probes(neighbours),
         Injection::SharedIpv6,
     ),
     class(
         ClassId::L3,
         "multicast, mDNS, broadcast",
-        "one hears what the other announces to everybody",
+        "the target receives the source's multicast and broadcast packets",
         Way::Probes(groups),
         Injection::SharedGroups,
     ),
     class(
         ClassId::L4,
         "proxy ARP",
-        "somebody on the link answers for the other's addresses, and takes its traffic (RFC 1027)",
+        "a system on the source's link answers ARP for the target's addresses and receives the target's traffic \
+         (RFC 1027)",
         Way::Probes(proxy_arp),
         Injection::ProxyArp,
     ),
     class(
         ClassId::L5,
         "an extra network interface",
-        "a node has a foot in the other's network",
+        "a node of the source has an interface in the target's network, or one that it was not given",
         Way::Look(Sight::Links),
         Injection::ExtraLink,
     ),
     class(
         ClassId::L6,
         "rogue DHCP or RA",
-        "one hears what the other asks of its DHCP server or router, and can answer first",
+        "the target receives the source's DHCP requests and router advertisements: one rogue server could serve both",
         Way::Probes(rogues),
         Injection::SharedDhcp,
     ),
     class(
         ClassId::L7,
         "duplicate MAC address",
-        "as soon as the two meet on a link, one gets the other's frames",
+        "two nodes have one MAC address: on a common link, each receives the other's frames",
         Way::Look(Sight::Links),
         Injection::SameMac,
     ),
 ];
 
-/// The link that a question leaves by: the workstation is on many, a node asks on all that it has.
+/// The link through which a probe leaves. The host has many links, so the probe names one; a node uses all of its
+/// links.
 fn link(scene: &Scene<'_>) -> Option<String> {
     let elsewhere = scene.viewpoint.stand() == Stand::Workstation;
     elsewhere.then(|| scene.instance().link.clone())
 }
 
-/// The asked nodes. Where there is no other, the gateway: its ARP answer comes over the link too.
+/// ARP requests for the nodes of the target. Without another node, for the gateway: its ARP answer comes over the link
+/// too.
 fn arps(scene: &Scene<'_>) -> Vec<Ask> {
     let mut targets: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
     if targets.is_empty() {
@@ -102,13 +106,14 @@ fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(arps(scene).into_iter().map(question).collect())
 }
 
-/// Whether the asking system speaks IPv6 on the link: the host's end of it may have no address.
+/// Whether the prober has an IPv6 address on the link. The host's end of the link may have none.
 fn speaks_ipv6(scene: &Scene<'_>) -> bool {
     let mut on_link = scene.host.addresses.iter().filter(|(link, _)| *link == scene.instance().link);
     scene.viewpoint.stand() != Stand::Workstation || on_link.any(|(_, address)| address.is_ipv6())
 }
 
-/// The asked nodes. Where there is no other, nobody: the witness on the host's end hears that somebody was asked.
+/// Neighbour solicitations for the nodes of the target. Without another node, for an unused address: the witness on the
+/// host's end of the link sees the solicitation.
 fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     if !speaks_ipv6(scene) {
@@ -132,7 +137,7 @@ fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     ])
 }
 
-/// Datagrams where DHCP servers listen (RFC 2131, RFC 8415), and the advertisement of a router.
+/// Datagrams to the ports of DHCP servers (RFC 2131, RFC 8415), and a router advertisement.
 fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
     let mut questions = vec![group(scene, "dhcp", Ipv4Addr::BROADCAST, 67)];

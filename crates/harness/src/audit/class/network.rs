@@ -1,6 +1,7 @@
-//! N: what is routed, forwarded, translated or tunnelled from one to the other.
+//! Classes N: traffic that is routed, forwarded, translated or tunnelled from one instance to another.
 //!
-//! Asked from the pod network as a workload would, and from each node by root with routes through the host.
+//! The probers run in a pod without privileges, like a workload, and as root on each node, with routes through the
+//! host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,7 +17,7 @@ use super::{Class, ClassId, Coverages, Injection, Lack, Question, Questions, Sce
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
 
-/// What the sweep of N11 tries: services of nodes, etcd, Cilium, kubelet and NodePorts.
+/// The port ranges of N11: services of nodes, etcd, Cilium, the kubelet and NodePorts.
 const SWEEP: &[(u16, u16)] = &[
     (22, 22),
     (53, 53),
@@ -49,7 +50,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N1,
         "ICMP",
-        "packets are forwarded between the two",
+        "ICMP packets are forwarded from the source to the target",
         BOTH,
         |scene| every(scene, |to| vec![("icmp", ping(to))]),
         Injection::ForwardIcmp,
@@ -57,20 +58,20 @@ pub(super) const CLASSES: &[Class] = &[
     Class {
         id: ClassId::N2,
         title: "routed IPv6",
-        means: "what is closed for IPv4 is open for IPv6",
+        means: "a path that is closed for IPv4 is open for IPv6",
         from: ROUTED,
         towards: Towards::Instances,
         way: Way::Probes(|_| Ok(Vec::new())),
         coverage: Coverages::nowhere(
-            "container nodes have no IPv6 address but their link-local one, which no router forwards (L2 asks there)",
-            "the machines have no IPv6 address but those of their links, which no router forwards (L2 asks there)",
+            "container nodes have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
+            "the VMs have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
         ),
         injection: None,
     },
     class(
         ClassId::N3,
         "TCP, open port",
-        "a service of one can be used by the other",
+        "the source can use a TCP service of the target",
         BOTH,
         |scene| every(scene, |to| vec![("tcp", tcp(to, TCP_PORT))]),
         Injection::ForwardTcp,
@@ -78,7 +79,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N4,
         "TCP, closed port",
-        "packets arrive: only a missing listener stands between the two",
+        "packets reach the target: only a missing listener prevents a connection",
         ROUTED,
         |scene| every(scene, |to| syn(to, &[(CLOSED_PORT, CLOSED_PORT)]).map(|ask| ("tcp", ask))),
         Injection::ForwardClosed,
@@ -86,15 +87,15 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N5,
         "UDP",
-        "datagrams are forwarded between the two",
+        "datagrams are forwarded from the source to the target",
         BOTH,
         |scene| every(scene, |to| vec![("udp", udp(to, UDP_PORT, SMALL))]),
         Injection::ForwardUdp,
     ),
     class(
         ClassId::N6,
-        "one way only",
-        "one can send to the other, which its own time-outs hide from the sender",
+        "one-way path",
+        "packets of the source reach the target, but no answer returns: the sender sees only a time-out",
         BOTH,
         one_way,
         Injection::ForwardOneWay,
@@ -102,7 +103,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N7,
         "other IP protocols",
-        "a filter that knows TCP, UDP and ICMP lets the rest through, tunnels included",
+        "a filter that checks TCP, UDP and ICMP lets all other protocols through, tunnels included",
         ROUTED,
         raw,
         Injection::ForwardRaw,
@@ -110,7 +111,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N8,
         "a flow opened before the rule",
-        "what was once open stays open for flows that exist",
+        "a flow that was opened before the rule stays open",
         BOTH,
         |scene| every(scene, |to| vec![("tcp", held(to))]),
         Injection::ForwardEstablished,
@@ -118,7 +119,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N9,
         "size-dependent paths",
-        "a filter that looks at small packets lets large ones or fragments through",
+        "a filter that checks small packets lets large packets or fragments through",
         BOTH,
         sizes,
         Injection::ForwardLarge,
@@ -126,7 +127,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N10,
         "masqueraded source",
-        "the host speaks to one in its own name for the other",
+        "the host forwards the source's packets with its own address as their source",
         BOTH,
         |scene| every(scene, |to| vec![("udp", udp(to, UDP_PORT, SMALL)), ("tcp", tcp(to, TCP_PORT))]),
         Injection::Masquerade,
@@ -134,7 +135,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N11,
         "port sweep",
-        "some port of a node can be reached: SSH, etcd, kubelet, an exporter, a NodePort",
+        "the source can reach a port of a target node: SSH, etcd, kubelet, an exporter, a NodePort",
         ROUTED,
         sweep,
         Injection::ForwardPort,
@@ -142,7 +143,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N12,
         "overlay injection",
-        "a hand-made tunnel packet puts traffic straight into the other's pod network",
+        "a hand-made tunnel packet (VXLAN, Geneve) puts traffic into the target's pod network",
         ROUTED,
         overlay,
         Injection::ForwardOverlay,
@@ -150,7 +151,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N13,
         "pod and service networks",
-        "the other's pods and services answer through its nodes or the host",
+        "the target's pods and services answer through its nodes or through the host",
         BOTH,
         pods,
         Injection::ForwardPods,
@@ -158,14 +159,14 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::N14,
         "NodePorts",
-        "what the other publishes on its nodes is published to this one too",
+        "the source can use the NodePorts of the target",
         BOTH,
         node_ports,
         Injection::ForwardNodePorts,
     ),
 ];
 
-/// The same at every node and at the witness's pod; nobody sees what is not witnessed there.
+/// The same probes to every node and to the witness's pod, which are the places with witnesses.
 fn every<A>(scene: &Scene<'_>, ask: impl Fn(IpAddr) -> A) -> Result<Vec<Question>, Lack>
 where
     A: IntoIterator<Item = (&'static str, Ask)>,
@@ -174,15 +175,15 @@ where
     Ok(asks.map(|(protocol, ask)| witnessed(protocol, ask)).collect())
 }
 
-/// A SYN and a datagram, each with the nonce in its first packet: no answer is needed for the witness to see it.
+/// A SYN and a datagram, each with the nonce in its first packet, so the witness sees the nonce without an answer.
 fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let ask = |to| syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| ("tcp", ask));
     every(scene, |to| ask(to).into_iter().chain([("udp", udp(to, UDP_PORT, SMALL))]))
 }
 
-/// At every node; and at the witness's pod, unless it is one of Cilium's, which lets nothing but TCP, UDP and ICMP
-/// through to a pod (`bpf/lib/conntrack.h` of its sources: unknown L4 protocols are dropped). Where there is nobody else,
-/// at the host's end of the link, whose witness sees what a node has sent.
+/// To every node, and to the witness's pod unless the pod network is Cilium: Cilium passes only TCP, UDP and ICMP to a
+/// pod (`bpf/lib/conntrack.h` of its sources drops unknown L4 protocols). Without any of these, to the host's end of
+/// the link, whose witness sees the packets of the node.
 fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     const PROTOCOLS: [(&str, u8); 5] =
         [("ipip", 4), ("gre", 47), ("esp", 50), ("sctp", 132), ("protocol 253", 253)]; // 253: RFC 3692
@@ -212,7 +213,7 @@ fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     })
 }
 
-/// Every node of the other; one of one's own is enough to show that sweeps leave and arrive.
+/// Every node of the target. In a control, one node is enough to show that sweeps leave and arrive.
 fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let machines = scene.machines().into_iter();
     let asks = machines.take(if scene.is_control() { 1 } else { usize::MAX }).filter_map(|to| syn(to, SWEEP));
@@ -244,7 +245,7 @@ fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     ])
 }
 
-/// At every node, the asking one included: a NodePort leads to the pod wherever it is asked.
+/// To every node, the prober's node included: a NodePort leads to the pod on every node.
 fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     let subject = scene.instance();
     let ask = |address| witnessed("tcp", tcp(address, subject.pod.node_port));

@@ -1,4 +1,4 @@
-//! What the questions of several classes have in common.
+//! Helpers that make the probes of several classes.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,11 +9,11 @@ use crate::audit::viewpoint::Viewpoint;
 
 use super::{Asked, Lack, Proof, Question, Scene};
 
-/// The payload of a datagram that fits everywhere.
+/// A payload, in bytes, that is below the MTU of every path.
 pub(super) const SMALL: usize = 64;
 
 impl<'a> Scene<'a> {
-    /// The instance that is asked: the source itself where the workstation is the target, for the control.
+    /// The instance that the probe goes to. Where the host is the target, the source.
     pub(super) fn instance(&self) -> &'a Subject {
         match self.target {
             Asked::Instance(subject) => subject,
@@ -21,12 +21,12 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether this is a control: asked of its own instance.
+    /// Whether this is a control at the source: the target is the source itself.
     pub(super) fn is_control(&self) -> bool {
         matches!(self.target, Asked::Instance(target) if target.name == self.source.name)
     }
 
-    /// The nodes of the asked instance, without the one that asks: what never leaves a node proves nothing.
+    /// The nodes of the target without the prober's own node: a probe that never leaves its node proves nothing.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &'a NodeSubject> {
         let here = match self.viewpoint {
             Viewpoint::Node { node, .. } => Some(node.as_str()),
@@ -36,25 +36,25 @@ impl<'a> Scene<'a> {
         self.instance().nodes.iter().filter(move |node| Some(node.name.as_str()) != here)
     }
 
-    /// Their addresses, or the witness's pod where there is no other node.
+    /// The addresses of [`Self::nodes`], or of the witness's pod where there is no other node.
     pub(super) fn machines(&self) -> Vec<IpAddr> {
         let nodes: Vec<IpAddr> = self.nodes().map(|node| node.address.into()).collect();
         if nodes.is_empty() { vec![self.instance().pod.address.into()] } else { nodes }
     }
 
-    /// Their addresses, and that of the witness's pod.
+    /// The addresses of [`Self::nodes`], and of the witness's pod.
     pub(super) fn everywhere(&self) -> Vec<IpAddr> {
         let pod = self.instance().pod.address.into();
         self.nodes().map(|node| node.address.into()).chain([pod]).collect()
     }
 }
 
-/// A question that the witness of the target sees.
+/// A probe whose nonce the target's witness can see.
 pub(super) fn witnessed(protocol: &'static str, ask: Ask) -> Question {
     Question { protocol, ask, proof: Proof::Witnessed }
 }
 
-/// A question that only an answer tells about.
+/// A probe that only an answer can prove.
 pub(super) fn answered(protocol: &'static str, ask: Ask) -> Question {
     Question { protocol, ask, proof: Proof::Answer }
 }
@@ -71,7 +71,7 @@ pub(super) fn ping(to: IpAddr) -> Ask {
     Ask::Ping { to, size: SMALL, dont_fragment: false }
 }
 
-/// A SYN to each port of some ranges; nothing for IPv6.
+/// A SYN to each port of some ranges; `None` for IPv6.
 pub(super) fn syn(to: IpAddr, ports: &[(u16, u16)]) -> Option<Ask> {
     match to {
         IpAddr::V4(to) => Some(Ask::Syn { to, ports: ports.to_vec() }),
@@ -79,13 +79,13 @@ pub(super) fn syn(to: IpAddr, ports: &[(u16, u16)]) -> Option<Ask> {
     }
 }
 
-/// GET over HTTPS at a node.
+/// A GET request over HTTPS to a node. Any authority may vouch for the server.
 pub(super) fn https(to: (IpAddr, u16), name: &str, path: &str, credentials: Credentials) -> Ask {
     let (name, path) = (name.to_owned(), path.to_owned());
     Ask::Https { to: SocketAddr::from(to), name, path, credentials, authority: None }
 }
 
-/// A certificate, as it is shown.
+/// A client certificate as credentials.
 pub(super) fn certificate(of: &Subject, shown: Option<&ClientCertificate>) -> Result<Credentials, Lack> {
     let shown = shown.ok_or_else(|| lack(of, "a client certificate to show"))?;
     Ok(Credentials::Certificate {
@@ -94,7 +94,7 @@ pub(super) fn certificate(of: &Subject, shown: Option<&ClientCertificate>) -> Re
     })
 }
 
-/// A token, as it is shown.
+/// A token as credentials.
 pub(super) fn token(of: &Subject, shown: Option<&Secret>, what: &str) -> Result<Credentials, Lack> {
     let shown = shown.ok_or_else(|| lack(of, what))?;
     Ok(Credentials::Token { token: shown.reveal().to_owned() })

@@ -1,4 +1,4 @@
-//! What a verdict rests on: every probe with its answer and its arrivals, and the state of every witness.
+//! The evidence of a verdict: every probe with its answer and its arrivals, and the state of every witness.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,72 +7,73 @@ use probe::{Answer, Arrival, Ask, Nonce};
 use crate::audit::class::Proof;
 use crate::audit::viewpoint::Viewpoint;
 
-/// Everything that was seen of a cell.
+/// The evidence of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// What counts as reaching the target.
+    /// The evidence that the target was reached.
     pub proof: Proof,
-    /// Who asked.
+    /// The source.
     pub source: Party,
-    /// Who was asked.
+    /// The target.
     pub target: Party,
-    /// The question.
+    /// The probes from the source to the target.
     pub cross: Vec<Sent>,
-    /// The control: asked of the source's own instance.
+    /// The control at the source: the same probes within the source's instance.
     pub control: Vec<Sent>,
-    /// The target's own control; `None` where nobody must be there.
+    /// The control at the target: the same probes within the target. `None` where no system must answer at the target.
     pub own: Option<Vec<Sent>>,
     /// The target's witnesses.
     pub witnesses: Vec<WitnessState>,
 }
 
-/// One side of a cell.
+/// The source or the target of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
     /// Its name.
     pub name: String,
-    /// What answers from one of these is it.
+    /// Its addresses: an answer from one of them is its answer.
     pub addresses: Vec<IpAddr>,
-    /// What answers under one of these names is it.
+    /// The identities of its witnesses: an answer with one of them is its answer.
     pub witnesses: Vec<String>,
 }
 
-/// A probe, and what came of it.
+/// A probe with its answer and its arrivals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// What it carries.
+    /// Its nonce.
     pub nonce: Nonce,
-    /// From where.
+    /// The viewpoint that sent it; `None` where the plan has no such probe.
     pub from: Option<Viewpoint>,
-    /// What was asked.
+    /// The probe itself; `None` where the plan has no such probe.
     pub ask: Option<Ask>,
     /// The command of its prober.
     pub command: Option<String>,
-    /// What its prober says; nothing when it said nothing.
+    /// The answer that its prober reported; `None` where it reported none.
     pub answer: Option<Answer>,
-    /// Why its prober did not come to its end.
+    /// Why its prober did not finish; `None` where it did.
     pub broken: Option<String>,
-    /// The witnesses next to its prober: what they see may never have left the node, and proves no arrival.
+    /// The witnesses on the prober's node. A packet that they see may never have left the node, so they prove no
+    /// arrival.
     pub beside: Vec<String>,
-    /// The witness that lives at the address that was asked: others see the packet pass, at the most. Nothing where
-    /// everybody on a link is asked.
+    /// The witness at the destination address. An arrival at another witness shows the packet in transit only. `None`
+    /// for a multicast or broadcast, and for an address without a witness.
     pub due: Option<String>,
-    /// Where it arrived: whose witness, which witness, what it saw.
+    /// Its arrivals: the instance of the witness, the identity of the witness, and the arrival.
     pub arrivals: Vec<(String, String, Arrival)>,
 }
 
-/// Whether a witness's silence means something.
+/// Whether the silence of a witness proves that no probe arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WitnessState {
-    /// Which.
+    /// The identity of the witness.
     pub witness: String,
-    /// Why it does not; nothing when it does.
+    /// Why the silence proves nothing; `None` where it is proof.
     pub doubt: Option<String>,
 }
 
 impl Sent {
-    /// Whether it arrived at somebody: at the witness that it was meant for, or at any one but those next to its prober
-    /// where it was meant for all.
+    /// Whether the probe arrived at this owner: at the witness at its destination, or, where [`Self::due`] is `None`,
+    /// at any witness of the owner that is not on the prober's node.
     pub fn is_at(&self, owner: &str) -> bool {
         let arrived = |witness: &str| match &self.due {
             Some(due) => due == witness,
@@ -81,18 +82,18 @@ impl Sent {
         self.arrivals.iter().any(|(whose, witness, _)| whose == owner && arrived(witness))
     }
 
-    /// Where it was sent to; nothing where that is no address.
+    /// The destination address; `None` for probes without one.
     pub fn to(&self) -> Option<IpAddr> {
         address(self.ask.as_ref()?)
     }
 
-    /// Whether it is sent to everybody on a link: then the own neighbours' answers are no surprise.
+    /// Whether the probe went to all systems on a link, so that neighbours in the source's own instance may answer.
     pub fn is_to_a_group(&self) -> bool {
         matches!(self.ask, Some(Ask::Group { .. } | Ask::Advertise { .. }))
     }
 }
 
-/// Where a question goes; nothing where that is no address.
+/// The destination address of a probe; `None` for probes without one.
 pub(super) fn address(ask: &Ask) -> Option<IpAddr> {
     Some(match ask {
         Ask::Syn { to, .. } | Ask::Raw { to, .. } => (*to).into(),
@@ -104,7 +105,7 @@ pub(super) fn address(ask: &Ask) -> Option<IpAddr> {
     })
 }
 
-/// The only port that a question goes to.
+/// The destination port of a probe; `None` for probes without exactly one port.
 pub(super) fn port(ask: &Ask) -> Option<u16> {
     end(ask).map(|to| to.port())
 }

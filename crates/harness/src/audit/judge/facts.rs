@@ -1,4 +1,4 @@
-//! Judges what needs no probe: what the host and the instances say about themselves.
+//! Judges classes that need no probe, by the known facts of the host and the instances.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::audit::class::Fact;
 use crate::audit::subject::{After, Host, Link, NodeIdentity, Subject};
 use crate::audit::verdict::Judgement;
 
-/// All that a fact may be judged by.
+/// The facts for one judgement.
 pub(super) struct Known<'a> {
     pub(super) source: &'a Subject,
-    /// Nothing where the workstation is the target.
+    /// `None` where the host is the target.
     pub(super) target: Option<&'a Subject>,
     pub(super) plan: &'a Plan,
     pub(super) after: &'a After,
@@ -24,7 +24,7 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
     match (fact, known.target) {
         (Fact::RouteLocalnet, _) => route_localnet(&plan.host),
         (Fact::Left, _) => none_of(after.left.as_deref(), "left behind"),
-        (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "not as recorded"),
+        (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "different from the registry"),
         (_, None) => Judgement::inconclusive("the target is unknown"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
         (Fact::Machines, Some(target)) => machines(source, target),
@@ -39,23 +39,22 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
     }
 }
 
-/// A list that must be empty, and must have been read.
+/// Judges a list that must be empty, and must have been read. `what` describes its objects: `left behind`.
 fn none_of(list: Option<&[String]>, what: &str) -> Judgement {
     match list {
-        None => Judgement::inconclusive(format!("nobody looked for what is {what}")),
-        Some([]) => Judgement::isolated(format!("nothing is {what}")),
+        None => Judgement::inconclusive(format!("no check was made for objects {what}")),
+        Some([]) => Judgement::isolated(format!("no object is {what}")),
         Some(found) => Judgement::leak(format!("{what}: {}", found.join("; "))),
     }
 }
 
-/// The setting of the host as a whole and of each of its links counts: the kernel takes the larger of both
-/// (ip-sysctl).
+/// The host-wide setting counts, and the setting of each link: the kernel uses the larger value (ip-sysctl).
 fn route_localnet(host: &Host) -> Judgement {
     let all = "net.ipv4.conf.all.route_localnet";
     let mut links: BTreeSet<&str> = host.addresses.iter().map(|(link, _)| link.as_str()).collect();
     links.remove("lo");
     if links.is_empty() {
-        return Judgement::inconclusive("the workstation's links are unknown");
+        return Judgement::inconclusive("the host's links are unknown");
     }
     let keys = links.iter().map(|link| format!("net.ipv4.conf.{link}.route_localnet"));
     for key in keys.chain([all.to_owned()]) {
@@ -70,43 +69,46 @@ fn route_localnet(host: &Host) -> Judgement {
 
 fn forwards(host: &Host, target: &Subject) -> Judgement {
     let Some(forwards) = &host.forwards else {
-        return Judgement::inconclusive("the workstation's forwarded ports could not be read");
+        return Judgement::inconclusive("the host's forwarded ports could not be read");
     };
     let inside = |address: &std::net::IpAddr| match address {
         std::net::IpAddr::V4(address) => super::networks(target).iter().any(|net| net.contains(address)),
         std::net::IpAddr::V6(_) => super::addresses(target).contains(address),
     };
     match forwards.iter().find(|(_, to)| inside(&to.ip())) {
-        Some((listen, to)) => Judgement::leak(format!("{listen} of the workstation leads to {to}")),
-        None => Judgement::isolated(format!("none of {} forwarded ports leads there", forwards.len())),
+        Some((listen, to)) => Judgement::leak(format!("{listen} of the host leads to {to}")),
+        None => Judgement::isolated(format!(
+            "none of the host's {} forwarded ports leads to the target",
+            forwards.len()
+        )),
     }
 }
 
-/// All nodes of an instance with what tells them from others; nothing when it could not be read of one.
+/// All nodes of an instance with their identities; `None` when one identity could not be read.
 fn of_nodes(subject: &Subject) -> Option<Vec<(&str, &NodeIdentity)>> {
     subject.nodes.iter().map(|node| Some((node.name.as_str(), node.machine.as_ref()?))).collect()
 }
 
-/// Everybody knows the keys that Vagrant's boxes come with (its repository, `keys/`).
+/// The insecure public keys that Vagrant's boxes contain, whose private keys are published (its repository, `keys/`).
 const EVERYBODYS: [&str; 2] = [
     "AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct",
     "AAAAC3NzaC1lZDI1NTE5AAAAIN1YdxBpNlzxDqfJyw/QKow1F+wvG9hXGoqiysfJOn5Y",
 ];
 
-/// A key that both let in opens both. That each lets in its own is the control.
+/// An SSH key that nodes of both instances accept opens both. The control: each node accepts at least one key.
 fn keys(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (of_nodes(source), of_nodes(target)) else {
-        return Judgement::inconclusive("the SSH keys that a node lets in could not be read");
+        return Judgement::inconclusive("the SSH keys that a node accepts could not be read");
     };
     if let Some((node, _)) = ours.iter().chain(&theirs).find(|(_, machine)| machine.lets_in.is_empty()) {
         return Judgement::inconclusive(format!(
-            "the control failed: {node} lets in no key, not even its own"
+            "the control failed: {node} accepts no SSH key, not even its own"
         ));
     }
     let known = |key: &str| EVERYBODYS.iter().any(|known| key.contains(known));
     for (node, machine) in &theirs {
         if machine.lets_in.iter().any(|key| known(key)) {
-            return Judgement::leak(format!("{node} lets in the key that everybody has of Vagrant"));
+            return Judgement::leak(format!("{node} accepts the insecure SSH key that Vagrant publishes"));
         }
         for (own, ours) in &ours {
             if ours.lets_in.iter().any(|key| machine.lets_in.contains(key)) {
@@ -114,7 +116,7 @@ fn keys(source: &Subject, target: &Subject) -> Judgement {
             }
         }
     }
-    Judgement::isolated(format!("{} and {} machines, which let in different keys", ours.len(), theirs.len()))
+    Judgement::isolated(format!("{} and {} nodes, which accept different SSH keys", ours.len(), theirs.len()))
 }
 
 fn machines(source: &Subject, target: &Subject) -> Judgement {
@@ -141,7 +143,7 @@ fn machines(source: &Subject, target: &Subject) -> Judgement {
             }
         }
     }
-    Judgement::isolated(format!("{} and {} machines, all different", ours.len(), theirs.len()))
+    Judgement::isolated(format!("{} and {} nodes, all with different identities", ours.len(), theirs.len()))
 }
 
 fn identity(source: &Subject, target: &Subject) -> Judgement {
@@ -164,10 +166,10 @@ fn identity(source: &Subject, target: &Subject) -> Judgement {
         }
         if own.found != own.recorded {
             let Link { found, recorded, .. } = own;
-            return Judgement::inconclusive(format!("the {what} is {found}, and {recorded} was recorded"));
+            return Judgement::inconclusive(format!("the {what} is {found}, but {recorded} was recorded"));
         }
     }
-    Judgement::isolated(format!("{} are as recorded, and the other's are others", CHAIN.join(", ")))
+    Judgement::isolated(format!("{} are as recorded, and differ from the target's", CHAIN.join(", ")))
 }
 
 fn stores(source: &Subject, target: &Subject) -> Judgement {
@@ -181,20 +183,22 @@ fn stores(source: &Subject, target: &Subject) -> Judgement {
     let others: BTreeSet<String> = theirs.iter().filter_map(key).collect();
     let mut shared = ours.iter().filter(|line| key(line).is_some_and(|key| others.contains(&key)));
     match shared.next() {
-        Some(first) => Judgement::leak(format!("{} writable files are shared, {first}", shared.count() + 1)),
+        Some(first) => {
+            Judgement::leak(format!("{} writable files are shared, such as {first}", shared.count() + 1))
+        }
         None => Judgement::isolated("no writable file of an image store is shared"),
     }
 }
 
 fn secrets(source: &Subject, target: &Subject) -> Judgement {
     match &source.search {
-        None => Judgement::inconclusive("nobody searched"),
+        None => Judgement::inconclusive("no search was made"),
         Some(search) if !search.control_found => {
-            Judgement::inconclusive("the control failed: the search did not find a secret where it lies")
+            Judgement::inconclusive("the control failed: the search did not find a secret in its known place")
         }
         Some(search) => match search.found.iter().find(|(whose, _)| *whose == target.name) {
             Some((_, place)) => Judgement::leak(format!("a secret of '{}' is in {place}", target.name)),
-            None => Judgement::isolated("the search found its control, and nothing of the other"),
+            None => Judgement::isolated("the search found its control, and no secret of the target"),
         },
     }
 }
@@ -202,7 +206,7 @@ fn secrets(source: &Subject, target: &Subject) -> Judgement {
 fn inherited(source: &Subject, after: &After) -> Judgement {
     match &after.destroyed {
         Some(destroyed) if destroyed.instance == source.name => {
-            none_of(destroyed.inherited.as_deref(), "inherited from an instance that was destroyed")
+            none_of(destroyed.inherited.as_deref(), "inherited from a destroyed instance")
         }
         _ => {
             Judgement::not_covered(format!("'{}' was not destroyed and made again in this run", source.name))
@@ -216,14 +220,15 @@ fn destroyed(source: &Subject, target: &Subject, after: &After) -> Judgement {
         return Judgement::not_covered(format!("'{}' was not destroyed in this run", source.name));
     };
     match destroyed.others.get(&target.name).map(Vec::as_slice) {
-        None | Some([]) => {
-            Judgement::inconclusive(format!("nobody looked at '{}' before and after", target.name))
-        }
+        None | Some([]) => Judgement::inconclusive(format!(
+            "'{}' was not inspected before and after the destruction",
+            target.name
+        )),
         Some(links) => match links.iter().find(|link| link.recorded != link.found) {
-            Some(Link { what, recorded, found }) => {
-                Judgement::leak(format!("the {what} was {recorded} before, and is {found}"))
-            }
-            None => Judgement::isolated(format!("{} things compared, all as before", links.len())),
+            Some(Link { what, recorded, found }) => Judgement::leak(format!(
+                "the {what} was {recorded} before the destruction, and is {found} now"
+            )),
+            None => Judgement::isolated(format!("{} properties compared, all as before", links.len())),
         },
     }
 }

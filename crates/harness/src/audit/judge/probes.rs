@@ -1,8 +1,8 @@
-//! Weighs what the sender says against what the target's witnesses saw.
+//! Judges cells with probes: compares the prober's answers with the reports of the target's witnesses.
 //!
-//! In this order: a nonce that arrived is a leak, whatever the sender says. An answer that only the target can give
-//! is a leak. Then the controls must have held, then the witnesses must have been there, then the sender must really
-//! have asked. Only what passes all of this is isolated.
+//! In this order: a nonce that arrived is a leak, whatever the prober reports. An answer that only the target can give
+//! is a leak. Then the controls must have succeeded, the witnesses must have run for the whole audit, and the probes
+//! must really have been sent. A cell that passes all of this is isolated.
 
 mod sender;
 
@@ -14,7 +14,7 @@ use crate::audit::verdict::Judgement;
 pub(in crate::audit) use sender::words;
 use sender::{Heard, heard};
 
-/// The verdict of a cell that was asked by probes.
+/// The verdict of a cell with probes.
 pub fn judge(evidence: &Evidence) -> Judgement {
     let Evidence { proof, source, target, cross, .. } = evidence;
     if let Some(why) = cross.iter().find_map(|sent| arrived(sent, &source.name, &target.name)) {
@@ -27,21 +27,24 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     let doubt = control(evidence)
         .or_else(|| own(evidence))
         .or_else(|| witnesses(evidence))
-        .or_else(|| cross.is_empty().then(|| "nothing was asked".to_owned()))
+        .or_else(|| cross.is_empty().then(|| "the cell has no probe".to_owned()))
         .or_else(|| heard.iter().find_map(Heard::unknown).map(str::to_owned));
     match doubt {
         Some(why) => Judgement::inconclusive(why),
         None => Judgement::isolated(match proof {
-            Proof::Witnessed => "the controls answered; no answer came, and no witness of the target saw it",
-            Proof::Answer | Proof::AnyAnswer => "the controls answered, and nobody answered this",
-            Proof::Address => "the control has an address, and this name has none",
-            Proof::Login => "the own credentials are accepted, and these are refused (HTTP 401)",
-            Proof::Handshake => "the own handshake succeeds, and this one is refused",
+            Proof::Witnessed => {
+                "the controls answered; the prober got no answer, and no witness of the target saw the probe"
+            }
+            Proof::Answer | Proof::AnyAnswer => "the controls answered; this probe got no answer",
+            Proof::Address => "the control's name has an address; this name has none",
+            Proof::Login => "each instance accepts its own credentials; the target refused these (HTTP 401)",
+            Proof::Handshake => "the TLS handshakes of the controls succeeded; this one was refused",
         }),
     }
 }
 
-/// Where a nonce arrived that must not: anywhere but at home, where packet witnesses also see what is sent.
+/// A forbidden arrival of a nonce, as a sentence: any arrival outside of the source. Witnesses of the source also see
+/// packets that the source sends.
 fn arrived(sent: &Sent, source: &str, target: &str) -> Option<String> {
     let (owner, witness, arrival) = sent.arrivals.iter().find(|(owner, ..)| owner != source)?;
     let from = arrival.from.as_deref().map_or(String::new(), |from| format!(" from {from}"));
@@ -49,7 +52,7 @@ fn arrived(sent: &Sent, source: &str, target: &str) -> Option<String> {
     Some(format!("{} arrived as {}{from} at witness {witness}{to}", sent.nonce, arrival.protocol))
 }
 
-/// Why the control proves nothing.
+/// Why the control at the source failed; `None` where it succeeded.
 fn control(evidence: &Evidence) -> Option<String> {
     let Evidence { proof, source, control, .. } = evidence;
     let fails = |sent: &Sent| {
@@ -58,30 +61,32 @@ fn control(evidence: &Evidence) -> Option<String> {
         if seen { None } else { lacking(sent, heard(*proof, sent, source, source)) }
     };
     match control.as_slice() {
-        [] => Some("the control failed: there is none".to_owned()),
+        [] => Some("the cell has no control at the source".to_owned()),
         asked => asked.iter().find_map(|sent| {
             fails(sent).map(|why| format!("the control at '{}' failed: {why}", source.name))
         }),
     }
 }
 
-/// Why the target's own control proves nothing.
+/// Why the control at the target failed; `None` where it succeeded, or where the cell needs none.
 fn own(evidence: &Evidence) -> Option<String> {
     let Evidence { proof, target, own, .. } = evidence;
     let fails = |sent: &Sent| match proof {
-        Proof::Witnessed => (!sent.is_at(&target.name)).then(|| format!("{}: no witness saw it", sent.nonce)),
+        Proof::Witnessed => {
+            (!sent.is_at(&target.name)).then(|| format!("{}: no witness saw the probe", sent.nonce))
+        }
         _ => lacking(sent, heard(*proof, sent, target, target)),
     };
     match own.as_deref() {
         None => None,
-        Some([]) => Some(format!("the control of '{}' failed: there is none", target.name)),
+        Some([]) => Some(format!("the cell has no control at '{}'", target.name)),
         Some(asked) => asked.iter().find_map(|sent| {
-            fails(sent).map(|why| format!("the control of '{}' failed: {why}", target.name))
+            fails(sent).map(|why| format!("the control at '{}' failed: {why}", target.name))
         }),
     }
 }
 
-/// What a control lacks.
+/// Why one probe of a control failed; `None` where it reached its target.
 fn lacking(sent: &Sent, heard: Heard) -> Option<String> {
     match heard {
         Heard::Reached(_) => None,
@@ -90,7 +95,7 @@ fn lacking(sent: &Sent, heard: Heard) -> Option<String> {
     }
 }
 
-/// Why the silence of the target's witnesses proves nothing.
+/// Why the silence of the target's witnesses proves nothing; `None` where it is proof, or where no witness is needed.
 fn witnesses(evidence: &Evidence) -> Option<String> {
     if evidence.proof != Proof::Witnessed {
         return None;

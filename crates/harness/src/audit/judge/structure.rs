@@ -1,11 +1,12 @@
-//! What must hold before a single packet is sent.
+//! Judges the structure, which must be right before a packet is sent: networks and authorities.
 
 use ipnet::Ipv4Net;
 
 use crate::audit::subject::{AuthorityRole, Host, Subject};
 use crate::audit::verdict::Judgement;
 
-/// Every kind of network against every kind, and against what the host has for something else.
+/// Compares every kind of network of the source with every kind of the target, with its own other kinds, and with the
+/// host's own networks.
 pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judgement {
     let kinds = |of: &Subject| {
         let named = |kind: &str, net| (format!("{kind} of '{}'", of.name), net);
@@ -19,9 +20,9 @@ pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judge
         kinds.into_iter().chain(management).collect::<Vec<_>>()
     };
     let Some(host) = &host.networks else {
-        return Judgement::inconclusive("the workstation's own networks could not be read");
+        return Judgement::inconclusive("the host's own networks could not be read");
     };
-    let host = host.iter().map(|(name, net)| (format!("{name} of the workstation"), *net));
+    let host = host.iter().map(|(name, net)| (format!("{name} of the host"), *net));
     let others: Vec<_> = kinds(target).into_iter().chain(host).collect();
     let ours = kinds(source);
     for (place, (what, net)) in ours.iter().enumerate() {
@@ -37,8 +38,8 @@ fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
 
-/// Every certificate and key against every certificate and key: one that vouches for two things of two instances is
-/// as bad as one for the same thing.
+/// Compares every certificate and key with every other one. A key that two instances share is a leak also where it has
+/// a different role in each.
 pub(super) fn authorities(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (&source.authorities, &target.authorities) else {
         return Judgement::inconclusive("the authorities of an instance could not be read");

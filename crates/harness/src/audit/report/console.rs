@@ -1,4 +1,4 @@
-//! For a terminal: instances × instances with the worst verdict in each place, then what is wrong.
+//! The report for a terminal: a matrix with the worst verdict of each pair, then the cells that fail.
 
 use std::fmt::Write;
 
@@ -8,12 +8,12 @@ use super::{PhaseReport, Report, columns, tell};
 use crate::audit::class::Class;
 use crate::audit::verdict::{Outcome, Verdict};
 
-/// How many cells of one class and pair are shown with their evidence: the others look the same.
+/// The number of cells of one class and pair that are shown with evidence. Further cells have one line each.
 const SHOWN: usize = 3;
 
 impl Report {
-    /// The report for a terminal: the matrix, what fails with its evidence, what was not covered, the counts.
-    /// Whether it is coloured is for the caller to decide.
+    /// The report for a terminal: the matrix, the cells that fail with their evidence, the classes not covered, the
+    /// counts. The caller decides whether it is coloured.
     pub fn console(&self, colour: bool) -> String {
         let mut text = format!(
             "isolation audit {}, {} to {}\n{}\n{}",
@@ -28,7 +28,7 @@ impl Report {
             let _ = write!(text, "\n{listed}");
         }
         for sentence in self.unasked() {
-            let _ = write!(text, "\n{}  {sentence}", painted("NOT ASKED", Verdict::Inconclusive, colour, 0));
+            let _ = write!(text, "\n{}  {sentence}", painted("NOT TESTED", Verdict::Inconclusive, colour, 0));
         }
         if !self.unasked().is_empty() {
             text.push('\n');
@@ -53,7 +53,7 @@ impl Report {
         text
     }
 
-    /// What fails with its evidence, then what was not covered.
+    /// The cells that fail with their evidence, then the classes not covered.
     fn listed(&self, colour: bool) -> String {
         let mut text = String::new();
         let groups = self.groups();
@@ -81,7 +81,7 @@ impl Report {
     }
 }
 
-/// How long each part took, in a line of its own.
+/// The duration of each part, in one line.
 fn phases(report: &Report) -> String {
     let took = |phase: &PhaseReport| format!("{} {:.1} s", phase.name, phase.took_ms as f64 / 1000.0);
     let line = report.phases.iter().map(took).collect::<Vec<_>>().join(" · ");
@@ -100,7 +100,7 @@ fn matrix(report: &Report, colour: bool) -> String {
             let pair = report.pairs.iter().find(|pair| pair.source == *source && pair.target == *target);
             match pair.and_then(|pair| pair.verdict) {
                 Some(verdict) => painted(verdict.name(), verdict, colour, width),
-                None => format!("{:<width$}", if target == source { "·" } else { "not asked" }),
+                None => format!("{:<width$}", if target == source { "·" } else { "not tested" }),
             }
         });
         let row = places.collect::<Vec<_>>().join("  ");

@@ -1,4 +1,4 @@
-//! One HTML page with nothing around it: no script, no font, no picture, no network.
+//! One self-contained HTML page: no script, no font, no picture, no network access.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -16,14 +16,14 @@ struct Page<'a> {
     pairs: Vec<Pair<'a>>,
 }
 
-/// A place of the matrix with what is behind it.
+/// A field of the matrix with its cells, grouped by class.
 struct Pair<'a> {
     pair: &'a PairReport,
     groups: Vec<Group<'a>>,
 }
 
 impl Report {
-    /// As one self-contained page.
+    /// The report as one self-contained page.
     ///
     /// # Errors
     /// None in practice: writing to memory does not fail.
@@ -33,7 +33,7 @@ impl Report {
             let own =
                 groups.iter().filter(|group| group.source == pair.source && group.target == pair.target);
             let mut own: Vec<_> = own.cloned().collect();
-            // The worst first, in the order of the classes.
+            // The worst verdict first, then in the order of the classes.
             own.sort_by_key(|group| (!group.fails(), std::cmp::Reverse(group.verdict()), group.class));
             own
         };
@@ -50,8 +50,8 @@ impl Page<'_> {
 
     fn headline(&self) -> &'static str {
         match self.report.outcome {
-            Outcome::Isolated => "Isolated in everything that was asked",
-            Outcome::Leak => "One instance reaches another",
+            Outcome::Isolated => "Isolated in every tested class",
+            Outcome::Leak => "An instance can reach another instance or the host",
             Outcome::Inconclusive => "Isolation is not proven",
         }
     }
@@ -69,14 +69,14 @@ impl Page<'_> {
         all.map(|(class, why, accepted)| (Class::of(class), why, accepted)).collect()
     }
 
-    /// How long the run took, in seconds.
+    /// The duration of the run in seconds; `None` where its times cannot be parsed.
     fn took(&self) -> Option<i64> {
         let [started, ended] =
             [&self.report.started, &self.report.ended].map(|time| time.parse::<Timestamp>());
         Some(ended.ok()?.duration_since(started.ok()?).as_secs())
     }
 
-    /// The worst first, each with the number of its cells.
+    /// The verdicts, the worst first, each with the number of its cells.
     fn verdicts(&self) -> impl Iterator<Item = (Verdict, usize)> {
         Verdict::ALL.into_iter().rev().map(|verdict| (verdict, self.report.counts.with(verdict)))
     }
@@ -87,7 +87,7 @@ fn class(group: &Group<'_>) -> &'static Class {
 }
 
 impl Verdict {
-    /// Its name in the style sheet.
+    /// Its class name in the style sheet.
     fn style(self) -> &'static str {
         match self {
             Self::Isolated => "isolated",
@@ -97,7 +97,7 @@ impl Verdict {
         }
     }
 
-    /// A sign besides the colour, for those who do not see it.
+    /// A sign beside the colour, for readers who do not see colours.
     fn sign(self) -> &'static str {
         match self {
             Self::Isolated => "✓",
@@ -112,7 +112,7 @@ fn sections(cell: &CellReport) -> Vec<(&'static str, &[super::ProbeReport])> {
     cell.evidence.as_ref().map(tell::sections).unwrap_or_default()
 }
 
-/// The commands of some probes, each once.
+/// The commands of these probes, each once.
 fn commands(probes: &[super::ProbeReport]) -> Vec<&str> {
     let mut commands: Vec<&str> = probes.iter().filter_map(|probe| probe.command.as_deref()).collect();
     commands.sort_unstable();
@@ -120,7 +120,7 @@ fn commands(probes: &[super::ProbeReport]) -> Vec<&str> {
     commands
 }
 
-/// The name of a pair as an anchor; names of instances are DNS labels.
+/// The anchor of a pair: `acme.globex`. Names of instances are DNS labels, so they contain no dot.
 fn anchor(pair: &PairReport) -> String {
     format!("{}.{}", pair.source, pair.target)
 }

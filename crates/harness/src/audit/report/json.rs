@@ -1,20 +1,20 @@
-//! The report for programs: [`Report`] itself, there and back.
+//! The report for programs: writes and reads [`Report`] as JSON.
 
 use super::Report;
 
 impl Report {
-    /// As JSON; the schema is `docs/schemas/audit.json`.
+    /// The report as JSON. The schema is `docs/schemas/audit.json`.
     ///
     /// # Errors
-    /// None in practice: there is no key that is not text.
+    /// None in practice: every key is text.
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 
-    /// Reads what [`Report::json`] wrote. Fields that a newer version wrote are passed over.
+    /// Reads the output of [`Report::json`]. Unknown fields of newer versions are ignored.
     ///
     /// # Errors
-    /// Where the text is no report.
+    /// When the text is not a report.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }

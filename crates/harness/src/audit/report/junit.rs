@@ -1,4 +1,4 @@
-//! JUnit: a suite for each pair, a case for each class in it, the evidence in the failure's body.
+//! JUnit: a suite for each pair, a case for each class in it, and the evidence in the body of a failure.
 
 use quick_junit::{NonSuccessKind, ReportUuid, TestCase, TestCaseStatus, TestSuite};
 
@@ -7,11 +7,11 @@ use super::{Report, tell};
 use crate::audit::class::Class;
 
 impl Report {
-    /// As JUnit XML. The class name is the class's id; what is not isolated and not accepted is a failure, so that
-    /// no reader takes it for a pass.
+    /// The report as JUnit XML. The `classname` of a case is the class's id. A case that is neither isolated nor
+    /// accepted is a failure, so no reader takes it for a pass.
     ///
     /// # Errors
-    /// As of the writer.
+    /// Errors of the XML writer.
     pub fn junit(&self) -> Result<String, quick_junit::SerializeError> {
         let mut report = quick_junit::Report::new(format!("isolation audit {}", self.run));
         report.uuid = None::<ReportUuid>;
@@ -31,7 +31,7 @@ impl Report {
     }
 }
 
-/// What was not asked is no pass.
+/// The case of an instance that was left out: a failure, because an instance without tests is not isolated.
 fn left_out(left_out: &LeftOut) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_type("LEFT OUT").set_message(format!("not audited: {}", left_out.why));

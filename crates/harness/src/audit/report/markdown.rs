@@ -1,4 +1,4 @@
-//! Markdown: what goes into a merge request or a wiki.
+//! Markdown, for merge requests and wikis.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use crate::audit::class::Class;
 use crate::audit::verdict::Verdict;
 
 impl Report {
-    /// As Markdown (tables as of GitHub's).
+    /// The report as GitHub-flavoured Markdown.
     pub fn markdown(&self) -> String {
         let mut text = format!(
             "# Isolation audit: {}\n\nRun `{}`, {} to {}.\n\n> {}\n\n",
             self.outcome, self.run, self.started, self.ended, self.kernel
         );
         for sentence in self.unasked() {
-            let _ = writeln!(text, "**Not asked:** {sentence}\n");
+            let _ = writeln!(text, "**Not tested:** {sentence}\n");
         }
         let columns = columns(self);
         let _ = writeln!(text, "| from \\ to | {} |", columns.join(" | "));

@@ -1,4 +1,4 @@
-//! The report as data: what programs get. Fields are only ever added; the schema is `docs/schemas/audit.json`.
+//! The report as data, for programs. Fields are only added; the schema is `docs/schemas/audit.json`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,51 +6,51 @@ use crate::audit::class::{Class, ClassId};
 use crate::audit::observed::Phase;
 use crate::audit::verdict::{Outcome, Verdict};
 
-/// The format of a report.
+/// The version of the report format.
 pub const VERSION: u32 = 1;
 
-/// What a run of the audit means.
+/// The report of a run of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// The version of this format.
+    /// The version of the report format.
     pub version: u32,
-    /// The number in all nonces of this run, in hex.
+    /// The number in all nonces of this run, eight hex digits.
     pub run: String,
     /// When the first probe was sent, RFC 3339.
     pub started: String,
     /// When the last witness was read, RFC 3339.
     pub ended: String,
-    /// How long each part of the run took, in their order.
+    /// The duration of each part of the run, in their order.
     pub phases: Vec<PhaseReport>,
-    /// What all cells together mean.
+    /// The outcome of all cells together.
     pub outcome: Outcome,
-    /// What no audit of packets can change.
+    /// What the nodes of all instances share, whatever the audit finds: the host's kernel, or its hypervisor.
     pub kernel: String,
     /// The instances, in the order of the matrix.
     pub instances: Vec<String>,
-    /// The instances of this host that should have been audited and could not be. The outcome is never isolated then.
+    /// The instances of this host that were left out of the audit. With at least one, the outcome is never isolated.
     #[serde(default, rename = "leftOut")]
     pub left_out: Vec<LeftOut>,
-    /// How many cells have which verdict.
+    /// The number of cells with each verdict.
     pub counts: Counts,
-    /// The matrix: each instance against each other and the workstation.
+    /// The matrix: each instance against each other one, and against the host, whose name is `workstation`.
     pub pairs: Vec<PairReport>,
-    /// The classes that were asked.
+    /// The classes of all cells.
     pub classes: Vec<ClassReport>,
-    /// What was accepted as not covered, and why.
+    /// The classes that are accepted as not covered.
     pub accepted: Vec<Acceptance>,
     /// Every cell.
     pub cells: Vec<CellReport>,
 }
 
-/// An instance of which nothing is known: nothing was asked of it, and nothing on its behalf.
+/// An instance that was left out of the audit: no cell has it as source or target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftOut {
-    /// The instance.
+    /// Its name.
     pub instance: String,
-    /// Why: `it is halted`.
+    /// The reason: `it is halted`.
     pub why: String,
 }
 
@@ -59,15 +59,15 @@ pub struct LeftOut {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseReport {
-    /// Which: `set` until the witnesses listen, `learn` what is known of the instances, `ask`, `ask, routed` by root with
-    /// a route through the workstation, `ask, by the hypervisor` with one through that, `hear` the witnesses, `strike`
-    /// everything.
+    /// `set`: deploy probers and witnesses; `learn`: collect the facts; `ask`: send the probes; `ask, routed`: as root
+    /// with a route through the host; `ask, by the hypervisor`: as root with a route through the hypervisor; `hear`:
+    /// read the witnesses; `strike`: remove everything.
     pub name: String,
-    /// How long it took, in milliseconds.
+    /// Its duration in milliseconds.
     pub took_ms: u64,
 }
 
-/// How many cells have which verdict.
+/// The number of cells with each verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -76,49 +76,49 @@ pub struct Counts {
     pub isolated: usize,
     /// Cells that leak.
     pub leak: usize,
-    /// Cells of which nobody knows.
+    /// Cells that are inconclusive.
     pub inconclusive: usize,
-    /// Cells that were not covered, the accepted ones included.
+    /// Cells that are not covered, the accepted ones included.
     pub not_covered: usize,
-    /// Those among them that were accepted.
+    /// Cells that are not covered and accepted.
     pub accepted: usize,
 }
 
-/// One place of the matrix.
+/// One field of the matrix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PairReport {
-    /// Who asked.
+    /// The source instance.
     pub source: String,
-    /// Who was asked.
+    /// The target: an instance, or `workstation` for the host.
     pub target: String,
-    /// The worst verdict of all its cells that is not accepted; null when nothing was asked.
+    /// The worst verdict among its cells that are not accepted; null when it has no cells.
     pub verdict: Option<Verdict>,
-    /// How many of its cells have which verdict.
+    /// The number of its cells with each verdict.
     pub counts: Counts,
 }
 
-/// A class that was asked.
+/// A class with cells in the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ClassReport {
     /// Its id.
     pub id: ClassId,
-    /// What it is.
+    /// A few words: `TCP, open port`.
     pub title: String,
-    /// What the classes of its group have in common.
+    /// The name of its group: `Network`.
     pub group: String,
-    /// What a leak of it would mean.
+    /// The meaning of a leak of this class.
     pub means: String,
 }
 
-/// A class that may be not covered.
+/// A class that is accepted as not covered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Acceptance {
-    /// Which.
+    /// Its id.
     pub class: ClassId,
-    /// Why, in words.
+    /// The reason.
     pub reason: String,
 }
 
@@ -128,33 +128,33 @@ pub struct Acceptance {
 pub struct CellReport {
     /// Its class.
     pub class: ClassId,
-    /// On behalf of which instance it was asked.
+    /// The source instance.
     pub source: String,
-    /// Who was asked.
+    /// The target: an instance, or `workstation` for the host.
     pub target: String,
-    /// From where.
+    /// The viewpoint of its probes: `a pod of acme`, `node acme-cp-1, routed`.
     pub viewpoint: String,
-    /// By which protocol, or what was compared.
+    /// The protocol of its probes, `look` for an inspection, `facts` for a comparison of facts, or `none`.
     pub protocol: String,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why.
+    /// The reason for the verdict.
     pub why: String,
-    /// Why it may be not covered, if it may.
+    /// The reason why it is accepted as not covered; null where it is not.
     pub accepted: Option<String>,
-    /// What the verdict rests on, where probes were sent.
+    /// The evidence of the verdict; null where no probe was sent.
     pub evidence: Option<EvidenceReport>,
 }
 
-/// What a verdict rests on.
+/// The evidence of a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EvidenceReport {
-    /// The question.
+    /// The probes from the source to the target.
     pub question: Vec<ProbeReport>,
-    /// The control: the same, asked of the own instance.
+    /// The control at the source: the same probes to the source's own instance.
     pub control: Vec<ProbeReport>,
-    /// The target's own control: the same, asked from within it.
+    /// The control at the target: the same probes from within the target.
     pub own: Vec<ProbeReport>,
     /// The target's witnesses.
     pub witnesses: Vec<WitnessReport>,
@@ -164,21 +164,21 @@ pub struct EvidenceReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeReport {
-    /// What it carried.
+    /// Its nonce.
     pub nonce: String,
-    /// From where it was sent.
+    /// The viewpoint that sent it.
     pub from: String,
     /// The command of its prober.
     pub command: Option<String>,
-    /// What was sent, in words.
+    /// A description of the probe: `TCP connection to 192.168.61.10:7001`.
     pub sent: String,
-    /// When the first packet left, RFC 3339.
+    /// When the first packet left, RFC 3339; null where the prober did not report it.
     pub at: Option<String>,
-    /// How many packets left, as far as the prober knows.
+    /// The number of packets that left, as far as the prober knows.
     pub packets: u32,
-    /// What the prober says.
+    /// The answer that the prober reported.
     pub answer: String,
-    /// What witnesses saw of it.
+    /// The arrivals that witnesses reported.
     pub arrivals: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ pub struct ProbeReport {
 pub struct WitnessReport {
     /// Its identity.
     pub witness: String,
-    /// Why its silence proves nothing; null when it does.
+    /// Why its silence proves nothing; null where it proves that no probe arrived.
     pub doubt: Option<String>,
 }
 
@@ -197,16 +197,16 @@ pub struct WitnessReport {
 pub struct Group<'a> {
     /// The class.
     pub class: ClassId,
-    /// Who asked.
+    /// The source instance.
     pub source: &'a str,
-    /// Who was asked.
+    /// The target: an instance, or `workstation` for the host.
     pub target: &'a str,
     /// The cells, at least one.
     pub cells: Vec<&'a CellReport>,
 }
 
 impl CellReport {
-    /// Whether it keeps the run from being isolated.
+    /// Whether the cell prevents the outcome *isolated*.
     pub fn fails(&self) -> bool {
         self.verdict != Verdict::Isolated && self.accepted.is_none()
     }
@@ -218,13 +218,13 @@ impl Group<'_> {
         self.cells.iter().map(|cell| cell.verdict).max().unwrap_or(Verdict::Inconclusive)
     }
 
-    /// The cells that have it.
+    /// The cells with the worst verdict.
     pub fn worst(&self) -> impl Iterator<Item = &CellReport> {
         let verdict = self.verdict();
         self.cells.iter().copied().filter(move |cell| cell.verdict == verdict)
     }
 
-    /// Whether it keeps the run from being isolated.
+    /// Whether any of its cells prevents the outcome *isolated*.
     pub fn fails(&self) -> bool {
         self.cells.iter().any(|cell| cell.fails())
     }
@@ -259,12 +259,12 @@ impl Counts {
         counts
     }
 
-    /// All cells.
+    /// The number of all cells.
     pub fn total(&self) -> usize {
         self.isolated + self.leak + self.inconclusive + self.not_covered
     }
 
-    /// How many have a verdict.
+    /// The number of cells with this verdict.
     pub fn with(&self, verdict: Verdict) -> usize {
         match verdict {
             Verdict::Isolated => self.isolated,

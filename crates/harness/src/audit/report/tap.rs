@@ -1,4 +1,4 @@
-//! TAP 14: a point for each class and pair, the worst cells in a YAML block.
+//! TAP 14: a test point for each class and pair, with the cells that fail in a YAML block.
 //!
 //! <https://testanything.org/tap-version-14-specification.html>
 
@@ -8,7 +8,8 @@ use super::{Report, tell};
 use crate::audit::class::Class;
 
 impl Report {
-    /// As TAP 14. What is accepted as not covered is skipped, everything else that is not isolated is not ok.
+    /// The report as TAP 14. A class that is accepted as not covered is skipped. Every other class that is not isolated
+    /// is `not ok`.
     pub fn tap(&self) -> String {
         let groups = self.groups();
         let points = groups.len() + self.left_out.len();
@@ -42,7 +43,7 @@ impl Report {
     }
 }
 
-/// `#` begins a directive, `\` an escape.
+/// Escapes `#`, which begins a directive, and `\`, which begins an escape.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('#', "\\#")
 }

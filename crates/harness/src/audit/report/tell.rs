@@ -1,4 +1,4 @@
-//! Evidence in words. Nothing in here says what was shown to a server, only what kind of thing it was.
+//! Evidence in words. Texts name the kind of credentials in a probe, and never the credentials.
 
 use std::fmt::Write;
 
@@ -24,12 +24,12 @@ pub(super) fn evidence(evidence: &Evidence) -> EvidenceReport {
 
 fn probe(sent: &Sent) -> ProbeReport {
     let arrivals = sent.arrivals.iter().map(|(owner, witness, arrival)| arrived(owner, witness, arrival));
-    let silence = sent.broken.clone().unwrap_or_else(|| "no answer was read from the prober".to_owned());
+    let silence = sent.broken.clone().unwrap_or_else(|| "the prober returned no answer".to_owned());
     ProbeReport {
         nonce: sent.nonce.to_string(),
-        from: sent.from.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string),
+        from: sent.from.as_ref().map_or_else(|| "an unknown place".to_owned(), ToString::to_string),
         command: sent.command.clone(),
-        sent: sent.ask.as_ref().map_or_else(|| "nothing".to_owned(), ask),
+        sent: sent.ask.as_ref().map_or_else(|| "no planned probe".to_owned(), ask),
         at: sent.answer.as_ref().map(|answer| time(answer.at_us)),
         packets: sent.answer.as_ref().map_or(0, |answer| answer.sent),
         answer: sent.answer.as_ref().map_or(silence, |answer| words(&answer.outcome)),
@@ -39,7 +39,7 @@ fn probe(sent: &Sent) -> ProbeReport {
 
 fn arrived(owner: &str, witness: &str, arrival: &Arrival) -> String {
     let mut text = format!("{} at {witness} of '{owner}': {}", time(arrival.at_us), arrival.protocol);
-    for (word, value) in [("by", &arrival.link), ("from", &arrival.from), ("to", &arrival.to)] {
+    for (word, value) in [("on", &arrival.link), ("from", &arrival.from), ("to", &arrival.to)] {
         if let Some(value) = value {
             let _ = write!(text, " {word} {value}");
         }
@@ -52,9 +52,9 @@ fn time(us: u64) -> String {
     time.map_or_else(|| format!("{us} µs"), |time| time.to_string())
 }
 
-/// What was sent.
+/// The description of a probe.
 fn ask(ask: &Ask) -> String {
-    let link = |link: &Option<String>| link.as_ref().map_or(String::new(), |link| format!(" by {link}"));
+    let link = |link: &Option<String>| link.as_ref().map_or(String::new(), |link| format!(" on {link}"));
     match ask {
         Ask::Tcp { to } => format!("TCP connection to {to}"),
         Ask::HeldTcp { to, hold_ms } => format!("TCP connection to {to}, used after {hold_ms} ms"),
@@ -75,35 +75,37 @@ fn ask(ask: &Ask) -> String {
         Ask::Arp { target, link: by } => format!("ARP request for {target}{}", link(by)),
         Ask::Neighbour { target, link: by } => format!("neighbour solicitation for {target}{}", link(by)),
         Ask::Advertise { link: by } => format!("router advertisement{}", link(by)),
-        Ask::Group { to, link: by } => format!("UDP datagram to everybody at {to}{}", link(by)),
+        Ask::Group { to, link: by } => format!("multicast or broadcast UDP datagram to {to}{}", link(by)),
         Ask::Raw { to, protocol } => format!("IP packet of protocol {protocol} to {to}"),
-        Ask::Overlay { to, overlay, inner } => format!("{overlay:?} packet to {to}, for {inner} inside"),
-        Ask::Dns { server, name } => format!("DNS question for {name} at {server}"),
+        Ask::Overlay { to, overlay, inner } => {
+            format!("{overlay:?} packet to {to} with the inner destination {inner}")
+        }
+        Ask::Dns { server, name } => format!("DNS query for {name} to {server}"),
         Ask::Https { to, name, path, credentials, authority } => {
             let shown = match credentials {
-                Credentials::None => "showing nothing",
-                Credentials::Certificate { .. } => "showing a client certificate",
-                Credentials::Token { .. } => "showing a token",
+                Credentials::None => "without credentials",
+                Credentials::Certificate { .. } => "with a client certificate",
+                Credentials::Token { .. } => "with a token",
             };
-            let only = if authority.is_some() { ", believing one authority" } else { "" };
+            let only = if authority.is_some() { ", trusting one authority only" } else { "" };
             format!("GET https://{name}{path} at {to}, {shown}{only}")
         }
         Ask::Unix { path } => format!("connection to the socket {path}"),
-        Ask::Look { at } => format!("look at {}", format!("{at:?}").to_lowercase()),
+        Ask::Look { at } => format!("inspection of {}", format!("{at:?}").to_lowercase()),
     }
 }
 
-/// The name of a cell, as one line says it.
+/// The name of a cell in one line: `N3 tcp, a pod of acme → globex`.
 pub(super) fn name(cell: &CellReport) -> String {
     format!("{} {}, {} → {}", cell.class, cell.protocol, cell.viewpoint, cell.target)
 }
 
-/// A cell with all that it rests on, as plain text.
+/// A cell with its verdict, its reason and its evidence, as plain text.
 pub(super) fn cell(cell: &CellReport) -> String {
     format!("{} {}\n{}", cell.verdict, name(cell), reasons(cell))
 }
 
-/// Why a cell has its verdict, and all that it rests on, indented.
+/// The reason for a cell's verdict and its evidence, indented.
 pub(super) fn reasons(cell: &CellReport) -> String {
     let mut text = format!("  {}\n", cell.why);
     if let Some(reason) = &cell.accepted {
@@ -113,7 +115,7 @@ pub(super) fn reasons(cell: &CellReport) -> String {
     for (title, probes) in sections(evidence) {
         let _ = writeln!(text, "  {title}:");
         for probe in probes {
-            let at = probe.at.as_deref().unwrap_or("never");
+            let at = probe.at.as_deref().unwrap_or("an unknown time");
             let _ = writeln!(text, "    {} from {} at {at}: {}", probe.nonce, probe.from, probe.sent);
             if let Some(command) = &probe.command {
                 let _ = writeln!(text, "      $ {command}");
@@ -126,7 +128,7 @@ pub(super) fn reasons(cell: &CellReport) -> String {
         }
     }
     for witness in &evidence.witnesses {
-        let state = witness.doubt.as_deref().unwrap_or("was there all the time, and saw its last probe");
+        let state = witness.doubt.as_deref().unwrap_or("ran for the whole audit and saw its last probe");
         let _ = writeln!(text, "  witness {}: {state}", witness.witness);
     }
     text
@@ -137,12 +139,12 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// The parts of evidence that there are, with their names.
+/// The parts of the evidence that have probes, with their captions.
 pub(super) fn sections(evidence: &EvidenceReport) -> Vec<(&'static str, &[ProbeReport])> {
     let all = [
-        ("question", evidence.question.as_slice()),
-        ("control", &evidence.control),
-        ("the target's own control", &evidence.own),
+        ("probes", evidence.question.as_slice()),
+        ("control at the source", &evidence.control),
+        ("control at the target", &evidence.own),
     ];
     all.into_iter().filter(|(_, probes)| !probes.is_empty()).collect()
 }

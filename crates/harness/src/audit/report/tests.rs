@@ -1,5 +1,5 @@
-//! Two small runs, rendered in every way: one in which all is well, and one with a leak, an inconclusive and a not
-//! covered cell. A larger one of three instances is kept as JSON, for whoever renders reports elsewhere.
+//! Two small runs in every rendering: an isolated one, and one with a leak, an inconclusive cell and a cell that is not
+//! covered. A larger run with three instances is kept as JSON, for tests of renderings elsewhere.
 
 use insta::{assert_binary_snapshot, assert_json_snapshot, assert_snapshot};
 use schemars::schema_for;
@@ -24,13 +24,13 @@ fn clean() -> Report {
     Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times())
 }
 
-/// What a run accepts that wants to know of exhausted resources.
+/// The classes accepted by default, except H11.
 fn all_but_h11() -> Vec<Acceptance> {
     let accepted = accepted_on(EngineKind::Container).into_iter();
     accepted.filter(|acceptance| acceptance.class != ClassId::H11).collect()
 }
 
-/// N8 leaks from the pod; N5 has a witness that lost packets; H11 is not covered.
+/// N8 leaks from the pod; the control of C2 has no answer; H11 is not covered and not accepted.
 pub(super) fn leaky() -> Report {
     let plan = plan(&["N8", "C2", "C4", "H11", "C8"]);
     let mut observed = sample::quiet(&plan);
@@ -91,7 +91,7 @@ fn a_run_with_a_leak() {
     assert_json_snapshot!("leaky json", report);
 }
 
-/// N8 leaks from acme into globex, C2 has lost its controls in initech, H11 is not covered.
+/// N8 leaks from acme to globex; the control of C2 in initech has no answer; H11 is not covered and not accepted.
 fn large() -> Report {
     let subjects = [("acme", 60, 1), ("globex", 61, 0), ("initech", 62, 0)]
         .map(|(name, third, workers)| sample::subject(name, third, workers));
@@ -152,8 +152,7 @@ fn what_was_left_out_is_in_every_report_and_keeps_it_from_being_isolated() {
         "{xml}"
     );
     assert!(xml.contains(r#"message="not audited: it is halted""#), "{xml}");
-    let sentence =
-        "initech is left out, because it is halted: nothing was asked of it, and nothing on its behalf.";
+    let sentence = "initech was left out because it is halted: no cell has it as source or target.";
     assert!(report.html().expect("a page").contains(sentence));
     let back = Report::from_json(&report.json().expect("JSON")).expect("a report");
     assert_eq!(back, report);
@@ -164,7 +163,7 @@ fn an_audit_of_one_instance_says_that_nothing_was_asked_between_instances() {
     let alone = vec![sample::subject("acme", 60, 0)];
     let plan = Plan::new(1, alone, sample::host(), &Selection::default()).expect("a plan");
     let report = Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times());
-    let said = "There is only one instance in this audit: nothing was asked between instances.";
+    let said = "This audit has only one instance: nothing was tested between instances.";
     for text in [report.console(false), report.markdown(), report.tap(), report.html().expect("a page")] {
         assert!(text.contains(said), "{text}");
     }

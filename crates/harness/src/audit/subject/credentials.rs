@@ -1,4 +1,4 @@
-//! What opens an instance's doors, who vouches for it, and who it is.
+//! An instance's credentials, authorities and identity.
 
 pub use provisioner::pki::Secret;
 
@@ -11,33 +11,33 @@ pub struct ClientCertificate {
     pub key: Secret,
 }
 
-/// What opens an instance's doors; what it does not have is `None`.
+/// Credentials for an instance's API server, etcd and kubelets. A missing credential is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CredentialSet {
-    /// An administrator's certificate; the kubelets accept it too.
+    /// An administrator's client certificate, which the kubelets accept too.
     pub administrator: Option<ClientCertificate>,
-    /// The certificate that the API server shows to etcd.
+    /// The client certificate that the API server presents to etcd.
     pub etcd: Option<ClientCertificate>,
-    /// A token of a service account.
+    /// A service-account token.
     pub service_account: Option<Secret>,
-    /// A token by which a machine says that it wants to join.
+    /// A bootstrap token, with which a node can join the cluster.
     pub bootstrap: Option<Secret>,
 }
 
-/// One authority, or one key that vouches for something.
+/// One certificate authority, or one signing key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
-    /// What for.
+    /// What it signs.
     pub role: AuthorityRole,
-    /// SHA-256 of the certificate; a bare key has none.
+    /// SHA-256 of the certificate; `None` for a key without a certificate.
     pub certificate: Option<String>,
     /// SHA-256 of the public key.
     pub key: String,
-    /// The certificate as PEM, to try whether it vouches for another instance.
+    /// The certificate as PEM, to test whether another instance's servers verify with it.
     pub pem: Option<String>,
 }
 
-/// What an authority vouches for.
+/// What an authority signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AuthorityRole {
     /// The API server and its clients.
@@ -48,16 +48,16 @@ pub enum AuthorityRole {
     FrontProxy,
     /// `HomeLab CA - <instance>`.
     HomeLab,
-    /// Tokens of service accounts; a key without a certificate.
+    /// Service-account tokens. This is a key without a certificate.
     ServiceAccounts,
 }
 
 impl AuthorityRole {
-    /// All that every instance has.
+    /// The authorities that every instance has.
     pub const ALL: [Self; 5] =
         [Self::Cluster, Self::Etcd, Self::FrontProxy, Self::HomeLab, Self::ServiceAccounts];
 
-    /// Its name, as people read it.
+    /// Its name in messages: `cluster CA`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cluster => "cluster CA",
@@ -69,14 +69,14 @@ impl AuthorityRole {
     }
 }
 
-/// One thing that must be as it was: of an identity, whose links are [`CHAIN`](provisioner::identity::CHAIN), or of an
-/// instance whose neighbour was destroyed.
+/// A property that must not change: of an identity, whose properties are [`CHAIN`](provisioner::identity::CHAIN), or of
+/// an instance while another one is destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Which: `server`.
+    /// Its name: `server`.
     pub what: String,
-    /// As recorded when the instance came up.
+    /// The value at the creation of the instance, or before the destruction of the other.
     pub recorded: String,
-    /// As found now.
+    /// The value now.
     pub found: String,
 }

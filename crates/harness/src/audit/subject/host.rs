@@ -1,4 +1,4 @@
-//! What the audit knows of the workstation, and of files.
+//! The known facts of the host, and of searches and destructions.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,53 +7,53 @@ use ipnet::Ipv4Net;
 
 use super::Link;
 
-/// The workstation, as the audit sees it.
+/// The facts of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Host {
-    /// All its addresses but loopback, with the link that has each.
+    /// All its addresses except loopback, each with its link.
     pub addresses: Vec<(String, IpAddr)>,
-    /// The identity of the witness on it, which listens on `0.0.0.0` and sees what its sockets get: no packets, since
-    /// a capture also sees what the guard drops.
+    /// The identity of its witness, which listens on `0.0.0.0`. The witness sees only what its sockets receive, because
+    /// a packet capture would also see packets that the guard drops.
     pub witness: String,
-    /// TCP sockets of other programs that listen on all addresses.
+    /// Ports of other programs that listen on all addresses, TCP.
     pub listeners: Vec<u16>,
-    /// TCP sockets of other programs that listen on one address.
+    /// Sockets of other programs that listen on one address, TCP.
     pub bound: Vec<SocketAddr>,
-    /// Ports that the host forwards: where it listens, and where it leads.
+    /// Ports that the host forwards: the listening address, and the destination.
     pub forwards: Option<Vec<(SocketAddr, SocketAddr)>>,
-    /// Kernel settings by key, `net.ipv4.conf.all.route_localnet`.
+    /// Kernel settings by key: `net.ipv4.conf.all.route_localnet`.
     pub settings: BTreeMap<String, String>,
-    /// The host's networks and routes for something else than instances, with what has them: `eth0`.
+    /// The host's networks and routes that belong to no instance, each with its link: `eth0`.
     pub networks: Option<Vec<(String, Ipv4Net)>>,
-    /// What the registry and the engine disagree about, in words.
+    /// The differences between the registry and the objects of the engines, a sentence each.
     pub disagreements: Option<Vec<String>>,
 }
 
-/// What is known only after the run.
+/// Facts that are known only after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct After {
-    /// What the run itself left behind on the host, in words.
+    /// Objects that the run left on the host, a line each: `+ link: hl-x`.
     pub left: Option<Vec<String>>,
-    /// What became of the others when an instance was destroyed, if one was.
+    /// The effects of a destruction; `None` where no instance was destroyed.
     pub destroyed: Option<Destroyed>,
 }
 
-/// What became of the others when an instance was destroyed.
+/// The effects of the destruction of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destroyed {
     /// The instance that was destroyed.
     pub instance: String,
-    /// Old data or state that its successor of the same name and address found, in words.
+    /// Old data that its successor with the same name and address found, a line each.
     pub inherited: Option<Vec<String>>,
-    /// For each other instance, its links before (recorded) and after (found): UIDs and start times.
+    /// For each other instance, its properties before (recorded) and after (found): UIDs and start times.
     pub others: BTreeMap<String, Vec<Link>>,
 }
 
 /// A search for secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// Whether it found a secret that lies where it must: the control of the search.
+    /// Whether it found a secret in its known place: the control of the search.
     pub control_found: bool,
-    /// Where secrets of which other instance were found: instance and place.
+    /// Secrets of other instances that were found: the instance, and the place.
     pub found: Vec<(String, String)>,
 }

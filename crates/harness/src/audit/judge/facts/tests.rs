@@ -6,7 +6,7 @@ use crate::audit::sample;
 use crate::audit::subject::Destroyed;
 use crate::audit::verdict::Verdict;
 
-/// What a fact becomes when the plan and what came after are bent like this.
+/// The verdict of a fact after `bend` changed the plan and the facts after the run.
 fn judged(fact: Fact, bend: impl Fn(&mut Plan, &mut After)) -> Verdict {
     let plan = Plan::new(1, sample::two(), sample::host(), &Selection::default());
     let (mut plan, mut after) = (plan.expect("a plan"), After { left: Some(Vec::new()), ..After::default() });
@@ -96,7 +96,7 @@ fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
         (Identity, Isolated, |_, _| ()),
         (Identity, Leak, |plan, _| links(plan)[3].found = format!("{} of globex", CHAIN[3])),
         (Identity, Leak, |plan, _| links(plan)[1].recorded = "server of globex".to_owned()),
-        (Identity, Inconclusive, |plan, _| links(plan)[2].found = "somebody".to_owned()),
+        (Identity, Inconclusive, |plan, _| links(plan)[2].found = "another CA".to_owned()),
         (Identity, Inconclusive, |plan, _| links(plan)[2].found.clear()),
         (Identity, Inconclusive, |plan, _| drop(links(plan).pop())),
         (Identity, Inconclusive, |plan, _| plan.subjects[1].identity = None),
@@ -113,7 +113,7 @@ fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
         (Left, Leak, |_, after| after.left = some("+ link: hl-x")),
         (Left, Inconclusive, |_, after| after.left = None),
         (Registry, Isolated, |_, _| ()),
-        (Registry, Leak, |plan, _| plan.host.disagreements = some("a container that nobody knows")),
+        (Registry, Leak, |plan, _| plan.host.disagreements = some("an unknown container")),
         (Registry, Inconclusive, |plan, _| plan.host.disagreements = None),
         (Inherited, NotCovered, |_, _| ()),
     ];

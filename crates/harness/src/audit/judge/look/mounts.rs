@@ -1,25 +1,24 @@
-//! Compares mounts: what two sides have mounted is shared where one's root is the other's, or is within it.
+//! Compares mounts: two mounts of one device share files when their roots have one inode, or one root is at or below
+//! the other.
 
 use std::collections::BTreeSet;
 
 use crate::audit::verdict::Judgement;
 
-/// File systems of which the kernel has one for everybody. That they are shared is said in every report: they are the
-/// kernel.
+/// File systems of which the kernel has only one. They are shared as the kernel is, which every report states.
 const KERNEL: [&str; 8] =
     ["binfmt_misc", "configfs", "debugfs", "efivarfs", "fusectl", "pstore", "securityfs", "tracefs"];
 
-/// File systems that lead out of a virtual machine, to a folder of the workstation that is behind a tag. The tag is any
-/// name that somebody chose for it.
+/// File systems that lead out of a VM, to a folder of the host. Their source is a tag: a freely chosen name.
 const TAGGED: [&str; 3] = ["9p", "virtiofs", "vboxsf"];
-/// File systems that lead to a folder of a server, whose name and path are their source.
+/// File systems that lead to a folder of a server. Their source is the name of the server and the path.
 const SERVED: [&str; 5] = ["nfs", "nfs4", "cifs", "smb3", "ceph"];
 
 /// A line of [`Sight::Mounts`](probe::Sight::Mounts): `8:1 2 rw / /mnt ext4 /dev/sda1`.
 struct Mount<'a> {
     line: &'a str,
     device: &'a str,
-    /// Of its root; nothing where it could not be read.
+    /// The inode of its root; `None` where it could not be read.
     inode: Option<&'a str>,
     writable: bool,
     root: &'a str,
@@ -27,21 +26,22 @@ struct Mount<'a> {
     source: &'a str,
 }
 
-/// Where a mount leads that leads out of the machine.
+/// The destination of a mount that leads out of the VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Behind a tag.
+    /// A folder of the host, named by a tag.
     Tagged,
-    /// To a server.
+    /// A folder of a server.
     Served,
 }
 
-/// How two mounts stand to each other.
+/// The relation of two mounts.
 #[derive(Debug, PartialEq, Eq)]
 enum Relation {
     Apart,
     Shared,
-    /// Roots of cgroups are told by their namespace (cgroup_namespaces(7)): without the inode nobody knows.
+    /// Two cgroup mounts, at least one without an inode: the path of a cgroup root depends on its namespace
+    /// (cgroup_namespaces(7)).
     Unknown,
 }
 
@@ -61,8 +61,8 @@ impl<'a> Mount<'a> {
         })
     }
 
-    /// How it leads out of the machine; nothing where it does not. What a program of the machine shows
-    /// (filesystems/fuse.rst) may come from anywhere, and says from where by its source, too.
+    /// How the mount leads out of the VM; `None` where it does not. The files of a FUSE program (filesystems/fuse.rst)
+    /// may come from any server, which its source names as well.
     fn way_out(&self) -> Option<Way> {
         if TAGGED.contains(&self.kind) {
             return Some(Way::Tagged);
@@ -71,7 +71,7 @@ impl<'a> Mount<'a> {
         served.then_some(Way::Served)
     }
 
-    /// The folder that it shows, as its server calls it.
+    /// The path of its folder on the server: source and root.
     fn served(&self) -> String {
         format!("{}/{}", self.source.trim_end_matches('/'), self.root.trim_matches('/'))
     }
@@ -93,14 +93,14 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// Whether a path is another, or below it.
+/// Whether a path is this folder or below it.
 fn within(path: &str, folder: &str) -> bool {
     let rest = path.strip_prefix(folder.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Folders and files that both have mounted. What neither can write by its mount is no way from one to the other; it is
-/// said, like what is the kernel's.
+/// Judges the mounts of two nodes on one kernel. A mount that is read-only on both sides is no path between them, and a
+/// file system of the kernel is shared anyway: both are listed in the reason only.
 pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
     if !all_read(here) || !all_read(there) {
         return Judgement::inconclusive(NO_MOUNT);
@@ -120,25 +120,33 @@ pub(super) fn judge(here: &[String], there: &[String]) -> Judgement {
         }
     }
     if let Some(line) = unknown {
-        return Judgement::inconclusive(format!("nobody knows which group this is: {line}"));
+        return Judgement::inconclusive(format!("the cgroup of this mount is unknown: {line}"));
     }
     let common: Vec<String> = common.into_iter().collect();
     let common = match common.as_slice() {
         [] => "nothing shared".to_owned(),
-        some => format!("shared is what is the kernel's or read-only for both: {}", some.join(", ")),
+        some => format!(
+            "shared only what belongs to the kernel or is read-only on both sides: {}",
+            some.join(", ")
+        ),
     };
-    Judgement::isolated(format!("{} mounts on one side, {} on the other, {common}", here.len(), there.len()))
+    Judgement::isolated(format!(
+        "{} mounts at the source, {} at the target, {common}",
+        here.len(),
+        there.len()
+    ))
 }
 
-/// Why lines that are no mounts prove nothing.
-const NO_MOUNT: &str = "a line of what was seen is no mount";
+/// The reason when a line of an inspection is not a mount.
+const NO_MOUNT: &str = "the inspection returned a line that is not a mount";
 
 fn all_read(lines: &[String]) -> bool {
     lines.iter().all(|line| Mount::read(line).is_some())
 }
 
-/// The same of two kernels, whose numbers have nothing to do with each other: what can be shared is what leads out of a
-/// machine, and is told by where it leads. Which folder is behind a tag only the hypervisor knows.
+/// Judges the mounts of two nodes on different kernels, whose device and inode numbers are unrelated. Only mounts that
+/// lead out of a VM can be shared, and their destinations are compared. Only the hypervisor knows the folder behind a
+/// tag.
 pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
     if !all_read(here) || !all_read(there) {
         return Judgement::inconclusive(NO_MOUNT);
@@ -157,19 +165,18 @@ pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
                 }
             };
             if same && (own.writable || other.writable) {
-                return Judgement::leak(format!("{} leads where {} leads", own.line, other.line));
+                return Judgement::leak(format!("{} and {} lead to the same place", own.line, other.line));
             }
         }
     }
     let tagged = ours.iter().find(|(mount, way)| *way == Way::Tagged && mount.writable);
     match tagged {
-        Some((mount, _)) => Judgement::inconclusive(format!(
-            "nobody knows which folder of the workstation this is: {}",
-            mount.line
-        )),
+        Some((mount, _)) => {
+            Judgement::inconclusive(format!("the host folder behind this mount is unknown: {}", mount.line))
+        }
         None => Judgement::isolated(format!(
-            "each side has a kernel of its own, by its boot id; of {} mounts on one side {} lead out of it, of {} on \
-             the other {}, none to the same place",
+            "source and target run on different kernels (boot ids); of {} mounts at the source, {} lead out of the VM, \
+             of {} at the target, {}; none to the same place",
             here.len(),
             ours.len(),
             there.len(),

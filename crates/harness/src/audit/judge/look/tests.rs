@@ -21,7 +21,7 @@ fn judged(class: ClassId, here: Option<&Answer>, there: &[Option<&Answer>]) -> (
     judged_of(class, true, here, there)
 }
 
-/// The same of nodes that are containers, or of virtual machines.
+/// The same for containers (`one_kernel`) or for VMs.
 fn judged_of(
     class: ClassId,
     one_kernel: bool,
@@ -39,7 +39,7 @@ fn judged_of(
     (judgement.verdict, judgement.why)
 }
 
-/// Of virtual machines, each with a kernel of its own unless they say the same boot id.
+/// The same for VMs: each has its own kernel unless both report the same boot id.
 fn of_machines(class: ClassId, here: (&str, &[&str]), there: (&str, &[&str])) -> Verdict {
     let (here, there) = (sees_on(here.0, here.1), sees_on(there.0, there.1));
     judged_of(class, false, Some(&here), &[Some(&there)]).0
@@ -82,7 +82,7 @@ fn a_mac_address_counts_wherever_it_stands_but_loopback_has_none() {
 fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_question() {
     let other = sees(&["eth0 02:00:00:00:00:aa up"]);
     let of = |lines: &[&str]| {
-        // As a node with one pod has them.
+        // The links of a node with one pod.
         let own = [
             "lo - up",
             "lo 127.0.0.1/8",
@@ -106,7 +106,7 @@ fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_quest
     assert_eq!(of(&pair), Verdict::Isolated);
 }
 
-/// What nodes of two clean instances have mounted: roots of groups as a pod with its own group namespace has them.
+/// The mounts of a clean node. Cgroup roots are shown as in a pod with its own cgroup namespace.
 fn node(instance: &str, number: u32) -> Vec<String> {
     let folder = format!("/home/op/.homelab/instances/{instance}/nodes/{instance}-cp-1/var");
     vec![
@@ -135,8 +135,8 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
     let globex = with(node("globex", 11), "254:0 77 ro /opt/tools /opt ext4 /dev/vda");
     let of = |line: &str| judged(ClassId::H8, Some(&with(node("acme", 10), line)), &[Some(&globex)]);
     let (verdict, why) = of("0:1000 1 rw / /tmp tmpfs tmpfs");
-    let expected = "11 mounts on one side, 11 on the other, \
-                    shared is what is the kernel's or read-only for both: / (tracefs)";
+    let expected = "11 mounts at the source, 11 at the target, \
+                    shared only what belongs to the kernel or is read-only on both sides: / (tracefs)";
     assert_eq!((verdict, why.as_str()), (Verdict::Isolated, expected));
     let folder = "/home/op/.homelab/instances/globex/nodes/globex-cp-1/var";
     for (line, expected, why) in [
@@ -144,7 +144,7 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
         (
             format!("254:0 55 ro {folder}/lib /mnt ext4 /dev/vda"),
             Verdict::Leak,
-            "the other writes, one reads",
+            "the target writes, the source reads",
         ),
         ("254:0 2 rw / /host ext4 /dev/vda".to_owned(), Verdict::Leak, "the whole disk"),
         (
@@ -163,11 +163,11 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
         ),
         ("0:32 303711 rw /../other /mnt cgroup cgroup".to_owned(), Verdict::Leak, "its group"),
         ("0:32 - rw / /mnt cgroup cgroup".to_owned(), Verdict::Inconclusive, "some group"),
-        ("254:0 77 ro /opt/tools /opt ext4 /dev/vda".to_owned(), Verdict::Isolated, "nobody can write"),
+        ("254:0 77 ro /opt/tools /opt ext4 /dev/vda".to_owned(), Verdict::Isolated, "neither side can write"),
         (
             "254:0 77 rw /opt/tools /opt ext4 /dev/vda".to_owned(),
             Verdict::Leak,
-            "one can write, the other reads",
+            "one side can write, the other reads",
         ),
     ] {
         assert_eq!(of(&line).0, expected, "{why}: {line}");
@@ -188,8 +188,8 @@ fn a_socket_is_the_others_or_everybodys_or_a_question() {
     assert_eq!(of("254:0 80 /var/lib/kubelet/device-plugins/kubelet.sock /var"), Verdict::Isolated);
     assert_eq!(of("0:119 5 /mnt/x /mnt/x"), Verdict::Leak, "the file is mounted");
     assert_eq!(of("0:119 5 /mnt/containerd/containerd.sock /mnt"), Verdict::Leak, "a folder with it is");
-    assert_eq!(of("0:24 4 /run/podman/podman.sock /run/podman"), Verdict::Leak, "of the workstation");
-    assert_eq!(of("0:24 4 /mnt/some.sock /mnt/some.sock"), Verdict::Inconclusive, "nobody knows whose");
+    assert_eq!(of("0:24 4 /run/podman/podman.sock /run/podman"), Verdict::Leak, "of the host");
+    assert_eq!(of("0:24 4 /mnt/some.sock /mnt/some.sock"), Verdict::Inconclusive, "its owner is unknown");
     assert_eq!(of("abstract 1234 @it"), Verdict::Leak, "they are on one network");
     assert_eq!(of("abstract 1235 @it"), Verdict::Isolated, "each on its own");
     assert_eq!(of("nothing known"), Verdict::Inconclusive);
@@ -197,7 +197,7 @@ fn a_socket_is_the_others_or_everybodys_or_a_question() {
     assert_eq!(
         judged(ClassId::H9, Some(&two), &[Some(&globex)]).0,
         Verdict::Leak,
-        "behind one that nobody knows"
+        "behind one of unknown owner"
     );
 }
 
@@ -238,7 +238,7 @@ fn a_machine_explains_the_two_adapters_that_it_was_given_and_no_third_one() {
     );
     assert_eq!(of(&["eth1 192.168.61.254/24"]), Verdict::Leak, "of the other");
     assert_eq!(of(&["eth0 10.232.61.10/24"]), Verdict::Leak, "the other's management network");
-    assert_eq!(of(&["eth0 172.16.0.1/24"]), Verdict::Leak, "an address of nobody knows which network");
+    assert_eq!(of(&["eth0 172.16.0.1/24"]), Verdict::Leak, "an address of an unknown network");
     assert_eq!(of(&["wg0 - up"]), Verdict::Inconclusive);
     assert_eq!(
         of(&["veth2 9a:db:f7:6b:cf:5d up"]),
@@ -250,7 +250,7 @@ fn a_machine_explains_the_two_adapters_that_it_was_given_and_no_third_one() {
     assert_eq!(bare, Verdict::Inconclusive, "an adapter without a MAC address");
     let moved = sees(&["eth0 52:54:00:00:00:01 up", "eth1 52:54:00:00:00:02 up", "eth1 on 0000:00:19.0"]);
     let moved = judged_of(ClassId::L5, true, Some(&moved), &[Some(&other)]).0;
-    assert_eq!(moved, Verdict::Leak, "an adapter of the workstation in a container");
+    assert_eq!(moved, Verdict::Leak, "an adapter of the host in a container");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
     {
         assert_eq!(of_machines(class, ("a", lines), ("b", lines)), Isolated, "{class}: two kernels");
         assert_eq!(of_machines(class, ("a", lines), ("a", lines)), Leak, "{class}: one kernel");
-        // Of several nodes, the one that is on the same kernel counts.
+        // With several target nodes, the node on the same kernel counts.
         let (here, apart, same) = (sees_on("a", lines), sees_on("b", lines), sees_on("a", lines));
         let both = judged_of(class, false, Some(&here), &[Some(&apart), Some(&same)]).0;
         assert_eq!(both, Leak, "{class}");
@@ -274,7 +274,7 @@ fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
             assert_eq!(judged_of(class, false, Some(one), &[Some(other)]).0, Inconclusive, "{class}");
         }
         let containers = judged_of(class, true, Some(&here), &[Some(&apart)]).0;
-        assert_eq!(containers, Inconclusive, "{class}: containers of one workstation have one kernel");
+        assert_eq!(containers, Inconclusive, "{class}: containers on one host have one kernel");
         assert_eq!(of_machines(class, ("a", lines), ("b", &["odd"])), Inconclusive, "{class}");
     }
 }
@@ -296,10 +296,15 @@ fn of_two_kernels_what_leads_out_of_a_machine_is_compared_by_where_it_leads() {
             Inconclusive,
             "two tags, maybe of one folder",
         ),
-        ("0:40 1 rw / /vagrant vboxsf a", nothing, Inconclusive, "a folder of the workstation"),
-        (nothing, "0:40 1 rw / /vagrant vboxsf a", Isolated, "the other's: asked in the other direction"),
+        ("0:40 1 rw / /vagrant vboxsf a", nothing, Inconclusive, "a folder of the host"),
+        (
+            nothing,
+            "0:40 1 rw / /vagrant vboxsf a",
+            Isolated,
+            "the target's own: judged in the other direction",
+        ),
         ("0:40 1 ro / /x virtiofs a", "0:41 1 ro / /x virtiofs a", Isolated, "neither writes"),
-        ("0:40 1 ro / /x virtiofs a", "0:41 1 rw / /x virtiofs a", Leak, "one writes, the other reads"),
+        ("0:40 1 ro / /x virtiofs a", "0:41 1 rw / /x virtiofs a", Leak, "one side writes, the other reads"),
         ("0:40 1 rw / /x 9p a", "0:41 1 rw / /x virtiofs a", Leak, "one tag, whatever carries it"),
         ("0:40 1 rw / /x nfs4 nas:/a", "0:41 1 rw / /x nfs4 nas:/a", Leak, "one export"),
         ("0:40 1 rw / /x nfs nas:/a", "0:41 1 rw /b /x nfs nas:/a", Leak, "a folder of it"),
@@ -321,12 +326,12 @@ fn of_two_kernels_a_port_that_leads_to_the_hypervisor_is_shared_or_a_question() 
     let of = |here: &str, there: &str| of_machines(ClassId::H9, ("a", &[here]), ("b", &[there]));
     let own = "0:20 5 /run/dbus/system_bus_socket /run";
     for (here, there, expected, why) in [
-        (own, own, Isolated, "each machine's own"),
+        (own, own, Isolated, "each VM's own"),
         ("0:20 9 /mnt/x.sock /mnt/x.sock", own, Isolated, "a file leads to no other kernel"),
         ("port org.qemu.guest_agent.0", "port org.qemu.guest_agent.0", Isolated, "the hypervisor's own"),
         ("port shared", "port shared", Leak, "one name"),
-        ("port shared", own, Inconclusive, "nobody knows who is there"),
-        (own, "port shared", Isolated, "the other's: asked in the other direction"),
+        ("port shared", own, Inconclusive, "its other end is unknown"),
+        (own, "port shared", Isolated, "the target's own: judged in the other direction"),
         ("vsock virtio4", "vsock virtio4", Inconclusive, "each has one, which may lead anywhere"),
     ] {
         assert_eq!(of(here, there), expected, "{why}");
@@ -335,5 +340,5 @@ fn of_two_kernels_a_port_that_leads_to_the_hypervisor_is_shared_or_a_question() 
     let other: &[&str] = &["port shared", "abstract 2 @a"];
     let (here, there) = (sees_on("one", port), sees_on("one", other));
     let containers = judged(ClassId::H9, Some(&here), &[Some(&there)]).0;
-    assert_eq!(containers, Isolated, "on one kernel a port is the workstation's");
+    assert_eq!(containers, Isolated, "on one kernel a port is the host's");
 }

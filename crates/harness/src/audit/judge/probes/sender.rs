@@ -1,4 +1,4 @@
-//! What a sender's outcome means: the target was reached, nothing was heard of it, or neither is known.
+//! Interprets the answer of a prober: the target was reached, it did not answer, or neither is known.
 
 use std::net::IpAddr;
 
@@ -8,14 +8,14 @@ use crate::audit::class::Proof;
 use crate::audit::judge::evidence::{Party, Sent};
 use crate::audit::judge::outcome;
 
-/// What the sender's side says.
+/// The meaning of a prober's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// The target was reached.
+    /// The target was reached: the evidence, as a sentence.
     Reached(String),
-    /// Nothing was heard of it, though the question was asked.
+    /// The probe was sent, and the target did not answer: the reason, as a sentence.
     Nothing(String),
-    /// Neither is known.
+    /// Neither is known: the reason, as a sentence.
     Unknown(String),
 }
 
@@ -35,14 +35,14 @@ impl Heard {
     }
 }
 
-/// What a probe's answer says about the target.
+/// Interprets the answer to one probe. In a control, `source` is the target as well.
 pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -> Heard {
     let unknown = |why: String| match &sent.broken {
         Some(broken) => Heard::Unknown(format!("{}: {why}; {broken}", sent.nonce)),
         None => Heard::Unknown(format!("{}: {why}", sent.nonce)),
     };
     if sent.ask.is_none() {
-        return unknown("it was never planned".to_owned());
+        return unknown("the probe was not planned".to_owned());
     }
     let outcome = match outcome(sent.answer.as_ref()) {
         Err(why) => return unknown(why),
@@ -50,18 +50,20 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
     };
     let packets = sent.answer.as_ref().map_or(0, |answer| answer.sent);
     if packets == 0 && matches!(outcome, Outcome::Silent) {
-        return unknown("nobody answered, and nothing was sent either".to_owned());
+        return unknown("no answer, and no packet was sent".to_owned());
     }
     if let Outcome::Seen { .. } = outcome {
-        return unknown("the answer is none to this question".to_owned());
+        return unknown("the answer does not match the probe".to_owned());
     }
     match proof {
         Proof::Witnessed | Proof::Answer => by_whom(outcome, sent, source, target),
         Proof::AnyAnswer => match outcome {
             Outcome::Answered { what, .. } => {
-                Heard::Reached(format!("somebody answered: {}", what.join(", ")))
+                Heard::Reached(format!("a system answered: {}", what.join(", ")))
             }
-            Outcome::Refused { .. } => unknown("somebody refused, where one can only answer".to_owned()),
+            Outcome::Refused { .. } => {
+                unknown("refused, although this kind of probe has no refusal".to_owned())
+            }
             quiet => Heard::Nothing(quiet_words(quiet)),
         },
         Proof::Address => match outcome {
@@ -73,33 +75,35 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
             {
                 Heard::Nothing(format!("no address: {}", what.join(", ")))
             }
-            other => unknown(format!("the name server did not answer: {}", words(other))),
+            other => unknown(format!("the name server gave no usable answer: {}", words(other))),
         },
         Proof::Login => match outcome {
             Outcome::Answered { what, .. } => match status(what) {
-                Some(200..=299) => Heard::Reached(format!("let in: {}", what.join(", "))),
+                Some(200..=299) => {
+                    Heard::Reached(format!("the server accepted the credentials: {}", what.join(", ")))
+                }
                 Some(401) => Heard::Nothing("HTTP 401".to_owned()),
-                _ => unknown(format!("neither let in nor refused with 401: {}", what.join(", "))),
+                _ => unknown(format!("neither accepted nor refused with 401: {}", what.join(", "))),
             },
             other => unknown(format!("the server did not answer: {}", words(other))),
         },
         Proof::Handshake => match outcome {
             Outcome::Answered { what, .. } if status(what).is_some() => {
-                Heard::Reached(format!("handshake: {}", what.join(", ")))
+                Heard::Reached(format!("the TLS handshake succeeded: {}", what.join(", ")))
             }
             Outcome::Answered { what, .. } if what.iter().any(|word| is_distrust(word)) => {
                 Heard::Nothing(format!("refused: {}", what.join(", ")))
             }
-            other => unknown(format!("neither let in nor distrusted: {}", words(other))),
+            other => unknown(format!("neither accepted nor refused for its certificate: {}", words(other))),
         },
     }
 }
 
-/// What name servers say of a name that is not there. `SERVFAIL` says that they do not know.
+/// The answers of a name server for a name that does not exist. `SERVFAIL` means that the server does not know.
 const NO_SUCH_NAME: [&str; 2] = ["NXDOMAIN", "NODATA"];
 
-/// Whether one side refused the other's certificate for who vouches for it. Refusals of names and dates come after
-/// that, and alerts of other kinds have other reasons (RFC 8446, section 6.2).
+/// Whether one side refused the other's certificate because of its issuer. Names and dates are checked after the
+/// issuer, and alerts of other kinds have other reasons (RFC 8446, section 6.2).
 fn is_distrust(word: &str) -> bool {
     const ALERTS: [&str; 4] = ["BadCertificate", "UnknownCA", "CertificateUnknown", "CertificateRequired"];
     match (word.strip_prefix("certificate refused: "), word.strip_prefix("TLS alert ")) {
@@ -109,14 +113,15 @@ fn is_distrust(word: &str) -> bool {
     }
 }
 
-/// Who answered or refused: only the target's own answer counts, and one's own proves that the target was not asked.
+/// Interprets an answer by its sender: only an answer of the target counts. An answer of the source itself proves that
+/// the probe did not reach the target.
 fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> Heard {
     let is = |party: &Party, from: IpAddr| party.addresses.contains(&from);
     let cross = source.name != target.name;
-    // A connection is answered by whom it leads to, even where the prober cannot say from where.
+    // The peer of a connection answers, even where the prober cannot report its address.
     let asked = |from: &Option<IpAddr>| from.is_none() || *from == sent.to();
     match outcome {
-        // Of several who answered a group, only the first has its identity to itself.
+        // When several systems answer a group, only the first one is in `identity`; all are in `what`.
         Outcome::Answered { what, .. } if sent.is_to_a_group() && names(what, &target.witnesses) => {
             Heard::Reached(format!("{}: answered by {}", sent.nonce, what.join(", ")))
         }
@@ -127,7 +132,7 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
             if cross && source.witnesses.contains(who) {
                 return at_home(sent, who);
             }
-            Heard::Unknown(format!("{}: '{who}' answered, who was not asked", sent.nonce))
+            Heard::Unknown(format!("{}: '{who}' answered instead of the target", sent.nonce))
         }
         Outcome::Answered { identity: None, from, what } => {
             let what = what.join(", ");
@@ -137,8 +142,10 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
                 from if asked(from) && !sent.is_to_a_group() => {
                     Heard::Reached(format!("{}: answered: {what}", sent.nonce))
                 }
-                Some(from) => Heard::Unknown(format!("{}: {from} answered: {what}", sent.nonce)),
-                None => Heard::Unknown(format!("{}: somebody answered: {what}", sent.nonce)),
+                Some(from) => {
+                    Heard::Unknown(format!("{}: {from} answered instead of the target: {what}", sent.nonce))
+                }
+                None => Heard::Unknown(format!("{}: an unidentified peer answered: {what}", sent.nonce)),
             }
         }
         Outcome::Refused { from: Some(from), what } => {
@@ -146,29 +153,30 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
             if is(target, *from) || Some(*from) == sent.to() {
                 return Heard::Reached(format!("{from} refused: {what}"));
             }
-            Heard::Nothing(format!("{from} refused in its place: {what}"))
+            Heard::Nothing(format!("{from} refused in the target's place: {what}"))
         }
         Outcome::Refused { from: None, what } => {
-            Heard::Unknown(format!("{}: refused, and nobody knows by whom: {}", sent.nonce, what.join(", ")))
+            Heard::Unknown(format!("{}: refused by an unidentified peer: {}", sent.nonce, what.join(", ")))
         }
         other => Heard::Nothing(quiet_words(other)),
     }
 }
 
-/// Whether one of these witnesses is named among those who answered: `witness <identity> from <address>`.
+/// Whether the answers name one of these witnesses: `witness <identity> from <address>`.
 fn names(what: &[String], witnesses: &[String]) -> bool {
     let named = what.iter().filter_map(|word| word.strip_prefix("witness ")?.split(' ').next());
     named.into_iter().any(|name| witnesses.iter().any(|witness| witness == name))
 }
 
-/// The own instance answered what was asked of another. A group is asked on one's own link, where neighbours may
-/// answer; anything else was answered in the target's place: addresses are equal, and the target was never asked.
+/// The source's own instance answered a probe to the target. A probe to a group goes out on the source's own link,
+/// where neighbours may answer. Any other such answer means that both instances use one address, and the probe did not
+/// reach the target.
 fn at_home(sent: &Sent, who: &str) -> Heard {
     if sent.is_to_a_group() {
-        return Heard::Nothing(format!("only {who} answered, a neighbour"));
+        return Heard::Nothing(format!("only {who} answered, a neighbour of the prober"));
     }
     Heard::Unknown(format!(
-        "{}: '{who}' answered, which is one's own: the target was never asked",
+        "{}: '{who}' of the source itself answered: the probe did not reach the target",
         sent.nonce
     ))
 }
@@ -181,19 +189,19 @@ fn quiet_words(outcome: &Outcome) -> String {
     format!("no answer: {}", words(outcome))
 }
 
-/// An outcome, as reports say it.
+/// An outcome as a sentence for reports.
 pub(in crate::audit) fn words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered { identity, from, what } => {
             let who = identity.clone().or_else(|| from.map(|from| from.to_string()));
-            format!("answered by {}: {}", who.as_deref().unwrap_or("somebody"), what.join(", "))
+            format!("answered by {}: {}", who.as_deref().unwrap_or("an unidentified peer"), what.join(", "))
         }
         Outcome::Refused { from, what } => {
-            let from = from.map_or_else(|| "somebody".to_owned(), |from| from.to_string());
+            let from = from.map_or_else(|| "an unidentified peer".to_owned(), |from| from.to_string());
             format!("refused by {from}: {}", what.join(", "))
         }
         Outcome::Unreachable { why } => format!("unreachable: {why}"),
-        Outcome::Silent => "silent until the deadline".to_owned(),
+        Outcome::Silent => "silent until the time-out".to_owned(),
         Outcome::NotRun { why } => format!("not run: {why}"),
         Outcome::Seen { lines, .. } => format!("seen: {} lines", lines.len()),
     }

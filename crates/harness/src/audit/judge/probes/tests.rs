@@ -61,28 +61,28 @@ fn hello(name: &str, address: &str) -> Outcome {
     answered(Some(&format!("{name}-w")), Some(address), "hello")
 }
 
-/// What the sender says, and whether it leaves a way to *isolated*.
+/// Answers of the prober, and whether each allows *isolated*.
 fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
     let why = || "no route".to_owned();
     vec![
         ("answered by the target's witness", Some(hello("b", TARGET)), false),
-        ("answered by one's own witness", Some(hello("a", SOURCE)), false),
-        ("answered by a third one's witness", Some(hello("c", ROUTER)), false),
+        ("answered by the source's witness", Some(hello("a", SOURCE)), false),
+        ("answered by a third witness", Some(hello("c", ROUTER)), false),
         ("answered from the target's address", Some(answered(None, Some(TARGET), "SYN-ACK")), false),
-        ("answered, from nobody knows where", Some(answered(None, None, "open")), false),
+        ("answered, sender unknown", Some(answered(None, None, "open")), false),
         ("answered from another address", Some(answered(None, Some(ROUTER), "hm")), false),
         ("refused by the target", Some(refused(Some(TARGET))), false),
         ("refused by a router", Some(refused(Some(ROUTER))), true),
-        ("refused, nobody knows by whom", Some(refused(None)), false),
+        ("refused, sender unknown", Some(refused(None)), false),
         ("unreachable", Some(Outcome::Unreachable { why: why() }), true),
         ("silent", Some(Outcome::Silent), true),
         ("not run", Some(Outcome::NotRun { why: why() }), false),
-        ("seen, which answers nothing", Some(Outcome::Seen { boot: None, lines: vec![why()] }), false),
+        ("seen, no answer to the probe", Some(Outcome::Seen { boot: None, lines: vec![why()] }), false),
         ("no answer was read", None, false),
     ]
 }
 
-/// The states of the witness, and whether its silence means something.
+/// States of the witness: whether it saw the nonce, and whether its silence is proof.
 const WITNESS: [(&str, bool, bool); 4] = [
     ("saw nothing", false, true),
     ("saw the nonce", true, true),
@@ -90,11 +90,11 @@ const WITNESS: [(&str, bool, bool); 4] = [
     ("saw the nonce, in doubt", true, false),
 ];
 
-/// Controls: the source's own, and the target's.
+/// Whether the control at the source succeeds, and the one at the target.
 const CONTROLS: [(&str, bool, bool); 4] = [
     ("both controls hold", true, true),
-    ("the control fails", false, true),
-    ("the target's own control fails", true, false),
+    ("the control at the source fails", false, true),
+    ("the control at the target fails", true, false),
     ("both controls fail", false, false),
 ];
 
@@ -112,7 +112,7 @@ fn evidence(control: bool, own: bool, outcome: Option<Outcome>, seen: bool, heal
     }
 }
 
-/// Every combination there is, as a table; and *isolated* nowhere but where everything holds.
+/// Every combination as a table. *Isolated* appears only where every condition holds.
 #[test]
 fn isolated_is_only_what_every_condition_allows() {
     let mut table = String::new();
@@ -160,7 +160,7 @@ fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
         ("HTTP 500", answered(None, Some(TARGET), "HTTP 500")),
         ("refused by it", refused(Some(TARGET))),
         ("refused by a router", refused(Some(ROUTER))),
-        ("refused, by whom?", refused(None)),
+        ("refused, sender unknown", refused(None)),
         ("silent", Outcome::Silent),
         ("unreachable", Outcome::Unreachable { why: "no route".to_owned() }),
         ("not run", Outcome::NotRun { why: "no program".to_owned() }),
@@ -190,7 +190,7 @@ fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
     let mut cell = evidence(true, true, Some(Outcome::Silent), false, true);
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
     cell.control.push(sent(4, SOURCE, None, &[]));
-    insta::assert_snapshot!(judge(&cell).why, @"the control at 'a' failed: hl1-00000001-000004: the prober gave no answer for it");
+    insta::assert_snapshot!(judge(&cell).why, @"the control at 'a' failed: hl1-00000001-000004: the prober returned no answer");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn what_only_passes_a_witness_on_its_way_to_another_is_no_control() {
     assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
     cell.control = due("a-w");
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
-    // What passes a witness of the target has left its home all the same.
+    // A probe that passes any witness of the target has left the source.
     cell.cross[0] = Sent { due: Some("b-pod".to_owned()), ..sent(1, TARGET, Some(Outcome::Silent), &["b"]) };
     assert_eq!(judge(&cell).verdict, Verdict::Leak);
 }
@@ -244,7 +244,7 @@ fn a_neighbour_may_answer_a_multicast_and_the_witness_decides() {
     let both = vec!["witness a-w from 192.168.60.10".to_owned(), "witness b-w from 192.168.61.10".to_owned()];
     let both = Outcome::Answered { identity: Some("a-w".to_owned()), from: None, what: both };
     cell.cross[0].answer.as_mut().expect("an answer").outcome = both;
-    assert_eq!(judge(&cell).verdict, Verdict::Leak, "the second who answered");
+    assert_eq!(judge(&cell).verdict, Verdict::Leak, "the second of two answers");
     cell.cross[0] = sent(1, TARGET, Some(Outcome::Silent), &["c"]);
     insta::assert_snapshot!(judge(&cell).why, @"hl1-00000001-000001 arrived as tcp from a at witness c-w, which is a witness of 'c'");
 }
