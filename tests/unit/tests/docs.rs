@@ -100,10 +100,7 @@ fn a_link_in_html_and_one_in_markdown_are_found_and_one_in_code_is_not() {
     let text =
         "[a](b.md#c) `[d](e)`\n\n<img src=\"f.svg\">\n\n```\n[g](h)\n```\n\n| t |\n|---|\n| [i](j) |\n";
     assert_eq!(links(text), ["b.md#c", "f.svg", "j"]);
-    assert_eq!(
-        anchors("# What it *does*, and `how`\n"),
-        BTreeSet::from(["what-it-does-and-how".to_owned()])
-    );
+    assert_eq!(anchors("# What it *does*, and `how`\n"), BTreeSet::from(["what-it-does-and-how".to_owned()]));
 }
 
 #[test]

@@ -71,9 +71,9 @@ fn without_chance(line: &str) -> String {
         ]
         .map(|(pattern, word)| (Regex::new(pattern).expect("a pattern"), word))
     });
-    let plain = CHANCE.iter().fold(line.to_owned(), |line, (pattern, word)| {
-        pattern.replace_all(&line, *word).into_owned()
-    });
+    let plain = CHANCE
+        .iter()
+        .fold(line.to_owned(), |line, (pattern, word)| pattern.replace_all(&line, *word).into_owned());
     plain.trim().to_owned()
 }
 
@@ -89,9 +89,8 @@ fn the_commands_of_marked_blocks_are_run_with_what_is_shown_below_them() {
 
 #[test]
 fn an_output_agrees_up_to_chance_and_to_what_is_left_out_and_not_otherwise() {
-    let shown: Vec<String> = ["…", "✓ acme is up: 192.168.60.0/24, 19.6s after the claim", "…", "end"]
-        .map(str::to_owned)
-        .into();
+    let shown: Vec<String> =
+        ["…", "✓ acme is up: 192.168.60.0/24, 19.6s after the claim", "…", "end"].map(str::to_owned).into();
     assert!(agrees(&shown, "a\nb\n✓ acme is up: 192.168.61.0/24, 8.1s after the claim\nc\nend\n"));
     assert!(!agrees(&shown, "a\n✓ globex is up: 192.168.61.0/24, 8.1s after the claim\nend\n"));
     assert!(!agrees(&shown, "✓ acme is up: 192.168.60.0/24, 19.6s after the claim\nend\nmore\n"));
