@@ -1,4 +1,4 @@
-//! What every verb works with: the home, the provisioner, and where output goes.
+//! The context of every verb: the provisioner with its home, and the printer.
 
 use provisioner::Provisioner;
 use provisioner::home::Home;
@@ -8,7 +8,7 @@ use crate::exit::{CliError, Refusal};
 use crate::printer::Printer;
 use crate::sudo;
 
-/// Handed to every verb.
+/// The context that every verb gets.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) provisioner: Provisioner,
@@ -16,7 +16,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Reads the environment and the settings, and starts nothing.
+    /// Reads the environment and the settings. Starts no process.
     pub(crate) fn new(printer: Printer) -> Result<Self, CliError> {
         let home = Home::from_env()?;
         Ok(Self { provisioner: Provisioner::new(home)?, printer })
@@ -26,7 +26,7 @@ impl App {
         self.provisioner.home()
     }
 
-    /// Refuses to begin without root, and says what to type instead.
+    /// Fails unless this process is root. The hint is the same command line through sudo.
     pub(crate) fn must_be_root(&self) -> Result<(), CliError> {
         if rustix::process::geteuid().is_root() {
             return Ok(());
@@ -34,7 +34,7 @@ impl App {
         Err(Refusal::NotRoot { command: sudo::command_from_env() }.into())
     }
 
-    /// The instance of this name.
+    /// The instance of this name, or [`Refusal::Unknown`].
     pub(crate) fn find(&self, name: &str) -> Result<Instance, CliError> {
         match self.provisioner.registry().find(name)? {
             Some(instance) => Ok(instance),
@@ -42,13 +42,13 @@ impl App {
         }
     }
 
-    /// The names of all instances, as far as they are legible.
+    /// The names of all instances. A broken entry without a legible name is left out.
     pub(crate) fn names(&self) -> Result<Vec<String>, RegistryError> {
         let entries = self.provisioner.registry().list()?;
         Ok(entries.iter().filter_map(Entry::name).map(str::to_owned).collect())
     }
 
-    /// The error for a name that nothing has, with the names that there are.
+    /// The error for a name that no instance has. It lists the existing names.
     pub(crate) fn unknown(&self, name: &str) -> CliError {
         Refusal::Unknown { name: name.to_owned(), known: self.names().unwrap_or_default() }.into()
     }

@@ -1,4 +1,4 @@
-//! What can be typed: the whole command line as one type. Help texts are the doc comments.
+//! The whole command line as one type. Its doc comments are the help texts.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -12,11 +12,11 @@ use crate::commands::{
 use crate::exit::{CliError, Exit};
 use crate::guard;
 
-/// Real Kubernetes clusters side by side on one Linux host, one per client, kept apart.
+/// Real Kubernetes clusters side by side on one Linux host, one per client, isolated.
 ///
-/// Each instance has machines, a network, an API server, an etcd and certificate authorities of its own; no
-/// route leads from one to another. Nodes are podman containers, which share the host's kernel, or, with
-/// `--engine vagrant`, virtual machines with kernels of their own.
+/// Each instance has its own nodes, network, API server, etcd and certificate authorities. No route leads from one
+/// instance to another. Nodes are podman containers, which share the host's kernel, or, with `--engine vagrant`,
+/// virtual machines (VMs) with their own kernels.
 #[derive(Debug, Parser)]
 #[command(name = "homelab", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -26,21 +26,21 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Start here:
-  homelab doctor                     what this host lacks, all at once
-  sudo homelab up acme               a control plane and three workers
+  homelab doctor                     check this host, and list what is missing
+  sudo homelab up acme               create an instance: one control plane, three workers
   homelab kubectl acme -- get nodes
-  sudo homelab audit                 that no instance reaches another, proven
-  sudo homelab down acme             nothing of it is left
+  sudo homelab audit                 prove that no instance reaches another
+  sudo homelab down acme             remove the instance with its data
 
 Exit codes:
   0 ok                 1 leak              2 usage             3 inconclusive
   4 could not run      5 provision failed  6 teardown failed   7 problems found
   130 interrupted
 
-Files: ~/.homelab (HOMELAB_HOME moves it), node image in ~/.cache/homelab (HOMELAB_CACHE).
-Logs:  HOMELAB_LOG=debug shows every command that is run.";
+Files: ~/.homelab (or HOMELAB_HOME), node image in ~/.cache/homelab (or HOMELAB_CACHE).
+Logs:  HOMELAB_LOG=debug shows every command that homelab runs.";
 
-/// The verbs, in the order in which a newcomer needs them.
+/// The verbs, in the order in which a new user needs them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Doctor(Doctor),
@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Down(Down),
     #[command(hide = true)]
     Destroy(Destroy),
-    /// The instances of this host
+    /// List, show and release instances
     #[command(subcommand)]
     Instance(InstanceCommand),
     Status(Status),
@@ -58,24 +58,24 @@ pub(crate) enum Command {
     Start(Start),
     Watch(Watch),
     Events(Events),
-    /// Workers, contexts, kubeconfigs and certificates
+    /// Manage workers, contexts, kubeconfigs and cluster certificates
     #[command(subcommand)]
     K8s(K8s),
     Kubectl(Kubectl),
-    /// Certificates below an instance's DNS suffix
+    /// Manage TLS certificates for names below an instance's DNS suffix
     #[command(subcommand)]
     Tls(Tls),
-    /// The names of instances on this host
+    /// Manage the DNS names of instances on this host
     ///
-    /// api.acme.lab leads to the API server of acme, acme.lab and every other name below it to its workloads.
-    /// `up` records them and `down` removes them, in /etc/hosts or, chosen in ~/.homelab/config.yaml, as a drop-in
-    /// for dnsmasq, which answers for every name below a suffix. Inside a cluster its own suffix resolves always,
-    /// and no other one.
+    /// api.acme.lab resolves to the API server of acme; acme.lab and every other name below it resolve to its
+    /// workloads. `up` records the names and `down` removes them: in /etc/hosts, or in a drop-in for dnsmasq if
+    /// ~/.homelab/config.yaml says so. Only dnsmasq resolves every name below a suffix. Inside a cluster, its own
+    /// suffix always resolves, and no suffix of another instance does.
     #[command(subcommand)]
     Dns(DnsCommand),
     Audit(Audit),
     Reap(Reap),
-    /// What nodes are made of
+    /// Build, export, import and prune the node image and Vagrant boxes
     #[command(subcommand)]
     Assets(Assets),
     Demo(Demo),
@@ -83,8 +83,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it works with instances on this host, and so puts the host guard back first where it runs as root. `doctor`
-    /// only reports, `status` puts it back itself, `watch` does nothing else, and the others touch no cluster.
+    /// Whether the verb works with instances on this host. As root, such a verb restores the host guard first. `doctor`
+    /// only reports on the guard, `status` and `watch` restore it themselves, and the other verbs touch no cluster.
     fn keeps_guard(&self) -> bool {
         match self {
             Self::Up(_) | Self::Down(_) | Self::Destroy(_) => true,
@@ -131,7 +131,7 @@ impl Command {
 mod tests {
     use super::*;
 
-    /// The help of a verb as `homelab … --help` prints it, at a fixed width.
+    /// The help of a verb as `homelab … --help` prints it, 100 columns wide.
     fn help(path: &[&str]) -> String {
         let mut command = Args::command().term_width(100);
         command.build();

@@ -1,4 +1,4 @@
-//! What a host must have, judged from facts. Pure; `commands/doctor.rs` collects the facts.
+//! The requirements of a host, checked against facts. Pure; `commands/doctor.rs` collects the facts.
 
 pub(crate) mod homes;
 pub(crate) mod vagrant;
@@ -14,41 +14,41 @@ use provisioner::spec::matrix::{Combination, TESTED};
 
 use crate::guard::REMEDY;
 
-/// What is known of this host.
+/// The facts about this host.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// What the engine lacks to run nodes.
+    /// The missing requirements for running container nodes.
     pub(crate) to_run: Vec<Lack>,
-    /// What is missing to build the node image.
+    /// The missing tools for building the node image, without those that are in `to_run`.
     pub(crate) to_build: Vec<Lack>,
-    /// Where the node image is, if it is built.
+    /// The folder of the node image; `None` if it is not built.
     pub(crate) image: Option<String>,
-    /// The kernel's configuration, where it can be read.
+    /// The kernel's configuration; `None` if it cannot be read.
     pub(crate) kernel_config: Option<String>,
-    /// `unified`, `hybrid` or `legacy`.
+    /// The layout of the cgroups: `unified`, `hybrid` or `legacy`; `None` if none are mounted.
     pub(crate) cgroup: Option<String>,
     /// Whether the host's processor is emulated.
     pub(crate) is_emulated: bool,
-    /// What is left for clusters, or why nobody knows.
+    /// The capacity that is left for clusters, or why it cannot be determined; `None` for a simulated host.
     pub(crate) room: Option<Result<Room, String>>,
-    /// Free space in MiB, each with the folder it was measured in.
+    /// Free space in MiB, each with the folder in which it was measured.
     pub(crate) disks: Vec<(String, u64)>,
-    /// Homes and caches, where they were looked at.
+    /// The homes and caches of this host; `None` if they were not inspected.
     pub(crate) homes: Option<homes::Facts>,
-    /// Virtual machines, where they were looked at.
+    /// Support for VMs; `None` if it was not inspected.
     pub(crate) vagrant: Option<vagrant::Facts>,
-    /// The host guard, where it was looked at.
+    /// The host guard, `Ok(None)` if no guard is needed; `None` if it was not inspected.
     pub(crate) guard: Option<Result<Option<Look>, FabricError>>,
 }
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grade {
-    /// As it must be.
+    /// The requirement is met.
     Good,
-    /// It works, or nobody can tell; worth knowing.
+    /// Worth knowing: homelab works all the same, or the check could not be made.
     Note,
-    /// Nothing will work before this is put right.
+    /// homelab cannot work before this is fixed.
     Bad,
 }
 
@@ -57,37 +57,37 @@ pub(crate) enum Grade {
 pub(crate) struct Check {
     pub(crate) grade: Grade,
     pub(crate) what: String,
-    /// What to do, where something is to be done.
+    /// What to do about it, or a detail; `None` if there is nothing to add.
     pub(crate) remedy: Option<String>,
 }
 
-/// What the kernel must be able to do, by its configuration.
+/// The required features of the kernel, by their options in its configuration.
 const FEATURES: [(&str, &str); 6] = [
     ("CONFIG_NET_NS", "network namespaces"),
-    ("CONFIG_VETH", "virtual cables"),
+    ("CONFIG_VETH", "veth pairs"),
     ("CONFIG_BRIDGE", "bridges"),
     ("CONFIG_NF_TABLES", "nftables"),
     ("CONFIG_OVERLAY_FS", "overlay file systems"),
     ("CONFIG_CGROUP_BPF", "BPF in cgroups"),
 ];
 
-/// A node image and the files of a few clusters need this much, in MiB.
+/// The space that a node image and the files of a few clusters need, in MiB.
 const DISK_MIB: u64 = 10 * 1024;
-/// The same while there is no node image: a build from nothing takes what it refuses to begin without.
+/// The same as long as the node image is not built: with the space without which a build refuses to begin, in MiB.
 const DISK_TO_BUILD_MIB: u64 = DISK_MIB + (DISK_SPACE >> 20);
 
-/// All checks at once, in the order in which they are to be put right.
+/// All checks, in the order in which problems should be fixed.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks: Vec<Check> = facts.homes.iter().flat_map(homes::checks).collect();
-    checks.extend(lacking(&facts.to_run, "everything to run nodes is there", Grade::Bad));
+    checks.extend(lacking(&facts.to_run, "all requirements for running nodes are met", Grade::Bad));
     let to_build = if facts.image.is_some() { Grade::Note } else { Grade::Bad };
-    checks.extend(lacking(&facts.to_build, "everything to build the node image is there", to_build));
+    checks.extend(lacking(&facts.to_build, "all tools for building the node image are installed", to_build));
     checks.push(match &facts.image {
         Some(path) => good(format!("node image {path}")),
         None => note(
             "the node image is not built",
-            "`sudo homelab assets build`, or the first `up` does it; `sudo homelab assets import FILE` takes one that \
-             another machine has exported, without the tools to build it",
+            "`sudo homelab assets build` builds it, and so does the first `up`; `sudo homelab assets import FILE` \
+             imports one that another host has exported, and needs no build tools",
         ),
     });
     checks.extend(kernel(facts.kernel_config.as_deref()));
@@ -98,19 +98,19 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     if facts.is_emulated {
         checks.push(note(
             "the processor of this host is emulated (QEMU without KVM): commands take about ten times as long, and \
-             homelab waits so much longer",
+             homelab's deadlines are ten times as long",
             "run this host with KVM, or on hardware",
         ));
     }
     checks.extend(match &facts.room {
         Some(Ok(room)) => fitting(room),
-        Some(Err(why)) => vec![note("room for clusters: cannot tell", why)],
+        Some(Err(why)) => vec![note("the capacity for clusters cannot be determined", why)],
         None => Vec::new(),
     });
     let needed = if facts.image.is_some() { DISK_MIB } else { DISK_TO_BUILD_MIB };
     for (folder, free) in &facts.disks {
         let what = format!("{:.1} GiB are free for {folder}", gib(*free));
-        let remedy = format!("{} GiB are needed", needed / 1024);
+        let remedy = format!("free some space, {} GiB are needed", needed / 1024);
         checks.push(if *free < needed { bad(&what, &remedy) } else { good(what) });
     }
     checks.extend(facts.guard.iter().flat_map(guard));
@@ -118,33 +118,36 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     checks
 }
 
-/// Whether the host guard stands as it was built; nothing where none is needed.
+/// Checks whether the host guard is intact. No check if no guard is needed.
 fn guard(look: &Result<Option<Look>, FabricError>) -> Vec<Check> {
     let look = match look {
         Ok(None) => return Vec::new(),
         Ok(Some(look)) => look,
-        Err(error) => return vec![note("the host guard: cannot tell", &chain(error))],
+        Err(error) => return vec![note("the host guard cannot be inspected", &chain(error))],
     };
     let differs = look.deviations.iter().map(|deviation| {
         let what = format!("the host guard: {deviation}");
         let remedy = deviation.is_ours().then(|| {
-            format!("`{REMEDY}` puts it back, as does the next verb as root that works with an instance")
+            format!(
+                "`{REMEDY}` restores it, and so does the next command as root that works with an instance"
+            )
         });
         Check { grade: if deviation.is_ours() { Grade::Bad } else { Grade::Note }, what, remedy }
     });
     let mut checks: Vec<Check> = differs.collect();
     if look.is_as_built() {
         checks.push(match look.has_rules {
-            true => good("the host guard stands as it was built".to_owned()),
+            true => good("the host guard is intact".to_owned()),
             false => note(
-                "the host guard's routes and settings stand as they were built",
-                "its rules: only root can read them",
+                "the host guard's routes and settings are intact",
+                "only root can check the guard's rules",
             ),
         });
     }
     checks
 }
 
+/// A check for each missing requirement, or one check with `all_is_well` if none is missing.
 fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
     if lacks.is_empty() {
         return vec![good(all_is_well.to_owned())];
@@ -153,7 +156,8 @@ fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
     lacks.iter().map(check).collect()
 }
 
-/// How many clusters still fit, of each kind that is tested; each number is for that kind alone.
+/// The capacity that is left, and how many more clusters of each tested kind it holds; each number is for that kind
+/// alone.
 fn fitting(room: &Room) -> Vec<Check> {
     let kinds = TESTED.iter().filter(|row| row.kubernetes == KUBERNETES_VERSION);
     let kinds: Vec<(&Combination, Cost)> = kinds.filter_map(|row| Some((row, cost(row)?))).collect();
@@ -179,7 +183,7 @@ fn fitting(room: &Room) -> Vec<Check> {
     checks
 }
 
-/// What a cluster of this kind takes, with as many workers as usual.
+/// What a cluster of this kind takes with the default number of workers; `None` if its spec is not valid.
 fn cost(row: &Combination) -> Option<Cost> {
     let asked = ClusterSpec { cni: row.cni, ..ClusterSpec::new("any").topology(row.topology) };
     asked.check().ok().map(|spec| Cost::of_spec(&spec))
@@ -188,14 +192,14 @@ fn cost(row: &Combination) -> Option<Cost> {
 fn kernel(config: Option<&str>) -> Vec<Check> {
     let Some(config) = config else {
         return vec![note(
-            "kernel features: cannot tell",
-            "there is neither /proc/config.gz nor /boot/config-*",
+            "kernel features cannot be checked",
+            "neither /proc/config.gz nor /boot/config-* can be read",
         )];
     };
     let on = |key: &str| config.lines().any(|line| line == format!("{key}=y") || line == format!("{key}=m"));
     let missing = FEATURES.iter().filter(|(key, _)| !on(key));
     let checks: Vec<Check> = missing
-        .map(|(key, name)| bad(&format!("the kernel has no {name}"), &format!("a kernel with {key}")))
+        .map(|(key, name)| bad(&format!("the kernel has no {name}"), &format!("boot a kernel with {key}")))
         .collect();
     let names: Vec<&str> = FEATURES.iter().map(|(_, name)| *name).collect();
     if checks.is_empty() { vec![good(format!("kernel: {}", names.join(", ")))] } else { checks }
@@ -229,7 +233,7 @@ pub(super) mod tests {
         Lack { what: what.to_owned(), remedy: remedy.to_owned() }
     }
 
-    /// What is left of two processors and 24 GiB, of which so many MiB are available.
+    /// The capacity of a host with two processors and 24 GiB of memory, of which `available` MiB are free.
     fn room(available: u64) -> Room {
         let workstation = Workstation {
             memory: 24_576,

@@ -1,7 +1,7 @@
-//! How `homelab` ends: the documented exit codes, which never change meaning, and errors that name theirs.
+//! The documented exit codes, which never change meaning, and the errors that name their code.
 //!
-//! Nothing here knows a verb: an error says by itself, through [`Ends`], with which code it ends the program. The errors
-//! of the libraries do so in `library`, those of the CLI in `refusal` or beside the verb that has them.
+//! This module knows no verb. Each error names its exit code through [`Ends`]: the errors of the libraries in
+//! `library`, those of the CLI in `refusal` or in the verb's own file.
 
 mod library;
 mod refusal;
@@ -15,7 +15,7 @@ use provisioner::error::Hint;
 
 pub(crate) use refusal::Refusal;
 
-/// An end, as scripts see it.
+/// How the program ends, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// 0: done as asked.
@@ -32,26 +32,26 @@ pub(crate) enum Exit {
     ProvisionFailed,
     /// 6: something could not be removed.
     TeardownFailed,
-    /// 7: it was looked at as asked, and has problems.
+    /// 7: `status` has inspected the instance and found problems.
     Problems,
     /// 130: stopped by a signal.
     Interrupted,
 }
 
-/// An error that knows with which code it ends the program.
+/// An error that knows its exit code.
 ///
-/// As for hints, an implementation names every variant, so that the compiler asks for the code of a new one.
+/// As with hints, an implementation names every variant, so that the compiler demands the code of a new one.
 pub(crate) trait Ends: Hint {
-    /// The code.
+    /// The exit code of this error.
     fn exit(&self) -> Exit;
 }
 
-/// Why a verb did not do what it was asked for: any error that knows its exit code.
+/// Why a verb failed: any error that knows its exit code.
 #[derive(Debug)]
 pub(crate) struct CliError(Box<dyn Ends + Send + Sync>);
 
 impl CliError {
-    /// With which code it ends the program.
+    /// The exit code of this error.
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit()
     }
@@ -80,7 +80,7 @@ impl<E: Ends + Send + Sync + 'static> From<E> for CliError {
 }
 
 impl Exit {
-    /// What an audit means.
+    /// The exit of an audit with this outcome.
     pub(crate) fn of_audit(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Isolated => Self::Ok,
@@ -89,7 +89,8 @@ impl Exit {
         }
     }
 
-    /// The same where the result could not be written: what was found was not told. A failure stays what it is.
+    /// The exit if the result could not be written to stdout: a success becomes [`Exit::CouldNotRun`], because the
+    /// result is lost. A failure keeps its code.
     pub(crate) fn unwritten(self) -> Self {
         match self {
             Self::Ok | Self::Problems => Self::CouldNotRun,
@@ -103,7 +104,7 @@ impl Exit {
         }
     }
 
-    /// The number.
+    /// The exit code as a number.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Ok => 0,

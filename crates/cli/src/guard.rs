@@ -1,4 +1,4 @@
-//! The host guard in words, and looked after before a verb that works with instances begins.
+//! Restores the host guard before a verb that works with instances begins, and words the findings about the guard.
 
 use provisioner::error::chain;
 use provisioner::fabric::{FabricError, Kept, Look};
@@ -6,10 +6,11 @@ use provisioner::fabric::{FabricError, Kept, Look};
 use crate::app::App;
 use crate::printer::Mark;
 
-/// What puts the guard back and does nothing else.
+/// The command that restores the guard and does nothing else.
 pub(crate) const REMEDY: &str = "sudo homelab watch --once";
 
-/// Puts the guard back if this is root, and says so. Returns what there is to say of it in a status.
+/// Restores the guard if this process is root, and reports what differed on stderr. Returns the same lines for
+/// `status`.
 pub(crate) async fn keep(app: &App) -> Vec<String> {
     if !rustix::process::geteuid().is_root() {
         return Vec::new();
@@ -22,34 +23,34 @@ pub(crate) async fn keep(app: &App) -> Vec<String> {
     told.map(|(_, lines)| lines).unwrap_or_default()
 }
 
-/// What there is to say of how the guard was found. Pure.
+/// The report on a guard that had to be restored or could not be; `None` if the guard is intact or not needed. Pure.
 pub(crate) fn told(kept: &Result<Kept, FabricError>) -> Option<(Mark, Vec<String>)> {
     match kept {
         Ok(Kept::NotNeeded | Kept::AsBuilt) => None,
         Ok(Kept::Restored { deviations }) => {
             let mut lines = vec![
-                "the host guard did not stand as it was built, and has been put back; meanwhile \
-                 clients may have reached the host or each other"
+                "the host guard was not intact and has been restored; until now, instances may have reached the host \
+                 or each other"
                     .to_owned(),
             ];
             lines.extend(deviations.iter().map(|deviation| format!("the host guard: {deviation}")));
-            lines.push("`sudo homelab watch` puts it back at once, whenever that happens".to_owned());
+            lines.push("`sudo homelab watch` restores the guard as soon as it is changed".to_owned());
             Some((Mark::Bad, lines))
         }
         Ok(Kept::Opened { by }) => {
             let by = by.map(|pid| format!(", process {pid},")).unwrap_or_default();
             Some((
                 Mark::Busy,
-                vec![format!("a self-test of the audit{by} has the host guard open, and closes it")],
+                vec![format!("a self-test of the audit{by} has opened the host guard, and will close it")],
             ))
         }
         Err(error) => {
-            Some((Mark::Bad, vec![format!("the host guard could not be put back: {}", chain(error))]))
+            Some((Mark::Bad, vec![format!("the host guard could not be restored: {}", chain(error))]))
         }
     }
 }
 
-/// What is wrong with the guard as it was found, by somebody who puts nothing back; with what to type. Pure.
+/// The problems of a guard that the caller does not restore, the command that restores it first. Pure.
 pub(crate) fn problems(look: &Result<Option<Look>, FabricError>) -> Vec<String> {
     match look {
         Ok(None) => Vec::new(),
@@ -57,14 +58,11 @@ pub(crate) fn problems(look: &Result<Option<Look>, FabricError>) -> Vec<String> 
             let mut lines: Vec<String> =
                 look.deviations.iter().map(|deviation| format!("the host guard: {deviation}")).collect();
             if !look.is_as_built() {
-                lines.insert(
-                    0,
-                    format!("the host guard does not stand as it was built: `{REMEDY}` puts it back"),
-                );
+                lines.insert(0, format!("the host guard is not intact: `{REMEDY}` restores it"));
             }
             lines
         }
-        Err(error) => vec![format!("the host guard cannot be looked at: {}", chain(error))],
+        Err(error) => vec![format!("the host guard cannot be inspected: {}", chain(error))],
     }
 }
 
@@ -92,7 +90,7 @@ mod tests {
         let (_, opened) = told(&Ok(Kept::Opened { by: Some(4711) })).expect("there is something to say");
         assert_eq!(
             opened,
-            ["a self-test of the audit, process 4711, has the host guard open, and closes it"]
+            ["a self-test of the audit, process 4711, has opened the host guard, and will close it"]
         );
     }
 
@@ -107,7 +105,7 @@ mod tests {
         insta::assert_snapshot!(
             problems(&look(vec![Deviation::NoTable, setting(), of_all.clone()])).join("\n")
         );
-        // What is not ours to put back is told without a command of ours.
+        // homelab does not restore a foreign setting, so it names no command of its own for it.
         assert_eq!(problems(&look(vec![of_all.clone()])), [format!("the host guard: {of_all}")]);
         assert!(problems(&look(Vec::new())).is_empty() && problems(&Ok(None)).is_empty());
     }

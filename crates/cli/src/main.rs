@@ -1,7 +1,7 @@
-//! `homelab`: parse, one call, render, exit code.
+//! The program `homelab`: it parses the command line, runs one verb, prints the result and ends with an exit code.
 //!
-//! Everything that can be tested lives in the libraries or in pure functions of the modules below. Next in
-//! the flow: `args` says what can be typed, `commands` holds a file per verb.
+//! Everything that can be tested is in the libraries or in pure functions of the modules below. Next in the flow:
+//! `args` defines the command line, `commands` has a file for each verb.
 
 mod args;
 mod commands;
@@ -46,11 +46,11 @@ fn main() -> ExitCode {
         let app = App::new(printer.clone())?;
         let outcome = args.command.run(&app).await;
         if let Some(error) = app.provisioner.events().lost() {
-            printer.line(Mark::Bad, &format!("events are not kept: {}", chain(&error)));
+            printer.line(Mark::Bad, &format!("some events could not be recorded: {}", chain(&error)));
         }
         outcome
     });
-    // What still runs on blocking threads must not hold up the end.
+    // Blocking threads that still run must not delay the exit.
     runtime.shutdown_background();
     let exit = outcome.unwrap_or_else(|error| {
         printer.error(error.cause(), error.hint());
@@ -59,17 +59,17 @@ fn main() -> ExitCode {
     written(exit, &printer).into()
 }
 
-/// What clap says itself: help and version are results, everything else is an error of usage.
+/// Prints clap's own answers. Help and version are results on stdout; every other answer is a usage error on stderr.
 fn answered(answer: &clap::Error, printer: &Printer) -> Exit {
     if answer.use_stderr() {
-        let _ = answer.print(); // nobody could be told
+        let _ = answer.print(); // stderr is closed: an error cannot be reported anywhere
         return Exit::Usage;
     }
     printer.result(&answer.render().ansi().to_string());
     written(Exit::Ok, printer)
 }
 
-/// The same end, or the one of a result that nobody got.
+/// The given exit or, if a result could not be written to stdout, the exit for that; the error is printed then.
 fn written(exit: Exit, printer: &Printer) -> Exit {
     match printer.unwritten() {
         None => exit,
@@ -81,7 +81,8 @@ fn written(exit: Exit, printer: &Printer) -> Exit {
     }
 }
 
-/// Logs are for us, not for users: `HOMELAB_LOG=debug` shows every command with its time.
+/// Logs are for developers, not for users. They are off unless `HOMELAB_LOG` is set: `HOMELAB_LOG=debug` logs every
+/// command with its time.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HOMELAB_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));

@@ -1,10 +1,11 @@
-//! Where output goes: results to stdout, progress and errors to stderr. Nothing else in `homelab` writes.
+//! All output of the program: results go to stdout; progress, warnings, hints and errors go to stderr. No other module
+//! writes, except that `main` lets clap print usage errors.
 //!
-//! Colours come and go with the terminal and `NO_COLOR`. On a terminal, spinners live below the lines; a pipe
-//! gets the lines alone.
+//! Colours depend on the terminal and on `NO_COLOR`. A terminal shows spinners below the lines; a pipe gets only the
+//! lines.
 //!
-//! A result that could not be written is kept until [`Printer::unwritten`] is asked at the end, so that no verb has to
-//! look at each line, and none ends with success after a full disk swallowed what it had to say.
+//! The first write error on stdout is kept until `main` asks for it with [`Printer::unwritten`]. So no verb has to
+//! check its writes, and no verb ends with success after a full disk has lost its result.
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -19,40 +20,40 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// What kind of line it is.
+/// The mark at the beginning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// `✓`: done.
     Good,
-    /// `✗`: failed.
+    /// `✗`: failed, or a warning.
     Bad,
-    /// `·`: on the way.
+    /// `·`: in progress.
     Busy,
 }
 
-/// The one way out. A clone writes to the same place.
+/// Writes all output. Clones share the streams, the spinners and the kept error.
 #[derive(Debug, Clone)]
 pub(crate) struct Printer {
     spinners: MultiProgress,
     terminal: bool,
-    /// Why the first result that could not be written was not. Nothing is written to stdout after it.
+    /// The first write error on stdout. While it is kept, nothing more is written to stdout.
     failure: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Printer {
-    /// Writes to this process's streams.
+    /// A printer for this process's stdout and stderr.
     pub(crate) fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self { spinners: MultiProgress::with_draw_target(target), terminal, failure: Arc::default() }
     }
 
-    /// A result: text that ends with its own line break.
+    /// Writes a result to stdout. The text has its own final line break.
     pub(crate) fn result(&self, text: &str) {
         self.goes_on(text);
     }
 
-    /// A result that has no end of its own; returns whether the next part can be written.
+    /// Writes a part of a result to stdout. Returns whether the next part can be written, for results without an end.
     pub(crate) fn goes_on(&self, text: &str) -> bool {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.is_none() {
@@ -64,24 +65,25 @@ impl Printer {
         failure.is_none()
     }
 
-    /// Why a result could not be written, if one could not. A reader that has seen enough (`| head`) is no error.
+    /// Takes the kept write error of stdout, if there is one. A reader that closes the pipe early (`| head`) is no
+    /// error.
     pub(crate) fn unwritten(&self) -> Option<io::Error> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         failure.filter(|error| error.kind() != ErrorKind::BrokenPipe)
     }
 
-    /// Standard output for a result that is no text, unless a person would see it.
+    /// Stdout for a binary result; `None` if stdout is a terminal.
     pub(crate) fn bytes(&self) -> Option<std::io::Stdout> {
         let stdout = std::io::stdout();
         (!stdout.is_terminal()).then_some(stdout)
     }
 
-    /// A result that is a success.
+    /// Writes a success to stdout as a result, with the mark `✓`.
     pub(crate) fn done(&self, text: &str) {
         self.result(&format!("{GOOD}✓{GOOD:#} {text}\n"));
     }
 
-    /// A line of progress.
+    /// Writes a line of progress, or a warning, to stderr.
     pub(crate) fn line(&self, mark: Mark, text: &str) {
         let mark = match mark {
             Mark::Good => format!("{GOOD}✓{GOOD:#}"),
@@ -91,12 +93,12 @@ impl Printer {
         self.to_stderr(&format!("{mark} {text}\n"));
     }
 
-    /// What to type next.
+    /// Writes a hint to stderr: what to type next.
     pub(crate) fn hint(&self, text: &str) {
         self.to_stderr(&format!("{HINT}hint:{HINT:#} {text}\n"));
     }
 
-    /// An error with everything that led to it.
+    /// Writes an error with its causes, and its hint, to stderr.
     pub(crate) fn error(&self, error: &dyn Error, hint: Option<String>) {
         self.to_stderr(&format!("{BAD}error:{BAD:#} {}\n", told(&messages(error))));
         if let Some(hint) = hint {
@@ -104,19 +106,20 @@ impl Printer {
         }
     }
 
-    /// Whether somebody sits at a terminal who can be asked.
+    /// Whether a user can be asked: stderr and stdin are terminals.
     pub(crate) fn can_ask(&self) -> bool {
         self.terminal && io::stdin().is_terminal()
     }
 
-    /// Asks for a yes. Everything else is a no, and so is the end of the input.
+    /// Asks a question on stderr and reads the answer from stdin. Every answer but `y` and `yes` is a no, and so is the
+    /// end of the input.
     pub(crate) fn confirms(&self, question: &str) -> bool {
         self.to_stderr(question);
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).is_ok() && is_yes(&answer)
     }
 
-    /// A spinner while something goes on; on a pipe, nothing.
+    /// A spinner with this text; `None` if stderr is no terminal.
     pub(crate) fn spinner(&self, text: String) -> Option<ProgressBar> {
         if !self.terminal {
             return None;
@@ -139,7 +142,7 @@ fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
-/// An error's message and those of its causes.
+/// The message of an error, followed by those of its causes.
 pub(crate) fn messages(error: &dyn Error) -> Vec<String> {
     let mut messages = vec![error.to_string()];
     let mut next = error.source();
@@ -150,8 +153,8 @@ pub(crate) fn messages(error: &dyn Error) -> Vec<String> {
     messages
 }
 
-/// The chain as people read it: what was attempted, then why, a line each. A transparent layer repeats its
-/// source's message; it is told once.
+/// The messages of an error as people read them: the attempt, then each cause on its own line. A transparent error
+/// repeats the message of its source; the repetition is left out.
 pub(crate) fn told(messages: &[String]) -> String {
     let mut lines: Vec<&str> = messages.iter().map(String::as_str).collect();
     lines.dedup();
@@ -159,7 +162,7 @@ pub(crate) fn told(messages: &[String]) -> String {
     indented.collect::<Vec<_>>().join("\n  because: ")
 }
 
-/// A view as text for programs.
+/// A view as JSON for programs, indented, with a final line break.
 pub(crate) fn json(view: &impl serde::Serialize) -> String {
     let mut text = serde_json::to_string_pretty(view).expect("keys of a view are strings");
     text.push('\n');

@@ -1,4 +1,4 @@
-//! Events as lines: what is being waited for, and how long each stage took.
+//! Events as lines and spinners: the stages and assets in progress, and how long each one took.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::printer::{Mark, Printer};
 use crate::words;
 
-/// Shows events until it is finished.
+/// Shows events until [`Progress::finish`].
 #[derive(Debug)]
 pub(crate) struct Progress {
     stop: oneshot::Sender<()>,
@@ -28,19 +28,19 @@ impl Progress {
         Self { stop, shown }
     }
 
-    /// Shows what is still on its way, removes all spinners and ends.
+    /// Shows the events that are already published, removes all spinners and ends.
     pub(crate) async fn finish(self) {
         let _ = self.stop.send(());
         let _ = self.shown.await;
     }
 }
 
-/// Shows the events of a fixture, as soon as it has some.
+/// Shows the events of a fixture, as soon as the fixture hands them over.
 #[derive(Debug)]
 pub(crate) struct FixtureProgress(JoinHandle<Option<Progress>>);
 
 impl FixtureProgress {
-    /// What shows them, and what the fixture's builder is given.
+    /// The progress, and the sender for the fixture's builder.
     pub(crate) fn of(printer: &Printer) -> (Self, UnboundedSender<Events>) {
         let (to, mut events) = unbounded_channel();
         let printer = printer.clone();
@@ -48,7 +48,7 @@ impl FixtureProgress {
         (Self(shown), to)
     }
 
-    /// As [`Progress::finish`]; the fixture must be gone.
+    /// As [`Progress::finish`]. The fixture and its builder must be gone; before, this may wait for their events.
     pub(crate) async fn finish(self) {
         if let Ok(Some(progress)) = self.0.await {
             progress.finish().await;
@@ -77,7 +77,7 @@ async fn show(mut events: Receiver<Event>, printer: Printer, mut stopped: onesho
     }
 }
 
-/// What goes on, each with a spinner; all go when this value goes.
+/// The spinners of the stages and assets in progress, by their texts. Dropping this value removes them.
 struct Spinners {
     printer: Printer,
     active: HashMap<String, ProgressBar>,
@@ -119,6 +119,7 @@ impl Drop for Spinners {
     }
 }
 
+/// The text of a stage's spinner: `acme  join         acme-w-1`.
 fn what(instance: &str, stage: Stage, node: Option<&str>) -> String {
     let text = format!("{instance}  {stage:<11}  {}", node.unwrap_or_default());
     text.trim_end().to_owned()
@@ -128,11 +129,12 @@ fn building(asset: &str, step: usize, of: usize) -> String {
     format!("[{step}/{of}] {asset}")
 }
 
-/// The line that an event is worth, if any. What takes minutes is also announced, for readers of a pipe.
+/// The line of an event; `None` for an event without one. The start of an asset, which takes minutes, has a line of its
+/// own for readers of a pipe.
 fn line(event: &Event) -> Option<(Mark, String)> {
     match event {
         Event::InstanceClaimed { instance, subnet } => {
-            Some((Mark::Busy, format!("{instance}  gets {subnet}")))
+            Some((Mark::Busy, format!("{instance}  has claimed {subnet}")))
         }
         Event::StageCompleted { instance, stage, node, took, error } => {
             let mark = if error.is_none() { Mark::Good } else { Mark::Bad };
@@ -147,17 +149,19 @@ fn line(event: &Event) -> Option<(Mark, String)> {
             Some((Mark::Good, format!("{}  {how}", building(asset, *step, *of))))
         }
         Event::IdentityUnchecked { instance, why } => {
-            let what = "not compared with what was recorded, known by its name and labels only";
+            let what = "could not be compared with the recorded identity, so only its name and labels count";
             Some((Mark::Bad, format!("{instance}  {what}: {why}")))
         }
-        Event::WorkerRemoved { instance, node } => Some((Mark::Good, format!("{instance}  {node} is gone"))),
+        Event::WorkerRemoved { instance, node } => {
+            Some((Mark::Good, format!("{instance}  {node} is removed")))
+        }
         Event::CaRevoked { instance, .. } => {
-            Some((Mark::Good, format!("{instance}  is not trusted by this host any more")))
+            Some((Mark::Good, format!("{instance}  is no longer trusted by this host")))
         }
         Event::CertificatesRenewed { instance } => {
             Some((Mark::Good, format!("{instance}  has new certificates, and a new kubeconfig")))
         }
-        Event::ClusterDown { instance } => Some((Mark::Good, format!("{instance}  is gone"))),
+        Event::ClusterDown { instance } => Some((Mark::Good, format!("{instance}  is down"))),
         _ => None,
     }
 }

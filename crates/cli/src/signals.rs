@@ -1,10 +1,10 @@
-//! Ctrl-C and its relatives, one after the other.
+//! The signals that end a verb: SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Refusal;
 
-/// The signals by which people and supervisors stop a command.
+/// Receives the signals with which users and supervisors stop a verb.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
@@ -13,7 +13,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over: from now on they no longer end the process by themselves.
+    /// Begins to receive the signals. From now on, they no longer end the process: the caller has to.
     pub(crate) fn listen() -> Result<Self, Refusal> {
         let of = |kind| signal(kind).map_err(Refusal::Signals);
         Ok(Self {
@@ -23,7 +23,7 @@ impl Signals {
         })
     }
 
-    /// The next one, by its name.
+    /// Waits for the next signal and returns its name: `Ctrl-C`, `SIGTERM` or `SIGHUP`.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",

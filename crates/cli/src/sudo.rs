@@ -1,12 +1,12 @@
-//! What to type instead when root is needed: the same command line through sudo. Pure but for one function.
+//! The same command line through sudo, for verbs that need root. Pure, except [`command_from_env`].
 
 use camino::Utf8Path;
 
-/// Variables that say where our folders and files are, and that sudo drops unless they are named on its command line:
-/// without them the same command as root would have another home, or another cache.
+/// Variables that name homelab's folders and files. sudo drops them unless they are on its command line; without them,
+/// the command would use another home, another cache or another kubeconfig as root.
 const VARIABLES: [&str; 4] = ["HOMELAB_HOME", "HOMELAB_CACHE", "XDG_CACHE_HOME", "KUBECONFIG"];
 
-/// Where sudo looks for programs on Debian (`secure_path` in /etc/sudoers).
+/// The folders in which sudo searches for programs on Debian (`secure_path` in /etc/sudoers).
 const SECURE_PATH: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 

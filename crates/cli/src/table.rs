@@ -1,6 +1,6 @@
-//! Columns for people: as wide as their widest cell, two blanks between them. Pure.
+//! Tables for people: each column is as wide as its widest cell, with two blanks between columns. Pure.
 
-/// Rows of cells as lines; a missing cell is empty, and no line ends with blanks.
+/// Renders rows of cells as lines. A missing cell is empty, and no line ends with blanks.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

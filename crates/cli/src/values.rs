@@ -1,4 +1,4 @@
-//! What more than one verb takes on the command line: instance names, topologies, pod networks, output formats. Pure.
+//! Values on the command line that several verbs share: instance names, topologies, pod networks, output formats. Pure.
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,16 +9,17 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     text.parse::<Label>().map(|label| label.to_string()).map_err(|why| format!("the name {why}"))
 }
 
-/// A topology by its name; a wrong one is refused with all that exist.
+/// Parses a topology by its name. The error for an unknown name lists all topologies.
 pub(crate) fn topologies() -> impl TypedValueParser<Value = Topology> {
     named(Topology::ALL.map(|topology| (topology.as_str(), topology)))
 }
 
-/// A pod network by its name.
+/// Parses a pod network by its name. The error for an unknown name lists all pod networks.
 pub(crate) fn cnis() -> impl TypedValueParser<Value = CniKind> {
     named(CniKind::ALL.map(|cni| (cni.as_str(), cni)))
 }
 
+/// Parses one of these values by its name. The error for an unknown name lists all names.
 pub(crate) fn named<T, const N: usize>(all: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
@@ -29,12 +30,12 @@ where
     })
 }
 
-/// How a result is written to stdout.
+/// The format of a result on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
     #[default]
     Text,
-    /// For programs; fields are only ever added.
+    /// For programs; new versions only add fields.
     Json,
 }

@@ -1,11 +1,11 @@
-//! Values as people read them: durations, lists, paths. Pure.
+//! Values as people read them: durations, sizes, networks, paths, lists. Pure, except [`own_path`].
 
 use std::time::Duration;
 
 use camino::Utf8Path;
 use ipnet::Ipv4Net;
 
-/// How long something has been there: `2d 14h`, `3h 22m`, `5m`, `12s`.
+/// An uptime in its two largest units: `2d 14h`, `3h 22m`, `5m`, `12s`. A negative one counts as zero.
 pub(crate) fn uptime(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -17,7 +17,7 @@ pub(crate) fn uptime(seconds: i64) -> String {
     }
 }
 
-/// How long something took: `0.4s`, `12.3s`, `2m 05s`.
+/// A duration: `0.4s`, `12.3s`, `2m 05s`.
 pub(crate) fn took(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 60 {
@@ -27,7 +27,7 @@ pub(crate) fn took(duration: Duration) -> String {
     }
 }
 
-/// A size: `512 B`, `3.4 MiB`, `1.2 GiB`.
+/// A size in its largest unit: `512 B`, `3.4 MiB`, `1.2 GiB`.
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -35,7 +35,7 @@ pub(crate) fn size(bytes: u64) -> String {
     unit.map_or(format!("{bytes} B"), |(name, unit)| format!("{:.1} {name}", bytes as f64 / unit as f64))
 }
 
-/// A /24 as its three octets, anything else as a CIDR.
+/// A /24 as its first three octets (`192.168.60`), any other network in CIDR notation.
 pub(crate) fn octets(net: Ipv4Net) -> String {
     let text = net.network().to_string();
     match text.strip_suffix(".0") {
@@ -44,7 +44,7 @@ pub(crate) fn octets(net: Ipv4Net) -> String {
     }
 }
 
-/// A path with the user's home directory as `~`.
+/// A path with `~` for the user's home directory `house`. Without one, the path as it is.
 pub(crate) fn path(path: &Utf8Path, house: Option<&str>) -> String {
     match house.and_then(|house| path.strip_prefix(house).ok()) {
         Some(rest) => format!("~/{rest}"),
@@ -52,7 +52,7 @@ pub(crate) fn path(path: &Utf8Path, house: Option<&str>) -> String {
     }
 }
 
-/// A path as this process's user would type it.
+/// A path with `~` for `$HOME` of this process.
 pub(crate) fn own_path(of: &Utf8Path) -> String {
     path(of, std::env::var("HOME").ok().filter(|house| house.len() > 1).as_deref())
 }
@@ -67,7 +67,7 @@ pub(crate) fn list(names: &[String]) -> String {
     names.join(", ")
 }
 
-/// What there is instead of what was asked for.
+/// The names of the existing instances, for the end of an error message.
 pub(crate) fn there_are(names: &[String]) -> String {
     match names {
         [] => "there are none on this host".to_owned(),

@@ -1,4 +1,4 @@
-//! `homelab assets …`: what nodes are made of is built, handed on, and removed when it is old.
+//! `homelab assets …`: builds, exports, imports and prunes the node image and Vagrant boxes.
 
 mod prune;
 mod share;
@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::words;
 
-/// Verbs over assets.
+/// The verbs of `homelab assets`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Assets {
     Build(Build),
@@ -35,17 +35,16 @@ impl Assets {
     }
 }
 
-/// Build the node image, or a box for virtual machines
+/// Build the node image, or a Vagrant box
 ///
-/// Compiles Kubernetes, containerd, runc, etcd, CoreDNS and the CNI plugins from pinned Go modules, makes a
-/// Debian root file system and fills a container store. Takes some 20 minutes on two cores, once: results
-/// are cached by the digest of their inputs, a build that was killed goes on where it stopped, and one that
-/// is done is recognised in milliseconds. A further version of Kubernetes shares all but Kubernetes itself.
-/// `homelab up` does the same when it has to. Another machine with the same homelab need not: see `homelab assets
-/// export`.
+/// Compiles Kubernetes, containerd, runc, etcd, CoreDNS and the CNI plugins from pinned Go modules, makes a Debian root
+/// file system and fills a container store. This takes about 20 minutes on two cores, once: results are cached by the
+/// digest of their inputs, a killed build continues where it stopped, and a finished one is recognised in milliseconds.
+/// Another Kubernetes version shares everything but Kubernetes itself. `homelab up` builds what is missing. Another
+/// host with the same homelab can import the result instead: see `homelab assets export`.
 ///
-/// With --box, the same parts become a box that starts by itself, with systemd and a boot loader, for Vagrant and this
-/// provider. All instances share it read-only: each virtual machine is a linked clone.
+/// With --box, the same parts become a Vagrant box for this provider, which boots with systemd and a boot loader. All
+/// instances share the box read-only: each VM is a linked clone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -53,10 +52,10 @@ Examples:
   sudo homelab assets build --kubernetes v1.35.4
   sudo homelab assets build --box libvirt")]
 pub(crate) struct Build {
-    /// Which Kubernetes the nodes are of
+    /// Kubernetes version of the nodes
     #[arg(long, value_name = "VERSION", value_parser = KUBERNETES_VERSIONS, default_value = KUBERNETES_VERSION)]
     kubernetes: String,
-    /// A box for virtual machines of this provider
+    /// Build the Vagrant box for this provider
     #[arg(long = "box", value_name = "PROVIDER", value_parser = providers())]
     provider: Option<Provider>,
 }
@@ -69,7 +68,7 @@ impl Build {
         let built = tokio::select! {
             built = self.build(app) => built,
             signal = signals.next() => {
-                app.printer.line(Mark::Bad, &format!("{signal}: stopped; what is built so far is kept"));
+                app.printer.line(Mark::Bad, &format!("{signal}: stopped; finished parts are kept"));
                 return Ok(Exit::Interrupted);
             }
         };
@@ -78,7 +77,7 @@ impl Build {
         Ok(Exit::Ok)
     }
 
-    /// Builds it, and says where it is.
+    /// Builds the node image or the box, and returns a sentence with its path.
     async fn build(&self, app: &App) -> Result<String, CliError> {
         let (assets, version) = (app.provisioner.assets(), &self.kubernetes);
         let (runner, events) = (app.provisioner.runner().as_ref(), app.provisioner.events());

@@ -1,7 +1,7 @@
 //! `homelab audit`: proves by traffic that running instances cannot reach each other.
 //!
-//! Whatever can be refused is refused before anything is put into a cluster: `choice` judges names and selection,
-//! `folder` whether reports can be written, and a handle is taken on every instance.
+//! All refusals come before the first probe is deployed: `choice` checks names and selection, `folder` checks that
+//! reports can be written, and every instance is attached.
 
 mod choice;
 mod folder;
@@ -36,37 +36,43 @@ use steps::Steps;
 
 /// Prove that running instances cannot reach each other
 ///
-/// Puts witnesses and probers into each instance, asks every class of leak from every instance to every other, in
-/// both directions, and takes them away again. A cell is ISOLATED only if the same question was answered where it must
-/// be, and the target's witnesses, there all the time, saw nothing. What is not certain is INCONCLUSIVE, never a
-/// pass; what cannot be tried is NOT COVERED, and fails unless it is accepted. Without NAMES all instances are meant: one
-/// that does not run is left out, every report says so, and the audit is INCONCLUSIVE at best.
+/// Deploys witnesses and probers into each instance, sends the probes of every class of leak from every instance to
+/// every other, in both directions, and removes witnesses and probers again.
 ///
-/// Ctrl-C ends the audit and removes what it has put into the clusters.
+/// A cell is one class from one instance to another. A cell is ISOLATED only if its control, the same probe where it
+/// must succeed, was answered, and if the target's witnesses ran all the time and saw nothing. A cell without certainty
+/// is INCONCLUSIVE, never a pass. A class that cannot be probed is NOT COVERED, and fails the audit unless it is
+/// accepted.
+///
+/// Without NAMES, all instances are audited. An instance that does not run is left out, every report names it, and the
+/// audit is INCONCLUSIVE at best.
+///
+/// Ctrl-C ends the audit and removes witnesses and probers.
 #[derive(Debug, Args)]
 #[command(mut_group("Machines", |machines| machines.requires("self_test")))]
 #[command(after_help = "\
 Examples:
-  sudo homelab audit                                    all instances, each against each other
-  sudo homelab audit acme globex --out reports          and every format as a file
+  sudo homelab audit                                    all instances, each against every other
+  sudo homelab audit acme globex --out reports          also write every format as a file
   sudo homelab audit acme globex --class N1,N3 --from acme --to globex
-  sudo homelab audit --class H1 --to workstation        whether the workstation is a bridge
+  sudo homelab audit --class H1 --to workstation        does the host bridge instances?
   sudo homelab audit --accept 'H11=tried by hand in May'
   sudo homelab audit --format junit > audit.xml
-  sudo homelab audit --self-test                        whether the audit finds what is opened for it
+  sudo homelab audit --self-test                        does the audit find injected leaks?
   sudo homelab audit --self-test --engine vagrant --class L5,H4,H13
-                                                        the same of some classes between virtual machines
+                                                        the same for some classes between VMs
 
 Exit codes:
-  0 isolated           1 leak              2 usage             3 inconclusive
-  4 could not run      130 interrupted; what was put into the clusters is removed")]
+  0 isolated           1 leak              2 usage             4 could not run
+  3 inconclusive, or a class is not covered and not accepted
+  130 interrupted; witnesses and probers are removed")]
 pub(crate) struct Audit {
-    /// The instances; they must run [default: all. Those that do not run are left out, named, and the end is 3]
+    /// Names of the instances, which must run [default: all instances; those that do not run are left out]
     #[arg(value_name = "NAMES", value_parser = name)]
     names: Vec<String>,
-    /// Audit the audit: bring two clusters up that may be lost, open every leak between them or those of the classes that
-    /// are named, one at a time, and see that each is found for the right pair and gone when it is closed; takes about ten
-    /// minutes, and more between virtual machines
+    /// Audit the audit: bring up two throw-away clusters, inject the leaks of all classes, or of each --class, one at a
+    /// time, and check that the audit finds each leak for the right pair only, and no longer after the leak is
+    /// reverted. Takes about ten minutes, longer between VMs
     #[arg(long, conflicts_with_all = ["names", "from", "to", "accept", "format"])]
     self_test: bool,
     #[command(flatten)]
@@ -74,19 +80,21 @@ pub(crate) struct Audit {
     /// Only these classes of leak
     #[arg(long = "class", value_name = "CLASS", value_delimiter = ',', value_parser = classes(), ignore_case = true)]
     classes: Vec<String>,
-    /// Only what these instances ask
+    /// Only probes from these instances
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     from: Vec<String>,
-    /// Only what is asked of these instances, or of the `workstation` as a bridge between them
+    /// Only probes to these instances, or to `workstation`: the host as a bridge between instances
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     to: Vec<String>,
-    /// Let a class be not covered, and say why; classes that this engine cannot have are accepted by themselves
+    /// Accept that a class is not covered, with the reason. A class that cannot occur with the engine is accepted by
+    /// default
     #[arg(long, value_name = "CLASS=REASON", value_parser = acceptance)]
     accept: Vec<Acceptance>,
-    /// How to write the report to stdout
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: ReportFormat,
-    /// Write audit.json, audit.xml (JUnit), audit.tap, audit.md and audit.html into this folder, too
+    /// Also write audit.json, audit.xml (JUnit), audit.tap, audit.md and audit.html into this folder; with --self-test,
+    /// self-test.md
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
 }
@@ -98,15 +106,15 @@ pub(crate) enum NoReport {
     Twice { name: String },
     #[error("no instance runs; {}", words::there_are(.known))]
     NoneRuns { known: Vec<String> },
-    #[error("not every instance runs: {}", words::list(.states))]
+    #[error("only instances that run can be audited: {}", words::list(.states))]
     NotRunning { first: String, state: State, states: Vec<String> },
-    #[error("there is nothing to ask of '{name}' alone: what is selected is asked of another instance")]
+    #[error("'{name}' alone cannot be audited: the selected classes need a second instance")]
     Alone { name: String },
     #[error(transparent)]
     Selection(PlanError),
     #[error(transparent)]
     Folder(#[from] FolderError),
-    #[error("not every instance can be audited, and nothing was put into any:{}", unusable(.0))]
+    #[error("not every instance can be audited, and nothing was deployed into any:{}", unusable(.0))]
     Unusable(Vec<(String, ClusterError)>),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -124,14 +132,14 @@ fn unusable(refusals: &[(String, ClusterError)]) -> String {
     refusals.iter().map(|(name, error)| format!("\n{name}: {}", chain(error))).collect()
 }
 
-/// A class by its id; a wrong one is refused with all that exist.
+/// Parses a class by its id. The error for an unknown id lists all classes.
 fn classes() -> PossibleValuesParser {
     let value = |class: &Class| PossibleValue::new(class.id.to_string()).help(class.title);
     PossibleValuesParser::new(Class::all().map(value))
 }
 
 fn acceptance(text: &str) -> Result<Acceptance, String> {
-    let wrong = || "it is not CLASS=REASON, for instance 'H11=tried by hand'".to_owned();
+    let wrong = || "it must be CLASS=REASON, for instance 'H11=tried by hand'".to_owned();
     let (class, reason) = text.split_once('=').ok_or_else(wrong)?;
     let class: ClassId = class.parse().map_err(|error: harness::audit::UnknownClass| error.to_string())?;
     match reason.trim() {
@@ -163,7 +171,7 @@ impl Audit {
         let audited = tokio::select! {
             audited = conduct(app, &names, &selection, &progress) => Some(audited),
             signal = signals.next() => {
-                let text = format!("{signal}: no report; what was put into the clusters is removed");
+                let text = format!("{signal}: no report; witnesses and probers are removed");
                 app.printer.line(Mark::Bad, &text);
                 None
             }
@@ -179,9 +187,7 @@ impl Audit {
         }
         if !report.left_out.is_empty() {
             let named = report.instances.join(" ");
-            app.printer.hint(&format!(
-                "`homelab audit {named}` audits only what runs, and says nothing of the others"
-            ));
+            app.printer.hint(&format!("`sudo homelab audit {named}` audits the running instances alone"));
         }
         if let Some(out) = &out {
             for (format, file) in ReportFormat::FILES {
@@ -197,7 +203,7 @@ fn say_written(printer: &Printer, path: &Utf8Path) {
     printer.line(Mark::Good, &format!("written: {}", words::own_path(path)));
 }
 
-/// Takes a handle on every instance, and only then begins.
+/// Attaches to every instance, and begins the audit only if that succeeds for all.
 async fn conduct(
     app: &App,
     names: &[String],
@@ -220,28 +226,28 @@ async fn conduct(
 
 impl Hint for NoReport {
     fn hint(&self) -> Option<String> {
-        let status = |name: &str| Some(format!("`homelab status {name}` says what there is of it"));
+        let status = |name: &str| Some(format!("`sudo homelab status {name}` shows its state"));
         match self {
             Self::NoneRuns { .. } => Some("`sudo homelab up NAME` brings one up".to_owned()),
             Self::NotRunning { first, state: State::Paused, .. } => {
-                Some(format!("`homelab resume {first}` has it go on"))
+                Some(format!("`sudo homelab resume {first}` resumes it"))
             }
             Self::NotRunning { first, state: State::Halted, .. } => {
-                Some(format!("`homelab start {first}` starts it with its data"))
+                Some(format!("`sudo homelab start {first}` starts it with its data"))
             }
             Self::NotRunning { first, .. } => status(first),
             Self::Alone { .. } => Some(
-                "`sudo homelab up NAME` brings another one up; without --class, one instance is asked whether the \
-                 workstation is a bridge"
+                "`sudo homelab up NAME` brings up a second instance; without --class, a single instance is audited \
+                 against the host"
                     .to_owned(),
             ),
             Self::Selection(PlanError::NothingToAsk) => Some(
-                "without --class, --from and --to everything is asked; `homelab audit --help` lists the classes".to_owned(),
+                "leave out --class, --from or --to; `homelab audit --help` lists the classes".to_owned(),
             ),
             Self::Unusable(refusals) => refusals.first().and_then(|(name, _)| status(name)),
-            Self::Folder(_) => Some("choose another folder; nothing was put into any cluster".to_owned()),
+            Self::Folder(_) => Some("choose another folder for --out; nothing was deployed yet".to_owned()),
             Self::Selection(PlanError::UnknownInstance { .. }) => {
-                Some("`--from` and `--to` take the instances that are audited, and `--to workstation`".to_owned())
+                Some("--from and --to take names of audited instances; --to also takes `workstation`".to_owned())
             }
             Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::SelfTest(_) | Self::Render { .. } => None,
         }

@@ -1,4 +1,4 @@
-//! `homelab completions SHELL`: what a shell needs to complete command lines.
+//! `homelab completions SHELL`: prints a completion script for a shell.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -6,14 +6,14 @@ use clap_complete::Shell;
 use crate::app::App;
 use crate::exit::Exit;
 
-/// Print a completion script
+/// Print a completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab completions bash > /etc/bash_completion.d/homelab
   homelab completions zsh > ~/.zfunc/_homelab")]
 pub(crate) struct Completions {
-    /// For which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `homelab demo`: the tour. Two clients come up, each reaches itself, neither reaches the other, all goes.
+//! `homelab demo`: brings up two clusters, shows that each reaches its own nodes and not the other's, and removes both.
 
 use std::net::Ipv4Addr;
 
@@ -14,43 +14,46 @@ use crate::progress::FixtureProgress;
 use crate::values::topologies;
 use crate::words;
 
-/// Watch two clients come up side by side, unable to reach each other
+/// Bring up two clusters, show that they cannot reach each other, and remove them
 ///
-/// Brings up `acme` and `globex`, real clusters under names that nothing else has. A pod in each pings a node
-/// of its own cluster, which must answer, and a node of the other, which must not. Then everything is taken
-/// away, and the host is searched for leftovers. Builds the node image first where it is missing.
+/// Brings up two real clusters, acme and globex, as instances with unique names. A pod in each cluster pings a node of
+/// its own cluster, which must answer, and a node of the other cluster, which must not answer. Then both clusters are
+/// removed, and the host is checked for leftovers. Builds the node image first if it is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab demo
   sudo homelab demo --topology k8s-single      two nodes instead of eight")]
 pub(crate) struct Demo {
-    /// Which nodes each client gets
+    /// Topology: k8s-single is one node, k8s-multi one control plane and workers, k8s-ha three control planes and
+    /// workers
     #[arg(long, value_parser = topologies(), default_value = "k8s-multi")]
     topology: Topology,
 }
 
-/// Why the tour ended early.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
-    /// The clusters.
+    /// The clusters did not come up, or could not be removed.
     #[error(transparent)]
     Fixture(#[from] FixtureError),
-    /// A pod did not run, so nothing is known.
-    #[error("ask from a pod in {client}")]
+    /// A pod did not run, so isolation could not be judged.
+    #[error("ping from a pod in {client}")]
     Pod {
         client: &'static str,
         #[source]
         source: PodError,
     },
-    /// What must answer did not, so silence elsewhere proves nothing.
-    #[error("a pod in {client} did not reach its own node: a silent neighbour proves nothing\n{output}")]
+    /// The control failed: a node of the own cluster did not answer, so the other cluster's silence proves nothing.
+    #[error(
+        "a pod in {client} did not reach a node of its own cluster, so the other's silence proves nothing\n{output}"
+    )]
     Control { client: &'static str, output: PodOutput },
-    /// What must not answer did.
+    /// A node of the other cluster answered.
     #[error("LEAK: a pod in {client} reached {other}\n{output}")]
     Leak { client: &'static str, other: &'static str, output: PodOutput },
-    /// The host has something left of it.
-    #[error("left on this host: {0}")]
+    /// The host still has something of the clusters.
+    #[error("not removed from this host: {0}")]
     Left(String),
 }
 
@@ -58,7 +61,7 @@ impl Hint for DemoError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Fixture(error) => error.hint(),
-            Self::Left(_) => Some("`homelab reap` tries again".to_owned()),
+            Self::Left(_) => Some("`sudo homelab reap` tries again".to_owned()),
             Self::Pod { .. } | Self::Control { .. } | Self::Leak { .. } => None,
         }
     }
@@ -80,7 +83,7 @@ impl Demo {
         app.must_be_root()?;
         let printer = &app.printer;
         printer.result(
-            "Two clients, acme and globex: machines, networks, API servers, authorities of their own.\n",
+            "Two clients, acme and globex, each with its own nodes, network, API server and authorities.\n",
         );
         let (progress, to) = FixtureProgress::of(printer);
         let client = |name| ClusterSpec::new(name).topology(self.topology);
@@ -91,7 +94,8 @@ impl Demo {
         match toured {
             Ok(names) => nothing_is_left(app, &names).await,
             Err(DemoError::Fixture(FixtureError::Interrupted(signal))) => {
-                printer.line(Mark::Bad, &format!("{signal}: the tour is over, and its clusters are gone"));
+                printer
+                    .line(Mark::Bad, &format!("{signal}: the demo has ended, and its clusters are removed"));
                 Ok(Exit::Interrupted)
             }
             Err(error) => Err(error.into()),
@@ -99,7 +103,7 @@ impl Demo {
     }
 }
 
-/// Asks in both directions; returns the names under which the clusters really ran.
+/// Pings in both directions. Returns the names of the instances.
 async fn tour(fx: &MultiClusterFixture, printer: &Printer) -> Result<Vec<String>, DemoError> {
     let mut names = Vec::new();
     for cluster in fx.clusters() {
@@ -122,20 +126,22 @@ async fn tour(fx: &MultiClusterFixture, printer: &Printer) -> Result<Vec<String>
         if output.exit_code != 0 || !output.stdout.contains(" 0% packet loss") {
             return Err(DemoError::Control { client: name, output });
         }
-        printer.done("it answers: pods run, and ping works");
+        printer.done("the node answers: pods run, and ping works");
         printer.result(&format!("A pod in {name} pings {neighbour}'s first node, {}:\n", other.node));
         let output = client.ping(other.node).await?;
         printer.result(&quoted(&output.stdout));
         if !output.stdout.contains("UNREACHABLE") {
             return Err(DemoError::Leak { client: name, other: neighbour, output });
         }
-        printer.done(&format!("it does not answer: {name} cannot reach {neighbour}"));
+        printer.done(&format!("the node does not answer: {name} cannot reach {neighbour}"));
     }
-    printer.result("\nBoth nodes answered their own client meanwhile, so it is the network that refuses.\n");
+    printer.result(
+        "\nBoth nodes answered the pods of their own cluster, so the network refuses the other pings.\n",
+    );
     Ok(names)
 }
 
-/// One side of the tour.
+/// One of the two clusters.
 struct Client<'a> {
     name: &'static str,
     cluster: &'a TestCluster,
@@ -154,7 +160,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// The lines of a ping that say something, indented.
+/// The lines of ping's output that show its result, indented.
 fn quoted(stdout: &str) -> String {
     let lines = stdout.lines().filter(|line| line.contains("packet loss") || line.contains("UNREACHABLE"));
     lines.map(|line| format!("    {line}\n")).collect()
@@ -171,7 +177,8 @@ async fn nothing_is_left(app: &App, names: &[String]) -> Result<Exit, CliError> 
     if !left.is_empty() {
         return Err(DemoError::Left(words::list(&left)).into());
     }
-    app.printer.done("gone: no container, network namespace, link or registry entry of theirs is left");
+    app.printer
+        .done("both are removed: no container, network namespace, link or registry entry of theirs is left");
     Ok(Exit::Ok)
 }
 

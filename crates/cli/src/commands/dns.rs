@@ -1,4 +1,4 @@
-//! `homelab dns …`: the names of instances on this host.
+//! `homelab dns …`: lists, records and removes the DNS names of instances on this host.
 
 mod view;
 
@@ -13,7 +13,7 @@ use crate::printer::{Mark, json};
 use crate::sudo;
 use crate::values::{Format, name};
 
-/// Verbs over names.
+/// The verbs of `homelab dns`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
     List(List),
@@ -31,22 +31,22 @@ impl DnsCommand {
     }
 }
 
-/// List the names of instances, as they should be and as they are
+/// List the DNS names of instances, and whether this host has them
 ///
-/// Every instance that `homelab up` made has a suffix of its own: api.acme.lab leads to its API server,
-/// acme.lab and every other name below it to the node where NodePorts answer. RECORDS says `recorded`, or what
-/// is wrong: `missing`, `outdated`, `stale` (no instance explains it) or `damaged`. Needs no root.
+/// Every instance of `homelab up` has its own DNS suffix: api.acme.lab resolves to its API server; acme.lab and every
+/// other name below it resolve to the node where NodePorts answer. RECORDS shows `recorded`, or what is wrong:
+/// `missing`, `outdated`, `stale` (it belongs to no instance) or `damaged`. Needs no root.
 ///
-/// In /etc/hosts only api.acme.lab and acme.lab itself resolve, because a hosts file knows no wildcards. With
-/// dnsmasq every name below the suffix does.
+/// A hosts file has no wildcards: with /etc/hosts, only api.acme.lab, acme.lab and the labels in ~/.homelab/config.yaml
+/// resolve. With dnsmasq, every name below the suffix resolves.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab dns list
   homelab dns list --format json | jq -r '.names[] | select(.state != \"recorded\").instance'
-  getent hosts api.acme.lab                          what this host really answers")]
+  getent hosts api.acme.lab                          what this host really resolves")]
 pub(crate) struct List {
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -68,15 +68,16 @@ impl List {
     }
 }
 
-/// Make the recorded names those of the instances that exist
+/// Record the DNS names of all instances, and remove stale ones
 ///
-/// Records what is missing or outdated and removes what no instance explains. Lines of others are never
-/// touched; a name that somebody else's line leads elsewhere is refused, with that line.
+/// Records names that are missing or outdated, and removes names that belong to no instance. Foreign lines never
+/// change. If a foreign line has one of the names with another address, the names of that instance are refused and the
+/// line is named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab dns sync      after a backup of /etc/hosts was restored
-  homelab dns list           what it would do")]
+  homelab dns list           what is missing, outdated or stale")]
 pub(crate) struct Sync {}
 
 impl Sync {
@@ -96,23 +97,25 @@ impl Sync {
         }
         match synced.effect {
             Some(effect) => say(app, effect?),
-            None if synced.changes.is_empty() => app.printer.line(Mark::Good, "no instance has names here"),
+            None if synced.changes.is_empty() => {
+                app.printer.line(Mark::Good, "no instance has DNS names on this host");
+            }
             None => {}
         }
         if failed.is_empty() { Ok(Exit::Ok) } else { Err(Refusal::Unrecorded { instances: failed }.into()) }
     }
 }
 
-/// Remove the names of one instance from this host
+/// Remove the DNS names of one instance from this host
 ///
-/// The instance itself stays as it is, if there is one; `homelab down` removes its names anyway.
+/// The instance itself does not change. `homelab down` removes the names of an instance, too.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab dns remove acme
   sudo homelab dns sync             records them again")]
 pub(crate) struct Remove {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
@@ -134,7 +137,8 @@ impl Remove {
     }
 }
 
-/// Refuses to begin where the first write would fail, and says what to type instead.
+/// Fails if the file or folder of the names cannot be written and this process is not root. The hint is the same
+/// command line through sudo.
 fn must_be_writable(app: &App) -> Result<(), CliError> {
     let dns = app.provisioner.dns();
     match dns.place() {
@@ -149,9 +153,9 @@ fn say(app: &App, effect: Effect) {
     match effect {
         Effect::AtOnce => {}
         Effect::Restarted => app.printer.line(Mark::Good, "dnsmasq is restarted"),
-        Effect::AfterRestart => {
-            app.printer.hint("restart dnsmasq (`systemctl restart dnsmasq`): it reads its drop-ins only then")
-        }
+        Effect::AfterRestart => app
+            .printer
+            .hint("`sudo systemctl restart dnsmasq`: dnsmasq reads its drop-ins only when it starts"),
     }
 }
 
@@ -159,7 +163,7 @@ fn changed(instance: &str, change: Change) -> String {
     let what = match change {
         Change::Recorded => "names are recorded",
         Change::Unchanged => "names were recorded already",
-        Change::Removed => "names are removed: no instance explains them",
+        Change::Removed => "names are removed: they belong to no instance",
     };
     format!("{instance}  {what}")
 }

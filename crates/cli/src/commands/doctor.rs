@@ -1,4 +1,4 @@
-//! `homelab doctor`: every preflight at once.
+//! `homelab doctor`: collects the facts about this host and prints all checks. `crate::doctor` judges the facts.
 
 mod homes;
 
@@ -20,17 +20,19 @@ use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::words;
 
-/// Say what this host lacks, all at once
+/// Check this host, and list everything that is missing
 ///
-/// Says which home and which cache are used and why, and whether another user has some, too. Checks root, tools, kernel
-/// settings and features, cgroups, disk space, the node image and whether the host guard stands as it was built, and
-/// names the package or the command for each thing that is missing. Says how many clusters still fit, and
-/// whether there can be virtual machines. Changes nothing. Ends with 4 when something is missing; what only virtual
-/// machines need counts where ~/.homelab/config.yaml chooses them.
+/// Shows which home and which cache are in use and why, and whether other users of this host have some, too. Checks
+/// root, tools, kernel settings and features, cgroups, disk space, the node image and the host guard, and names the
+/// package or the command for each missing requirement. Shows how many more clusters of each kind this host has the
+/// capacity for, and whether it can run VMs. Changes nothing.
+///
+/// Ends with exit code 4 if a requirement is missing. Requirements of VMs count only if ~/.homelab/config.yaml chooses
+/// the engine vagrant.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  sudo homelab doctor      without root it can tell less")]
+  sudo homelab doctor      without root, some checks are not possible")]
 pub(crate) struct Doctor {}
 
 impl Doctor {
@@ -50,7 +52,7 @@ impl Doctor {
             app.printer.line(Mark::Good, "this host can run clusters");
             return Ok(Exit::Ok);
         }
-        app.printer.line(Mark::Bad, &format!("{} to put right", words::count(bad, "thing")));
+        app.printer.line(Mark::Bad, &format!("{} to fix", words::count(bad, "problem")));
         Ok(Exit::CouldNotRun)
     }
 }
@@ -60,7 +62,7 @@ async fn facts(app: &App) -> Facts {
     let to_run = app.provisioner.preflight(EngineKind::Container).await;
     let missing = tools::missing_to_build(app.provisioner.runner().as_ref()).await;
     let to_build = missing.iter().map(|tool| Lack { what: tool.name.to_owned(), remedy: tool.remedy() });
-    // What is needed for both is said once.
+    // A tool that is missing for both is reported once.
     let to_build = to_build.filter(|lack| !to_run.iter().any(|other| other.what == lack.what)).collect();
     Facts {
         to_build,
@@ -119,7 +121,7 @@ fn cgroup() -> Option<&'static str> {
     }
 }
 
-/// The space below the nearest folder that exists.
+/// The free space in MiB of the nearest existing folder at or above this one, after that folder's path.
 fn free(folder: &Utf8Path) -> Option<(String, u64)> {
     let stat = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder.as_str()).ok())?;
     Some((words::own_path(folder), stat.f_bavail * stat.f_frsize / (1024 * 1024)))

@@ -1,4 +1,4 @@
-//! `homelab down NAMES`, also spelled `homelab destroy --instance NAME`: takes clusters down.
+//! `homelab down NAMES`, also spelled `homelab destroy --instance NAME`: removes instances with their clusters.
 
 use clap::Args;
 use provisioner::Removed;
@@ -13,17 +13,18 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
-/// Take clusters down
+/// Take clusters down and remove their data
 ///
-/// Removes the nodes of an instance, its networks, certificates, kubeconfig context and, last, its registry entry; its
-/// data is lost. So it asks first on a terminal, unless it is a test's or an `up` made it that did not finish; without a
-/// terminal it does not ask.
+/// Removes the nodes of an instance, its networks, certificates, DNS names, kubeconfig context and, last, its registry
+/// entry. The data is lost, so on a terminal the command asks first. It does not ask for instances of tests, for
+/// instances whose `up` did not finish, or without a terminal.
 ///
-/// Steps that fail are reported, the others are done all the same, and the command may be repeated. Several instances
-/// go one after the other, and one that fails does not keep the others. A name that nothing has is an error. A
-/// kubeconfig that leads to another cluster than the one that came up stops it, and so does an API server that is
-/// another one. An API server that does not answer is reported, and what carries the instance's name and labels is
-/// removed: a cluster that is halted or broken cannot say who it is.
+/// A step that fails is reported, the other steps are done all the same, and the command may be repeated. Several
+/// instances are removed one after the other; a failure of one does not stop the next. An unknown name is an error.
+///
+/// The command stops if the kubeconfig leads to another cluster than the one that came up under this name, or if
+/// another cluster's API server answers. A cluster that is halted or broken does not answer: this is reported, and
+/// everything with the instance's name and labels is removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,24 +33,24 @@ Examples:
   sudo homelab down --all
   sudo homelab destroy --instance acme      the same as down acme")]
 pub(crate) struct Down {
-    /// The instances
+    /// Names of the instances
     #[arg(value_name = "NAMES", value_parser = name, required_unless_present = "all")]
     names: Vec<String>,
-    /// All instances, but those that a running test or `up` still needs
+    /// All instances, except those that a running test or command still needs
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
 
-/// Take a cluster down, spelled in full: the same as `homelab down NAME`
+/// Take a cluster down and remove its data: the same as `homelab down NAME`
 #[derive(Debug, Args)]
 pub(crate) struct Destroy {
-    /// The instance
+    /// Name of the instance
     #[arg(long, value_name = "NAME", value_parser = name)]
     instance: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
@@ -66,7 +67,7 @@ impl Down {
                 Need::Operator | Need::Unknown(..) | Need::Abandoned(_) => None,
             });
         for (name, pid) in &needed {
-            app.printer.line(Mark::Busy, &format!("{name} stays: process {pid} needs it"));
+            app.printer.line(Mark::Busy, &format!("{name} is not taken down: process {pid} still needs it"));
         }
         if names.is_empty() {
             app.printer.line(Mark::Good, "there is no instance to take down");
@@ -93,7 +94,8 @@ fn once(names: Vec<String>) -> Vec<String> {
     each
 }
 
-/// The names of all entries that are legible, without the instances that a process needs; these with its pid.
+/// The names of all instances to take down, and those that a living process needs, with its pid. A broken entry without
+/// a legible name is left out.
 fn all(
     entries: Vec<Entry>,
     needed_by: impl Fn(&Instance) -> Option<u32>,
@@ -111,7 +113,7 @@ fn all(
     (names, needed)
 }
 
-/// What is asked before these instances are taken down, if anything: an operator's data deserves a second thought.
+/// The question before these instances are taken down; `None` if no data of an operator would be lost.
 fn question(instances: &[Instance]) -> Option<String> {
     let is_unfinished = |instance: &Instance| {
         instance.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Create)
@@ -143,7 +145,7 @@ async fn take_down(app: &App, names: &[String], is_agreed: bool) -> Result<Exit,
             Err(error) if names.len() == 1 => return Err(error),
             Err(error) => {
                 app.printer.error(error.cause(), error.hint());
-                // What is left weighs more than what never was.
+                // An instance that is left outweighs a name that does not exist.
                 worst = if worst == Exit::Ok || worst == Exit::Usage { error.exit() } else { worst };
             }
         }
@@ -154,7 +156,7 @@ async fn take_down(app: &App, names: &[String], is_agreed: bool) -> Result<Exit,
 async fn take_one_down(app: &App, name: &str, signals: &mut Signals) -> Result<Exit, CliError> {
     let before = app.provisioner.registry().find(name)?;
     let sightings = match &before {
-        // Only for the list of what goes: whether it can be asked is told by what removes it.
+        // Only for the list of removed things. If the engine cannot be asked, `destroy` below reports it.
         Some(instance) => {
             app.provisioner.engines().sightings_of(Some(instance.engine)).await.unwrap_or_default()
         }
@@ -167,7 +169,7 @@ async fn take_one_down(app: &App, name: &str, signals: &mut Signals) -> Result<E
         destroyed = app.provisioner.destroy(name) => destroyed,
         signal = signals.next() => {
             app.printer.line(Mark::Bad, &format!("{signal}: parts of {name} are left"));
-            app.printer.hint(&format!("`homelab down {name}` goes on where this stopped"));
+            app.printer.hint(&format!("`sudo homelab down {name}` continues where this stopped"));
             return Ok(Exit::Interrupted);
         }
     };
@@ -191,7 +193,7 @@ async fn take_one_down(app: &App, name: &str, signals: &mut Signals) -> Result<E
     Ok(Exit::Ok)
 }
 
-/// What was removed, a line each, with the names that people know it by.
+/// The removed things, one a line, with their names if they are known.
 fn listed(removed: &[Removed], instance: Option<&Instance>, sightings: &[String]) -> String {
     let line = |removed: &Removed| match (removed, instance) {
         (Removed::Machines, _) if !sightings.is_empty() => sightings.join("\n  "),

@@ -1,4 +1,4 @@
-//! `homelab events`: what happened on this host, and what happens.
+//! `homelab events`: prints recorded events, and follows new ones.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::values::{Format, name};
 
-/// How often a follower looks. inotify would tell at once, but its instances are scarce where kubelets run.
+/// How often `--follow` polls the log. inotify would report at once, but its instances are scarce where kubelets run.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Show what happened, and what happens
+/// Show recorded events, and follow new ones
 ///
-/// Every claim, stage, switch and release of every homelab process of this user is an event with its time, its
-/// outcome and who caused it. They are kept in ~/.homelab/events.jsonl, one JSON object a line; times are UTC.
+/// Every homelab process of this user records its claims, stages, context switches, releases and more as events, each
+/// with its time, its outcome and the process that caused it. The log is ~/.homelab/events.jsonl, one JSON object a
+/// line, and `--format json` prints it like that. Times are UTC.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,16 +28,16 @@ Examples:
   homelab events --instance acme --follow
   homelab events --format json | jq -r 'select(.outcome == \"failed\") | .error'")]
 pub(crate) struct Events {
-    /// Go on until interrupted
+    /// Print new events until interrupted
     #[arg(long, short)]
     follow: bool,
-    /// Only events about this instance
+    /// Only this instance [default: all instances]
     #[arg(long, value_name = "NAME", value_parser = name)]
     instance: Option<String>,
-    /// Only events since then: a time such as 2026-01-31T08:00:00Z, or how long ago, such as 30m, 2h, 7d
+    /// Only newer events: since a time such as 2026-01-31T08:00:00Z, or for a duration such as 30m, 2h, 7d
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Timestamp>,
-    /// How to write them; json is an object a line, as they are kept
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -45,7 +46,7 @@ impl Events {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let mut reader = EventLog::in_home(app.home()).reader();
         let mut pause = tokio::time::interval(PAUSE);
-        let mut known = self.follow; // a follower may wait for an instance that is still to be made
+        let mut known = self.follow; // with --follow, the instance may be created later
         loop {
             pause.tick().await;
             let batch = reader.more()?;
@@ -65,9 +66,9 @@ impl Events {
             }
             if !self.follow {
                 if let Some(number) = batch.unfinished {
-                    warn(app, number, "it has no end; a crash may have torn it");
+                    warn(app, number, "it is incomplete; a crash may have cut it off");
                 }
-                // The log tells of instances that are long gone, too.
+                // The log also has events of removed instances, so only a name without an event must exist.
                 if let (Some(name), false) = (&self.instance, known) {
                     app.find(name)?;
                 }
@@ -94,14 +95,14 @@ fn warn(app: &App, number: u64, why: &str) {
     app.printer.line(Mark::Bad, &format!("{log}:{number} is no event: {why}"));
 }
 
-/// An event as a line: when, what about whom, how it ended, whatever else it says, and who did it.
+/// An event as a line: time, instances, event, outcome, details, and the process that caused it.
 fn text(record: &Record) -> String {
     let Record { at, event, instances, outcome, actor, .. } = record;
     let mut line = format!("{at:.0}  {:<12}  {event:<25}  {outcome:<6}", instances.join(","));
     for (key, value) in &record.details {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let _ = match key.as_str() {
-            "error" => write!(line, "  {key}={}", Value::from(value)), // on one line, whatever is in it
+            "error" => write!(line, "  {key}={}", Value::from(value)), // as JSON, so that line breaks are escaped
             _ => write!(line, "  {key}={value}"),
         };
     }
@@ -119,7 +120,7 @@ fn since_when(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     }
     let ago = text.parse::<Span>().ok().and_then(|span| now.checked_sub(span).ok());
     ago.map(|time| time.timestamp()).ok_or_else(|| {
-        "it is neither a time such as 2026-01-31T08:00:00Z nor how long ago, such as 30m, 2h, 7d".to_owned()
+        "neither a time such as 2026-01-31T08:00:00Z nor a duration such as 30m, 2h, 7d".to_owned()
     })
 }
 

@@ -1,4 +1,4 @@
-//! `homelab kubectl NAME -- …`: a kubectl that fits the instance, and sees this instance only.
+//! `homelab kubectl NAME -- …`: runs a kubectl of a suitable version, with a kubeconfig for this instance only.
 
 use std::time::Duration;
 
@@ -14,22 +14,23 @@ use crate::values::name;
 
 /// Run kubectl against one instance
 ///
-/// Uses the kubectl that the nodes have and a kubeconfig that knows this instance only: no context can be
-/// mixed up, and nothing need be installed. Where the node image cannot be read, the kubectl on the PATH does it, if it
-/// is at most one minor version away from the cluster's Kubernetes. First it is checked that the cluster which answers
-/// is the one that came up under this name. When its API server does not answer within two seconds, that is reported and
-/// kubectl runs all the same. kubectl gets your terminal, language and editor, and no proxy: a cluster is on a link of
-/// this host. Streams and exit code are kubectl's own.
+/// Uses the kubectl of the node image and a kubeconfig with this instance only: contexts cannot be mixed up, and
+/// nothing has to be installed. If the node image cannot be read, the kubectl on the PATH is used, provided that it is
+/// at most one minor version away from the cluster's Kubernetes.
+///
+/// First, the command checks that the cluster that answers is the one that came up under this name. If the API server
+/// does not answer within two seconds, this is reported, and kubectl runs all the same. kubectl gets your terminal,
+/// language and editor, and no proxy: a cluster is on a link of this host. Streams and exit code are kubectl's.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab kubectl acme -- get nodes
   homelab kubectl acme -- exec -it my-pod -- sh")]
 pub(crate) struct Kubectl {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
-    /// What kubectl is told
+    /// Arguments for kubectl
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "KUBECTL ARGUMENTS")]
     pub(crate) arguments: Vec<String>,
 }
@@ -43,12 +44,14 @@ impl Kubectl {
         }
         match app.provisioner.identify(&self.name).await {
             Ok(()) => {}
-            // The server and the authority are those on record, and kubectl talks to no other. It may wait longer, and
-            // its own error says better why the server does not answer.
+            // The kubeconfig has the recorded server and authority, so kubectl cannot reach another cluster. kubectl
+            // may wait longer, and its own error explains better why the server does not answer.
             Err(unanswered @ IdentityError::Unanswered { .. }) => {
                 let why = chain(&unanswered);
-                app.printer
-                    .line(Mark::Bad, &format!("the UID of {}'s cluster is not checked: {why}", self.name));
+                app.printer.line(
+                    Mark::Bad,
+                    &format!("the UID of {}'s cluster could not be checked: {why}", self.name),
+                );
             }
             Err(error) => return Err(error.into()),
         }
@@ -56,11 +59,11 @@ impl Kubectl {
             .args(self.arguments)
             .keeping(environment::SESSION.iter().copied())
             .env("KUBECONFIG", kubeconfig);
-        Err(Refusal::Command(replace(&kubectl)).into()) // it only returns when it could not
+        Err(Refusal::Command(replace(&kubectl)).into()) // `replace` returns only if it fails
     }
 }
 
-/// The nodes' own kubectl, or the one on the PATH.
+/// The kubectl of the node image, or the one on the PATH.
 async fn program(app: &App, kubernetes: &str) -> Result<String, CliError> {
     let own = app.provisioner.assets().find(kubernetes);
     let own = own.map(|image| image.root.join("usr/local/bin/kubectl"));

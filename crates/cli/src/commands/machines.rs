@@ -1,4 +1,5 @@
-//! What makes the nodes of a new cluster: as typed, else as set, else as this host is ready for.
+//! The engine and the size of a new cluster's nodes: from the command line, else from the settings, else by what this
+//! host supports.
 
 use clap::Args;
 use provisioner::Provisioner;
@@ -8,45 +9,45 @@ use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};
 use crate::exit::Refusal;
 use crate::values::named;
 
-/// The part of a command line that says what nodes are.
+/// The options for the engine and the size of nodes.
 #[derive(Debug, Args)]
 pub(crate) struct Machines {
-    /// What makes the nodes: podman, as containers that share this host's kernel, or Vagrant, as virtual machines with
-    /// kernels of their own [default: container, or as ~/.homelab/config.yaml says]
+    /// Engine of the nodes: container runs podman containers, which share the host's kernel; vagrant runs VMs with
+    /// their own kernels [default: the engine in ~/.homelab/config.yaml, or container]
     #[arg(long, value_parser = named(EngineFamily::ALL.map(|family| (family.as_str(), family))))]
     engine: Option<EngineFamily>,
-    /// The hypervisor of virtual machines [default: as ~/.homelab/config.yaml says, or the first that this host is
-    /// ready for]
+    /// Hypervisor of the VMs, with the engine vagrant only [default: the provider in ~/.homelab/config.yaml, or the
+    /// first one whose requirements this host meets]
     #[arg(long, value_parser = providers())]
     provider: Option<Provider>,
-    /// How many processors each virtual machine gets [default: 2, or as ~/.homelab/config.yaml says]
+    /// Processors of each VM, with the engine vagrant only [default: the number in ~/.homelab/config.yaml, or 2]
     #[arg(long, value_name = "N")]
     cpus: Option<u8>,
-    /// How much memory each virtual machine gets, in MiB [default: 2560, or as ~/.homelab/config.yaml says]
-    #[arg(long, value_name = "MB")]
+    /// Memory of each VM in MiB, with the engine vagrant only [default: the size in ~/.homelab/config.yaml, or 2560]
+    #[arg(long, value_name = "MIB")]
     memory: Option<u32>,
 }
 
-/// A provider by its name.
+/// Parses a provider by its name. The error for an unknown name lists all providers.
 pub(crate) fn providers() -> impl clap::builder::TypedValueParser<Value = Provider> {
     named(Provider::ALL.map(|provider| (provider.as_str(), provider)))
 }
 
-/// What nodes are to be, before this host was asked.
+/// The wanted engine, before this host is inspected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// These.
+    /// This engine.
     Kind(EngineKind),
-    /// Virtual machines by whichever provider this host is ready for.
+    /// VMs, by the first provider whose requirements this host meets.
     AnyProvider,
 }
 
 impl Machines {
-    /// Says in a spec what is known already. A provider that is still open is the first one there, which makes no
-    /// difference for what a spec may be.
+    /// Sets engine and size in a spec. If the provider is still open, the spec gets the first of all providers: the
+    /// check of a spec does not depend on the provider.
     ///
     /// # Errors
-    /// [`Refusal::NotVirtual`] with what containers do not have.
+    /// [`Refusal::NotVirtual`] with the options that the container engine does not have.
     pub(crate) fn apply(
         &self,
         spec: ClusterSpec,
@@ -70,7 +71,7 @@ impl Machines {
         Ok((spec.engine(engine).size(size), wanted))
     }
 
-    /// The options that were typed and mean nothing to containers, as they were typed.
+    /// The given options that only VMs have, as they were typed.
     fn of_virtual_machines(&self) -> Vec<String> {
         let provider = self.provider.map(|provider| format!("--provider {provider}"));
         let cpus = self.cpus.map(|cpus| format!("--cpus {cpus}"));
@@ -80,7 +81,7 @@ impl Machines {
 }
 
 impl Wanted {
-    /// What it is on this host. Takes root to find out about providers.
+    /// The engine on this host. Checking the requirements of providers needs root.
     pub(crate) async fn here(self, provisioner: &Provisioner) -> EngineKind {
         match self {
             Self::Kind(kind) => kind,

@@ -1,4 +1,4 @@
-//! A file per verb: what it takes, what it calls, what it says.
+//! A file for each verb: its options, its calls into the libraries, its output.
 
 pub(crate) mod doctor;
 pub(crate) mod up;

@@ -1,4 +1,4 @@
-//! `homelab pause`, `resume`, `halt` and `start NAME`: a cluster comes to rest and goes on.
+//! `homelab pause`, `resume`, `halt` and `start NAME`: pause or shut down a cluster, and let it run again.
 
 use clap::Args;
 use provisioner::registry::Instance;
@@ -11,61 +11,62 @@ use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::values::name;
 
-/// Stop a cluster where it is, with all that it has in memory
+/// Pause a cluster: its nodes keep their memory and get no CPU time
 ///
-/// Its nodes get no processor until `homelab resume NAME`; nothing on them notices but by the clock. A reboot of this
-/// host ends a pause: `homelab start NAME` then. May be repeated.
+/// The nodes get no CPU time until `homelab resume NAME`; their processes notice the pause only by the clock. After a
+/// reboot of this host, a paused cluster is off: start it with `homelab start NAME`. The command may be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab pause acme
   sudo homelab resume acme")]
 pub(crate) struct Pause {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
 
-/// Have a paused cluster go on
+/// Resume a paused cluster
 ///
-/// Ends when its API server answers again. May be repeated.
+/// Waits until its API server answers. Certificates that have ended, or end within 30 days, are renewed, and the
+/// kubeconfig with them. The command may be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   sudo homelab resume acme")]
 pub(crate) struct Resume {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
 
-/// Shut the nodes of a cluster down: they keep their disks
+/// Shut down the nodes of a cluster; they keep their disks
 ///
-/// Takes no memory and no processor any more, until `homelab start NAME`. It keeps its name, its networks and its
-/// place: what fits on this host is counted as if it ran. May be repeated.
+/// The cluster uses no memory and no CPU time until `homelab start NAME`. The instance keeps its name and its networks,
+/// and still counts against the host's capacity. The command may be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab halt acme
   sudo homelab start acme")]
 pub(crate) struct Halt {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
 
-/// Start a cluster that was halted, with its data
+/// Start a halted cluster with its data
 ///
-/// Also after a reboot of this host, and after a pause. Ends when its API server answers again; pods come up after
-/// that. Certificates that have ended, or will within 30 days, are issued anew, and the kubeconfig with them. May be
-/// repeated.
+/// Also starts a cluster that is off after a reboot of this host, and resumes a paused one. Waits until its API server
+/// answers; pods come up after that. Certificates that have ended, or end within 30 days, are renewed, and the
+/// kubeconfig with them. The command may be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab start acme
   homelab kubectl acme -- get pods --all-namespaces")]
 pub(crate) struct Start {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
@@ -74,9 +75,9 @@ impl Pause {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let name = &self.name;
         let end = End {
-            done: format!("{name} is paused: its nodes keep their memory and get no processor"),
-            hint: format!("`homelab resume {name}` has it go on"),
-            again: format!("homelab pause {name}"),
+            done: format!("{name} is paused: its nodes keep their memory and get no CPU time"),
+            hint: format!("`sudo homelab resume {name}` resumes it"),
+            again: format!("sudo homelab pause {name}"),
         };
         obey(app, name, end, async |provisioner| provisioner.pause(name).await).await
     }
@@ -86,9 +87,9 @@ impl Resume {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let name = &self.name;
         let end = End {
-            done: format!("{name} goes on: its API server answers"),
-            hint: format!("`homelab status {name}` shows its nodes"),
-            again: format!("homelab resume {name}"),
+            done: format!("{name} is resumed: its API server answers"),
+            hint: format!("`sudo homelab status {name}` shows its nodes"),
+            again: format!("sudo homelab resume {name}"),
         };
         obey(app, name, end, async |provisioner| provisioner.resume(name).await).await
     }
@@ -99,8 +100,8 @@ impl Halt {
         let name = &self.name;
         let end = End {
             done: format!("{name} is halted: its nodes are off and keep their disks"),
-            hint: format!("`homelab start {name}` starts it with its data"),
-            again: format!("homelab halt {name}"),
+            hint: format!("`sudo homelab start {name}` starts it with its data"),
+            again: format!("sudo homelab halt {name}"),
         };
         obey(app, name, end, async |provisioner| provisioner.halt(name).await).await
     }
@@ -110,22 +111,23 @@ impl Start {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let name = &self.name;
         let end = End {
-            done: format!("{name} has started: its API server answers"),
-            hint: format!("`homelab status {name}` shows its nodes"),
-            again: format!("homelab start {name}"),
+            done: format!("{name} is started: its API server answers"),
+            hint: format!("`sudo homelab status {name}` shows its nodes"),
+            again: format!("sudo homelab start {name}"),
         };
         obey(app, name, end, async |provisioner| provisioner.start(name).await).await
     }
 }
 
-/// What is said in the end.
+/// The texts at the end of an operation.
 struct End {
     done: String,
     hint: String,
-    /// What finishes it after a signal.
+    /// The command that finishes the operation after a signal.
     again: String,
 }
 
+/// Runs an operation with its progress, and prints how it ends.
 async fn obey(
     app: &App,
     name: &str,
@@ -139,8 +141,8 @@ async fn obey(
     let done = tokio::select! {
         done = deed(&app.provisioner) => done,
         signal = signals.next() => {
-            app.printer.line(Mark::Bad, &format!("{signal}: some nodes of {name} may have obeyed already"));
-            app.printer.hint(&format!("`{}` finishes it", end.again));
+            app.printer.line(Mark::Bad, &format!("{signal}: some nodes of {name} may already have changed"));
+            app.printer.hint(&format!("`{}` finishes the operation", end.again));
             return Ok(Exit::Interrupted);
         }
     };

@@ -1,4 +1,4 @@
-//! `homelab reap`: destroys what has no living owner.
+//! `homelab reap`: removes instances and leftovers whose owner has ended.
 
 use clap::Args;
 use provisioner::error::{Hint, chain};
@@ -8,12 +8,12 @@ use crate::app::App;
 use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::Mark;
 
-/// Remove what nobody needs any more
+/// Remove abandoned instances and leftovers
 ///
-/// Removes the instances of tests that were killed, what a killed `up` or `down` left, and everything on the host that
-/// no instance explains. Every other instance that `up` finished is left alone. An instance whose process may live in
-/// another container is left alone and named. An engine that cannot be asked is reported, and what the other engines have
-/// left is removed all the same.
+/// Removes the instances of tests that were killed, the instances whose `up` or `down` was killed, and all nodes,
+/// networks, DNS names and trust anchors of this home that belong to no instance. All other instances stay. An instance
+/// whose process may still run in another container also stays, and is named. If an engine cannot be asked, this is
+/// reported, and the leftovers of the other engines are removed all the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -27,7 +27,7 @@ impl Reap {
         for one in &spared {
             app.printer.line(Mark::Busy, &one.to_string());
             app.printer.hint(&format!(
-                "`homelab down {}` takes it down, if no test or `up` still needs it",
+                "if no test and no `up` needs it any more, `sudo homelab down {}` removes it",
                 one.instance
             ));
         }
@@ -45,7 +45,7 @@ impl Reap {
             }
         }
         for (engine, error) in &blind {
-            app.printer.line(Mark::Bad, &format!("{engine} cannot be asked for leftovers: {}", chain(error)));
+            app.printer.line(Mark::Bad, &format!("leftovers of {engine} cannot be listed: {}", chain(error)));
             error.hint().into_iter().for_each(|hint| app.printer.hint(&hint));
         }
         match (left.is_empty(), blind.is_empty()) {

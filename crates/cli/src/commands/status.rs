@@ -1,4 +1,4 @@
-//! `homelab status NAME`: one instance as it was planned, as its cluster sees itself, as the host has it.
+//! `homelab status NAME`: shows the plan of one instance, what its cluster reports, and what the host has of it.
 
 mod certificates;
 mod findings;
@@ -30,25 +30,24 @@ use certificates::{ending, first_end, views};
 use findings::{Finding, Readiness, Seen, recorded, sorted, transit, unattached, unready};
 use view::{StatusView, nodes, text};
 
-/// Look at one instance
+/// Show the state of one instance
 ///
-/// Shows what was planned, whether its nodes are Ready, and what this host really has of it. Works on a
-/// broken cluster, too: what cannot be found out is said. As root it puts the host guard back first, where that does not
-/// stand as it was built, and says so. Without root neither the nodes nor the guard's rules can be asked for. A certificate
-/// that has ended, or will within 30 days, is a problem.
+/// Shows the plan, whether the nodes are Ready, and which nodes and networks of the instance this host has. Works on a
+/// broken cluster, too: what cannot be found out is reported. As root, the command first restores the host guard if
+/// that is not intact, and reports it. Without root, it can inspect neither the nodes nor the guard's rules. A
+/// certificate that has ended, or ends within 30 days, is a problem.
 ///
-/// Ends with 7 when it lists problems, and with 0 when there are none. That an instance is paused or halted is no
-/// problem: it is as it was told to be.
+/// Ends with exit code 7 if there are problems, else with 0. A paused or halted instance is no problem.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab status acme
   sudo homelab status acme --format json | jq '.nodes[] | select(.ready != true)'")]
 pub(crate) struct Status {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -64,7 +63,7 @@ impl Status {
         findings.extend(transit(&on_their_way, need));
         if instance.standing(app.home()) == Standing::Off {
             findings.push(Finding::Problem(format!(
-                "it ran before this host's last reboot and is off: `homelab start {}` starts it with its data",
+                "it ran before this host's last reboot and is off: `sudo homelab start {}` starts it with its data",
                 self.name
             )));
         }
@@ -105,7 +104,7 @@ impl Status {
         } else {
             let command = sudo::command_from_env();
             findings.push(Finding::Note(format!(
-                "run as root to see its nodes, and what this host has of it: `{command}`"
+                "only root can inspect its nodes, and what this host has of it: `{command}`"
             )));
         }
         findings.extend(ending(&instance, &dated, now));
@@ -134,20 +133,20 @@ impl Status {
     }
 }
 
-/// What is wrong with the host guard. As root it has just been put back: what differed is told all the same.
+/// The problems of the host guard. As root, the guard is restored first, and what differed is reported all the same.
 async fn host_guard(app: &App) -> Vec<Finding> {
     let mut problems = guard::keep(app).await;
     problems.extend(guard::problems(&app.provisioner.look_at_guard().await));
     problems.into_iter().map(Finding::Problem).collect()
 }
 
-/// The nodes on their way in or out, by their names: those of the plan that are not there for good.
+/// The names of the nodes in transit: those of the plan that are being added or removed.
 fn in_transit(plan: &ClusterPlan, settled: &ClusterPlan) -> Vec<String> {
     let moving = plan.nodes.iter().filter(|node| !settled.nodes.contains(node));
     moving.map(|node| node.name.clone()).collect()
 }
 
-/// Asks the cluster itself, through its first node. A node that it does not know is in no answer.
+/// Asks the cluster for its nodes, through the first one. A node that the cluster does not know is not in the result.
 async fn readiness(nodes: &Nodes) -> Result<HashMap<String, Readiness>, String> {
     let columns =
         "custom-columns=:.metadata.name,:.status.conditions[?(@.type=='Ready')].status,:.spec.unschedulable";
@@ -158,13 +157,14 @@ async fn readiness(nodes: &Nodes) -> Result<HashMap<String, Readiness>, String> 
     Ok(parse_readiness(&output.text()))
 }
 
-/// Asks each node's own agent.
+/// Asks the pod network's agent on each node.
 async fn health(plan: &ClusterPlan, nodes: &Nodes) -> HashMap<String, Health> {
     let network = cni::of(plan);
     let asked = nodes.iter().map(|node| async { (node.name().to_owned(), network.health(node).await) });
     join_all(asked).await.into_iter().collect()
 }
 
+/// Parses the columns of [`readiness`]: name, Ready, cordoned.
 fn parse_readiness(text: &str) -> HashMap<String, Readiness> {
     let parse = |line: &str| {
         let mut columns = line.split_whitespace();

@@ -1,4 +1,4 @@
-//! `homelab up NAME`: brings a cluster up, or leaves nothing behind.
+//! `homelab up NAME`: creates an instance and brings its cluster up, or removes what it has made.
 
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -21,57 +21,58 @@ use crate::words;
 
 /// Bring a cluster up
 ///
-/// Claims a name, a network and CIDRs that nothing else on this host uses, starts the nodes, makes them a
-/// kubeadm cluster and merges its context, named like the instance, into your kubeconfig. The cluster stays
-/// until `homelab down NAME`.
+/// Claims a name, a network and CIDRs that nothing else on this host uses, starts the nodes, joins them to a kubeadm
+/// cluster and merges a context with the instance's name into your kubeconfig. The cluster stays until `homelab down
+/// NAME`.
 ///
-/// Your kubeconfig and the file with this host's names are looked at first: what cannot be written is refused before
-/// anything is made.
+/// First, the command checks your kubeconfig and the file with this host's DNS names. It refuses a file that it cannot
+/// write, before anything is made.
 ///
-/// Ctrl-C undoes what was done so far. So does a failure, after logs and plan were saved below
+/// Ctrl-C removes everything that was made so far. A failure does the same, after logs and plan are saved below
 /// ~/.homelab/evidence.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab up acme                                  one control plane, three workers
-  sudo homelab up personal --topology k8s-single        one node that does everything
+  sudo homelab up personal --topology k8s-single        one node for control plane and pods
   sudo homelab up initech --topology k8s-ha             three control planes, three workers
   sudo homelab up globex --workers 1 --subnet 192.168.61.0/24
-  sudo homelab up strict --engine vagrant               in virtual machines by Vagrant
+  sudo homelab up strict --engine vagrant               VMs by Vagrant as nodes
   sudo homelab up strict --engine vagrant --provider libvirt --cpus 4 --memory 4096")]
 pub(crate) struct Up {
-    /// The instance's name: a DNS label, also the prefix of its nodes and the name of its context
+    /// Name of the instance: a DNS label, also the prefix of its node names and the name of its context
     name: String,
-    /// Which nodes
+    /// Topology: k8s-single is one node, k8s-multi one control plane and workers, k8s-ha three control planes and
+    /// workers
     #[arg(long, value_parser = topologies(), default_value = "k8s-multi")]
     topology: Topology,
-    /// How many workers [default: 0 with k8s-single, 3 with the others]
+    /// Number of workers [default: 0 with k8s-single, 3 with the other topologies]
     #[arg(long, value_name = "N")]
     workers: Option<u8>,
-    /// The host network, a /24 to a /27 [default: the next free one, from 192.168.60.0/24 on]
+    /// Host network of the nodes, a /24 to a /27 [default: the next free one, from 192.168.60.0/24 on]
     #[arg(long, value_name = "CIDR")]
     subnet: Option<String>,
-    /// The first label of the DNS suffix <LABEL>.lab [default: the name]
+    /// First label of the DNS suffix <LABEL>.lab [default: NAME]
     #[arg(long, value_name = "LABEL")]
     tld: Option<String>,
-    /// The Kubernetes version [default: the newest supported one]
+    /// Kubernetes version of the nodes [default: the newest supported one]
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
-    /// The pod network: cilium knows network policies, routed comes up sooner and takes less memory
+    /// Pod network: cilium supports network policies, routed comes up sooner and takes less memory
     #[arg(long, value_parser = cnis(), default_value = "cilium")]
     cni: CniKind,
-    /// Have Cilium lead services to pods as well, without kube-proxy
+    /// Let Cilium implement services too, without kube-proxy
     #[arg(long)]
     kube_proxy_replacement: bool,
-    /// Have Cilium keep the flows it sees, for `hubble observe` in its agents
+    /// Let Cilium keep the flows that it sees, for `hubble observe` in its agents
     #[arg(long)]
     hubble: bool,
     #[command(flatten)]
     machines: Machines,
-    /// Try it even if this machine has no room for it: `homelab doctor` says what fits
+    /// Create the instance even if it exceeds the host's capacity, which `homelab doctor` shows
     #[arg(long)]
     force: bool,
-    /// Let a cluster that failed stay, to look at it
+    /// Keep a cluster that failed to come up, for inspection
     #[arg(long)]
     keep_on_failure: bool,
 }
@@ -105,7 +106,7 @@ impl Up {
         let created = tokio::select! {
             created = provisioner.create(&attempt.spec, Keeper::Operator) => Some(created),
             signal = signals.next() => {
-                app.printer.line(Mark::Bad, &format!("{signal}: taking {} down again", self.name));
+                app.printer.line(Mark::Bad, &format!("{signal}: removing {} again", self.name));
                 None
             }
         };
@@ -119,8 +120,8 @@ impl Up {
     }
 }
 
-/// One `up` in progress. Until it succeeds, this process is recorded as the one that creates the instance: killed at any
-/// moment, it leaves an abandoned instance, which the next `up` of this name removes, and `reap`, too.
+/// One `up` in progress. Until it succeeds, the registry records this process as the creator of the instance. If the
+/// process is killed, the instance is abandoned: the next `up` of this name or `reap` removes it.
 struct Attempt<'a> {
     app: &'a App,
     spec: CheckedSpec,
@@ -134,7 +135,7 @@ impl Attempt<'_> {
     fn succeed(&self, cluster: &Cluster) -> Result<Exit, CliError> {
         self.app.printer.done(&summary(cluster, Timestamp::now()));
         if let Some(error) = &cluster.unmerged {
-            let what = "its context could not be put into your kubeconfig";
+            let what = "the context could not be merged into your kubeconfig";
             self.app
                 .printer
                 .line(Mark::Bad, &format!("{what}: {}", provisioner::error::chain(error.as_ref())));
@@ -149,7 +150,7 @@ impl Attempt<'_> {
         Ok(Exit::Ok)
     }
 
-    /// Saves what explains the failure, then takes away what was made, unless it shall stay.
+    /// Saves evidence of the failure, then removes the instance unless `keep` is set.
     async fn fail(&self, error: ProvisionError, keep: bool, signals: &mut Signals) -> Result<Exit, CliError> {
         if error.residue == Residue::Nothing || !self.is_ours() {
             return Err(Box::new(error).into());
@@ -157,7 +158,7 @@ impl Attempt<'_> {
         save_evidence(self.app, self.name(), signals).await;
         if keep {
             self.app.provisioner.keep(self.name())?;
-            self.app.printer.line(Mark::Busy, &format!("{} stays as it is", self.name()));
+            self.app.printer.line(Mark::Busy, &format!("{} is kept as it is", self.name()));
             return Err(Box::new(error).into());
         }
         let undone = self.undo(signals).await?;
@@ -167,27 +168,30 @@ impl Attempt<'_> {
         }
     }
 
-    /// Takes the instance down if it is this process's own: the name may have been somebody else's all along.
+    /// Removes the instance if this process has created it. An older instance of this name stays.
     async fn undo(&self, signals: &mut Signals) -> Result<Undone, CliError> {
         let name = self.name();
         if !self.is_ours() {
-            self.app.printer.line(Mark::Good, "nothing was made yet");
+            self.app.printer.line(Mark::Good, "nothing has been made yet");
             return Ok(Undone::Entirely);
         }
         tokio::select! {
             destroyed = self.app.provisioner.destroy(name) => {
                 destroyed?;
-                self.app.printer.line(Mark::Good, &format!("{name} is undone: nothing is left"));
+                self.app.printer.line(Mark::Good, &format!("{name} is removed, and nothing of it is left"));
                 Ok(Undone::Entirely)
             }
             signal = signals.next() => {
                 self.app.printer.line(Mark::Bad, &format!("{signal} again: parts of {name} are left"));
-                self.app.printer.hint(&format!("`homelab down {name}` removes them, and so does `homelab reap`"));
+                self.app
+                    .printer
+                    .hint(&format!("`sudo homelab down {name}` removes them, and so does `sudo homelab reap`"));
                 Ok(Undone::Not)
             }
         }
     }
 
+    /// Whether the registry records this process as the one that changes the instance.
     fn is_ours(&self) -> bool {
         let found = self.app.provisioner.registry().find(self.name()).ok().flatten();
         found.and_then(|instance| instance.operation).is_some_and(|it| it.owner.is_this_process())
@@ -199,7 +203,7 @@ enum Undone {
     Not,
 }
 
-/// Saves what explains a failure, and says where, until somebody loses patience.
+/// Saves evidence of a failure and reports its folder. A signal ends this early.
 pub(super) async fn save_evidence(app: &App, name: &str, signals: &mut Signals) {
     let folder = evidence(app, name, Timestamp::now());
     tokio::select! {
@@ -207,10 +211,11 @@ pub(super) async fn save_evidence(app: &App, name: &str, signals: &mut Signals) 
             Ok(()) => app.printer.line(Mark::Busy, &format!("evidence is in {}", words::own_path(&folder))),
             Err(error) => app.printer.line(Mark::Bad, &format!("no evidence: {}", provisioner::error::chain(&error))),
         },
-        signal = signals.next() => app.printer.line(Mark::Bad, &format!("{signal}: no more evidence")),
+        signal = signals.next() => app.printer.line(Mark::Bad, &format!("{signal}: the evidence is not complete")),
     }
 }
 
+/// The folder for evidence: `~/.homelab/evidence/acme-20261128T120000Z`.
 fn evidence(app: &App, name: &str, now: Timestamp) -> Utf8PathBuf {
     app.home().root().join("evidence").join(format!("{name}-{}", now.strftime("%Y%m%dT%H%M%SZ")))
 }

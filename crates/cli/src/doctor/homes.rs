@@ -1,42 +1,43 @@
-//! Which home and which cache are meant, why, and whether there are others beside them. Pure.
+//! The home and the cache in use, the reason for each, and the homes and caches of other users. Pure.
 //!
-//! Root has a home, and so has the user who calls sudo. Who types both `make` as root and `sudo homelab` as a user has
-//! two of each, and may look for an instance in the wrong one, or wait for a second build.
+//! Root has its own home and cache. A user who types both `make demo` as root and `sudo homelab up` as a normal user
+//! has two of each: an instance may seem to be missing, and the node image is built twice.
 
 use super::{Check, good, note};
 
-/// Why a folder is the one.
+/// Why a folder is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// A variable names it.
+    /// This environment variable names it.
     Variable(&'static str),
-    /// It is that of the user who called sudo.
+    /// It belongs to this user, who called sudo.
     Sudo(String),
-    /// It is that of the user who runs this.
+    /// It belongs to the user who runs this process.
     Own,
 }
 
-/// A folder that is used, and why.
+/// A folder in use, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) path: String,
     pub(crate) why: Why,
 }
 
-/// What is known of homes and caches on this host.
+/// The homes and caches on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// The home that is used.
+    /// The home in use.
     pub(crate) home: Place,
-    /// The cache that is used.
+    /// The cache in use.
     pub(crate) cache: Place,
-    /// Homes with a registry that are not used, each after its user.
+    /// Homes with a registry that are not in use: user and path.
     pub(crate) other_homes: Vec<(String, String)>,
-    /// Caches with assets that are not used, each after its user.
+    /// Caches with assets that are not in use: user and path.
     pub(crate) other_caches: Vec<(String, String)>,
 }
 
-/// Why a folder is the one, when the first of these variables that is set names it. `user` called sudo.
+/// Why a folder is in use: the first of these variables that is set, else `user`, who called sudo, else the process's
+/// user.
 pub(crate) fn why(variables: &[&'static str], set: impl Fn(&str) -> bool, user: Option<&str>) -> Why {
     let named = variables.iter().copied().find(|name| set(name));
     named.map_or_else(|| user.map_or(Why::Own, |user| Why::Sudo(user.to_owned())), Why::Variable)
@@ -45,19 +46,19 @@ pub(crate) fn why(variables: &[&'static str], set: impl Fn(&str) -> bool, user: 
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let used = |what: &str, Place { path, why }: &Place| {
         let why = match why {
-            Why::Variable(name) => format!("{name} says so"),
-            Why::Sudo(user) => format!("{user}'s, who called sudo"),
-            Why::Own => "of the user who runs this".to_owned(),
+            Why::Variable(name) => format!("set by {name}"),
+            Why::Sudo(user) => format!("of {user}, who called sudo"),
+            Why::Own => "of the user who runs homelab".to_owned(),
         };
         good(format!("{what} {path}: {why}"))
     };
     let homes = facts.other_homes.iter().map(|(user, path)| {
-        let what = format!("{user} has a home with a registry of its own, not used now: {path}");
-        note(&what, &format!("`sudo HOMELAB_HOME={path} homelab instance list` shows what is in it"))
+        let what = format!("{user} has another home with a registry, which is not in use: {path}");
+        note(&what, &format!("`sudo HOMELAB_HOME={path} homelab instance list` lists its instances"))
     });
     let caches = facts.other_caches.iter().map(|(user, path)| {
-        let what = format!("{user} has a cache with assets, not used now: {path}");
-        note(&what, &format!("`sudo HOMELAB_CACHE={path} homelab …` uses it instead of building once more"))
+        let what = format!("{user} has another cache with assets, which is not in use: {path}");
+        note(&what, &format!("type `sudo HOMELAB_CACHE={path} homelab` to use it instead of building again"))
     });
     [used("home", &facts.home), used("cache", &facts.cache)].into_iter().chain(homes).chain(caches).collect()
 }
@@ -105,8 +106,8 @@ mod tests {
             other_caches: Vec::new(),
         };
         insta::assert_snapshot!(told(&facts), @r"
-        Good home /srv/lab: HOMELAB_HOME says so
-        Good cache ~/.cache/homelab: of the user who runs this
+        Good home /srv/lab: set by HOMELAB_HOME
+        Good cache ~/.cache/homelab: of the user who runs homelab
         ");
     }
 }

@@ -1,6 +1,6 @@
-//! Whether this host can run virtual machines. Pure.
+//! Whether this host can run VMs. Pure.
 //!
-//! Nobody has to: what is missing is bad only where the settings choose it.
+//! VMs are optional: a missing requirement is bad only if the settings choose the engine and the provider that need it.
 
 use provisioner::engine::Lack;
 use provisioner::engine::networks_conf;
@@ -9,39 +9,40 @@ use provisioner::spec::Provider;
 
 use super::{Check, Grade, good, note};
 
-/// What is known of virtual machines on this host.
+/// The facts about VMs on this host.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
-    /// What the settings choose.
+    /// The engine in the settings.
     pub(crate) engine: EngineFamily,
-    /// The provider that the settings choose.
+    /// The provider in the settings; `None` if they name none.
     pub(crate) provider: Option<Provider>,
-    /// What Vagrant says of itself, if it is there: `Vagrant 2.3.4`.
+    /// The output of `vagrant --version`, such as `Vagrant 2.3.4`; `None` if Vagrant is not installed.
     pub(crate) vagrant: Option<String>,
-    /// What each provider lacks.
+    /// The missing requirements of each provider.
     pub(crate) lacks: Vec<(Provider, Vec<Lack>)>,
-    /// Why QEMU has to emulate a processor, and what to do about it; nothing where it need not.
+    /// Why KVM cannot be used, so that QEMU emulates the processor, and the remedy; `None` if KVM can be used.
     pub(crate) no_kvm: Option<(String, &'static str)>,
-    /// VirtualBox, where it is installed.
+    /// The facts about VirtualBox; `None` if it is not installed.
     pub(crate) virtualbox: Option<VirtualBox>,
 }
 
-/// What is known of VirtualBox.
+/// The facts about VirtualBox.
 #[derive(Debug, Clone)]
 pub(crate) struct VirtualBox {
     /// Whether its kernel module is loaded.
     pub(crate) has_module: bool,
-    /// What `networks.conf` lacks before the networks of instances are allowed.
+    /// The lines that are missing in `networks.conf` to allow the networks of instances.
     pub(crate) lines: Vec<String>,
 }
 
-/// All checks; `said` are lacks that were told already.
+/// All checks. `said` are the missing requirements that are already reported.
 pub(super) fn checks(facts: &Facts, said: &[Lack]) -> Vec<Check> {
     let chosen = facts.chosen();
     let Some(version) = &facts.vagrant else {
         let grade = if facts.engine == EngineFamily::Vagrant { Grade::Bad } else { Grade::Note };
-        let what = "no virtual machines: Vagrant is not installed".to_owned();
-        let remedy = Some("`apt-get install vagrant vagrant-libvirt`, for --engine vagrant only".to_owned());
+        let what = "this host cannot run VMs: Vagrant is not installed".to_owned();
+        let remedy =
+            Some("`apt-get install vagrant vagrant-libvirt`; only `--engine vagrant` needs it".to_owned());
         return vec![Check { grade, what, remedy }];
     };
     let mut checks = vec![good(version.clone())];
@@ -49,10 +50,11 @@ pub(super) fn checks(facts: &Facts, said: &[Lack]) -> Vec<Check> {
         checks.extend(of_provider(*provider, lacks, said, chosen == Some(*provider)));
     }
     checks.push(match &facts.no_kvm {
-        None => good("KVM: virtual machines use the processor itself".to_owned()),
+        None => good("KVM can be used: VMs run on the processor itself".to_owned()),
         Some((why, remedy)) => {
-            let slow = "QEMU emulates a processor, and a single-node cluster takes about 2 to 5 minutes instead of 1";
-            note(&format!("no KVM, {why}: {slow}"), remedy)
+            let slow =
+                "QEMU emulates the processor, and a single-node cluster takes about 2 to 5 minutes instead of 1";
+            note(&format!("KVM cannot be used, {why}: {slow}"), remedy)
         }
     });
     let grade = if chosen == Some(Provider::Virtualbox) { Grade::Bad } else { Grade::Note };
@@ -61,8 +63,8 @@ pub(super) fn checks(facts: &Facts, said: &[Lack]) -> Vec<Check> {
 }
 
 impl Facts {
-    /// The provider whose lacks are the user's own: the one that is set, or without one the first that lacks nothing,
-    /// or else the first.
+    /// The provider whose missing requirements are bad: the one in the settings, else the first whose requirements are
+    /// met, else the first of all. `None` with the container engine.
     fn chosen(&self) -> Option<Provider> {
         let ready = || self.lacks.iter().find(|(_, lacks)| lacks.is_empty()).map(|(provider, _)| *provider);
         match self.engine {
@@ -72,10 +74,10 @@ impl Facts {
     }
 }
 
-/// A provider that is chosen has a line for each lack, any other one line.
+/// The checks of a provider: one for each missing requirement of the chosen provider, a single one for any other.
 fn of_provider(provider: Provider, lacks: &[Lack], said: &[Lack], is_chosen: bool) -> Vec<Check> {
     if lacks.is_empty() {
-        return vec![good(format!("everything to run virtual machines with {provider} is there"))];
+        return vec![good(format!("all requirements for running VMs with {provider} are met"))];
     }
     let own: Vec<&Lack> = lacks.iter().filter(|lack| !said.contains(lack)).collect();
     if is_chosen {
@@ -89,8 +91,9 @@ fn of_provider(provider: Provider, lacks: &[Lack], said: &[Lack], is_chosen: boo
             .collect();
     }
     let told: Vec<String> = own.iter().map(ToString::to_string).collect();
-    let remedy = if told.is_empty() { "the same is missing".to_owned() } else { told.join("; ") };
-    vec![note(&format!("no virtual machines with {provider}"), &remedy)]
+    let remedy =
+        if told.is_empty() { "the requirements above are missing".to_owned() } else { told.join("; ") };
+    vec![note(&format!("this host cannot run VMs with {provider}"), &remedy)]
 }
 
 fn of_virtualbox(virtualbox: &VirtualBox, grade: Grade) -> Vec<Check> {
@@ -99,7 +102,7 @@ fn of_virtualbox(virtualbox: &VirtualBox, grade: Grade) -> Vec<Check> {
         true => good("the kernel module of VirtualBox is loaded".to_owned()),
         false => check(
             "the kernel module of VirtualBox is not loaded",
-            "`modprobe vboxdrv`, or `/sbin/vboxconfig` builds it".to_owned(),
+            "`modprobe vboxdrv` loads it; if it is missing, `/sbin/vboxconfig` builds it".to_owned(),
         ),
     };
     let path = networks_conf::PATH;
@@ -107,7 +110,7 @@ fn of_virtualbox(virtualbox: &VirtualBox, grade: Grade) -> Vec<Check> {
         [] => good(format!("{path} allows the networks of instances")),
         lines => check(
             "VirtualBox does not allow the networks of instances",
-            format!("these lines in {path}: {}", lines.join(", ")),
+            format!("add these lines to {path}: {}", lines.join(", ")),
         ),
     };
     vec![module, networks]
@@ -118,7 +121,7 @@ mod tests {
     use super::super::tests::lack;
     use super::*;
 
-    /// A host with Vagrant that is ready for libvirt.
+    /// A host with Vagrant that meets the requirements of libvirt.
     fn ready() -> Facts {
         let virtualbox = vec![lack("VBoxManage", "install VirtualBox")];
         Facts {
@@ -131,7 +134,7 @@ mod tests {
         }
     }
 
-    /// A host that lacks something for everything.
+    /// A host on which each provider misses a requirement.
     fn lacking() -> Facts {
         let libvirt = vec![lack("root", "sudo"), lack("libvirtd", "systemctl start libvirtd")];
         let mut facts = Facts {

@@ -1,4 +1,4 @@
-//! With which code each error of the libraries ends the program.
+//! The exit code of each error of the libraries.
 
 use harness::FixtureError;
 use provisioner::assets::AssetsError;
@@ -23,7 +23,7 @@ use provisioner::{
 
 use super::{Ends, Exit};
 
-/// Errors that always mean the same: this host is not ready, or a file of homelab's cannot be used.
+/// Errors that always end with 4: the host is not ready, or one of homelab's files cannot be used.
 macro_rules! could_not_run {
     ($($error:ty),+) => {
         $(impl Ends for $error {
@@ -65,7 +65,8 @@ impl Ends for RegistryError {
     }
 }
 
-/// What is taken or impossible is a wrong wish; an instance that does not run or is busy is not ready.
+/// A request for something that is taken or impossible is a usage error. An instance that does not run or is busy is
+/// not ready.
 impl Ends for PlanError {
     fn exit(&self) -> Exit {
         match self {
@@ -83,7 +84,7 @@ impl Ends for PlanError {
     }
 }
 
-/// Names that somebody else has are a wrong wish; all else is the host.
+/// A DNS name that is already in use is a usage error. All other errors are the host's.
 impl Ends for DnsError {
     fn exit(&self) -> Exit {
         match self {
@@ -159,7 +160,7 @@ impl Ends for ReapError {
     }
 }
 
-/// What is refused before anything exists is no failed provision.
+/// A refusal before anything exists is no failed provision.
 impl Ends for ProvisionError {
     fn exit(&self) -> Exit {
         match (&self.source, self.residue) {
@@ -186,7 +187,8 @@ impl Ends for WorkersError {
     }
 }
 
-/// An instance that cannot be paused or halted is as it is; one that does not go on did not come up.
+/// A cluster that does not become ready after `resume` or `start` has not come up. Every other failure, such as that of
+/// a pause or a halt, is the host's.
 impl Ends for PowerError {
     fn exit(&self) -> Exit {
         match self {

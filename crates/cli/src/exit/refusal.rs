@@ -1,4 +1,4 @@
-//! What the CLI itself refuses, with the code and the hint of each refusal.
+//! The errors of the CLI itself, with the exit code and the hint of each.
 
 use camino::Utf8PathBuf;
 use provisioner::error::Hint;
@@ -10,38 +10,38 @@ use crate::words;
 
 use super::{Ends, Exit};
 
-/// Why a verb did not begin, or what it could not do, where no library says so.
+/// Why a verb did not begin or could not finish, where the error is not one of a library.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("this needs root: it changes this host's network, mounts or trust store")]
+    #[error("this command needs root: it changes the host's network, mounts or trust store")]
     NotRoot { command: String },
-    #[error("this needs root: it changes {path}")]
+    #[error("this command needs root: it changes {path}")]
     NotWritable { path: Utf8PathBuf, command: String },
-    #[error("{}: names could not be recorded or removed", words::list(.instances))]
+    #[error("DNS names of {} could not be recorded or removed", words::list(.instances))]
     Unrecorded { instances: Vec<String> },
     /// Without a source: the message has a line for each problem.
-    #[error("this cannot be made as asked:{}", problems(.0))]
+    #[error("an instance with these options cannot be created:{}", problems(.0))]
     Spec(SpecError),
-    #[error("containers have no such thing: {}", words::list(.asked))]
+    #[error("these options need `--engine vagrant`: {}", words::list(.asked))]
     NotVirtual { asked: Vec<String>, engine: Option<EngineFamily> },
     #[error("no instance '{name}'; {}", words::there_are(.known))]
     Unknown { name: String, known: Vec<String> },
-    #[error("{}: not everything could be removed", words::list(.instances))]
+    #[error("not everything of {} could be removed", words::list(.instances))]
     Left { instances: Vec<String> },
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
-    #[error("{}: cannot be asked for leftovers", words::list(.engines))]
+    #[error("leftovers of {} cannot be listed", words::list(.engines))]
     Blind { engines: Vec<String> },
     #[error("write the result to the standard output")]
     Unwritten(#[source] std::io::Error),
     #[error(
-        "no kubectl for Kubernetes {kubernetes}: the node image that has one is not there, and {}",
+        "no kubectl for Kubernetes {kubernetes}: its node image is missing or cannot be read, and {}",
         installed(.found)
     )]
     NoKubectl { kubernetes: String, found: Option<String> },
-    #[error("`-` means {stream}, which is a terminal here and no place for exported assets")]
+    #[error("`-` means {stream}, which is a terminal: exported assets are binary")]
     Terminal { stream: &'static str },
-    #[error("'{name}' has no kubeconfig: it is {state}")]
+    #[error("instance '{name}' has no kubeconfig: it is {state}")]
     NoKubeconfig { name: String, state: String },
     #[error(transparent)]
     Command(CommandError),
@@ -50,7 +50,7 @@ pub(crate) enum Refusal {
 fn installed(kubectl: &Option<String>) -> String {
     match kubectl {
         Some(version) => format!("the kubectl on the PATH is {version}"),
-        None => "there is none on the PATH".to_owned(),
+        None => "the PATH has no kubectl".to_owned(),
     }
 }
 
@@ -63,18 +63,20 @@ impl Hint for Refusal {
         match self {
             Self::NotRoot { command } | Self::NotWritable { command, .. } => Some(format!("`{command}`")),
             Self::NotVirtual { engine: None, .. } => {
-                Some("`--engine vagrant` makes virtual machines; config.yaml can say so for all".to_owned())
+                Some("add `--engine vagrant`, or set `engine: vagrant` in ~/.homelab/config.yaml".to_owned())
             }
-            Self::NotVirtual { .. } => Some("`--engine vagrant` makes virtual machines".to_owned()),
-            Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
+            Self::NotVirtual { .. } => Some("use `--engine vagrant`, or leave these options out".to_owned()),
+            Self::Unknown { known, .. } if known.is_empty() => {
+                Some("`sudo homelab up NAME` creates one".to_owned())
+            }
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
-            Self::Left { .. } => Some("`homelab reap` tries again".to_owned()),
+            Self::Left { .. } => Some("`sudo homelab reap` tries again".to_owned()),
             Self::NoKubectl { kubernetes, .. } => Some(format!(
-                "install a kubectl that is at most one minor version away, or `sudo homelab assets build --kubernetes \
-                 {kubernetes}`"
+                "`sudo homelab assets build --kubernetes {kubernetes}`, or install a kubectl that is at most one minor \
+                 version away"
             )),
-            Self::Terminal { .. } => Some("name a file, or use a pipe".to_owned()),
-            Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` says how far it is")),
+            Self::Terminal { .. } => Some("give the name of a file, or use a pipe".to_owned()),
+            Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` shows its state")),
             Self::Unrecorded { .. }
             | Self::Spec(_)
             | Self::Signals(_)

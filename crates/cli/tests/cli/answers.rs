@@ -1,4 +1,4 @@
-//! How verbs end: with the result written, and with the names that they were given.
+//! How verbs end: when their result cannot be written, and when a name is unknown.
 
 use crate::desk::Desk;
 
@@ -38,7 +38,7 @@ async fn a_result_that_cannot_be_written_is_an_error() {
 
 #[tokio::test]
 async fn a_reader_that_closes_the_pipe_early_is_no_error() {
-    // More than a pipe holds, so that the reader is gone before all is written.
+    // The script is larger than a pipe's buffer, so the reader has ended before all of it is written.
     let (code, said) = Desk::empty().redirected("completions bash", "| head -1 > /dev/null").await;
     assert_eq!((code, said.as_str()), (0, ""));
 }

@@ -1,4 +1,4 @@
-//! The audit: what is refused before anything is put into a cluster.
+//! The audit: refusals before anything is deployed into a cluster.
 
 use provisioner::registry::{Instance, Registry, State};
 

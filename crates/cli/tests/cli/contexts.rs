@@ -1,4 +1,4 @@
-//! Contexts: switching, asking, and being told when files were swapped.
+//! Contexts: switch, show the current one, and report swapped files.
 
 use crate::desk::{Desk, FILTERS};
 

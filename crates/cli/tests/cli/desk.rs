@@ -1,4 +1,4 @@
-//! An operator's desk: a home of its own with instances in it, and the program.
+//! An operator's desk: a temporary home with instances, and the program.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use provisioner::plan::{self, ClusterPlan, Pools, Taken};
 use provisioner::registry::{Identity, Instance, Keeper, Operation, OperationKind, Owner, Registry, State};
 use provisioner::spec::{ClusterSpec, Topology};
 
-/// A home in a temporary folder that goes with it.
+/// A home in a temporary folder. Dropping the desk removes the folder.
 pub(crate) struct Desk {
     folder: tempfile::TempDir,
     pub(crate) home: Home,
@@ -38,7 +38,7 @@ impl Desk {
         Self { folder, home }
     }
 
-    /// acme, globex and personal, as they are when they run.
+    /// A desk with acme, globex and personal, recorded as running.
     pub(crate) fn with_three() -> Self {
         let desk = Self::empty();
         for (name, topology) in
@@ -64,7 +64,7 @@ impl Desk {
         kubeconfig::merge(&self.home, &isolated).unwrap();
         let identity = Identity {
             server: format!("https://{}:6443", plan.api_address),
-            authority: "missing".to_owned(), // it is no certificate
+            authority: "missing".to_owned(), // the shortened authority is no certificate
             uid: "00000000-0000-0000-0000-000000000000".to_owned(),
         };
         let up = |instance: &mut Instance| {
@@ -75,7 +75,7 @@ impl Desk {
         registry.update(&instance.name, up).unwrap();
     }
 
-    /// Writes the user's settings.
+    /// Writes `config.yaml`.
     pub(crate) fn settings(&self, text: &str) {
         std::fs::write(self.home.settings(), text).unwrap();
     }
@@ -85,13 +85,13 @@ impl Desk {
         Utf8Path::from_path(self.folder.path()).unwrap().join(name)
     }
 
-    /// What a command line prints and how it ends, as in a terminal's scrollback.
+    /// The output and the exit code of a command line, as in a terminal's scrollback.
     pub(crate) async fn homelab(&self, line: &str) -> String {
         let told = self.told(&self.command(line)).await;
         format!("$ homelab {line}\n{told}").replace(self.folder.path().to_str().unwrap(), "~")
     }
 
-    /// The same with other folders in the environment, from the folder in which the home is.
+    /// The same with other folders in the environment, run in the parent folder of the home.
     pub(crate) async fn homelab_where(&self, folders: &[(&str, &str)], line: &str) -> String {
         let command = self.command(line).in_directory(self.path("."));
         let command = folders.iter().fold(command, |command, (name, value)| command.env(*name, *value));
@@ -104,7 +104,7 @@ impl Desk {
         self.runs(env!("CARGO_BIN_EXE_homelab")).args(line.split_whitespace())
     }
 
-    /// What a command writes and how it ends.
+    /// The output and the exit code of a command.
     pub(crate) async fn told(&self, command: &Command) -> String {
         let (code, stdout, stderr) = ran(command).await;
         let mut text = stdout;
@@ -115,7 +115,7 @@ impl Desk {
         text
     }
 
-    /// How a command line ends whose stdout goes where this shell redirection says, and what it prints to stderr.
+    /// The exit code and the stderr of a command line whose stdout has this shell redirection.
     pub(crate) async fn redirected(&self, line: &str, redirection: &str) -> (i32, String) {
         let script = format!("{{ \"$0\" \"$@\"; echo $? >&3; }} {redirection}");
         let shell = ["-c", &format!("exec 3>&1; {script}"), env!("CARGO_BIN_EXE_homelab")];
@@ -142,7 +142,7 @@ impl Desk {
     }
 }
 
-/// The code with which a command ends, and what it prints.
+/// The exit code, the stdout and the stderr of a command.
 async fn ran(command: &Command) -> (i32, String, String) {
     match Local.run(command).await {
         Ok(output) => (0, output.text(), String::from_utf8(output.stderr).unwrap()),
@@ -153,7 +153,7 @@ async fn ran(command: &Command) -> (i32, String, String) {
     }
 }
 
-/// What differs from run to run, as data.
+/// The filters for values that differ from run to run.
 pub(crate) const FILTERS: [(&str, &str); 10] = [
     (r"[0-9A-F]{2}(:[0-9A-F]{2}){31}", "[fingerprint]"),
     (r"\b[0-9A-F]{32}\b", "[serial]"),

@@ -1,4 +1,4 @@
-//! What the caller's environment must not decide, it does not decide for the program as a whole.
+//! The caller's umask and environment do not change what the program writes and starts.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,7 +7,7 @@ use provisioner::exec::Command;
 
 use crate::desk::Desk;
 
-/// What people have in their environment for other tools.
+/// Variables that users set for other tools.
 const HOSTILE: [(&str, &str); 8] = [
     ("HTTPS_PROXY", "http://127.0.0.1:9"),
     ("NO_PROXY", "*"),
@@ -55,7 +55,7 @@ async fn what_homelab_starts_finds_nothing_of_the_callers_environment() {
     let told = std::fs::read_to_string(told).unwrap();
     let mut names: Vec<&str> =
         told.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
-    // A shell sets the folder that it is in, and its own level.
+    // The shell sets its working folder and its level itself.
     names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_", "TMPDIR"].contains(name));
     names.sort_unstable();
     assert_eq!(names, ["HOME", "LC_ALL", "PATH"], "{told}");

@@ -1,4 +1,4 @@
-//! What happened, as the log tells it.
+//! Events: the log as `homelab events` prints it.
 
 use std::io::Write;
 

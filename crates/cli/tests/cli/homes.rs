@@ -1,4 +1,4 @@
-//! Which folders the environment names, and what is said of those that cannot be used.
+//! Folders that the environment names, and the errors for those that cannot be used.
 
 use std::os::unix::fs::symlink;
 

@@ -1,4 +1,4 @@
-//! Instances, as the registry has them.
+//! Instances as the registry records them.
 
 use provisioner::registry::{Registry, State};
 
@@ -58,8 +58,8 @@ async fn what_ran_before_a_reboot_is_off_and_what_was_recorded_without_a_boot_is
     let listed = desk.session(&["instance list", "instance show acme"]).await;
     insta::with_settings!({ filters => FILTERS }, { insta::assert_snapshot!(listed) });
     let said = desk.homelab("status acme").await;
-    assert!(said.contains("`homelab start acme` starts it with its data"), "{said}");
-    // A pause ends with a boot, and what was off before it stays what it was.
+    assert!(said.contains("`sudo homelab start acme` starts it with its data"), "{said}");
+    // A boot ends a pause, and a halted or failed instance stays halted or failed.
     for (state, status) in [(State::Paused, "off"), (State::Halted, "halted"), (State::Failed, "failed")] {
         registry.update("acme", |instance| instance.state = state).unwrap();
         let listed = desk.homelab("instance list --format json").await;

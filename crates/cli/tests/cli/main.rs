@@ -1,4 +1,4 @@
-//! The program as users see it: every output of the verbs that need neither root nor a cluster.
+//! The program as users see it: the output of every verb that needs neither root nor a cluster.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers included")]
 

@@ -1,4 +1,4 @@
-//! Names on the host: recorded, listed, refused and removed, in a hosts file of the desk's own.
+//! DNS names on the host: recorded, listed, refused and removed, in a hosts file of the test.
 
 use crate::desk::{Desk, FILTERS};
 

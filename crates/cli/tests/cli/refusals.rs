@@ -1,4 +1,4 @@
-//! What is refused before anything is done, and what to do about it.
+//! Refusals before anything is done, and their hints.
 
 use crate::desk::Desk;
 

@@ -1,4 +1,4 @@
-//! `homelab assets prune`: older node images, stores, boxes and binaries go.
+//! `homelab assets prune`: removes old node images, stores, boxes and binaries.
 
 use clap::Args;
 use provisioner::assets::{Artefact, Fate, Pruned};
@@ -11,16 +11,16 @@ use crate::table::table;
 use crate::values::Format;
 use crate::words;
 
-/// Remove what nodes are no longer made of
+/// Remove old artefacts from the cache
 ///
-/// Each version of homelab has a recipe, and what it builds stays in the cache, some 5 GiB a version. This removes
-/// Debian trees, binaries, root file systems, image archives, container stores and boxes that no recipe of this homelab
-/// has and no node on this host uses, and what killed builds have left. All homes of the host count: containers,
-/// running or not, mounts, and the disks of virtual machines. What cannot be judged, because podman does not answer
-/// for instance, stays and is named.
+/// Each version of homelab has its own recipe, and its artefacts stay in the cache, about 5 GiB a version. This command
+/// removes Debian trees, binaries, root file systems, image archives, container stores and boxes that no recipe of this
+/// homelab has and no node on this host uses, and the leftovers of killed builds. Nodes of all homes on this host
+/// count: containers, running or not, mounts, and the disks of VMs. If it is unknown whether an artefact is in use, for
+/// instance because podman does not answer, the artefact stays and is named.
 ///
-/// While something is being built, imported or exported, or nodes start, nothing is removed. Another version of homelab
-/// that shares this cache builds again what was only its own.
+/// Nothing is removed while assets are built, imported or exported, or while nodes start. Another version of homelab
+/// that shares this cache has to build its own artefacts again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,10 +28,10 @@ Examples:
   sudo homelab assets prune
   sudo homelab assets prune --format json | jq .freedBytes")]
 pub(crate) struct Prune {
-    /// Only say what would be removed
+    /// Remove nothing, and show what would be removed
     #[arg(long)]
     dry_run: bool,
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -54,7 +54,7 @@ impl Prune {
     }
 }
 
-/// What is older, a line each, with what becomes of it. Pure.
+/// The artefacts that are not of this homelab's recipes, one a line, with their fate. Pure.
 fn text(pruned: &Pruned) -> String {
     let header = ["KIND", "DIGEST", "SIZE", "FATE"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = pruned
@@ -93,7 +93,7 @@ fn summary(pruned: &Pruned, is_dry: bool) -> String {
         kept.push(format!("{used} in use"));
     }
     if unjudged > 0 {
-        kept.push(format!("{unjudged} that could not be judged"));
+        kept.push(format!("{unjudged} that may be in use"));
     }
     let freed = words::size(pruned.freed);
     format!("{} {verb}, {freed} of disk; kept: {}", words::count(old, "artefact"), words::list(&kept))
@@ -108,11 +108,11 @@ struct PruneView<'a> {
     version: u32,
     /// The cache folder.
     cache: &'a str,
-    /// Nothing was removed: this is what would be.
+    /// Whether this is a dry run: `old` artefacts were not removed.
     dry_run: bool,
     /// Disk space that the removal frees; files shared with artefacts that stay are not counted.
     freed_bytes: u64,
-    /// All finished artefacts of the cache as they were before.
+    /// All finished artefacts in the cache before the removal.
     artefacts: Vec<ArtefactView<'a>>,
 }
 
@@ -127,13 +127,13 @@ struct ArtefactView<'a> {
     digest: &'a str,
     /// Its folder.
     path: &'a str,
-    /// What it takes on the disk; files that it shares with others count in each.
+    /// The disk space of its files; files that it shares with others count in each.
     bytes: u64,
-    /// `current`, `used` and `unjudged` stay; `old` goes.
+    /// `current`, `used` and `unjudged` artefacts stay; `old` ones are removed.
     fate: &'static str,
-    /// What uses it.
+    /// The containers, mounts and disks that use it; empty unless the fate is `used`.
     used_by: &'a [String],
-    /// Why it could not be judged.
+    /// Why it is unknown whether it is in use; null unless the fate is `unjudged`.
     why: Option<&'a str>,
 }
 

@@ -1,4 +1,4 @@
-//! `homelab assets export` and `homelab assets import`: what was built on one machine is used on another.
+//! `homelab assets export` and `homelab assets import`: move built assets from one host to another, as one file.
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read};
@@ -16,29 +16,29 @@ use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::words;
 
-/// Write the node image into one file, for another machine
+/// Export the node image into one file, for another host
 ///
-/// The file has the root file system and the container store that nodes of one Kubernetes version are started from,
-/// with --box also the box for virtual machines, and a checksum of everything. `homelab assets import` on a machine
-/// with the same homelab and the same kind of processor puts it in place in about a minute, where a build takes half an
-/// hour. FILE has its name when it is complete; `-` writes to standard output.
+/// The file has the root file system and the container store for nodes of one Kubernetes version, with --box also the
+/// Vagrant box, and a checksum of everything. `homelab assets import` on a host with the same homelab and the same kind
+/// of processor takes about a minute, where a build takes half an hour. FILE appears only when it is complete; `-`
+/// writes to standard output.
 ///
-/// What must be built first is said. SHA-256 of the file is printed, as `sha256sum` prints it.
+/// If an asset must be built first, the error says so. The command prints the SHA-256 of the file, as `sha256sum` does.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab assets export node.tgz
   sudo homelab assets export node-1.35.tgz --kubernetes v1.35.4
-  sudo homelab assets export machines.tgz --box libvirt
+  sudo homelab assets export vms.tgz --box libvirt
   sudo homelab assets export - | ssh other sudo homelab assets import -")]
 pub(crate) struct Export {
-    /// Where to write it; `-` is standard output
+    /// File to write; `-` is standard output
     #[arg(value_name = "FILE")]
     file: Utf8PathBuf,
-    /// Which Kubernetes the nodes are of
+    /// Kubernetes version of the nodes
     #[arg(long, value_name = "VERSION", value_parser = KUBERNETES_VERSIONS, default_value = KUBERNETES_VERSION)]
     kubernetes: String,
-    /// Also the box for virtual machines of this provider
+    /// Also export the Vagrant box for this provider
     #[arg(long = "box", value_name = "PROVIDER", value_parser = providers())]
     provider: Option<Provider>,
 }
@@ -68,34 +68,36 @@ impl Export {
         if self.file == "-" {
             app.printer.line(Mark::Good, &told(&exported, "standard output"));
         } else {
-            app.home().adopt(&self.file).map_err(|source| failed("give to its owner", &self.file, source))?;
+            app.home()
+                .adopt(&self.file)
+                .map_err(|source| failed("change the owner of", &self.file, source))?;
             app.printer.done(&told(&exported, self.file.as_str()));
         }
         Ok(Exit::Ok)
     }
 }
 
+/// The parts, the size and the SHA-256 of an exported file.
 fn told(exported: &Exported, file: &str) -> String {
     let Exported { bytes, sha256, parts } = exported;
     format!("{} in {file}, {}\n  sha256 {sha256}", words::list(parts), words::size(*bytes))
 }
 
-/// Put assets into the cache that `assets export` wrote
+/// Import a file of `homelab assets export` into the cache
 ///
-/// Everything is checked before anything gets its place: a file that is truncated, changed or of something else is
-/// refused with the name of the part, and the cache stays as it was. So is a file for other processors, and one of
-/// another recipe: nodes of this homelab are not started from it. What is in the cache already stays. `-` reads
-/// standard input.
+/// The whole file is checked before the cache changes. A file that is truncated, changed or no export is refused with
+/// the name of the part. A file for another kind of processor or of another recipe is refused, too: nodes of this
+/// homelab do not start from it. Assets that are already in the cache stay. `-` reads standard input.
 ///
-/// The checksums find damage; they do not say who made the file. It holds programs that run as root: import only what
-/// comes from where you would take homelab itself from.
+/// The checksums detect damage, but do not prove who made the file. The file holds programs that run as root: import it
+/// only from a source from which you would install homelab itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab assets import node.tgz
   curl --fail https://builds.example/node.tgz | sudo homelab assets import -")]
 pub(crate) struct Import {
-    /// What to read; `-` is standard input
+    /// File to read; `-` is standard input
     #[arg(value_name = "FILE")]
     file: Utf8PathBuf,
 }
@@ -111,7 +113,7 @@ impl Import {
         let imported = tokio::select! {
             imported = assets.import(from, name, app.provisioner.runner().as_ref(), events) => imported,
             signal = signals.next() => {
-                app.printer.line(Mark::Bad, &format!("{signal}: stopped; the cache is as it was"));
+                app.printer.line(Mark::Bad, &format!("{signal}: stopped; the cache has not changed"));
                 return Ok(Exit::Interrupted);
             }
         };
@@ -138,12 +140,13 @@ impl Import {
     }
 }
 
+/// The imported parts and the cache, or that the cache had all of them.
 fn said(imported: &Imported, cache: &str) -> String {
     let Imported { kubernetes, provider, parts } = imported;
     let node_box = provider.map(|provider| format!(" and the box for {provider}")).unwrap_or_default();
     let what = format!("the node image of Kubernetes {kubernetes}{node_box}");
     if parts.is_empty() {
-        return format!("{what} was in {cache} already");
+        return format!("{what} is already in {cache}");
     }
     format!("{what} is in {cache} ({})", words::list(parts))
 }

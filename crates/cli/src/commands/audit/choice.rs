@@ -1,4 +1,4 @@
-//! Which instances are audited: judged by the command line and the registry alone. Pure.
+//! Chooses the instances to audit, by the command line and the registry alone. Pure.
 
 use harness::audit::{LeftOut, PlanError, Selection};
 use provisioner::registry::{Instance, Standing, State};
@@ -6,23 +6,24 @@ use provisioner::registry::{Instance, Standing, State};
 use super::NoReport;
 use crate::exit::{CliError, Refusal};
 
-/// What an audit is of.
+/// The instances of an audit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chosen {
     /// The instances that are audited.
     pub(super) names: Vec<String>,
-    /// Those that are meant, too, and do not run.
+    /// The instances that are left out because they do not run. Empty if names were given.
     pub(super) left_out: Vec<LeftOut>,
 }
 
-/// The named instances, which must run, or all that there are, if the selection asks anything of them.
+/// Chooses the named instances, which must run, or, without names, all that run. The selection must leave at least one
+/// probe between them.
 pub(super) fn choose(
     names: &[String],
     instances: &[Instance],
     standing: impl Fn(&Instance) -> Standing,
     selection: &Selection,
 ) -> Result<Chosen, CliError> {
-    // What ran before a reboot of the host is off, as if it had been halted.
+    // An instance that ran before the host's last reboot is off, as if it had been halted.
     let off = |instance: &Instance| standing(instance) == Standing::Off;
     let state = |instance: &Instance| if off(instance) { State::Halted } else { instance.state };
     let runs = |instance: &Instance| state(instance) == State::Running;
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(chosen.left_out[0].why, "it is off since the last reboot of this host");
         let refused = choose(&names(&["acme"]), &three(), standing, &Selection::default());
         let refused = refused.expect_err("it is off");
-        assert_eq!(refused.hint().as_deref(), Some("`homelab start acme` starts it with its data"));
+        assert_eq!(refused.hint().as_deref(), Some("`sudo homelab start acme` starts it with its data"));
         assert!(refused.cause().to_string().contains("acme is off since the last reboot"));
     }
 
@@ -114,7 +115,7 @@ mod tests {
         let refused = choose(&names(&["acme", "initech"]), &three(), as_recorded, &Selection::default());
         assert_eq!(
             refused.expect_err("it is halted").hint().as_deref(),
-            Some("`homelab start initech` starts it with its data")
+            Some("`sudo homelab start initech` starts it with its data")
         );
     }
 }

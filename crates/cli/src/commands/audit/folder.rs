@@ -1,4 +1,4 @@
-//! Where reports are written: checked before anything is done, and each file replaced as a whole.
+//! The folder for reports: checked before the audit begins. Each file is replaced atomically.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::ReportFormat;
 
-/// A folder that can be written to.
+/// A folder that can be written.
 #[derive(Debug)]
 pub(super) struct Folder<'a> {
     home: &'a Home,
@@ -28,11 +28,14 @@ pub(crate) struct FolderError {
 }
 
 impl<'a> Folder<'a> {
-    /// Makes the folder where it is missing, for the user to whom the home belongs, and tries to write into it.
+    /// Makes the folder if it is missing, owned by the home's owner, and tries to write into it.
+    ///
+    /// # Errors
+    /// [`FolderError`] with the path that is in the way. No existing file has changed then.
     pub(super) fn ready(home: &'a Home, path: &Utf8Path) -> Result<Self, FolderError> {
         let failed = |path: &Utf8Path, source| FolderError { path: path.to_owned(), source };
         let path = camino::absolute_utf8(path).map_err(|source| failed(path, source))?;
-        // What is there already is somebody's: it is neither changed nor given away.
+        // An existing file or folder keeps its content and its owner.
         if let Some(there) = path.ancestors().find(|there| there.exists() && !there.is_dir()) {
             return Err(failed(there, io::ErrorKind::NotADirectory.into()));
         }
@@ -44,7 +47,7 @@ impl<'a> Folder<'a> {
         Ok(Self { home, path })
     }
 
-    /// Writes a file that everybody may read. It appears when it is whole.
+    /// Writes a file with the mode 0644, and returns its path. The file appears only when it is complete.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<Utf8PathBuf, FolderError> {
         let path = self.path.join(name);
         let written = || -> io::Result<()> {

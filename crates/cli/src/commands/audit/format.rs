@@ -1,19 +1,19 @@
-//! The renderings of a report, and what their files are called.
+//! The renderings of a report, and the names of their files.
 
 use clap::ValueEnum;
 use harness::audit::Report;
 
 use super::NoReport;
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum ReportFormat {
-    /// For people at a terminal: the matrix, what fails with its evidence, what was not covered.
+    /// For people at a terminal: the matrix, failed cells with their evidence, classes that were not covered.
     #[default]
     Table,
-    /// For programs; docs/schemas/audit.json describes it, and fields are only ever added.
+    /// For programs; docs/schemas/audit.json describes it, and new versions only add fields.
     Json,
-    /// JUnit XML, for continuous integration: a suite for each pair, a case for each class.
+    /// JUnit XML, for continuous integration: a suite for each pair of instances, a case for each class.
     Junit,
     /// TAP 14.
     Tap,
@@ -24,7 +24,7 @@ pub(super) enum ReportFormat {
 }
 
 impl ReportFormat {
-    /// Those that a folder gets, with the names of their files.
+    /// The formats that `--out` writes, with the names of their files.
     pub(super) const FILES: [(Self, &'static str); 5] = [
         (Self::Json, "audit.json"),
         (Self::Junit, "audit.xml"),
@@ -37,7 +37,7 @@ impl ReportFormat {
     pub(super) fn render(self, report: &Report) -> Result<String, NoReport> {
         let failed = |format, source| NoReport::Render { format, source };
         Ok(match self {
-            Self::Table => report.console(true), // the printer takes colours away where they do not belong
+            Self::Table => report.console(true), // the printer removes colours if stdout shows none
             Self::Json => report.json().map_err(|error| failed("JSON", error.into()))?,
             Self::Junit => report.junit().map_err(|error| failed("JUnit", error.into()))?,
             Self::Tap => report.tap(),

@@ -1,4 +1,4 @@
-//! `homelab audit --self-test`: every leak is opened in clusters made for it, and the audit has to find it.
+//! `homelab audit --self-test`: injects every leak between throw-away clusters, and checks that the audit finds it.
 
 use harness::audit::{Score, Selection, SelfTestError, self_test};
 use harness::{FixtureError, MultiClusterFixture};
@@ -16,15 +16,15 @@ use crate::progress::FixtureProgress;
 /// Why there is no score.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoScore {
-    /// The clusters.
+    /// The clusters did not come up, or could not be removed.
     #[error(transparent)]
     Fixture(#[from] FixtureError),
-    /// The test itself.
+    /// The self-test could not run.
     #[error(transparent)]
     SelfTest(#[from] SelfTestError),
 }
 
-/// The two clusters: of machines, which are slow, as small as can be.
+/// The specs of the two clusters: one node each with VMs, which are slow, else a control plane and a worker.
 pub(super) async fn clients(app: &App, machines: &Machines) -> Result<[ClusterSpec; 2], CliError> {
     let (spec, wanted) = machines.apply(ClusterSpec::new("acme"), app.provisioner.settings())?;
     let engine = wanted.here(&app.provisioner).await;
@@ -36,14 +36,14 @@ pub(super) async fn clients(app: &App, machines: &Machines) -> Result<[ClusterSp
     Ok(["acme", "globex"].map(|name| ClusterSpec { name: name.to_owned(), ..spec.clone() }))
 }
 
-/// Brings two clusters up that may be lost, opens leaks between them, and takes them down.
+/// Brings up the two throw-away clusters, runs the self-test between them, and removes them.
 pub(super) async fn run(
     app: &App,
     clients: [ClusterSpec; 2],
     selection: &Selection,
     out: Option<&Folder<'_>>,
 ) -> Result<Exit, CliError> {
-    app.printer.line(Mark::Busy, "two clusters come up, to be opened to each other");
+    app.printer.line(Mark::Busy, "bringing up two throw-away clusters for the self-test");
     let (progress, events) = FixtureProgress::of(&app.printer);
     let [from, to] = clients;
     let fixture = MultiClusterFixture::builder().cluster(from).cluster(to).events(events);
@@ -51,7 +51,7 @@ pub(super) async fn run(
     progress.finish().await;
     let score = match scored {
         Err(NoScore::Fixture(FixtureError::Interrupted(signal))) => {
-            app.printer.line(Mark::Bad, &format!("{signal}: no score, and the clusters are gone"));
+            app.printer.line(Mark::Bad, &format!("{signal}: no score; the clusters are removed"));
             return Ok(Exit::Interrupted);
         }
         scored => scored.map_err(NoReport::from)?,
@@ -63,9 +63,9 @@ pub(super) async fn run(
     Ok(if score.is_perfect() { Exit::Ok } else { Exit::Inconclusive })
 }
 
-/// Opens leaks between the clusters of a fixture.
+/// Runs the self-test between the clusters of a fixture.
 async fn opened(app: &App, fx: &MultiClusterFixture, selection: &Selection) -> Result<Score, NoScore> {
-    let (progress, steps) = Steps::shown(&app.printer, "they are audited as they are".to_owned());
+    let (progress, steps) = Steps::shown(&app.printer, "auditing them before any leak".to_owned());
     let scored = self_test(fx.provisioner(), fx.clusters(), selection, &[], &progress).await;
     drop(progress);
     steps.finish().await;

@@ -1,4 +1,4 @@
-//! How far an audit is: a spinner on a terminal, lines on a pipe.
+//! Progress of an audit: a spinner on a terminal, lines on a pipe.
 
 use harness::audit::{Progress, Step};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -6,18 +6,18 @@ use tokio::task::JoinHandle;
 
 use crate::printer::{Mark, Printer};
 
-/// Shows steps until nobody tells any more.
+/// Shows the steps of an audit until its [`Progress`] is dropped.
 #[derive(Debug)]
 pub(super) struct Steps(JoinHandle<()>);
 
 impl Steps {
-    /// Shows a text, and then every step that the other half is told.
+    /// Shows a text, and then every step that is sent to the returned [`Progress`].
     pub(super) fn shown(printer: &Printer, text: String) -> (Progress, Self) {
         let (to, steps) = unbounded_channel();
         (Progress::to(to), Self(tokio::spawn(show(printer.clone(), text, steps))))
     }
 
-    /// Waits until the last step is shown; [`Progress`] must be gone.
+    /// Waits until the last step is shown. The [`Progress`] must be dropped before.
     pub(super) async fn finish(self) {
         let _ = self.0.await; // a spinner that panicked is no reason to fail
     }

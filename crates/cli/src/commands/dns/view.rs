@@ -20,18 +20,18 @@ pub(super) fn text(names: &[Names]) -> String {
     table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
-/// What to do about what the list shows.
+/// Hints about the problems in the list, and about the limits of the DNS provider.
 pub(super) fn hints(names: &[Names], dns: &Dns) -> Vec<String> {
     let mut hints = Vec::new();
     if names.iter().any(|one| !matches!(one.state(), NamesState::Recorded | NamesState::Damaged)) {
-        hints.push("`sudo homelab dns sync` makes the records what they should be".to_owned());
+        hints.push("`sudo homelab dns sync` corrects the records".to_owned());
     }
     match dns {
         Dns::None => {
-            hints.push("no DNS provider is chosen: names resolve inside the clusters only".to_owned())
+            hints.push("dns.provider in config.yaml is none: names resolve inside the clusters only".to_owned())
         }
         Dns::Hosts { file, .. } if !names.is_empty() => hints.push(format!(
-            "{} knows no wildcards: choose dnsmasq for every name below a suffix (`homelab dns --help`)",
+            "{} has no wildcards: `dns: {{ provider: dnsmasq }}` in config.yaml resolves every name below a suffix",
             words::own_path(file)
         )),
         Dns::Hosts { .. } | Dns::Dnsmasq { .. } => {}
@@ -45,11 +45,11 @@ pub(super) fn hints(names: &[Names], dns: &Dns) -> Vec<String> {
 pub(super) struct ListView {
     /// The version of this format.
     version: u32,
-    /// What serves names on this host: `hosts`, `dnsmasq` or `none`.
+    /// What resolves names on this host: `hosts`, `dnsmasq` or `none`.
     provider: &'static str,
-    /// Its file or folder; null where there is none.
+    /// Its file or folder; null for `none`.
     place: Option<String>,
-    /// The names of each instance, and those that no instance explains.
+    /// The names of each instance, and recorded names that belong to no instance.
     names: Vec<NameView>,
 }
 
@@ -60,17 +60,17 @@ pub(super) struct ListView {
 struct NameView {
     /// The instance.
     instance: String,
-    /// How its names end, `acme.lab`; null when that cannot be read.
+    /// The DNS suffix, `acme.lab`; null if the record cannot be read.
     suffix: Option<String>,
-    /// Where `api.` and the suffix lead; null when that cannot be read.
+    /// The address of `api.` and the suffix; null if the record cannot be read.
     api: Option<String>,
-    /// Where the suffix itself and every other name below it lead; null when that cannot be read.
+    /// The address of the suffix itself and of every other name below it; null if the record cannot be read.
     workloads: Option<String>,
     /// `recorded`, `missing`, `outdated`, `stale` or `damaged`.
     state: String,
-    /// The file that has them; null when none has.
+    /// The file with the record, and its line if there is one; null if nothing is recorded.
     recorded_in: Option<String>,
-    /// Why they cannot be read; null when they can.
+    /// Why the record cannot be read; null if it can.
     problem: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Finds the home and the cache that are used, and those of the other users of this host.
+//! Finds the home and the cache in use, and those of the other users of this host.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use provisioner::home::Home;
 use crate::doctor::homes::{Facts, Place, why};
 use crate::words;
 
-/// The first number that Debian gives to a person (`UID_MIN`, login.defs(5)).
+/// The lowest user id of a person on Debian (`UID_MIN`, login.defs(5)).
 const FIRST_PERSON: u32 = 1000;
 
-/// What can be seen without changing anything; folders that this user may not enter count as empty.
+/// Collects the facts without changing anything. A folder that this user may not enter counts as empty.
 pub(super) fn facts(home: &Home) -> Facts {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let caller = || std::env::var("SUDO_USER").ok().filter(|user| user != "root");
@@ -35,12 +35,12 @@ pub(super) fn facts(home: &Home) -> Facts {
     }
 }
 
-/// Whether two paths lead to one folder.
+/// Whether two paths lead to the same folder.
 fn same(a: &Utf8Path, b: &Utf8Path) -> bool {
     a == b || a.canonicalize_utf8().is_ok_and(|a| b.canonicalize_utf8().is_ok_and(|b| a == b))
 }
 
-/// Root and all persons with their home directories (passwd(5)). Pure.
+/// Root and all persons in a file as passwd(5) describes it, with their home directories. Pure.
 fn users(passwd: &str) -> Vec<(String, Utf8PathBuf)> {
     let user = |line: &str| {
         let fields: Vec<&str> = line.split(':').collect();

@@ -1,4 +1,4 @@
-//! `homelab instance list`: what runs here, by the registry alone.
+//! `homelab instance list`: lists the entries of the registry.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -14,16 +14,16 @@ use crate::words;
 
 /// List the instances of this host
 ///
-/// Reads the registry and asks nobody else, so it takes milliseconds and needs no root. An entry that cannot
-/// be understood is shown with its error; an instance whose owner died is abandoned, and one that ran before this
-/// host's last reboot is off. `homelab status NAME` looks at the cluster itself.
+/// Reads only the registry, so it takes milliseconds and needs no root. An entry that cannot be read is shown with its
+/// error. An instance that `homelab reap` would remove is `abandoned`. An instance that ran before this host's last
+/// reboot is `off`. `homelab status NAME` inspects the cluster itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab instance list
   homelab instance list --format json | jq -r '.instances[].name'")]
 pub(crate) struct List {
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -48,22 +48,22 @@ impl List {
     }
 }
 
-/// What to type next, if there is something to say.
+/// The hint below the list: how to create the first instance, or how to start one that is off.
 pub(super) fn hint(entries: &[Entry], standing: impl Fn(&Instance) -> Standing) -> Option<String> {
     let off = entries.iter().find_map(|entry| match entry {
         Entry::Sound(instance) if standing(instance) == Standing::Off => Some(&instance.name),
         _ => None,
     });
     match (entries, off) {
-        ([], _) => Some("there are no instances yet: `homelab up NAME` makes one".to_owned()),
+        ([], _) => Some("there are no instances yet: `sudo homelab up NAME` creates one".to_owned()),
         (_, Some(name)) => Some(format!(
-            "what is off ran before this host's last reboot: `sudo homelab start {name}` starts it with its data"
+            "{name} ran before this host's last reboot and is off: `sudo homelab start {name}` starts it with its data"
         )),
         _ => None,
     }
 }
 
-/// `standing` says what has become of each. Pure otherwise.
+/// The list as a table. `standing` tells the state of each instance. Pure otherwise.
 pub(super) fn text(entries: &[Entry], standing: impl Fn(&Instance) -> Standing, now: Timestamp) -> String {
     let header = ["NAME", "TOPOLOGY", "SUBNET", "STATUS", "UPTIME"].map(str::to_owned).to_vec();
     let rows = entries.iter().map(|entry| match entry {

@@ -1,4 +1,5 @@
-//! `homelab instance …`: what the registry knows. Each verb has a file; `view` is what programs get.
+//! `homelab instance …`: lists, shows and releases entries of the registry. Each verb has a file; `view` is the JSON
+//! output.
 
 mod list;
 mod show;
@@ -12,7 +13,7 @@ use crate::exit::{CliError, Exit};
 
 pub(crate) use view::{InstanceView, uptime};
 
-/// Verbs over instances.
+/// The verbs of `homelab instance`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InstanceCommand {
     List(list::List),

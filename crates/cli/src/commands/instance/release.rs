@@ -1,4 +1,4 @@
-//! `homelab instance release NAME`: gives back what an instance has claimed, once its machines are gone.
+//! `homelab instance release NAME`: removes the registry entry of an instance whose nodes are gone.
 
 use clap::Args;
 
@@ -6,17 +6,18 @@ use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::values::name;
 
-/// Give back the claim of an instance whose machines are gone
+/// Release the claim of an instance whose nodes are gone
 ///
-/// Removes what is left beside machines: certificates, kubeconfig context and, last, the registry entry. Refuses
-/// if this host has anything of the instance, or if the process that makes it still runs.
+/// Removes everything but nodes and networks: certificates, DNS names, kubeconfig context and, last, the registry entry
+/// with the claimed name, networks and CIDRs. Refuses if this host still has nodes or networks of the instance, or if a
+/// process that needs the instance still runs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sudo homelab instance release acme      its machines were removed by other means
-  sudo homelab down acme                  machines and claim")]
+  sudo homelab instance release acme      its nodes were removed by other means
+  sudo homelab down acme                  remove nodes and claim")]
 pub(crate) struct Release {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
@@ -27,7 +28,7 @@ impl Release {
         if app.provisioner.release(&self.name).await?.is_empty() {
             return Err(app.unknown(&self.name));
         }
-        app.printer.done(&format!("the claim of {} is given back", self.name));
+        app.printer.done(&format!("the claim of {} is released", self.name));
         Ok(Exit::Ok)
     }
 }

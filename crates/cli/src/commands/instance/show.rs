@@ -1,4 +1,4 @@
-//! `homelab instance show NAME`: everything that the registry knows of one instance.
+//! `homelab instance show NAME`: shows everything that the registry records of one instance.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -12,20 +12,20 @@ use crate::table::table;
 use crate::values::{Format, name};
 use crate::words;
 
-/// Show what is recorded of one instance
+/// Show the registry entry of one instance
 ///
-/// Reads the registry alone, so it takes milliseconds and needs no root: networks, names, who keeps the instance, and the
-/// operation in progress. `homelab status NAME` looks at the cluster itself.
+/// Shows networks, names, the keeper and the operation in progress. Reads only the registry, so it takes milliseconds
+/// and needs no root. `homelab status NAME` inspects the cluster itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab instance show acme
   homelab instance show acme --format json | jq -r .instance.podCidr")]
 pub(crate) struct Show {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -43,7 +43,7 @@ impl Show {
     }
 }
 
-/// Pure.
+/// The entry as a table. Pure.
 pub(super) fn text(view: &ShowView) -> String {
     let instance = &view.instance;
     let since = instance.uptime_seconds.map(|seconds| format!(" for {}", words::uptime(seconds)));
@@ -52,8 +52,8 @@ pub(super) fn text(view: &ShowView) -> String {
         false => format!("{}, recorded as {}", instance.status, view.state),
     };
     let keeper = view.owner.as_ref().map_or_else(
-        || "an operator: it outlives its command".to_owned(),
-        |owner| format!("a run of tests, {}", process(owner)),
+        || "operator, until `homelab down`".to_owned(),
+        |owner| format!("test run, {}", process(owner)),
     );
     let operation = view.operation.as_ref().map_or_else(
         || "none".to_owned(),
@@ -100,8 +100,8 @@ pub(super) fn text(view: &ShowView) -> String {
 fn process(owner: &OwnerView) -> String {
     let how = match owner.alive {
         Some(true) => "which runs",
-        Some(false) => "which is gone",
-        None => "of which it cannot be found out here whether it runs",
+        Some(false) => "which has ended",
+        None => "which may have ended, but that cannot be found out here",
     };
     format!("process {}, {how}", owner.pid)
 }

@@ -1,4 +1,4 @@
-//! What people and programs read of the registry, and that it is as published.
+//! The registry as people and programs read it, and its published schemas.
 
 use jiff::Timestamp;
 use provisioner::registry::{
@@ -50,7 +50,7 @@ fn acme() -> Instance {
     instance("acme", "k8s-multi", 60, "running")
 }
 
-/// An instance in virtual machines, at rest.
+/// A paused instance with VMs as nodes.
 fn strict() -> Instance {
     let mut strict = instance("strict", "k8s-multi", 64, "paused");
     strict.engine = EngineKind::Vagrant(Provider::Libvirt);
@@ -71,7 +71,7 @@ pub(crate) fn orphan() -> Instance {
     Instance { operation, ..instance("orphan", "k8s-single", 63, "creating") }
 }
 
-/// An instance of a run of tests, with a worker on its way.
+/// An instance of a test run, with a worker in transit.
 fn tested() -> Instance {
     let transit = serde_json::from_value(json!([4])).expect("a worker's number");
     let (keeper, handling) = (Keeper::Run(owner()), Handling::TEST);
@@ -110,7 +110,7 @@ fn the_list_is_as_documented_and_shows_a_broken_entry_with_its_error() {
 #[test]
 fn what_is_off_since_a_reboot_is_told_with_what_starts_it() {
     let hint = list::hint(&some(), standing).expect("something is off");
-    insta::assert_snapshot!(hint, @"what is off ran before this host's last reboot: `sudo homelab start slept` starts it with its data");
+    insta::assert_snapshot!(hint, @"slept ran before this host's last reboot and is off: `sudo homelab start slept` starts it with its data");
     assert_eq!(list::hint(&some()[..1], standing), None);
 }
 
@@ -135,12 +135,12 @@ fn a_process_of_which_it_cannot_be_found_out_whether_it_runs_is_not_said_to_run(
     assert_eq!(serde_json::to_value(&view).unwrap()["owner"]["alive"], Value::Null);
 }
 
-/// As seen after the owner has ended.
+/// The view of an instance whose owner has ended.
 fn show(instance: &Instance) -> ShowView {
     ShowView::of(instance, standing(instance), |_| Liveness::Dead, now())
 }
 
-/// The schema of a view is the published one, and what is really printed is as it says.
+/// Checks that the schema of a view is the published one, and that printed views conform to it.
 pub(crate) fn published<V: JsonSchema + serde::Serialize>(published: &str, file: &str, views: &[V]) {
     let schema = serde_json::to_value(schema_for!(V)).expect("keys of a schema are strings");
     let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("keys of a schema are strings"));
@@ -154,8 +154,8 @@ pub(crate) fn published<V: JsonSchema + serde::Serialize>(published: &str, file:
     }
 }
 
-/// JSON Schema as far as ours go: references, alternatives, types, fields and items. What else a schema says does
-/// not count, but a field that it does not have is refused.
+/// Validates JSON by the keywords that our schemas use: references, alternatives, types, fields and items. Other
+/// keywords are ignored. A field that the schema does not have is refused.
 fn conforms(value: &Value, schema: &Value, root: &Value) -> bool {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = root.pointer(reference.trim_start_matches('#')).expect("the reference leads somewhere");

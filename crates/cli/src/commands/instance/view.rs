@@ -1,4 +1,4 @@
-//! What programs get of the registry: fields are only ever added. The schemas are in `docs/schemas`.
+//! The registry as JSON for programs: new versions only add fields. The schemas are in `docs/schemas`.
 
 use jiff::Timestamp;
 use provisioner::registry::{Entry, Instance, Keeper, Liveness, Owner, Standing, State};
@@ -21,15 +21,15 @@ pub(super) struct ListView {
 enum EntryView {
     /// An instance.
     Sound(Box<InstanceView>),
-    /// An entry that cannot be understood.
+    /// An entry that cannot be read.
     Broken(BrokenView),
 }
 
-/// An entry that cannot be understood.
+/// An entry that cannot be read.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct BrokenView {
-    /// Its name, if that much is legible.
+    /// Its name; null if that cannot be read either.
     name: Option<String>,
     /// Always `broken`.
     status: &'static str,
@@ -46,13 +46,13 @@ pub(crate) struct InstanceView {
     pub(crate) name: String,
     /// `k8s-single`, `k8s-multi`, `k8s-ha`.
     pub(crate) topology: String,
-    /// How many workers.
+    /// The number of workers.
     pub(crate) workers: u8,
     /// The host network.
     pub(crate) subnet: String,
     /// `creating`, `running`, `paused`, `halted`, `failed`, `destroying`, `abandoned` or, since a reboot, `off`.
     pub(crate) status: String,
-    /// Seconds since the claim, while it runs.
+    /// Seconds since the claim; null unless it runs.
     pub(crate) uptime_seconds: Option<i64>,
     /// When it was claimed (RFC 3339).
     pub(crate) created_at: String,
@@ -60,18 +60,17 @@ pub(crate) struct InstanceView {
     pub(crate) tld_prefix: String,
     /// The Kubernetes version.
     pub(crate) kubernetes: String,
-    /// Where pods get their addresses.
+    /// The CIDR of pod addresses.
     pub(crate) pod_cidr: String,
-    /// Where services get theirs.
+    /// The CIDR of service addresses.
     pub(crate) service_cidr: String,
     /// The context in the merged kubeconfig.
     pub(crate) context: String,
     /// The pod network.
     pub(crate) cni: String,
-    /// What makes its nodes: `container`, `vagrant-libvirt`, `vagrant-virtualbox`.
+    /// The engine of its nodes: `container`, `vagrant-libvirt`, `vagrant-virtualbox`.
     pub(crate) engine: String,
-    /// The process id of the process that changes it, or of the run of tests that keeps it; null where neither is
-    /// recorded.
+    /// The id of the process that changes it, or of the test run that keeps it; null if neither is recorded.
     pub(crate) owner_pid: Option<u32>,
 }
 
@@ -82,15 +81,16 @@ pub(crate) struct InstanceView {
 pub(super) struct ShowView {
     /// The version of this format.
     pub(super) version: u32,
-    /// What the list has of it, too.
+    /// The instance as `homelab instance list` shows it.
     pub(super) instance: InstanceView,
-    /// As recorded, abandoned or not: `creating`, `running`, `paused`, `halted`, `failed`, `destroying`.
+    /// The recorded state, also of an abandoned instance: `creating`, `running`, `paused`, `halted`, `failed`,
+    /// `destroying`.
     pub(super) state: String,
-    /// How its names end outside the cluster.
+    /// The suffix of its DNS names on the host.
     pub(super) dns_suffix: String,
-    /// The subject of its own certificate authority.
+    /// The subject of its certificate authority.
     pub(super) ca_name: String,
-    /// What makes nodes a cluster.
+    /// The Kubernetes distribution: `kubeadm`.
     pub(super) distribution: String,
     /// Whether etcd waits for the disk, so that its data survives a power cut.
     pub(super) fsync: bool,
@@ -100,34 +100,34 @@ pub(super) struct ShowView {
     pub(super) host_names: bool,
     /// Whether the audit's self-test may open leaks in it.
     pub(super) self_test: bool,
-    /// Who decides when it ends: `operator`, or `run` for a run of tests.
+    /// The keeper, which decides when it ends: `operator`, or `run` for a test run.
     pub(super) keeper: &'static str,
-    /// The run of tests that keeps it; null for an operator's instance, which outlives its command.
+    /// The process of the test run that keeps it; null for an operator's instance, which stays until `homelab down`.
     pub(super) owner: Option<OwnerView>,
-    /// What is being done to it, or was when its process was killed; null between two commands.
+    /// The operation in progress, or the one whose process was killed; null if neither is recorded.
     pub(super) operation: Option<OperationView>,
-    /// The workers that it has, by their numbers: 3 is `<name>-w-3`.
+    /// The numbers of its workers: 3 is `<name>-w-3`.
     pub(super) worker_numbers: Vec<u8>,
-    /// Workers that are being added or removed; without an operation, their change did not finish.
+    /// The numbers of workers that are being added or removed; without an operation, their change did not finish.
     pub(super) workers_in_transit: Vec<u8>,
-    /// What each of its virtual machines is given; null for containers, which take what they need.
+    /// The size of each of its VMs; null for containers, which have no fixed size.
     pub(super) size: Option<SizeView>,
-    /// The network by which a hypervisor manages its nodes; null where it needs none.
+    /// The network by which the hypervisor manages its nodes; null if it needs none.
     pub(super) management: Option<String>,
 }
 
-/// What a virtual machine is given.
+/// The size of a VM.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SizeView {
-    /// How many processors.
+    /// The number of processors.
     pub(super) cpus: u8,
-    /// How much memory, in MiB.
+    /// The memory in MiB.
     pub(super) memory_mb: u32,
 }
 
-/// A process, told from all others that ever had its pid.
+/// A process. Its start time and its boot tell it from others with the same process id.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -136,11 +136,11 @@ pub(super) struct OwnerView {
     pub(super) pid: u32,
     /// Its start time in clock ticks since boot.
     start_time: u64,
-    /// The boot it belongs to.
+    /// The id of the boot in which it started.
     boot_id: String,
-    /// The run it belongs to.
+    /// The id of its run.
     run_id: String,
-    /// Whether it still runs; null where that cannot be found out.
+    /// Whether it still runs; null if that cannot be found out.
     pub(super) alive: Option<bool>,
 }
 
@@ -153,12 +153,12 @@ pub(super) struct OperationView {
     pub(super) kind: String,
     /// When it began (RFC 3339).
     pub(super) since: String,
-    /// The process that does it.
+    /// The process that runs it.
     pub(super) owner: OwnerView,
 }
 
 impl ListView {
-    /// `standing` says what has become of each.
+    /// The view of all entries. `standing` tells the state of each instance.
     pub(super) fn of(entries: &[Entry], standing: impl Fn(&Instance) -> Standing, now: Timestamp) -> Self {
         let view = |entry: &Entry| match entry {
             Entry::Sound(instance) => {
@@ -195,7 +195,7 @@ impl InstanceView {
 }
 
 impl ShowView {
-    /// `liveness` says whether a process still runs.
+    /// The view of one instance. `liveness` tells whether a process still runs.
     pub(super) fn of(
         instance: &Instance,
         standing: Standing,
@@ -244,7 +244,7 @@ impl ShowView {
     }
 }
 
-/// How far it is, or what has become of it since.
+/// The recorded state of an instance, or `abandoned` or `off`.
 pub(super) fn status(instance: &Instance, standing: Standing) -> String {
     match standing {
         Standing::AsRecorded => instance.state.to_string(),
@@ -253,7 +253,7 @@ pub(super) fn status(instance: &Instance, standing: Standing) -> String {
     }
 }
 
-/// Seconds since it was claimed, while it runs.
+/// Seconds since the claim of an instance; `None` unless it runs.
 pub(crate) fn uptime(instance: &Instance, standing: Standing, now: Timestamp) -> Option<i64> {
     (instance.state == State::Running && standing != Standing::Off)
         .then(|| now.duration_since(instance.created_at).as_secs())

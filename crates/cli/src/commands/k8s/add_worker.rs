@@ -1,4 +1,4 @@
-//! `homelab k8s add-worker NAME`: a cluster gets more workers while it runs.
+//! `homelab k8s add-worker NAME`: adds workers to a running cluster.
 
 use std::num::NonZeroU8;
 
@@ -15,14 +15,15 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
-/// Add workers to a cluster that runs
+/// Add workers to a running cluster
 ///
-/// A new worker gets the lowest number that is free, and with it its name, address and pod CIDR: after the removal of
-/// acme-w-2, the next one is acme-w-2 again. It is there when Kubernetes reports it Ready. What runs on other nodes
-/// runs on, and stays where it is.
+/// A new worker gets the lowest free number, and with it its name, address and pod CIDR: after the removal of acme-w-2,
+/// the next worker is acme-w-2 again. The command waits until Kubernetes reports the new workers Ready. Pods on other
+/// nodes keep running where they are.
 ///
-/// Ctrl-C takes the new workers away again. So does a failure, after logs and plan were saved below
-/// ~/.homelab/evidence. What a killed command leaves half-made is taken away by the next add-worker or remove-worker.
+/// Ctrl-C removes the new workers again. A failure does the same, after logs and plan are saved below
+/// ~/.homelab/evidence. Unfinished workers of a killed command are removed by the next add-worker, remove-worker, pause
+/// or halt, or by down.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,10 +31,10 @@ Examples:
   sudo homelab k8s add-worker acme --count 2
   homelab kubectl acme -- get nodes")]
 pub(crate) struct AddWorker {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
-    /// How many
+    /// Number of workers to add
     #[arg(long, value_name = "N", default_value = "1")]
     count: NonZeroU8,
 }
@@ -47,7 +48,7 @@ impl AddWorker {
         let added = tokio::select! {
             added = app.provisioner.add_workers(&self.name, self.count.get()) => Some(added),
             signal = signals.next() => {
-                app.printer.line(Mark::Bad, &format!("{signal}: taking the new workers away again"));
+                app.printer.line(Mark::Bad, &format!("{signal}: removing the new workers again"));
                 None
             }
         };
@@ -55,7 +56,7 @@ impl AddWorker {
             None => self.undo(app, &mut signals).await.map(|_| Exit::Interrupted),
             Some(Ok(cluster)) => {
                 let nodes = words::count(cluster.nodes.len(), "node");
-                app.printer.done(&format!("{} has {nodes}, all of the new ones Ready", self.name));
+                app.printer.done(&format!("{} has {nodes}, and the new ones are Ready", self.name));
                 Ok(Exit::Ok)
             }
             Some(Err(error)) => self.fail(app, error, &mut signals).await,
@@ -64,7 +65,7 @@ impl AddWorker {
         outcome
     }
 
-    /// Saves what explains the failure, then takes away what was made.
+    /// Saves evidence of the failure, then removes the new workers.
     async fn fail(&self, app: &App, error: WorkersError, signals: &mut Signals) -> Result<Exit, CliError> {
         let WorkersError::Stage { instance, stage, residue: Residue::Recorded, source } = error else {
             return Err(error.into());
@@ -76,17 +77,17 @@ impl AddWorker {
         }
     }
 
-    /// Takes away what there is of the new workers; says whether it came to an end.
+    /// Removes the new workers. Returns whether that finished before another signal.
     async fn undo(&self, app: &App, signals: &mut Signals) -> Result<bool, CliError> {
         tokio::select! {
             settled = app.provisioner.settle_workers(&self.name) => {
                 settled?;
-                app.printer.line(Mark::Good, &format!("{} is as it was", self.name));
+                app.printer.line(Mark::Good, &format!("{} is unchanged: the new workers are removed", self.name));
                 Ok(true)
             }
             signal = signals.next() => {
                 app.printer.line(Mark::Bad, &format!("{signal} again: parts of new workers are left"));
-                app.printer.hint("the next add-worker or remove-worker takes them away, and so does down");
+                app.printer.hint("the next `add-worker`, `remove-worker`, `pause` or `halt` removes them, and so does `down`");
                 Ok(false)
             }
         }

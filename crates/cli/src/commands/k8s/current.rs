@@ -1,4 +1,4 @@
-//! `homelab k8s current`: whom plain kubectl talks to, and whether all files agree on that.
+//! `homelab k8s current`: shows the instance that plain kubectl uses, and checks that all files agree on it.
 
 use clap::Args;
 use provisioner::identity;
@@ -10,12 +10,13 @@ use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::words;
 
-/// Say which instance plain kubectl talks to
+/// Show the instance that plain kubectl uses
 ///
-/// Prints its name when the marker that shell prompts read (~/.homelab/active-context) and the current context of
-/// your kubeconfig agree, and that context has the API server and the certificate authority of the cluster that came up
-/// under this name. Says what differs otherwise, and ends with 4. Prints nothing, and ends with 0, when neither names an
-/// instance. Compares files, and asks no cluster: `homelab kubectl NAME` does before it begins.
+/// Prints the name of the instance if the marker for shell prompts (~/.homelab/active-context) and the current context
+/// of your kubeconfig agree, and if that context has the API server and the certificate authority of the cluster that
+/// came up under this name. Otherwise, the command reports what differs and ends with exit code 4. If neither names an
+/// instance, it prints nothing and ends with 0. The command compares files and contacts no cluster; `homelab kubectl
+/// NAME` also checks the cluster.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -31,7 +32,7 @@ impl Current {
         let known = |name: &String| instances.iter().find(|instance| instance.name == *name);
         match agreed(marker.as_ref(), context.as_ref(), known) {
             Ok(None) => {
-                app.printer.hint("no instance is active: `homelab k8s use-context NAME`");
+                app.printer.hint("no instance is active: `homelab k8s use-context NAME` chooses one");
                 Ok(Exit::Ok)
             }
             Ok(Some(instance)) => {
@@ -54,8 +55,8 @@ impl Current {
     }
 }
 
-/// The instance that both name, or how they differ. A current context of somebody else's is nobody's business as
-/// long as no marker claims another.
+/// The instance that marker and context both name, or how they differ. Without a marker, a foreign context counts as
+/// none.
 fn agreed<'a>(
     marker: Option<&String>,
     context: Option<&String>,
@@ -65,7 +66,7 @@ fn agreed<'a>(
         (None, None) => Ok(None),
         (None, Some(context)) if known(context).is_none() => Ok(None),
         (Some(marker), Some(context)) if marker == context => {
-            known(marker).map(Some).ok_or("the active instance is not there any more")
+            known(marker).map(Some).ok_or("the active instance does not exist any more")
         }
         _ => Err("marker and kubeconfig disagree"),
     }

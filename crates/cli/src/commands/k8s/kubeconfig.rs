@@ -1,4 +1,4 @@
-//! `homelab k8s kubeconfig`: the kubeconfig that knows one instance.
+//! `homelab k8s kubeconfig`: prints the kubeconfig with one instance only.
 
 use clap::Args;
 
@@ -6,10 +6,10 @@ use crate::app::App;
 use crate::exit::{CliError, Exit, Refusal};
 use crate::values::name;
 
-/// Print the kubeconfig that knows this instance and no other
+/// Print the kubeconfig with this instance only
 ///
-/// Prints its contents, or with --path where it is. Nothing else is in it, so a tool that gets it cannot
-/// reach the wrong client.
+/// Prints its contents or, with --path, its path. The file has no other context, so a tool that uses it cannot reach
+/// the cluster of another client.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,13 +17,13 @@ Examples:
   homelab k8s kubeconfig acme > acme.yaml
   sudo homelab k8s kubeconfig acme --renew --path      after it was lost or swapped")]
 pub(crate) struct Kubeconfig {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
     /// Print the path instead of the contents
     #[arg(long)]
     path: bool,
-    /// Write it anew first, and its context in your kubeconfig, from what the instance's own nodes have
+    /// First write this file and the context in your kubeconfig again, from the instance's own nodes
     #[arg(long)]
     renew: bool,
 }

@@ -20,7 +20,7 @@ use remove_worker::RemoveWorker;
 use renew_certs::RenewCerts;
 use use_context::UseContext;
 
-/// Verbs of the long spelling.
+/// The verbs of `homelab k8s`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum K8s {
     /// Bring a cluster up: the same as `homelab up`
@@ -34,7 +34,7 @@ pub(crate) enum K8s {
 }
 
 impl K8s {
-    /// Whether it changes something on nodes of an instance.
+    /// Whether the verb changes nodes of an instance.
     pub(crate) fn changes_nodes(&self) -> bool {
         match self {
             Self::Create(_) | Self::AddWorker(_) | Self::RemoveWorker(_) | Self::RenewCerts(_) => true,

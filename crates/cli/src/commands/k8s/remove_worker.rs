@@ -1,4 +1,4 @@
-//! `homelab k8s remove-worker NAME NODE`: a cluster loses a worker while it runs.
+//! `homelab k8s remove-worker NAME NODE`: removes a worker from a running cluster.
 
 use std::time::Duration;
 
@@ -13,34 +13,34 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
-/// Remove a worker from a cluster that runs
+/// Remove a worker from a running cluster
 ///
-/// Drains the node, so that its pods come up elsewhere, then takes its machine away and has the cluster forget it. The
-/// other nodes keep their names, addresses and pod CIDRs. What pods kept on the node itself, emptyDir volumes above
-/// all, is lost.
+/// Drains the node, so that its pods come up on other nodes, then removes the node from the host and from the cluster.
+/// The other nodes keep their names, addresses and pod CIDRs. Data of pods on the node itself, such as emptyDir
+/// volumes, is lost.
 ///
-/// A drain that does not finish in time names the pods that are left, and so does one that meets a pod which nobody
-/// would make anew elsewhere. The node then stays, cordoned: new pods are kept from it until you try again or
-/// `homelab kubectl NAME -- uncordon NODE`. Ctrl-C before the drain is over does the same, and later there is no way
-/// back: what is left of the node is taken away.
+/// The drain fails if it does not finish in time, or if no controller would create a pod again on another node; the
+/// error names the pods that are left. The node then stays, cordoned: it gets no new pods until you repeat the command
+/// or type `homelab kubectl NAME -- uncordon NODE`. Ctrl-C during the drain does the same. After the drain, Ctrl-C does
+/// not bring the node back: the rest of the node is removed.
 ///
-/// --force does not drain: also for a worker that does not answer any more.
+/// --force skips the drain, for instance if the worker does not answer any more.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab k8s remove-worker acme acme-w-2
   sudo homelab k8s remove-worker acme acme-w-2 --timeout 600
-  sudo homelab k8s remove-worker acme acme-w-2 --force      with all pods that it has")]
+  sudo homelab k8s remove-worker acme acme-w-2 --force      without a drain")]
 pub(crate) struct RemoveWorker {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
-    /// The worker, as `homelab status NAME` lists it
+    /// Name of the worker, as `homelab status NAME` lists it
     node: String,
-    /// How long its pods may take to leave, in seconds
+    /// Time-out of the drain, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Remove it without waiting for its pods to leave
+    /// Remove the worker without a drain
     #[arg(long, conflicts_with = "timeout")]
     force: bool,
 }
@@ -66,7 +66,7 @@ impl RemoveWorker {
             None => self.settle(app, &mut signals).await,
             Some(Ok(cluster)) => {
                 let nodes = words::count(cluster.plan.nodes.len(), "node");
-                app.printer.done(&format!("{} is gone; {} has {nodes}", self.node, self.name));
+                app.printer.done(&format!("{} is removed; {} has {nodes}", self.node, self.name));
                 Ok(Exit::Ok)
             }
             Some(Err(error)) => Err(error.into()),
@@ -75,20 +75,20 @@ impl RemoveWorker {
         outcome
     }
 
-    /// Takes away what is left of a worker that has been drained; before, there is nothing to do.
+    /// Removes the rest of a worker whose drain has finished. A worker whose drain was interrupted stays.
     async fn settle(&self, app: &App, signals: &mut Signals) -> Result<Exit, CliError> {
         let (printer, node) = (&app.printer, &self.node);
         tokio::select! {
             settled = app.provisioner.settle_workers(&self.name) => match settled?.contains(node) {
-                true => printer.line(Mark::Good, &format!("{node} was drained already, and is gone")),
+                true => printer.line(Mark::Good, &format!("{node} was already drained, and is removed")),
                 false => {
                     printer.line(Mark::Busy, &format!("{node} stays, and may be cordoned"));
-                    printer.hint(&format!("`homelab kubectl {} -- uncordon {node}` lets pods onto it again", self.name));
+                    printer.hint(&format!("`homelab kubectl {} -- uncordon {node}` allows new pods again", self.name));
                 }
             },
             signal = signals.next() => {
                 printer.line(Mark::Bad, &format!("{signal} again: parts of {node} may be left"));
-                printer.hint("the next add-worker or remove-worker takes them away, and so does down");
+                printer.hint("the next `add-worker`, `remove-worker`, `pause` or `halt` removes them, and so does `down`");
             }
         }
         Ok(Exit::Interrupted)

@@ -1,4 +1,4 @@
-//! `homelab k8s renew-certs NAME`: all certificates of a cluster's nodes are issued anew.
+//! `homelab k8s renew-certs NAME`: renews all certificates of a cluster's nodes.
 
 use clap::Args;
 
@@ -9,20 +9,20 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
-/// Issue all certificates of a cluster's nodes anew
+/// Renew all certificates of a cluster's nodes
 ///
-/// kubeadm's live for a year: those of the API server, of etcd and of the kubelets, and those in kubeconfigs, yours
-/// included. All get a further year, also those that have ended; the authorities stay, and so does everything that
-/// trusts them. The API server is away for some seconds.
+/// kubeadm's certificates are valid for a year: those of the API server, of etcd and of the kubelets, and those in
+/// kubeconfigs, yours included. The command issues all of them for another year, also those that have ended. The
+/// authorities stay, and with them the trust in them. The API server does not answer for some seconds.
 ///
-/// `homelab status NAME` says when they end. `start` does the same where they have ended or will within 30 days, so only
-/// a cluster that runs for a year without a rest needs this.
+/// `homelab status NAME` shows when certificates end. `start` and `resume` renew certificates that have ended or end
+/// within 30 days, so only a cluster that runs for a year without a pause or a halt needs this command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   sudo homelab k8s renew-certs acme")]
 pub(crate) struct RenewCerts {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
@@ -37,13 +37,13 @@ impl RenewCerts {
             renewed = app.provisioner.renew_certificates(name) => renewed?,
             signal = signals.next() => {
                 app.printer.line(Mark::Bad, &format!("{signal}: some nodes of {name} may have new certificates already"));
-                app.printer.hint(&format!("`homelab k8s renew-certs {name}` finishes it"));
+                app.printer.hint(&format!("`sudo homelab k8s renew-certs {name}` finishes the operation"));
                 return Ok(Exit::Interrupted);
             }
         };
         let nodes = words::count(cluster.nodes.len(), "node");
         app.printer.done(&format!("{name} has new certificates on {nodes}, and a new kubeconfig"));
-        app.printer.hint(&format!("`homelab status {name}` says when they end"));
+        app.printer.hint(&format!("`sudo homelab status {name}` shows when they end"));
         Ok(Exit::Ok)
     }
 }

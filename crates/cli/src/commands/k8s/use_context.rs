@@ -1,4 +1,4 @@
-//! `homelab k8s use-context`: chooses whom plain kubectl talks to.
+//! `homelab k8s use-context`: chooses the instance that plain kubectl uses.
 
 use clap::Args;
 use provisioner::events::Event;
@@ -10,17 +10,17 @@ use crate::exit::{CliError, Exit, Refusal};
 use crate::values::name;
 use crate::words;
 
-/// Make an instance the one that plain kubectl talks to
+/// Choose the instance that plain kubectl uses
 ///
-/// Switches the current context of your kubeconfig and writes the name to ~/.homelab/active-context, where a
-/// shell prompt can read it. Other people's contexts stay as they are. A context that has another API server or
-/// certificate authority than the cluster that came up under this name is refused; the cluster itself is not asked.
+/// Switches the current context of your kubeconfig and writes the name to ~/.homelab/active-context, where a shell
+/// prompt can read it. Foreign contexts do not change. A context with another API server or certificate authority than
+/// that of the cluster that came up under this name is refused; the cluster itself is not contacted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   homelab k8s use-context acme && kubectl get nodes")]
 pub(crate) struct UseContext {
-    /// The instance
+    /// Name of the instance
     #[arg(value_parser = name)]
     name: String,
 }
@@ -44,6 +44,7 @@ impl UseContext {
     }
 }
 
+/// The three lines about a switch.
 fn switched(name: &str, active: &str, merged: &str, contexts: &[String]) -> [String; 3] {
     let (count, names) = (words::count(contexts.len(), "context"), words::list(contexts));
     [

@@ -1,4 +1,4 @@
-//! When an instance's certificates end, and what that makes of it. Pure.
+//! When an instance's certificates end, and the problems that follow. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use crate::words;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CertificateView {
-    /// Its file below `/etc/kubernetes` of its node; on this host its file or the names that it is for.
+    /// Its file below `/etc/kubernetes` of its node; on this host, its file or its DNS names.
     what: String,
-    /// The node that has it; null where it is on this host.
+    /// The node that has it; null if it is on this host.
     node: Option<String>,
-    /// When it ends (RFC 3339); null when it cannot be read.
+    /// When it ends (RFC 3339); null if it cannot be read.
     not_after: Option<String>,
     /// `valid`, `expiring` (within 30 days), `expired` or `unreadable`.
     status: String,
 }
 
-/// All of them for programs.
+/// The certificates as programs get them.
 pub(super) fn views(all: &[Dated], now: Timestamp) -> Vec<CertificateView> {
     let view = |one: &Dated| CertificateView {
         what: one.what.clone(),
@@ -40,15 +40,16 @@ pub(super) fn views(all: &[Dated], now: Timestamp) -> Vec<CertificateView> {
     all.iter().map(view).collect()
 }
 
-/// The one that ends first, in a line: `the first of 31 ends on 2027-11-28: kubeconfig`.
+/// The certificate that ends first, as a line: `the first of 31 ends on 2027-11-28: kubeconfig`. `None` if none can be
+/// read.
 pub(super) fn first_end(all: &[Dated]) -> Option<String> {
     let ends = all.iter().filter_map(|one| Some((one.certificate.as_ref().ok()?.not_after, one)));
     let (end, first) = ends.min_by_key(|(end, _)| *end)?;
     Some(format!("the first of {} ends on {}: {}", all.len(), day(end), named(first)))
 }
 
-/// Those that have ended or will within 30 days, and those that cannot be read: what ends on the same day on the same
-/// node is one problem.
+/// The problems: certificates that have ended, end within 30 days, or cannot be read. Certificates of one kind that end
+/// on the same day on the same node are one problem.
 pub(super) fn ending(instance: &Instance, all: &[Dated], now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut groups: BTreeMap<(DatedKind, Option<&str>, bool, String), Vec<String>> = BTreeMap::new();
@@ -76,26 +77,28 @@ pub(super) fn ending(instance: &Instance, all: &[Dated], now: Timestamp) -> Vec<
     findings
 }
 
+/// The command that renews certificates of a kind.
 fn remedy(instance: &Instance, kind: DatedKind, what: &[String]) -> String {
     let name = &instance.name;
     match (kind, instance.state) {
         (DatedKind::Cluster, State::Halted | State::Paused) => {
-            format!("`homelab start {name}` issues them anew")
+            format!("`sudo homelab start {name}` renews them")
         }
-        (DatedKind::Cluster, _) => format!("`homelab k8s renew-certs {name}` issues them anew"),
+        (DatedKind::Cluster, _) => format!("`sudo homelab k8s renew-certs {name}` renews them"),
         (DatedKind::ClusterAuthority, _) => {
-            "nothing renews a cluster's authorities: move what it has to a new instance".to_owned()
+            "a cluster's authorities cannot be renewed: move its workloads to a new instance".to_owned()
         }
         (DatedKind::Authority, _) => format!("`homelab tls rotate --instance {name}` replaces the authority"),
         (DatedKind::Leaf, _) => {
             format!(
-                "`homelab tls issue --instance {name} {}` issues it anew",
+                "`homelab tls issue --instance {name} {}` issues it again",
                 what.first().map_or("", String::as_str)
             )
         }
     }
 }
 
+/// `kubelet on acme-w-1`, or only `kubeconfig` if it is on this host.
 fn named(one: &Dated) -> String {
     one.node.as_ref().map_or_else(|| one.what.clone(), |node| format!("{} on {node}", one.what))
 }
@@ -111,7 +114,7 @@ pub(super) mod tests {
     use crate::commands::instance::tests::running;
     use crate::commands::tls::tests::certificate;
 
-    /// All of it ends on 2027-02-03.
+    /// Certificates that end on 2027-02-03, and one that cannot be read.
     pub(in crate::commands::status) fn some() -> Vec<Dated> {
         let dated = |kind, node: Option<&str>, what: &str| Dated {
             kind,

@@ -1,4 +1,4 @@
-//! What `status` finds out about an instance, and whether that is a problem. Pure.
+//! The findings of `status` about an instance: notes and problems. Pure.
 
 use std::collections::HashMap;
 
@@ -11,32 +11,32 @@ use provisioner::registry::{Instance, Need, State};
 
 use crate::words;
 
-/// What was found out about the nodes, by their names. A node of which nothing is known is in neither.
+/// The answers about nodes, by the names of the nodes. A node without an answer is in neither map.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// How it is, as the cluster says.
+    /// The readiness that the cluster reports.
     pub(super) ready: HashMap<String, Readiness>,
-    /// How its agent of the pod network is.
+    /// The health that the pod network's agent reports.
     pub(super) health: HashMap<String, Health>,
 }
 
-/// Whether a node runs pods, and takes new ones.
+/// Whether a node is Ready, and whether it is cordoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Readiness {
     pub(super) ready: bool,
     pub(super) cordoned: bool,
 }
 
-/// Something that was found out, in words.
+/// A finding, in words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Finding {
-    /// It is worth knowing, and as it should be.
+    /// Worth knowing, and no problem.
     Note(String),
-    /// It is not as it should be.
+    /// A problem: `status` ends with 7.
     Problem(String),
 }
 
-/// Notes and problems.
+/// The notes and the problems among findings.
 pub(super) fn sorted(findings: Vec<Finding>) -> (Vec<String>, Vec<String>) {
     let (mut notes, mut problems) = (Vec::new(), Vec::new());
     for finding in findings {
@@ -49,11 +49,11 @@ pub(super) fn sorted(findings: Vec<Finding>) -> (Vec<String>, Vec<String>) {
 }
 
 impl Seen {
-    /// The agents that are not well.
+    /// The agents that are not healthy.
     pub(super) fn unwell(&self) -> Vec<Finding> {
         let of = |(node, health): (&String, &Health)| match health {
             Health::Bad(why) => {
-                Some(Finding::Problem(format!("the pod network's agent on {node} is not well: {why}")))
+                Some(Finding::Problem(format!("the pod network's agent on {node} is not healthy: {why}")))
             }
             Health::Good | Health::NoAgent => None,
         };
@@ -63,7 +63,7 @@ impl Seen {
     }
 }
 
-/// The nodes of the plan that the cluster does not report Ready. Those on their way in or out need not be.
+/// The nodes of the plan that the cluster does not report Ready. Nodes in transit need not be Ready.
 pub(super) fn unready(
     plan: &ClusterPlan,
     on_their_way: &[String],
@@ -78,32 +78,33 @@ pub(super) fn unready(
     settled.filter_map(|node| of(&node.name)).collect()
 }
 
-/// What the registry says of an operation in progress, and of an instance that never came up or is being destroyed.
+/// The finding from the registry alone: an operation in progress or unfinished, an instance that did not come up or was
+/// not removed completely.
 pub(super) fn recorded(instance: &Instance, need: Need<'_>) -> Option<Finding> {
     let name = &instance.name;
     let problem = |text: String| Some(Finding::Problem(text));
     match (instance.state, need, &instance.operation) {
-        (_, Need::Abandoned(why), _) => problem(format!("{why}: `homelab reap` removes it")),
+        (_, Need::Abandoned(why), _) => problem(format!("{why}: `sudo homelab reap` removes the instance")),
         (_, Need::Process(owner), Some(operation)) if *owner == operation.owner => Some(Finding::Note(
-            format!("process {} has begun to {}, at {:.0}", owner.pid, operation.kind, operation.since),
+            format!("process {} began to {} at {:.0}", owner.pid, operation.kind, operation.since),
         )),
         (_, Need::Unknown(owner, why), _) => {
             problem(format!("whether process {} still needs it is unknown: {why}", owner.pid))
         }
         (_, _, Some(operation)) => problem(format!(
-            "process {} has begun to {}, at {:.0}, and ended before it had finished: repeat that command",
+            "process {} began to {} at {:.0}, and ended before it had finished: repeat that command",
             operation.owner.pid, operation.kind, operation.since
         )),
         (State::Creating, _, None) => problem("it did not come up, and no process is creating it".to_owned()),
-        (State::Failed, ..) => problem("it did not come up; what there is of it was kept".to_owned()),
-        (State::Destroying, ..) => problem(format!(
-            "its removal has begun and did not finish: `homelab down {name}` goes on with it"
-        )),
+        (State::Failed, ..) => problem("it did not come up, and was kept for inspection".to_owned()),
+        (State::Destroying, ..) => {
+            problem(format!("its removal began and did not finish: `sudo homelab down {name}` continues it"))
+        }
         (State::Running | State::Paused | State::Halted, ..) => None,
     }
 }
 
-/// Why its nodes cannot be asked, and what to do about it.
+/// Why the instance's nodes cannot be asked, and what to do about it.
 pub(super) fn unattached(instance: &Instance, error: &AttachError) -> Finding {
     let name = &instance.name;
     let AttachError::Engine(EngineError::Absent { node }) = error else {
@@ -111,13 +112,14 @@ pub(super) fn unattached(instance: &Instance, error: &AttachError) -> Finding {
     };
     match instance.state {
         State::Paused => Finding::Note(format!(
-            "it is paused, its nodes get no processor: `homelab resume {name}` has it go on"
+            "it is paused, its nodes get no CPU time: `sudo homelab resume {name}` resumes it"
         )),
         State::Halted => Finding::Note(format!(
-            "it is halted, its nodes are off: `homelab start {name}` starts it with its data"
+            "it is halted, its nodes are off: `sudo homelab start {name}` starts it with its data"
         )),
         State::Running => Finding::Problem(format!(
-            "node {node} does not run, as after a reboot of this host: `homelab start {name}` starts it with its data"
+            "node {node} does not run, as after a reboot of this host: `sudo homelab start {name}` starts the instance \
+             with its data"
         )),
         State::Creating => Finding::Note(format!("node {node} does not run yet")),
         State::Failed | State::Destroying => Finding::Note(format!("node {node} does not run")),
@@ -133,7 +135,8 @@ pub(super) fn transit(workers: &[String], need: Need<'_>) -> Option<Finding> {
             Some(Finding::Note(format!("workers being added or removed: {names}, by process {}", owner.pid)))
         }
         Need::Operator | Need::Unknown(..) | Need::Abandoned(_) => Some(Finding::Problem(format!(
-            "workers whose change did not finish: {names}; the next add-worker, remove-worker or halt removes them"
+            "workers whose change did not finish: {names}; the next add-worker, remove-worker, pause or halt removes \
+             them"
         ))),
     }
 }

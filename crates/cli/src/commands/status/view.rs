@@ -17,23 +17,23 @@ use crate::words;
 pub(super) struct StatusView {
     /// The version of this format.
     pub(super) version: u32,
-    /// What the list has of it, too.
+    /// The instance as `homelab instance list` shows it.
     pub(super) instance: InstanceView,
-    /// Where its API server answers, `https://<address>:6443`.
+    /// The URL of its API server, `https://<address>:6443`.
     pub(super) api: String,
-    /// The same address by its name on this host.
+    /// The DNS name of that address on this host.
     pub(super) api_name: String,
-    /// The kubeconfig that knows this instance only; null as long as there is none.
+    /// The path of the kubeconfig with this instance only; null if there is none.
     pub(super) kubeconfig: Option<String>,
     /// Its nodes as planned, the first control plane first.
     pub(super) nodes: Vec<NodeView>,
-    /// What this host has of it; empty when nobody could be asked.
+    /// The nodes and networks of it that this host has; empty if the engine could not be asked.
     pub(super) on_this_host: Vec<String>,
-    /// Its certificates: those on this host, and those on its nodes where these could be asked.
+    /// Its certificates: those on this host, and those on its nodes if the nodes could be asked.
     pub(super) certificates: Vec<CertificateView>,
-    /// What is worth knowing and no problem.
+    /// Findings that are worth knowing and no problem.
     pub(super) notes: Vec<String>,
-    /// What is wrong. The command ends with 7 when there is any, and with 0 otherwise.
+    /// Problems. The command ends with 7 if there is any, and with 0 otherwise.
     pub(super) problems: Vec<String>,
 }
 
@@ -48,19 +48,20 @@ pub(super) struct NodeView {
     pub(super) role: &'static str,
     /// Its address in the instance's network.
     pub(super) address: String,
-    /// Where its pods get their addresses.
+    /// The CIDR of its pods' addresses.
     pub(super) pod_cidr: String,
-    /// Whether Kubernetes reports it Ready; null when nobody could be asked.
+    /// Whether Kubernetes reports it Ready; null if the cluster could not be asked.
     pub(super) ready: Option<bool>,
-    /// Whether the agent of its pod network says that all is well; null when nobody could be asked, and where the pod
-    /// network has no agents.
+    /// Whether the pod network's agent on it is healthy; null if the agent could not be asked, or if the pod network
+    /// has no agents.
     pub(super) agent: Option<bool>,
-    /// Whether new pods are kept from it; null when nobody could be asked.
+    /// Whether it is cordoned, so that it gets no new pods; null if the cluster could not be asked.
     pub(super) cordoned: Option<bool>,
-    /// Whether it is on its way in or out.
+    /// Whether it is being added or removed.
     pub(super) in_transit: bool,
 }
 
+/// The nodes of the plan, with the answers about them.
 pub(super) fn nodes(plan: &ClusterPlan, on_their_way: &[String], seen: &Seen) -> Vec<NodeView> {
     let view = |node: &provisioner::plan::NodePlan| NodeView {
         name: node.name.clone(),
@@ -82,6 +83,7 @@ pub(super) fn nodes(plan: &ClusterPlan, on_their_way: &[String], seen: &Seen) ->
     plan.nodes.iter().map(view).collect()
 }
 
+/// The status as text. `uptime` is in seconds.
 pub(super) fn text(view: &StatusView, uptime: Option<i64>, first_end: Option<String>) -> String {
     let pair = |key: &str, value: &str| vec![key.to_owned(), value.to_owned()];
     let instance = &view.instance;
@@ -110,7 +112,7 @@ pub(super) fn text(view: &StatusView, uptime: Option<i64>, first_end: Option<Str
             (false, Some(true)) => word(node.ready, "yes, cordoned", "no, cordoned", "unknown"),
             (false, _) => word(node.ready, "yes", "no", "unknown"),
         };
-        let agent = word(node.agent, "well", "not well", "-");
+        let agent = word(node.agent, "healthy", "not healthy", "-");
         let cells = [&node.name, node.role, &node.address, &node.pod_cidr, ready, agent];
         cells.map(str::to_owned).to_vec()
     });

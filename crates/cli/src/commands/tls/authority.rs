@@ -1,4 +1,4 @@
-//! `homelab tls init` and `homelab tls rotate`: the authority itself.
+//! `homelab tls init` and `homelab tls rotate`: create and replace an instance's authority.
 
 use clap::Args;
 use provisioner::tls::{Certificate, Rotated};
@@ -8,10 +8,11 @@ use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::words;
 
-/// Make an instance's certificate authority, unless it is there
+/// Create an instance's certificate authority, if it has none
 ///
-/// `homelab up` makes one for each new instance, so this is for instances that are older. It vouches for the
-/// instance's DNS suffix and the names below it; clients refuse whatever else is signed with its key.
+/// `homelab up` creates an authority for each new instance, so only older instances need this command. The authority
+/// vouches for the instance's DNS suffix and the names below it; TLS clients refuse its certificates for any other
+/// name.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -28,9 +29,9 @@ impl Init {
         let init = app.provisioner.tls_init(&name)?;
         let about = init.authority.about;
         app.printer.done(&if init.made {
-            format!("{name} has a certificate authority now: {}", about.subject)
+            format!("{name} now has a certificate authority: {}", about.subject)
         } else {
-            format!("{name} has its certificate authority already: {}; nothing was changed", about.subject)
+            format!("{name} already has a certificate authority: {}; nothing was changed", about.subject)
         });
         let path = words::own_path(&app.home().tls(&name).join("ca.crt"));
         app.printer.result(&described(&about, &format!("{}.lab", instance.tld_prefix), path));
@@ -51,16 +52,16 @@ fn described(about: &Certificate, suffix: &str, path: String) -> String {
     ])
 }
 
-/// Replace an instance's certificate authority and everything that it issued
+/// Replace an instance's certificate authority and its certificates
 ///
-/// Every certificate is issued anew, with the same names and in the same files. Where this host trusts the old
-/// authority, it trusts the new one in its place; that needs root. Servers and other clients go on with what
-/// they have until they are given the new files.
+/// Every certificate is issued again, with the same names and in the same files. If this host trusts the old authority,
+/// it then trusts the new one instead; that needs root. Servers and other TLS clients use their old files until you
+/// give them the new ones.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab tls rotate --instance acme
-  sudo homelab tls rotate --instance acme      when this host trusts it")]
+  sudo homelab tls rotate --instance acme      if this host trusts the authority")]
 pub(crate) struct Rotate {
     #[command(flatten)]
     of: Of,
@@ -75,9 +76,9 @@ impl Rotate {
             app.must_be_root()?;
         }
         let rotated = app.provisioner.rotate(&name).await?;
-        app.printer.done(&format!("{} is a new one", rotated.authority.about.subject));
+        app.printer.done(&format!("{} is replaced", rotated.authority.about.subject));
         app.printer.result(&renewed(&rotated, trusted));
-        app.printer.hint("servers need their new files, and other clients the new authority");
+        app.printer.hint("give servers their new files, and other TLS clients the new authority");
         Ok(Exit::Ok)
     }
 }
@@ -87,12 +88,9 @@ fn renewed(rotated: &Rotated, trusted: bool) -> String {
         ("before", rotated.old.clone().unwrap_or_else(|| "unreadable".to_owned())),
         ("now", rotated.authority.about.fingerprint.clone()),
         ("valid", validity(&rotated.authority.about)),
-        (
-            "trusted",
-            if trusted { "by this host, in place of the one before" } else { "not by this host" }.into(),
-        ),
+        ("trusted", if trusted { "by this host, instead of the old one" } else { "not by this host" }.into()),
     ];
-    let leaf = |leaf: &provisioner::tls::Issued| ("issued anew", words::own_path(&leaf.certificate));
+    let leaf = |leaf: &provisioner::tls::Issued| ("issued again", words::own_path(&leaf.certificate));
     rows.extend(rotated.leaves.iter().map(leaf));
     facts(&rows)
 }

@@ -9,11 +9,11 @@ use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::words;
 
-/// Issue a certificate for hosts below an instance's DNS suffix
+/// Issue a certificate for names below an instance's DNS suffix
 ///
-/// Names are the suffix itself or below it; `*` may stand for the whole first label. Others are refused, and
-/// clients would refuse them too, because the authority is constrained to the suffix. A certificate with the
-/// same first name is replaced.
+/// A name is the suffix itself or a name below it; the whole first label may be `*`. Other names are refused, and TLS
+/// clients would refuse them, too, because the authority is constrained to the suffix. A certificate with the same
+/// first name is replaced.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,10 +23,10 @@ Examples:
 pub(crate) struct Issue {
     #[command(flatten)]
     of: Of,
-    /// The names; files are called after the first one
+    /// DNS names of the certificate; its files have the first one as their name
     #[arg(required = true, value_name = "HOST")]
     hosts: Vec<String>,
-    /// How many days it is valid; it never outlives its authority
+    /// Validity in days; a certificate never outlives its authority
     #[arg(long, value_name = "N", default_value_t = LONGEST_DAYS,
         value_parser = clap::value_parser!(u16).range(1..=i64::from(LONGEST_DAYS)))]
     days: u16,
@@ -53,10 +53,13 @@ fn described(issued: &Issued) -> String {
     ])
 }
 
-/// How a client tries it that does not trust the authority.
+/// The command with which a client tries the certificate, also if the host does not trust the authority.
 fn tried_by(issued: &Issued, authority: &Utf8Path) -> String {
     let host = issued.about.names.first().map(|name| name.replacen('*', "app", 1)).unwrap_or_default();
-    format!("a client that trusts it: `curl --cacert {} https://{host}`", words::own_path(authority))
+    format!(
+        "`curl --cacert {} https://{host}` tries it with the instance's authority",
+        words::own_path(authority)
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `homelab tls list`: authorities and what they issued, with how long they are good for.
+//! `homelab tls list`: lists authorities and their certificates, with their validity.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -12,20 +12,20 @@ use crate::printer::{json, messages, told};
 use crate::table::table;
 use crate::values::{Format, name};
 
-/// List certificates and how long they are good for
+/// List certificates and their validity
 ///
-/// An orphaned certificate was issued by an earlier authority; `tls rotate` issues it anew. What cannot be read
-/// is shown with its error.
+/// An orphaned certificate was issued by an earlier authority; `homelab tls rotate` issues it again. A certificate that
+/// cannot be read is shown with its error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   homelab tls list
   homelab tls list --instance acme --format json | jq -r '.certificates[].notAfter'")]
 pub(crate) struct List {
-    /// Only this instance
+    /// Only this instance [default: all instances]
     #[arg(long, value_name = "NAME", value_parser = name)]
     instance: Option<String>,
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -48,7 +48,7 @@ impl List {
             Format::Text => {
                 app.printer.result(&text(&lines));
                 if lines.is_empty() {
-                    app.printer.hint("there are no instances yet: `homelab up NAME` makes one");
+                    app.printer.hint("there are no instances yet: `sudo homelab up NAME` creates one");
                 }
             }
             Format::Json => app.printer.result(&json(&View { version: 1, certificates: lines })),
@@ -63,7 +63,7 @@ impl List {
 struct View {
     /// The version of this format.
     version: u32,
-    /// By instance, its authority first.
+    /// The certificates, grouped by instance, the authority first.
     certificates: Vec<Line>,
 }
 
@@ -73,7 +73,7 @@ struct View {
 enum Line {
     /// A certificate.
     Sound(Box<Sound>),
-    /// One that cannot be read.
+    /// A certificate that cannot be read.
     Broken(Broken),
 }
 
@@ -82,7 +82,7 @@ enum Line {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Sound {
-    /// Whose it is.
+    /// The instance that it belongs to.
     instance: String,
     /// `authority` or `leaf`.
     kind: &'static str,
@@ -90,9 +90,9 @@ struct Sound {
     subject: String,
     /// The DNS names that it is for; empty for an authority.
     names: Vec<String>,
-    /// `valid`, or what is wrong with it.
+    /// `valid`, `expiring` (within 30 days), `expired` or `orphaned`.
     status: String,
-    /// Whether this host accepts the authority; null for a leaf.
+    /// Whether this host trusts the authority; null for a leaf.
     trusted: Option<bool>,
     /// Its serial number, in hexadecimal.
     serial: String,
@@ -108,7 +108,7 @@ struct Sound {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Broken {
-    /// Whose it is.
+    /// The instance that it belongs to.
     instance: String,
     /// Always `broken`.
     status: &'static str,
@@ -160,7 +160,7 @@ fn text(lines: &[Line]) -> String {
             } else {
                 sound.status.clone()
             },
-            // Enough to tell two apart; all of it is in the JSON.
+            // The first 8 bytes tell two certificates apart. The JSON has all of them.
             format!("{}…", &sound.fingerprint[..23]),
         ],
         Line::Broken(Broken { instance, status, error }) => {

@@ -1,4 +1,4 @@
-//! `homelab tls …`: an instance's own certificate authority, what it issues, and whether this host accepts it.
+//! `homelab tls …`: an instance's own certificate authority, its certificates, and whether this host trusts it.
 
 mod authority;
 mod issue;
@@ -14,7 +14,7 @@ use crate::exit::{CliError, Exit};
 use crate::table::table;
 use crate::values::name;
 
-/// Verbs over certificates, in the order in which they are needed.
+/// The verbs of `homelab tls`, in the order in which they are needed.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tls {
     Init(authority::Init),
@@ -38,15 +38,15 @@ impl Tls {
     }
 }
 
-/// Whose certificates.
+/// The option for the instance whose certificates are meant.
 #[derive(Debug, Args)]
 struct Of {
-    /// The instance
+    /// Name of the instance
     #[arg(long, value_name = "NAME", value_parser = name)]
     instance: String,
 }
 
-/// Facts below a line, a name and a value each.
+/// Indented lines of names and values, for below another line.
 fn facts(rows: &[(&str, String)]) -> String {
     let row = |(name, value): &(&str, String)| vec![format!("  {name}"), value.clone()];
     table(&rows.iter().map(row).collect::<Vec<_>>())
@@ -62,7 +62,7 @@ fn validity(certificate: &Certificate) -> String {
 pub(super) mod tests {
     use provisioner::tls::Certificate;
 
-    /// A certificate as it is read back, the same each time.
+    /// A certificate with fixed times and a fingerprint of this byte.
     pub(in crate::commands) fn certificate(subject: &str, names: &[&str], byte: u8) -> Certificate {
         let time = |text: &str| text.parse().expect("a time");
         Certificate {

@@ -1,4 +1,4 @@
-//! `homelab tls trust` and `homelab tls untrust`: whether this host accepts an instance's authority.
+//! `homelab tls trust` and `homelab tls untrust`: let this host trust an instance's authority, or no longer.
 
 use clap::Args;
 
@@ -6,11 +6,11 @@ use super::{Of, facts};
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 
-/// Make this host accept an instance's certificates
+/// Let this host trust an instance's certificate authority
 ///
-/// Adds the instance's authority to the system's trust store, one file, and nothing else; `homelab down` takes
-/// it away again. Programs with a store of their own (Firefox, Java) do not look there. What you trust can
-/// vouch for the instance's DNS suffix only.
+/// Adds the authority to the system's trust store as one file, and changes nothing else. `homelab down` removes the
+/// file again. Programs with their own trust store (Firefox, Java) do not use the system's. The authority can vouch
+/// only for names below the instance's DNS suffix.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -26,16 +26,16 @@ impl Trust {
         app.find(&name)?;
         app.must_be_root()?;
         let about = app.provisioner.trust(&name).await?.about;
-        app.printer.done(&format!("this host accepts certificates of {}", about.subject));
+        app.printer.done(&format!("this host trusts {}", about.subject));
         app.printer.result(&facts(&[("fingerprint", about.fingerprint)]));
-        app.printer.hint(&format!("`sudo homelab tls untrust --instance {name}` takes that back"));
+        app.printer.hint(&format!("`sudo homelab tls untrust --instance {name}` ends that"));
         Ok(Exit::Ok)
     }
 }
 
-/// Make this host accept an instance's certificates no longer
+/// Let this host no longer trust an instance's certificate authority
 ///
-/// Removes the one file that `tls trust` added; other instances and other people's authorities stay.
+/// Removes the file that `homelab tls trust` added. Authorities of other instances and foreign authorities stay.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -51,9 +51,9 @@ impl Untrust {
         let subject = app.find(&name)?.k8s.ca_name;
         app.must_be_root()?;
         let said = if app.provisioner.untrust(&name).await? {
-            format!("this host accepts certificates of {subject} no longer")
+            format!("this host no longer trusts {subject}")
         } else {
-            format!("this host did not accept certificates of {subject}; nothing was changed")
+            format!("this host did not trust {subject}; nothing was changed")
         };
         app.printer.done(&said);
         Ok(Exit::Ok)

@@ -1,4 +1,4 @@
-//! `homelab watch`: the host guard is put back at once, and what it refuses is recorded.
+//! `homelab watch`: restores the host guard at once, and records the packets that it refuses.
 
 mod unit;
 
@@ -14,33 +14,34 @@ use crate::guard;
 use crate::printer::{Mark, Printer};
 use crate::signals::Signals;
 
-/// Keep the host guard as it was built, and record what it refuses
+/// Keep the host guard intact, and record the packets that it refuses
 ///
-/// Stays in the foreground until it is interrupted. When another program changes the guard's rules or routes, or the
-/// kernel's settings of a link of homelab's, it puts them back and records GuardRestored. Each kind of packet that the
-/// guard refuses is recorded as CrossingRefused: link and instance, addresses, protocol, port, and the node or pod where
-/// it can be told; repetitions are counted and recorded together. `homelab events --follow` shows both.
+/// Stays in the foreground until it is interrupted. If another program changes the guard's rules or routes, or the
+/// kernel's settings of one of homelab's links, the command restores them and records the event GuardRestored. Each
+/// kind of packet that the guard refuses is recorded as the event CrossingRefused: link, instance, addresses, protocol,
+/// port and, if known, the node or pod. Repetitions are counted and recorded together. `homelab events --follow` shows
+/// both events.
 ///
-/// Nothing depends on it: every verb that runs as root and works with an instance puts the guard back as well. One watch
-/// is enough for all homes of a host.
+/// A watch is optional: every command that works with an instance as root restores the guard, too. One watch is enough
+/// for all homes of a host.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sudo homelab watch
-  sudo homelab watch --once             put the guard back now, and end
-  sudo homelab watch --install          have systemd run it, from every boot on
-  homelab watch --print-unit            for a systemd unit of your own")]
+  sudo homelab watch --once             restore the guard now, and end
+  sudo homelab watch --install          let systemd run the watch from every boot on
+  homelab watch --print-unit            for your own systemd unit")]
 pub(crate) struct Watch {
-    /// Look once, put back what differs, and end
+    /// Check the guard once, restore what differs, and end
     #[arg(long, conflicts_with_all = ["install", "uninstall", "print_unit"])]
     once: bool,
-    /// Write a systemd unit that runs this program for this home, start and enable it
+    /// Install, enable and start a systemd unit that runs the watch for this home
     #[arg(long, conflicts_with_all = ["uninstall", "print_unit"])]
     install: bool,
-    /// Stop and disable that unit, and remove it
+    /// Stop, disable and remove the systemd unit
     #[arg(long, conflicts_with = "print_unit")]
     uninstall: bool,
-    /// Print that unit and change nothing
+    /// Print the systemd unit, and change nothing
     #[arg(long)]
     print_unit: bool,
 }
@@ -66,9 +67,9 @@ async fn once(app: &App) -> Result<Exit, CliError> {
     match guard::told(&kept) {
         Some((mark, lines)) => lines.iter().for_each(|line| app.printer.line(mark, line)),
         None if matches!(kept, Ok(Kept::NotNeeded)) => {
-            app.printer.done("no host guard is needed: there is no link of homelab's on this host");
+            app.printer.done("no host guard is needed: this host has no link of homelab");
         }
-        None => app.printer.done("the host guard stands as it was built"),
+        None => app.printer.done("the host guard is intact"),
     }
     Ok(if kept.is_ok() { Exit::Ok } else { Exit::CouldNotRun })
 }
@@ -92,7 +93,7 @@ async fn watch(app: &App) -> Result<Exit, CliError> {
                 Err(RecvError::Closed) => return Ok(Exit::Ok),
             },
             signal = signals.next() => {
-                app.printer.line(Mark::Good, &format!("{signal}: this host is not watched any more"));
+                app.printer.line(Mark::Good, &format!("{signal}: the watch has ended"));
                 return Ok(Exit::Ok);
             }
         }
@@ -102,11 +103,11 @@ async fn watch(app: &App) -> Result<Exit, CliError> {
 fn say(printer: &Printer, said: &Said<'_>) {
     match said {
         Said::Begun { by_packet: true } => {
-            printer.line(Mark::Good, "this host is watched: the host guard, and what it refuses");
+            printer.line(Mark::Good, "watching the host guard, and the packets that it refuses");
         }
         Said::Begun { by_packet: false } => printer.line(
             Mark::Good,
-            "this host is watched: the host guard, and how much it refuses; this kernel has no log for packets \
+            "watching the host guard, and the number of packets that it refuses; this kernel cannot log packets \
              (CONFIG_NETFILTER_NETLINK_LOG)",
         ),
         Said::Failed(error) => {
@@ -115,12 +116,12 @@ fn say(printer: &Printer, said: &Said<'_>) {
     }
 }
 
-/// What happened, as a line. Pure.
+/// The line of an event; `None` for an event without one. Pure.
 fn line(event: &Event) -> Option<String> {
     match event {
         Event::GuardRestored { deviations, times, .. } => {
             let often = if *times > 1 { format!(", {times} times") } else { String::new() };
-            Some(format!("the host guard was put back{often}: {}", deviations.join("; ")))
+            Some(format!("the host guard was restored{often}: {}", deviations.join("; ")))
         }
         Event::CrossingRefused { instance, link, crossing, attempts } => {
             let of =

@@ -14,9 +14,9 @@ use crate::exit::{CliError, Ends, Exit};
 
 const NAME: &str = "homelab-watch.service";
 const PATH: &str = "/etc/systemd/system/homelab-watch.service";
-/// Is there when systemd is what booted this host (sd_booted(3)).
+/// This folder exists if systemd booted the host (sd_booted(3)).
 const BOOTED: &str = "/run/systemd/system";
-/// How the unit begins, and nobody else's.
+/// The first line of our unit. A unit without it is foreign.
 const OURS: &str = "# Written by `homelab watch --install`.";
 
 /// Why the unit is not installed or removed.
@@ -24,7 +24,7 @@ const OURS: &str = "# Written by `homelab watch --install`.";
 pub(crate) enum UnitError {
     #[error("install {NAME}: systemd does not run on this host")]
     NoSystemd,
-    #[error("{PATH} is there, and homelab has not written it")]
+    #[error("{PATH} exists, and homelab has not written it")]
     Foreign,
     #[error("{attempt} {path}")]
     File {
@@ -33,7 +33,7 @@ pub(crate) enum UnitError {
         #[source]
         source: io::Error,
     },
-    #[error("have systemd know {NAME}")]
+    #[error("apply the change of {NAME} with systemctl")]
     Systemctl(#[source] CommandError),
 }
 
@@ -47,10 +47,10 @@ impl Hint for UnitError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoSystemd => Some(
-                "have your own supervisor run `homelab watch` as root; it stays in the foreground and ends on SIGTERM"
+                "let your own supervisor run `homelab watch` as root; it stays in the foreground and ends on SIGTERM"
                     .to_owned(),
             ),
-            Self::Foreign => Some("`homelab watch --print-unit` shows what it would be; move the other one away".to_owned()),
+            Self::Foreign => Some("move the file away; `homelab watch --print-unit` shows homelab's unit".to_owned()),
             Self::File { .. } | Self::Systemctl(_) => None,
         }
     }
@@ -73,7 +73,7 @@ fn unit(program: &Utf8Path, home: &Utf8Path, cache: &Utf8Path) -> String {
     format!(
         r#"{OURS}
 [Unit]
-Description=Keeps the clients of homelab apart
+Description=Keeps the host guard of homelab intact
 After=network-pre.target nftables.service firewalld.service libvirtd.service docker.service
 
 [Service]
@@ -111,7 +111,7 @@ pub(super) async fn uninstall(app: &App) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// Where units are, and what says that systemd runs.
+/// The paths of the unit, and of the folder that shows that systemd runs.
 #[derive(Debug, Clone)]
 struct Place {
     booted: Utf8PathBuf,
@@ -123,7 +123,7 @@ impl Place {
         Self { booted: BOOTED.into(), unit: PATH.into() }
     }
 
-    /// Whether a unit of ours is there; one of somebody else's is an error.
+    /// Whether our unit exists. A foreign unit is an error.
     fn has_ours(&self) -> Result<bool, UnitError> {
         match fs::read_to_string(&self.unit) {
             Ok(text) if text.starts_with(OURS) => Ok(true),
@@ -134,7 +134,7 @@ impl Place {
     }
 }
 
-/// Writes the unit, and has systemd start it now and at every boot. One that is there already is written anew.
+/// Writes the unit, and lets systemd start it now and at every boot. An existing unit of ours is written again.
 async fn put(text: &str, place: Place, runner: &dyn Runner) -> Result<(), UnitError> {
     if !place.booted.exists() {
         return Err(UnitError::NoSystemd);
@@ -147,7 +147,7 @@ async fn put(text: &str, place: Place, runner: &dyn Runner) -> Result<(), UnitEr
     systemctl(&["restart", NAME], runner).await
 }
 
-/// Stops and removes the unit; says whether it was there.
+/// Stops and removes the unit. Returns whether it existed.
 async fn take(place: Place, runner: &dyn Runner) -> Result<bool, UnitError> {
     if !place.has_ours()? {
         return Ok(false);
