@@ -124,14 +124,14 @@ async fn a_worker_that_vanishes_before_its_join_is_named_whether_it_is_the_first
     let faulty = lab.engine.clone().with_fault(Fault::Vanish("kubeadm join".to_owned()));
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Join, Residue::Recorded));
-    assert!(chain(&error).contains("wait for kubeadm to join it on acme-w-1"), "{}", chain(&error));
+    assert!(chain(&error).contains("wait for `kubeadm join` on acme-w-1"), "{}", chain(&error));
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
     faulty.heal();
     lab.up("acme").await.unwrap();
     let _faulty = lab.engine.clone().with_fault(Fault::Vanish("kubeadm join".to_owned()));
     let error = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
-    assert!(chain(&error).contains("wait for kubeadm to join it on acme-w-3"), "{}", chain(&error));
+    assert!(chain(&error).contains("wait for `kubeadm join` on acme-w-3"), "{}", chain(&error));
 }
 
 #[rstest]
