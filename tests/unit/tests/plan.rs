@@ -278,14 +278,14 @@ fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
     ];
     let said = errors.map(|error| format!("{error}\n  hint: {}", error.hint().unwrap()));
     insta::assert_snapshot!(said.join("\n"), @r"
-    a pod CIDR of /22 has room for 4 nodes, and 5 are asked for
-      hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
-    a pod CIDR of /24 has room for 1 node, and 2 are asked for
-      hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
-    a subnet of /27 has room for 11 nodes, and 12 are asked for
-      hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
-    a subnet of /27 has room for 13 nodes, and 14 are asked for
-      hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
+    a pod CIDR of /22 has room for 4 nodes, but the cluster needs 5
+      hint: use fewer workers, or set a larger network: pools.pod.block in config.yaml
+    a pod CIDR of /24 has room for 1 node, but the cluster needs 2
+      hint: use fewer workers, or set a larger network: pools.pod.block in config.yaml
+    a subnet of /27 has room for 11 nodes, but the cluster needs 12
+      hint: use fewer workers, or set a larger network: pools.subnet.block in config.yaml
+    a subnet of /27 has room for 13 nodes, but the cluster needs 14
+      hint: use fewer workers, or set a larger network: pools.subnet.block in config.yaml
     ");
     assert_eq!(claimed(&pools(24, 22), 3, None).unwrap().k8s.pod_cidr.prefix_len(), 22);
 }
@@ -335,12 +335,12 @@ fn a_pool_that_the_host_has_itself_is_told_with_its_interface_and_the_line_that_
     ];
     insta::assert_snapshot!(cases.join("\n"), @r"
     no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use; the host itself uses 192.168.48.0/20 (tun0)
-    hint: the line `pools: { subnet: { range: 172.16.0.0/20 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { subnet: { range: 172.16.0.0/20 } }` in config.yaml moves the pool to a range that the host does not use
     no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use; the host itself uses 192.168.0.0/16 (wlan0)
-    hint: the line `pools: { subnet: { range: 10.0.0.0/20 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { subnet: { range: 10.0.0.0/20 } }` in config.yaml moves the pool to a range that the host does not use
     no pod CIDR left in pool 10.240.0.0/12: all 16 blocks of /16 are in use; the host itself uses 10.240.0.0/13 (tun0), 10.248.0.0/13 (tun1)
-    hint: the line `pools: { pod: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { pod: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to a range that the host does not use
     no service CIDR left in pool 10.96.0.0/12: all 16 blocks of /16 are in use; the host itself uses 10.96.0.0/12 (a route)
-    hint: the line `pools: { service: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { service: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to a range that the host does not use
     ");
 }

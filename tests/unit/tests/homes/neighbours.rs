@@ -140,7 +140,7 @@ async fn an_instance_whose_networks_another_home_got_meanwhile_is_not_started() 
     assert_eq!(error.to_string(), told);
     assert_eq!(
         error.hint().unwrap(),
-        format!("`HOMELAB_HOME={home} homelab status globex` shows the other one")
+        format!("`HOMELAB_HOME={home} homelab status globex` shows the other instance")
     );
 }
 
@@ -166,7 +166,7 @@ async fn a_suffix_belongs_to_one_instance_of_the_host() {
     let error = up(&bob, spec("acme")).await.unwrap_err();
     let home = ada.home().root();
     assert_eq!(cause(&error), format!("tldPrefix acme already in use by instance 'acme' of the home {home}"));
-    assert_eq!(error.hint().as_deref(), Some("`--tld LABEL` chooses another one"));
+    assert_eq!(error.hint().as_deref(), Some("choose another one with `--tld LABEL`"));
     let other = ClusterSpec { tld_prefix: Some("acme2".to_owned()), ..spec("acme") };
     up(&bob, other).await.unwrap();
     // A fixture's instance has no names on the host.

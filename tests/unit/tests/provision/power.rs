@@ -78,7 +78,7 @@ async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
         lab.power(wake).await.unwrap();
     }
     insta::assert_snapshot!(said.join("\n"), @r"
-    halt: instance 'acme' is paused, not running; `homelab resume acme` has it go on
+    halt: instance 'acme' is paused, not running; `homelab resume acme` makes it run again
     pause: instance 'acme' is halted, not running; `homelab start acme` starts it
     resume: instance 'acme' is halted, not running; `homelab start acme` starts it
     ");
