@@ -183,7 +183,7 @@ fn an_entry_of_our_name_that_is_somebody_elses_is_refused_and_left() {
     house.kubeconfig(theirs);
     let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
     let told = error.to_string().replace(house.home.root().as_str(), "~");
-    insta::assert_snapshot!(told, @"context 'acme' in ~/kubeconfig is not of this homelab (it leads to https://10.9.8.7:6443)");
+    insta::assert_snapshot!(told, @"context 'acme' in ~/kubeconfig does not belong to this homelab (its server is https://10.9.8.7:6443)");
     assert!(error.hint().unwrap().contains("kubectl config rename-context acme"));
     assert!(matches!(kubeconfig::use_context(&house.home, "acme"), Err(KubeconfigError::Foreign { .. })));
     assert!(!kubeconfig::unmerge(&house.home, "acme").unwrap());

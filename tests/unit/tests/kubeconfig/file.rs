@@ -106,10 +106,10 @@ fn a_lock_that_never_goes_is_an_error_that_names_it() {
     std::fs::write(&lock, "").unwrap();
     let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
     let told = error.to_string();
-    assert!(told.starts_with(&format!("{lock} is in the way for 5s, made by ")), "{told}");
+    assert!(told.starts_with(&format!("{lock} still exists after 5s, created by ")), "{told}");
     assert_eq!(
         error.hint().unwrap(),
-        format!("if no kubectl is running, a killed one has left it: `rm {lock}`")
+        format!("if no kubectl is running, a killed one has left the lock: `rm {lock}`")
     );
     assert_eq!(house.merged(), FOREIGN);
     assert!(std::path::Path::new(&lock).exists());
