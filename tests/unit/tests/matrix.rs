@@ -1,4 +1,4 @@
-//! What is tested is what the README shows.
+//! The README's table of tested combinations is the one of the code.
 
 use provisioner::spec::matrix;
 

@@ -1,4 +1,4 @@
-//! Names, networks and addresses: documented for the first clients, and never shared by any two.
+//! Names, networks and addresses: as documented for the first instances, and never shared by two instances.
 
 mod properties;
 mod workers;
@@ -25,7 +25,7 @@ fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
     a.contains(b) || b.contains(a)
 }
 
-/// Sixteen instances, one after the other.
+/// Sixteen instances, claimed one after the other: the default subnet pool is full.
 fn full() -> Vec<Instance> {
     (0..16).fold(Vec::new(), |mut there, i| {
         there.push(instance(&format!("client-{i}"), &there));
@@ -85,9 +85,9 @@ fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
         claim(acme(), &[], &["10.0.0.0/8"]),
         claim(acme(), &[], &[]),
         claim(acme().subnet("192.168.48.0/24"), &[], &usual),
-        // Two halves are allowed one by one.
+        // Two allowed halves do not make up an allowed block.
         claim(acme().subnet("192.168.60.0/24"), &[], &["192.168.60.0/25", "192.168.60.128/25"]),
-        // Who has it is said first: it would be taken in a wider range, too.
+        // The error names the holder first, because the subnet would be in use in a wider range too.
         claim(acme().subnet("192.168.60.0/24"), &there, &[]),
     ];
     let refusals = refusals.map(|refused| {
@@ -328,7 +328,7 @@ fn a_pool_that_the_host_has_itself_is_told_with_its_interface_and_the_line_that_
     };
     let cases = [
         refused(&[("192.168.48.0/20", "tun0")]),
-        // An address on a link with a large network, and nothing free where the pool would be moved to first.
+        // The host's address is in a large network, and the first private range to move the pool to is in use.
         refused(&[("192.168.0.0/16", "wlan0"), ("172.16.0.0/12", "docker0")]),
         refused(&[("10.240.0.0/13", "tun0"), ("10.248.0.0/13", "tun1"), ("192.168.1.0/24", "eth0")]),
         refused(&[("10.96.0.0/12", "a route")]),

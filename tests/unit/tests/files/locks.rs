@@ -1,4 +1,5 @@
-//! kubectl's lock on a kubeconfig, left by somebody: told with whose it is, and in nobody's way who changes nothing.
+//! A lock file of kubectl that another process has left: the error names its owner, and commands that change no
+//! kubeconfig ignore the lock.
 
 use provisioner::Removed;
 use provisioner::kubeconfig::KubeconfigError;

@@ -1,4 +1,4 @@
-//! Only regular files are read and changed; everything else is refused with its path, and stays what it is.
+//! Only regular files are read and changed. All other files are refused with their path, and are not changed.
 
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::plan::InstanceId;

@@ -1,5 +1,5 @@
-//! Files that cannot be used: found before the claim, no price for a cluster that came up, and no obstacle to the
-//! teardown of everything else.
+//! Files that cannot be used: `up` finds them before the claim, a cluster that has come up stays, and `down` removes
+//! all else.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -10,7 +10,7 @@ use rstest::rstest;
 
 use super::*;
 
-/// A file system in which nobody can make a file, root included.
+/// A file system in which no user can make a file, not even root.
 const SYS: &str = "/sys";
 
 #[rstest]
@@ -89,7 +89,7 @@ async fn a_context_of_that_name_that_is_somebody_elses_is_refused_before_the_cla
     assert_eq!(std::fs::read_to_string(desk.kubeconfig()).unwrap(), theirs);
 }
 
-/// A desk whose kubeconfig breaks when the names are recorded: after the claim, and long before the end.
+/// A desk whose kubeconfig becomes unusable when the names are recorded, which is after the claim.
 fn breaking(script: &str) -> Desk {
     let desk = Desk::new();
     let folder = desk.house.path("dnsmasq.d");
@@ -125,7 +125,7 @@ async fn a_cluster_that_came_up_stays_when_its_context_cannot_be_merged(
             .any(|event| matches!(event, Event::KubeconfigNotMerged { instance, .. } if instance == "acme"))
     );
 
-    // What the hint says, once the way is free.
+    // The command in the hint works when the file can be used again.
     let _ = std::fs::remove_file(desk.lock());
     std::fs::remove_file(desk.kubeconfig()).unwrap();
     std::fs::write(desk.kubeconfig(), FOREIGN).unwrap();

@@ -1,4 +1,4 @@
-//! The fault sweep: whatever fails, it is said what is left, and `destroy` leaves nothing.
+//! The fault sweep: an error says what is left for each step that fails, and `destroy` removes everything.
 
 use rstest::rstest;
 
@@ -33,7 +33,7 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
     assert_eq!(error.hint().as_deref(), Some("`homelab down acme` removes what was made"));
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Failed);
-    assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has no context");
+    assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has a context");
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
     engine.heal();
