@@ -60,7 +60,7 @@ impl Trial {
         let plans: Vec<NodePlan> = found.iter().map(|node| node.plan().clone()).collect();
         ensure!(plans == self.large.nodes, "found {plans:?}");
         for node in &found {
-            ensure!(node.read(DISK).await? == node.name(), "attach found another node: {}", node.name());
+            ensure!(node.read(DISK).await? == node.name(), "attach found another node");
         }
         Ok(())
     }
@@ -235,7 +235,7 @@ impl Trial {
 
     async fn is_absent(&self, plan: &ClusterPlan, absent: &str) -> anyhow::Result<()> {
         match self.engine.attach(plan).await {
-            Err(EngineError::Absent { node }) => ensure!(node == absent, "absent is {node}, not {absent}"),
+            Err(EngineError::Absent { node }) => ensure!(node == absent, "another node is absent: {node}"),
             Err(other) => return Err(other).context("attach to absent nodes"),
             Ok(nodes) => bail!("attach has found absent nodes: {:?}", names(&nodes)),
         }

@@ -15,6 +15,6 @@ pub fn packet(data: &[u8]) {
     }
     seen::arp_reply(data, Ipv4Addr::new(192, 168, 48, 1));
     if let Some((_, left)) = seen::without_ip_header(data) {
-        assert!(left.len() + 20 <= data.len(), "an IPv4 header has at least 20 bytes");
+        assert!(left.len() + 20 <= data.len(), "an IP header has at least 20 bytes");
     }
 }

@@ -32,7 +32,7 @@ pub enum KubeadmError {
     /// A step on a node failed: a kubeadm or kubectl command, or writing a file.
     #[error("{attempt} on {node}")]
     Step {
-        /// What was tried: `write the kubeadm files`, `delete the bootstrap token`.
+        /// The attempted step: `write the kubeadm files`, `delete the bootstrap token`.
         attempt: &'static str,
         /// The name of the node.
         node: String,
