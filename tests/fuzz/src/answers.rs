@@ -50,7 +50,7 @@ pub fn virsh(data: &[u8]) {
     assert!(seen.iter().all(|one| one.name.starts_with("homelab-0a1b2c.")), "{seen:?}");
 }
 
-/// Answers every command with the next part.
+/// A runner that answers each command with the next part of the bytes.
 #[derive(Debug)]
 struct Answers(Mutex<Vec<u8>>);
 

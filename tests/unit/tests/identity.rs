@@ -20,7 +20,7 @@ struct Lab {
     provisioner: Provisioner,
 }
 
-/// acme and globex are up.
+/// A lab with the running instances acme and globex.
 async fn lab() -> Lab {
     let (house, engine, provisioner) = simulated();
     for name in ["acme", "globex"] {

@@ -2,12 +2,12 @@
 
 use provisioner::spec::matrix;
 
-/// The page that shows the table, and between which lines.
+/// The page with the table, and the lines around the table.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 const BEGIN: &str = "<!-- matrix -->\n";
 const END: &str = "<!-- /matrix -->";
 
-/// `HOMELAB_WRITE_DOCS=1` writes it there.
+/// `HOMELAB_WRITE_DOCS=1` writes the table to the page.
 #[test]
 fn the_readme_shows_what_is_tested() {
     let page = std::fs::read_to_string(PAGE).unwrap();

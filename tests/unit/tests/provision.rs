@@ -35,7 +35,7 @@ fn lab() -> Lab {
     Lab { house, engine, provisioner }
 }
 
-/// Three control planes and a worker.
+/// The spec of an instance with three control planes and a worker.
 fn highly_available(name: &str) -> CheckedSpec {
     let spec = ClusterSpec::new(name).topology(Topology::Ha).workers(1);
     spec.engine(EngineKind::Simulated).check().unwrap()

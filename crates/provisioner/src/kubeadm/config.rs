@@ -14,7 +14,7 @@ use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
 
 use super::{Ticket, patches};
 
-/// Where containerd listens on every node.
+/// The socket of containerd on every node.
 pub(super) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 /// The group of a bootstrap token's user, which kubeadm allows to join.
 const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";

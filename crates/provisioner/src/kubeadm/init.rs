@@ -184,7 +184,7 @@ pub(super) fn failed(attempt: &'static str, node: &Node) -> impl FnOnce(CommandE
 /// Reads the administrator's kubeconfig, which kubeadm made on the first node.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] when it cannot be read.
+/// [`KubeadmError::Step`] when the file cannot be read.
 pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
     first.read(ADMIN).await.map_err(failed("read the administrator's kubeconfig", first))
 }

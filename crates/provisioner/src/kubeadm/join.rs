@@ -81,7 +81,7 @@ struct To<'a> {
     bundle: &'a Bundle,
 }
 
-/// Control planes one after the other, then workers side by side.
+/// Joins control planes one after the other, then workers in parallel.
 async fn join_in_turn(newcomers: &[Node], to: To<'_>, events: &Events) -> Result<(), KubeadmError> {
     let (planes, workers): (Vec<&Node>, Vec<&Node>) =
         newcomers.iter().partition(|node| node.plan().role == Role::ControlPlane);

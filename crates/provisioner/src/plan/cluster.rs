@@ -1,4 +1,4 @@
-//! The whole plan of a cluster, derived from its registry entry.
+//! The plan of a cluster, derived from its registry entry. Pure.
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -17,7 +17,7 @@ fn status(code: u16, reason: &str) -> String {
     STATUS.replace("CODE", &code.to_string()).replace("REASON", reason)
 }
 
-/// acme, which came up with a cluster at this address.
+/// acme, with a recorded identity at this server's address.
 fn acme(server: &Server) -> Instance {
     let mut acme = instance("acme", &[]);
     let server = format!("https://{}", server.address);
