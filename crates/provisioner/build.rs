@@ -1,6 +1,6 @@
-//! Builds the probe as a static binary, so that `homelab` carries it along and needs no file beside itself.
+//! Builds the probe as a static binary, which is embedded in `homelab`, so that `homelab` needs no other file.
 //!
-//! A nested cargo with a target folder of its own: the outer one holds its lock while it waits for us.
+//! The nested cargo has its own target folder, because the outer cargo holds the lock of its target folder meanwhile.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let built = out.join("probe-target").join(&target).join("probe/homelab-probe");
     fs::copy(built, out.join("homelab-probe"))?;
 
-    // Where the workspace lies changes a few bytes of the binary but nothing of what it does, so its sources, not
-    // its bytes, tell one probe from another.
+    // The path of the workspace changes a few bytes of the binary but not its behaviour. So probes are compared by
+    // their sources, not by their bytes.
     let mut sources = vec![probe.join("Cargo.toml")];
     collect(&probe.join("src"), &mut sources)?;
     sources.sort();
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Adds all files in a folder and those below it. Cargo looks below it too for `rerun-if-changed`.
+/// Adds all files in a folder and its subfolders. Cargo's `rerun-if-changed` also covers subfolders.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -46,8 +46,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "a build script has no Runner; this is cargo, run by cargo")]
 fn build(probe: &Path, target_dir: &Path, target: &str) -> Result<(), Box<dyn Error>> {
     let mut cargo = std::process::Command::new(env::var("CARGO")?);
-    // An allow-list: which Rust this is, and how it reaches its crates. What decides how programs are built, of the caller's
-    // (`RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_…`) and of the outer cargo's own rustc (clippy's wrapper), stays outside.
+    // An allow-list: variables that select the Rust toolchain and the way to its crates. Variables that change how
+    // programs are built are left out: the caller's (`RUSTFLAGS`, `CFLAGS`, `CARGO_PROFILE_…`) and those of the outer
+    // cargo's rustc (clippy's wrapper).
     let kept = [
         "PATH",
         "HOME",

@@ -194,7 +194,8 @@ mod tests {
             Event::WorkerRemoved { instance: acme(), node: "acme-w-2".to_owned() },
             Event::IdentityUnchecked {
                 instance: acme(),
-                why: "ask https://192.168.60.10:6443 who it is: connection refused".to_owned(),
+                why: "read the UID of kube-system from https://192.168.60.10:6443: connection refused"
+                    .to_owned(),
             },
             Event::CaRevoked { instance: acme(), fingerprint: "AB:CD".to_owned() },
             Event::CertificatesRenewed { instance: acme() },

@@ -1,4 +1,4 @@
-//! SHA-256 in hex: what names things that have no name of their own.
+//! SHA-256 digests in hex, used as names and for comparison.
 
 use sha2::{Digest, Sha256};
 
@@ -7,7 +7,7 @@ pub(crate) fn digest(text: &str) -> String {
     digest_of([text])
 }
 
-/// SHA-256 of several parts, in hex; where one ends and the next begins counts.
+/// SHA-256 of several parts, in hex, with the length of each part: `ab`, `c` and `a`, `bc` have different digests.
 pub(crate) fn digest_of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,5 +1,5 @@
-//! What fuzz targets may call of what is private: a function for each tool of the host, which has all readers of its
-//! answers read one text. No part of the product uses it. Next in the flow: `tests/fuzz`.
+//! Private functions that the fuzz targets may call: one for each host tool, which passes a text to all parsers of that
+//! tool's output. No part of the product uses this module. Next in the flow: `tests/fuzz`.
 
 pub use crate::engine::{read_podman, read_vagrant, read_virtualbox};
 pub use crate::fabric::read_nft;

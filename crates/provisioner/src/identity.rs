@@ -1,8 +1,8 @@
-//! Who a cluster is: recorded when it comes up, and checked before anything is done to it.
+//! The identity of a cluster: recorded when the cluster comes up, and checked before every operation on it.
 //!
-//! Files get copied, contexts renamed, addresses reused: a name alone proves nothing. So each link of the chain
-//! *context → server → certificate authority → UID of `kube-system`* is compared with what was recorded, and the
-//! first that differs stops whatever was about to be done. The UID is what Kubernetes never gives twice.
+//! Files get copied, contexts renamed, addresses reused, so a name alone proves nothing. The check compares each link
+//! of the chain *context → server → certificate authority → UID of `kube-system`* with the recorded value, and the
+//! first link that differs stops the operation. Kubernetes never assigns the same UID twice.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,44 +13,44 @@ use crate::home::Home;
 use crate::kubeconfig::{self, Endpoint, KubeconfigError};
 use crate::registry::{Instance, RegistryError};
 
-/// The namespace whose UID stands for the whole cluster, by convention (OpenTelemetry, `k8s.cluster.uid`).
+/// The namespace whose UID identifies the cluster, by convention (OpenTelemetry, `k8s.cluster.uid`).
 pub const NAMESPACE: &str = "kube-system";
 
-/// Why it is not certain that a cluster is the one that it should be.
+/// Why the identity of a cluster is wrong or uncertain.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// It is another one. Nothing has been done to it.
-    #[error("{place} does not lead to '{instance}': its {what} is {found}, and {recorded} was recorded")]
+    /// The kubeconfig or the API server belongs to another cluster. Nothing has been done to that cluster.
+    #[error("{place} does not belong to '{instance}': its {what} is {found}, but {recorded} was recorded")]
     Mismatch {
-        /// The instance that was meant.
+        /// The name of the instance that was meant.
         instance: String,
-        /// The kubeconfig, or the API server.
+        /// The context with its kubeconfig, or the URL of the API server.
         place: String,
         /// The link of the chain: `context`, `server`, `certificate authority`, `UID of kube-system`.
         what: &'static str,
-        /// What it is.
+        /// The present value, or `missing`.
         found: String,
-        /// What it was when the instance came up.
+        /// The value when the instance came up.
         recorded: String,
     },
-    /// The kubeconfig is not there or cannot be used.
+    /// The kubeconfig cannot be used.
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
-    /// The kubeconfig is not there.
-    #[error("{path} is not there")]
+    /// The isolated kubeconfig does not exist.
+    #[error("{path} does not exist")]
     NoFile {
-        /// Which.
+        /// The path of the kubeconfig.
         path: Utf8PathBuf,
     },
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The API server does not tell: nobody answers in time, or it is too ill to tell.
-    #[error("ask {server} who it is")]
+    /// The API server did not answer in time, or answered with an error.
+    #[error("read the UID of kube-system from {server}")]
     Unanswered {
-        /// Which.
+        /// The recorded URL of the API server.
         server: String,
-        /// What it says.
+        /// The error of the request.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -60,8 +60,8 @@ impl Hint for IdentityError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Mismatch { instance, .. } => Some(format!(
-                "`homelab k8s kubeconfig {instance} --renew` writes its kubeconfigs anew, from its own nodes; \
-                 if it has none any more, remove its folder's kubeconfig"
+                "`homelab k8s kubeconfig {instance} --renew` writes its kubeconfigs again, from its nodes; \
+                 if it has no nodes any more, remove the kubeconfig in its folder"
             )),
             Self::Kubeconfig(error) => error.hint(),
             Self::Registry(error) => error.hint(),
@@ -70,24 +70,25 @@ impl Hint for IdentityError {
     }
 }
 
-/// One link of the chain: what was recorded when the instance came up, and what was found now.
+/// One link of the chain: the recorded value and the present one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Which, one of [`CHAIN`].
+    /// The name of the link, one of [`CHAIN`].
     pub what: &'static str,
-    /// What it was when the instance came up.
+    /// The value when the instance came up.
     pub recorded: String,
-    /// What it is.
+    /// The present value, or `missing`.
     pub found: String,
 }
 
-/// The links of the chain, in its order.
+/// The names of the links, in the order of the chain.
 pub const CHAIN: [&str; 4] = ["context", "server", "certificate authority", "UID of kube-system"];
 
-/// The links of an instance's isolated kubeconfig. An instance that never came up has nothing recorded, and none.
+/// Reads the links of an instance's isolated kubeconfig. Empty for an instance that never came up: it has no recorded
+/// identity.
 ///
 /// # Errors
-/// The file cannot be read.
+/// [`IdentityError::NoFile`] or [`IdentityError::Kubeconfig`].
 pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<Link>, IdentityError> {
     if !path.exists() {
         return Err(IdentityError::NoFile { path: path.to_owned() });
@@ -97,8 +98,8 @@ pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<Link>, Ident
     Ok(links(instance, endpoint, current))
 }
 
-/// The last link, from the cluster that answers a client, or the one before where its server is not vouched for by the
-/// authority that was recorded.
+/// Reads the UID of the cluster that an API client is connected to. If another authority issued the server's
+/// certificate, returns the link `certificate authority` instead. `None` for an instance without a recorded identity.
 ///
 /// # Errors
 /// [`IdentityError::Unanswered`].
@@ -122,8 +123,8 @@ pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<Link>
     }
 }
 
-/// What a server shows instead of a certificate by the authority that was recorded. That one of that authority has ended is
-/// no such thing: a cluster that was off for a year is still the same one.
+/// What the server presents instead of a certificate by the recorded authority; `None` for all other errors. An expired
+/// certificate by that authority is no mismatch: a cluster that was off for a year is still the same one.
 fn not_vouched_for(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     let mut next = Some(error);
@@ -132,12 +133,12 @@ fn not_vouched_for(error: &(dyn std::error::Error + 'static)) -> Option<&'static
             Some(rustls::Error::InvalidCertificate(
                 Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
             )) => return None,
-            Some(rustls::Error::InvalidCertificate(_)) => return Some("another"),
-            Some(rustls::Error::InvalidMessage(_)) => return Some("none, for it speaks no TLS"),
+            Some(rustls::Error::InvalidCertificate(_)) => return Some("another one"),
+            Some(rustls::Error::InvalidMessage(_)) => return Some("none (the server does not use TLS)"),
             Some(_) => return None,
             None => {}
         }
-        // An I/O error names as its source that of what it wraps, and leaves out the wrapped error.
+        // `source` of an I/O error skips the wrapped error and returns the source of that one.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         next = match wrapped {
             Some(wrapped) => Some(wrapped),
@@ -147,18 +148,18 @@ fn not_vouched_for(error: &(dyn std::error::Error + 'static)) -> Option<&'static
     None
 }
 
-/// Checks that an instance's isolated kubeconfig leads where it led when the instance came up.
+/// Checks that context, server and authority in an instance's isolated kubeconfig are the recorded ones.
 ///
 /// # Errors
-/// [`IdentityError::Mismatch`] with both values, or the file cannot be read.
+/// [`IdentityError::Mismatch`] with both values; any other error when the file cannot be read.
 pub fn check_isolated(instance: &Instance, path: &Utf8Path) -> Result<(), IdentityError> {
     all_as_recorded(instance, &in_file(instance, path), links_in(instance, path)?)
 }
 
-/// The same for its context in the user's kubeconfig.
+/// Checks the instance's context in the user's kubeconfig in the same way.
 ///
 /// # Errors
-/// As [`check_isolated`]; also when there is no such context.
+/// As [`check_isolated`], and [`KubeconfigError::NoContext`] when the user's kubeconfig has no such context.
 pub fn check_merged(home: &Home, instance: &Instance) -> Result<(), IdentityError> {
     let context = &instance.k8s.kubeconfig_context;
     let path = home.merged_kubeconfig();
@@ -168,7 +169,7 @@ pub fn check_merged(home: &Home, instance: &Instance) -> Result<(), IdentityErro
     all_as_recorded(instance, &in_file(instance, path), links(instance, Some(endpoint), None))
 }
 
-/// Checks that the cluster which answers a client is the one that came up under the instance's name.
+/// Checks that the cluster an API client is connected to is the recorded one.
 ///
 /// # Errors
 /// [`IdentityError::Mismatch`] with both values, or [`IdentityError::Unanswered`].

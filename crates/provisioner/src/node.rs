@@ -1,4 +1,4 @@
-//! A node: something that runs commands and takes files.
+//! A node as the modules after the engine use it: runs commands on it, writes and reads its files.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::exec::{Command, CommandError, Output, Runner};
 use crate::plan::NodePlan;
 
-/// One machine of a cluster, whatever engine made it.
+/// A node of a cluster, container or VM.
 #[derive(Debug, Clone)]
 pub struct Node {
     plan: NodePlan,
     runner: Arc<dyn Runner>,
 }
 
-/// The nodes of a cluster: there is always a first control plane.
+/// The nodes of a cluster, at least one control plane.
 #[derive(Debug, Clone)]
 pub struct Nodes {
     /// The control plane that `kubeadm init` runs on.
@@ -24,64 +24,64 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// The nodes of a plan in its order; nothing where there are none.
+    /// The nodes in the order of the plan. `None` when the list is empty.
     pub fn of(nodes: Vec<Node>) -> Option<Self> {
         let mut nodes = nodes.into_iter();
         Some(Self { first: nodes.next()?, others: nodes.collect() })
     }
 
-    /// Each of them, the first one first.
+    /// All nodes, the first control plane first.
     pub fn iter(&self) -> impl Iterator<Item = &Node> + Clone {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// How many: one at the least.
-    #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
+    /// The number of nodes, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "there is always a first node")]
     pub fn len(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// All of them as a list, the first one first.
+    /// All nodes as a list, the first control plane first.
     pub fn all(&self) -> Vec<&Node> {
         self.iter().collect()
     }
 }
 
-/// A file to be put on a node.
+/// A file to write on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Its absolute path.
     pub path: String,
-    /// Its permissions, `0o600`.
+    /// Its permissions: `0o600`.
     pub mode: u32,
-    /// What is in it.
+    /// Its contents.
     pub contents: Vec<u8>,
 }
 
 impl File {
-    /// A file that everybody may read.
+    /// A file that all users may read (mode 0644).
     pub fn public(path: impl Into<String>, contents: impl Into<Vec<u8>>) -> Self {
         Self { path: path.into(), mode: 0o644, contents: contents.into() }
     }
 
-    /// A file for root alone.
+    /// A file that only root may read (mode 0600).
     pub fn private(path: impl Into<String>, contents: impl Into<Vec<u8>>) -> Self {
         Self { path: path.into(), mode: 0o600, contents: contents.into() }
     }
 }
 
 impl Node {
-    /// A node as planned, reached by this runner.
+    /// A node with this plan, on which `runner` runs commands.
     pub fn new(plan: NodePlan, runner: Arc<dyn Runner>) -> Self {
         Self { plan, runner }
     }
 
-    /// What was planned.
+    /// The node's plan.
     pub fn plan(&self) -> &NodePlan {
         &self.plan
     }
 
-    /// Its name, `acme-cp-1`.
+    /// Its name: `acme-cp-1`.
     pub fn name(&self) -> &str {
         &self.plan.name
     }
@@ -91,18 +91,18 @@ impl Node {
         self.plan.address
     }
 
-    /// Runs a command on it.
+    /// Runs a command on the node.
     ///
     /// # Errors
-    /// [`CommandError`], with the node's name in it.
+    /// [`CommandError`] with the node's name.
     pub async fn run(&self, command: &Command) -> Result<Output, CommandError> {
         self.runner.run(command).await
     }
 
-    /// Puts files on it with one command, missing folders included.
+    /// Writes files on the node with one command, and makes missing folders.
     ///
     /// # Errors
-    /// [`CommandError`] when the node's `tar` fails.
+    /// [`CommandError`] when the node's `tar` fails. Some of the files may have been written.
     pub async fn put(&self, files: &[File]) -> Result<(), CommandError> {
         let unpack = Command::within(Duration::from_secs(30), "tar")
             .args(["--extract", "--directory=/", "--no-same-owner", "--preserve-permissions"])
@@ -110,10 +110,10 @@ impl Node {
         self.run(&unpack).await.map(drop)
     }
 
-    /// A file's contents.
+    /// Reads a file of the node.
     ///
     /// # Errors
-    /// [`CommandError`] when it cannot be read.
+    /// [`CommandError`] when the node's `cat` fails.
     pub async fn read(&self, path: &str) -> Result<String, CommandError> {
         let cat = Command::within(Duration::from_secs(30), "cat").arg(path);
         Ok(self.run(&cat).await?.text())

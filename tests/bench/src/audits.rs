@@ -1,4 +1,4 @@
-//! How long an audit takes, part by part.
+//! The duration of an audit and of its parts.
 
 use anyhow::ensure;
 use harness::FixtureBuilder;
@@ -7,26 +7,26 @@ use serde::Serialize;
 
 use crate::measure::median;
 
-/// Parts before the first probe is in place and after the last witness was heard.
+/// The parts before the first probe is deployed and after the last witness has reported.
 const AROUND: [&str; 2] = ["set", "strike"];
 
-/// What was measured, as medians over the rounds; times in seconds.
+/// The figures of an audit, as medians over the rounds, in seconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Audit {
     pub(crate) name: &'static str,
     pub(crate) rounds: usize,
-    /// How many cells were judged.
+    /// The number of judged cells.
     pub(crate) cells: usize,
-    /// What it may take once the probes are in place.
+    /// The budget for the audit without deploying and removing the probes.
     pub(crate) budget: f64,
-    /// What it took then.
+    /// The duration without deploying and removing the probes.
     pub(crate) median: f64,
     pub(crate) worst: f64,
-    /// Each part, in their order.
+    /// All parts with their durations, in their order.
     pub(crate) phases: Vec<(String, f64)>,
 }
 
-/// Audits all classes so many times, in clusters that come up once.
+/// Audits all classes `rounds` times, in the same clusters.
 pub(crate) async fn measure(
     name: &'static str,
     budget: f64,

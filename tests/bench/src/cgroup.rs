@@ -1,4 +1,4 @@
-//! What a node takes, by its cgroup: anonymous memory, processor time, inotify instances.
+//! The resources of a node, from its cgroup: anonymous memory, CPU time, inotify instances.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use provisioner::Provisioner;
 use provisioner::exec::Command;
 
-/// A node's container, seen from the host.
+/// The cgroup of a node's container on the host.
 #[derive(Debug, Clone)]
 pub(crate) struct Cgroup {
     /// The node's name.
@@ -17,7 +17,7 @@ pub(crate) struct Cgroup {
     processor: PathBuf,
 }
 
-/// The cgroups of an instance's nodes that run, by the instance's real name.
+/// The cgroups of an instance's running nodes. `instance` is its name in the registry, with the fixture's suffix.
 pub(crate) async fn of(provisioner: &Provisioner, instance: &str) -> anyhow::Result<Vec<Cgroup>> {
     let filter = format!("label=homelab.instance={instance}");
     let ask = Command::within(Duration::from_secs(20), "podman");
@@ -27,7 +27,7 @@ pub(crate) async fn of(provisioner: &Provisioner, instance: &str) -> anyhow::Res
 }
 
 impl Cgroup {
-    /// Version 1 has a hierarchy each for memory and processor time; version 2 has one for both.
+    /// Finds a container's cgroups. cgroup v1 has separate hierarchies for memory and CPU time, v2 has one for both.
     fn of(container: &str) -> anyhow::Result<Self> {
         let (pid, name) = container.split_once(' ').context("a pid and a name")?;
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
@@ -47,32 +47,32 @@ impl Cgroup {
             }),
             _ => {
                 let path = path("").context("a cgroup")?;
-                // The first process lives in a leaf of the node's own cgroup.
+                // The first process is in a leaf below the node's own cgroup.
                 let path = PathBuf::from(format!("/sys/fs/cgroup{}", path.trim_end_matches("/init")));
                 Ok(Self { node, memory: path.clone(), processor: path })
             }
         }
     }
 
-    /// Anonymous memory in MiB. Version 1 counts descendants in `total_rss`; version 2 counts them in `anon`.
+    /// Anonymous memory in MiB, with descendants: `total_rss` in cgroup v1, `anon` in v2.
     pub(crate) fn memory(&self) -> anyhow::Result<f64> {
         let stat = read(&self.memory.join("memory.stat"))?;
         let bytes = field(&stat, "total_rss").or_else(|| field(&stat, "anon"));
-        Ok(bytes.context("a figure for anonymous memory")? as f64 / f64::from(1 << 20))
+        Ok(bytes.context("no anonymous memory in memory.stat")? as f64 / f64::from(1 << 20))
     }
 
-    /// Processor time since the node started, in seconds of one processor.
+    /// CPU time since the node started, in seconds.
     pub(crate) fn processor(&self) -> anyhow::Result<f64> {
         match fs::read_to_string(self.processor.join("cpuacct.usage")) {
             Ok(nanoseconds) => Ok(nanoseconds.trim().parse::<u64>()? as f64 / 1e9),
             Err(_) => {
                 let stat = read(&self.processor.join("cpu.stat"))?;
-                Ok(field(&stat, "usage_usec").context("a figure for processor time")? as f64 / 1e6)
+                Ok(field(&stat, "usage_usec").context("no CPU time in cpu.stat")? as f64 / 1e6)
             }
         }
     }
 
-    /// How many inotify instances the node's processes have (inotify(7)): what `max_user_instances` limits.
+    /// The number of inotify instances of the node's processes (inotify(7)), which `max_user_instances` limits.
     pub(crate) fn inotify(&self) -> anyhow::Result<usize> {
         let pids = processes(&self.memory)?;
         ensure!(!pids.is_empty(), "{} has no processes", self.node);
@@ -83,7 +83,7 @@ impl Cgroup {
     }
 }
 
-/// All processes of a cgroup and of those below it.
+/// The pids of all processes of a cgroup and its descendants.
 fn processes(group: &Path) -> anyhow::Result<Vec<String>> {
     let mut pids: Vec<String> = read(&group.join("cgroup.procs"))?.lines().map(str::to_owned).collect();
     for entry in fs::read_dir(group)? {

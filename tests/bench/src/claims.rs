@@ -1,6 +1,6 @@
-//! How many claims a home takes a second, from many processes at once.
+//! The duration of claims in one home by many processes at once.
 //!
-//! Each process is this program again, as `bench claimant HOME NUMBER CLAIMS`.
+//! Each process runs this program as `bench claimant HOME NUMBER CLAIMS`.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::report::Figure;
 const PROCESSES: usize = 100;
 const CLAIMS: usize = 10;
 
-/// 100 processes start, claim ten instances each and end.
+/// Starts 100 processes, which claim ten instances each and end.
 pub(crate) async fn measure() -> anyhow::Result<Figure> {
     let folder = tempfile::tempdir()?;
     let root = Utf8Path::from_path(folder.path()).context("a path of UTF-8")?.join("home");
@@ -47,7 +47,7 @@ pub(crate) async fn measure() -> anyhow::Result<Figure> {
     })
 }
 
-/// One of the processes.
+/// The program of one of the processes.
 pub(crate) fn claimant(home: &str, number: &str, claims: usize) -> anyhow::Result<()> {
     let (registry, pools) = (Registry::in_home(&Home::at(home)), vast_pools());
     for i in 0..claims {

@@ -1,5 +1,5 @@
-//! How long a person waits for what only reads or switches: the built `homelab`, its start included, on a home with
-//! three instances.
+//! The duration of commands that only read or switch: the built `homelab`, with its start, on a home with three
+//! instances.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::report::Figure;
 
 const ROUNDS: usize = 50;
 
-/// What kubeadm writes on a first node, as far as it matters.
+/// A shortened `admin.conf`, as kubeadm writes it on a first node.
 const ADMIN_CONF: &str = "\
 apiVersion: v1
 kind: Config
@@ -27,7 +27,7 @@ contexts: [{name: admin@kubernetes, context: {cluster: kubernetes, user: kuberne
 current-context: admin@kubernetes
 ";
 
-/// Each verb, the median of many runs.
+/// Measures each command: the median of [`ROUNDS`] runs.
 pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
     let root = Utf8Path::from_path(folder.path()).context("a path of UTF-8")?.join("home");
@@ -58,7 +58,7 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Everything that a running instance has on the workstation, without a cluster behind it.
+/// Makes registry entry and kubeconfigs of a running instance, without a cluster.
 fn furnish(home: &Home, name: &str) -> anyhow::Result<()> {
     let (spec, registry) = (ClusterSpec::new(name).check()?, Registry::in_home(home));
     let creation = Operation::begin(OperationKind::Create, Owner::current("bench")?);

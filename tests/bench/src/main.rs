@@ -1,8 +1,8 @@
-//! How long things take and what they weigh, beside the budgets.
+//! Benchmarks: durations beside their budgets, and the resources of nodes.
 //!
-//! `bench [quick|weights] [FILE]` prints Markdown on standard output and writes the same as JSON into FILE. `quick`
-//! measures what needs neither root nor a cluster, `weights` only what nodes weigh. Nothing here passes or fails:
-//! people judge.
+//! `bench [quick|weights] [FILE]` prints Markdown to standard output and writes the same as JSON to FILE. `quick`
+//! measures only commands that need neither root nor a cluster, `weights` only the resources of nodes. A benchmark
+//! does not pass or fail: a reader compares the figures with the budgets.
 
 mod audits;
 mod cgroup;
@@ -24,14 +24,14 @@ use report::Report;
 /// Warm rounds of each case; the median is reported.
 const ROUNDS: usize = 3;
 
-/// What is measured.
+/// The benchmarks to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// What needs neither root nor a cluster.
+    /// Only those that need neither root nor a cluster.
     Quick,
-    /// What nodes weigh.
+    /// Only the resources of nodes.
     Weights,
-    /// Everything.
+    /// All benchmarks.
     All,
 }
 
@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What real clusters take.
+/// Measures the durations of real clusters.
 async fn clusters() -> anyhow::Result<Vec<Case>> {
     let multi = |name: &str| ClusterSpec::new(name).topology(Topology::Multi);
     let two = || MultiClusterFixture::builder().cluster(multi("acme")).cluster(multi("globex"));
@@ -91,7 +91,7 @@ async fn clusters() -> anyhow::Result<Vec<Case>> {
     ])
 }
 
-/// What audits of real clusters take.
+/// Measures the durations of audits of real clusters.
 async fn audits() -> anyhow::Result<Vec<Audit>> {
     let fixture = |names: &[&str]| {
         let multi = |name: &&str| ClusterSpec::new(*name).topology(Topology::Multi).workers(1);

@@ -1,4 +1,4 @@
-//! One case: clusters come up, answer, are weighed and go.
+//! One case: clusters come up and resolve a name, their memory is measured, and they are destroyed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,17 +14,17 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cgroup::{self, Cgroup};
 
-/// Whether files are in memory already.
+/// Whether files are in the page cache before a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Temperature {
     /// The page cache is dropped before each round.
     Cold,
-    /// It is left alone.
+    /// The page cache is not changed.
     Warm,
 }
 
-/// What was measured, as medians over the rounds; times in seconds.
+/// The figures of a case, as medians over the rounds, in seconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
@@ -37,13 +37,13 @@ pub(crate) struct Case {
     pub(crate) down: f64,
     /// The stages of the slowest cluster, in their order.
     pub(crate) stages: Vec<(String, f64)>,
-    /// One worker: container and join.
+    /// The duration of one worker: container and join. `None` in a case without workers.
     pub(crate) worker: Option<f64>,
     /// Anonymous memory of a cluster, in MiB.
     pub(crate) memory: f64,
 }
 
-/// What one round gave.
+/// The figures of one round.
 #[derive(Debug, Default)]
 struct Round {
     up: f64,
@@ -111,7 +111,7 @@ async fn round(fixture: FixtureBuilder) -> anyhow::Result<Round> {
     round.first_answer = first_answer.as_secs_f64();
     round.memory = memory;
     round.down = down_from.elapsed().as_secs_f64();
-    let events = listening.await?.context("a fixture has events")?;
+    let events = listening.await?.context("the fixture sent no events")?;
     read(events, &mut round);
     Ok(round)
 }
@@ -123,7 +123,7 @@ async fn memory(provisioner: &Provisioner, cluster: &TestCluster) -> anyhow::Res
     groups.iter().map(Cgroup::memory).sum()
 }
 
-/// Takes the slowest cluster's stages and all workers' own times out of the events.
+/// Reads the slowest cluster's stages and the durations of all workers from the events.
 fn read(mut events: Receiver<Event>, round: &mut Round) {
     let mut stages: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
     let mut workers: BTreeMap<String, f64> = BTreeMap::new();
@@ -150,7 +150,7 @@ fn read(mut events: Receiver<Event>, round: &mut Round) {
     round.workers = workers.into_values().collect();
 }
 
-/// The one in the middle.
+/// The median: the upper one of two middle figures.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]

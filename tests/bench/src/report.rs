@@ -7,29 +7,29 @@ use crate::audits::Audit;
 use crate::measure::{Case, Temperature};
 use crate::weights::Weight;
 
-/// Everything that was measured.
+/// All figures.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// The build: debug or release.
+    /// The build: `debug` or `release`.
     pub(crate) build: &'static str,
-    /// What needs no cluster.
+    /// Durations of commands that need no cluster.
     pub(crate) quick: Vec<Figure>,
-    /// What does.
+    /// Durations of real clusters.
     pub(crate) clusters: Vec<Case>,
-    /// What audits of them take.
+    /// Durations of audits.
     pub(crate) audits: Vec<Audit>,
-    /// What nodes weigh.
+    /// Resources of nodes.
     pub(crate) weights: Vec<Weight>,
 }
 
 impl Report {
-    /// Nothing is measured yet.
+    /// A report without figures.
     pub(crate) fn of(build: &'static str) -> Self {
         Self { build, ..Self::default() }
     }
 }
 
-/// A time beside its budget, both in seconds.
+/// A duration beside its budget, both in seconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -39,7 +39,7 @@ pub(crate) struct Figure {
     pub(crate) worst: f64,
 }
 
-/// Prints everything.
+/// Prints all figures.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 pub(crate) fn print(report: &Report) {
     println!("{} build:\n", report.build);
@@ -57,7 +57,7 @@ pub(crate) fn print(report: &Report) {
     }
 }
 
-/// Prints what needs no cluster.
+/// Prints the durations of commands that need no cluster.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 fn quick(all: &[Figure]) {
     let mut figures = table(&["what", "budget", "median", "worst", "rounds"]);
@@ -68,7 +68,7 @@ fn quick(all: &[Figure]) {
     println!("{figures}\n");
 }
 
-/// Prints what nodes weigh.
+/// Prints the resources of nodes.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 fn weights(all: &[Weight]) {
     let columns =
@@ -89,7 +89,7 @@ fn weights(all: &[Weight]) {
     println!("{figures}\n");
 }
 
-/// Prints the figures of all cases, and each case's stages.
+/// Prints the figures of all cases, and the stages of each case.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 fn clusters(cases: &[Case]) {
     let mut figures = table(&["case", "up", "a pod resolves a name", "down", "a worker", "memory a cluster"]);
@@ -114,7 +114,7 @@ fn clusters(cases: &[Case]) {
     }
 }
 
-/// Prints what audits take once the probes are in place, and each one's parts.
+/// Prints the durations of audits without deploying and removing the probes, and the parts of each audit.
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 fn audits(audits: &[Audit]) {
     let mut figures = table(&["audit of", "cells", "budget", "median", "worst", "rounds"]);
@@ -140,7 +140,7 @@ fn table(columns: &[&str]) -> Table {
     table
 }
 
-/// Milliseconds where seconds would be zeroes.
+/// A duration in seconds as text, in milliseconds if it is shorter than a second.
 fn short(time: f64) -> String {
     if time < 1.0 { format!("{:.1} ms", 1000.0 * time) } else { seconds(time) }
 }

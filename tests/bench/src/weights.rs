@@ -1,4 +1,4 @@
-//! What nodes weigh, by pod network and role: the figures of `provisioner::capacity`.
+//! The resources of nodes, by pod network and role: the figures in `provisioner::capacity`.
 
 use std::time::{Duration, Instant};
 
@@ -18,31 +18,33 @@ use tokio::time::sleep;
 use crate::cgroup::{self, Cgroup};
 use crate::measure::median;
 
-/// From a cluster's first answer until it is at rest, and how long it is looked at then.
+/// The time from a cluster's first answer until it is idle.
 const SETTLES: Duration = Duration::from_secs(20);
+/// The time over which the CPU use of an idle cluster is measured.
 const REST: Duration = Duration::from_secs(15);
-/// How often memory is looked at while a cluster comes up.
+/// The interval at which memory is measured while a cluster comes up.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What a kind of node takes, the median over the rounds of the heaviest node of its kind.
+/// The resources of a kind of node: for each figure the highest of that kind in each round, and the median over the
+/// rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Weight {
     pub(crate) cni: String,
     pub(crate) role: &'static str,
     pub(crate) rounds: usize,
-    /// Anonymous memory at rest, in MiB.
+    /// Anonymous memory of an idle cluster's node, in MiB.
     pub(crate) memory: f64,
-    /// The most of it while the cluster came up.
+    /// The highest anonymous memory from the node's start on, in MiB.
     pub(crate) peak: f64,
-    /// Processors that it keeps busy at rest.
+    /// CPUs that the node uses in an idle cluster: 0.25 is a quarter of one.
     pub(crate) processors: f64,
-    /// Seconds of one processor until the cluster had come up.
+    /// CPU time until the cluster had come up, in seconds.
     pub(crate) bring_up: f64,
-    /// inotify instances.
+    /// The number of inotify instances.
     pub(crate) inotify: f64,
 }
 
-/// One node in one round.
+/// The figures of one node in one round.
 #[derive(Debug, Clone)]
 struct Sample {
     role: &'static str,
@@ -53,7 +55,7 @@ struct Sample {
     inotify: f64,
 }
 
-/// Weighs nodes of both pod networks, alone, as control planes and as workers.
+/// Measures nodes of both pod networks: single nodes, control planes and workers.
 pub(crate) async fn measure(rounds: usize) -> anyhow::Result<Vec<Weight>> {
     let mut weights = Vec::new();
     for cni in [CniKind::Routed, CniKind::Cilium] {
@@ -69,7 +71,7 @@ pub(crate) async fn measure(rounds: usize) -> anyhow::Result<Vec<Weight>> {
     Ok(weights)
 }
 
-/// The heaviest node of a role in each round, and the median of those.
+/// The figures of a role: the highest in each round, and the median of these.
 fn weight(cni: CniKind, role: &'static str, rounds: &[Vec<Sample>]) -> Weight {
     let with_it: Vec<Vec<&Sample>> = rounds
         .iter()
@@ -95,7 +97,7 @@ fn weight(cni: CniKind, role: &'static str, rounds: &[Vec<Sample>]) -> Weight {
 async fn round(cni: CniKind, topology: Topology, workers: u8) -> anyhow::Result<Vec<Sample>> {
     let (sender, mut receiver) = unbounded_channel::<Events>();
     let watching = tokio::spawn(async move {
-        let events = receiver.recv().await.context("a fixture has events")?;
+        let events = receiver.recv().await.context("the fixture sent no events")?;
         watch(events.subscribe()).await
     });
     let spec = ClusterSpec { cni, ..ClusterSpec::new("acme").topology(topology).workers(workers) };
@@ -150,7 +152,7 @@ impl Risen {
     }
 }
 
-/// Looks at the nodes from their start until the cluster has come up.
+/// Measures the nodes from their start until the cluster has come up.
 async fn watch(mut events: Receiver<Event>) -> anyhow::Result<Vec<Risen>> {
     let provisioner = Provisioner::new(Home::from_env()?)?;
     let mut nodes: Vec<Risen> = Vec::new();
@@ -168,7 +170,7 @@ async fn watch(mut events: Receiver<Event>) -> anyhow::Result<Vec<Risen>> {
                 nodes = groups.into_iter().map(|group| Risen { group, peak: 0.0, bring_up: 0.0 }).collect();
             }
             Some(Ok(Event::ClusterUp { .. })) => {
-                ensure!(!nodes.is_empty(), "nobody saw the nodes start");
+                ensure!(!nodes.is_empty(), "the start of the nodes was missed");
                 for node in &mut nodes {
                     node.bring_up = node.group.processor()?;
                 }

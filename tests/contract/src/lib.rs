@@ -1,9 +1,9 @@
-//! What every engine promises, written once: `unit` runs it against the simulated engine, `e2e` against those
-//! that make real nodes.
+//! The promises of every engine, written once: `unit` checks them on the simulated engine, `e2e` on the engines that
+//! make real nodes.
 //!
-//! A node may take a minute to boot, so the promises are kept on two instances, one after the other: `a` with two nodes,
-//! and `a-cp-1`, whose name begins like the other one's and is that of one of its nodes. Six boots in all. Whatever is
-//! broken, both are taken away. The promises themselves are in `promises`.
+//! A node may take a minute to boot, so all promises are checked on the same two instances, with six boots in all:
+//! `a` with two nodes, and `a-cp-1`, whose name begins with that of `a` and equals that of one of its nodes. Both are
+//! destroyed at the end, also when a promise is broken. The checks are in `promises`.
 
 mod promises;
 
@@ -19,21 +19,21 @@ use provisioner::registry::{Keeper, Operation, OperationKind, Owner};
 use provisioner::sighting::SightingKind;
 use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Topology};
 
-/// An engine on trial, and the instances that it is tried on.
+/// An engine under test, and the instances that it makes.
 #[derive(Debug)]
 pub struct Trial {
     engine: Arc<dyn Engine>,
     home: Home,
-    /// A control plane and a worker.
+    /// `a`: a control plane and a worker.
     large: ClusterPlan,
-    /// One node.
+    /// `a-cp-1`: one node.
     small: ClusterPlan,
 }
 
-/// Holds an engine to all its promises, one after the other.
+/// Checks all promises of an engine, one after the other.
 ///
-/// `kind` is what its instances are planned for. `taken` is what they must keep clear of: the host's own networks, for a
-/// real engine.
+/// `kind` is the engine in the plans of the instances. `taken` has the networks that they must not get: those of the
+/// host, for a real engine.
 ///
 /// # Errors
 /// The first promise that is broken.
@@ -68,50 +68,54 @@ impl Trial {
         Ok(Self { engine, home, large, small })
     }
 
-    /// In an order in which each begins where the one before it ends.
+    /// Checks the promises in this order, because each check begins with the nodes that the one before it leaves.
     async fn all_promises(&self) -> anyhow::Result<()> {
         let broken = |promise: &'static str| move || format!("broken promise: {promise}");
-        self.nothing_is_there().await.with_context(broken("a trial begins with nothing"))?;
-        self.what_never_was_is_absent().await.with_context(broken("what never was is said to be absent"))?;
+        self.nothing_is_there().await.with_context(broken("nothing exists before the first check"))?;
+        self.what_never_was_is_absent()
+            .await
+            .with_context(broken("nodes that were never made are absent"))?;
         self.create_may_be_repeated().await.with_context(broken("create may be repeated"))?;
-        self.attach_finds_what_create_made().await.with_context(broken("attach finds what create made"))?;
+        self.attach_finds_what_create_made()
+            .await
+            .with_context(broken("attach finds the nodes of create"))?;
         self.a_node_runs_commands_and_keeps_files().await.with_context(broken("a node runs commands"))?;
-        self.sightings_tell_what_exists().await.with_context(broken("sightings tell what exists"))?;
+        self.sightings_tell_what_exists().await.with_context(broken("sightings list what exists"))?;
         self.nodes_reach_their_own_and_nobody_else()
             .await
-            .with_context(broken("nodes reach their own and nobody else"))?;
+            .with_context(broken("nodes reach only nodes of their own instance"))?;
         self.logs_are_collected().await.with_context(broken("logs are collected"))?;
         self.a_paused_node_keeps_its_memory().await.with_context(broken("a paused node keeps its memory"))?;
         self.a_halted_node_keeps_its_disk().await.with_context(broken("a halted node keeps its disk"))?;
-        self.one_node_goes_alone().await.with_context(broken("one node goes alone"))?;
-        self.create_adds_what_is_missing().await.with_context(broken("create adds what is missing"))?;
+        self.one_node_goes_alone().await.with_context(broken("one node can be destroyed alone"))?;
+        self.create_adds_what_is_missing().await.with_context(broken("create adds missing nodes"))?;
         self.instances_go_alone().await.with_context(broken("destroying one instance leaves the other"))?;
-        self.destroy_may_come_at_any_time().await.with_context(broken("destroy may come at any time"))
+        self.destroy_may_come_at_any_time().await.with_context(broken("destroy works at any time"))
     }
 
     async fn destroy(&self, plan: &ClusterPlan) -> anyhow::Result<bool> {
         Ok(self.engine.destroy(&plan.id, &plan.folder).await?)
     }
 
-    /// Destroys all nodes, whatever the outcome, then looks whether nothing is left.
+    /// Destroys all nodes for any outcome, then checks that nothing is left.
     async fn cleaned(&self, outcome: anyhow::Result<()>) -> anyhow::Result<()> {
         for plan in [&self.large, &self.small] {
             let destroyed = self.destroy(plan).await;
             if outcome.is_ok() {
-                destroyed.context("destroy in the end")?;
+                destroyed.context("destroy at the end")?;
             }
         }
         outcome?;
-        self.nothing_is_there().await.context("a trial ends with nothing")
+        self.nothing_is_there().await.context("nothing exists after the last check")
     }
 
     async fn nothing_is_there(&self) -> anyhow::Result<()> {
         let left = self.engine.sightings().await?;
-        ensure!(left.is_empty(), "things are left: {left:?}");
+        ensure!(left.is_empty(), "sightings are left: {left:?}");
         Ok(())
     }
 
-    /// The names of the nodes that are really there, of all instances.
+    /// The names of the nodes that exist, of all instances.
     async fn nodes_there(&self) -> anyhow::Result<Vec<String>> {
         let is_node = |kind| matches!(kind, SightingKind::Container | SightingKind::Machine);
         let sightings = self.engine.sightings().await?.into_iter();

@@ -1,4 +1,4 @@
-//! What the tools of the host answer. Versions differ, and so do the hosts.
+//! The outputs of host tools, which differ between versions and hosts.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,20 +10,20 @@ use provisioner::exec::{Command, CommandError, Output, Runner};
 use provisioner::fuzzing;
 use provisioner::spec::Provider;
 
-/// `podman ps`, `podman container inspect`, and what both say of published ports.
+/// `podman ps`, `podman container inspect`, and the published ports in both.
 pub fn podman(data: &[u8]) {
     fuzzing::read_podman(data);
     harness::audit::read_forwards(&String::from_utf8_lossy(data));
 }
 
-/// `nft --json list …`, and the rules that lead elsewhere, also those of iptables.
+/// `nft --json list …`, and the rules that forward packets, also those of iptables.
 pub fn nft(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     fuzzing::read_nft(&text);
     harness::audit::read_forwards(&text);
 }
 
-/// The kernel's log group.
+/// Netlink messages of the kernel's log group (NFLOG).
 pub fn netlink(data: &[u8]) {
     fuzzing::read_netlink(data);
 }
@@ -38,10 +38,10 @@ pub fn virtualbox(data: &[u8]) {
     fuzzing::read_virtualbox(&String::from_utf8_lossy(data));
 }
 
-/// All of `virsh` that is asked for sightings; answers are parted by lines of `--`.
+/// All answers of `virsh` that sightings need, separated by lines `--`.
 ///
 /// # Panics
-/// When something is seen that has not this home's prefix.
+/// When a sighting does not have this home's prefix.
 pub fn virsh(data: &[u8]) {
     let answers = Arc::new(Answers(Mutex::new(data.to_vec())));
     let assets = Assets::in_cache("/nonexistent");
@@ -50,7 +50,7 @@ pub fn virsh(data: &[u8]) {
     assert!(seen.iter().all(|one| one.name.starts_with("homelab-0a1b2c.")), "{seen:?}");
 }
 
-/// Answers every command with the next part.
+/// A runner that answers each command with the next part of the bytes.
 #[derive(Debug)]
 struct Answers(Mutex<Vec<u8>>);
 

@@ -1,4 +1,4 @@
-//! `/etc/hosts` and the drop-ins of dnsmasq. What is not ours stays as it is, byte for byte.
+//! `/etc/hosts` and the drop-ins of dnsmasq. Text that is not ours stays as it is, byte for byte.
 
 use provisioner::dns::{Dns, Records};
 
@@ -21,10 +21,10 @@ impl Host {
     }
 }
 
-/// A hosts file, in which the blocks of two instances come and go.
+/// Adds the blocks of two instances to a hosts file and removes them.
 ///
 /// # Panics
-/// When anything else in it is not as it was.
+/// When the rest of the file has changed.
 pub fn hosts(data: &[u8]) {
     thread_local!(static HOST: Host = Host::new());
     HOST.with(|host| {
@@ -34,7 +34,7 @@ pub fn hosts(data: &[u8]) {
         let dns = Dns::Hosts { file: file.clone(), labels: vec!["grafana".parse().unwrap()] };
         let now = || std::fs::read(&file).unwrap();
         dns.list(home).unwrap();
-        assert_eq!(now(), before, "looking has changed the file");
+        assert_eq!(now(), before, "reading has changed the file");
         let is_foreign = find(&before, home.id().as_bytes()).is_none();
         let mut added = Vec::new();
         for records in &host.records {
@@ -47,7 +47,7 @@ pub fn hosts(data: &[u8]) {
                 assert_eq!(
                     without_blocks(&now(), &home.id()),
                     before,
-                    "a block has changed what is beside it"
+                    "a block has changed the rest of the file"
                 );
             }
         }
@@ -62,17 +62,17 @@ pub fn hosts(data: &[u8]) {
     });
 }
 
-/// Another program's drop-in, beside which those of two instances come and go.
+/// Adds the drop-ins of two instances beside another program's drop-in and removes them.
 ///
 /// # Panics
-/// When it is not as it was.
+/// When the other program's drop-in has changed.
 pub fn dnsmasq(data: &[u8]) {
     thread_local!(static HOST: Host = Host::new());
     HOST.with(|host| {
         let (home, folder) = (&host.place.home, host.place.path("dnsmasq.d"));
         std::fs::create_dir_all(&folder).unwrap();
         let theirs = folder.join("theirs.conf");
-        // The same bytes also lie where our own drop-in will.
+        // The same bytes are also at the path of our own drop-in.
         let ours = folder.join(format!("{}.conf", host.records[0].id.scope()));
         [&theirs, &ours].into_iter().for_each(|path| std::fs::write(path, data).unwrap());
         let dns = Dns::Dnsmasq { folder, restart: None };

@@ -1,4 +1,4 @@
-//! The user's kubeconfig. What is not ours stays as it is, byte for byte where that is promised.
+//! The user's kubeconfig. Entries that are not ours stay as they are, byte for byte in block style.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use provisioner::kubeconfig;
 
 use crate::place::{Place, find};
 
-/// As kubeadm writes it, keys and certificates shortened.
+/// A kubeconfig as kubeadm writes it, with shortened keys and certificates.
 const ADMIN: &str = "apiVersion: v1
 clusters:
 - cluster: {certificate-authority-data: Q0E=, server: https://api.acme.lab:6443}
@@ -18,13 +18,13 @@ users:
   user: {client-certificate-data: Q0VSVA==, client-key-data: U0VDUkVU}
 ";
 
-/// The keys on whose lines the first entry of ours may change `[]` to nothing, and the last one back.
+/// The keys whose lines may change: our first entry removes `[]`, and the removal of our last entry adds it again.
 const LISTS: [&[u8]; 3] = [b"clusters:", b"contexts:", b"users:"];
 
-/// Two instances come and go.
+/// Merges the entries of two instances and removes them.
 ///
 /// # Panics
-/// When anything else in the file is not as it was.
+/// When the rest of the file has changed.
 pub fn kubeconfig(data: &[u8]) {
     thread_local!(static PLACE: (Place, [String; 2]) = {
         let place = Place::new();
@@ -40,9 +40,9 @@ pub fn kubeconfig(data: &[u8]) {
         let now = || std::fs::read(file).unwrap();
         let fits = kubeconfig::check(&place.home, "acme").is_ok();
         drop((kubeconfig::current(&place.home), kubeconfig::endpoint(&place.home, "acme")));
-        assert_eq!(now(), before, "looking has changed the file");
+        assert_eq!(now(), before, "reading has changed the file");
         if find(&before, place.home.id().as_bytes()).is_some() {
-            // Something of ours is there already, or looks like it: it may be replaced.
+            // The file has an entry that is ours or looks like ours, which may be replaced.
             drop(kubeconfig::merge(&place.home, &isolated[0]));
             drop(kubeconfig::use_context(&place.home, "acme"));
             drop(kubeconfig::unmerge(&place.home, "acme"));
@@ -53,7 +53,7 @@ pub fn kubeconfig(data: &[u8]) {
             assert_eq!(now(), before, "a merge that failed has changed the file: {error}");
             return;
         }
-        assert!(fits, "what the check refuses was merged");
+        assert!(fits, "the check refused a file that was merged");
         let merged = now();
         let second = kubeconfig::merge(&place.home, &isolated[1]).is_ok();
         assert!(kubeconfig::unmerge(&place.home, "acme").unwrap());
@@ -64,42 +64,42 @@ pub fn kubeconfig(data: &[u8]) {
     });
 }
 
-/// Whether the file is as it was before.
+/// Checks that the file is as before the merge.
 fn same(before: &[u8], merged: &[u8], after: &[u8]) {
     let shown =
         || [before, merged, after].map(|text| String::from_utf8_lossy(text).into_owned()).join("\n-----\n");
     if before.strip_prefix("\u{feff}".as_bytes()).unwrap_or(before).trim_ascii().is_empty() {
-        return; // it became an empty kubeconfig
+        return; // the merge made an empty kubeconfig of it
     }
     let (old, new) = (values(before), values(after));
     assert_eq!(old, new, "values differ:\n{}", shown());
-    // What is not in block style is written anew, and keeps its values.
+    // A text that is not in block style is serialised again, and keeps only its values.
     if in_order(before, merged) {
         assert!(foreign(before).eq(foreign(after)), "lines differ:\n{}", shown());
     }
 }
 
-/// The lines that nobody of ours may touch. Where a text has no last line break, its last line has none.
+/// The lines that must not change. If a text does not end with a line break, its last line has none.
 fn foreign(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     lines.filter(|line| !LISTS.iter().any(|key| line.starts_with(key)))
 }
 
-/// Whether all foreign lines of a text are in another one in their order.
+/// Whether another text has all these lines in the same order.
 fn in_order(text: &[u8], other: &[u8]) -> bool {
     let end = |line: &[u8]| line.trim_ascii_end().to_vec();
     let mut others = foreign(other).map(end);
     foreign(text).map(end).all(|line| others.any(|other| other == line))
 }
 
-/// What a kubeconfig says, without lists that are empty; they are as good as none.
+/// The values of a kubeconfig, without empty lists, which are equivalent to none.
 fn values(text: &[u8]) -> Value {
     let text = std::str::from_utf8(text).unwrap();
     let mut values = parsed(text.strip_prefix('\u{feff}').unwrap_or(text));
     if let Some(values) = values.as_object_mut() {
         let says = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
         values.retain(|key, value| !["clusters", "contexts", "users"].contains(&key.as_str()) || says(value));
-        // A name that leads nowhere once ours has gone is taken away with it.
+        // The removal of a context also clears a current context of its name.
         if values.get("current-context").is_some_and(|name| name == "acme" || name == "globex" || name == "")
         {
             values.remove("current-context");

@@ -1,4 +1,4 @@
-//! `instances.json`, of this version and of earlier ones. Reading changes nothing, and a change nothing else.
+//! `instances.json` of this version and of earlier ones. Reading changes nothing, and a change keeps all else.
 
 use std::convert::Infallible;
 
@@ -10,13 +10,13 @@ use provisioner::registry::{Entry, Registry};
 
 use crate::place::Place;
 
-/// Of our own claim.
+/// The name of the instance that the target claims.
 const OURS: &str = "of-the-target";
 
-/// A home's ledger.
+/// Reads a home's ledger, claims an instance and releases it.
 ///
 /// # Panics
-/// When a change loses something else, or an entry that counts as sound cannot be planned.
+/// When a change loses other data, or a sound entry cannot be planned.
 pub fn ledger(data: &[u8]) {
     thread_local!(static PLACE: Place = Place::new());
     PLACE.with(|place| {
@@ -38,7 +38,7 @@ pub fn ledger(data: &[u8]) {
         let (ours, _) = place.plan(OURS, &[]);
         let claimed = registry.claim(|_| Ok::<_, Infallible>(ours.clone()));
         let Ok(claimed) = claimed else {
-            assert_eq!(std::fs::read(&file).unwrap(), data, "a claim that was refused has changed the file");
+            assert_eq!(std::fs::read(&file).unwrap(), data, "a refused claim has changed the file");
             return;
         };
         assert_eq!(claimed, ours);
@@ -62,10 +62,10 @@ pub fn ledger(data: &[u8]) {
     });
 }
 
-/// What format 3 has under other names.
+/// The keys that format 3 has renamed.
 const RENAMED: [&str; 4] = ["owner", "durability", "federated", "transit"];
 
-/// Every other key of the old value is in the new one, however its value is spelled there.
+/// Checks that the new value has all other keys of the old one. Scalar values may differ.
 fn holds(old: &Value, new: &Value) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {

@@ -1,12 +1,13 @@
-//! What must hold of every file and every answer that is not ours, whatever is in it.
+//! Fuzz targets: properties that must hold for any contents of files and answers that are not ours.
 //!
-//! Each target takes bytes and panics where a promise is broken; that it ends without a panic is the first of them.
-//! `fuzz/` feeds them with what libFuzzer thinks of, and the tests beside this with the corpus that is kept of that, so
-//! that what was found once is found again at once. Files lie in a folder in memory where there is one.
+//! Each target takes bytes and panics if a property does not hold. `fuzz/` runs the targets with inputs from
+//! libFuzzer. The tests beside this file run them with the kept corpus, so that a bug that was found once is found
+//! again at once. Files are in `/dev/shm` if the host has it.
 
-// No tests of its own, also where all targets are built: the file that `packet` takes from the probe has some of the probe's.
+// No tests, even when all targets are built for tests: the file that `packet` includes from the probe has the probe's
+// tests.
 #![cfg(not(test))]
-#![expect(clippy::unwrap_used, reason = "a target says by a panic what does not hold")]
+#![expect(clippy::unwrap_used, reason = "a target reports a broken property by a panic")]
 
 mod answers;
 mod hosts;
@@ -27,7 +28,7 @@ pub use settings::settings;
 pub use spec::spec;
 pub use wire::wire;
 
-/// A target: it takes whatever there is.
+/// A fuzz target, for any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their corpora.

@@ -1,11 +1,11 @@
-//! What a witness captures: all traffic of a link. Its reader is in the probe's program, not in its library.
+//! Packets that a witness captures: all traffic of a link. The parser is in the probe's program, not in its library.
 
 use std::net::Ipv4Addr;
 
 #[path = "../../../crates/probe/src/packet/seen.rs"]
 mod seen;
 
-/// A frame, and the same bytes as a packet without a link's header.
+/// A frame, and the same bytes as a packet without a link-layer header.
 ///
 /// # Panics
 /// When a packet has no protocol.
@@ -15,6 +15,6 @@ pub fn packet(data: &[u8]) {
     }
     seen::arp_reply(data, Ipv4Addr::new(192, 168, 48, 1));
     if let Some((_, left)) = seen::without_ip_header(data) {
-        assert!(left.len() + 20 <= data.len(), "a header has 20 bytes at least");
+        assert!(left.len() + 20 <= data.len(), "an IP header has at least 20 bytes");
     }
 }

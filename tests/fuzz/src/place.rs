@@ -1,4 +1,4 @@
-//! Where targets keep files: a home in a folder that goes with it.
+//! The files of a target: a home in a temporary folder.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -7,10 +7,10 @@ use provisioner::plan::{self, ClusterPlan, PlanError, Pools, Taken};
 use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
 use provisioner::spec::{CheckedSpec, ClusterSpec};
 
-/// Stands in a corpus for the home's id, which differs from run to run.
+/// The placeholder in a corpus for the home's id, which differs from run to run.
 const HOME: &str = "@HOME@";
 
-/// A folder with a home in it.
+/// A temporary folder with a home in it, which is deleted with this value.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
     pub(crate) home: Home,
@@ -31,7 +31,7 @@ impl Place {
         Utf8Path::from_path(self.folder.path()).unwrap().join(name)
     }
 
-    /// What stands for the home's id is replaced by it.
+    /// Replaces the placeholders by the home's id.
     pub(crate) fn of_this_home(&self, data: &[u8]) -> Vec<u8> {
         let (mut left, mut all) = (data, Vec::with_capacity(data.len()));
         while let Some(place) = find(left, HOME.as_bytes()) {
@@ -43,7 +43,7 @@ impl Place {
         all
     }
 
-    /// The plan of an instance beside these.
+    /// Claims and plans an instance when the instances `there` exist.
     pub(crate) fn plan(&self, name: &str, there: &[Instance]) -> (Instance, ClusterPlan) {
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
         let spec = ClusterSpec::new(name).check().unwrap();
@@ -53,15 +53,15 @@ impl Place {
     }
 }
 
-/// Where a text begins in some bytes.
+/// The position of a text in these bytes. `None` if they do not contain it.
 pub(crate) fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
     bytes.windows(text.len()).position(|part| part == text)
 }
 
-/// What an operator's instance gets, at the same time in every run.
+/// Claims an operator's instance, with the same time in every run.
 pub(crate) fn claimed(spec: &CheckedSpec, taken: &Taken, pools: &Pools) -> Result<Instance, PlanError> {
     let owner = Owner::current("fuzz").expect("/proc/self/stat can be read");
-    let since = "2026-01-02T03:04:05Z".parse().expect("a time");
+    let since = "2026-01-02T03:04:05Z".parse().expect("a valid time");
     let creation = Operation { kind: OperationKind::Create, owner, since };
     plan::claim(spec, taken, pools, Keeper::Operator, creation)
 }

@@ -1,4 +1,4 @@
-//! `config.yaml`. What is accepted can be used.
+//! `config.yaml`: accepted settings can be used.
 
 use provisioner::dns::Dns;
 use provisioner::plan::Taken;
@@ -7,10 +7,10 @@ use provisioner::spec::ClusterSpec;
 
 use crate::place::{Place, claimed};
 
-/// A home's settings.
+/// Reads a home's settings and claims two instances with them.
 ///
 /// # Panics
-/// When a refusal names no problem, or what is accepted cannot be used.
+/// When an error names no problem, or accepted settings cannot be used.
 pub fn settings(data: &[u8]) {
     thread_local!(static PLACE: Place = Place::new());
     PLACE.with(|place| {

@@ -1,4 +1,4 @@
-//! What a user may ask for. A spec that is accepted can be claimed and planned.
+//! Specs: an accepted spec can be claimed and planned.
 
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
@@ -6,10 +6,10 @@ use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, To
 
 use crate::place::claimed;
 
-/// A spec as lines: name, subnet, prefix, version, then single letters and numbers that choose the rest.
+/// A spec as lines: name, subnet, prefix, version, then words for the other fields: a letter and a number.
 ///
 /// # Panics
-/// When a spec is accepted and its plan is not what it asks for.
+/// When the plan of an accepted spec differs from the spec.
 pub fn spec(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');

@@ -1,13 +1,13 @@
-//! What probers and witnesses say: pods may say anything in their place.
+//! The output of probers and witnesses. A pod may imitate them and send anything.
 
 use probe::{Answer, Batch, Nonce, Report, Said};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A line of the wire, and the bytes as traffic in which nonces are looked for.
+/// Parses lines of the wire format, and searches the bytes for nonces as captured traffic.
 ///
 /// # Panics
-/// When what was read is read as something else once it was written.
+/// When a parsed line, written and parsed again, has another value.
 pub fn wire(data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
         again::<Said>(line);

@@ -1,6 +1,6 @@
-//! What was found once stays found: each target takes all of its kept corpus, and there is one for each.
+//! Each target passes with its whole kept corpus, and each target has a corpus.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers included")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails, also in its helpers")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn inputs(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// The names of what is in a folder, without their endings.
+/// The names of the files in a folder, without extensions.
 fn names(folder: &Path) -> BTreeSet<String> {
     let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
     inputs(folder).iter().map(name).collect()
@@ -29,7 +29,7 @@ fn every_target_takes_its_corpus() {
         assert!(!all.is_empty(), "{name} has no corpus");
         for path in all {
             let target = std::panic::catch_unwind(|| target(&fs::read(&path).unwrap()));
-            assert!(target.is_ok(), "{} breaks a promise of {name}", path.display());
+            assert!(target.is_ok(), "{} breaks a property of {name}", path.display());
         }
     }
 }

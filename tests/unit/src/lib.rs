@@ -1,9 +1,9 @@
-//! What tests share with the processes that they start.
+//! Code that tests share with the processes that they start.
 
 use ipnet::Ipv4Net;
 use provisioner::plan::{Pool, Pools};
 
-/// Pseudo-random choices that a seed repeats (splitmix64, Steele et al., OOPSLA 2014).
+/// Pseudo-random choices, the same for the same seed (splitmix64, Steele et al., OOPSLA 2014).
 #[derive(Debug, Clone)]
 pub struct Choices(u64);
 
@@ -13,7 +13,7 @@ impl Choices {
         Self(seed)
     }
 
-    /// A number below `end`.
+    /// The next number, from 0 to `end - 1`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -23,7 +23,7 @@ impl Choices {
     }
 }
 
-/// What is left of a hosts file when all blocks of the home with this id are cut out.
+/// The contents of a hosts file without the blocks of the home with this id.
 pub fn without_blocks(bytes: &[u8], home: &str) -> Vec<u8> {
     let marker = |kind: &str| format!("# {kind} homelab-{home}.").into_bytes();
     let (mut inside, mut left) = (false, Vec::new());
@@ -37,7 +37,7 @@ pub fn without_blocks(bytes: &[u8], home: &str) -> Vec<u8> {
     left
 }
 
-/// Pools with room for 2048 instances.
+/// Pools for 2048 instances.
 pub fn vast_pools() -> Pools {
     let net = |a, b, size| Ipv4Net::new_assert([a, b, 0, 0].into(), size);
     Pools {

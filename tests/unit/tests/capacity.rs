@@ -1,4 +1,4 @@
-//! What fits on a machine is decided from what nodes take, what there is and what is promised.
+//! The capacity of a host: from the demand of nodes, the host's resources, and the demand of instances that come up.
 
 use provisioner::capacity::{CapacityError, Cost, Room, Workstation};
 use provisioner::error::Hint;
@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use crate::given::{House, claimed};
 
-/// A machine of these sizes, in GiB and processors, on which nothing of ours runs.
+/// A host without instances, with this much memory in GiB and this many processors.
 fn empty(memory: u64, available: u64, processors: u64) -> Room {
     let (memory, available) = (memory * 1024, available * 1024);
     let workstation = Workstation { memory, available, processors, inotify_limit: 8192, inotify_used: 20 };
@@ -51,7 +51,7 @@ fn a_virtual_machine_costs_the_memory_that_it_is_given_and_none_of_the_hosts_ino
     assert_eq!((of(0).memory, of(0).inotify), (2100, 0));
     assert_eq!((of(3).memory, of(3).inotify), (4 * 2100, 0));
     let in_containers = cost(CniKind::Cilium, Topology::Multi, 3);
-    assert_eq!(of(3).processors, in_containers.processors, "the same runs on them");
+    assert_eq!(of(3).processors, in_containers.processors, "VMs must count as many processors");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn an_instance_that_comes_up_counts_against_what_is_available_and_one_that_runs_
     let before = empty(16, 8, 8);
     let rising = Room { rising: much, ..before };
     assert_eq!(rising.memory(), before.memory() - much.memory);
-    // What it has taken is no longer available, and it may take no more.
+    // The memory that a running instance uses is no longer available, and the instance needs no more.
     let risen = Room { risen: much, ..before };
     assert_eq!(risen.memory(), before.memory());
 }
@@ -139,9 +139,9 @@ fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
     let many = (0..5).map(|_| single()).sum::<Cost>();
     insta::assert_snapshot!(room.lack(many).unwrap().to_string());
     let coming = Room { rising: many, ..room };
-    assert!(coming.lack(single()).is_some(), "what comes up has not taken its own yet");
+    assert!(coming.lack(single()).is_some(), "an instance that comes up does not use its memory yet");
     let running = Room { risen: many, ..room };
-    assert_eq!(running.lack(single()), None, "what runs is counted by the kernel");
+    assert_eq!(running.lack(single()), None, "the kernel already counts a running instance");
 }
 
 #[test]

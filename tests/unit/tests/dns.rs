@@ -1,4 +1,4 @@
-//! Names on the workstation: ours come and go, everybody else's stay byte for byte.
+//! Names on the host: ours are recorded and removed, all other entries stay byte for byte.
 
 mod dnsmasq;
 mod hosts;
@@ -56,14 +56,14 @@ impl Host {
         String::from_utf8(self.bytes()).unwrap()
     }
 
-    /// With what differs from run to run replaced.
+    /// A text with placeholders for the parts that differ from run to run.
     fn shown(&self, text: &str) -> String {
         let folder = self.file.parent().unwrap();
         text.replace(&self.home().id(), "[home]").replace(folder.as_str(), "/etc")
     }
 }
 
-/// The names of an instance; acme, globex and so on get networks of their own by their order.
+/// The names of an instance. acme, globex and acme-1 get different networks, in this order.
 fn records(name: &str, home: &Home) -> Records {
     let mut there = Vec::new();
     for other in ["acme", "globex", "acme-1"] {

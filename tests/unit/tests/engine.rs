@@ -1,4 +1,4 @@
-//! The simulated engine keeps the promises of all engines, and breaks them where it is told to.
+//! The simulated engine keeps the promises of all engines, and breaks them where a fault is injected.
 
 use std::sync::Arc;
 use std::time::Duration;

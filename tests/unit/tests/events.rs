@@ -1,4 +1,4 @@
-//! Every event is kept, whole, in order, whoever writes at the same time and whatever a crash leaves.
+//! All events are kept completely and in order, with several writers at the same time and after a crash.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -89,7 +89,7 @@ fn lines_of_many_writers_never_mix_and_none_is_lost() {
         for writer in 0..WRITERS {
             let house = &house;
             scope.spawn(move || {
-                // One for each thread, as each process has one; lines of very different lengths.
+                // Each thread has its own log value, as each process has. The lines have very different lengths.
                 let events = events(house);
                 for i in 0..EVENTS {
                     events.publish(down(format!("w{writer}-{i}-{}", "x".repeat(i * 400))));
@@ -104,7 +104,7 @@ fn lines_of_many_writers_never_mix_and_none_is_lost() {
         let prefix = format!("w{writer}-");
         let own = seen.iter().filter(|name| name.starts_with(&prefix));
         let order: Vec<usize> = own.map(|name| name.split('-').nth(1).unwrap().parse().unwrap()).collect();
-        assert_eq!(order, (0..EVENTS).collect::<Vec<_>>(), "a writer's own events are in their order");
+        assert_eq!(order, (0..EVENTS).collect::<Vec<_>>(), "the events of one writer are out of order");
     }
 }
 
@@ -121,13 +121,13 @@ fn a_line_torn_anywhere_is_reported_and_hurts_no_other() {
 
         events(&house).publish(down("globex"));
         let batch = EventLog::in_home(&house.home).reader().more().unwrap();
-        assert!(text(&house).as_bytes().starts_with(&torn), "what is written is never changed");
+        assert!(text(&house).as_bytes().starts_with(&torn), "a written line has changed");
         assert_eq!(batch.unfinished, None);
         match &batch.lines[..] {
             [Line::Record(acme), Line::Damaged { number: 2, .. }, Line::Record(globex)] => {
                 assert!(acme.is_about("acme") && globex.is_about("globex"));
             }
-            // Everything but its line feed was there: the event is not lost.
+            // Only the line feed was missing: the event is not lost.
             [Line::Record(_), Line::Record(again), Line::Record(_)] if length == first.len() - 1 => {
                 assert!(again.is_about("acme"));
             }
@@ -181,7 +181,7 @@ fn a_log_that_cannot_be_written_stops_nothing_and_is_told() {
     assert_eq!(heard.try_recv().unwrap(), down("acme"));
     let lost = events.lost().unwrap();
     assert_eq!(lost.to_string(), format!("open {}", house.home.events()));
-    assert!(events.lost().is_none(), "told once");
+    assert!(events.lost().is_none(), "the error was returned twice");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Commands really end, say why, and keep their secrets; scripts take nothing that is not in them.
+//! Commands end with their children, report why they failed, and hide secrets; scripted runners refuse other commands.
 
 mod environment;
 
@@ -17,7 +17,7 @@ async fn refused(command: &Command) -> CommandError {
     Local.run(command).await.unwrap_err()
 }
 
-/// Whether a process is gone, or a zombie that waits for whoever adopted it.
+/// Whether a process has ended, or is a zombie.
 fn is_dead(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])))
@@ -74,7 +74,7 @@ async fn a_deadline_kills_children_and_grandchildren_and_tells_what_they_said() 
     let Failure::Deadline { stdout, stderr, .. } = &error.failure else { panic!("{error}") };
     assert_eq!(stderr, "started\n");
     let grandchild = stdout.trim().to_owned();
-    assert!(!grandchild.is_empty(), "the grandchild never said its pid");
+    assert!(!grandchild.is_empty(), "the grandchild has not written its pid");
     crate::given::until(|| is_dead(&grandchild).then_some(()));
 }
 

@@ -1,4 +1,5 @@
-//! Files of others: what is in them stays, what they are stays, and nothing is made that they would not take.
+//! Files of other programs: their contents, kind and attributes stay, and `up` is refused before anything is made if a
+//! file cannot be changed.
 
 mod bytes;
 mod kept;
@@ -28,7 +29,7 @@ use crate::given::House;
 const FOREIGN: &str = "contexts:\n- name: work\n  context: {cluster: work}\ncurrent-context: work\n";
 const HOSTS: &str = "127.0.0.1 localhost\n";
 
-/// An operator's host: a kubeconfig and a hosts file outside of the home, and machines that are simulated.
+/// An operator's host: a kubeconfig and a hosts file outside the home, and simulated nodes.
 struct Desk {
     house: House,
     engine: SimulatedEngine,
@@ -60,7 +61,7 @@ impl Desk {
         Self::of(self.house)
     }
 
-    /// The same desk with names recorded elsewhere.
+    /// The same desk with another place for names.
     fn with_dns(mut self, dns: Dns) -> Self {
         self.provisioner = self.provisioner.with_dns(dns);
         self
@@ -83,7 +84,7 @@ impl Desk {
         self.provisioner.create(&spec, Keeper::Operator).await
     }
 
-    /// `up` is refused before anything is claimed or made; what it says, and what to do.
+    /// Checks that `up` is refused before anything is claimed or made. Returns the error and the hint.
     async fn refused(&self) -> String {
         let error = self.up("acme").await.unwrap_err();
         assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing), "{error:?}");
@@ -93,7 +94,7 @@ impl Desk {
         format!("{}\nhint: {}", chain(&error), error.hint().unwrap_or_default())
     }
 
-    /// Nothing is left of acme on the host, in the registry or in files of others.
+    /// Checks that nothing is left of acme on the host, in the registry or in files of other programs.
     fn assert_gone(&self) {
         assert_eq!(self.provisioner.registry().list().unwrap(), []);
         assert!(!self.house.home.instance("acme").exists());
@@ -104,7 +105,7 @@ impl Desk {
     }
 }
 
-/// What is no regular file, at a path. The device is one in whose folder nothing can be replaced, whatever is tried.
+/// Puts something that is not a regular file at a path. The device is in a folder in which no file can be replaced.
 fn put(kind: &str, path: &Utf8Path) {
     let _ = std::fs::remove_file(path);
     match kind {
@@ -116,7 +117,7 @@ fn put(kind: &str, path: &Utf8Path) {
     }
 }
 
-/// Which file it is, of what kind, and when it was changed.
+/// A file's inode, mode, modification time and length.
 fn state(path: &Utf8Path) -> (u64, u32, i64, i64, u64) {
     let about = std::fs::metadata(path).unwrap();
     (about.ino(), about.mode(), about.mtime(), about.mtime_nsec(), about.len())

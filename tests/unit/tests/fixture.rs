@@ -1,4 +1,4 @@
-//! What a test's author sees of a fixture, however the test ends, and what is left of its clusters.
+//! The output of a fixture for each way in which a test ends, and what is left of its clusters.
 
 mod cancelled;
 mod ends;
@@ -12,13 +12,13 @@ use provisioner::registry::{Instance, Registry};
 
 use crate::given::House;
 
-/// A home, and the folder in which a test keeps its evidence.
+/// A home, and the folder for a test's evidence.
 struct Desk {
     house: House,
     evidence: Utf8PathBuf,
 }
 
-/// How a test ended.
+/// The end of a test process.
 struct End {
     status: ExitStatus,
     /// The lines of its standard error.
@@ -31,8 +31,11 @@ impl Desk {
         Self { evidence: house.path("evidence"), house }
     }
 
-    /// Starts somebody's test: see `src/bin/author.rs`.
-    #[expect(clippy::disallowed_methods, reason = "signalled in the middle, which no runner allows")]
+    /// Starts a user's test: see `src/bin/author.rs`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests signal the process while it runs, which no runner can"
+    )]
     fn start(&self, keep: &str, body: &str, fault: Option<&str>) -> Child {
         std::process::Command::new(env!("CARGO_BIN_EXE_author"))
             .args([self.house.home.root(), &self.evidence])
@@ -44,7 +47,7 @@ impl Desk {
             .unwrap()
     }
 
-    /// Runs somebody's test to its end.
+    /// Runs a user's test to its end.
     fn run(&self, keep: &str, body: &str, fault: Option<&str>) -> End {
         End::of(self.start(keep, body, fault))
     }
@@ -53,7 +56,7 @@ impl Desk {
         Registry::in_home(&self.house.home).instances().unwrap()
     }
 
-    /// Nothing of any instance is recorded or lies in the home.
+    /// Checks that no instance is recorded and that the home has no folder of one.
     fn assert_empty(&self) {
         assert_eq!(self.instances(), []);
         let folders = std::fs::read_dir(self.house.home.root().join("instances"));
@@ -70,7 +73,7 @@ impl End {
         let mut said = String::new();
         let mut stderr = child.stderr.take().unwrap();
         std::thread::scope(|scope| {
-            // Whatever of the standard output nobody has read must not hold it up.
+            // Read the rest of the standard output, because a full pipe would block the child.
             if let Some(mut stdout) = child.stdout.take() {
                 scope.spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()).unwrap());
             }

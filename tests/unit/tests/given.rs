@@ -1,4 +1,4 @@
-//! What tests start from: homes of their own, and instances as they are claimed.
+//! Fixtures of the tests: temporary homes, and instances as they are claimed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use provisioner::plan::{self, ClusterPlan, PlanError, Pool, Pools, Taken};
 use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
 use provisioner::spec::{CheckedSpec, ClusterSpec};
 
-/// A home in a temporary folder that goes with it.
+/// A home in a temporary folder, which is deleted with it.
 pub(crate) struct House {
     folder: tempfile::TempDir,
     pub(crate) home: Home,
@@ -40,7 +40,7 @@ impl House {
         std::fs::write(path, text).unwrap();
     }
 
-    /// Reads it.
+    /// Reads the user's kubeconfig.
     pub(crate) fn merged(&self) -> String {
         std::fs::read_to_string(self.home.merged_kubeconfig()).unwrap()
     }
@@ -63,23 +63,23 @@ pub(crate) fn checked(name: &str) -> CheckedSpec {
     ClusterSpec::new(name).check().unwrap()
 }
 
-/// What an operator's instance gets.
+/// Claims an operator's instance.
 pub(crate) fn claimed(spec: &CheckedSpec, taken: &Taken, pools: &Pools) -> Result<Instance, PlanError> {
     plan::claim(spec, taken, pools, Keeper::Operator, creation())
 }
 
-/// An instance as it is claimed when these are there already.
+/// An instance that is claimed when the instances `there` exist.
 pub(crate) fn instance(name: &str, there: &[Instance]) -> Instance {
     let taken = Taken { instances: there.to_vec(), ..Taken::default() };
     claimed(&checked(name), &taken, &Pools::default()).unwrap()
 }
 
-/// The plan of an instance that is alone.
+/// The plan of the only instance.
 pub(crate) fn planned(name: &str, home: &Home) -> ClusterPlan {
     ClusterPlan::of(&instance(name, &[]), home)
 }
 
-/// Pools with room for 256 instances.
+/// Pools for 256 instances.
 pub(crate) fn wide_pools() -> Pools {
     let pool = |range, block, first| Pool { range: net(range), block, first: net(first) };
     Pools {
@@ -90,7 +90,7 @@ pub(crate) fn wide_pools() -> Pools {
     }
 }
 
-/// Process 7 of another boot, as an earlier version recorded owners.
+/// Process 7 of another boot, as earlier versions recorded owners.
 pub(crate) fn owner() -> Owner {
     Owner {
         pid: 7,
@@ -103,12 +103,12 @@ pub(crate) fn owner() -> Owner {
     }
 }
 
-/// The creation of every instance in a test: its process has ended.
+/// The creation operation of every instance in a test. Its process has ended.
 pub(crate) fn creation() -> Operation {
     Operation { kind: OperationKind::Create, owner: owner(), since: now() }
 }
 
-/// Another process that lives as long as the first value.
+/// Another process, which lives as long as the first value.
 pub(crate) fn another_process() -> (Background, Owner) {
     let house = House::new();
     let file = house.path("pid");
@@ -128,7 +128,7 @@ pub(crate) fn simulated() -> (House, SimulatedEngine, Provisioner) {
     (house, engine, provisioner)
 }
 
-/// Looks until there is something to see; a test that waits in vain fails by the runner's deadline.
+/// Polls until `look` returns a value. If it never does, the test fails by the test runner's time-out.
 pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Some(seen) = look() {

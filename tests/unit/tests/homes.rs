@@ -1,4 +1,4 @@
-//! One folder is one home, however it is spelled, and a copy of it is none.
+//! One folder is one home for each spelling of its path, and a copy of the folder is not the same home.
 
 mod in_use;
 mod neighbours;
@@ -13,7 +13,7 @@ use provisioner::registry::{Instance, Registry};
 
 use crate::given::{House, checked, claimed};
 
-/// Records an instance, as `up` does first.
+/// Claims an instance, as `up` does first.
 fn claim(home: &Home, name: &str) -> Instance {
     let decide = |there: &[Instance]| {
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
@@ -22,14 +22,14 @@ fn claim(home: &Home, name: &str) -> Instance {
     Registry::in_home(home).claim(decide).unwrap()
 }
 
-/// `cp --archive`, which keeps everything but the inodes.
-#[expect(clippy::disallowed_methods, reason = "the tool that people copy homes with")]
+/// `cp --archive`, which keeps all but the inodes.
+#[expect(clippy::disallowed_methods, reason = "the tool with which users copy homes")]
 fn copy(from: &Utf8Path, to: &Utf8Path) {
     let copied = std::process::Command::new("cp").args(["--archive", from.as_str(), to.as_str()]).status();
     assert!(copied.unwrap().success());
 }
 
-/// The home in a folder of a host on which no other is listed.
+/// The home in a folder of a host without other listed homes.
 fn open(folder: &Utf8Path) -> Result<Home, HomeError> {
     Home::in_folder(folder, &Listed::in_folder(folder.parent().unwrap().join("homes")))
 }
@@ -107,7 +107,7 @@ fn a_copy_is_refused_and_told_how_to_become_a_home_of_its_own_or_the_only_one() 
         hint.contains(&format!("`rm {file}`")) && hint.contains(&format!("`echo {id} > {file}`")),
         "{hint}"
     );
-    assert_eq!(open(&root).unwrap().id(), id, "the original is what it was");
+    assert_eq!(open(&root).unwrap().id(), id, "the original has another id");
 
     std::fs::write(&file, format!("{id}\n")).unwrap();
     let adopted = open(&house.path("copy")).unwrap();
@@ -136,7 +136,7 @@ fn a_new_home_where_another_lay_gets_another_id() {
     claim(&house.home, "acme");
     drop(provisioner::registry::Neighbours::enter(&list, &house.home).unwrap());
     std::fs::rename(house.path("home"), house.path("moved")).unwrap();
-    // The list leads to where it lies now as soon as it is used there.
+    // The list has the new path as soon as the home is used there.
     let moved = Home::in_folder(&house.path("moved"), &list).unwrap();
     drop(provisioner::registry::Neighbours::enter(&list, &moved).unwrap());
     let new = Home::in_folder(&house.path("home"), &list).unwrap();
@@ -148,13 +148,13 @@ fn a_new_home_where_another_lay_gets_another_id() {
 #[test]
 fn a_home_of_an_earlier_version_keeps_the_id_that_its_nodes_have() {
     let house = House::new();
-    // The digest of the path, as before ids were kept.
+    // The digest of the path, as earlier versions without a recorded id had it.
     let earlier = house.home.id();
     claim(&house.home, "acme");
     std::fs::remove_file(id_file(&house.home)).unwrap();
     let spelled = format!("{}/", house.home.root());
     house.kubeconfig(&format!("# scope: homelab-{earlier}.acme\n"));
-    assert_eq!(open(Utf8Path::new(&spelled)).unwrap().id(), earlier, "the kubeconfig has its traces");
+    assert_eq!(open(Utf8Path::new(&spelled)).unwrap().id(), earlier, "the kubeconfig has entries of this id");
     let home = open(house.home.root()).unwrap();
     claim(&home, "globex");
     std::fs::rename(house.path("home"), house.path("moved")).unwrap();

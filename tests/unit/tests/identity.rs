@@ -1,4 +1,4 @@
-//! A cluster is told from all others by the whole chain, and each link that differs stops what was about to be done.
+//! The whole chain identifies a cluster, and each link that differs stops the operation.
 
 mod answers;
 
@@ -20,7 +20,7 @@ struct Lab {
     provisioner: Provisioner,
 }
 
-/// acme and globex are up.
+/// A lab with the running instances acme and globex.
 async fn lab() -> Lab {
     let (house, engine, provisioner) = simulated();
     for name in ["acme", "globex"] {
@@ -35,7 +35,7 @@ impl Lab {
         self.provisioner.registry().find(name).unwrap().unwrap()
     }
 
-    /// Puts a text in the place of an instance's isolated kubeconfig.
+    /// Replaces an instance's isolated kubeconfig with this text.
     fn swap(&self, name: &str, text: &str) {
         std::fs::write(self.house.home.isolated_kubeconfig(name), text).unwrap();
     }
@@ -44,12 +44,12 @@ impl Lab {
         std::fs::read_to_string(self.house.home.isolated_kubeconfig(name)).unwrap()
     }
 
-    /// The mismatch that stops everything done to acme, without what differs from run to run.
+    /// The mismatch error of operations on acme, without the values that differ from run to run.
     async fn mismatch(&self) -> String {
         let error = self.provisioner.identify("acme").await.unwrap_err();
         let destroyed = self.provisioner.destroy("acme").await.unwrap_err();
         assert!(matches!(destroyed.failures[..], [StageError::Identity(IdentityError::Mismatch { .. })]));
-        assert_eq!(self.instance("acme").state, State::Running, "nothing has begun");
+        assert_eq!(self.instance("acme").state, State::Running, "the removal has begun");
         assert_eq!(self.engine.sightings().await.unwrap().len(), 2);
         assert!(destroyed.hint().unwrap().contains("--renew"), "{:?}", destroyed.hint());
         let authority = |name: &str| self.instance(name).k8s.identity.unwrap().authority;
@@ -119,7 +119,7 @@ async fn a_kubeconfig_that_is_lost_or_swapped_is_written_anew_from_the_nodes() {
     assert_eq!(lab.isolated("acme"), acme);
 }
 
-/// Why clusters were not compared with what was recorded, as far as that was told.
+/// The reasons in the `IdentityUnchecked` events.
 fn unchecked(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String> {
     let told = std::iter::from_fn(|| events.try_recv().ok());
     told.filter_map(|event| match event {
@@ -160,6 +160,6 @@ async fn a_cluster_without_a_kubeconfig_can_be_destroyed() {
     let mut events = lab.provisioner.events().subscribe();
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     let unchecked = unchecked(&mut events);
-    assert!(unchecked.iter().any(|why| why.contains("is not there")), "not told: {unchecked:?}");
+    assert!(unchecked.iter().any(|why| why.contains("does not exist")), "no event: {unchecked:?}");
     lab.provisioner.identify("globex").await.unwrap();
 }

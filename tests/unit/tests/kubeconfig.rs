@@ -1,4 +1,4 @@
-//! The user's kubeconfig is mostly other people's: their contents survive whatever we do to ours.
+//! The user's kubeconfig: entries that are not ours survive each change of ours.
 
 mod active;
 mod client;
@@ -16,7 +16,7 @@ use provisioner::plan::ClusterPlan;
 
 use crate::given::{House, instance};
 
-/// As kubeadm writes it, keys and certificates shortened.
+/// A kubeconfig as kubeadm writes it, with shortened keys and certificates.
 const ADMIN: &str = "apiVersion: v1
 clusters:
 - cluster:
@@ -37,7 +37,7 @@ users:
     client-key-data: U0VDUkVU
 ";
 
-/// Somebody's own, with all that reserialising would lose.
+/// A user's own kubeconfig, with all that serialising again would lose.
 const FOREIGN: &str = r#"# my clusters
 kind: Config
 apiVersion: v1
@@ -106,7 +106,7 @@ fn a_new_kubeconfig_has_our_context_but_no_current_one_and_is_for_its_owner_alon
     insta::assert_snapshot!(house.merged().replace(&house.home.id(), "[home]"));
     let mode = std::fs::metadata(house.home.merged_kubeconfig()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(std::fs::read_dir(house.home.root()).unwrap().count(), 1, "only the kubeconfig is left");
+    assert_eq!(std::fs::read_dir(house.home.root()).unwrap().count(), 1, "another file is left");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_file_in_flow_style_keeps_its_values() {
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
     assert_eq!(names(&house.merged()), ["yes", "acme"]);
     assert!(kubeconfig::unmerge(&house.home, "acme").unwrap());
-    // What is left is not the same text, but the same values, also for a reader of YAML 1.1.
+    // The text differs from the original one, but has the same values, also for a parser of YAML 1.1.
     insta::assert_snapshot!(house.merged());
 }
 
@@ -183,7 +183,7 @@ fn an_entry_of_our_name_that_is_somebody_elses_is_refused_and_left() {
     house.kubeconfig(theirs);
     let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
     let told = error.to_string().replace(house.home.root().as_str(), "~");
-    insta::assert_snapshot!(told, @"context 'acme' in ~/kubeconfig is not of this homelab (it leads to https://10.9.8.7:6443)");
+    insta::assert_snapshot!(told, @"context 'acme' in ~/kubeconfig does not belong to this homelab (its server is https://10.9.8.7:6443)");
     assert!(error.hint().unwrap().contains("kubectl config rename-context acme"));
     assert!(matches!(kubeconfig::use_context(&house.home, "acme"), Err(KubeconfigError::Foreign { .. })));
     assert!(!kubeconfig::unmerge(&house.home, "acme").unwrap());

@@ -7,7 +7,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md
 const BEGIN: &str = "<!-- matrix -->\n";
 const END: &str = "<!-- /matrix -->";
 
-/// `HOMELAB_WRITE_DOCS=1` writes it there.
+/// `HOMELAB_WRITE_DOCS=1` writes the table to the page.
 #[test]
 fn the_page_for_operators_shows_what_is_tested() {
     let page = std::fs::read_to_string(PAGE).unwrap();

@@ -1,4 +1,4 @@
-//! A process is told from all others that ever had its pid.
+//! A process is distinguished from all other processes with the same pid.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn nobody_of_an_earlier_boot_is_alive() {
 #[test]
 fn a_pid_that_nobody_has_is_dead() {
     let owner = Owner::current("run-1").unwrap();
-    // Above the highest pid there can be, 2^22 (proc_sys_kernel(5)).
+    // Above the highest possible pid, 2^22 (proc_sys_kernel(5)).
     assert_eq!(Owner { pid: 1 << 23, ..owner }.liveness(&House::new().home), Liveness::Dead);
 }
 
@@ -45,7 +45,7 @@ async fn a_zombie_is_dead() {
     let script = format!("echo $$ >{file}.new; mv {file}.new {file}");
     let mut child = Background::start(&Command::within(Duration::ZERO, "sh").args(["-c", &script])).unwrap();
     let pid: u32 = until(|| std::fs::read_to_string(&file).ok()).trim().parse().unwrap();
-    // Nobody asks for the child's exit status meanwhile: it ends up as a zombie, and stays one.
+    // The child's exit status is not read, so the child becomes a zombie and stays one.
     let start_time = until(|| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -56,7 +56,7 @@ async fn a_zombie_is_dead() {
     assert!(child.has_ended());
 }
 
-/// An owner whose pid means something elsewhere: no PID namespace has the number 1.
+/// The same owner in another PID namespace: none has the number 1.
 fn elsewhere(owner: Owner) -> Owner {
     Owner { pid_namespace: Some(1), ..owner }
 }
@@ -68,7 +68,7 @@ fn an_owner_in_another_pid_namespace_lives_as_long_as_it_holds_its_lock() {
     assert_eq!(owner.liveness(&house.home), Liveness::Alive);
     let lock = owner.lock.unwrap();
     let let_go = Owner { lock: Some(OwnerLock { byte: lock.byte ^ 1, ..lock }), ..owner.clone() };
-    assert_eq!(let_go.liveness(&house.home), Liveness::Dead, "nobody holds that byte");
+    assert_eq!(let_go.liveness(&house.home), Liveness::Dead, "no process holds that byte");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_owner_in_another_pid_namespace_without_a_lock_to_ask_is_neither_alive_nor_
     let owner = elsewhere(Owner::hold(&house.home, "run-1").unwrap());
     let unknown = Liveness::Unknown(Unjudged::Namespace);
     assert_eq!(Owner { lock: None, ..owner.clone() }.liveness(&house.home), unknown);
-    // Somebody removes the file, and with it what tells; a new one would not have the old locks.
+    // Without the lock file the liveness is unknown; a new file does not have the old locks.
     std::fs::rename(house.home.root().join("owners.lock"), house.path("moved")).unwrap();
     assert_eq!(owner.liveness(&house.home), unknown);
     let anew = Owner::hold(&house.home, "run-2").unwrap();

@@ -1,4 +1,4 @@
-//! Names, networks and addresses: documented for the first clients, and never shared by any two.
+//! Names, networks and addresses: as documented for the first instances, and never shared by two instances.
 
 mod properties;
 mod workers;
@@ -25,7 +25,7 @@ fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
     a.contains(b) || b.contains(a)
 }
 
-/// Sixteen instances, one after the other.
+/// Sixteen instances, claimed one after the other: the default subnet pool is full.
 fn full() -> Vec<Instance> {
     (0..16).fold(Vec::new(), |mut there, i| {
         there.push(instance(&format!("client-{i}"), &there));
@@ -85,9 +85,9 @@ fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
         claim(acme(), &[], &["10.0.0.0/8"]),
         claim(acme(), &[], &[]),
         claim(acme().subnet("192.168.48.0/24"), &[], &usual),
-        // Two halves are allowed one by one.
+        // Two allowed halves do not make up an allowed block.
         claim(acme().subnet("192.168.60.0/24"), &[], &["192.168.60.0/25", "192.168.60.128/25"]),
-        // Who has it is said first: it would be taken in a wider range, too.
+        // The error names the holder first, because the subnet would be in use in a wider range too.
         claim(acme().subnet("192.168.60.0/24"), &there, &[]),
     ];
     let refusals = refusals.map(|refused| {
@@ -278,14 +278,14 @@ fn nodes_that_have_no_room_in_a_small_block_are_refused_before_one_is_drawn() {
     ];
     let said = errors.map(|error| format!("{error}\n  hint: {}", error.hint().unwrap()));
     insta::assert_snapshot!(said.join("\n"), @r"
-    a pod CIDR of /22 has room for 4 nodes, and 5 are asked for
-      hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
-    a pod CIDR of /24 has room for 1 node, and 2 are asked for
-      hint: ask for fewer workers or a larger network: pools.pod.block in config.yaml
-    a subnet of /27 has room for 11 nodes, and 12 are asked for
-      hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
-    a subnet of /27 has room for 13 nodes, and 14 are asked for
-      hint: ask for fewer workers or a larger network: pools.subnet.block in config.yaml
+    a pod CIDR of /22 has room for 4 nodes, but the cluster needs 5
+      hint: use fewer workers, or set a larger network: pools.pod.block in config.yaml
+    a pod CIDR of /24 has room for 1 node, but the cluster needs 2
+      hint: use fewer workers, or set a larger network: pools.pod.block in config.yaml
+    a subnet of /27 has room for 11 nodes, but the cluster needs 12
+      hint: use fewer workers, or set a larger network: pools.subnet.block in config.yaml
+    a subnet of /27 has room for 13 nodes, but the cluster needs 14
+      hint: use fewer workers, or set a larger network: pools.subnet.block in config.yaml
     ");
     assert_eq!(claimed(&pools(24, 22), 3, None).unwrap().k8s.pod_cidr.prefix_len(), 22);
 }
@@ -328,19 +328,19 @@ fn a_pool_that_the_host_has_itself_is_told_with_its_interface_and_the_line_that_
     };
     let cases = [
         refused(&[("192.168.48.0/20", "tun0")]),
-        // An address on a link with a large network, and nothing free where the pool would be moved to first.
+        // The host's address is in a large network, and the first private range to move the pool to is in use.
         refused(&[("192.168.0.0/16", "wlan0"), ("172.16.0.0/12", "docker0")]),
         refused(&[("10.240.0.0/13", "tun0"), ("10.248.0.0/13", "tun1"), ("192.168.1.0/24", "eth0")]),
         refused(&[("10.96.0.0/12", "a route")]),
     ];
     insta::assert_snapshot!(cases.join("\n"), @r"
     no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use; the host itself uses 192.168.48.0/20 (tun0)
-    hint: the line `pools: { subnet: { range: 172.16.0.0/20 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { subnet: { range: 172.16.0.0/20 } }` in config.yaml moves the pool to a range that the host does not use
     no subnet left in pool 192.168.48.0/20: all 16 blocks of /24 are in use; the host itself uses 192.168.0.0/16 (wlan0)
-    hint: the line `pools: { subnet: { range: 10.0.0.0/20 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { subnet: { range: 10.0.0.0/20 } }` in config.yaml moves the pool to a range that the host does not use
     no pod CIDR left in pool 10.240.0.0/12: all 16 blocks of /16 are in use; the host itself uses 10.240.0.0/13 (tun0), 10.248.0.0/13 (tun1)
-    hint: the line `pools: { pod: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { pod: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to a range that the host does not use
     no service CIDR left in pool 10.96.0.0/12: all 16 blocks of /16 are in use; the host itself uses 10.96.0.0/12 (a route)
-    hint: the line `pools: { service: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to where this host uses nothing
+    hint: the line `pools: { service: { range: 172.16.0.0/12 } }` in config.yaml moves the pool to a range that the host does not use
     ");
 }

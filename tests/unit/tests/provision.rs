@@ -1,5 +1,5 @@
-//! The flow on the simulated engine, and the fault sweep: whatever fails, it is said what is left, and
-//! `destroy` leaves nothing.
+//! The flow on the simulated engine, and the fault sweep: an error says what is left for each step that fails, and
+//! `destroy` removes everything.
 
 mod engines;
 mod faults;
@@ -35,7 +35,7 @@ fn lab() -> Lab {
     Lab { house, engine, provisioner }
 }
 
-/// Three control planes and a worker.
+/// The spec of an instance with three control planes and a worker.
 fn highly_available(name: &str) -> CheckedSpec {
     let spec = ClusterSpec::new(name).topology(Topology::Ha).workers(1);
     spec.engine(EngineKind::Simulated).check().unwrap()
@@ -47,7 +47,7 @@ impl Lab {
         self.provisioner.create(&spec, Keeper::Operator).await
     }
 
-    /// Nothing is left of any instance, in memory or on disk.
+    /// Checks that nothing is left of any instance, in memory or on disk.
     async fn assert_empty(&self) {
         assert_eq!(self.provisioner.registry().list().unwrap(), []);
         assert_eq!(self.engine.sightings().await.unwrap(), []);
@@ -69,7 +69,7 @@ async fn destroying_what_does_not_exist_is_one_event() {
     let told = events.try_recv().unwrap();
     let done = matches!(told, Event::StageCompleted { stage: Stage::Destroy, error: None, .. });
     assert!(done, "{told:?}");
-    assert!(events.try_recv().is_err(), "something else is told as well");
+    assert!(events.try_recv().is_err(), "there is another event");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
     assert_eq!(elsewhere.attach("acme").await.unwrap().plan, cluster.plan);
     assert_ne!(elsewhere.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
-    assert_eq!(elsewhere.destroy("acme").await.unwrap(), [], "there is nothing left to destroy");
+    assert_eq!(elsewhere.destroy("acme").await.unwrap(), [], "something was left to destroy");
 
     let mut stages = Vec::new();
     while let Ok(event) = events.try_recv() {
@@ -108,7 +108,7 @@ async fn bringing_up_runs_these_commands_in_this_order() {
     insta::assert_snapshot!(shown(&lab.engine).join("\n"));
 }
 
-/// All commands until now; tokens are drawn anew each time.
+/// All commands until now, with a placeholder for the random bootstrap token.
 fn shown(engine: &SimulatedEngine) -> Vec<String> {
     let shown = engine.commands().into_iter().map(|(node, command)| {
         let command = match command.split_once("bootstrap-token-") {

@@ -1,4 +1,4 @@
-//! The ledger: nothing is lost, nothing is guessed, and what it does not understand it keeps.
+//! The ledger: no entry is lost, nothing is guessed, and unknown fields are kept.
 
 mod contract;
 mod damage;
@@ -24,7 +24,7 @@ fn claim(registry: &Registry, name: &str) -> Result<Instance, ChangeError<PlanEr
     })
 }
 
-/// The same where only the ledger itself may be in the way.
+/// Records an instance; an error can only come from the ledger itself.
 fn recorded(registry: &Registry, name: &str) -> Result<(), RegistryError> {
     match claim(registry, name) {
         Ok(_) => Ok(()),

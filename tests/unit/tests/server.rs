@@ -1,4 +1,4 @@
-//! An API server as its clients see it, on loopback: a certificate, and one answer to every question.
+//! A fake API server on loopback: it presents a certificate and gives the same answer to all requests.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::given::House;
 
-/// What it shows before it answers.
+/// The certificate that the server presents.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shows {
-    /// A certificate by the authority that its clients have.
+    /// A certificate by the authority in the clients' kubeconfig.
     Own,
-    /// One by that authority that has ended.
+    /// An expired certificate by that authority.
     Expired,
-    /// One by another authority.
+    /// A certificate by another authority.
     Foreign,
-    /// None: it speaks no TLS.
+    /// No certificate: the server does not use TLS.
     Nothing,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Begins to answer everybody with this status and body.
+    /// Starts a server that answers all requests with this status and body.
     pub(crate) async fn answering(shows: Shows, status: &str, body: &str) -> Self {
         let (own, foreign) = (Authority::new(), Authority::new());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -51,14 +51,14 @@ impl Server {
         );
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that hangs up has its answer, or wants none.
+                // A client that closes the connection has its answer, or does not need one.
                 let _ = answer_one(stream, acceptor.clone(), &answer).await;
             }
         });
         server
     }
 
-    /// Writes a kubeconfig that leads to it.
+    /// Writes a kubeconfig for this server.
     pub(crate) fn kubeconfig(&self, house: &House, more: &str) -> Utf8PathBuf {
         let (authority, path) = (house.path("ca.crt"), house.path("server.kubeconfig"));
         std::fs::write(&authority, &self.authority).unwrap();
@@ -105,7 +105,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Shows a certificate for loopback that ends with this year.
+    /// An acceptor with a certificate for loopback that expires at the end of this year.
     fn acceptor(&self, year: i32) -> TlsAcceptor {
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 12, 31));

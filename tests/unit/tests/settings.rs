@@ -1,4 +1,4 @@
-//! `config.yaml`: what is left out is as usual, what is wrong is said all at once, and nothing is guessed.
+//! `config.yaml`: missing keys have their defaults, all problems are reported together, and nothing is guessed.
 
 use std::error::Error;
 
@@ -22,17 +22,17 @@ fn write(house: &House, text: &str) {
     std::fs::write(house.home.settings(), text).unwrap();
 }
 
-/// Every problem of a file, a line each.
+/// All problems of a file, one line each.
 fn problems(text: &str) -> String {
     match read(text).unwrap_err() {
         SettingsError::Problems { problems, .. } => {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         }
-        other => panic!("other than problems: {other}"),
+        other => panic!("an error without problems: {other}"),
     }
 }
 
-/// The YAML of the documentation, block by block.
+/// The YAML blocks of the documentation.
 fn documented() -> Vec<&'static str> {
     let page = include_str!("../../../docs/settings.md");
     page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! What is asked for is checked once, and everything that is wrong is said at once.
+//! A spec is checked once, and all its problems are reported together.
 
 use proptest::prelude::*;
 

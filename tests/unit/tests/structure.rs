@@ -1,8 +1,9 @@
-//! Which module imports which: no crate of ours has a circle; and that no error loses its hint or its exit code.
+//! Checks of the sources: modules of a crate do not import each other in a cycle, and `Hint` and exit codes name each
+//! error variant.
 //!
-//! A module is a folder or a file directly below `src`; below the CLI's `commands` each verb is one of its own. An
-//! import is a path in the code that begins with `crate` or `super`, in macros as well; what is compiled for tests only
-//! does not count. `cargo nextest run -p unit structure --no-capture` prints the graphs.
+//! A module is a folder or a file directly below `src`; below the CLI's `commands` and the harness's `audit` each
+//! submodule counts. An import is a path in the code that begins with `crate` or `super`, also in macros; code for
+//! tests only does not count. `cargo nextest run -p unit structure --no-capture` prints the graphs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +16,7 @@ use quote::ToTokens;
 use rstest::rstest;
 use syn::{Attribute, Item};
 
-/// A module's path below the crate, `["engine", "vagrant"]`.
+/// A module's path below the crate: `["engine", "vagrant"]`.
 type Module = Vec<String>;
 
 #[rstest]
@@ -52,10 +53,10 @@ fn hints_and_exit_codes_name_every_variant_of_an_error(#[case] krate: &str) {
         }
     }
     assert_ne!(seen, 0, "the sources were not found");
-    assert_eq!(swallowing, Vec::<String>::new(), "an arm `_ =>` swallows the next variant");
+    assert_eq!(swallowing, Vec::<String>::new(), "an arm `_ =>` would hide a new variant");
 }
 
-/// Whether there is an arm `_ => …` anywhere.
+/// Whether the code has an arm `_ => …`.
 fn swallows(tokens: TokenStream) -> bool {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let is_arm = |pair: &[TokenTree]| matches!(pair, [TokenTree::Ident(wild), TokenTree::Punct(arrow)] if wild == "_" && arrow.as_char() == '=');
@@ -90,10 +91,10 @@ fn a_circle_is_found_however_its_imports_are_written() {
     let imports = imports(folder.path(), &[]);
     assert_eq!(circles(&imports), [["a", "b", "c"]]);
     assert_eq!(imports["e"], BTreeSet::from(["d".to_owned()]));
-    assert!(!imports.contains_key("d"), "what tests import does not count");
+    assert!(!imports.contains_key("d"), "imports of tests are counted");
 }
 
-#[expect(clippy::print_stdout, reason = "for people who ask for the graph")]
+#[expect(clippy::print_stdout, reason = "prints the graph for `--no-capture`")]
 fn show(krate: &str, imports: &BTreeMap<String, BTreeSet<String>>) {
     println!("{krate}:");
     for (module, others) in imports {
@@ -101,7 +102,7 @@ fn show(krate: &str, imports: &BTreeMap<String, BTreeSet<String>>) {
     }
 }
 
-/// The groups of modules that reach each other, each sorted.
+/// The cycles: groups of modules that import each other directly or indirectly, each sorted.
 fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<&str>> {
     let edges = imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from.as_str(), to.as_str())));
     let graph: DiGraphMap<&str, ()> = edges.map(|(from, to)| (from, to, ())).collect();
@@ -114,7 +115,7 @@ fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// What each module imports of its own crate. The modules in `opened` are taken apart one level further.
+/// The imports of each module within its crate. In the modules of `opened`, each submodule counts as a module.
 fn imports(source: &Path, opened: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let mut files = Vec::new();
     collect(source, &mut files);
@@ -151,7 +152,7 @@ fn imports(source: &Path, opened: &[&str]) -> BTreeMap<String, BTreeSet<String>>
     imports
 }
 
-/// Every file below a folder that ends with `.rs`.
+/// All files below a folder whose names end with `.rs`.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -174,7 +175,7 @@ fn module_of(file: &Path) -> Module {
     parts
 }
 
-/// A module in a file of its own that is compiled for tests only.
+/// The path of a module in a separate file that is compiled for tests only. `None` for other items.
 fn test_module(parent: &[String], item: &Item) -> Option<Module> {
     let Item::Mod(module) = item else { return None };
     (module.content.is_none() && is_for_tests(&module.attrs))
@@ -196,7 +197,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && names_test(attribute))
 }
 
-/// Finds every path that begins with `crate` or `super`, as deep as two modules.
+/// Finds all paths that begin with `crate` or `super`, at most two modules deep.
 fn scan(tokens: TokenStream, module: &[String], paths: &mut Vec<Module>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let is_colons = |place: usize| {
@@ -228,7 +229,7 @@ fn scan(tokens: TokenStream, module: &[String], paths: &mut Vec<Module>) {
     }
 }
 
-/// The rest of a path: a name with what follows it, or several of them in braces.
+/// Adds the rest of a path: a name and its continuation, or several of these in braces.
 fn spell(above: &[String], rest: &[TokenTree], paths: &mut Vec<Module>) {
     match rest.first() {
         Some(TokenTree::Ident(word)) => {

@@ -1,5 +1,5 @@
-//! An instance's authority vouches for its own names, and clients hold it to that: what it says, what two TLS
-//! implementations make of it, and how it is kept.
+//! An instance's authority issues certificates only for the instance's names, and TLS clients enforce that: the
+//! certificates' contents, the verdict of two TLS implementations, and the files.
 
 mod authority;
 mod client;
@@ -15,7 +15,7 @@ use rcgen::{
 
 use provisioner::tls::{Authority, HostNames, Leaf};
 
-/// An authority that begins now, by the clock that TLS implementations look at.
+/// An authority that is valid from now on, by the clock that TLS implementations use.
 pub(crate) fn authority(name: &str) -> Authority {
     Authority::make(&format!("HomeLab CA - {name}"), &format!("{name}.lab"), Timestamp::now()).unwrap()
 }
@@ -25,21 +25,21 @@ pub(crate) fn leaf(authority: &Authority, suffix: &str, names: &[&str]) -> Leaf 
     authority.issue(&names, 30, Timestamp::now()).unwrap()
 }
 
-/// A certificate and its key as PEM, made with somebody's key and none of our rules.
+/// A certificate and its key as PEM, signed with a stolen key and without our rules.
 #[derive(Clone)]
 struct Forged {
     certificate: String,
     key: String,
 }
 
-/// What a thief signs with an authority's key.
+/// A leaf that a thief signs with an authority's key.
 fn forged(authority: &Authority, names: Vec<SanType>) -> Forged {
     let mut params = params("forged");
     params.subject_alt_names = names;
     signed(params, &authority.certificate, authority.key.reveal())
 }
 
-/// An authority below an authority, which this one may not have.
+/// An authority that a thief signs with an authority's key, although its path length constraint forbids that.
 fn forged_authority(authority: &Authority) -> Forged {
     let mut params = params("forged authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,7 +47,7 @@ fn forged_authority(authority: &Authority) -> Forged {
     signed(params, &authority.certificate, authority.key.reveal())
 }
 
-/// The same authority without its constraints: the same name and the same key.
+/// The same authority, with the same name and key, but without constraints.
 fn unconstrained(authority: &Authority) -> Authority {
     let mut params = params(&authority.about.subject);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

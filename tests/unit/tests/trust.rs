@@ -1,5 +1,4 @@
-//! What the host trusts is other people's business, except for one file per instance: it comes, it goes, and
-//! everything else stays as it was.
+//! The host's trust store: one file for each instance is added and removed, and all other files stay as they were.
 
 mod flow;
 mod system;
@@ -15,7 +14,7 @@ use provisioner::trust::{Family, Store, TrustError};
 
 use crate::given::House;
 
-/// A host whose trust store is a folder, and whose program for it is scripted.
+/// A host whose trust store is a temporary folder, with a scripted update program.
 struct Host {
     house: House,
     anchors: Utf8PathBuf,
@@ -35,7 +34,7 @@ impl Host {
         InstanceId { home: self.house.home.id(), name: name.to_owned() }
     }
 
-    /// What the folder holds, by name.
+    /// Names and contents of the files in the folder.
     fn files(&self) -> Vec<(String, String)> {
         let entries = self.anchors.read_dir_utf8().unwrap().map(Result::unwrap);
         let mut files: Vec<(String, String)> = entries
@@ -168,7 +167,7 @@ async fn changes_wait_for_each_other() {
     let id = host.id("acme");
     let trust = host.store.trust(&script, &id, "ACME");
     let release = async {
-        // The change has been polled once and waits on a thread of its own for the lock.
+        // The change has been polled once and waits for the lock, on another thread.
         tokio::task::yield_now().await;
         assert_eq!(host.files(), []);
         held.unlock().unwrap();

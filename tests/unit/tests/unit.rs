@@ -1,6 +1,6 @@
-//! Drives the library's public API without root and without a cluster: a module for each noun of `provisioner`.
+//! Tests of the library's public API without root and without a cluster: one module for each noun of `provisioner`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers included")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails, also in its helpers")]
 
 mod given;
 mod server;

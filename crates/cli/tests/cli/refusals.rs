@@ -45,9 +45,8 @@ async fn a_kubeconfig_that_is_locked_or_no_file_is_refused_and_left() {
     let lock = format!("{merged}.lock");
     std::fs::write(&lock, "").unwrap();
     let locked = desk.homelab("k8s use-context acme").await;
-    assert!(locked.contains("~/lab/kubeconfig.lock is in the way for 5s, made by "), "{locked}");
-    let end =
-        "hint: if no kubectl is running, a killed one has left it: `rm ~/lab/kubeconfig.lock`\n(exit 4)\n";
+    assert!(locked.contains("~/lab/kubeconfig.lock still exists after 5s, created by "), "{locked}");
+    let end = "hint: if no kubectl is running, a killed one has left the lock: `rm ~/lab/kubeconfig.lock`\n(exit 4)\n";
     assert!(locked.ends_with(end), "{locked}");
     std::fs::remove_file(&lock).unwrap();
     std::fs::remove_file(merged).unwrap();

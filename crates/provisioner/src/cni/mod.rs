@@ -1,7 +1,7 @@
-//! Pods get a network.
+//! Pod networks: installs them on nodes and deploys them in clusters.
 //!
-//! A [`Cni`] knows nodes, never engines. It is put on the nodes before kubeadm runs: a kubelet that finds it at
-//! its first look is Ready at once, a later one only at its next check of the runtime, seconds later.
+//! A [`Cni`] knows nodes, never engines. It is installed before kubeadm runs: the kubelet is Ready at once if it
+//! finds the configuration when it starts, otherwise only after its next check of the runtime, seconds later.
 
 mod cilium;
 mod routed;
@@ -20,23 +20,23 @@ use crate::spec::CniKind;
 pub use cilium::Cilium;
 pub use routed::Routed;
 
-/// Installs a pod network.
+/// A pod network.
 pub trait Cni: Debug + Send + Sync {
-    /// Puts the pod network on nodes of a plan, all or some. May be called again.
+    /// Installs the pod network on all or some nodes of a plan. May be called again.
     ///
     /// # Errors
-    /// [`CniError`] with the node that refused.
+    /// [`CniError`] with the node that failed.
     fn install<'a>(
         &'a self,
         nodes: &'a [&'a Node],
         plan: &'a ClusterPlan,
     ) -> BoxFuture<'a, Result<(), CniError>>;
 
-    /// Has nodes that have the pod network learn a plan that has changed, without those who are `gone`. May be called
-    /// again. One whose daemon learns by itself has nothing to do.
+    /// Updates nodes that have the pod network after the plan has changed. `gone` are the removed nodes. May be called
+    /// again. Does nothing in a pod network with a daemon that learns such changes itself.
     ///
     /// # Errors
-    /// [`CniError`] with the node that refused.
+    /// [`CniError`] with the node that failed.
     fn adapt<'a>(
         &'a self,
         _nodes: &'a [&'a Node],
@@ -46,10 +46,11 @@ pub trait Cni: Debug + Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Has the cluster run what the pod network consists of, as soon as its API server answers. May be called again.
+    /// Deploys the components of the pod network in the cluster, as soon as its API server answers. May be called
+    /// again.
     ///
     /// # Errors
-    /// [`CniError`] with the node that refused.
+    /// [`CniError`] with the node that failed.
     fn deploy<'a>(
         &'a self,
         serving: &'a Serving,
@@ -59,23 +60,23 @@ pub trait Cni: Debug + Send + Sync {
     /// Waits until pods on all these nodes have a network.
     ///
     /// # Errors
-    /// [`CniError::NotReady`] with the last lines of what did not come up.
+    /// [`CniError::NotReady`] with the last log lines of the agent that is not ready.
     fn ready<'a>(&'a self, nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>>;
 
-    /// Waits until pods on all these nodes are led to CoreDNS, once it is ready. A network that leaves services to
-    /// kube-proxy has nothing to wait for.
+    /// Waits until the pod network on all these nodes routes the service of CoreDNS, which is ready. Does nothing in
+    /// a pod network that leaves services to kube-proxy.
     ///
     /// # Errors
-    /// [`CniError::NotReady`] with the last lines of what does not lead there.
+    /// [`CniError::NotReady`] with the last log lines of the agent that has no such route.
     fn dns_ready<'a>(&'a self, _nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// How the pod network is on a node, asked of the node itself: also when its API server is gone.
+    /// Checks the pod network on a node. Asks only the node itself, so it also works without an API server.
     fn health<'a>(&'a self, node: &'a Node) -> BoxFuture<'a, Health>;
 }
 
-/// The pod network that a plan asks for.
+/// The pod network of a plan.
 pub fn of(plan: &ClusterPlan) -> Box<dyn Cni> {
     match plan.cni {
         CniKind::Cilium => Box::new(Cilium { platform: plan.platform }),
@@ -83,20 +84,20 @@ pub fn of(plan: &ClusterPlan) -> Box<dyn Cni> {
     }
 }
 
-/// Puts the pod network on all nodes of a plan, none of which has joined yet.
+/// Installs the pod network on all nodes of a new cluster.
 ///
 /// # Errors
-/// [`CniError`] with the node that refused.
+/// [`CniError`] with the node that failed.
 pub async fn wire(network: &dyn Cni, nodes: Nodes, plan: &ClusterPlan) -> Result<Wired, CniError> {
     network.install(&nodes.all(), plan).await?;
     let newcomers = nodes.others.clone();
     Ok(Wired::of(nodes, newcomers))
 }
 
-/// Puts it on the nodes that are not in the plan `before`, and has the others know them.
+/// Installs the pod network on the nodes that are not in the plan `before`, and tells the other nodes about them.
 ///
 /// # Errors
-/// [`CniError`] with the node that refused.
+/// [`CniError`] with the node that failed.
 pub async fn extend(
     network: &dyn Cni,
     nodes: Nodes,
@@ -111,60 +112,60 @@ pub async fn extend(
     Ok(Wired::of(nodes, newcomers))
 }
 
-/// Has nodes that have booted know the routes to each other's pods again, which a kernel forgets.
+/// Sets the routes to other nodes' pods again on nodes that have booted: a reboot loses the kernel's routes.
 ///
 /// # Errors
-/// [`CniError`] with the node that refused.
+/// [`CniError`] with the node that failed.
 pub async fn rewire(network: &dyn Cni, nodes: Nodes, plan: &ClusterPlan) -> Result<Wired, CniError> {
     network.adapt(&nodes.all(), plan, &[]).await?;
     Ok(Wired::of(nodes, Vec::new()))
 }
 
-/// How the pod network is on one node.
+/// The health of the pod network on one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// It has nobody who could be asked.
+    /// The pod network has no agent that could report its health.
     NoAgent,
-    /// Its agent says that all is well.
+    /// The agent reports that it is healthy.
     Good,
-    /// Its agent says otherwise or nothing: its last lines.
+    /// The agent reports a problem or does not answer: its last log lines.
     Bad(String),
 }
 
 /// Why pods have no network.
 #[derive(Debug, thiserror::Error)]
 pub enum CniError {
-    /// A node refused.
-    #[error("put the pod network on {node}")]
+    /// A command on a node failed.
+    #[error("install the pod network on {node}")]
     Refused {
-        /// Which.
+        /// The name of the node.
         node: String,
-        /// What it says.
+        /// The command and its output.
         #[source]
         source: CommandError,
     },
-    /// A node does not tell what its containers may be given.
-    #[error("find out what containers on {node} may do: {status}")]
+    /// The capabilities of a node's containers cannot be read.
+    #[error("read the capabilities of {node} in /proc/1/status: {status}")]
     Capabilities {
-        /// Which.
+        /// The name of the node.
         node: String,
-        /// What it says of its first process.
+        /// The contents of the node's `/proc/1/status`.
         status: String,
     },
-    /// What it consists of cannot be made out.
-    #[error("read what the chart on {node} deploys: {why}")]
+    /// The manifests of the chart cannot be parsed.
+    #[error("parse the manifests that Helm has rendered on {node}: {why}")]
     Manifests {
-        /// Where the chart was rendered.
+        /// The node that rendered the chart.
         node: String,
-        /// What is wrong with it.
+        /// The parser's error.
         why: String,
     },
-    /// An agent did not get ready.
+    /// An agent was not ready before the deadline.
     #[error("wait for the pod network on {node}: {state}")]
     NotReady {
-        /// Where.
+        /// The name of the node.
         node: String,
-        /// The last lines that tell why.
+        /// The last log lines of the agent.
         state: String,
         /// How the wait ended.
         #[source]

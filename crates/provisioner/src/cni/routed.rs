@@ -1,6 +1,6 @@
-//! The light pod network: ptp and host-local on each node, static routes between the nodes.
+//! The routed pod network: the plugins ptp and host-local on each node, static routes between the nodes.
 //!
-//! It has no daemon and nothing to wait for, and it knows no NetworkPolicy.
+//! It has no daemon, is ready as soon as it is installed, and does not support NetworkPolicy.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::plan::{ClusterPlan, NodePlan};
 
 use super::{Cni, CniError, Health};
 
-/// ptp, host-local and static routes.
+/// The routed pod network.
 #[derive(Debug, Clone, Copy)]
 pub struct Routed;
 
@@ -56,12 +56,12 @@ impl Cni for Routed {
         })
     }
 
-    /// It has no daemon.
+    /// Does nothing: the routed network has no daemon.
     fn deploy<'a>(&'a self, _: &'a Serving, _: &'a ClusterPlan) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Pods have it as soon as it is installed.
+    /// Returns at once: pods have a network as soon as the configuration is installed.
     fn ready<'a>(&'a self, _: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -81,7 +81,7 @@ fn conflist(node: &NodePlan) -> String {
                 "type": "ptp",
                 "ipam": {
                     "type": "host-local",
-                    // Forgotten with the node's last process, like the pods that have the addresses.
+                    // On a tmpfs: when the node stops, the reservations go, like the pods that have the addresses.
                     "dataDir": "/run/cni/host-local",
                     "ranges": [[{ "subnet": node.pod_cidr }]],
                     "routes": [{ "dst": "0.0.0.0/0" }],
@@ -93,11 +93,11 @@ fn conflist(node: &NodePlan) -> String {
     format!("{list:#}\n")
 }
 
-/// The ways to the pods of all other nodes, and no more to those who are gone, as `ip -batch` reads them. Pure.
+/// Commands for `ip -batch` that set the routes to the pods of all other nodes and delete those of removed nodes. Pure.
 fn routes(node: &NodePlan, plan: &ClusterPlan, gone: &[NodePlan]) -> String {
     let others = plan.nodes.iter().filter(|other| other.name != node.name);
     let there = others.map(|other| format!("route replace {} via {}\n", other.pod_cidr, other.address));
-    // Unlike `del`, it does not mind a route that is not there.
+    // Unlike `del`, `flush` does not fail for a route that does not exist.
     let gone = gone.iter().map(|other| format!("route flush exact {}\n", other.pod_cidr));
     there.chain(gone).collect()
 }

@@ -1,6 +1,6 @@
-//! A drop-in for each instance in a folder that dnsmasq reads, with a wildcard for everything below the suffix.
+//! One drop-in for each instance in a folder that dnsmasq reads, with a wildcard for all names below the suffix.
 //!
-//! Format: dnsmasq(8), as in version 2.90. Next in the flow: `file` writes what is decided here.
+//! Format: dnsmasq(8), as in version 2.90. Next in the flow: `file` writes the drop-in.
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ use crate::plan::InstanceId;
 
 use super::{DnsError, Recorded, Records, file};
 
-const ODD: &str = "the drop-in is not as homelab writes it";
+const ODD: &str = "the drop-in differs from what homelab writes";
 
 pub(super) fn add(folder: &Utf8Path, records: &Records) -> Result<bool, DnsError> {
     let _held = file::hold(folder)?;
@@ -28,7 +28,7 @@ pub(super) fn add(folder: &Utf8Path, records: &Records) -> Result<bool, DnsError
     Ok(Foreign::read(&own)?.write(text(records).as_bytes(), Fresh::Public)?)
 }
 
-/// Refuses a folder in which no drop-in of an instance can be made or read; nothing is changed.
+/// Checks that drop-ins in the folder can be read and that an instance's can be written. Changes nothing.
 pub(super) fn check(folder: &Utf8Path, id: &InstanceId) -> Result<(), DnsError> {
     let _held = file::hold(folder)?;
     for path in drop_ins(folder)? {
@@ -39,7 +39,7 @@ pub(super) fn check(folder: &Utf8Path, id: &InstanceId) -> Result<(), DnsError> 
 
 pub(super) fn remove(home: &Home, folder: &Utf8Path, instance: &str) -> Result<bool, DnsError> {
     let own = drop_in(folder, &InstanceId { home: home.id(), name: instance.to_owned() });
-    // A file system that is mounted read-only does not say that there is no such file (unlink(2)).
+    // On a read-only file system, unlink(2) fails with EROFS even if the file does not exist.
     if own.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(false);
     }
@@ -67,12 +67,12 @@ fn drop_in(folder: &Utf8Path, id: &InstanceId) -> Utf8PathBuf {
     folder.join(format!("{}.conf", id.scope()))
 }
 
-/// Whose drop-in it is, by its name.
+/// The instance of a drop-in, by the file name. `None` if homelab has not written it.
 fn owner(path: &Utf8Path) -> Option<InstanceId> {
     InstanceId::of_scope(path.file_name()?.strip_suffix(".conf")?)
 }
 
-/// Every file that dnsmasq may read, in order: it leaves out hidden files and editors' backups.
+/// All files that dnsmasq reads, sorted: all except hidden files and editors' backups.
 fn drop_ins(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, DnsError> {
     let read = || -> std::io::Result<Vec<Utf8PathBuf>> {
         let entries = folder.read_dir_utf8()?.collect::<Result<Vec<_>, _>>()?;
@@ -87,8 +87,8 @@ fn drop_ins(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, DnsError> {
 
 /// The text of a drop-in. Pure.
 ///
-/// `host-record` leads the one name to the API server; `address` would lead everything below it there as well.
-/// `local` says that nobody else is asked for names of the suffix.
+/// `host-record` maps only the API server's name; `address` would map all names below it too. `local` makes dnsmasq not
+/// forward queries for names of the suffix.
 fn text(records: &Records) -> String {
     let Records { id, suffix, api_address, workload_address } = records;
     let (scope, api) = (id.scope(), records.api_name());
@@ -100,7 +100,7 @@ fn text(records: &Records) -> String {
     )
 }
 
-/// What a drop-in says, if it is exactly what is written here.
+/// Parses a drop-in. `None` unless its text is exactly what [`text`] writes.
 fn parse(id: &InstanceId, contents: &str) -> Option<Records> {
     let value = |key: &str| contents.lines().find_map(|line| line.strip_prefix(key));
     let named = |(name, address): (&str, &str)| Some((name.to_owned(), address.parse::<Ipv4Addr>().ok()?));
@@ -109,7 +109,7 @@ fn parse(id: &InstanceId, contents: &str) -> Option<Records> {
     Records::found(id, &[api, workload]).filter(|records| text(records) == contents)
 }
 
-/// The line, from 1, that says something about the suffix or a name below it. Pure.
+/// The first line, from 1, with a setting for the suffix or a name below it. Pure.
 fn claim(contents: &str, suffix: &str) -> Option<usize> {
     let is_ours = |name: &str| {
         let name = name.trim().trim_end_matches('.').to_ascii_lowercase();

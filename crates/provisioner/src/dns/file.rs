@@ -1,6 +1,6 @@
-//! Changes a file of the host that is not ours alone: one homelab at a time, whole or not at all.
+//! Changes a file of the host that other programs also use: under a lock, and atomically.
 //!
-//! The lock is on the folder itself, so nothing is left behind, it holds across homes, and it is still the same one
+//! The lock is on the folder itself. So it leaves no lock file, all homes use the same lock, and it stays the same
 //! after the file was replaced by a rename.
 
 use camino::Utf8Path;
@@ -9,14 +9,15 @@ use crate::files::{Foreign, Fresh, Lock, sweep};
 
 use super::DnsError;
 
-/// Waits until no other homelab changes anything in the folder, which is a matter of milliseconds.
+/// Locks the folder. Another homelab holds the lock only for milliseconds.
 pub(super) fn hold(folder: &Utf8Path) -> Result<Lock, DnsError> {
     Ok(Lock::of_folder(folder)?)
 }
 
-/// Changes a file's contents; nothing is written when nothing changes. Returns whether anything did.
+/// Changes a file's contents. Writes only if they change, and returns whether they did.
 ///
-/// The file is the host's, whoever called sudo: a new one belongs to this process and is for all to read.
+/// The file belongs to the host, not to the user who called sudo: a new file belongs to this process's user, and all
+/// users may read it.
 pub(super) fn edit(
     link: &Utf8Path,
     change: impl Fn(&[u8], &Utf8Path) -> Result<Vec<u8>, DnsError>,
@@ -31,7 +32,7 @@ pub(super) fn edit(
     Ok(file.write(&after, Fresh::Public)?)
 }
 
-/// Refuses a file that cannot be changed, or made; nothing is changed.
+/// Checks that a file can be changed, or made if it does not exist. Changes nothing.
 pub(super) fn check(link: &Utf8Path) -> Result<(), DnsError> {
     Ok(Foreign::read(link)?.demand_writable()?)
 }

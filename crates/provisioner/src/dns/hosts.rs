@@ -1,7 +1,7 @@
-//! A block for each instance in a hosts file (hosts(5)); everything outside of the blocks is somebody else's.
+//! One block for each instance in a hosts file (hosts(5)). Lines outside the blocks are never changed.
 //!
-//! Contents are bytes, not text: nobody promises that /etc/hosts is UTF-8 or ends with a line break. Next in the
-//! flow: `file` writes what is decided here.
+//! Contents are bytes, not text: /etc/hosts need not be UTF-8 or end with a line break. Next in the flow: `file` writes
+//! the contents.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -17,16 +17,17 @@ use super::{DnsError, Recorded, Records, file};
 
 const BEGIN: &str = "# BEGIN ";
 const END: &str = "# END ";
-const NO_END: &str = "a block of homelab's begins here and has no end";
-const NO_BEGIN: &str = "a block of homelab's ends here and has no beginning";
-const ODD: &str = "the block does not hold what homelab writes";
+const NO_END: &str = "a homelab block begins here but has no end";
+const NO_BEGIN: &str = "a homelab block ends here but has no beginning";
+const ODD: &str = "the block differs from what homelab writes";
 
-/// A block of some homelab's, or what is left of one.
+/// A block of any home, complete or damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Block {
     id: InstanceId,
-    /// Its lines with both markers; of a damaged one, the marker alone.
+    /// Its lines, from 0, with both markers. Only the marker's line in a damaged block.
     lines: Range<usize>,
+    /// What is wrong with the block. `None` if it is complete.
     damage: Option<&'static str>,
 }
 
@@ -42,9 +43,9 @@ pub(super) fn add(path: &Utf8Path, labels: &[Label], records: &Records) -> Resul
 
 pub(super) fn remove(home: &Home, path: &Utf8Path, instance: &str) -> Result<bool, DnsError> {
     match files::regular(path) {
-        Err(error) if error.is_not_regular() => return Ok(false), // nothing of ours was ever put there
+        Err(error) if error.is_not_regular() => return Ok(false), // homelab never writes to such a file
         Err(error) => return Err(error.into()),
-        Ok(None) => return Ok(false), // and make none
+        Ok(None) => return Ok(false), // and do not make the file
         Ok(Some(_)) => {}
     }
     let id = InstanceId { home: home.id(), name: instance.to_owned() };
@@ -107,12 +108,13 @@ impl<'a> Hosts<'a> {
         self.blocks.iter().filter(move |block| block.id == *id)
     }
 
-    /// The sound block in which a line is.
+    /// The complete block that contains a line.
     fn around(&self, line: usize) -> Option<&Block> {
         self.blocks.iter().find(|block| block.damage.is_none() && block.lines.contains(&line))
     }
 
-    /// Damage elsewhere does no harm: a sound block holds no marker of another.
+    /// Refuses a damaged block of this instance. A damaged block of another instance does not matter: a complete block
+    /// contains no markers of other blocks.
     fn refuse_damage(&self, id: &InstanceId, path: &Utf8Path) -> Result<(), DnsError> {
         match self.of(id).find_map(|block| Some((block.lines.start + 1, block.damage?))) {
             Some((line, why)) => Err(DnsError::Damaged { path: path.to_owned(), line, why }),
@@ -120,7 +122,7 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// Refuses names that lead elsewhere by any line but our own.
+    /// Refuses names that a line outside the instance's block maps to another address.
     fn refuse_taken(
         &self,
         records: &Records,
@@ -146,14 +148,14 @@ impl<'a> Hosts<'a> {
         Ok(())
     }
 
-    /// The contents with another block, or none, of one instance.
+    /// The contents with the instance's block replaced by `block`, or removed if that is `None`.
     fn with(&self, id: &InstanceId, block: Option<&str>) -> Vec<u8> {
         let place = self.of(id).next().map_or_else(|| self.end(), |block| block.lines.start);
         let mut contents = Vec::new();
         for number in 0..=self.lines.len() {
             if let Some(block) = block.filter(|_| number == place) {
                 if contents.last().is_some_and(|byte| *byte != b'\n') {
-                    contents.push(b'\n'); // the end of another block lacks it
+                    contents.push(b'\n'); // another block ends the file without a line break
                 }
                 contents.extend_from_slice(block.as_bytes());
             }
@@ -164,7 +166,8 @@ impl<'a> Hosts<'a> {
         contents
     }
 
-    /// Where a new block goes: last, but in front of a foreign line without an end, which stays as it is.
+    /// The line number for a new block: the end of the file, or before a last line that is not ours and has no line
+    /// break, so that this line is not changed.
     fn end(&self) -> usize {
         let count = self.lines.len();
         let is_open = self.lines.last().is_some_and(|line| !line.ends_with(b"\n"));
@@ -187,12 +190,12 @@ impl<'a> Hosts<'a> {
     }
 }
 
-/// The instance of a line that begins or ends a block.
+/// The instance named in a line that begins or ends a block. `None` for other lines.
 fn marked(line: &[u8], marker: &str) -> Option<InstanceId> {
     InstanceId::of_scope(std::str::from_utf8(line).ok()?.trim_end().strip_prefix(marker)?)
 }
 
-/// A line's address and the names that it leads there, in lower case; empty for a comment.
+/// A line's address and the names that it maps to it, in lower case. Empty for a comment.
 fn mapping(line: &[u8]) -> (String, Vec<String>) {
     let text = String::from_utf8_lossy(line);
     let mut words = text.split('#').next().unwrap_or_default().split_whitespace();

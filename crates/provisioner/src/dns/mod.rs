@@ -1,9 +1,9 @@
-//! An instance's names resolve on the workstation, and the way back.
+//! Records the names of instances on the host, and removes them again.
 //!
-//! [`Records`] are what shall resolve. `hosts` keeps a block for each instance in `/etc/hosts`, `dnsmasq` a drop-in
-//! for each; both go through `file`, one writer at a time. What is not ours stays as it is, byte for byte: a name that
-//! somebody else has is refused, and damage is told, never guessed at. Inside a cluster its own DNS answers, see
-//! `kubeadm`. Next in the flow: `provision` records names right after the claim and removes them last.
+//! [`Records`] are an instance's names and addresses. `hosts` keeps a block for each instance in `/etc/hosts`,
+//! `dnsmasq` a drop-in for each; both write through `file`, one writer at a time. Text that is not ours is never
+//! changed: a name that another entry has is refused, and a damaged block is an error. Inside a cluster its own DNS
+//! answers, see `kubeadm`. Next in the flow: `provision` records names right after the claim and removes them last.
 
 mod records;
 mod file;
@@ -24,10 +24,10 @@ use crate::spec::Label;
 pub use error::DnsError;
 pub use records::{Recorded, Records};
 
-/// Where names are recorded.
+/// The place where names are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dns {
-    /// A block for each instance in a hosts file (hosts(5)), which knows no wildcards: only the API's name, the
+    /// A block for each instance in a hosts file (hosts(5)), which has no wildcards: only the API server's name, the
     /// suffix itself and these labels below it resolve.
     Hosts {
         /// The file, usually `/etc/hosts`.
@@ -40,21 +40,21 @@ pub enum Dns {
     Dnsmasq {
         /// The folder, usually `/etc/dnsmasq.d`.
         folder: Utf8PathBuf,
-        /// What restarts dnsmasq, the program first: it reads drop-ins only when it starts.
+        /// The command that restarts dnsmasq, which reads drop-ins only when it starts. `None` if the user restarts it.
         restart: Option<Vec<String>>,
     },
-    /// Nowhere.
+    /// Names are not recorded.
     None,
 }
 
 /// When a change takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// With the next question.
+    /// With the next query.
     AtOnce,
-    /// Now: dnsmasq was restarted.
+    /// At once, because dnsmasq was restarted.
     Restarted,
-    /// When somebody restarts dnsmasq.
+    /// When the user restarts dnsmasq.
     AfterRestart,
 }
 
@@ -70,10 +70,10 @@ impl Dns {
         Self::Hosts { file: "/etc/hosts".into(), labels: Vec::new() }
     }
 
-    /// Refuses a place where the names of an instance can be neither read nor recorded. Nothing is changed.
+    /// Checks that the names of an instance can be recorded. Changes nothing.
     ///
     /// # Errors
-    /// [`DnsError::File`] with what stands in the way.
+    /// [`DnsError::File`] with the file or folder that cannot be used.
     pub fn check(&self, id: &InstanceId) -> Result<(), DnsError> {
         match self {
             Self::Hosts { file, .. } => file::check(file),
@@ -82,11 +82,11 @@ impl Dns {
         }
     }
 
-    /// Records an instance's names; what was recorded of it before is replaced. Returns whether anything changed.
+    /// Records an instance's names, and replaces its earlier records. Returns whether the records changed.
     ///
     /// # Errors
-    /// [`DnsError::Taken`] and [`DnsError::Claimed`] when somebody else has one of the names,
-    /// [`DnsError::Damaged`] when it is unclear what is ours, [`DnsError::File`] otherwise. Nothing is changed then.
+    /// [`DnsError::Taken`] and [`DnsError::Claimed`] when another entry has one of the names, [`DnsError::Damaged`]
+    /// when the instance's block is damaged, [`DnsError::File`] otherwise. Nothing is changed then.
     pub fn add(&self, records: &Records) -> Result<bool, DnsError> {
         match self {
             Self::Hosts { file, labels } => hosts::add(file, labels, records),
@@ -95,10 +95,11 @@ impl Dns {
         }
     }
 
-    /// Removes what is recorded of an instance of this home. Returns whether there was anything.
+    /// Removes the records of an instance of this home. Returns whether it had any.
     ///
     /// # Errors
-    /// [`DnsError::Damaged`] when it is unclear what is ours, [`DnsError::File`] otherwise. Nothing is changed then.
+    /// [`DnsError::Damaged`] when the instance's block is damaged, [`DnsError::File`] otherwise. Nothing is changed
+    /// then.
     pub fn remove(&self, home: &Home, instance: &str) -> Result<bool, DnsError> {
         match self {
             Self::Hosts { file, .. } => hosts::remove(home, file, instance),
@@ -107,10 +108,10 @@ impl Dns {
         }
     }
 
-    /// Everything that is recorded of this home's instances, also what is damaged.
+    /// Reads the records of this home's instances, also the damaged ones.
     ///
     /// # Errors
-    /// [`DnsError::File`] when it cannot be read.
+    /// [`DnsError::File`] when the file or folder cannot be read.
     pub fn list(&self, home: &Home) -> Result<Vec<Recorded>, DnsError> {
         match self {
             Self::Hosts { file, .. } => hosts::list(home, file),
@@ -119,7 +120,7 @@ impl Dns {
         }
     }
 
-    /// Makes changes take effect, once after all of them.
+    /// Makes changes take effect. To be called once after all changes.
     ///
     /// # Errors
     /// [`DnsError::Restart`] when dnsmasq cannot be restarted.
@@ -135,7 +136,7 @@ impl Dns {
         }
     }
 
-    /// The file or folder that is changed.
+    /// The file or folder in which names are recorded.
     pub fn place(&self) -> Option<&Utf8Path> {
         match self {
             Self::Hosts { file, .. } => Some(file),
@@ -144,7 +145,7 @@ impl Dns {
         }
     }
 
-    /// Whether this process may change it: a file is replaced, so its folder counts as well.
+    /// Whether this process may change the records. A file is replaced by a rename, so its folder must be writable too.
     pub fn is_writable(&self) -> bool {
         let may = |path: &Utf8Path| !path.exists() || access(path.as_std_path(), Access::WRITE_OK).is_ok();
         match self {

@@ -1,41 +1,42 @@
-//! What shall resolve of an instance, and what is found recorded. Pure.
+//! The names of an instance that must resolve, and the records that are found on the host. Pure.
 
 use std::net::Ipv4Addr;
 
 use crate::plan::{ClusterPlan, InstanceId};
 use crate::spec::Label;
 
-/// The first label of the control plane's name.
+/// The first label of the API server's name.
 const API: &str = "api";
 
-/// The names of one instance. Nodes have none: every name of the suffix but the API's is the workload gateway's.
+/// The names of one instance. Nodes have no names: all names of the suffix except the API server's have the workload
+/// address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
-    /// Whose they are.
+    /// The instance.
     pub id: InstanceId,
     /// `<tldPrefix>.lab`.
     pub suffix: String,
-    /// Where `api.<suffix>` leads.
+    /// The address of `api.<suffix>`.
     pub api_address: Ipv4Addr,
-    /// Where the suffix and every other name below it lead.
+    /// The address of the suffix and of all other names below it.
     pub workload_address: Ipv4Addr,
 }
 
-/// What is recorded of an instance.
+/// The records of an instance that are found on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// Its names.
+    /// A complete block or drop-in.
     Sound {
-        /// As they are recorded, which is not necessarily how they should be.
+        /// The recorded names, which may be outdated.
         records: Records,
-        /// Where: a file with its line, or a drop-in.
+        /// The file with its line (`/etc/hosts:6`), or the drop-in.
         place: String,
     },
-    /// Something that homelab did not leave like this.
+    /// A block or drop-in that was changed or is incomplete.
     Damaged {
         /// The instance's name.
         instance: String,
-        /// Where.
+        /// The file with its line, or the drop-in.
         place: String,
         /// What is wrong with it.
         why: &'static str,
@@ -53,7 +54,7 @@ impl Recorded {
 }
 
 impl Records {
-    /// The names that a plan gives an instance.
+    /// The names in an instance's plan.
     pub fn of(plan: &ClusterPlan) -> Self {
         Self {
             id: plan.id.clone(),
@@ -68,7 +69,8 @@ impl Records {
         format!("{API}.{}", self.suffix)
     }
 
-    /// Name by name, for providers without wildcards: the API's, the suffix itself, and these labels below it.
+    /// Each name with its address, for a place without wildcards: the API server's, the suffix itself, and these labels
+    /// below it.
     pub(super) fn each(&self, labels: &[Label]) -> Vec<(String, Ipv4Addr)> {
         let further = labels.iter().filter(|label| label.as_str() != API);
         let further = further.map(|label| (format!("{label}.{}", self.suffix), self.workload_address));
@@ -76,7 +78,7 @@ impl Records {
         own.into_iter().chain(further).collect()
     }
 
-    /// The records behind names and their addresses, if there is an API's and a suffix.
+    /// The records with these names and addresses. `None` unless they include an API server's name and its suffix.
     pub(super) fn found(id: &InstanceId, names: &[(String, Ipv4Addr)]) -> Option<Self> {
         let below = |name: &str| name.strip_prefix(API)?.strip_prefix('.').map(str::to_owned);
         let (suffix, api_address) =

@@ -1,8 +1,8 @@
-//! `events.jsonl`: one event a line, appended and never changed.
+//! `events.jsonl`: one event for each line, appended and never changed.
 //!
-//! A writer holds the kernel's lock on the file itself, writes its line at once and waits for the disk, so lines
-//! of several processes never mix. A crash can tear the last line: the next writer ends it, and readers report
-//! it and go on. Readers take no lock.
+//! A writer holds the kernel's lock on the file, writes its line with one call and waits for the disk, so lines of
+//! several processes never mix. A crash can leave the last line incomplete: the next writer ends it with a line
+//! break, and readers report it and continue. Readers take no lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,14 +16,14 @@ use crate::home::Home;
 
 use super::Record;
 
-/// The log of one home. A value of this type holds no file open; a clone is as good.
+/// The event log of one home. Keeps no file open and can be cloned.
 #[derive(Debug, Clone)]
 pub struct EventLog {
     home: Home,
     path: Utf8PathBuf,
 }
 
-/// Why events cannot be kept or read.
+/// Why events cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct EventLogError(#[from] pub FileError);
@@ -34,50 +34,50 @@ impl Hint for EventLogError {
     }
 }
 
-/// A line of the log, as far as it can be understood.
+/// A line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line {
     /// An event.
     Record(Box<Record>),
-    /// Something that is none: torn by a crash, or somebody else's.
+    /// A line that is no event: incomplete after a crash, or not written by homelab.
     Damaged {
-        /// Its number, from 1.
+        /// The line's number, from 1.
         number: u64,
-        /// What is wrong with it.
+        /// The parser's error.
         error: String,
     },
 }
 
-/// What a reader found since it last looked.
+/// The lines since the last call of [`Reader::more`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch {
-    /// Whole lines.
+    /// The lines that end with a line break.
     pub lines: Vec<Line>,
-    /// The number of a last line without an end: it is just being written, or a crash tore it.
+    /// The number of a last line without a line break: it is being written, or incomplete after a crash.
     pub unfinished: Option<u64>,
 }
 
 impl EventLog {
-    /// The log of a home. Nothing is read or made yet.
+    /// The log of a home. Reads and makes nothing yet.
     pub fn in_home(home: &Home) -> Self {
         Self { path: home.events(), home: home.clone() }
     }
 
-    /// Appends an event; it is on disk when this returns.
+    /// Appends an event. It is on disk when this returns.
     ///
     /// # Errors
-    /// When the file cannot be written. It is as it was then.
+    /// When the file cannot be written. The file is not changed then.
     pub(super) fn append(&self, record: &Record) -> Result<(), EventLogError> {
         let mut line = serde_json::to_vec(record).expect("keys of a record are strings");
         line.push(b'\n');
-        // To open anything else may wait, or do something.
+        // Opening a file that is not regular, such as a pipe or a device, may block or have effects.
         files::regular(&self.path).map_err(|error| FileError { attempt: "open", ..error })?;
         let mut file = self.open().map_err(failed("open", &self.path))?;
         file.lock().map_err(failed("lock", &self.path))?;
         Ok(append(&mut file, line).map_err(failed("append to", &self.path))?)
     }
 
-    /// A reader that begins with the first event there is.
+    /// A reader that begins with the first event of the log.
     pub fn reader(&self) -> Reader {
         Reader { path: self.path.clone(), offset: 0, number: 0 }
     }
@@ -96,7 +96,7 @@ impl EventLog {
     }
 }
 
-/// Appends a line under the lock, or leaves the file as it was.
+/// Appends a line. The caller holds the lock. After an error the file is as before.
 fn append(file: &mut File, mut line: Vec<u8>) -> io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
     let mut last = [b'\n'];
@@ -104,16 +104,16 @@ fn append(file: &mut File, mut line: Vec<u8>) -> io::Result<()> {
         file.read_exact_at(&mut last, end - 1)?;
     }
     if last != [b'\n'] {
-        line.insert(0, b'\n'); // what a crash tore stays a line of its own
+        line.insert(0, b'\n'); // ends a line that is incomplete after a crash
     }
     let written = file.write_all(&line).and_then(|()| file.sync_data());
     if written.is_err() {
-        let _ = file.set_len(end); // a full disk must not leave half a line
+        let _ = file.set_len(end); // remove the part of the line that was written, for example on a full disk
     }
     written
 }
 
-/// Reads a log from where it left off.
+/// Reads a log. Each call continues after the lines of the last one.
 #[derive(Debug)]
 pub struct Reader {
     path: Utf8PathBuf,
@@ -122,8 +122,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Everything since the last look; a log that is not there yet is empty, and one that became shorter has been
-    /// replaced and is read from its beginning.
+    /// The lines since the last call. A log that does not exist is empty. A log that is shorter than before has been
+    /// replaced, and is read from its beginning.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -1,7 +1,7 @@
-//! What happened, as typed facts: heard by whoever waits for them, and kept in `events.jsonl`.
+//! Events as typed facts: sent to subscribers, and kept in `events.jsonl`.
 //!
-//! [`Events::publish`] appends the fact to the [`EventLog`] of the home as a [`Record`], which says as well when it
-//! happened, who did it and how it ended, and then tells all subscribers in this process.
+//! [`Events::publish`] appends an event to the [`EventLog`] of the home as a [`Record`], which adds the time, the
+//! process that caused it and the outcome, and then sends the event to all subscribers in this process.
 
 mod log;
 mod record;
@@ -19,15 +19,15 @@ use crate::stage::Stage;
 pub use log::{Batch, EventLog, EventLogError, Line, Reader};
 pub use record::{Actor, Outcome, Record};
 
-/// A fact, in the order in which it happened.
+/// Something that happened. Events are published in the order in which they happen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// A name, a subnet and its CIDRs are ours, on disk.
+    /// An instance's name, subnet and CIDRs are recorded in the registry, on disk.
     InstanceClaimed {
         /// The instance's name.
         instance: String,
-        /// Its subnet.
+        /// The instance's subnet: `192.168.60.0/24`.
         subnet: String,
     },
     /// A stage has begun.
@@ -36,7 +36,7 @@ pub enum Event {
         instance: String,
         /// The stage.
         stage: Stage,
-        /// The node it works on, where it is one node's own step.
+        /// The node, if this is the step of one node.
         node: Option<String>,
     },
     /// A stage has ended.
@@ -45,78 +45,78 @@ pub enum Event {
         instance: String,
         /// The stage.
         stage: Stage,
-        /// The node it worked on, where it was one node's own step.
+        /// The node, if this was the step of one node.
         node: Option<String>,
-        /// How long it took.
+        /// The duration of the stage, in the log in milliseconds.
         #[serde(rename = "tookMs", serialize_with = "milliseconds")]
         took: Duration,
-        /// Why it failed, if it did.
+        /// Why the stage failed. `None` if it succeeded.
         error: Option<String>,
     },
     /// The cluster works.
     ClusterUp {
         /// The instance's name.
         instance: String,
-        /// From the claim on.
+        /// The duration from the claim on, in the log in milliseconds.
         #[serde(rename = "tookMs", serialize_with = "milliseconds")]
         took: Duration,
     },
-    /// The cluster works, and its context could not be put into the user's kubeconfig.
+    /// The cluster works, but its context could not be added to the user's kubeconfig.
     KubeconfigNotMerged {
         /// The instance's name.
         instance: String,
-        /// Why.
+        /// Why the kubeconfig could not be changed.
         error: String,
     },
-    /// A worker belongs to the cluster, and is Ready.
+    /// A worker has joined the cluster and is Ready.
     WorkerAdded {
         /// The instance's name.
         instance: String,
-        /// The worker.
+        /// The worker's name.
         node: String,
     },
-    /// Nothing of a worker is left.
+    /// A worker was removed, with its objects in the cluster.
     WorkerRemoved {
         /// The instance's name.
         instance: String,
-        /// The worker.
+        /// The worker's name.
         node: String,
     },
-    /// Its nodes keep their memory and get no processor.
+    /// The instance is paused: its nodes keep their memory and get no CPU time.
     InstancePaused {
         /// The instance's name.
         instance: String,
     },
-    /// Its nodes went on, and its API server answers.
+    /// The instance's paused nodes run again, and its API server answers.
     InstanceResumed {
         /// The instance's name.
         instance: String,
     },
-    /// Its nodes are off and keep their disks.
+    /// The instance is halted: its nodes are off and keep their disks.
     InstanceHalted {
         /// The instance's name.
         instance: String,
     },
-    /// Its nodes booted, and its API server answers.
+    /// The instance's nodes have booted, and its API server answers.
     InstanceStarted {
         /// The instance's name.
         instance: String,
     },
-    /// Something is done to an instance whose cluster was not compared with what was recorded of it.
+    /// An operation on an instance begins although the identity of its cluster could not be checked.
     IdentityUnchecked {
         /// The instance's name.
         instance: String,
-        /// Why it could not be compared: above all, nobody answers.
+        /// Why the identity could not be checked. Mostly, the API server does not answer.
         why: String,
     },
-    /// All certificates of its nodes were issued anew, and its kubeconfigs with them.
+    /// All certificates of the instance's nodes were renewed, and its kubeconfigs written again.
     CertificatesRenewed {
         /// The instance's name.
         instance: String,
     },
-    /// kubectl's current context is another one now.
+    /// kubectl's current context has changed.
     KubeconfigContextSwitched {
-        /// The instance that it leads to.
+        /// The name of the instance of the new context.
         instance: String,
     },
     /// The host accepts certificates of the instance's authority.
@@ -126,84 +126,84 @@ pub enum Event {
         /// SHA-256 of the authority's certificate.
         fingerprint: String,
     },
-    /// The host accepts them no longer.
+    /// The host no longer accepts certificates of the instance's authority.
     CaRevoked {
         /// The instance's name.
         instance: String,
         /// SHA-256 of the authority's certificate.
         fingerprint: String,
     },
-    /// Nothing of the cluster is left.
+    /// The cluster was removed completely.
     ClusterDown {
         /// The instance's name.
         instance: String,
     },
-    /// The name, the subnet and the CIDRs are free again.
+    /// The instance's name, subnet and CIDRs are free again.
     InstanceReleased {
         /// The instance's name.
         instance: String,
     },
-    /// The host guard did not stand as it was built, and was put back.
+    /// The rules of the host guard had been changed, and were restored.
     GuardRestored {
-        /// The instances of this home: the guard is one for all.
+        /// All instances of this home: they share the guard.
         instances: Vec<String>,
-        /// What differed, in words.
+        /// The changes that were undone, in words.
         deviations: Vec<String>,
-        /// How often it was put back since the last such event.
+        /// How often the guard was restored since the last such event.
         times: u64,
     },
     /// The host guard refused attempts to leave an instance's network, or to enter it.
     CrossingRefused {
-        /// The instance whose link it was, if it is one of this home.
+        /// The instance of the link. `None` if it does not belong to this home.
         instance: Option<String>,
-        /// The link on the host.
+        /// The link on the host: `hl-0123456789`.
         link: String,
-        /// What was attempted, where the kernel reports that and it is not one of too many.
+        /// The first refused packet. `None` if the kernel does not report packets, or if there were too many kinds.
         #[serde(flatten)]
         crossing: Option<Crossing>,
-        /// How many attempts of this kind there were since the last such event.
+        /// The number of attempts of this kind since the last such event.
         attempts: u64,
     },
     /// An asset is being built.
     AssetStarted {
-        /// `kubernetes v1.36.3`, `root file system`.
+        /// The asset's name: `kubernetes v1.36.3`, `root file system`.
         asset: String,
-        /// Which of `of`, from 1.
+        /// The number of the asset, from 1.
         step: usize,
-        /// How many there are in all.
+        /// The number of all assets.
         of: usize,
     },
-    /// An asset is there.
+    /// An asset is in the cache.
     AssetCompleted {
-        /// Its name, as in `AssetStarted`.
+        /// The asset's name, as in `AssetStarted`.
         asset: String,
-        /// Which of `of`, from 1.
+        /// The number of the asset, from 1.
         step: usize,
-        /// How many there are in all.
+        /// The number of all assets.
         of: usize,
-        /// How long it took.
+        /// How long the build took.
         #[serde(rename = "tookMs", serialize_with = "milliseconds")]
         took: Duration,
-        /// It was in the cache already.
+        /// Whether the asset was in the cache already.
         cached: bool,
     },
 }
 
-/// An attempt to leave an instance's network or to enter it, as far as its first packet says.
+/// The first packet of an attempt to leave an instance's network or to enter it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Crossing {
-    /// Where it came from.
+    /// The source address.
     pub from: IpAddr,
-    /// The node or the pod that has this address, where it is known: `node acme-w-1`, `pod default/web on acme-w-1`.
+    /// The node or pod with the source address, if known: `node acme-w-1`, `pod default/web on acme-w-1`.
     pub sender: Option<String>,
-    /// Where it was to go.
+    /// The destination address.
     pub to: IpAddr,
-    /// What has that address, where it is known: `gateway of acme`, `node globex-cp-1`.
+    /// The owner of the destination address, if known: `gateway of acme`, `node globex-cp-1`.
     pub target: Option<String>,
     /// `tcp`, `udp`, `icmp`, or a number (IANA, "Protocol Numbers").
     pub protocol: String,
-    /// The destination port of tcp and udp.
+    /// The destination port. `None` for protocols other than TCP and UDP.
     pub port: Option<u16>,
 }
 
@@ -212,7 +212,7 @@ fn milliseconds<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, 
 }
 
 impl Event {
-    /// The instances that it is about; none for the building of assets, which is progress and changes no state.
+    /// The instances that the event is about. `None` for events about assets, which are only progress and are not kept.
     pub fn instances(&self) -> Option<Vec<String>> {
         match self {
             Self::InstanceClaimed { instance, .. }
@@ -239,7 +239,7 @@ impl Event {
         }
     }
 
-    /// How it ended.
+    /// The outcome in the event's record.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::StageStarted { .. } => Outcome::Begun,
@@ -249,7 +249,7 @@ impl Event {
     }
 }
 
-/// Where events are published; a clone publishes to the same subscribers and the same log.
+/// Publishes events. A clone publishes to the same subscribers and the same log.
 #[derive(Debug, Clone)]
 pub struct Events {
     sender: broadcast::Sender<Event>,
@@ -258,27 +258,28 @@ pub struct Events {
 }
 
 impl Default for Events {
-    /// Events that are heard and not kept.
+    /// Sends events to subscribers and keeps none.
     fn default() -> Self {
         Self { sender: broadcast::Sender::new(1024), log: None, lost: Arc::default() }
     }
 }
 
 impl Events {
-    /// Events that are kept in a log as well.
+    /// Sends events to subscribers and keeps them in a log.
     pub fn kept_in(log: EventLog) -> Self {
         Self { log: Some(log), ..Self::default() }
     }
 
-    /// Keeps an event and tells all subscribers; that nobody listens is fine.
+    /// Writes an event to the log and sends it to all subscribers. Subscribers are not required.
     ///
-    /// What happened has happened: a log that cannot be written stops nothing, and is told by [`Events::lost`].
+    /// A log that cannot be written does not stop the operation, because the event has already happened.
+    /// [`Events::lost`] returns the error.
     pub fn publish(&self, event: Event) {
         tracing::debug!(?event, "event");
         if let (Some(log), Some(record)) = (&self.log, Record::of(&event, Timestamp::now()))
             && let Err(error) = log.append(&record)
         {
-            tracing::warn!(%error, ?event, "event is not kept");
+            tracing::warn!(%error, ?event, "event is not written to the log");
             self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
         let _ = self.sender.send(event);
@@ -289,7 +290,7 @@ impl Events {
         self.sender.subscribe()
     }
 
-    /// Why events were not kept, the first time that it happened since the last question.
+    /// The first error of writing to the log since the last call. `None` if all events were written.
     pub fn lost(&self) -> Option<EventLogError> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

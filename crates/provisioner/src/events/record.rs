@@ -1,4 +1,4 @@
-//! An event as it is kept: with its time, who caused it and how it ended.
+//! An event as it is written to the log: with its time, the process that caused it, and its outcome.
 
 use std::sync::LazyLock;
 
@@ -9,39 +9,39 @@ use serde_json::{Map, Value};
 
 use super::Event;
 
-/// The format that this version writes.
+/// The version of the format that this program writes.
 const VERSION: u32 = 1;
 
-/// A line of `events.jsonl`. What an event says beyond this, and what newer versions add, is in `details`.
+/// A line of `events.jsonl`. `details` has the event's other fields, and fields that newer versions add.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
-    /// The format of the line.
+    /// The version of the line's format.
     pub version: u32,
-    /// When it happened, in UTC (RFC 3339).
+    /// The time of the event, in UTC (RFC 3339).
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// Its name, `ClusterUp`.
+    /// The name of the event: `ClusterUp`.
     pub event: String,
-    /// The instances of this home that it is about.
+    /// The instances of this home that the event is about.
     pub instances: Vec<String>,
-    /// How it ended.
+    /// The outcome of the event.
     pub outcome: Outcome,
-    /// Who caused it.
+    /// The process that caused the event.
     pub actor: Actor,
-    /// What else the event says, by field.
+    /// The event's other fields.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
 
-/// How an event ended.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It goes on; another event tells its end.
+    /// The step is in progress; another event reports its end.
     Begun,
-    /// As wanted.
+    /// The step succeeded.
     Ok,
-    /// Not as wanted; `error` says why.
+    /// The step failed; `error` has the reason.
     Failed,
 }
 
@@ -58,16 +58,16 @@ impl std::fmt::Display for Outcome {
 /// The process that caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
-    /// The user; under sudo, the one who called it.
+    /// The name of the user; with sudo, of the user who called sudo.
     pub user: String,
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
-    /// Its command line. No command of ours takes a secret there.
+    /// The command line. No command of homelab takes secrets as arguments.
     pub command: String,
 }
 
 impl Actor {
-    /// This process. It is asked once: neither its user nor its command line changes.
+    /// This process. The value is computed once, because neither the user nor the command line changes.
     fn current() -> &'static Self {
         static CURRENT: LazyLock<Actor> = LazyLock::new(|| Actor {
             user: user(),
@@ -93,7 +93,7 @@ fn user() -> String {
 }
 
 impl Record {
-    /// The record of an event that this process caused; none for what changes no state.
+    /// The record of an event that this process caused. `None` for events that are not kept.
     pub(super) fn of(event: &Event, at: Timestamp) -> Option<Self> {
         let instances = event.instances()?;
         let Ok(Value::Object(mut details)) = serde_json::to_value(event) else {
@@ -108,7 +108,7 @@ impl Record {
         Some(Self { version: VERSION, at, event: name, instances, outcome: event.outcome(), actor, details })
     }
 
-    /// Whether it is about this instance.
+    /// Whether the event is about this instance.
     pub fn is_about(&self, instance: &str) -> bool {
         self.instances.iter().any(|name| name == instance)
     }

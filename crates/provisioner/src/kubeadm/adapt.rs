@@ -1,4 +1,4 @@
-//! What a cluster knows of its own nodes, brought to a plan that has changed while it ran.
+//! Updates what a running cluster records about its own nodes after its plan has changed.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::plan::{ClusterPlan, Role};
 use super::init::{failed, run};
 use super::{KubeadmError, config};
 
-/// The taint by which kubeadm keeps pods from control planes.
+/// The taint with which kubeadm keeps pods off control planes.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane:NoSchedule";
 
-/// Brings names, the cluster's DNS and the control planes' taint from what they were in the plan `before` to what they
-/// are in the plan `after`. `nodes` are those of the latter that run. May be repeated.
+/// Changes `/etc/hosts` of the nodes, the cluster's DNS and the control planes' taint from the plan `before` to the
+/// plan `after`. `nodes` are the running nodes of `after`. May be repeated.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] with the node that refused.
+/// [`KubeadmError::Step`] with the step and the node that failed. Steps before it stay done.
 pub async fn adapt(nodes: &Nodes, before: &ClusterPlan, after: &ClusterPlan) -> Result<(), KubeadmError> {
     let first = &nodes.first;
     try_join_all(nodes.iter().map(|node| async move {
@@ -26,7 +26,7 @@ pub async fn adapt(nodes: &Nodes, before: &ClusterPlan, after: &ClusterPlan) -> 
         node.put(&[hosts]).await.map_err(failed("write /etc/hosts", node))
     }))
     .await?;
-    // Only what is another one now: everything else may be as the cluster's user wants it.
+    // Change only what differs between the plans: the cluster's user may have changed everything else on purpose.
     if before.workload_address != after.workload_address {
         let replace =
             kubectl(Duration::from_secs(60)).args(["replace", "--validate=false", "--filename", "-"]);
@@ -39,7 +39,7 @@ pub async fn adapt(nodes: &Nodes, before: &ClusterPlan, after: &ClusterPlan) -> 
         let taint = || kubectl(Duration::from_secs(60)).args(["taint", "node"]).args(planes.iter().copied());
         run("taint the control planes", first, taint().args([CONTROL_PLANE, "--overwrite"])).await?;
         if here {
-            // kubectl refuses to remove a taint that is not there, so it was set before.
+            // kubectl refuses to remove a taint that a node does not have, so the step above has set it.
             run("remove the taint of the control planes", first, taint().arg(format!("{CONTROL_PLANE}-")))
                 .await?;
         }

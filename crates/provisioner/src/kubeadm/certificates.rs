@@ -1,9 +1,10 @@
-//! The certificates that kubeadm and the kubelet have on the nodes: when they end, and how they are issued anew.
+//! The certificates of kubeadm and the kubelet on the nodes: reads them, and renews them.
 //!
-//! kubeadm's end after a year. `kubeadm certs renew` issues all of a control plane anew from the authorities on its disk
-//! and needs no API server, which is why it also helps a cluster whose certificates have ended. A kubelet renews its
-//! own, but only while it runs and only before it has ended: after a year's rest it gets one from us. Next in the flow:
-//! `init::serves` waits for the API server that starts with them.
+//! kubeadm's certificates expire after a year. `kubeadm certs renew` renews all of a control plane's from the
+//! authorities on its disk and needs no API server, so it also helps a cluster whose certificates have expired. A
+//! kubelet renews its own certificate, but only while it runs and before the certificate expires: after a year's halt
+//! this module gives it a new one. Next in the flow: `init::serves` waits for the API server that starts with the new
+//! certificates.
 
 use std::time::Duration;
 
@@ -19,13 +20,14 @@ use crate::tls::Certificate;
 use super::init::{failed, run};
 use super::{KubeadmError, config};
 
-/// The kubelet's own certificate and its key. The kubelet insists on a link, and leads it elsewhere when it renews.
+/// The kubelet's client certificate and its key. The kubelet requires that this is a symbolic link, and points it to
+/// another file when it renews the certificate.
 const KUBELET_CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
-/// Where the one that it gets from us is.
+/// The file with the client certificate and key that `renew` gives to the kubelet.
 const KUBELET_RENEWED: &str = "/var/lib/kubelet/pki/kubelet-client-renewed.pem";
 
-/// Prints each certificate below the present folder behind a line with its name. Keys stay where they are. What vouches for them is known on the
-/// host.
+/// Prints each certificate below the working directory after a line `# <file>`, and the kubelet's after `# kubelet`.
+/// Prints no keys, and no authorities: the host has those.
 const LOOK: &str = r##"for file in pki/*.crt pki/etcd/*.crt; do
   case $file in *ca.crt) continue ;; esac
   [ -f "$file" ] && echo "# $file" && cat "$file"
@@ -38,12 +40,14 @@ file=/var/lib/kubelet/pki/kubelet-client-current.pem
 [ -f $file ] && echo "# kubelet" && sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' $file
 true"##;
 
-/// Has the kubelet find its new certificate, and make a new one for what it serves, which nobody vouches for.
+/// Points the kubelet's link to its new client certificate, and deletes its serving certificate: when the kubelet
+/// starts it makes a new, self-signed one.
 const ADOPT: &str = "ln -sfn kubelet-client-renewed.pem /var/lib/kubelet/pki/kubelet-client-current.pem && \
                      rm -f /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key";
 
-/// Ends the parts of the control plane, which read their certificates when they start, and waits until they are gone;
-/// the kubelet starts them anew. By their containers, because a process of a pod may be called like one of them.
+/// Kills the components of the control plane and waits until they have ended: they read their certificates only when
+/// they start, and the kubelet starts them again. Finds them by their containers, because a process of some other pod
+/// may have the same name.
 const END_PARTS: &str = r#"ctr="ctr --namespace k8s.io"
 for part in kube-apiserver kube-controller-manager kube-scheduler etcd; do
   of="labels.\"io.kubernetes.pod.namespace\"==kube-system,labels.\"io.kubernetes.container.name\"==$part"
@@ -58,18 +62,18 @@ done"#;
 /// A certificate on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeCertificate {
-    /// The node.
+    /// The name of the node: `acme-cp-1`.
     pub node: String,
-    /// Its file below `/etc/kubernetes`, or `kubelet`.
+    /// The file below `/etc/kubernetes` (`pki/apiserver.crt`), or `kubelet` for the kubelet's client certificate.
     pub what: String,
-    /// What it says, or why it cannot be read.
+    /// The certificate, or why it cannot be read.
     pub certificate: Result<Certificate, String>,
 }
 
-/// All certificates on a node, without the authorities.
+/// Reads all certificates on a node except the authorities.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] when the node does not tell.
+/// [`KubeadmError::Step`] when the command on the node fails.
 pub async fn certificates(node: &Node) -> Result<Vec<NodeCertificate>, KubeadmError> {
     let look =
         Command::within(Duration::from_secs(30), "sh").args(["-c", &format!("cd {FOLDER} || exit\n{LOOK}")]);
@@ -77,11 +81,14 @@ pub async fn certificates(node: &Node) -> Result<Vec<NodeCertificate>, KubeadmEr
     Ok(parse(node.name(), &seen.text()))
 }
 
-/// Issues all certificates on a node anew, its kubelet's own being this one, and has everything start with them that
-/// reads them only then. May be repeated, and needs no API server: one that runs is away for some seconds.
+/// Renews all certificates on a node, and restarts the components that read them only at their start. `authority` is
+/// the certificate of the cluster's authority as PEM, `kubelet` the kubelet's new client certificate with its key as
+/// PEM.
+///
+/// May be repeated. Needs no API server; a running API server does not answer for some seconds.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] with the step that failed.
+/// [`KubeadmError::Step`] with the step that failed. Steps before it stay done; repeat the call to finish.
 pub async fn renew(
     node: &Node,
     plan: &ClusterPlan,
@@ -106,13 +113,13 @@ pub async fn renew(
     run("adopt the kubelet's certificate", node, shell(ADOPT)).await?;
     run("restart the kubelet", node, plan.platform.restart("kubelet")).await?;
     if is_plane {
-        run("end the control plane's containers", node, shell(END_PARTS)).await?;
+        run("stop the control plane's containers", node, shell(END_PARTS)).await?;
     }
     Ok(())
 }
 
-/// What `kubeadm certs renew` has to know of a control plane: without it, kubeadm asks the API server, which may have
-/// ended with its certificate. Pure.
+/// The configuration for `kubeadm certs renew` on a control plane. Without it, kubeadm asks the API server, whose own
+/// certificate may have expired. Pure.
 fn renewal(plan: &ClusterPlan, node: &NodePlan) -> String {
     let init = json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -123,7 +130,7 @@ fn renewal(plan: &ClusterPlan, node: &NodePlan) -> String {
     config::documents(&[init, config::cluster_configuration(plan)])
 }
 
-/// By what a node's kubelet is known, as kubeadm writes it. Pure.
+/// The kubeconfig of a node's kubelet, as kubeadm writes it. Pure.
 fn kubelet_conf(plan: &ClusterPlan, node: &NodePlan, authority: &str) -> String {
     let user = format!("system:node:{}", node.name);
     let context = format!("{user}@{}", plan.id.name);
@@ -140,7 +147,7 @@ fn kubelet_conf(plan: &ClusterPlan, node: &NodePlan, authority: &str) -> String 
     })])
 }
 
-/// What [`LOOK`] printed. Pure.
+/// Parses what [`LOOK`] printed. Pure.
 fn parse(node: &str, text: &str) -> Vec<NodeCertificate> {
     let parts = text.split("# ").skip(1).filter_map(|part| part.split_once('\n'));
     parts

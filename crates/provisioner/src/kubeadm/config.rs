@@ -1,4 +1,4 @@
-//! What kubeadm is told, rendered from the plan. Pure.
+//! kubeadm's configuration files, rendered from the plan. Pure.
 //!
 //! Format: kubeadm.k8s.io/v1beta4, kubelet.config.k8s.io/v1beta1, kubeproxy.config.k8s.io/v1alpha1.
 
@@ -14,13 +14,13 @@ use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
 
 use super::{Ticket, patches};
 
-/// Where containerd listens on every node.
+/// The socket of containerd on every node.
 pub(super) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
-/// The group that kubeadm lets in with a bootstrap token.
+/// The group of a bootstrap token's user, which kubeadm allows to join.
 const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
-/// The label by which tickets that are made behind the bring-up are found.
+/// The label of the bootstrap tokens that are created after the bring-up: `void_tickets` finds them by it.
 pub(super) const TICKET: &str = "homelab.invalid/ticket";
-/// Checks that cannot pass in a container: they look for the host's kernel configuration and swap, and for a
+/// Preflight checks that cannot pass in a container: they inspect the host's kernel configuration and swap, and a
 /// bridge filter that a routed pod network does not use.
 const IGNORED: [&str; 3] =
     ["SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"];
@@ -30,8 +30,8 @@ pub(super) fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
     documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(plan), kube_proxy(plan)])
 }
 
-/// The configuration of a node that joins. A control plane finds its authorities on its disk: no key for fetching them
-/// from the cluster is ever made.
+/// The configuration of a node that joins. A control plane finds its authorities on its disk, so no certificate key for
+/// downloading them from the cluster is made.
 pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> String {
     let mut configuration = json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -41,7 +41,8 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
             "tlsBootstrapToken": ticket.token().reveal(),
         },
         "nodeRegistration": registration(plan, node),
-        // kubeadm's own are minutes each; it shall be the first to say what does not come.
+        // kubeadm's defaults are minutes each. With these, kubeadm ends before our own deadline and says what is
+        // missing.
         "timeouts": {
             "controlPlaneComponentHealthCheck": within(plan, 90),
             "discovery": within(plan, 60),
@@ -52,7 +53,7 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
     });
     if node.role == Role::ControlPlane {
         configuration["controlPlane"] = json!({ "localAPIEndpoint": endpoint(node) });
-        // kubeadm takes a folder that is not there for an error.
+        // A folder that does not exist is an error for kubeadm.
         if !patches::control_plane(plan).is_empty() {
             configuration["patches"] = json!({ "directory": PATCHES });
         }
@@ -60,13 +61,13 @@ pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> Stri
     documents(&[configuration])
 }
 
-/// So many seconds in a container, as Go writes durations: `1m30s`.
+/// A time-out of this many seconds in a container, stretched for the plan's platform, as Go writes durations: `1m30s`.
 fn within(plan: &ClusterPlan, seconds: u64) -> String {
     let seconds = plan.platform.slowdown.stretch(Duration::from_secs(seconds)).as_secs();
     format!("{}m{}s", seconds / 60, seconds % 60)
 }
 
-/// The Secret that makes a ticket good (kubernetes.io, "Authenticating with Bootstrap Tokens").
+/// The Secret that makes a bootstrap token valid (kubernetes.io, "Authenticating with Bootstrap Tokens").
 pub(super) fn ticket(ticket: &Ticket, now: Timestamp) -> String {
     documents(&[json!({
         "apiVersion": "v1",
@@ -83,7 +84,7 @@ pub(super) fn ticket(ticket: &Ticket, now: Timestamp) -> String {
     })])
 }
 
-/// The kubeconfig for discovery: the API server's address and the authority, no credentials.
+/// The kubeconfig for discovery: the API server's address and the cluster's authority (PEM), no credentials.
 pub(super) fn discovery(plan: &ClusterPlan, authority: &str) -> String {
     documents(&[json!({
         "apiVersion": "v1",
@@ -95,7 +96,7 @@ pub(super) fn discovery(plan: &ClusterPlan, authority: &str) -> String {
     })])
 }
 
-/// Where the API server is and who vouches for it, as kubeconfigs have it.
+/// The API server's address and the cluster's authority (PEM), in the form of a kubeconfig's `cluster`.
 pub(super) fn api_server(plan: &ClusterPlan, authority: &str) -> Value {
     json!({
         "server": format!("https://{}:{API_PORT}", plan.api_name),
@@ -103,15 +104,16 @@ pub(super) fn api_server(plan: &ClusterPlan, authority: &str) -> Value {
     })
 }
 
-/// What the cluster's DNS serves: the cluster's own names, the instance's own suffix, and nothing beyond.
+/// CoreDNS's configuration: it serves the cluster's names and the instance's suffix, and answers NXDOMAIN for all
+/// others.
 ///
-/// kubeadm's own Corefile forwards all else to the node's resolvers; a node has none, because nothing leads out
-/// of an instance. kubeadm keeps a ConfigMap that is there before its addon.
+/// kubeadm's own Corefile forwards all other names to the node's resolvers; a node has none, because an instance has no
+/// route to the outside. kubeadm keeps a ConfigMap that exists before it deploys the addon.
 pub(super) fn corefile(plan: &ClusterPlan) -> String {
-    // A block for each suffix: within one block CoreDNS asks its plugins in an order of its own, and `template`
-    // would answer before `kubernetes` is asked. Templates among themselves are tried in the order written; the
-    // last one of the suffix says that a name is there but has no record of the type, AAAA above all. Names of the
-    // cluster are not cached, as kubeadm has it: they are in memory anyway, and a name that is gone is gone at once.
+    // Each suffix has a block: within one block CoreDNS calls its plugins in a fixed order, and `template` would answer
+    // before `kubernetes` is called. CoreDNS tries templates in the order written; the last one of the suffix answers
+    // that the name exists but has no record of the type (mostly AAAA). The cluster's names are not cached, as in
+    // kubeadm's own Corefile: they are in memory anyway, and without a cache a deleted name disappears at once.
     let corefile = format!(
         "\
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
@@ -166,7 +168,7 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
     })])
 }
 
-/// `/etc/hosts` of every node: there is no other resolver.
+/// `/etc/hosts` of every node: a node has no other resolver.
 pub(super) fn hosts(plan: &ClusterPlan) -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
     for node in &plan.nodes {
@@ -190,12 +192,12 @@ fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
         "localAPIEndpoint": endpoint(first),
         "nodeRegistration": registration(plan, first),
         "patches": { "directory": PATCHES },
-        // So long the kubelet lets a part of the control plane start before it starts it anew.
+        // kubeadm derives the startup probes from this: the kubelet restarts a component that has not started by then.
         "timeouts": { "controlPlaneComponentHealthCheck": within(plan, 240) },
     })
 }
 
-/// Where a control plane's own API server listens.
+/// The address and port of a control plane's own API server.
 pub(super) fn endpoint(node: &NodePlan) -> Value {
     json!({ "advertiseAddress": node.address, "bindPort": API_PORT })
 }
@@ -204,11 +206,12 @@ fn registration(plan: &ClusterPlan, node: &NodePlan) -> Value {
     let mut registration = json!({
         "name": node.name,
         "criSocket": CRI_SOCKET,
-        // Nothing leads to a registry: the image has all but kubeadm's own choice of a pause image, which nobody runs.
+        // A node cannot reach an image registry. The node image has all images except kubeadm's choice of a pause
+        // image, which is not used.
         "imagePullPolicy": "Never",
         "ignorePreflightErrors": IGNORED,
-        // A node without a default route registers no address by itself, and then every exec and log call
-        // fails: "no preferred addresses found".
+        // Without this, a node that has no default route registers no address, and then every exec and log call fails:
+        // "no preferred addresses found".
         "kubeletExtraArgs": [{ "name": "node-ip", "value": node.address }],
     });
     if node.role == Role::ControlPlane && plan.control_plane_runs_pods() {
@@ -222,27 +225,28 @@ pub(super) fn cluster_configuration(plan: &ClusterPlan) -> Value {
     let alone = plan.virtual_address().is_none();
     // A single replica needs no lease.
     let mut busy: Vec<Value> = alone.then(|| arg("leader-elect", "false")).into_iter().collect();
-    // The default of 20 requests a second costs the controller-manager 4.5 s alone while it makes a client for each
+    // The default of 20 requests a second costs the controller-manager 4.5 s only for making a client for each
     // controller.
     busy.extend([arg("kube-api-qps", "500"), arg("kube-api-burst", "1000")]);
-    // The plan has given each node its part of the pod CIDR already.
+    // The plan has already assigned each node its part of the pod CIDR.
     let mut controllers = vec![arg("allocate-node-cidrs", "false")];
     let (mut etcd, mut api_server) = (Vec::new(), Vec::new());
     if alone && plan.platform.is_prompt() {
-        // A single member otherwise waits a second to elect itself. Several keep etcd's defaults, 100 and 1000 ms: on a
-        // busy machine a member is late by more than 200, and each needless election stops all writes. So does one on an
-        // emulated processor.
+        // With the defaults, a single member waits a second before it elects itself. Several members keep etcd's
+        // defaults (100 and 1000 ms): on a busy host a member is late by more than 200 ms, and each needless election
+        // stops all writes. The same holds for a single member on an emulated processor.
         etcd.extend([arg("heartbeat-interval", "20"), arg("election-timeout", "200")]);
     }
     if !plan.platform.is_prompt() {
-        // How often etcd tells each of the API server's hundred watchers that there is no news. Its own default is ten
-        // minutes, kubeadm's five seconds; lists that have to be current ask for it (Kubernetes' KEP-2340).
+        // How often etcd sends a progress notification to each of the API server's hundred watchers. etcd's default
+        // is ten minutes, kubeadm's five seconds. A list that has to be current requests one itself (Kubernetes'
+        // KEP-2340).
         etcd.push(arg("watch-progress-notify-interval", "1m"));
-        // The API server says that it is ill when etcd takes longer than this to answer, two seconds by default, and is
-        // ended when it says so for a while.
+        // The API server's liveness fails when etcd takes longer than this to answer (two seconds by default), and the
+        // kubelet restarts an API server whose liveness fails for a while.
         let slow = within(plan, 2);
         api_server.extend([arg("etcd-healthcheck-timeout", &slow), arg("etcd-readycheck-timeout", &slow)]);
-        // How long a node may say nothing before its pods are taken for dead: 50 seconds by default.
+        // How long a node may send no heartbeat before its pods are considered dead: 50 seconds by default.
         controllers.push(arg("node-monitor-grace-period", "3m"));
     }
     if !plan.handling.fsync {
@@ -276,7 +280,7 @@ fn kubelet(plan: &ClusterPlan) -> Value {
         "cgroupDriver": plan.platform.cgroup_driver(),
         "failCgroupV1": false,
         "failSwapOn": false,
-        // The disk belongs to the whole workstation: how full it is says nothing about this node.
+        // All nodes share the host's disk: how full it is says nothing about this node.
         "evictionHard": { "imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%" },
         "imageGCHighThresholdPercent": 100,
     })
@@ -288,14 +292,14 @@ fn kube_proxy(plan: &ClusterPlan) -> Value {
         "kind": "KubeProxyConfiguration",
         "clusterCIDR": plan.pod_cidr,
         "mode": "nftables",
-        // The table's size is the host's and cannot be set from a node.
+        // The size of the conntrack table belongs to the host and cannot be set from a node.
         "conntrack": { "maxPerCore": 0 },
     })
 }
 
 pub(super) fn documents(documents: &[Value]) -> String {
     let texts = documents.iter().map(|document| {
-        serde_saphyr::to_string(document).expect("a document without odd keys can always be written")
+        serde_saphyr::to_string(document).expect("a document with string keys can always be written")
     });
     texts.collect::<Vec<_>>().join("---\n")
 }

@@ -1,9 +1,10 @@
-//! The first node becomes a control plane.
+//! Makes the first node a control plane.
 //!
-//! The order is what makes it quick; all steps are kubeadm's own, a few to a process, for each start of it costs two
-//! seconds on an emulated processor. The files of etcd and the API server are in place before the kubelet looks for the
-//! first time. Scheduler and controller-manager come when the API server is ready: started earlier they fight it for the
-//! processor, are told "forbidden" while its roles are still being made, and back off for seconds.
+//! All steps are kubeadm's own phases; their order makes the bring-up quick. Several phases share a process, because
+//! each start of kubeadm costs two seconds on an emulated processor. The manifests of etcd and the API server are in
+//! place before the kubelet reads the folder for the first time. Scheduler and controller-manager start when the API
+//! server is ready: started earlier, they compete with it for the processor, get "forbidden" while it still creates
+//! its roles, and back off for seconds.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::join::Invitation;
 use super::ready::waiting;
 use super::{KubeadmError, Ticket, config, patches, virtual_address};
 
-/// What `kubeadm init` is made of, in its order: `kubeadm init --help`.
+/// All phases of `kubeadm init`, in its order: `kubeadm init --help`.
 const PHASES: [&str; 17] = [
     "preflight",
     "certs",
@@ -39,10 +40,10 @@ const PHASES: [&str; 17] = [
     "show-join-command",
 ];
 
-/// Makes the first node a control plane whose API server answers. The ticket is good as soon as the cluster is complete.
+/// Makes the first node a control plane whose API server answers. The bootstrap token becomes valid in [`complete`].
 ///
 /// # Errors
-/// [`KubeadmError`] with the step that failed, or with the last lines of what did not come up.
+/// [`KubeadmError`] with the step that failed, or with the last log lines of a component that did not start.
 pub async fn init(
     wired: Wired,
     plan: &ClusterPlan,
@@ -64,17 +65,17 @@ pub async fn init(
     Ok((wired.serving(), ticket))
 }
 
-/// The same of a cluster that was up before: waits until its API server answers.
+/// Waits until the API server of a cluster that was initialised before answers.
 ///
 /// # Errors
-/// [`KubeadmError::NotReady`] with what was last seen.
+/// [`KubeadmError::NotReady`] with the last log lines.
 pub async fn serving(wired: Wired, plan: &ClusterPlan) -> Result<Serving, KubeadmError> {
     serves(wired.first(), plan).await?;
     Ok(wired.serving())
 }
 
-/// Deploys what a cluster is more than an API server: controllers, scheduler, DNS and proxy, and the bootstrap token.
-/// Returns what other nodes join with.
+/// Deploys all that a cluster needs besides the API server: controller-manager, scheduler, CoreDNS, kube-proxy where
+/// the pod network needs it, and the bootstrap token. Returns what the other nodes need to join.
 ///
 /// # Errors
 /// [`KubeadmError`] with the step that failed.
@@ -85,7 +86,8 @@ pub async fn complete(
     bundle: &Bundle,
 ) -> Result<Invitation, KubeadmError> {
     let first = serving.first();
-    // First what pods wait for: who schedules them, and the proxy that leads CoreDNS to the API server.
+    // First the components that pods wait for: the scheduler, and kube-proxy, through which CoreDNS reaches the API
+    // server.
     let mut waited_for = vec!["control-plane/controller-manager", "control-plane/scheduler"];
     waited_for.extend(plan.has_kube_proxy().then_some("addon/kube-proxy"));
     tokio::try_join!(
@@ -101,7 +103,7 @@ pub async fn complete(
     Ok(Invitation::of(bundle.cluster.certificate.clone(), ticket))
 }
 
-/// `kubeadm init` with these of its phases and no other.
+/// `kubeadm init` with only these phases.
 fn init_only(phases: &[&str]) -> Command {
     let others: Vec<&str> = PHASES.into_iter().filter(|phase| !phases.contains(phase)).collect();
     let command = Command::within(Duration::from_secs(120), "kubeadm");
@@ -117,15 +119,15 @@ async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket)
     first.put(&files).await.map_err(failed("write the kubeadm files", first))
 }
 
-/// Puts a Corefile of our own where kubeadm finds and keeps it.
+/// Creates our Corefile's ConfigMap before kubeadm deploys CoreDNS: kubeadm keeps one that exists.
 async fn own_corefile(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
-    // Unchecked: for checking, kubectl has the API server describe itself, which costs it a second.
+    // For validation kubectl requests the API server's OpenAPI description, which costs the API server a second.
     let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
     run("create CoreDNS's configuration", first, create.input(config::corefile(plan))).await
 }
 
-/// Gives a node the part of the pod CIDR that was planned for it, as soon as its kubelet has registered it:
-/// kubeadm is done a little earlier.
+/// Gives a node its planned part of the pod CIDR as soon as its kubelet has registered it, which may be a little later
+/// than the end of kubeadm.
 pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let object = format!("node/{}", node.name());
     let wait = waiting(plan, Duration::from_secs(60), ["wait", "--for", "create", &object]);
@@ -136,11 +138,11 @@ pub(super) async fn give_pod_cidr(first: &Node, node: &Node, plan: &ClusterPlan)
     run("give a node its pod CIDR", first, command.arg(patch.to_string())).await
 }
 
-/// Waits until the API server has made its roles and reports ready: before, it tells strangers nothing. wget
-/// costs a tenth of kubectl, and the processor is what everybody waits for.
+/// Waits until the API server has created its roles and reports ready: before, it refuses anonymous requests. Polls
+/// with wget, which costs a tenth of kubectl's CPU time: while a cluster starts, everything waits for the processor.
 ///
 /// # Errors
-/// [`KubeadmError::NotReady`] with what was last seen.
+/// [`KubeadmError::NotReady`] with the last log lines.
 pub async fn serves(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let ready = format!("https://{}:{API_PORT}/readyz", plan.api_name);
     let ask = format!(
@@ -150,7 +152,8 @@ pub async fn serves(first: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError
     waited(first, "the API server to be ready", first, &wait).await
 }
 
-/// Waits on `from` for something of `node`'s; a failure comes with the last words of `node`'s containers.
+/// Runs `wait` on the node `from`. If it fails, the error has the last log lines of `node`. `what` names the awaited
+/// state in the error: `all nodes to be Ready`.
 pub(super) async fn waited(
     node: &Node,
     what: &'static str,
@@ -158,14 +161,13 @@ pub(super) async fn waited(
     wait: &Command,
 ) -> Result<(), KubeadmError> {
     let Err(source) = from.run(wait).await else { return Ok(()) };
-    // The containers' last words say more than the wait's own end.
-    // Some of them may not exist yet.
+    // The logs say more than the output of `wait`. Some of the files may not exist yet.
     let look = "tail -n 12 /var/log/kubelet.log; \
                 tail -n 6 /var/log/keepalived.log /var/log/pods/kube-system_*/*/*.log; true";
     let look = Command::within(Duration::from_secs(10), "sh").args(["-c", look]);
     let state = match node.run(&look).await {
         Ok(seen) => seen.text(),
-        Err(_) => "the node does not answer any more".to_owned(),
+        Err(_) => "the node no longer answers".to_owned(),
     };
     Err(KubeadmError::NotReady { what, node: node.name().to_owned(), state, source })
 }
@@ -179,18 +181,18 @@ pub(super) fn failed(attempt: &'static str, node: &Node) -> impl FnOnce(CommandE
     move |source| KubeadmError::Step { attempt, node, source }
 }
 
-/// The administrator's kubeconfig that kubeadm made on the first node.
+/// Reads the administrator's kubeconfig, which kubeadm made on the first node.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] when it cannot be read.
+/// [`KubeadmError::Step`] when the file cannot be read.
 pub async fn admin_conf(first: &Node) -> Result<String, KubeadmError> {
     first.read(ADMIN).await.map_err(failed("read the administrator's kubeconfig", first))
 }
 
-/// The UID of namespace `kube-system`, which stands for the whole cluster.
+/// Reads the UID of the namespace `kube-system`, which identifies the cluster.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] when the API server does not tell.
+/// [`KubeadmError::Step`] when the API server does not answer.
 pub async fn uid(first: &Node) -> Result<String, KubeadmError> {
     let get = ["get", "namespace", crate::identity::NAMESPACE, "--output", "jsonpath={.metadata.uid}"];
     let command = kubectl(Duration::from_secs(60)).args(get);

@@ -1,7 +1,7 @@
-//! The other nodes join the first one: control planes one after the other, then workers side by side.
+//! Joins the other nodes to the first one: control planes one after the other, then workers in parallel.
 //!
-//! A control plane is a new member of etcd, which takes one at a time. It gets the authorities from us and not from the
-//! cluster (`upload-certs`).
+//! Each control plane is a new member of etcd, which accepts one new member at a time. A control plane gets the
+//! authorities from the host, not from the cluster (`upload-certs`).
 
 use std::time::{Duration, Instant};
 
@@ -21,28 +21,28 @@ use super::config;
 use super::init::{failed, give_pod_cidr, run, waited};
 use super::{KubeadmError, Ticket, patches, virtual_address};
 
-/// Nodes that join at the same time: each is a kubelet that starts, and they share the API server's processor.
+/// How many workers join at the same time. Each starts a kubelet, and they share the processor with the API server.
 const AT_ONCE: usize = 3;
 
-/// What nodes join with. It is deleted when they have.
+/// What nodes need to join. [`join_all`] deletes the token at its end.
 #[derive(Debug)]
 pub struct Invitation {
-    /// The authority that vouches for the API server, as PEM.
+    /// The certificate of the cluster's authority, which issued the API server's certificate, as PEM.
     authority: String,
     ticket: Ticket,
 }
 
 impl Invitation {
-    /// For whoever has made the ticket good.
+    /// For callers that have made the token valid in the cluster.
     pub(super) fn of(authority: String, ticket: Ticket) -> Self {
         Self { authority, ticket }
     }
 }
 
-/// Makes a fresh ticket for the nodes that are to join a cluster that runs.
+/// Creates a bootstrap token in a running cluster, for nodes that join it later.
 ///
 /// # Errors
-/// [`KubeadmError`] when the node or its API server refuses.
+/// [`KubeadmError`] when a command on the node fails or the API server refuses.
 pub async fn reopen(serving: &Serving) -> Result<Invitation, KubeadmError> {
     let first = serving.first();
     let ticket = Ticket::draw()?;
@@ -52,10 +52,10 @@ pub async fn reopen(serving: &Serving) -> Result<Invitation, KubeadmError> {
     Ok(Invitation { authority, ticket })
 }
 
-/// Joins the newcomers, then deletes the ticket, also when one of them could not join.
+/// Joins the newcomers, then deletes the bootstrap token, even if a node could not join.
 ///
 /// # Errors
-/// [`KubeadmError`] with the step and the node that failed.
+/// [`KubeadmError`] with the step and the node that failed. Nodes that joined before stay in the cluster.
 pub async fn join_all(
     serving: Serving,
     invitation: Invitation,
@@ -72,7 +72,7 @@ pub async fn join_all(
     Ok(serving.joined())
 }
 
-/// What is joined, and how.
+/// The cluster that a node joins, and what the node needs for that.
 #[derive(Clone, Copy)]
 struct To<'a> {
     first: &'a Node,
@@ -81,7 +81,7 @@ struct To<'a> {
     bundle: &'a Bundle,
 }
 
-/// Control planes one after the other, then workers side by side.
+/// Joins control planes one after the other, then workers in parallel.
 async fn join_in_turn(newcomers: &[Node], to: To<'_>, events: &Events) -> Result<(), KubeadmError> {
     let (planes, workers): (Vec<&Node>, Vec<&Node>) =
         newcomers.iter().partition(|node| node.plan().role == Role::ControlPlane);
@@ -121,7 +121,7 @@ async fn join(node: &Node, To { first, invitation, plan, bundle }: To<'_>) -> Re
     ]);
     node.put(&files).await.map_err(failed("write the kubeadm files", node))?;
     let join = Command::within(Duration::from_secs(180), "kubeadm").args(["join", "--config", CONFIG]);
-    waited(node, "kubeadm to join it", node, &join).await?;
+    waited(node, "`kubeadm join`", node, &join).await?;
     if is_plane {
         virtual_address::carry(node, plan).await?;
     }

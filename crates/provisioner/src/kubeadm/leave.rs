@@ -1,4 +1,4 @@
-//! A node leaves the cluster: its pods move to other nodes, then it is forgotten.
+//! Removes a node from the cluster: moves its pods to other nodes, then deletes its objects.
 
 use std::time::Duration;
 
@@ -11,37 +11,38 @@ use crate::slowdown::Stretched;
 use super::KubeadmError;
 use super::init::{failed, run};
 
-/// Keeps new pods from a node and evicts those that it has, within this time. Whatever comes of it, the node stays
-/// cordoned. What a pod kept on the node goes with it; a pod that nobody would make anew elsewhere is never evicted.
+/// Cordons a node and evicts its pods within this time. The node stays cordoned, also after an error. An evicted pod
+/// loses its `emptyDir` data. A pod without a controller, which would not be created again elsewhere, is never evicted.
 ///
 /// # Errors
-/// [`KubeadmError::Drain`] with the pods that are left.
+/// [`KubeadmError::Drain`] with the pods that are left on the node.
 pub async fn drain(first: &Node, node: &str, within: Duration) -> Result<(), KubeadmError> {
-    /// What kubectl takes beyond its own deadline, also on an emulated processor: its message is the one to be seen.
+    /// How long kubectl may run beyond its own `--timeout`, also on an emulated processor, so that its message is seen
+    /// and not that of our deadline.
     const GRACE: Duration = Duration::from_secs(30);
     let timeout = format!("{}s", within.as_secs().max(1)); // 0s would be for ever
-    // Its caller has chosen the time, and it is not stretched.
+    // The caller has chosen the time, so it is not stretched.
     let within = Stretched::exactly(within + GRACE);
     let drain = kubectl(within).args(["drain", node, "--timeout", &timeout]);
     let drain = drain.args(["--ignore-daemonsets", "--delete-emptydir-data"]);
     let Err(source) = first.run(&drain).await else { return Ok(()) };
-    // Who cannot be asked leaves the names to what kubectl said.
+    // If this request fails too, kubectl's own message has the names.
     let left = first.run(&pods(node)).await.map(|pods| movable(&pods.text())).unwrap_or_default();
     Err(KubeadmError::Drain { node: node.to_owned(), left, source })
 }
 
-/// Has the cluster forget nodes whose machines are gone, and their pods, so that these come up elsewhere at once. That
-/// it does not know them is fine.
+/// Deletes the objects of removed nodes and of their pods, so that the pods start elsewhere at once. A node without
+/// objects is no error.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] when the API server refuses.
+/// [`KubeadmError::Step`] when the API server refuses. Objects deleted before stay deleted; may be repeated.
 pub async fn forget(first: &Node, gone: &[NodePlan]) -> Result<(), KubeadmError> {
     for node in gone {
         let delete = || kubectl(Duration::from_secs(60)).args(["delete", "--ignore-not-found"]);
         run("delete the node object", first, delete().args(["node", &node.name])).await?;
         let on_it = format!("spec.nodeName={}", node.name);
         let pods = delete().args(["pods", "--all-namespaces", "--field-selector", &on_it]);
-        // There is no kubelet left that could say that they have ended.
+        // The node has no kubelet any more that could confirm the end of its pods.
         run(
             "delete the pods of a removed node",
             first,
@@ -52,7 +53,7 @@ pub async fn forget(first: &Node, gone: &[NodePlan]) -> Result<(), KubeadmError>
     Ok(())
 }
 
-/// Deletes all tickets that were made for workers: whoever takes a worker away knows that none of them is needed.
+/// Deletes all bootstrap tokens that were made for workers: while a worker is removed, none of them is in use.
 ///
 /// # Errors
 /// [`KubeadmError::Step`] when the API server refuses.
@@ -65,7 +66,7 @@ pub async fn void_tickets(first: &Node) -> Result<(), KubeadmError> {
         .map_err(failed("delete the bootstrap tokens", first))
 }
 
-/// What runs on a node, by namespace, name and the kind of its owner.
+/// Lists the pods on a node that have not ended: namespace, name and the kind of the owner.
 fn pods(node: &str) -> Command {
     let running = format!("spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed");
     let columns = "custom-columns=:.metadata.namespace,:.metadata.name,:.metadata.ownerReferences[0].kind";
@@ -73,7 +74,8 @@ fn pods(node: &str) -> Command {
     get.args(["--field-selector", &running, "--output", columns])
 }
 
-/// Those that a drain would evict: not a daemon's, of which each node has its own, nor the node's own. Pure.
+/// The pods that a drain would evict, as `<namespace>/<name>`: neither a DaemonSet's nor static ones, whose owner is
+/// the node. Pure.
 fn movable(pods: &str) -> Vec<String> {
     let movable = pods.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();

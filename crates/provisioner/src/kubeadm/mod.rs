@@ -1,8 +1,8 @@
-//! Nodes become a cluster, by kubeadm's own phases and manifests.
+//! Makes a cluster of nodes, with kubeadm's own phases and manifests.
 //!
-//! kubeadm's phases are run in three parts, because their order decides how long a bring-up takes: see `init`.
-//! This module knows nodes, never engines. Next in the flow: `ready` waits for the whole, then `kubeconfig`
-//! hands out the credentials.
+//! kubeadm's phases run in three parts, because their order decides how long a bring-up takes: see `init`. This
+//! module knows nodes, never engines. Next in the flow: `ready` waits for the cluster, then `kubeconfig` writes the
+//! credentials.
 
 mod config;
 mod patches;
@@ -29,43 +29,43 @@ pub use ticket::Ticket;
 /// Why nodes did not become a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeadmError {
-    /// A step of kubeadm's or kubectl's failed.
+    /// A step on a node failed: a kubeadm or kubectl command, or writing a file.
     #[error("{attempt} on {node}")]
     Step {
-        /// What was tried: `write the kubeadm files`, `delete the bootstrap token`.
+        /// The attempted step: `write the kubeadm files`, `delete the bootstrap token`.
         attempt: &'static str,
-        /// On which node.
+        /// The name of the node.
         node: String,
-        /// The step and what it says.
+        /// The command and its output.
         #[source]
         source: CommandError,
     },
-    /// Something did not come up; `state` is what was last seen of it.
+    /// A component was not ready before the deadline.
     #[error("wait for {what} on {node}: {state}")]
     NotReady {
-        /// What was waited for.
+        /// The awaited state: `the API server to be ready`.
         what: &'static str,
-        /// Where.
+        /// The name of the node.
         node: String,
-        /// The last lines that tell why.
+        /// The last lines of the node's logs.
         state: String,
         /// How the wait ended.
         #[source]
         source: CommandError,
     },
-    /// A node has pods that did not go.
+    /// Pods of a node were not evicted in time.
     #[error("drain {node}{}", pods_left(.left))]
     Drain {
-        /// Which.
+        /// The name of the node.
         node: String,
-        /// The pods, `<namespace>/<name>`.
+        /// The pods that are left, `<namespace>/<name>`. Empty when they could not be listed.
         left: Vec<String>,
-        /// Why they did not.
+        /// kubectl's own message.
         #[source]
         source: CommandError,
     },
-    /// No randomness for a join ticket.
-    #[error("draw a join ticket")]
+    /// The kernel gave no randomness for a bootstrap token.
+    #[error("generate a bootstrap token")]
     Ticket(#[source] rustix::io::Errno),
 }
 

@@ -1,4 +1,4 @@
-//! How what kubeadm deploys differs from its defaults, as kubeadm's own patches. Pure.
+//! Changes to the manifests that kubeadm deploys, as patches for kubeadm. Pure.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::plan::ClusterPlan;
 
 use super::config::documents;
 
-/// What kubeadm has deployed as static pods, and whether it is asked if it is ready.
+/// The static pods that kubeadm deploys, and whether each has a readiness probe.
 const CONTROL_PLANE: [(&str, bool); 4] =
     [("etcd", true), ("kube-apiserver", true), ("kube-controller-manager", false), ("kube-scheduler", true)];
 
-/// How the control plane differs from kubeadm's default, a file for each part of it: not at all in containers. On an
-/// emulated processor each question costs both sides a handshake, and some a question to etcd, so there are fewer of them;
-/// and who takes longer to answer is not ended for it, which would make all others take longer still.
+/// Patches of the control plane's static pods, one file for each. None in containers. On an emulated processor each
+/// probe costs both sides a TLS handshake, and some a request to etcd, so the probes are less frequent. Their time-outs
+/// are longer: a restart of a slow component would make all others slower still.
 pub(super) fn control_plane(plan: &ClusterPlan) -> Vec<File> {
     if plan.platform.is_prompt() {
         return Vec::new();
@@ -35,19 +35,19 @@ pub(super) fn control_plane(plan: &ClusterPlan) -> Vec<File> {
     CONTROL_PLANE.into_iter().map(file).collect()
 }
 
-/// How often it is asked whether something is ready.
+/// The period of readiness probes, in seconds.
 fn readiness_period(plan: &ClusterPlan) -> u32 {
     if plan.platform.is_prompt() { 1 } else { 5 }
 }
 
-/// As long as this may take in a container.
+/// A time-out of this many seconds in a container, stretched for the plan's platform, in seconds.
 fn seconds(plan: &ClusterPlan, usual: u64) -> u64 {
     plan.platform.slowdown.stretch(Duration::from_secs(usual)).as_secs()
 }
 
-/// How CoreDNS differs from kubeadm's default: as many replicas as nodes can run, asked more often whether
-/// they are ready than every ten seconds. Where a control plane may fail, no two of them are on one node: kubeadm only
-/// prefers that, and when they are scheduled there is no other node yet.
+/// The patch of CoreDNS: one replica on a single node, else two, with readiness probes more often than kubeadm's every
+/// ten seconds. With several control planes, no two replicas run on one node: kubeadm's manifest only prefers that, and
+/// when they are scheduled no other node has joined yet.
 pub(super) fn coredns(plan: &ClusterPlan) -> String {
     let mut pod = json!({ "containers": [{
         "name": "coredns",

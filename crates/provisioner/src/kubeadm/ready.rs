@@ -1,4 +1,4 @@
-//! The whole is ready: every node, and the cluster's own DNS.
+//! Waits until a cluster is ready: every node, and the cluster's DNS.
 
 use std::time::Duration;
 
@@ -13,30 +13,32 @@ use crate::plan::ClusterPlan;
 use super::KubeadmError;
 use super::init::waited;
 
-/// Waits until all nodes are Ready and CoreDNS is found from each of them. A cluster that does not get there is a failure.
+/// Waits until all nodes are Ready, CoreDNS is ready and kube-proxy on each node has a route to it.
 ///
 /// # Errors
-/// [`KubeadmError::NotReady`] with what was last seen.
+/// [`KubeadmError::NotReady`] with the last log lines.
 pub async fn ready(joined: &Joined, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let first = &joined.nodes().first;
     let nodes = patiently(plan, ["wait", "--for", "condition=Ready", "node", "--all"]);
-    // Not `wait --selector`: that fails at once while the pods do not exist yet.
+    // `wait --selector` would fail at once while the pods do not exist yet.
     let dns = ["rollout", "status", "deployment/coredns", "--namespace", "kube-system"];
     let dns = patiently(plan, dns);
     tokio::try_join!(
         waited(first, "all nodes to be Ready", first, &nodes),
         waited(first, "CoreDNS to be ready", first, &dns),
     )?;
-    // Without it no pod is admitted, and the controller-manager makes it some time after its start.
+    // No pod is admitted without the default service account, which the controller-manager makes some time after its
+    // start.
     let account = patiently(plan, ["wait", "--for", "create", "serviceaccount/default"]);
     let account = waited(first, "the default service account", first, &account);
     tokio::try_join!(account, led_to_dns(plan, joined.nodes())).map(drop)
 }
 
-/// Waits until kube-proxy leads to CoreDNS on all of these nodes. For a second or two after CoreDNS is ready pods are
-/// refused at its service's address: whoever tells the nodes of endpoints gathers changes for a second
-/// (`endpointSliceChangeMinSyncDelay` of Kubernetes' `endpointslice_controller.go`), and kube-proxy follows. Nodes
-/// themselves have no route to services and cannot ask as pods do.
+/// Waits until kube-proxy on all of these nodes routes the service of CoreDNS. For a second or two after CoreDNS is
+/// ready, pods that connect to its service address are refused: the EndpointSlice controller collects changes for a
+/// second (`endpointSliceChangeMinSyncDelay` of Kubernetes' `endpointslice_controller.go`), and kube-proxy follows
+/// it. The check reads kube-proxy's nftables map, because nodes themselves have no route to services and cannot send
+/// a query.
 async fn led_to_dns(plan: &ClusterPlan, nodes: &Nodes) -> Result<(), KubeadmError> {
     if !plan.has_kube_proxy() {
         return Ok(());
@@ -44,14 +46,14 @@ async fn led_to_dns(plan: &ClusterPlan, nodes: &Nodes) -> Result<(), KubeadmErro
     let entry = format!("'{{ {} . udp . 53 }}'", plan.dns_address());
     let look = format!("nft get element ip kube-proxy service-ips {entry} >/dev/null 2>&1");
     let wait = plan.platform.until(&look, Duration::from_secs(60));
-    let led = "kube-proxy to lead to CoreDNS";
+    let led = "kube-proxy to route to CoreDNS";
     try_join_all(nodes.iter().map(|node| waited(node, led, node, &wait))).await.map(drop)
 }
 
-/// Waits until those that have just joined are Ready, whatever becomes of others.
+/// Waits until the nodes that have just joined are Ready. The state of other nodes does not matter.
 ///
 /// # Errors
-/// [`KubeadmError::NotReady`] with what was last seen.
+/// [`KubeadmError::NotReady`] with the last log lines.
 pub async fn newcomers_ready(joined: &Joined, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let first = &joined.nodes().first;
     let names = joined.newcomers().iter().map(Node::name);
@@ -59,13 +61,13 @@ pub async fn newcomers_ready(joined: &Joined, plan: &ClusterPlan) -> Result<(), 
     waited(first, "new nodes to be Ready", first, &wait).await
 }
 
-/// kubectl that waits as long as a cluster may take to be ready.
+/// `kubectl` with the `--timeout` that a cluster may take to be ready: 180 s in a container.
 fn patiently<'a>(plan: &ClusterPlan, args: impl IntoIterator<Item = &'a str>) -> Command {
     waiting(plan, Duration::from_secs(180), args)
 }
 
-/// kubectl that waits so long, stretched, by a deadline of its own: a little earlier than ours, so that its message is
-/// the one that is seen.
+/// `kubectl` with this time as its `--timeout`, stretched. Our own deadline is a little later, so that kubectl's
+/// message is the one that is seen.
 pub(super) fn waiting<'a>(
     plan: &ClusterPlan,
     usual: Duration,

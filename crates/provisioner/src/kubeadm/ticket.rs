@@ -1,4 +1,4 @@
-//! What a node needs to join: a bootstrap token, drawn for the nodes that join now.
+//! The bootstrap token with which nodes join: a random one for each group of nodes that joins.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// How long it is good at most: a slow host needs minutes for the joins of a large cluster. A ticket whose cluster
-    /// nobody could ask to delete it is worth nothing afterwards.
+    /// The token's lifetime in the cluster: a slow host needs minutes for the joins of a large cluster. A token that
+    /// could not be deleted expires after it.
     pub const LIFETIME: Duration = Duration::from_mins(15);
 
-    /// Draws a fresh one.
+    /// Generates a random token.
     ///
     /// # Errors
     /// [`KubeadmError::Ticket`] when the kernel gives no randomness.
     pub fn draw() -> Result<Self, KubeadmError> {
-        // 32 letters, so that each byte gives one without bias.
+        // 32 letters: 256 is a multiple of it, so each byte gives a letter without bias.
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
         let mut bytes = [0_u8; 22];
         rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
@@ -31,22 +31,22 @@ impl Ticket {
         Ok(Self { token: Secret::new(format!("{}.{}", &text[..6], &text[6..])) })
     }
 
-    /// A ticket with a known token, for snapshots.
+    /// A fixed token, for snapshots.
     pub fn known(token: &str) -> Self {
         Self { token: Secret::new(token) }
     }
 
-    /// `<id>.<secret>`, the form of bootstrap tokens (`[a-z0-9]{6}.[a-z0-9]{16}`).
+    /// The whole token, `<id>.<secret>`: `[a-z0-9]{6}.[a-z0-9]{16}`.
     pub fn token(&self) -> &Secret {
         &self.token
     }
 
-    /// The name of its Secret in the cluster.
+    /// The name of the token's Secret in namespace `kube-system`.
     pub fn secret(&self) -> String {
         format!("bootstrap-token-{}", self.id())
     }
 
-    /// The public half.
+    /// The public part of the token, six characters.
     pub fn id(&self) -> &str {
         &self.token.reveal()[..6]
     }

@@ -1,6 +1,7 @@
-//! Several control planes carry one address in turn: keepalived (VRRP version 3, RFC 5798) on each of them.
+//! The virtual address of several control planes: keepalived (VRRP version 3, RFC 5798) on each of them.
 //!
-//! The API servers listen on all addresses, so whoever has the virtual one answers on it and no proxy is needed.
+//! The API servers listen on all addresses, so the control plane that has the virtual address answers on it, and no
+//! proxy is needed.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -12,25 +13,25 @@ use crate::plan::{API_PORT, ClusterPlan, NodePlan};
 use super::KubeadmError;
 use super::init::{failed, run, waited};
 
-/// Where the node image's service looks for its configuration.
+/// The configuration file of the node image's keepalived service.
 const CONFIGURATION: &str = "/etc/keepalived/keepalived.conf";
 
-/// Lets a control plane take part in carrying the virtual address; nothing where there is none.
+/// Starts keepalived on a control plane. Does nothing in a cluster without a virtual address.
 ///
 /// # Errors
-/// [`KubeadmError::Step`] when the node refuses.
+/// [`KubeadmError::Step`] when a command on the node fails.
 pub(super) async fn carry(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let Some(address) = plan.virtual_address() else { return Ok(()) };
     let file = File::public(CONFIGURATION, keepalived(plan, node.plan(), address));
     node.put(&[file]).await.map_err(failed("write keepalived's configuration", node))?;
-    // Without a configuration the service is asleep.
+    // The service sleeps until it is restarted with a configuration.
     run("restart keepalived", node, plan.platform.restart("keepalived")).await
 }
 
-/// Waits until a node has the virtual address: nobody else wants it yet.
+/// Waits until a node has the virtual address. Only for the first control plane: no other one competes for it yet.
 ///
 /// # Errors
-/// [`KubeadmError::NotReady`].
+/// [`KubeadmError::NotReady`] with the last log lines.
 pub(super) async fn carried(node: &Node, plan: &ClusterPlan) -> Result<(), KubeadmError> {
     let Some(address) = plan.virtual_address() else { return Ok(()) };
     let look = format!("ip -oneline address show dev {} to {address} | grep -q .", plan.platform.link);
@@ -40,9 +41,10 @@ pub(super) async fn carried(node: &Node, plan: &ClusterPlan) -> Result<(), Kubea
 
 /// The configuration of a node's keepalived. Pure.
 ///
-/// All have the same priority, so a control plane that is back leaves the address where it is. One whose own API server
-/// does not answer falls below the others, and they take the address over; where none answers, it stays. A control plane
-/// that is dead is missed after three advertisements, within 1.7 s.
+/// All control planes have the same priority, so one that returns does not take the address from another. When its own
+/// API server does not answer, a control plane's priority falls below the others', and one of them takes the address
+/// over. When no API server answers, the address stays where it is. The others miss a dead control plane after three
+/// advertisements, within 1.7 s.
 fn keepalived(plan: &ClusterPlan, node: &NodePlan, address: Ipv4Addr) -> String {
     let peers = plan.control_planes().filter(|peer| peer.name != node.name);
     let peers: String = peers.map(|peer| format!("    {}\n", peer.address)).collect();

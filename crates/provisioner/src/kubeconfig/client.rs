@@ -1,7 +1,7 @@
-//! A client of an instance's API server, which is on a link of this host and is reached without a proxy.
+//! API clients that connect to an instance's API server directly, without a proxy: the server is on a link of the host.
 //!
-//! kube-rs takes a proxy from `HTTPS_PROXY` or the kubeconfig's `proxy-url`, and a client with one would ask somebody
-//! else's server about ours, or nobody.
+//! kube-rs takes a proxy from `HTTPS_PROXY` or the kubeconfig's `proxy-url`. Through a proxy, an API client would reach
+//! another server at that address, or none.
 
 use camino::Utf8Path;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -9,21 +9,21 @@ use kube::{Client, Config};
 
 use crate::slowdown::Stretched;
 
-/// Why a kubeconfig gives no client.
+/// Why no API client can be made from a kubeconfig.
 pub type Unusable = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client with the rights of a kubeconfig's current context.
+/// An API client with the credentials of a kubeconfig's current context.
 ///
 /// # Errors
-/// When the file cannot be used.
+/// When the file cannot be read or has no usable context.
 pub async fn client(path: &Utf8Path) -> Result<Client, Unusable> {
     Ok(Client::try_from(config(path, None).await?)?)
 }
 
-/// A client with the rights of a context, which gives up when connecting or one answer takes longer than this.
+/// An API client with the credentials of this context. `within` is its time-out for connecting and for each answer.
 ///
 /// # Errors
-/// When the file cannot be used.
+/// When the file cannot be read or has no such context.
 pub async fn impatient_client(path: &Utf8Path, context: &str, within: Stretched) -> Result<Client, Unusable> {
     let mut config = config(path, Some(context.to_owned())).await?;
     config.connect_timeout = Some(within.on_clock());
@@ -34,7 +34,7 @@ pub async fn impatient_client(path: &Utf8Path, context: &str, within: Stretched)
 async fn config(path: &Utf8Path, context: Option<String>) -> Result<Config, Unusable> {
     let mut file = Kubeconfig::read_from(path)?;
     for cluster in file.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        // Where the file names none, kube-rs asks the environment, and refuses what is no address there.
+        // Without a `proxy-url`, kube-rs reads the proxy from the environment, and fails if that is not a valid URL.
         cluster.proxy_url = Some("http://none.invalid".to_owned());
     }
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };

@@ -1,9 +1,9 @@
-//! A kubeconfig as text *and* as values, edited in both at once.
+//! A kubeconfig as text *and* as values, which are edited together.
 //!
-//! Rendering a parsed kubeconfig anew loses comments, order and style. So an edit is made in the lines of
-//! the text, as kubectl and most people write them, and counts only if the new text parses to exactly the
-//! values that are wanted. Only where it does not (flow style, for instance) is the whole file rendered
-//! anew, without comments, as kubectl does at every edit.
+//! Serialising a parsed kubeconfig loses comments, order and style. So an edit changes lines of the text, in the
+//! style of kubectl and most users, and is accepted only if the new text parses to exactly the wanted values. If it
+//! does not (in flow style, for example), the whole file is serialised again, without comments, as kubectl does at
+//! every edit.
 
 use camino::Utf8Path;
 use serde_json::{Map, Value, json};
@@ -48,14 +48,14 @@ pub(super) fn name(entry: &Value) -> Option<&str> {
     entry.get("name")?.as_str()
 }
 
-/// What a new kubeconfig says.
+/// The text of a new kubeconfig.
 const EMPTY: &str = "apiVersion: v1\nclusters: []\ncontexts: []\ncurrent-context: \"\"\nkind: Config\n\
                      preferences: {}\nusers: []\n";
 
-/// The mark with which some editors begin a text.
+/// The byte order mark, which some editors write at the beginning of a text.
 const BYTE_ORDER: char = '\u{feff}';
 
-/// A kubeconfig; its text always parses to its values, unless both are empty.
+/// A kubeconfig. Its text always parses to its values; a text without contents stands for [`EMPTY`].
 #[derive(Debug)]
 pub(super) struct Document {
     file: String,
@@ -66,20 +66,20 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// A kubeconfig without any entry.
+    /// A kubeconfig without entries. `file` names it in errors.
     pub(super) fn empty(file: &str) -> Self {
-        Self::parse(file, EMPTY).expect("an empty kubeconfig is one")
+        Self::parse(file, EMPTY).expect("the text of an empty kubeconfig can be parsed")
     }
 
-    /// A kubeconfig from the contents of a file.
+    /// Parses the contents of a file.
     pub(super) fn of_file(path: &Utf8Path, contents: &[u8]) -> Result<Self, KubeconfigError> {
-        // The reason quotes nothing.
+        // The error must not quote the contents: this one has only the position.
         let no_text = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
         let text = std::str::from_utf8(contents).map_err(no_text).map_err(failed("read", path))?;
         Self::parse(path.as_str(), text)
     }
 
-    /// A kubeconfig from its text; a text that says nothing is an empty kubeconfig, and stays as it is until it is edited.
+    /// Parses a text. A text without contents is an empty kubeconfig, and is not changed before it is edited.
     pub(super) fn parse(file: &str, text: &str) -> Result<Self, KubeconfigError> {
         let unmarked = text.strip_prefix(BYTE_ORDER);
         let (is_marked, text) = (unmarked.is_some(), unmarked.unwrap_or(text).to_owned());
@@ -90,26 +90,25 @@ impl Document {
         };
         let values = match parsed.map_err(source)? {
             Value::Object(values) => values,
-            Value::Null => Map::new(), // nothing but comments
-            _ => return Err(shape(file, "it is no mapping")),
+            Value::Null => Map::new(), // only comments
+            _ => return Err(shape(file, "it is not a YAML mapping")),
         };
         Ok(Self { file: file.to_owned(), is_marked, text, values })
     }
 
-    /// What the file shall hold.
+    /// The contents to write to the file.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mark = self.is_marked.then_some(BYTE_ORDER);
         mark.map(String::from).unwrap_or_default().into_bytes().into_iter().chain(self.text.bytes()).collect()
     }
 
-    /// Begins with something where there is nothing.
+    /// Replaces a text without contents by [`EMPTY`].
     fn begin(&mut self) {
         if self.text.trim().is_empty() {
             self.text = EMPTY.to_owned();
         }
     }
 
-    /// The text.
     pub(super) fn into_text(self) -> String {
         self.text
     }
@@ -119,7 +118,7 @@ impl Document {
         match self.values.get(kind.all()) {
             None | Some(Value::Null) => Ok(&[]),
             Some(Value::Array(entries)) => Ok(entries),
-            Some(_) => Err(shape(&self.file, &format!("its {} are no list", kind.all()))),
+            Some(_) => Err(shape(&self.file, &format!("its {} are not a list", kind.all()))),
         }
     }
 
@@ -128,19 +127,19 @@ impl Document {
         Ok(self.entries(kind)?.iter().find(|entry| name(entry) == Some(wanted)))
     }
 
-    /// The body of the only entry of a kind.
+    /// The body of the entry of a kind; an error if it is not the only one.
     pub(super) fn only(&self, kind: Kind) -> Result<Map<String, Value>, KubeconfigError> {
         match self.entries(kind)? {
             [entry] if entry.get(kind.one()).is_some_and(Value::is_object) => {
                 Ok(entry[kind.one()].as_object().cloned().unwrap_or_default())
             }
             entries => {
-                Err(shape(&self.file, &format!("{} entries in {}, not one", entries.len(), kind.all())))
+                Err(shape(&self.file, &format!("it has {} entries in {}, not 1", entries.len(), kind.all())))
             }
         }
     }
 
-    /// The API server that an entry leads to.
+    /// The URL of an entry's API server. `None` for a user, or if the entry has none.
     pub(super) fn server(&self, kind: Kind, entry: &Value) -> Option<String> {
         let cluster = match kind {
             Kind::User => return None,
@@ -155,7 +154,7 @@ impl Document {
         self.values.get("current-context")?.as_str()
     }
 
-    /// Replaces the entry of the same name, or adds one behind the others.
+    /// Replaces the entry of the same name, or appends the entry.
     pub(super) fn put(&mut self, kind: Kind, entry: Value) -> Result<(), KubeconfigError> {
         self.begin();
         let mut entries = self.entries(kind)?.to_vec();
@@ -174,7 +173,7 @@ impl Document {
         }
     }
 
-    /// Removes an entry.
+    /// Removes the entry with this index. Also removes the list if homelab has added it with this entry.
     pub(super) fn remove(&mut self, kind: Kind, place: usize) -> Result<(), KubeconfigError> {
         let mut entries = self.entries(kind)?.to_vec();
         if let Some(text) = Lines(&self.text).without_list(kind.all(), entries.len()) {
@@ -190,7 +189,7 @@ impl Document {
         self.take_on(kind.all(), Value::Array(entries), text)
     }
 
-    /// Chooses the current context; none is the empty name, as kubectl has it.
+    /// Sets the current context. The empty name means none, as in kubectl.
     pub(super) fn set_current(&mut self, name: &str) -> Result<(), KubeconfigError> {
         if self.current() == Some(name) {
             return Ok(());
@@ -200,21 +199,20 @@ impl Document {
         self.take_on("current-context", name.into(), Some(text))
     }
 
-    /// Takes on a new value under a key: with the edited text if that parses to it, rendered anew otherwise.
+    /// Sets a value, with the edited text if that parses to the new values, otherwise with all values serialised again.
     fn take_on(&mut self, key: &str, value: Value, text: Option<String>) -> Result<(), KubeconfigError> {
         self.values.insert(key.to_owned(), value);
         let wanted = Value::Object(self.values.clone());
         let faithful = |text: &String| parsed(text).is_ok_and(|values| values == wanted);
         let anew =
             || Some(rendered(&wanted)).filter(|text| faithful(text) && spelled_alike(&self.text, &wanted));
-        let why =
-            "it is not in block style, and a value in it would be spelled differently when written again";
+        let why = "it is not in block style, and writing it again would change the spelling of a value";
         self.text = text.filter(faithful).or_else(anew).ok_or_else(|| shape(&self.file, why))?;
         Ok(())
     }
 }
 
-/// Whether a text that was parsed says this; one of nothing but comments says nothing.
+/// Whether a parsed text has these values. A text of only comments parses to null and has none.
 fn is_mapping(parsed: &Value, values: &Map<String, Value>) -> bool {
     match parsed {
         Value::Null => values.is_empty(),
@@ -226,14 +224,14 @@ fn shape(file: &str, why: &str) -> KubeconfigError {
     KubeconfigError::Shape { file: file.to_owned(), why: why.to_owned() }
 }
 
-/// `yes` and `off` stay words, as in YAML 1.2; and errors must not quote lines, which hold private keys.
+/// Parses YAML. `yes` and `off` stay strings, as in YAML 1.2. Errors quote no lines, which contain private keys.
 fn parsed(text: &str) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options)
 }
 
-/// Whether all numbers among the values stand in the text as they would be written. Others, such as a
-/// password `1e3`, may well be read as words by whoever needs them.
+/// Whether the text spells all numbers among the values as they would be written. A program may read a number with
+/// another spelling, such as a password `1e3`, as a string, and that string must not change.
 fn spelled_alike(text: &str, values: &Value) -> bool {
     match values {
         Value::Number(number) => {
@@ -246,7 +244,7 @@ fn spelled_alike(text: &str, values: &Value) -> bool {
     }
 }
 
-/// Certificates are long lines, which must not be folded.
+/// Serialises a value as YAML. Long lines, such as certificates, are not folded.
 pub(super) fn rendered(value: &impl serde::Serialize) -> String {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     serde_saphyr::to_string_with_options(value, options).expect("JSON values can be written as YAML")

@@ -1,4 +1,4 @@
-//! Why credentials cannot be handed out or taken back, and what to do about it.
+//! Errors of reading and writing kubeconfigs, with hints.
 
 use std::time::Duration;
 
@@ -9,84 +9,84 @@ use crate::files::FileError;
 
 use crate::error::Hint;
 
-/// Why credentials cannot be handed out or taken back.
+/// Why a kubeconfig cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
-    /// A file or folder.
+    /// A file or folder cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is no YAML. The reason quotes nothing of the file: it holds private keys.
-    #[error("{file} is no kubeconfig; it is left as it is")]
+    /// The file is not valid YAML. The source quotes nothing of the file, which contains private keys.
+    #[error("{file} is not a valid kubeconfig; the file was not changed")]
     Unparsable {
-        /// Which.
+        /// The path of the file, or a description of the text.
         file: String,
-        /// Where it stops to make sense.
+        /// The parser's error, with line and column.
         #[source]
         source: Box<serde_saphyr::Error>,
     },
-    /// It is YAML, but not such as a kubeconfig is.
-    #[error("{file} is no kubeconfig that can be edited: {why}; it is left as it is")]
+    /// The file is valid YAML, but not in the form of a kubeconfig, or it cannot be edited without changing a value.
+    #[error("{file} cannot be edited as a kubeconfig: {why}; the file was not changed")]
     Shape {
-        /// Which.
+        /// The path of the file, or a description of the text.
         file: String,
-        /// What is wrong with it.
+        /// What is wrong: `it is not a YAML mapping`.
         why: String,
     },
-    /// Somebody else has an entry of the instance's name.
-    #[error("{kind} '{name}' in {path} is not of this homelab{}", leading_to(.server))]
+    /// The user's kubeconfig has an entry of the instance's name that is not ours.
+    #[error("{kind} '{name}' in {path} does not belong to this homelab{}", leading_to(.server))]
     Foreign {
-        /// The merged kubeconfig.
+        /// The kubeconfig with the entry.
         path: Utf8PathBuf,
         /// `cluster`, `user` or `context`.
         kind: &'static str,
-        /// The name.
+        /// The name of the entry.
         name: String,
-        /// The API server that it leads to, if it says so.
+        /// The URL of the entry's API server. `None` for a user, or if the entry has none.
         server: Option<String>,
     },
-    /// There is no context of this name, and an instance that should have one.
+    /// The user's kubeconfig has no context of this name.
     #[error("no context '{name}' in {path}")]
     NoContext {
         /// The merged kubeconfig.
         path: Utf8PathBuf,
-        /// The name.
+        /// The name of the context.
         name: String,
     },
-    /// Somebody else holds kubectl's lock and does not let go.
-    #[error("{lock} is in the way for {}s{}: it says that a kubeconfig is just being changed", .waited.as_secs(), told(.made))]
+    /// Another process holds kubectl's lock and did not release it in time.
+    #[error("{lock} still exists after {}s{}: another process has locked the kubeconfig", .waited.as_secs(), told(.made))]
     Locked {
         /// The lock file.
         lock: Utf8PathBuf,
         /// For how long we waited.
         waited: Duration,
-        /// Who made it, and when, as far as the file says.
+        /// The owner and time of the lock file. `None` if they cannot be read.
         made: Option<Made>,
     },
 }
 
-/// The way out of a kubeconfig that cannot be used.
-const ELSEWHERE: &str = "let KUBECONFIG name another file";
+/// The hint for a kubeconfig that cannot be used.
+const ELSEWHERE: &str = "set KUBECONFIG to another file";
 
-/// Who made a lock file, and when.
+/// The owner of a lock file, and when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
-    /// The user's name, or number.
+    /// The user's name, or `user 1000` if the user has no name.
     pub by: String,
-    /// When.
+    /// The file's modification time.
     pub at: Timestamp,
 }
 
 fn told(made: &Option<Made>) -> String {
-    made.as_ref().map(|Made { by, at }| format!(", made by {by} at {at:.0}")).unwrap_or_default()
+    made.as_ref().map(|Made { by, at }| format!(", created by {by} at {at:.0}")).unwrap_or_default()
 }
 
-/// What brings an instance's context into the user's kubeconfig.
+/// The hint with the command that adds an instance's context to the user's kubeconfig.
 pub fn merging(instance: &str) -> String {
-    format!("`sudo homelab k8s kubeconfig {instance} --renew --path` puts the context into your kubeconfig")
+    format!("`sudo homelab k8s kubeconfig {instance} --renew --path` adds the context to your kubeconfig")
 }
 
 fn leading_to(server: &Option<String>) -> String {
-    server.as_ref().map(|server| format!(" (it leads to {server})")).unwrap_or_default()
+    server.as_ref().map(|server| format!(" (its server is {server})")).unwrap_or_default()
 }
 
 impl Hint for KubeconfigError {
@@ -103,7 +103,7 @@ impl Hint for KubeconfigError {
             )),
             Self::NoContext { name, .. } => Some(merging(name)),
             Self::Locked { lock, .. } => {
-                Some(format!("if no kubectl is running, a killed one has left it: `rm {lock}`"))
+                Some(format!("if no kubectl is running, a killed one has left the lock: `rm {lock}`"))
             }
         }
     }

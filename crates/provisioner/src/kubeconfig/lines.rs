@@ -1,6 +1,6 @@
 //! Edits of a kubeconfig's text, line by line. Pure.
 //!
-//! It knows the block style that kubectl writes and most people do, and gives up on everything else.
+//! Supports only the block style that kubectl and most users write, and returns `None` for all others.
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use super::document::rendered;
 
-/// Behind the key of a list that was not there before: such a list goes with its last item.
+/// The comment after the key of a list that homelab has added. Such a list is removed with its last item.
 const ADDED: &str = "# added by homelab";
 
-/// A text whose lines are edited without understanding all of it: what comes out must be checked.
+/// A text whose lines are edited without a full parser. The caller must check the result.
 pub(super) struct Lines<'a>(pub(super) &'a str);
 
-/// A top-level list in block style: its key's line, and those of each item.
+/// A top-level list in block style: the line number of its key, and the line numbers of each item.
 struct List {
     key: usize,
-    /// What follows on that line, with the line's end.
+    /// The comment on the key's line, with the line ending.
     comment: String,
     items: Vec<Range<usize>>,
     indent: usize,
@@ -32,7 +32,7 @@ impl Lines<'_> {
         lines
     }
 
-    /// How lines end: as the first one does.
+    /// The line ending of the text: that of its first line.
     fn end(&self) -> &'static str {
         match self.0.split_inclusive('\n').next() {
             Some(line) if line.ends_with("\r\n") => "\r\n",
@@ -40,7 +40,7 @@ impl Lines<'_> {
         }
     }
 
-    /// The text of edited lines; its last one has an end if it had one before.
+    /// Joins edited lines. The last line has a line ending only if the text had one.
     fn joined(&self, lines: &[String]) -> String {
         let mut text = lines.concat();
         if !self.0.is_empty() && !self.0.ends_with('\n') {
@@ -49,7 +49,8 @@ impl Lines<'_> {
         text
     }
 
-    /// The text with an item replaced, or removed; nothing when the list is not found as it must be.
+    /// The text with an item replaced, or removed if `item` is `None`. `None` if the list is not in block style with
+    /// `count` items.
     pub(super) fn replaced(
         &self,
         key: &str,
@@ -67,7 +68,7 @@ impl Lines<'_> {
         Some(self.joined(&lines))
     }
 
-    /// The text with an item behind the others.
+    /// The text with an item appended. `None` if the list exists but is not in block style with `count` items.
     pub(super) fn appended(&self, key: &str, count: usize, item: &Value) -> Option<String> {
         let mut lines = self.lines();
         match List::find(&lines, key) {
@@ -86,7 +87,7 @@ impl Lines<'_> {
         Some(self.joined(&lines))
     }
 
-    /// The text without a list that was added with its only item; nothing when somebody else has made it.
+    /// The text without a list that homelab has added and that has one item. `None` for all other lists.
     pub(super) fn without_list(&self, key: &str, count: usize) -> Option<String> {
         let mut lines = self.lines();
         let list = List::find(&lines, key).filter(|list| list.items.len() == count)?;
@@ -99,7 +100,7 @@ impl Lines<'_> {
         Some(self.joined(&lines))
     }
 
-    /// The text with `key: value` on a line of its own; a comment on that line stays.
+    /// The text with the line `key: value`, added or changed. A comment on that line stays.
     pub(super) fn with_line(&self, key: &str, value: &Value) -> String {
         let mut lines = self.lines();
         let line = rendered(&json!({ key: value })).trim_end().to_owned();
@@ -114,14 +115,14 @@ impl Lines<'_> {
         self.joined(&lines)
     }
 
-    /// An item of a block list, as many columns to the right as the others.
+    /// An item of a block list, indented by this many columns.
     fn indented(&self, item: &Value, indent: usize) -> String {
         let (margin, end) = (" ".repeat(indent), self.end());
         rendered(&[item]).lines().map(|line| format!("{margin}{line}{end}")).collect()
     }
 }
 
-/// The rest of a line from the blank before its comment on, or else its end.
+/// The end of a line, from the blank before its comment, or from the line ending if it has no comment.
 fn comment(rest: &str) -> &str {
     let value = quoted(rest);
     let behind = &rest[value..];
@@ -129,7 +130,7 @@ fn comment(rest: &str) -> &str {
     &rest[rest[..value + end].trim_end().len()..]
 }
 
-/// Where a value in quotes at the beginning of a text ends; 0 when there is none.
+/// The length of a quoted value at the beginning of a text, with the quotes. 0 if the text has none.
 fn quoted(text: &str) -> usize {
     let bytes = text.as_bytes();
     let Some(start) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) else { return 0 };
@@ -140,7 +141,7 @@ fn quoted(text: &str) -> usize {
     let mut at = start + 1;
     while at < bytes.len() {
         match (bytes[at], bytes.get(at + 1)) {
-            // `\"` in one style, `''` in the other.
+            // Escaped quotes: `\"` within double quotes, `''` within single quotes.
             (b'\\', _) if quote == b'"' => at += 2,
             (b'\'', Some(b'\'')) if quote == b'\'' => at += 2,
             (byte, _) if byte == quote => return at + 1,
@@ -174,7 +175,7 @@ impl List {
             })
             .collect();
         let items = starts.iter().enumerate().map(|(i, &start)| {
-            // Comments behind an item belong to what follows.
+            // Comments after an item belong to the next item.
             let mut stop = starts.get(i + 1).copied().unwrap_or(end);
             while stop > start + 1 && says_nothing(stop - 1) {
                 stop -= 1;

@@ -1,8 +1,8 @@
-//! kubectl's lock on a kubeconfig: a file `<kubeconfig>.lock` that must not exist yet (client-go,
-//! `tools/clientcmd/loader.go`, `lockFile`). Next in the flow: `document` edits what it guards.
+//! kubectl's lock on a kubeconfig: the file `<kubeconfig>.lock`, which a process creates to lock and removes to unlock
+//! (client-go, `tools/clientcmd/loader.go`, `lockFile`). Next in the flow: `document` edits the kubeconfig.
 //!
-//! kubectl leaves the file behind when it is killed in the wrong moment. Ours is locked by the kernel as
-//! well, from before anybody can see it, so that the next homelab tells a dead holder from a slow one.
+//! A kubectl that is killed at the wrong moment leaves the file behind. Our lock file also has a kernel lock, taken
+//! before the file appears, so that the next homelab can tell a dead holder from a slow one.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -17,17 +17,17 @@ use crate::files::{self, FileError, failed};
 use super::KubeconfigError;
 use super::error::Made;
 
-/// How long one holder may take: kubectl holds the lock for milliseconds. Several holders, one after the other, may take
-/// longer: their lock files differ.
+/// The time-out for one holder: kubectl holds the lock for milliseconds. It starts again with each new holder's lock
+/// file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait before looking again.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What our lock files hold; kubectl's are empty.
+/// The contents of our lock files. kubectl's are empty.
 const OURS: &str = "homelab\n";
 
-/// Held as long as it lives.
+/// Guard: holds the lock while it lives, and removes the lock file when dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: Utf8PathBuf,
@@ -35,7 +35,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock of a kubeconfig, but not for ever.
+    /// Locks a kubeconfig. Waits for each other holder at most [`PATIENCE`].
     pub(super) fn of(kubeconfig: &Utf8Path) -> Result<Self, KubeconfigError> {
         let path = beside(kubeconfig);
         let (mut holder, mut since) = (holder(&path), Instant::now());
@@ -51,7 +51,7 @@ impl Lock {
                 return Err(KubeconfigError::Locked { made: made(&path), lock: path, waited: PATIENCE });
             }
             if !sweep(&path)? {
-                // A lock that is a file's mere existence tells nobody when it goes.
+                // The lock is only the existence of a file, so its end can only be polled.
                 std::thread::park_timeout(PAUSE);
             }
         }
@@ -60,12 +60,12 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // If this fails, the next homelab sweeps it: the kernel's lock goes with the file handle.
+        // If this fails, the next homelab removes the file: the kernel lock ends with the file handle.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Makes the lock file, locked and filled before it appears; nothing when there is one already.
+/// Creates the lock file, with its kernel lock and contents before it appears. `None` when a lock file exists already.
 fn take(path: &Utf8Path) -> io::Result<Option<File>> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut new = tempfile::Builder::new().prefix(".homelab-").tempfile_in(folder)?;
@@ -78,18 +78,18 @@ fn take(path: &Utf8Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The lock file of a kubeconfig, by the name that the user has for it: kubectl follows no links either.
+/// The path of a kubeconfig's lock file. Symbolic links are not followed, as in kubectl.
 pub(super) fn beside(kubeconfig: &Utf8Path) -> Utf8PathBuf {
     format!("{kubeconfig}.lock").into()
 }
 
-/// What tells a lock file from the next one at its path; none where there is no file.
+/// Inode and modification time, which differ between successive lock files at a path. `None` where no file exists.
 fn holder(path: &Utf8Path) -> Option<(u64, i64, i64)> {
     let about = path.symlink_metadata().ok()?;
     Some((about.ino(), about.mtime(), about.mtime_nsec()))
 }
 
-/// Who made a lock file, and when.
+/// The owner and the time of a lock file.
 fn made(path: &Utf8Path) -> Option<Made> {
     let about = path.symlink_metadata().ok()?;
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(about.uid())).ok().flatten();
@@ -97,13 +97,13 @@ fn made(path: &Utf8Path) -> Option<Made> {
     Some(Made { by, at: Timestamp::try_from(about.modified().ok()?).ok()? })
 }
 
-/// Removes a lock file of ours whose holder is dead. Returns whether it is worth trying again at once.
+/// Removes a lock file of ours whose holder is dead. Returns whether the caller should try again at once.
 fn sweep(path: &Utf8Path) -> Result<bool, FileError> {
     let file = match files::open(path) {
         Ok(Some(file)) => file,
-        // A dangling link is there, and in the way.
+        // A dangling link exists, and counts as a lock.
         Ok(None) => return Ok(!path.is_symlink()),
-        // kubectl's has no permissions at all, and a folder or a pipe is not ours either.
+        // kubectl's lock file has no permissions at all. A folder or a pipe is not ours either.
         Err(error) if error.source.kind() == ErrorKind::PermissionDenied || error.is_not_regular() => {
             return Ok(false);
         }
@@ -113,7 +113,7 @@ fn sweep(path: &Utf8Path) -> Result<bool, FileError> {
         if io::read_to_string(io::Read::take(&file, 64))? != OURS || file.try_lock().is_err() {
             return Ok(false);
         }
-        // Whoever holds the kernel's lock on this file may remove it, if it still is the one at this path.
+        // With the kernel lock on this file we may remove it, if it is still the one at this path.
         let (mine, there) = (file.metadata()?, std::fs::metadata(path));
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
             std::fs::remove_file(path)?;
@@ -121,7 +121,7 @@ fn sweep(path: &Utf8Path) -> Result<bool, FileError> {
         Ok(true)
     };
     match sweep() {
-        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false), // no text, so not ours
+        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(false), // not UTF-8, so not ours
         outcome => outcome.map_err(failed("lock", path)),
     }
 }

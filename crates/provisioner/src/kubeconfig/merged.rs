@@ -1,5 +1,5 @@
-//! The user's kubeconfig as kubectl sees it: all files of `KUBECONFIG` together, where the first file that has an
-//! entry decides (client-go, tools/clientcmd/loader.go and config.go).
+//! The user's kubeconfig as kubectl reads it: all files of `KUBECONFIG` merged. If several files have an entry, that of
+//! the first file counts (client-go, tools/clientcmd/loader.go and config.go).
 
 use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::ByteString;
@@ -15,34 +15,34 @@ use super::document::{self, Document, Kind};
 use super::lock::{self, Lock};
 use super::{Endpoint, KubeconfigError, is_ours};
 
-/// All files, in their order.
+/// All files of the user's kubeconfig, in their order.
 #[derive(Debug)]
 pub(super) struct Merged {
     files: Vec<Part>,
-    /// The one that takes what is new.
+    /// The index of the file that gets new entries.
     usual: usize,
 }
 
-/// One file of it.
+/// One file of the user's kubeconfig.
 #[derive(Debug)]
 struct Part {
-    /// As the user names it.
+    /// The path as in `KUBECONFIG`, with symbolic links.
     link: Utf8PathBuf,
     file: Foreign,
     document: Document,
 }
 
-/// Which files must be understood.
+/// Which files must be valid kubeconfigs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Needed<'a> {
-    /// All of them.
+    /// All files.
     All,
-    /// Those that hold this text: what others hold, even if it is no kubeconfig, does not matter.
+    /// Files that contain this text. Other files are skipped if they are invalid.
     Holding(&'a str),
 }
 
 impl Merged {
-    /// The files as they are now.
+    /// Reads and parses the files.
     pub(super) fn read(home: &Home, needed: Needed<'_>) -> Result<Self, KubeconfigError> {
         let mut merged = Self { files: Vec::new(), usual: 0 };
         for link in there(home) {
@@ -57,13 +57,13 @@ impl Merged {
         Ok(merged)
     }
 
-    /// One file alone.
+    /// Reads and parses one file.
     pub(super) fn of_file(path: &Utf8Path) -> Result<Self, KubeconfigError> {
         Ok(Self { files: vec![Part::read(path)?], usual: 0 })
     }
 
-    /// Changes the files under kubectl's own locks. Nothing is written where nothing changes, and what is not written
-    /// is not locked either: it may be a file that cannot be.
+    /// Applies `change` under kubectl's locks, and writes the files that change. Locks only those files: other files
+    /// may be in a folder where no lock file can be created. May call `change` several times.
     pub(super) fn edit<T>(
         home: &Home,
         needed: Needed<'_>,
@@ -76,7 +76,7 @@ impl Merged {
         };
         loop {
             let first = attempt();
-            // kubectl writes in place: what was read meanwhile may be the half of it.
+            // kubectl writes in place, so a file that was read during its write may be incomplete.
             let links = match &first {
                 Ok((_, merged)) if merged.is_settled() => merged.changed(),
                 _ => there(home).cloned().collect(),
@@ -98,7 +98,7 @@ impl Merged {
         }
     }
 
-    /// Refuses a kubeconfig that cannot be understood, or into which nothing can be put. Nothing is changed.
+    /// Checks that all files are valid and that the file for new entries can be locked and written. Changes nothing.
     pub(super) fn check(home: &Home) -> Result<Self, KubeconfigError> {
         let merged = Self::read(home, Needed::All)?;
         let Some(usual) = merged.files.get(merged.usual) else { return Ok(merged) };
@@ -112,8 +112,8 @@ impl Merged {
         Ok(merged)
     }
 
-    /// The files that are not as they were read, as the user names them, in the order in which kubectl locks: who locks
-    /// in one order never waits in a circle.
+    /// The paths of the files with unwritten changes, sorted: kubectl locks in this order too, so no deadlock is
+    /// possible.
     fn changed(&self) -> Vec<Utf8PathBuf> {
         let changed = self.files.iter().filter(|part| part.document.bytes() != part.file.contents());
         let mut links: Vec<Utf8PathBuf> = changed.map(|part| part.link.clone()).collect();
@@ -121,7 +121,7 @@ impl Merged {
         links
     }
 
-    /// Whether nobody was changing any of the files while they were read.
+    /// Whether no file has a lock file or has changed since it was read.
     fn is_settled(&self) -> bool {
         let settled =
             |part: &Part| lock::beside(&part.link).symlink_metadata().is_err() && part.file.is_still_so();
@@ -139,7 +139,7 @@ impl Merged {
         Ok(())
     }
 
-    /// The entry of this name that counts.
+    /// The entry of this name in the first file that has one.
     pub(super) fn find(&self, kind: Kind, name: &str) -> Result<Option<&Value>, KubeconfigError> {
         for part in &self.files {
             if let Some(entry) = part.document.find(kind, name)? {
@@ -149,7 +149,7 @@ impl Merged {
         Ok(None)
     }
 
-    /// Where a context leads, through whichever files.
+    /// The API server of a context. The context and its cluster may be in different files.
     pub(super) fn endpoint(&self, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
         let Some(context) = self.find(Kind::Context, context)? else { return Ok(None) };
         let cluster = context["context"]["cluster"].as_str().unwrap_or_default();
@@ -161,7 +161,7 @@ impl Merged {
         }))
     }
 
-    /// The names of all entries of a kind, each once.
+    /// The names of all entries of a kind, without duplicates.
     pub(super) fn names(&self, kind: Kind) -> Result<Vec<String>, KubeconfigError> {
         let mut names: Vec<String> = Vec::new();
         for part in &self.files {
@@ -174,17 +174,18 @@ impl Merged {
         Ok(names)
     }
 
-    /// The current context: that of the first file that names one.
+    /// The current context of the first file that has one.
     pub(super) fn current(&self) -> Option<&str> {
         self.files.iter().filter_map(|part| part.document.current()).find(|name| !name.is_empty())
     }
 
-    /// Chooses the current context.
+    /// Sets the current context, in the file that gets new entries.
     pub(super) fn set_current(&mut self, name: &str) -> Result<(), KubeconfigError> {
         self.files[self.usual].document.set_current(name)
     }
 
-    /// Replaces the entry of the same name where it stands, or adds one to the file that takes what is new.
+    /// Replaces the entry of the same name in the first file that has one, or adds it to the file that gets new
+    /// entries.
     pub(super) fn put(&mut self, kind: Kind, entry: &Value) -> Result<(), KubeconfigError> {
         let name = document::name(entry).unwrap_or_default();
         let mut place = self.usual;
@@ -196,7 +197,8 @@ impl Merged {
         self.files[place].document.put(kind, entry.clone())
     }
 
-    /// Removes an instance's entries from all files, and its name where it is the current context.
+    /// Removes an instance's entries from all files, and clears the current context where it is the instance's. Returns
+    /// whether there were such entries.
     pub(super) fn remove(&mut self, name: &str, home: &str) -> Result<bool, KubeconfigError> {
         let mut found = false;
         let mut had_context = false;
@@ -220,7 +222,8 @@ impl Merged {
         Ok(found)
     }
 
-    /// Refuses a name that somebody else has an entry of, in whichever file: one of ours would hide it, or be hidden.
+    /// Refuses a name if some file has an entry of that name that is not ours: one of the two entries would hide the
+    /// other.
     pub(super) fn refuse_foreign(&self, kind: Kind, name: &str, home: &str) -> Result<(), KubeconfigError> {
         for Part { file, document, .. } in &self.files {
             match document.find(kind, name)? {
@@ -248,7 +251,7 @@ impl Part {
 }
 
 impl Needed<'_> {
-    /// Whether a file that cannot be used need not be used.
+    /// Whether a file with this error can be skipped.
     fn does_without(self, link: &Utf8Path, error: &KubeconfigError) -> bool {
         match (self, error) {
             (Self::All, _) => false,
@@ -261,15 +264,15 @@ impl Needed<'_> {
     }
 }
 
-/// The files that there are, and the one that takes what is new whether it is there or not.
+/// The files that exist, and the file that gets new entries even if it does not exist.
 fn there(home: &Home) -> impl Iterator<Item = &Utf8PathBuf> {
     let usual = home.merged_kubeconfig();
     home.kubeconfigs().iter().filter(move |path| *path == usual || path.exists())
 }
 
-/// Locks these files, which are in order; the folder of one that is not there is made.
+/// Locks these files in this order. Makes missing folders for files that do not exist yet.
 fn locks(home: &Home, links: &[Utf8PathBuf]) -> Result<Vec<Lock>, KubeconfigError> {
-    // The folder of a name alone is the present one.
+    // A path without a folder is in the working directory.
     let folders = links.iter().filter_map(|link| link.parent()).filter(|folder| !folder.as_str().is_empty());
     for folder in folders {
         home.create_dir(folder).map_err(failed("make folder", folder))?;
@@ -277,9 +280,9 @@ fn locks(home: &Home, links: &[Utf8PathBuf]) -> Result<Vec<Lock>, KubeconfigErro
     links.iter().map(|link| Lock::of(link)).collect()
 }
 
-/// SHA-256 of a certificate as kubeconfigs hold it: PEM in base64.
+/// SHA-256 of a certificate that is base64-encoded PEM, as in kubeconfigs.
 fn fingerprint(data: &str) -> Option<String> {
-    // Kubernetes' own type for bytes in JSON.
+    // Kubernetes' own type for bytes in JSON decodes the base64.
     let ByteString(pem) = serde_json::from_value(data.into()).ok()?;
     let certificate = CertificateDer::from_pem_slice(&pem).ok()?;
     Some(digest::fingerprint(&certificate))

@@ -1,9 +1,9 @@
-//! The cluster can be reached: a kubeconfig of its own, and a context in the user's.
+//! Kubeconfigs: one for each cluster alone, and a context in the user's.
 //!
-//! Each instance has an *isolated* kubeconfig that knows this cluster and no other. The *merged* one is the
-//! user's own, one file or several, and mostly other people's contents: only entries that carry our mark (an extension
-//! `homelab` with the instance and its scope) are ever replaced or removed, a file that cannot be parsed is never
-//! written, and neither is one in which nothing changes. See `document` for how foreign text is kept.
+//! Each instance has an *isolated* kubeconfig with its own cluster only. The *merged* kubeconfig is the user's own,
+//! one file or several, mostly with entries that are not ours. This module replaces and removes only entries with our
+//! mark (an extension `homelab` with the instance and its scope). It never writes a file that cannot be parsed, or
+//! one in which nothing changes. See `document` for how the rest of the text is kept.
 
 mod client;
 mod document;
@@ -28,13 +28,13 @@ use merged::{Merged, Needed};
 pub use client::{Unusable, client, impatient_client};
 pub use error::{KubeconfigError, Made, merging};
 
-/// The name of the extension that marks what is ours.
+/// The name of the extension that marks our entries.
 const MARK: &str = "homelab";
 
-/// The kubeconfig that knows this cluster and no other, from the one that kubeadm made on the first node.
+/// Makes the isolated kubeconfig from the one that kubeadm made on the first node.
 ///
 /// # Errors
-/// When kubeadm's is not as expected: one cluster, one user.
+/// When `admin_conf` is not a valid kubeconfig with exactly one cluster and one user.
 pub fn isolated(admin_conf: &str, plan: &ClusterPlan) -> Result<String, KubeconfigError> {
     let name = &plan.kubeconfig_context;
     let admin = Document::parse("the cluster's admin.conf", admin_conf)?;
@@ -53,7 +53,7 @@ pub fn isolated(admin_conf: &str, plan: &ClusterPlan) -> Result<String, Kubeconf
     Ok(document.into_text())
 }
 
-/// Writes an instance's isolated kubeconfig where [`Home::isolated_kubeconfig`] says; returns that path.
+/// Writes an instance's isolated kubeconfig to [`Home::isolated_kubeconfig`], and returns that path.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -64,24 +64,24 @@ pub fn write_isolated(home: &Home, name: &str, text: &str) -> Result<Utf8PathBuf
     Ok(path)
 }
 
-/// Refuses a kubeconfig of the user's, or a marker of the active instance, into which an instance cannot be put; nothing
-/// is changed. A lock that is in the way is waited for, but not for ever.
+/// Checks that [`merge`] and [`use_context`] would succeed for an instance of this name. Changes nothing. Waits for
+/// kubectl's lock, for a limited time.
 ///
 /// # Errors
-/// As [`merge`] for an instance of this name.
+/// As [`merge`], and when the marker of the active instance is not a regular file.
 pub fn check(home: &Home, name: &str) -> Result<(), KubeconfigError> {
     files::regular(&home.active_context())?;
     let mut merged = Merged::check(home)?;
     Kind::ALL.into_iter().try_for_each(|kind| merged.refuse_foreign(kind, name, &home.id()))?;
-    // Not every text can be edited: this one is edited in memory and forgotten.
+    // Not every text can be edited, so try the edit in memory and discard it.
     Kind::ALL.into_iter().try_for_each(|kind| merged.put(kind, &json!({ kind.one(): {}, "name": name })))
 }
 
-/// Puts the one cluster of an isolated kubeconfig into the user's. The current context stays as it is.
+/// Adds the entries of an isolated kubeconfig to the user's kubeconfig. The current context stays as it is.
 ///
 /// # Errors
-/// [`KubeconfigError::Foreign`] when somebody else has an entry of that name; or a file cannot be read,
-/// understood or written. It is left as it is then.
+/// [`KubeconfigError::Foreign`] when an entry of that name exists that is not ours; any other error when a file cannot
+/// be read, parsed or written. No file is changed then.
 pub fn merge(home: &Home, isolated: &str) -> Result<(), KubeconfigError> {
     let isolated = Document::parse("the isolated kubeconfig", isolated)?;
     Merged::edit(home, Needed::All, |merged| {
@@ -99,21 +99,22 @@ pub fn merge(home: &Home, isolated: &str) -> Result<(), KubeconfigError> {
     })
 }
 
-/// Takes an instance's entries out of the user's kubeconfig, and out of its current context. Returns whether
-/// there were any. A file that holds none is not touched, whatever it is.
+/// Removes an instance's entries from the user's kubeconfig, and clears the current context if it is the instance's.
+/// Returns whether there were such entries. A file without them is not changed, even if it is not a valid kubeconfig.
 ///
 /// # Errors
-/// When a file cannot be read, or holds some and cannot be understood or written.
+/// When a file cannot be read, or has such entries and cannot be parsed or written.
 pub fn unmerge(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
     let scope = InstanceId { home: home.id(), name: name.to_owned() }.scope();
     Merged::edit(home, Needed::Holding(&scope), |merged| merged.remove(name, &home.id()))
 }
 
-/// Makes an instance's context the current one, records it as the active instance, and returns the names of
-/// all contexts in the user's kubeconfig. What is so already is not written again.
+/// Makes an instance's context the current one, records the instance as the active one, and returns the names of all
+/// contexts in the user's kubeconfig. Writes only the files that change.
 ///
 /// # Errors
-/// When there is no context of that name, or it is somebody else's; or a file cannot be written.
+/// [`KubeconfigError::NoContext`] when the user's kubeconfig has no context of that name, [`KubeconfigError::Foreign`]
+/// when that context is not ours; any other error when a file cannot be written.
 pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigError> {
     let missing =
         || KubeconfigError::NoContext { path: home.merged_kubeconfig().to_owned(), name: name.to_owned() };
@@ -121,7 +122,7 @@ pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigErr
         return Err(missing());
     }
     let active = home.active_context();
-    let before = files::read(&active)?; // a marker that cannot be written must not be found out half-way
+    let before = files::read(&active)?; // first, so that an unusable marker is an error before anything is changed
     let names = Merged::edit(home, Needed::All, |merged| {
         merged.refuse_foreign(Kind::Context, name, &home.id())?;
         merged.find(Kind::Context, name)?.ok_or_else(missing)?;
@@ -135,35 +136,36 @@ pub fn use_context(home: &Home, name: &str) -> Result<Vec<String>, KubeconfigErr
     Ok(names)
 }
 
-/// Where a context leads.
+/// The API server of a context.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The API server.
+    /// The URL of the API server. Empty if the context's cluster has none.
     pub server: String,
-    /// SHA-256 of the certificate that vouches for it, where the kubeconfig has one.
+    /// SHA-256 of the authority's certificate (`AB:CD:…`). `None` if the kubeconfig has no valid
+    /// `certificate-authority-data`.
     pub authority: Option<String>,
 }
 
-/// Where a context of the user's kubeconfig leads; none when there is no such context.
+/// The API server of a context in the user's kubeconfig. `None` when it has no such context.
 ///
 /// # Errors
-/// When a file cannot be read or understood.
+/// When a file cannot be read or parsed.
 pub fn endpoint(home: &Home, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
     Merged::read(home, Needed::All)?.endpoint(context)
 }
 
-/// The same for one file alone.
+/// The API server of a context in one file. `None` when the file has no such context.
 ///
 /// # Errors
-/// When the file cannot be read or understood.
+/// When the file cannot be read or parsed.
 pub fn endpoint_in(path: &Utf8Path, context: &str) -> Result<Option<Endpoint>, KubeconfigError> {
     Merged::of_file(path)?.endpoint(context)
 }
 
-/// The certificate by which a kubeconfig's only user is known, as PEM; none where it is known by other means.
+/// The client certificate of a kubeconfig's only user, as PEM. `None` if the user has no `client-certificate-data`.
 ///
 /// # Errors
-/// When the file cannot be read or understood, or has several users.
+/// When the file cannot be read or parsed, or does not have exactly one user.
 pub fn client_certificate_in(path: &Utf8Path) -> Result<Option<String>, KubeconfigError> {
     let text = std::fs::read_to_string(path).map_err(failed("read", path))?;
     let mut user = Document::parse(path.as_str(), &text)?.only(Kind::User)?;
@@ -174,7 +176,7 @@ pub fn client_certificate_in(path: &Utf8Path) -> Result<Option<String>, Kubeconf
 /// The current context of one file.
 ///
 /// # Errors
-/// When the file cannot be read or understood.
+/// When the file cannot be read or parsed.
 pub fn current_in(path: &Utf8Path) -> Result<Option<String>, KubeconfigError> {
     Ok(Merged::of_file(path)?.current().map(str::to_owned))
 }
@@ -182,12 +184,12 @@ pub fn current_in(path: &Utf8Path) -> Result<Option<String>, KubeconfigError> {
 /// The current context of the user's kubeconfig.
 ///
 /// # Errors
-/// When a file cannot be read or understood.
+/// When a file cannot be read or parsed.
 pub fn current(home: &Home) -> Result<Option<String>, KubeconfigError> {
     Ok(Merged::read(home, Needed::All)?.current().map(str::to_owned))
 }
 
-/// The active instance, as the marker that shell prompts read has it.
+/// The name of the active instance, from the marker file that shell prompts read. `None` if no instance is active.
 ///
 /// # Errors
 /// When the marker cannot be read.
@@ -196,13 +198,13 @@ pub fn active(home: &Home) -> Result<Option<String>, KubeconfigError> {
     Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty()))
 }
 
-/// Forgets which instance is active, if it is this one. Says whether it was.
+/// Removes the marker of the active instance if it names this instance. Returns whether it did.
 ///
 /// # Errors
-/// When the file that says so can be neither read nor removed.
+/// When the marker cannot be read or removed.
 pub fn clear_active(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
     let active = match active(home) {
-        Err(KubeconfigError::File(error)) if error.is_not_regular() => None, // it names no instance
+        Err(KubeconfigError::File(error)) if error.is_not_regular() => None, // not a file, so it names no instance
         active => active?,
     };
     if active.as_deref() != Some(name) {
@@ -215,12 +217,12 @@ pub fn clear_active(home: &Home, name: &str) -> Result<bool, KubeconfigError> {
     }
 }
 
-/// What tells our entries from all others, also from those of another home's instance of that name.
+/// The mark of our entries. It includes the home, so it differs from the mark of another home's instance of that name.
 fn mark(id: &InstanceId) -> Value {
     json!({ "name": MARK, "extension": { "instance": id.name, "scope": id.scope() } })
 }
 
-/// Whether an entry carries the mark of this instance of this home.
+/// Whether an entry has the mark of this instance of this home.
 fn is_ours(kind: Kind, entry: &Value, name: &str, home: &str) -> bool {
     let mark = mark(&InstanceId { home: home.to_owned(), name: name.to_owned() });
     let marks = entry.get(kind.one()).and_then(|body| body.get("extensions")).and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! Why an instance cannot get what it asks for, and what to do instead. Pure.
+//! Errors of planning, with hints for a request that would succeed. Pure.
 
 use std::fmt;
 
@@ -11,54 +11,55 @@ use crate::error::Hint;
 use crate::registry::{Neighbour, OperationKind, State};
 use crate::spec::Topology;
 
-/// Why an instance cannot get what it asks for. There is no override.
+/// Why a request for an instance or a change of it is refused. No flag overrides a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// Somebody has it.
+    /// The requested name or network is in use.
     #[error("{what} {value} already in use by {holder}")]
     InUse {
-        /// `subnet`, `pod CIDR`, `service CIDR`, `network` or `tldPrefix`.
+        /// `subnet`, `network` (one of any kind) or `tldPrefix`.
         what: &'static str,
-        /// What was asked for.
+        /// The requested value: `192.168.60.0/24`, `acme`.
         value: String,
-        /// Who has it.
+        /// The instance or host interface that uses it.
         holder: Holder,
     },
-    /// There is an instance of this name.
+    /// An instance of this name exists.
     #[error("name {name} already in use by instance '{name}'")]
     Exists {
         /// The name.
         name: String,
-        /// How far that instance is.
+        /// The state of the existing instance.
         state: State,
-        /// The process that changes or keeps it; none where an operator keeps it and no operation is in progress.
+        /// The PID of the process that changes or keeps the instance. `None` if an operator keeps it and no operation
+        /// is in progress.
         owner: Option<u32>,
     },
-    /// Nothing is left of a kind.
+    /// A pool has no free block.
     #[error("no {what} left in pool {pool}: all {blocks} blocks of /{size} are in use{}", by_host(.host))]
     Exhausted {
-        /// `subnet`, `pod CIDR` or `service CIDR`.
+        /// `subnet`, `pod CIDR`, `service CIDR` or `management network`.
         what: &'static str,
-        /// The pool.
+        /// The range of the pool.
         pool: Ipv4Net,
-        /// How many blocks it has.
+        /// The number of its blocks.
         blocks: u64,
-        /// Their prefix length.
+        /// The prefix length of a block.
         size: u8,
-        /// What the host itself uses of it.
+        /// The networks of the host itself that overlap the pool.
         host: Vec<HostNetwork>,
-        /// A range of the same size of which nobody uses anything.
+        /// A free range of the same size. `None` if no private range of this size is free.
         free: Option<Ipv4Net>,
     },
-    /// A subnet lies where the hypervisor makes no network.
+    /// The requested subnet is outside the ranges in which the hypervisor makes networks.
     #[error("subnet {subnet} is not within one of the ranges that VirtualBox allows on this host: {}", ranges(.allowed))]
     NotAllowed {
-        /// What was asked for.
+        /// The requested subnet.
         subnet: Ipv4Net,
-        /// Where it may lie.
+        /// The allowed ranges.
         allowed: Vec<Ipv4Net>,
     },
-    /// Nothing is left of the subnets that the hypervisor takes.
+    /// The pool has no free block in the ranges that the hypervisor allows.
     #[error(
         "no subnet left in pool {pool}: {}",
         match .blocks {
@@ -67,71 +68,71 @@ pub enum PlanError {
         }
     )]
     NoneAllowed {
-        /// The pool.
+        /// The range of the pool.
         pool: Ipv4Net,
-        /// How many of its blocks are allowed.
+        /// The number of its blocks within the allowed ranges.
         blocks: u64,
-        /// Their prefix length.
+        /// The prefix length of a block.
         size: u8,
-        /// Where they may lie.
+        /// The allowed ranges.
         allowed: Vec<Ipv4Net>,
     },
     /// A network is too small for the nodes.
-    #[error("a {what} of /{size} has room for {room} node{}, and {asked} are asked for", if *.room == 1 { "" } else { "s" })]
+    #[error("a {what} of /{size} has room for {room} node{}, but the cluster needs {asked}", if *.room == 1 { "" } else { "s" })]
     DoesNotFit {
         /// `subnet` or `pod CIDR`.
         what: &'static str,
         /// The network's prefix length.
         size: u8,
-        /// How many of the nodes have a place in it.
+        /// How many of the nodes have addresses in it.
         room: usize,
-        /// How many there are.
+        /// The number of nodes of the cluster, with the requested ones.
         asked: usize,
     },
-    /// The topology has no workers at all.
+    /// The topology has no workers.
     #[error("instance '{instance}' is {topology}, which has no workers")]
     NoWorkers {
-        /// The instance.
+        /// The name of the instance.
         instance: String,
         /// Its topology.
         topology: Topology,
     },
-    /// Only an instance that came up, and is not at rest, gets or loses workers.
+    /// The operation needs an instance in another state: scaling, for example, needs a running one.
     #[error("instance '{instance}' is {state}, not running")]
     NotRunning {
-        /// The instance.
+        /// The name of the instance.
         instance: String,
-        /// How far it is.
+        /// Its state.
         state: State,
     },
-    /// Another operation on it is in progress.
+    /// Another operation on the instance is in progress.
     #[error("instance '{instance}' is busy: process {owner} has begun to {operation} (at {since:.0})")]
     Busy {
-        /// The instance.
+        /// The name of the instance.
         instance: String,
-        /// What is done to it.
+        /// The operation in progress.
         operation: OperationKind,
-        /// The process that does it.
+        /// The PID of its process.
         owner: u32,
-        /// When it began.
+        /// When the operation began.
         since: Timestamp,
     },
-    /// There is no such worker.
+    /// The instance has no node of this name.
     #[error("instance '{instance}' has no node '{node}'; it has {}", .known.join(", "))]
     NoSuchNode {
-        /// The instance.
+        /// The name of the instance.
         instance: String,
-        /// What was asked for.
+        /// The requested node.
         node: String,
-        /// What there is.
+        /// The nodes of the instance.
         known: Vec<String>,
     },
-    /// It is there, and no worker.
+    /// The node is a control plane.
     #[error("{node} is a control plane of instance '{instance}', and only workers can be removed")]
     NotAWorker {
-        /// The instance.
+        /// The name of the instance.
         instance: String,
-        /// The node.
+        /// The name of the node.
         node: String,
     },
 }
@@ -141,7 +142,7 @@ fn by_host(host: &[HostNetwork]) -> String {
     if all.is_empty() { String::new() } else { format!("; the host itself uses {}", all.join(", ")) }
 }
 
-/// The key of a pool in config.yaml.
+/// The key of a pool in config.yaml: `pod` for `pod CIDR`.
 fn pool_key(what: &str) -> &str {
     what.split(' ').next().unwrap_or(what)
 }
@@ -153,97 +154,108 @@ fn ranges(allowed: &[Ipv4Net]) -> String {
     }
 }
 
-/// What widens the ranges that VirtualBox allows. Without the file there is one by default, which ends with its first
-/// line: so that line says again what is allowed already.
+/// The hint to allow one more range in VirtualBox. The line repeats the ranges that are allowed already: without the
+/// file VirtualBox allows a default range, which any line in the file replaces.
 fn widen(allowed: &[Ipv4Net], range: Ipv4Net) -> String {
     let all: Vec<String> = allowed.iter().chain([&range]).map(ToString::to_string).collect();
-    format!("add the line `* {}` to /etc/vbox/networks.conf, which may have to be made", all.join(" "))
+    format!(
+        "add the line `* {}` to /etc/vbox/networks.conf (create the file if it is missing)",
+        all.join(" ")
+    )
 }
 
 impl Hint for PlanError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Exists { name, state, owner } => Some(instead(name, *state, *owner)),
-            Self::InUse { what: "tldPrefix", .. } => Some("`--tld LABEL` chooses another one".to_owned()),
+            Self::InUse { what: "tldPrefix", .. } => Some("choose another one with `--tld LABEL`".to_owned()),
             Self::InUse { what: "subnet", .. } => {
-                Some("`--subnet CIDR` chooses another one; without it, the next free one is taken".to_owned())
+                Some("choose another one with `--subnet CIDR`, or omit it to get the next free one".to_owned())
             }
             Self::InUse { what: "network", holder: Holder::Neighbour { instance, home }, .. } => {
-                Some(format!("`HOMELAB_HOME={home} homelab status {instance}` shows the other one"))
+                Some(format!("`HOMELAB_HOME={home} homelab status {instance}` shows the other instance"))
             }
             Self::InUse { .. } => None,
             Self::Exhausted { what, host, free: Some(free), .. } if !host.is_empty() => Some(format!(
-                "the line `pools: {{ {}: {{ range: {free} }} }}` in config.yaml moves the pool to where this host uses \
-                 nothing",
+                "the line `pools: {{ {}: {{ range: {free} }} }}` in config.yaml moves the pool to a range that the \
+                 host does not use",
                 pool_key(what)
             )),
             Self::Exhausted { .. } => Some(
-                "a larger pool or smaller blocks can be set in config.yaml; `homelab instance list` shows who has the \
-                 others"
+                "set a larger pool or smaller blocks in config.yaml; `homelab instance list` shows which instances \
+                 use the blocks"
                     .to_owned(),
             ),
             Self::NotAllowed { subnet, allowed } => Some(widen(allowed, *subnet)),
             Self::NoneAllowed { pool, allowed, .. } => Some(widen(allowed, *pool)),
             Self::DoesNotFit { what, .. } => {
                 let key = if *what == "subnet" { "subnet" } else { "pod" };
-                Some(format!("ask for fewer workers or a larger network: pools.{key}.block in config.yaml"))
+                Some(format!("use fewer workers, or set a larger network: pools.{key}.block in config.yaml"))
             }
-            Self::NoWorkers { .. } => Some("`homelab up NAME --topology k8s-multi` makes one that has".to_owned()),
+            Self::NoWorkers { .. } => {
+                Some("`homelab up NAME --topology k8s-multi` creates an instance with workers".to_owned())
+            }
             Self::NotRunning { instance, state: State::Paused } => {
-                Some(format!("`homelab resume {instance}` has it go on"))
+                Some(format!("`homelab resume {instance}` makes it run again"))
             }
             Self::NotRunning { instance, state: State::Halted } => {
                 Some(format!("`homelab start {instance}` starts it"))
             }
-            Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` says how far it is")),
+            Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` shows its state")),
             Self::Busy { owner, .. } => Some(format!(
-                "wait until process {owner} has finished; or end it, and the next command goes on from what it left"
+                "wait until process {owner} has finished; or end it, and the next command continues from the state \
+                 that it left"
             )),
-            Self::NotAWorker { instance, .. } => Some(format!("`homelab status {instance}` shows which are workers")),
+            Self::NotAWorker { instance, .. } => Some(format!("`homelab status {instance}` lists the workers")),
             Self::NoSuchNode { .. } => None,
         }
     }
 }
 
-/// What to do where an instance has the name already: it has a client's data, so what goes on with it comes first.
+/// The hint for a name that an instance already has. That instance may have data, so the command that continues it is
+/// named before the one that deletes it.
 fn instead(name: &str, state: State, owner: Option<u32>) -> String {
     match (state, owner) {
-        (State::Paused, _) => format!("`homelab resume {name}` has it go on; or choose another name"),
+        (State::Paused, _) => format!("`homelab resume {name}` makes it run again; or choose another name"),
         (State::Halted, _) => {
             format!("`homelab start {name}` starts it with its data; or choose another name")
         }
         (State::Creating, Some(pid)) => {
-            format!("process {pid} is creating it: wait until that has finished, or choose another name")
+            format!(
+                "process {pid} is creating it: wait until the process has finished, or choose another name"
+            )
         }
         (State::Running, Some(pid)) => {
-            format!("process {pid} needs it: choose another name; `homelab status {name}` looks at it")
+            format!("process {pid} uses it: choose another name; `homelab status {name}` shows it")
         }
         (State::Running, None) => {
-            format!("it runs already: `homelab status {name}` looks at it; or choose another name")
+            format!("it is running: `homelab status {name}` shows it; or choose another name")
         }
         (State::Creating, None) | (State::Failed, _) => format!(
-            "`homelab status {name}` shows what there is of it; choose another name, or `homelab down {name}` removes \
-             it, so that it can come up anew"
+            "`homelab status {name}` shows its state; choose another name, or remove it with `homelab down {name}` and \
+             create it again"
         ),
         (State::Destroying, _) => {
-            format!("its removal has begun: `homelab down {name}` goes on with it, and then the name is free")
+            format!(
+                "its removal is not finished: `homelab down {name}` finishes it, and then the name is free"
+            )
         }
     }
 }
 
-/// Who has what a new instance asks for.
+/// The user of a name or network that a new instance requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// An instance of this home.
     Instance(String),
     /// An instance of another home on this host.
     Neighbour {
-        /// Its name.
+        /// The name of the instance.
         instance: String,
         /// The folder of its home.
         home: Utf8PathBuf,
     },
-    /// The host, on this interface.
+    /// The host itself, with the interface: see [`HostNetwork::interface`].
     Host(String),
 }
 

@@ -1,8 +1,8 @@
-//! What is decided before anything exists: names, networks and addresses. Pure.
+//! Decides names, networks and addresses of an instance before anything of it exists. Pure.
 //!
-//! [`claim`] decides what a new instance gets, given everything that is taken; the registry records it.
-//! [`ClusterPlan::of`] derives all else from such a record, the same in every process and at any time.
-//! Next in the flow: `engine` makes the nodes.
+//! [`claim`] makes the registry entry of a new instance from its spec and everything that is in use; the registry
+//! records the entry. [`ClusterPlan::of`] derives all other values from the entry, and gives the same result in every
+//! process and at any time. Next in the flow: `engine` makes the nodes.
 
 mod cluster;
 mod error;
@@ -26,31 +26,31 @@ pub use power::{Power, at_rest, awake};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker, running};
 
-/// Everything a new instance must keep clear of.
+/// Names and networks in use, which a new instance must not get.
 #[derive(Debug, Clone, Default)]
 pub struct Taken {
-    /// The instances in the registry.
+    /// The instances in the registry of this home.
     pub instances: Vec<Instance>,
-    /// The instances of other homes on this host: networks and names are the host's.
+    /// The instances of other homes on this host: all homes share the host's networks and names.
     pub neighbours: Vec<Neighbour>,
-    /// What the host itself uses: routes, addresses and name servers.
+    /// The networks of the host's routes, addresses and name servers.
     pub host: Vec<HostNetwork>,
 }
 
-/// A network that the host uses for something else.
+/// A network that the host itself uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostNetwork {
     /// The network, or an address as a /32.
     pub net: Ipv4Net,
-    /// The interface, `eth0` or `docker0`; `a route` or `a name server` where there is none.
+    /// The interface: `eth0`, `docker0`; or `a route` or `a name server` if it has no interface.
     pub interface: String,
 }
 
-/// Decides what a new instance gets: what it asks for, or the next free block of each pool. `creation` is the operation
-/// that brings it up; the instance is claimed when that began.
+/// Decides the names and networks of a new instance: the requested ones, or the next free block of each pool.
+/// `creation` is the operation that creates the instance; its start is also the instance's `created_at`.
 ///
 /// # Errors
-/// [`PlanError`] when a name or a network is taken, a pool is exhausted, or its blocks are too small.
+/// [`PlanError`] when a name or a network is in use, a pool has no free block, or a block is too small for the nodes.
 pub fn claim(
     spec: &CheckedSpec,
     taken: &Taken,
@@ -83,11 +83,11 @@ pub fn claim(
         Some(subnet) => allow(taken.refuse("subnet", subnet)?, pools)?,
         None => draw_subnet(pools, taken)?,
     };
-    // A subnet that was asked for may lie in a pool of the other kinds.
+    // A requested subnet may lie in one of the other pools.
     let occupied = Occupied::of(taken.networks().chain([subnet]));
     let draw = |what, pool| draw(what, pool, &occupied, (taken, pools));
     let management = match spec.engine {
-        // VirtualBox gives each machine an adapter of its own for that, which is no network.
+        // VirtualBox manages each VM through a NAT adapter and needs no network for it.
         EngineKind::Vagrant(Provider::Libvirt) => Some(draw("management network", &pools.management)?),
         _ => None,
     };
@@ -122,10 +122,10 @@ pub fn claim(
     })
 }
 
-/// Refuses an instance that has a network in common with one of another home.
+/// Refuses an instance if one of its networks overlaps a network of another home's instance.
 ///
 /// # Errors
-/// [`PlanError::InUse`] with the other one.
+/// [`PlanError::InUse`] with the other instance.
 pub fn apart(instance: &Instance, neighbours: &[Neighbour]) -> Result<(), PlanError> {
     for own in instance.networks() {
         let has = |other: &&Neighbour| other.instance.networks().iter().any(|their| overlap(their, &own));
@@ -153,7 +153,7 @@ fn draw(
     })
 }
 
-/// The next free subnet that is allowed.
+/// The next free subnet within the allowed ranges, if the pools have such ranges.
 fn draw_subnet(pools: &Pools, taken: &Taken) -> Result<Ipv4Net, PlanError> {
     let occupied = &Occupied::of(taken.networks());
     let (pool, Some(allowed)) = (&pools.subnet, &pools.allowed) else {
@@ -167,7 +167,7 @@ fn draw_subnet(pools: &Pools, taken: &Taken) -> Result<Ipv4Net, PlanError> {
     })
 }
 
-/// The subnet itself if it lies where it may.
+/// Returns the subnet if it lies within one of the allowed ranges, or if all ranges are allowed.
 fn allow(subnet: Ipv4Net, pools: &Pools) -> Result<Ipv4Net, PlanError> {
     match &pools.allowed {
         Some(allowed) if !allowed.iter().any(|range| range.contains(&subnet)) => {
@@ -177,7 +177,7 @@ fn allow(subnet: Ipv4Net, pools: &Pools) -> Result<Ipv4Net, PlanError> {
     }
 }
 
-/// Refuses nodes for which a subnet or a pod CIDR of these sizes is too small.
+/// Refuses nodes for which a subnet or a pod CIDR of these prefix lengths is too small.
 fn room(members: &[Member], subnet: u8, pod_cidr: u8) -> Result<(), PlanError> {
     let networks = [
         ("subnet", subnet, cluster::room_in_subnet(members, subnet)),
@@ -190,14 +190,14 @@ fn room(members: &[Member], subnet: u8, pod_cidr: u8) -> Result<(), PlanError> {
 }
 
 impl Taken {
-    /// Every network that somebody uses: each kind of CIDR counts against each.
+    /// All networks in use. A new network of any kind must overlap none of them.
     fn networks(&self) -> impl Iterator<Item = Ipv4Net> {
         let neighbours = self.neighbours.iter().map(|other| &other.instance);
         let instances = self.instances.iter().chain(neighbours).flat_map(Instance::networks);
         instances.chain(self.host.iter().map(|host| host.net))
     }
 
-    /// The network itself if nobody uses any address of it, whatever for.
+    /// Returns the network if none of its addresses is in use.
     fn refuse(&self, what: &'static str, net: Ipv4Net) -> Result<Ipv4Net, PlanError> {
         match self.holder(net) {
             None => Ok(net),
@@ -205,7 +205,7 @@ impl Taken {
         }
     }
 
-    /// Who uses an address of this network.
+    /// The instance or host interface that uses an address of this network.
     fn holder(&self, net: Ipv4Net) -> Option<Holder> {
         let has = |other: &Instance| other.networks().iter().any(|their| overlap(their, &net));
         let own = self.instances.iter().find(|other| has(other));
@@ -231,27 +231,27 @@ pub(crate) mod tests {
     use crate::registry::{OperationKind, Owner};
     use crate::spec::{ClusterSpec, Topology};
 
-    /// The plan of `acme`, as in every snapshot.
+    /// The plan of `acme`: one control plane and two workers, as in the snapshots.
     pub(crate) fn acme() -> ClusterPlan {
         of(ClusterSpec::new("acme").workers(2))
     }
 
-    /// The same with three control planes and one worker.
+    /// The plan of `acme` with three control planes and one worker.
     pub(crate) fn acme_ha() -> ClusterPlan {
         of(ClusterSpec::new("acme").topology(Topology::Ha).workers(1))
     }
 
-    /// The same in virtual machines on libvirt.
+    /// The plan of `acme` with one worker in libvirt VMs.
     pub(crate) fn acme_in_machines() -> ClusterPlan {
         of(ClusterSpec::new("acme").workers(1).engine(EngineKind::Vagrant(Provider::Libvirt)))
     }
 
     fn of(spec: ClusterSpec) -> ClusterPlan {
-        let spec = spec.check().expect("a sound spec");
-        let owner = Owner::current("run-1").expect("/proc says who this is");
+        let spec = spec.check().expect("the spec is valid");
+        let owner = Owner::current("run-1").expect("/proc has this process");
         let creation = Operation { kind: OperationKind::Create, owner, since: Timestamp::UNIX_EPOCH };
         let instance = claim(&spec, &Taken::default(), &Pools::default(), Keeper::Operator, creation)
-            .expect("nothing is taken");
+            .expect("nothing is in use");
         ClusterPlan::of(&instance, &Home::at("/home/ada/.homelab"))
     }
 }

@@ -1,4 +1,4 @@
-//! What an engine's nodes are like: data, so that nothing above an engine has to know which one it is. Pure.
+//! The properties of an engine's nodes, as data, so that the modules after the engine need not know the engine. Pure.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use crate::exec::Command;
 use crate::slowdown::Slowdown;
 use crate::spec::EngineKind;
 
-/// What differs between the nodes of one engine and of another.
+/// The differences between the nodes of the engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Platform {
-    /// Its link in the instance's network.
+    /// The node's link to the instance's network: `eth0` in a container, `eth1` in a VM.
     pub link: &'static str,
-    /// Its link to the hypervisor, by which it is managed.
+    /// The node's link to the hypervisor. `None` in containers.
     pub management_link: Option<&'static str>,
-    /// Who runs its services.
+    /// The program that runs the node's services.
     pub supervisor: Supervisor,
-    /// How much longer than in a container everything takes.
+    /// How many times longer than in a container everything takes.
     pub slowdown: Slowdown,
 }
 
-/// Who runs a node's services, and thereby also makes its cgroups.
+/// The program that runs a node's services. It also decides who makes the node's cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supervisor {
-    /// runit, which knows no cgroups.
+    /// runit, which does not use cgroups.
     Runit,
-    /// systemd, which wants all of them to itself.
+    /// systemd, which must be the only program that makes cgroups.
     Systemd,
 }
 
 impl Platform {
-    /// What an engine's nodes are like, whose processor is emulated or not. Where that was not recorded, as in entries of
-    /// earlier versions, virtual machines count as emulated.
+    /// The properties of an engine's nodes. `emulated` tells whether their processor is emulated; `None`, as in
+    /// registry entries of earlier versions, means emulated for VMs and not emulated for containers.
     pub fn of(engine: EngineKind, emulated: Option<bool>) -> Self {
         let is_virtual = engine.is_virtual();
         let slowdown = match (is_virtual, emulated.unwrap_or(is_virtual)) {
@@ -41,7 +41,7 @@ impl Platform {
         match is_virtual {
             true => Self {
                 link: "eth1",
-                management_link: Some("eth0"), // the first link is the hypervisor's own
+                management_link: Some("eth0"), // a VM's first link is the one to the hypervisor
                 supervisor: Supervisor::Systemd,
                 slowdown,
             },
@@ -49,7 +49,7 @@ impl Platform {
         }
     }
 
-    /// Starts one of the node's services anew.
+    /// The command that restarts a service on the node: `kubelet`.
     pub fn restart(&self, service: &str) -> Command {
         let program = match self.supervisor {
             Supervisor::Runit => "sv",
@@ -58,15 +58,16 @@ impl Platform {
         Command::within(Duration::from_secs(30), program).args(["restart", service])
     }
 
-    /// Waits in a node's shell until looking succeeds, as long as that may take here. Looking takes the processor from
-    /// what is waited for, so where it is emulated it is done each second and not ten times as often.
+    /// The command that polls on a node until the shell command `look` succeeds, at most `usual`, stretched. Polling
+    /// takes CPU time from the processes that it waits for, so it polls every 0.1 s, but only every second on an
+    /// emulated processor.
     pub fn until(&self, look: &str, usual: Duration) -> Command {
         let pause = if self.is_prompt() { "0.1" } else { "1" };
         let wait = format!("until {look}; do sleep {pause}; done");
         Command::within(usual, "sh").args(["-c", &wait])
     }
 
-    /// The kubelet's `cgroupDriver`: it and containerd have to make cgroups in the same way.
+    /// The kubelet's `cgroupDriver`, which must be the same as containerd's.
     pub fn cgroup_driver(&self) -> &'static str {
         match self.supervisor {
             Supervisor::Runit => "cgroupfs",
@@ -74,8 +75,7 @@ impl Platform {
         }
     }
 
-    /// Whether a process gets the processor within milliseconds when it wants to have it: not where the processor is
-    /// emulated.
+    /// Whether a runnable process gets the processor within milliseconds: `false` on an emulated processor.
     pub fn is_prompt(&self) -> bool {
         self.slowdown < Slowdown::EMULATED
     }

@@ -1,4 +1,4 @@
-//! Instances are paused, halted and started again: the four verbs, and when each is allowed. Pure.
+//! Pause, resume, halt and start: in which state of an instance each is allowed, and the state after it. Pure.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use crate::registry::{Instance, State};
 use super::PlanError;
 use super::workers::running;
 
-/// What becomes of nodes that stay where they are.
+/// An operation on the nodes of an instance that keeps their disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
-    /// They keep their memory and get no processor.
+    /// The nodes keep their memory and get no CPU time.
     Pause,
-    /// They go on where they were paused; nodes that run, run on, and those that are off stay off.
+    /// Paused nodes continue. Running nodes and nodes that are off stay as they are.
     Resume,
-    /// They are shut down and keep their disks.
+    /// The nodes shut down and keep their disks.
     Halt,
-    /// They boot; nodes that run, run on.
+    /// The nodes boot. Running nodes stay as they are.
     Start,
 }
 
@@ -31,11 +31,12 @@ impl fmt::Display for Power {
     }
 }
 
-/// Decides that an instance comes to rest: what is recorded before the first node does. One that rests in this way
-/// already stays as it is, so that what was cut short can be repeated.
+/// The entry of an instance that is to be paused or halted, recorded before the first node is. An instance that is
+/// already in that state is accepted, so that an interrupted operation can be repeated.
 ///
 /// # Errors
-/// [`PlanError::NotRunning`] when it did not come up or rests in another way.
+/// [`PlanError::NotRunning`] when the instance did not come up, is halted and to be paused, or is paused and to be
+/// halted.
 pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
     let state = rest(power);
     if instance.state != state {
@@ -44,11 +45,11 @@ pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError>
     Ok(Instance { state, ..instance.clone() })
 }
 
-/// Decides that an instance runs again: what is recorded when all nodes do. One that runs already stays as it is. A
-/// start wakes whatever rests: what was paused is off after a reboot of this host.
+/// The entry of an instance that was resumed or started, recorded when all nodes run. A running instance is accepted. A
+/// start also accepts a paused instance, because its nodes are off after a reboot of the host.
 ///
 /// # Errors
-/// [`PlanError::NotRunning`] when it did not come up, or is off and only to be resumed.
+/// [`PlanError::NotRunning`] when the instance did not come up, or is halted and to be resumed.
 pub fn awake(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
     match (instance.state, power) {
         (State::Running | State::Paused, _) | (State::Halted, Power::Start) => {
@@ -58,7 +59,7 @@ pub fn awake(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
     }
 }
 
-/// The rest that this leads to.
+/// The state after a pause or halt, and before a resume or start.
 fn rest(power: Power) -> State {
     match power {
         Power::Pause | Power::Resume => State::Paused,

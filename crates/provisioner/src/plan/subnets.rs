@@ -1,33 +1,33 @@
-//! Pools of networks, and how the next free block is drawn.
+//! Pools of networks, and the search for the next free block. Pure.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use ipnet::Ipv4Net;
 
-/// A range that is handed out in blocks of one size.
+/// A range that is divided into blocks of one size, one block for each instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
     /// The whole range.
     pub range: Ipv4Net,
     /// The prefix length of a block.
     pub block: u8,
-    /// The block that is drawn first; the ones behind it follow, then the ones before it.
+    /// The block that is tried first; then the blocks after it, then those before it.
     pub first: Ipv4Net,
 }
 
-/// Where new instances get their networks.
+/// The pools from which new instances get their networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pools {
-    /// Host networks.
+    /// The pool of the instances' subnets.
     pub subnet: Pool,
-    /// Pod CIDRs.
+    /// The pool of pod CIDRs.
     pub pod: Pool,
-    /// Service CIDRs.
+    /// The pool of service CIDRs.
     pub service: Pool,
-    /// Networks by which a hypervisor manages the nodes of an instance.
+    /// The pool of the networks through which a hypervisor manages the nodes of an instance.
     pub management: Pool,
-    /// Where host networks may lie, where a hypervisor takes only some: each of them within one of these ranges.
+    /// The ranges that the hypervisor allows: each subnet must lie within one of them. `None` if all are allowed.
     pub allowed: Option<Vec<Ipv4Net>>,
 }
 
@@ -47,19 +47,19 @@ impl Default for Pools {
 }
 
 impl Pools {
-    /// The same pools with host networks from these ranges only.
+    /// The same pools, with subnets only from these ranges.
     #[must_use]
     pub fn within(&self, allowed: Vec<Ipv4Net>) -> Self {
         Self { allowed: Some(allowed), ..self.clone() }
     }
 
-    /// The ranges of all pools: no address of these may ever leave the host.
+    /// The ranges of all pools. Packets with addresses of these must never leave the host.
     pub fn ranges(&self) -> [Ipv4Net; 4] {
         [self.subnet.range, self.pod.range, self.service.range, self.management.range]
     }
 }
 
-/// The private ranges (RFC 1918), the ones that are rarest in homes and offices first.
+/// The private ranges (RFC 1918), the one that is least used in homes and offices first.
 const PRIVATE: [(Ipv4Addr, u8); 3] = [
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -67,8 +67,7 @@ const PRIVATE: [(Ipv4Addr, u8); 3] = [
 ];
 
 impl Pools {
-    /// A private range of this prefix length of which nobody uses any address and that is in no pool: where a pool could be
-    /// moved to.
+    /// A private range of this prefix length that overlaps no network in use and no pool: a range to move a pool to.
     pub(super) fn free_range(&self, size: u8, occupied: &Occupied) -> Option<Ipv4Net> {
         let pools = Occupied::of(self.ranges());
         let private = PRIVATE.iter().map(|(address, size)| Ipv4Net::new_assert(*address, *size));
@@ -77,7 +76,7 @@ impl Pools {
     }
 }
 
-/// Addresses that somebody uses: intervals with both ends, ascending, none of them overlapping.
+/// The addresses in use, as closed intervals, ascending and without overlaps.
 #[derive(Debug, Default)]
 pub(super) struct Occupied(Vec<(u64, u64)>);
 
@@ -95,7 +94,7 @@ impl Occupied {
         Self(merged)
     }
 
-    /// Where the use of this network's addresses ends that begins first, or nothing if nobody uses any.
+    /// The last address of the first interval that overlaps this network. `None` if all its addresses are free.
     fn end_in(&self, net: Ipv4Net) -> Option<u64> {
         let (first, last) = ends(net);
         let place = self.0.partition_point(|(_, end)| *end < first);
@@ -104,23 +103,23 @@ impl Occupied {
 }
 
 impl Pool {
-    /// How many blocks there are.
+    /// The number of blocks.
     pub(super) fn blocks(&self) -> u64 {
         self.block.checked_sub(self.range.prefix_len()).map_or(0, |bits| 1 << bits)
     }
 
-    /// How many blocks lie within one of these ranges each.
+    /// The number of blocks that each lie within one of these ranges.
     pub(super) fn blocks_within(&self, allowed: &[Ipv4Net]) -> u64 {
         self.places_within(allowed).iter().map(|places| places.end - places.start).sum()
     }
 
-    /// The first block, in the order in which they are drawn, of which nobody uses any address. It takes a binary
-    /// search for each run of used ones, however many blocks these are.
+    /// The first free block, beginning at `first`. The search does one binary search for each interval in use, however
+    /// many blocks the interval has.
     pub(super) fn next_free(&self, occupied: &Occupied) -> Option<Ipv4Net> {
         self.next_free_within(&[self.range], occupied)
     }
 
-    /// The same among the blocks that lie within one of these ranges each.
+    /// The first free block, beginning at `first`, that lies within one of these ranges.
     pub(super) fn next_free_within(&self, allowed: &[Ipv4Net], occupied: &Occupied) -> Option<Ipv4Net> {
         let first = if self.range.contains(&self.first) { self.place(ends(self.first).0) } else { 0 };
         let all = self.places_within(allowed);
@@ -128,8 +127,8 @@ impl Pool {
         behind.or_else(|| all.iter().find_map(|at| self.free_in(at.start..at.end.min(first), occupied)))
     }
 
-    /// Which blocks lie within one of these ranges each, ascending. Ranges that are smaller than a block have none,
-    /// also where two of them would make up one: they are allowed one by one.
+    /// The indexes of the blocks that each lie within one of these ranges, ascending. A range that is smaller than a
+    /// block has none, even if two such ranges together make up a block: each range counts alone.
     fn places_within(&self, allowed: &[Ipv4Net]) -> Vec<Range<u64>> {
         let large: Vec<Ipv4Net> =
             allowed.iter().filter(|range| range.prefix_len() <= self.block).copied().collect();
@@ -158,7 +157,7 @@ impl Pool {
         None
     }
 
-    /// Which block an address of the range is in.
+    /// The index of the block that contains this address of the range.
     fn place(&self, address: u64) -> u64 {
         (address - ends(self.range).0) / self.size()
     }
@@ -168,7 +167,7 @@ impl Pool {
     }
 }
 
-/// The first and the last address. 64 bits, so that nothing overflows behind the last one.
+/// The first and the last address, in 64 bits so that the address after the last one does not overflow.
 fn ends(net: Ipv4Net) -> (u64, u64) {
     (u32::from(net.network()).into(), u32::from(net.broadcast()).into())
 }
@@ -179,7 +178,8 @@ mod tests {
 
     use super::*;
 
-    /// The definition: all blocks from the first one on and round the end, the first that overlaps nothing.
+    /// The definition: in the order from `first` to the end and then from the beginning, the first block that overlaps
+    /// no network in use.
     fn naive(pool: &Pool, used: &[Ipv4Net]) -> Option<Ipv4Net> {
         let blocks: Vec<Ipv4Net> = pool.range.subnets(pool.block).into_iter().flatten().collect();
         let start = blocks.iter().position(|block| *block == pool.first).unwrap_or(0);
@@ -189,7 +189,7 @@ mod tests {
 
     fn networks(within: Ipv4Net, most: usize) -> impl Strategy<Value = Vec<Ipv4Net>> {
         let net = (any::<u32>(), 0..=32_u8).prop_map(move |(bits, size)| {
-            // Mostly in and around the range, so that they matter.
+            // Mostly in or near the range, so that they affect the result.
             let near = u32::from(within.network()) ^ (bits & (u32::from(within.hostmask()) * 4 + 3));
             Ipv4Net::new_assert(near.into(), size.max(within.prefix_len().saturating_sub(1))).trunc()
         });

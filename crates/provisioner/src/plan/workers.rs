@@ -1,4 +1,4 @@
-//! Which workers an instance gets or loses while it runs. Pure.
+//! Scaling: which workers a running instance gets or loses. Pure.
 
 use crate::registry::{Instance, State, Workers};
 use crate::spec::Topology;
@@ -6,10 +6,11 @@ use crate::spec::Topology;
 use super::cluster::{Role, members, worker};
 use super::{PlanError, room};
 
-/// Decides the numbers of so many more workers, the lowest that are free: the instance with them in transit.
+/// Chooses the lowest free numbers for `count` more workers. Returns the instance with them in transit.
 ///
 /// # Errors
-/// [`PlanError`] when the instance does not run or has no workers by its topology, or when its networks have no room.
+/// [`PlanError`] when the instance does not run, when its topology has no workers, or when its networks have no
+/// addresses for them.
 pub fn add_workers(instance: &Instance, count: u8) -> Result<Instance, PlanError> {
     running(instance)?;
     if instance.topology == Topology::Single {
@@ -27,10 +28,10 @@ pub fn add_workers(instance: &Instance, count: u8) -> Result<Instance, PlanError
     Ok(after)
 }
 
-/// Decides that a worker goes: the instance without it, and with it in transit.
+/// Returns the instance without a worker of this name, and with that worker in transit.
 ///
 /// # Errors
-/// [`PlanError`] when the instance does not run, or when there is no worker of this name.
+/// [`PlanError`] when the instance does not run, or when it has no worker of this name.
 pub fn remove_worker(instance: &Instance, node: &str) -> Result<Instance, PlanError> {
     running(instance)?;
     let members = members(instance.topology, &instance.workers);

@@ -1,4 +1,4 @@
-//! Asks an API server for its version as all our clients do, for tests of what the environment of a process decides.
+//! Reads the version of an API server with homelab's API client, for tests with other environment variables.
 //!
 //! `asker KUBECONFIG`
 

@@ -1,9 +1,8 @@
-//! A test of somebody's on two simulated clusters, in a process of its own: what its author sees is its output and its
-//! exit.
+//! A user's test on two simulated clusters, as a separate process. The tests check its output and its exit code.
 //!
 //! `author HOME EVIDENCE KEEP BODY [FAULT]`: KEEP is `never`, `on-failure` or `always`; BODY is what the test does,
-//! `pass`, `fail`, `panic` or `wait`; FAULT is `hang`, so that the clusters never come up, or `blind`, so that they
-//! cannot be taken down. Events are lines on the standard output, and so is `body` when the body begins.
+//! `pass`, `fail`, `panic` or `wait`; FAULT is `hang` (the clusters never come up) or `blind` (they cannot be
+//! destroyed). The standard output has one line for each event, and the line `body` when the body begins.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -73,7 +72,7 @@ async fn tell(mut handed_out: UnboundedReceiver<Events>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A line that is out before anything else happens.
+/// Writes a line, and flushes it before the process continues.
 fn say(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")?;

@@ -1,7 +1,7 @@
-//! One of many processes that claim and release in the same home, for tests that kill some of them.
+//! One of many processes that claim and release instances in the same home, for tests that kill some of the processes.
 //!
-//! `claimant HOME NUMBER SEED OPERATIONS` begins when its standard input ends. Each operation has a line on
-//! standard output before it begins and one when it is done, and a claim has one while it holds the lock:
+//! `claimant HOME NUMBER SEED OPERATIONS` begins when its standard input ends. For each operation it writes a line to
+//! standard output before the operation and one after it, and for a claim also one while it holds the lock:
 //!
 //! ```text
 //! claim NAME · decide NAME · claimed NAME SUBNET PODS SERVICES
@@ -48,7 +48,7 @@ fn claim(registry: &Registry, name: &str) -> anyhow::Result<()> {
     let creation = Operation::begin(OperationKind::Create, owner);
     let claimed = registry.claim(|there| {
         let said = say(&format!("decide {name}"));
-        said.expect("whoever reads this reads to the end");
+        said.expect("the reader of the standard output reads to its end");
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
         plan::claim(&spec, &taken, &pools, Keeper::Operator, creation)
     })?;
@@ -56,7 +56,7 @@ fn claim(registry: &Registry, name: &str) -> anyhow::Result<()> {
     Ok(say(&format!("claimed {name} {}", networks.join(" ")))?)
 }
 
-/// A line that is out before anything else happens.
+/// Writes a line, and flushes it before the process continues.
 fn say(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")?;

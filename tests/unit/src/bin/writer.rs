@@ -1,4 +1,4 @@
-//! Writes a hundred kilobytes into a file of others: what tests limit, and look at afterwards.
+//! Writes 100 kB into a file with `Foreign`. Tests limit the file size of this process and check the file afterwards.
 
 use anyhow::Context;
 use camino::Utf8PathBuf;

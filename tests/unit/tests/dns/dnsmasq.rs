@@ -1,4 +1,4 @@
-//! The drop-ins for dnsmasq. That a real one understands them is shown in the e2e tests.
+//! The drop-ins for dnsmasq. The e2e tests show that a real dnsmasq understands them.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -44,7 +44,7 @@ impl Folder {
 fn a_drop_in_has_a_wildcard_the_api_and_no_way_out() {
     let folder = Folder::new();
     assert!(folder.add("acme").unwrap());
-    assert!(!folder.add("acme").unwrap(), "nothing has changed");
+    assert!(!folder.add("acme").unwrap(), "a record has changed");
     let text = std::fs::read_to_string(folder.path("acme")).unwrap();
     insta::assert_snapshot!(text.replace(&folder.house.home.id(), "[home]"));
     assert_eq!(std::fs::metadata(folder.path("acme")).unwrap().mode() & 0o777, 0o644);
@@ -85,7 +85,7 @@ fn a_suffix_that_another_drop_in_has_is_refused_with_its_line(#[case] theirs: &s
     let folder = Folder::new();
     std::fs::write(folder.folder.join("lab.conf"), format!("# mine\n{theirs}\n")).unwrap();
     let told = folder.add("acme").unwrap_err().to_string().replace(folder.folder.as_str(), "[folder]");
-    assert_eq!(told, "suffix acme.lab already in use by somebody else: [folder]/lab.conf:2");
+    assert_eq!(told, "suffix acme.lab already in use by another entry: [folder]/lab.conf:2");
     assert_eq!(folder.files(), ["lab.conf"]);
 }
 

@@ -15,7 +15,7 @@ fn a_block_follows_what_was_there_and_goes_without_a_trace() {
     insta::assert_snapshot!(host.shown(&host.text()));
     assert!(host.remove("acme").unwrap());
     assert_eq!(host.text(), FOREIGN);
-    assert!(!host.remove("acme").unwrap(), "there is nothing left to remove");
+    assert!(!host.remove("acme").unwrap(), "a block was left");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn hosts_know_no_wildcards_so_further_names_are_listed() {
         "192.168.60.21 grafana.acme.lab",
         "192.168.60.21 www.acme.lab",
     ];
-    assert_eq!(names, expected, "the API's name is never the gateway's");
+    assert_eq!(names, expected, "the API server's name must not have the workload address");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn blocks_are_independent_of_each_other() {
     assert!(host.remove("acme").unwrap());
     let listed: Vec<String> =
         host.dns.list(host.home()).unwrap().iter().map(|one| one.instance().to_owned()).collect();
-    assert_eq!(listed, ["acme-1", "globex"], "a name that begins like another one's is another name");
+    assert_eq!(listed, ["acme-1", "globex"], "acme-1 must not be removed with acme");
     assert!(all.ends_with(host.text().strip_prefix(FOREIGN).unwrap()), "the other blocks have changed");
 }
 
@@ -73,7 +73,7 @@ fn what_is_recorded_is_read_back() {
     let records = records("acme", host.home());
     assert_eq!(host.dns.list(host.home()).unwrap(), [Recorded::Sound { records, place }]);
     let other = House::new();
-    assert_eq!(host.dns.list(&other.home).unwrap(), [], "another home's blocks are not ours to list");
+    assert_eq!(host.dns.list(&other.home).unwrap(), [], "blocks of another home are listed");
 }
 
 #[rstest]
@@ -115,7 +115,7 @@ fn a_name_that_somebody_leads_elsewhere_is_refused_with_its_line(#[case] theirs:
     let told = host.shown(&error.to_string());
     let name = if theirs.contains("API") { "api.acme.lab" } else { "acme.lab" };
     let address = theirs.split_whitespace().next().unwrap();
-    assert_eq!(told, format!("{name} already in use: /etc/hosts:6 leads it to {address}"));
+    assert_eq!(told, format!("{name} already in use: /etc/hosts:6 maps it to {address}"));
     let hint = host.shown(&error.hint().unwrap());
     assert_eq!(hint, "remove line 6 of /etc/hosts, or choose another suffix with --tld");
     assert_eq!(host.text(), text);
@@ -135,7 +135,7 @@ fn a_suffix_that_another_homes_block_has_is_refused_with_its_owner() {
     let error = host.add("acme").unwrap_err();
     let told = host.shown(&error.to_string()).replace(&other.home.id(), "[other]");
     assert_eq!(told, "suffix acme.lab already in use by homelab-[other].acme: /etc/hosts:8");
-    assert!(!host.remove("acme").unwrap(), "another home's block is not ours to remove");
+    assert!(!host.remove("acme").unwrap(), "a block of another home was removed");
     assert_eq!(host.text(), before);
 }
 
@@ -160,7 +160,7 @@ fn mode_and_link_stay_and_a_new_file_is_for_all_to_read() {
 #[test]
 fn writers_at_the_same_time_lose_nothing() {
     let host = Host::with(FOREIGN);
-    // Homes of their own, as of several users: nothing but the file is shared.
+    // A home for each writer, as of several users: they share only the file.
     let homes: Vec<House> = (0..16).map(|_| House::new()).collect();
     std::thread::scope(|scope| {
         for (number, house) in homes.iter().enumerate() {
@@ -181,5 +181,5 @@ fn writers_at_the_same_time_lose_nothing() {
     }
     assert_eq!(host.text(), FOREIGN);
     let left = std::fs::read_dir(host.file.parent().unwrap()).unwrap().count();
-    assert_eq!(left, 1, "something is left beside the file");
+    assert_eq!(left, 1, "another file is left in the folder");
 }

@@ -1,4 +1,4 @@
-//! Whatever a hosts file holds, foreign bytes stay.
+//! For any contents of a hosts file, bytes outside our blocks stay.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use unit::without_blocks;
 
 use super::*;
 
-/// Lines as people, editors and other programs leave them, and some that come close to ours.
+/// Lines as people, editors and other programs write them, and some that are similar to ours.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"127.0.0.1\tlocalhost".to_vec()),
@@ -19,7 +19,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Contents with either kind of line break, with or without a last one.
+/// Contents with both kinds of line break, with or without a last one.
 fn contents() -> impl Strategy<Value = Vec<u8>> {
     let ended = (line(), prop_oneof![Just(&b"\n"[..]), Just(&b"\r\n"[..])]);
     let ended = ended.prop_map(|(line, end)| [&line, end].concat());

@@ -45,7 +45,7 @@ fn changes(synced: &Synced) -> Vec<(&str, Option<Change>)> {
 async fn a_cluster_comes_up_with_its_names_and_goes_with_them() {
     let lab = lab(FOREIGN);
     let plan = lab.up(spec("acme")).await.unwrap().plan;
-    assert_eq!(plan.workload_address, plan.others()[0].address, "workers run what clients want to reach");
+    assert_eq!(plan.workload_address, plan.others()[0].address, "the workload address is the first worker's");
     assert!(lab.host.text().contains(&format!("{} api.acme.lab\n", plan.api_address)));
     assert!(lab.host.text().contains(&format!("{} acme.lab\n", plan.workload_address)));
     lab.provisioner.destroy("acme").await.unwrap();

@@ -1,4 +1,4 @@
-//! What a process of ours finds in its environment is what we made, whatever the caller's has.
+//! The environment of a process that we start has only our variables, for any environment of the caller.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn tool(program: &str) -> Command {
     Command::within(Duration::from_secs(20), program)
 }
 
-/// What a command gets when the caller has this.
+/// The environment of a command when the caller has these variables.
 fn given(command: &Command, caller: &[(&str, &str)]) -> BTreeMap<String, String> {
     let text = |text: std::ffi::OsString| text.into_string().unwrap();
     environment(command, &variables(caller))
@@ -107,7 +107,7 @@ fn a_tool_that_downloads_keeps_the_way_to_its_sources(#[case] name: &str, #[case
     let go = tool("go").keeping(DOWNLOADS.iter().chain(GO).chain(GO_MODULES).copied());
     assert_eq!(given(&go, &[(name, value)])[name], value);
     let contained = go.wrapped_here_by("setpriv", ["--"]);
-    assert_eq!(given(&contained, &[(name, value)])[name], value, "a wrapper on this host hands it on");
+    assert_eq!(given(&contained, &[(name, value)])[name], value, "a wrapper on the host must pass it on");
 }
 
 #[rstest]
@@ -149,7 +149,7 @@ fn what_a_command_sets_itself_comes_last() {
 #[tokio::test]
 async fn a_process_finds_what_was_made_for_it_and_nothing_of_ours() {
     let set = |name: &str| std::env::var_os(name).is_some();
-    assert!(set("CARGO_MANIFEST_DIR"), "cargo and nextest give us variables that nobody else shall see");
+    assert!(set("CARGO_MANIFEST_DIR"), "the test itself must have a variable of cargo's");
     let told = Local.run(&tool("env").env("A", "b")).await.unwrap().text();
     let mut names: Vec<&str> =
         told.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
@@ -171,7 +171,7 @@ async fn a_process_in_the_background_finds_the_same() {
 
 #[tokio::test]
 async fn a_program_is_found_in_a_folder_that_a_plain_user_has_not_in_the_path() {
-    // Debian has it in /usr/sbin, and CI may run as anybody.
+    // On Debian chroot is in /usr/sbin, which is not in the PATH of each user that CI may run as.
     Local.run(&tool("sh").args(["-c", "command -v chroot"])).await.unwrap();
     assert!(provisioner::exec::is_installed("chroot"));
     assert!(!provisioner::exec::is_installed("no-such-program"));

@@ -1,10 +1,10 @@
-//! What is not ours stays byte for byte, however it is written.
+//! Text that is not ours stays byte for byte, in any style.
 
 use rstest::rstest;
 
 use super::*;
 
-/// A kubeconfig with comments wherever there can be some.
+/// A kubeconfig with comments in all places.
 const COMMENTED: &str = "# mine
 apiVersion: v1
 kind: Config
@@ -46,7 +46,7 @@ async fn a_kubeconfig_is_the_same_before_a_cluster_comes_and_after_it_went(#[cas
     assert!(config.contexts.iter().any(|context| context.name == "globex"), "{merged}");
     let ours = merged.matches('\n').count();
     let ends = if text.contains("\r\n") { merged.matches("\r\n").count() } else { ours };
-    assert_eq!(ends, ours, "lines end in two ways: {merged:?}");
+    assert_eq!(ends, ours, "the text has two kinds of line endings: {merged:?}");
     for name in ["acme", "globex"] {
         desk.provisioner.destroy(name).await.unwrap();
     }

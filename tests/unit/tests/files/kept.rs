@@ -1,4 +1,4 @@
-//! What a file is beside its contents stays as it was: links, names, mode and attributes.
+//! A change of the contents keeps all else of a file: links, names, mode and attributes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rustix::fs::{XattrFlags, getxattr, setxattr};
 
 use super::*;
 
-/// Changes a file as if it were somebody else's.
+/// Changes a file as a file of another program.
 fn rewrite(path: &Utf8Path, contents: &str) -> Result<bool, FileError> {
     Foreign::read(path)?.write(contents.as_bytes(), Fresh::Public)
 }
@@ -19,7 +19,8 @@ fn text(path: &Utf8Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The user's kubeconfig and the host's names go where links lead: through absolute and relative ones, and chains.
+/// The user's kubeconfig and the host's names are written to the targets of links: absolute and relative ones, and
+/// chains.
 #[rstest]
 #[case::of_the_user("kube/config")]
 #[case::of_hosts("hosts")]
@@ -118,7 +119,7 @@ fn access_list() -> Vec<u8> {
 
 #[test]
 fn access_control_list_and_attributes_stay() {
-    // Not every file system for temporary files has them.
+    // Not every file system for temporary files supports extended attributes.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = Utf8Path::from_path(folder.path()).unwrap().join("config");
     std::fs::write(&path, "before\n").unwrap();
@@ -128,7 +129,7 @@ fn access_control_list_and_attributes_stay() {
     }
     let inode = state(&path).0;
     assert!(rewrite(&path, "after\n").unwrap());
-    assert_ne!(state(&path).0, inode, "replaced as a whole");
+    assert_ne!(state(&path).0, inode, "the file was written in place");
     for (name, value) in attributes {
         let mut found = vec![0; 256];
         let length = getxattr(path.as_std_path(), name, found.as_mut_slice()).unwrap();
@@ -162,7 +163,7 @@ fn a_file_that_no_kubeconfig_can_be_as_large_as_is_refused() {
     assert!(matches!(error.unfit(), Some(Unfit::TooLarge(_))), "{error}");
 }
 
-/// A process that may write no file beyond a kilobyte: the write fails in the middle, as on a full disk.
+/// The process may write only 1 KiB to a file, so the write fails in the middle, as on a full disk.
 #[rstest]
 #[case::replaced(false)]
 #[case::written_in_place(true)]
@@ -186,6 +187,6 @@ async fn a_write_that_fails_in_the_middle_leaves_the_old_contents(#[case] in_pla
     assert_eq!(
         house.path("").read_dir_utf8().unwrap().count(),
         1 + usize::from(in_place),
-        "something is left"
+        "a temporary file is left"
     );
 }

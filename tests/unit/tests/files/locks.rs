@@ -1,4 +1,5 @@
-//! kubectl's lock on a kubeconfig, left by somebody: told with whose it is, and in nobody's way who changes nothing.
+//! A lock file of kubectl that another process has left: the error names its owner, and commands that change no
+//! kubeconfig ignore the lock.
 
 use provisioner::Removed;
 use provisioner::kubeconfig::KubeconfigError;
@@ -24,9 +25,11 @@ async fn a_lock_that_somebody_left_is_told_before_the_claim_and_stays(#[case] ki
     }
     let told = desk.refused().await;
     let user = std::fs::symlink_metadata(&lock).unwrap().uid();
-    assert!(told.contains(&format!("{lock} is in the way for 5s, made by ")), "user {user}: {told}");
+    assert!(told.contains(&format!("{lock} still exists after 5s, created by ")), "user {user}: {told}");
     assert!(
-        told.ends_with(&format!("hint: if no kubectl is running, a killed one has left it: `rm {lock}`"))
+        told.ends_with(&format!(
+            "hint: if no kubectl is running, a killed one has left the lock: `rm {lock}`"
+        ))
     );
     assert!(lock.symlink_metadata().is_ok());
     assert_eq!(std::fs::read_to_string(desk.kubeconfig()).unwrap(), FOREIGN);

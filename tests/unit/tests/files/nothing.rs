@@ -1,4 +1,4 @@
-//! What changes nothing writes nothing: files keep their inode and their time, and folders, too.
+//! An operation without changes writes nothing: files and folders keep their inode and modification time.
 
 use provisioner::Change;
 

@@ -1,4 +1,4 @@
-//! Only regular files are read and changed; everything else is refused with its path, and stays what it is.
+//! Only regular files are read and changed. All other files are refused with their path, and are not changed.
 
 use provisioner::kubeconfig::KubeconfigError;
 use provisioner::plan::InstanceId;
@@ -38,7 +38,7 @@ async fn a_second_kubeconfig_that_is_a_pipe_is_refused_and_not_waited_for() {
     };
     let told = desk.refused().await;
     assert!(told.contains(&format!("read {pipe}: it is a named pipe")), "{told}");
-    assert!(told.ends_with("hint: let KUBECONFIG name another file"), "{told}");
+    assert!(told.ends_with("hint: set KUBECONFIG to another file"), "{told}");
     assert_eq!(std::fs::read_to_string(desk.kubeconfig()).unwrap(), FOREIGN);
     assert!(is_pipe(&pipe));
 }

@@ -1,5 +1,5 @@
-//! Files that cannot be used: found before the claim, no price for a cluster that came up, and no obstacle to the
-//! teardown of everything else.
+//! Files that cannot be used: `up` finds them before the claim, a cluster that has come up stays, and `down` removes
+//! all else.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -10,14 +10,14 @@ use rstest::rstest;
 
 use super::*;
 
-/// A file system in which nobody can make a file, root included.
+/// A file system in which no user can make a file, not even root.
 const SYS: &str = "/sys";
 
 #[rstest]
-#[case::torn("contexts: [", "is no kubeconfig; it is left as it is")]
-#[case::a_list("- a\n", "it is no mapping")]
-#[case::of_lists_that_are_none("clusters: 7\n", "its clusters are no list")]
-#[case::twice("a: 1\n---\nb: 2\n", "is no kubeconfig; it is left as it is")]
+#[case::torn("contexts: [", "is not a valid kubeconfig; the file was not changed")]
+#[case::a_list("- a\n", "it is not a YAML mapping")]
+#[case::of_lists_that_are_none("clusters: 7\n", "its clusters are not a list")]
+#[case::twice("a: 1\n---\nb: 2\n", "is not a valid kubeconfig; the file was not changed")]
 #[case::that_cannot_be_edited("{users: [{name: ada, user: {password: 1e3}}]}\n", "it is not in block style")]
 #[tokio::test]
 async fn a_kubeconfig_that_makes_no_sense_is_refused_before_the_claim(#[case] text: &str, #[case] why: &str) {
@@ -25,7 +25,7 @@ async fn a_kubeconfig_that_makes_no_sense_is_refused_before_the_claim(#[case] te
     std::fs::write(desk.kubeconfig(), text).unwrap();
     let told = desk.refused().await;
     assert!(told.contains(why) && told.contains(desk.kubeconfig().as_str()), "{told}");
-    assert!(told.ends_with("hint: correct it, or let KUBECONFIG name another file"), "{told}");
+    assert!(told.ends_with("hint: correct it, or set KUBECONFIG to another file"), "{told}");
     assert_eq!(std::fs::read_to_string(desk.kubeconfig()).unwrap(), text);
 }
 
@@ -48,7 +48,7 @@ async fn a_kubeconfig_for_which_no_file_can_be_made_is_refused_before_the_claim(
     let desk = Desk::new().with_kubeconfigs(&[path.into()]);
     let told = desk.refused().await;
     assert!(told.contains(named), "{told}");
-    assert!(told.ends_with("let KUBECONFIG name another file"), "{told}");
+    assert!(told.ends_with("set KUBECONFIG to another file"), "{told}");
 }
 
 #[tokio::test]
@@ -82,11 +82,14 @@ async fn a_context_of_that_name_that_is_somebody_elses_is_refused_before_the_cla
     let theirs = "users:\n- name: acme\n  user: {token: t}\n";
     std::fs::write(desk.kubeconfig(), theirs).unwrap();
     let told = desk.refused().await;
-    assert!(told.contains(&format!("user 'acme' in {} is not of this homelab", desk.kubeconfig())), "{told}");
+    assert!(
+        told.contains(&format!("user 'acme' in {} does not belong to this homelab", desk.kubeconfig())),
+        "{told}"
+    );
     assert_eq!(std::fs::read_to_string(desk.kubeconfig()).unwrap(), theirs);
 }
 
-/// A desk whose kubeconfig breaks when the names are recorded: after the claim, and long before the end.
+/// A desk whose kubeconfig becomes unusable when the names are recorded, which is after the claim.
 fn breaking(script: &str) -> Desk {
     let desk = Desk::new();
     let folder = desk.house.path("dnsmasq.d");
@@ -97,8 +100,11 @@ fn breaking(script: &str) -> Desk {
 }
 
 #[rstest]
-#[case::a_lock("test -e CONFIG.once || touch CONFIG.lock CONFIG.once", "config.lock is in the way")]
-#[case::damage("test -e CONFIG.once || printf 'contexts: [' > CONFIG; touch CONFIG.once", "is no kubeconfig")]
+#[case::a_lock("test -e CONFIG.once || touch CONFIG.lock CONFIG.once", "config.lock still exists after")]
+#[case::damage(
+    "test -e CONFIG.once || printf 'contexts: [' > CONFIG; touch CONFIG.once",
+    "is not a valid kubeconfig"
+)]
 #[case::a_pipe("rm CONFIG && mkfifo CONFIG", "it is a named pipe")]
 #[tokio::test]
 async fn a_cluster_that_came_up_stays_when_its_context_cannot_be_merged(
@@ -119,7 +125,7 @@ async fn a_cluster_that_came_up_stays_when_its_context_cannot_be_merged(
             .any(|event| matches!(event, Event::KubeconfigNotMerged { instance, .. } if instance == "acme"))
     );
 
-    // What the hint says, once the way is free.
+    // The command in the hint works when the file can be used again.
     let _ = std::fs::remove_file(desk.lock());
     std::fs::remove_file(desk.kubeconfig()).unwrap();
     std::fs::write(desk.kubeconfig(), FOREIGN).unwrap();
@@ -131,7 +137,7 @@ async fn a_cluster_that_came_up_stays_when_its_context_cannot_be_merged(
 fn the_hint_on_a_context_that_is_missing_says_how_to_merge_it() {
     let desk = Desk::new();
     let error = kubeconfig::use_context(&desk.house.home, "acme").unwrap_err();
-    let expected = "`sudo homelab k8s kubeconfig acme --renew --path` puts the context into your kubeconfig";
+    let expected = "`sudo homelab k8s kubeconfig acme --renew --path` adds the context to your kubeconfig";
     assert_eq!(error.hint().as_deref(), Some(expected));
 }
 
@@ -151,7 +157,7 @@ async fn a_teardown_goes_on_without_a_damaged_kubeconfig_and_says_what_is_left()
         ),
         "{hint}"
     );
-    assert!(hint.contains("let KUBECONFIG name another file; then `homelab down acme`"), "{hint}");
+    assert!(hint.contains("set KUBECONFIG to another file; then `homelab down acme`"), "{hint}");
     assert!(!desk.house.home.instance("acme").exists());
     let entry = desk.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Destroying);

@@ -1,4 +1,4 @@
-//! Nothing is taken away that somebody else needs.
+//! Nothing is removed that another process or home needs.
 
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
 use provisioner::error::Hint;
@@ -40,7 +40,7 @@ impl Lab {
         self.provisioner.registry().list().unwrap()
     }
 
-    /// Has the folder of an instance hold the disk of a node of another home.
+    /// Makes a node of another home use the folder of an instance.
     async fn with_a_stranger(&self, name: &str) {
         let instance = self.provisioner.registry().find(name).unwrap().unwrap();
         let mut plan = ClusterPlan::of(&instance, &self.house.home);
@@ -48,7 +48,7 @@ impl Lab {
         self.engine.for_home("ffffff").create(&plan).await.unwrap();
     }
 
-    /// Takes the machines of an instance away by other means.
+    /// Removes the nodes of an instance, but not its entry.
     async fn without_machines(&self, name: &str) {
         let instance = self.provisioner.registry().find(name).unwrap().unwrap();
         let plan = ClusterPlan::of(&instance, &self.house.home);
@@ -56,7 +56,7 @@ impl Lab {
     }
 }
 
-/// An owner of whom nobody here knows whether it lives: no PID namespace has the number 1.
+/// An owner of which this process cannot tell whether it lives: no PID namespace has the number 1.
 fn unknown() -> Owner {
     Owner { pid_namespace: Some(1), ..Owner::current("run-1").unwrap() }
 }
@@ -166,14 +166,14 @@ async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
 }
 
-/// A bring-up that waits for ever, and what another process does to its instance meanwhile.
+/// The error of a bring-up that hangs while another process changes its instance.
 async fn disturbed(lab: &Lab, disturb: impl FnOnce()) -> ProvisionError {
     let hanging = lab.engine.clone().with_fault(Fault::Hang("kubeadm init".to_owned()));
     let owner = Owner::hold(&lab.house.home, "run-1").unwrap();
     let spec = spec("acme");
     let create = lab.provisioner.create(&spec, Keeper::Run(owner));
     let begun = || hanging.commands().iter().filter(|(_, command)| command.contains("kubeadm init")).count();
-    let before = begun(); // by an earlier one on the same engine
+    let before = begun(); // by an earlier bring-up on the same engine
     let hangs = async {
         while begun() == before {
             tokio::task::yield_now().await;
@@ -194,7 +194,7 @@ async fn a_bring_up_whose_instance_another_process_takes_down_ends_at_once() {
     assert_eq!(error.source.to_string(), "another process took acme down during its creation");
     assert_eq!(error.residue, Residue::Nothing, "whoever takes it down finishes that");
     let state = registry.find("acme").unwrap().unwrap().state;
-    assert_eq!(state, State::Destroying, "nobody says that it failed");
+    assert_eq!(state, State::Destroying, "the bring-up must not change the state");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use provisioner::{ProvisionError, Provisioner};
 
 use crate::given::{House, net};
 
-/// A host with a list of homes, and homes beside each other.
+/// A host with several homes and a list of them.
 struct Host {
     house: House,
     engine: SimulatedEngine,
@@ -82,7 +82,7 @@ async fn a_subnet_in_another_homes_pod_network_is_refused_with_its_owner() {
         format!("subnet {inside} already in use by instance 'acme' of the home {home}")
     );
     assert_eq!(bob.registry().list().unwrap(), []);
-    assert_eq!(host.listed(), [ada.home().id()], "a home that got nothing is not listed");
+    assert_eq!(host.listed(), [ada.home().id()], "a home without instances is listed");
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_halted_instance_keeps_its_networks_and_one_that_is_gone_does_not() {
     assert_eq!(up(&bob, spec("acme")).await.unwrap().networks(), acme.networks());
     bob.destroy("acme").await.unwrap();
     bob.destroy("globex").await.unwrap();
-    assert!(!host.house.path("homes").exists(), "the list goes with the last instance");
+    assert!(!host.house.path("homes").exists(), "the list is left after the last instance");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_home_that_is_moved_keeps_its_networks() {
     let (ada, bob) = (host.home("ada"), host.home("bob"));
     let acme = up(&ada, spec("acme")).await.unwrap();
     std::fs::rename(ada.home().root(), host.house.path("moved")).unwrap();
-    // It is looked for where it was, until it is used where it is.
+    // The list has the old path until the home is used at its new path.
     host.home("moved").halt("acme").await.unwrap();
     host.home("moved").start("acme").await.unwrap();
     assert_ne!(up(&bob, spec("globex")).await.unwrap().subnet, acme.subnet);
@@ -129,7 +129,7 @@ async fn an_instance_whose_networks_another_home_got_meanwhile_is_not_started() 
     let (ada, bob) = (host.home("ada"), host.home("bob"));
     let acme = up(&ada, spec("acme")).await.unwrap();
     ada.halt("acme").await.unwrap();
-    // As a disk that is not mounted.
+    // As if the home's disk were not mounted.
     std::fs::rename(ada.home().root(), host.house.path("unmounted")).unwrap();
     let globex = up(&bob, spec("globex")).await.unwrap();
     assert_eq!(globex.subnet, acme.subnet);
@@ -140,7 +140,7 @@ async fn an_instance_whose_networks_another_home_got_meanwhile_is_not_started() 
     assert_eq!(error.to_string(), told);
     assert_eq!(
         error.hint().unwrap(),
-        format!("`HOMELAB_HOME={home} homelab status globex` shows the other one")
+        format!("`HOMELAB_HOME={home} homelab status globex` shows the other instance")
     );
 }
 
@@ -166,7 +166,7 @@ async fn a_suffix_belongs_to_one_instance_of_the_host() {
     let error = up(&bob, spec("acme")).await.unwrap_err();
     let home = ada.home().root();
     assert_eq!(cause(&error), format!("tldPrefix acme already in use by instance 'acme' of the home {home}"));
-    assert_eq!(error.hint().as_deref(), Some("`--tld LABEL` chooses another one"));
+    assert_eq!(error.hint().as_deref(), Some("choose another one with `--tld LABEL`"));
     let other = ClusterSpec { tld_prefix: Some("acme2".to_owned()), ..spec("acme") };
     up(&bob, other).await.unwrap();
     // A fixture's instance has no names on the host.
@@ -200,5 +200,5 @@ async fn a_simulated_engine_has_no_host_and_no_list() {
     let house = House::new();
     let alone = Provisioner::with_engine(house.home.clone(), Arc::new(SimulatedEngine::new(house.home.id())));
     let instance = up(&alone, spec("acme")).await.unwrap();
-    assert_eq!(instance.subnet, net("192.168.60.0/24"), "whatever homes this host has");
+    assert_eq!(instance.subnet, net("192.168.60.0/24"), "the host's homes must not matter");
 }

@@ -1,4 +1,4 @@
-//! What a server answers when it is asked who it is, and what that means.
+//! Answers of an API server to the identity check, and the result of the check.
 
 use provisioner::identity::{self, IdentityError};
 use provisioner::kubeconfig;
@@ -17,7 +17,7 @@ fn status(code: u16, reason: &str) -> String {
     STATUS.replace("CODE", &code.to_string()).replace("REASON", reason)
 }
 
-/// acme, which came up with a cluster at this address.
+/// acme, with a recorded identity at this server's address.
 fn acme(server: &Server) -> Instance {
     let mut acme = instance("acme", &[]);
     let server = format!("https://{}", server.address);
@@ -45,13 +45,13 @@ async fn the_cluster_that_came_up_under_the_name_is_the_one() {
     "UID of kube-system",
     "missing"
 )]
-#[case::another_authority(Shows::Foreign, "200 OK", UID.to_owned(), "certificate authority", "another")]
+#[case::another_authority(Shows::Foreign, "200 OK", UID.to_owned(), "certificate authority", "another one")]
 #[case::no_api_server(
     Shows::Nothing,
     "400 Bad Request",
     String::new(),
     "certificate authority",
-    "none, for it speaks no TLS"
+    "none (the server does not use TLS)"
 )]
 #[tokio::test]
 async fn a_server_that_is_another_one_is_a_mismatch(

@@ -1,4 +1,4 @@
-//! Which instance is the active one, for kubectl and for a shell prompt.
+//! The active instance, for kubectl and for a shell prompt.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Clients of our own API servers reach them directly, whatever stands in the environment or in the kubeconfig.
+//! API clients connect to our API servers directly, for any proxy in the environment or in the kubeconfig.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::server::{Server, Shows};
 
 const VERSION: &str = r#"{"major":"1","minor":"36","gitVersion":"v1.36.3","gitCommit":"c","gitTreeState":"clean",
     "buildDate":"d","goVersion":"g","compiler":"gc","platform":"linux/amd64"}"#;
-/// Nobody listens there.
+/// A proxy address on which no process listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 #[rstest]
@@ -40,7 +40,7 @@ async fn a_proxy_in_the_kubeconfig_is_not_asked_either() {
     }
 }
 
-/// What a process with this environment is told of the server's version.
+/// The server's version as a process with this environment reads it.
 async fn asked(house: &House, server: &Server, more: &str, environment: &[(&str, &str)]) -> String {
     let path = server.kubeconfig(house, more);
     let asker = Command::within(Duration::from_secs(20), env!("CARGO_BIN_EXE_asker")).arg(path);

@@ -1,4 +1,4 @@
-//! The kubeconfig as a file: its mode, links to it, and whoever changes it at the same time.
+//! The kubeconfig as a file: its mode, links to it, and changes by several processes at the same time.
 
 use provisioner::error::Hint;
 use std::os::unix::fs::symlink;
@@ -83,10 +83,10 @@ fn kubectls_lock_is_waited_for_and_a_dead_homelabs_is_swept() {
     let house = House::new();
     let lock = format!("{}.lock", house.home.merged_kubeconfig());
     house.kubeconfig(FOREIGN);
-    // One of ours that nobody holds any more, as SIGKILL leaves it.
+    // A lock file of ours without a holder, as SIGKILL leaves it.
     std::fs::write(&lock, "homelab\n").unwrap();
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
-    // kubectl's, which is let go when the other thread has surely begun to wait for it or not: both are fine.
+    // A lock file of kubectl, removed before or after the other thread begins to wait for it: both orders must work.
     std::fs::write(&lock, "").unwrap();
     std::thread::scope(|scope| {
         let merging = scope.spawn(|| kubeconfig::merge(&house.home, &isolated("globex", &house.home)));
@@ -106,10 +106,10 @@ fn a_lock_that_never_goes_is_an_error_that_names_it() {
     std::fs::write(&lock, "").unwrap();
     let error = kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap_err();
     let told = error.to_string();
-    assert!(told.starts_with(&format!("{lock} is in the way for 5s, made by ")), "{told}");
+    assert!(told.starts_with(&format!("{lock} still exists after 5s, created by ")), "{told}");
     assert_eq!(
         error.hint().unwrap(),
-        format!("if no kubectl is running, a killed one has left it: `rm {lock}`")
+        format!("if no kubectl is running, a killed one has left the lock: `rm {lock}`")
     );
     assert_eq!(house.merged(), FOREIGN);
     assert!(std::path::Path::new(&lock).exists());

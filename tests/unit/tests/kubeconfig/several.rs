@@ -1,10 +1,10 @@
-//! KUBECONFIG with several files: what kubectl makes of them, and what is written where.
+//! KUBECONFIG with several files: they are merged as kubectl does, and each change goes to the right file.
 
 use camino::Utf8PathBuf;
 
 use super::*;
 
-/// A home whose user has two kubeconfigs, and a third that is not there.
+/// A home whose KUBECONFIG names two files, and a third that does not exist.
 fn two_files(first: &str, second: &str) -> (House, [Utf8PathBuf; 3]) {
     let mut house = House::new();
     let paths = ["missing", "first", "second"].map(|name| house.path(name));

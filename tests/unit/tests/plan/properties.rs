@@ -1,18 +1,18 @@
-//! What holds for networks whatever is claimed and released.
+//! Properties of networks that hold after any sequence of claims and releases.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::given::creation;
 
-/// What happens to a registry: somebody asks for an instance, or one is released.
+/// A change of the registry: an instance is claimed or released.
 #[derive(Debug, Clone)]
 enum Step {
     Claim(Wish),
     Release(prop::sample::Index),
 }
 
-/// What is asked for, where it is not left to the plan. Few names and prefixes, so that they meet.
+/// A request; the plan chooses what is `None`. Only few names and prefixes, so that they collide.
 #[derive(Debug, Clone)]
 struct Wish {
     name: u8,
@@ -51,7 +51,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
         })
 }
 
-/// How many control planes there are, and the number of the last one in the host network.
+/// The number of control planes, and the host number of the last one in the subnet.
 fn planes(topology: Topology) -> (u8, u8) {
     if topology == Topology::Ha { (3, 13) } else { (1, 10) }
 }
@@ -74,7 +74,7 @@ fn host() -> impl Strategy<Value = Vec<HostNetwork>> {
     prop::collection::vec(net, 0..4)
 }
 
-/// Pools of all sizes that the settings allow, in the usual ranges; drawing begins anywhere.
+/// Pools with all block sizes that the settings allow, in the default ranges, with any first block.
 fn pools() -> impl Strategy<Value = Pools> {
     let pool = |range: &'static str, blocks: std::ops::RangeInclusive<u8>| {
         (blocks, any::<u32>()).prop_map(move |(block, first)| {
@@ -87,7 +87,7 @@ fn pools() -> impl Strategy<Value = Pools> {
         .prop_map(|(subnet, pod, service)| Pools { subnet, pod, service, ..Pools::default() })
 }
 
-/// Claims and releases in turn; a refused claim must be right to refuse.
+/// Applies claims and releases in turn, and checks that each refusal is right.
 fn play(steps: &[Step], host: &[HostNetwork], pools: &Pools) -> Result<Vec<Instance>, TestCaseError> {
     let mut taken = Taken { instances: Vec::new(), host: host.to_vec(), ..Taken::default() };
     for step in steps {
@@ -109,7 +109,8 @@ fn play(steps: &[Step], host: &[HostNetwork], pools: &Pools) -> Result<Vec<Insta
     Ok(taken.instances)
 }
 
-/// A refusal's holder really has what was asked for; a full pool is full; nodes that do not fit do not.
+/// Checks a refusal: its holder has the requested name or network, a full pool is full, a block is too small for the
+/// nodes.
 fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> Result<(), TestCaseError> {
     match refusal {
         PlanError::Exists { name, state, owner } => {
@@ -119,7 +120,7 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
         }
         PlanError::InUse { what, value, holder: plan::Holder::Instance(name) } => {
             let holder = taken.instances.iter().find(|instance| instance.name == *name);
-            let holder = holder.ok_or_else(|| TestCaseError::fail(format!("nobody is {name}")))?;
+            let holder = holder.ok_or_else(|| TestCaseError::fail(format!("no instance is {name}")))?;
             let has = match *what {
                 "tldPrefix" => holder.tld_prefix == *value,
                 "subnet" => holder.networks().iter().any(|theirs| overlap(theirs, &net(value))),
@@ -132,7 +133,7 @@ fn is_right(refusal: &PlanError, taken: &Taken, pools: &Pools, wish: &Wish) -> R
             prop_assert!(taken.host.iter().any(has), "{refusal}");
         }
         PlanError::InUse { holder: plan::Holder::Neighbour { .. }, .. } => {
-            return Err(TestCaseError::fail(format!("there are no other homes: {refusal}")));
+            return Err(TestCaseError::fail(format!("the host has no other homes: {refusal}")));
         }
         PlanError::NoWorkers { .. }
         | PlanError::NotRunning { .. }
@@ -179,7 +180,7 @@ proptest! {
         steps in steps(), host in host(), pools in pools(),
     ) {
         let instances = play(&steps, &host, &pools)?;
-        prop_assert_eq!(&instances, &play(&steps, &host, &pools)?, "the same claims, other results");
+        prop_assert_eq!(&instances, &play(&steps, &host, &pools)?, "the same claims gave other results");
         let ours: Vec<(&str, Ipv4Net)> = instances.iter()
             .flat_map(|instance| cidrs(instance).map(|cidr| (instance.name.as_str(), cidr)))
             .collect();

@@ -1,4 +1,4 @@
-//! Workers keep what they have when others come and go, and nobody else is given it meanwhile.
+//! Workers keep their names, addresses and pod CIDRs when other workers are added and removed, and no two share any.
 
 use proptest::prelude::*;
 use provisioner::error::Hint;
@@ -7,12 +7,12 @@ use provisioner::registry::{State, Workers};
 
 use super::*;
 
-/// A cluster that runs, with this many workers.
+/// A running instance of this spec.
 fn running(spec: ClusterSpec) -> Instance {
     Instance { state: State::Running, ..claim(&spec.check().unwrap(), &Taken::default()).unwrap() }
 }
 
-/// What is in transit has arrived, or is gone.
+/// The instance after the workers in transit have been added.
 fn arrived(instance: Instance) -> Instance {
     Instance { transit: Workers::default(), ..instance.with_transit() }
 }
@@ -34,7 +34,7 @@ fn a_removed_worker_leaves_a_gap_and_the_next_one_gets_exactly_what_it_had() {
     assert_eq!(nodes(&without.with_transit()), before);
     let without = gone(without);
     let again = add_workers(&without, 2).unwrap();
-    assert_eq!(nodes(&again), nodes(&without), "what is in transit is no part of the cluster yet");
+    assert_eq!(nodes(&again), nodes(&without), "a worker in transit is in the plan");
     let again = nodes(&arrived(again));
     assert_eq!(again[..4], before);
     assert_eq!((again[4].name.as_str(), again[4].address.octets()[3]), ("acme-w-4", 24));

@@ -1,4 +1,4 @@
-//! What is wrong with one engine is no matter of another engine's instances.
+//! A fault of one engine does not affect the instances of another engine.
 
 use provisioner::engine::Look;
 use provisioner::spec::Provider;
@@ -7,7 +7,7 @@ use super::*;
 
 const OTHER: EngineKind = EngineKind::Vagrant(Provider::Libvirt);
 
-/// A lab whose other engine cannot be asked.
+/// A lab whose second engine fails all requests.
 fn half_blind() -> Lab {
     let lab = lab();
     let broken = SimulatedEngine::new(lab.house.home.id()).with_fault(Fault::Blind);
@@ -59,5 +59,5 @@ async fn leftovers_without_an_entry_are_not_gone_as_long_as_one_engine_cannot_be
     let lab = half_blind();
     lab.engine.create(&crate::given::planned("stray", &lab.house.home)).await.unwrap();
     lab.provisioner.destroy("stray").await.unwrap_err();
-    assert_eq!(lab.engine.sightings().await.unwrap(), [], "what can be removed is removed");
+    assert_eq!(lab.engine.sightings().await.unwrap(), [], "nodes of the working engine are left");
 }

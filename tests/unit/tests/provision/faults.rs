@@ -1,4 +1,4 @@
-//! The fault sweep: whatever fails, it is said what is left, and `destroy` leaves nothing.
+//! The fault sweep: an error says what is left for each step that fails, and `destroy` removes everything.
 
 use rstest::rstest;
 
@@ -33,7 +33,7 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
     assert_eq!(error.hint().as_deref(), Some("`homelab down acme` removes what was made"));
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Failed);
-    assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has no context");
+    assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has a context");
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
     engine.heal();
@@ -42,7 +42,7 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
 
 #[rstest]
 #[case::no_virtual_address(Fault::Hang("ip -oneline address show".to_owned()), Stage::Init, "the virtual address on acme-cp-1")]
-#[case::hanging_join(Fault::Hang("kubeadm join".to_owned()), Stage::Join, "kubeadm to join it on acme-cp-2")]
+#[case::hanging_join(Fault::Hang("kubeadm join".to_owned()), Stage::Join, "`kubeadm join` on acme-cp-2")]
 #[case::no_service(Fault::Command("sv restart keepalived".to_owned()), Stage::Init, "restart keepalived on acme-cp-1")]
 #[tokio::test(start_paused = true)]
 async fn a_control_plane_that_does_not_come_is_named_and_destroy_leaves_nothing(

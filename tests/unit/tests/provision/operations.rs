@@ -1,5 +1,5 @@
-//! One operation at a time on an instance, between processes and within one; what a killed process began is finished or
-//! undone by the next command.
+//! One operation at a time on an instance, between processes and within one. The next command finishes or undoes the
+//! operation of a killed process.
 
 use provisioner::engine::Fault;
 use provisioner::registry::{Abandoned, Need};
@@ -8,7 +8,7 @@ use rstest::rstest;
 use super::*;
 use crate::given::{another_process, creation};
 
-/// A process of an earlier boot, which has ended.
+/// The operation of a process of an earlier boot, which has ended.
 fn killed(kind: OperationKind) -> Operation {
     Operation { kind, ..creation() }
 }
@@ -81,7 +81,7 @@ async fn what_a_killed_process_began_is_finished_by_the_next_command(
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.record(killed(kind), state);
-    assert_eq!(lab.acme().need(&lab.house.home), Need::Operator, "nothing of it may be reaped");
+    assert_eq!(lab.acme().need(&lab.house.home), Need::Operator, "the instance could be reaped");
     assert_eq!(lab.provisioner.reap().await.unwrap().reaped.len(), 0);
     let after = lab.provisioner.start("acme").await.unwrap();
     assert_eq!((after.state, after.operation), (State::Running, None));
@@ -95,7 +95,7 @@ async fn what_was_killed_while_it_was_created_is_removed_by_the_next_up_of_its_n
     let need = Need::Abandoned(Abandoned::Creation(creation().owner.pid));
     assert_eq!(lab.acme().need(&lab.house.home), need);
     let second = lab.up("acme").await.unwrap();
-    assert!(second.instance.created_at > first.instance.created_at, "the old one is used");
+    assert!(second.instance.created_at > first.instance.created_at, "the old entry is used");
     assert_eq!((second.instance.state, second.instance.operation), (State::Running, None));
     assert_eq!(lab.engine.sightings().await.unwrap().len(), 3);
 }

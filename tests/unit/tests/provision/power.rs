@@ -1,4 +1,5 @@
-//! Instances come to rest and go on, whatever was cut short; what rests is never taken for what runs.
+//! Instances are paused, halted and started, also after an interrupted operation; a paused or halted instance never
+//! counts as running.
 
 use provisioner::StageError;
 use provisioner::engine::{EngineError, Fault};
@@ -78,7 +79,7 @@ async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
         lab.power(wake).await.unwrap();
     }
     insta::assert_snapshot!(said.join("\n"), @r"
-    halt: instance 'acme' is paused, not running; `homelab resume acme` has it go on
+    halt: instance 'acme' is paused, not running; `homelab resume acme` makes it run again
     pause: instance 'acme' is halted, not running; `homelab start acme` starts it
     resume: instance 'acme' is halted, not running; `homelab start acme` starts it
     ");
@@ -222,7 +223,7 @@ async fn certificates_that_have_ended_are_issued_anew_when_an_instance_wakes() {
     let again = lab.engine.commands();
     assert!(
         again[before..].iter().all(|(_, command)| !command.contains("renew")),
-        "they are good for a year"
+        "new certificates were renewed again"
     );
 }
 
@@ -235,7 +236,7 @@ async fn the_boot_in_which_nodes_were_last_started_is_on_record() {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     assert_eq!(recorded().boot_id.as_deref(), Some(boot.trim()));
     assert_eq!(recorded().standing(&lab.house.home), Standing::AsRecorded);
-    // As after a reboot: it is recorded as running, and nothing runs.
+    // As after a reboot: the instance is recorded as running, but its nodes are off.
     registry.update("acme", |instance| instance.boot_id = Some("another".to_owned())).unwrap();
     assert_eq!((recorded().state, recorded().standing(&lab.house.home)), (State::Running, Standing::Off));
     assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);

@@ -1,4 +1,4 @@
-//! A claim is given back only when nothing of the instance exists and nobody is making it.
+//! A claim is released only when nothing of the instance exists and no process is creating it.
 
 use provisioner::ReleaseError;
 use provisioner::error::Hint;
@@ -6,7 +6,7 @@ use provisioner::plan::InstanceId;
 
 use super::*;
 
-/// What somebody does who removes the machines by other means.
+/// Removes the nodes without `down`, as a user could by hand.
 async fn remove_machines(lab: &Lab, name: &str) {
     let id = InstanceId { home: lab.house.home.id(), name: name.to_owned() };
     lab.engine.destroy(&id, &lab.house.home.instance(name)).await.unwrap();
@@ -19,7 +19,7 @@ async fn a_claim_whose_machines_are_gone_is_given_back_with_everything_else() {
     remove_machines(&lab, "acme").await;
     assert_ne!(lab.provisioner.release("acme").await.unwrap(), []);
     lab.assert_empty().await;
-    assert_eq!(lab.provisioner.release("acme").await.unwrap(), [], "there is nothing left to release");
+    assert_eq!(lab.provisioner.release("acme").await.unwrap(), [], "something was left to release");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! How long is waited for what hangs: as in a container, and stretched once where the processor is emulated.
+//! Time-outs for hanging commands: the plain ones in a container, stretched once on an emulated processor.
 
 use provisioner::plan::ClusterPlan;
 use provisioner::registry::Instance;
@@ -12,7 +12,7 @@ use super::*;
 const CONTAINERS: EngineKind = EngineKind::Simulated;
 const MACHINES: EngineKind = EngineKind::Vagrant(Provider::Libvirt);
 
-/// A lab in which an engine of this kind makes nodes whose processor is emulated or not.
+/// A lab with an engine of this kind, whose nodes have an emulated processor or not.
 fn lab_of(kind: EngineKind, is_emulated: bool) -> Lab {
     let Lab { house, engine, provisioner } = lab();
     let engine = if is_emulated { engine.emulated() } else { engine };

@@ -1,4 +1,4 @@
-//! Workers come and go; whatever fails on the way, nothing half-made or half-gone stays for good.
+//! Scaling: workers are added and removed, and after each failure no partly made or partly removed worker stays.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::given::creation;
 const PATIENCE: Drain = Drain::Within(Duration::from_secs(30));
 
 impl Lab {
-    /// The names of all nodes that exist, whatever the registry says.
+    /// The names of all nodes that exist, also of those that the registry does not have.
     async fn machines(&self) -> Vec<String> {
         let sightings = self.engine.sightings().await.unwrap();
         let name = |name: String| name.rsplit_once('.').map(|(_, node)| node.to_owned());
@@ -23,7 +23,7 @@ impl Lab {
         self.provisioner.registry().find("acme").unwrap().unwrap()
     }
 
-    /// Nobody can say that the change ever happened.
+    /// Checks that registry and nodes are as before the change.
     async fn assert_as_before(&self, before: &Cluster) {
         assert_eq!(self.entry(), before.instance);
         let names: Vec<&str> = before.plan.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -38,7 +38,7 @@ fn names(cluster: &Cluster) -> Vec<&str> {
 fn stage(error: &WorkersError) -> (Stage, Residue) {
     match error {
         WorkersError::Stage { stage, residue, .. } => (*stage, *residue),
-        other => panic!("no stage: {other:?}"),
+        other => panic!("an error without a stage: {other:?}"),
     }
 }
 
@@ -104,7 +104,7 @@ async fn a_worker_that_does_not_come_is_taken_away_and_the_next_try_succeeds(
         let entry = lab.entry();
         assert_eq!((entry.transit.numbers().collect::<Vec<_>>(), entry.operation), (vec![3], None));
         let attached = lab.provisioner.attach("acme").await.unwrap();
-        assert_eq!(attached.plan, before.plan, "the rest of the cluster does not notice");
+        assert_eq!(attached.plan, before.plan, "the other nodes have changed");
         engine.heal();
         if settled {
             assert_eq!(lab.provisioner.settle_workers("acme").await.unwrap(), ["acme-w-3"]);
@@ -124,14 +124,14 @@ async fn a_worker_that_vanishes_before_its_join_is_named_whether_it_is_the_first
     let faulty = lab.engine.clone().with_fault(Fault::Vanish("kubeadm join".to_owned()));
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Join, Residue::Recorded));
-    assert!(chain(&error).contains("wait for kubeadm to join it on acme-w-1"), "{}", chain(&error));
+    assert!(chain(&error).contains("wait for `kubeadm join` on acme-w-1"), "{}", chain(&error));
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
     faulty.heal();
     lab.up("acme").await.unwrap();
     let _faulty = lab.engine.clone().with_fault(Fault::Vanish("kubeadm join".to_owned()));
     let error = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
-    assert!(chain(&error).contains("wait for kubeadm to join it on acme-w-3"), "{}", chain(&error));
+    assert!(chain(&error).contains("wait for `kubeadm join` on acme-w-3"), "{}", chain(&error));
 }
 
 #[rstest]
@@ -152,7 +152,7 @@ async fn a_ticket_is_deleted_also_when_a_join_fails(#[case] bring_up: bool) {
     let commands = lab.engine.commands();
     let ran = |text: &str| commands[before..].iter().position(|(_, command)| command.contains(text));
     let (join, deleted) = (ran("kubeadm join").unwrap(), ran("delete secret --namespace kube-system"));
-    assert!(deleted.is_some_and(|deleted| deleted > join), "the ticket is left: {deleted:?}");
+    assert!(deleted.is_some_and(|deleted| deleted > join), "the bootstrap token is left: {deleted:?}");
 }
 
 #[tokio::test]
@@ -223,11 +223,11 @@ async fn a_cancelled_change_and_a_killed_one_are_undone_by_the_next_operation() 
         }
     };
     tokio::select! {
-        _ = lab.provisioner.add_workers("acme", 1) => panic!("a join that hangs is over"),
+        _ = lab.provisioner.add_workers("acme", 1) => panic!("the hanging join has ended"),
         () = joining => {}
     }
     hanging.heal();
-    assert_eq!(lab.entry().operation, None, "a cancelled change still keeps others away");
+    assert_eq!(lab.entry().operation, None, "a cancelled change still blocks other operations");
     let killed = Operation { kind: OperationKind::AddWorkers, ..creation() };
     lab.provisioner.registry().update("acme", |instance| instance.operation = Some(killed)).unwrap();
     assert_eq!(lab.provisioner.settle_workers("acme").await.unwrap(), ["acme-w-3"]);

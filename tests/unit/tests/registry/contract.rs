@@ -1,4 +1,4 @@
-//! What every registry promises, wherever its ledger is kept.
+//! The promises of every registry, for each place of its ledger.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use super::*;
 
-/// A registry, and the folder that it may need.
+/// The place of a registry's ledger.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     InHome,
@@ -25,7 +25,7 @@ impl Kept {
         (house, registry)
     }
 
-    /// With acme and globex in it.
+    /// A registry with acme and globex in it.
     fn two(self) -> (House, Registry) {
         let (house, registry) = self.empty();
         for name in ["acme", "globex"] {
@@ -151,7 +151,7 @@ fn claims_from_many_threads_never_share_anything_and_none_is_lost(
     let (house, registry) = kept.empty();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            // In a home, one for each thread, as each process has one.
+            // In a home, each thread has its own registry value, as each process has.
             let registry = match kept {
                 Kept::InHome => Registry::in_home(&house.home),
                 Kept::InMemory => registry.clone(),
@@ -176,7 +176,7 @@ fn claims_from_many_threads_never_share_anything_and_none_is_lost(
     assert!(instances.iter().all(|instance| instance.state == State::Running));
 }
 
-/// The tests' registries draw from wider pools than the default ones.
+/// Replaces the networks from the default pools by those of another instance: the tests' registries have wider pools.
 trait WithPools {
     fn with_pools_of(self, other: &Instance) -> Self;
 }

@@ -1,4 +1,4 @@
-//! A ledger that is torn, foreign or partly broken: told, kept, and never repaired by guessing.
+//! A ledger that is cut short, not ours or partly broken: reported, kept, and never repaired by guessing.
 
 use provisioner::error::Hint;
 
@@ -9,7 +9,7 @@ fn a_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
     let (house, registry) = two();
     let path = house.home.registry();
     let whole = std::fs::read(&path).unwrap();
-    // Without its last byte, a line feed, it is still whole.
+    // Without its last byte, a line feed, the file is still complete.
     for length in 0..whole.len() - 1 {
         std::fs::write(&path, &whole[..length]).unwrap();
         let torn = [
@@ -26,7 +26,7 @@ fn a_file_that_is_torn_anywhere_is_refused_and_left_as_it_is() {
     }
 }
 
-/// What a writer that was killed before its rename leaves behind.
+/// Makes the temporary file that a writer leaves when it is killed before its rename.
 fn unfinished(house: &House, contents: &[u8]) -> camino::Utf8PathBuf {
     let path = house.home.root().join(".instances.json.homelab-a1b2c3");
     std::fs::write(&path, contents).unwrap();
@@ -46,12 +46,12 @@ fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_in_force_and_is_swept_by
     let new = std::fs::read(house.home.registry()).unwrap();
     let before = registry.list().unwrap();
     for length in 0..=new.len() {
-        // The ledger as the last write found it, and as much of that write as there was.
+        // The ledger before the last write, and the first part of the new contents in the temporary file.
         std::fs::write(house.home.registry(), &old).unwrap();
         let torn = unfinished(&house, &new[..length]);
         assert_eq!(registry.list().unwrap(), before[..2], "cut at {length}");
-        assert!(torn.exists(), "readers sweep nothing");
-        // The same claim each time, so that the bytes can be compared.
+        assert!(torn.exists(), "a reader has removed the temporary file");
+        // The claim is the same each time, so that the bytes can be compared.
         let again = claim(&registry, "initech").unwrap();
         assert_eq!(Entry::Sound(again), before[2], "cut at {length}");
         assert!(!torn.exists(), "cut at {length}");
@@ -121,7 +121,7 @@ fn a_broken_entry_is_shown_and_kept_and_keeps_new_claims_out() {
     assert!(matches!(registry.find("initech"), Err(RegistryError::Broken { .. })));
     assert!(matches!(registry.release("initech"), Err(RegistryError::Broken { .. })));
 
-    // The sound ones can be worked with, and the broken ones stay what they are.
+    // The sound entries can be changed, and the broken ones stay as they are.
     registry.update("acme", |acme| acme.state = State::Running).unwrap();
     assert!(registry.release("globex").unwrap().is_some());
     assert_eq!(file(&house)["instances"][1], broken);

@@ -1,5 +1,5 @@
-//! A ledger of an old format, of 0 that has no `version` above all, is read as it is and written anew by the first
-//! change.
+//! A ledger of an old format, mostly of format 0, which has no `version`, is read as it is. The first change writes
+//! it in the present format.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use provisioner::spec::{CniKind, Handling};
 
 use super::*;
 
-/// A file of format 0 with these entries' changes: acme, globex, and fields that nobody knows.
+/// A file of format 0 with acme, globex and unknown fields.
 fn old() -> Value {
     let entry = |name: &str, subnet: &str, topology: &str, second: u8| {
         json!({
@@ -32,7 +32,7 @@ fn old() -> Value {
     })
 }
 
-/// What format 3 has instead of `owner`, `durability` and an empty `federated`, in an operator's entry.
+/// Replaces `owner`, `durability` and an empty `federated` in an operator's entry by the fields of format 3.
 fn as_format_3(entry: &mut Value) {
     let entry = entry.as_object_mut().unwrap();
     for gone in ["owner", "durability", "federated"] {
@@ -85,7 +85,11 @@ fn the_first_change_writes_the_present_format_and_keeps_the_old_bytes_beside_it(
     let (house, registry) = written(&old());
     let before = std::fs::read(house.home.registry()).unwrap();
     registry.update("acme", |_| ()).unwrap();
-    assert_eq!(std::fs::read(house.home.registry()).unwrap(), before, "nothing changed");
+    assert_eq!(
+        std::fs::read(house.home.registry()).unwrap(),
+        before,
+        "the file was written without a change"
+    );
     let initech = claim(&registry, "initech").unwrap();
     assert!(
         initech.networks().iter().all(|net| !registry
@@ -106,11 +110,11 @@ fn the_first_change_writes_the_present_format_and_keeps_the_old_bytes_beside_it(
         expected["instances"][i]["k8s"]["cni"] = json!("routed");
     }
     expected["instances"].as_array_mut().unwrap().push(after["instances"][2].clone());
-    assert_eq!(after, expected, "unknown fields survive at all levels");
+    assert_eq!(after, expected, "unknown fields must survive at all levels");
     assert_eq!(std::fs::read(kept(&house)).unwrap(), before);
 
     registry.release("initech").unwrap();
-    assert_eq!(std::fs::read(kept(&house)).unwrap(), before, "later changes keep nothing more");
+    assert_eq!(std::fs::read(kept(&house)).unwrap(), before, "a later change has replaced the kept file");
 }
 
 #[test]

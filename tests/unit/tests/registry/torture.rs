@@ -1,4 +1,5 @@
-//! A hundred processes claim and release at once, and a third of them is killed in the middle of it.
+//! A hundred processes claim and release instances at once, and a third of them is killed in the middle of an
+//! operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -15,7 +16,7 @@ use super::*;
 const PROCESSES: usize = 100;
 const OPERATIONS: usize = 10;
 
-/// What a process said, and how it ended.
+/// The output of a process, and its exit status.
 #[derive(Debug)]
 struct Log {
     doomed: bool,
@@ -23,12 +24,12 @@ struct Log {
     status: ExitStatus,
 }
 
-/// What is known of a name when all processes are gone.
+/// The expected state of a name after all processes have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fate {
-    /// It was claimed, and nobody began to release it.
+    /// It was claimed, with these networks, and no release of it began.
     There(Vec<Ipv4Net>),
-    /// Its claim or its release had begun when its process was killed.
+    /// Its claim or its release had begun when its process was killed: both states are right.
     Either,
     /// It was released.
     Gone,
@@ -36,7 +37,7 @@ enum Fate {
 
 #[test]
 fn a_hundred_processes_and_sigkill_never_lose_double_or_damage_an_entry() {
-    // TORTURE_SEED repeats the choices of an earlier run; the kernel's own, when who runs, are its own.
+    // TORTURE_SEED repeats the choices of an earlier run, but not the kernel's scheduling.
     let seed = std::env::var("TORTURE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("torture"));
     torture(seed).with_context(|| format!("TORTURE_SEED={seed}")).unwrap();
@@ -51,27 +52,28 @@ fn torture(seed: u64) -> anyhow::Result<()> {
 
     let mut fates = BTreeMap::new();
     for log in &logs {
-        // A doomed process may come to its end before the kill does.
+        // A doomed process may end before it is killed.
         ensure!(log.status.success() || (log.doomed && log.status.signal() == Some(9)), "{log:?}");
         read_fates(log, &mut fates)?;
     }
     for instance in &instances {
-        let fate = fates.get(&instance.name).with_context(|| format!("nobody claimed {}", instance.name))?;
+        let fate =
+            fates.get(&instance.name).with_context(|| format!("no process claimed {}", instance.name))?;
         match fate {
             Fate::There(nets) => ensure!(instance.networks()[..] == nets[..], "{instance:?} is not {nets:?}"),
             Fate::Either => {}
-            Fate::Gone => anyhow::bail!("{} was released and is there", instance.name),
+            Fate::Gone => anyhow::bail!("{} was released but still exists", instance.name),
         }
     }
     let there: BTreeSet<&String> = instances.iter().map(|instance| &instance.name).collect();
     for (name, fate) in &fates {
-        ensure!(!matches!(fate, Fate::There(_)) || there.contains(name), "{name} was claimed and is lost");
+        ensure!(!matches!(fate, Fate::There(_)) || there.contains(name), "{name} was claimed but is lost");
     }
 
-    // Teeth: the kills did come in the middle, also while the ledger was locked and about to be written.
+    // The test is effective: processes were killed during operations, also while the ledger was locked for a write.
     let cut = |verb: &str| logs.iter().filter(|log| last_verb(log) == verb).count();
-    ensure!(cut("decide") > 0, "nobody was killed while it held the lock");
-    ensure!(cut("claim") + cut("release") > 0, "nobody was killed while it waited");
+    ensure!(cut("decide") > 0, "no process was killed while it held the lock");
+    ensure!(cut("claim") + cut("release") > 0, "no process was killed while it waited");
     ensure!(
         fates.values().any(|fate| matches!(fate, Fate::There(_)))
             && fates.values().any(|fate| *fate == Fate::Gone)
@@ -79,12 +81,12 @@ fn torture(seed: u64) -> anyhow::Result<()> {
 
     claim(&registry, "one-more").context("the next change after the kills")?;
     let left = std::fs::read_dir(house.home.root())?.count();
-    ensure!(left == 3, "{left} files beside one another, not the ledger, its lock and the id alone");
+    ensure!(left == 3, "{left} files in the home, not only the ledger, its lock and the id");
     Ok(())
 }
 
-/// Starts all processes, lets them begin at once, and kills every third when it has said some number of lines
-/// and is in the middle of something.
+/// Starts all processes, lets them begin at once, and kills every third one in the middle of an operation, after a
+/// random number of lines.
 fn run(house: &House, seed: u64) -> anyhow::Result<Vec<Log>> {
     let mut choices = Choices::of(seed);
     let mut numbers: Vec<usize> = (0..PROCESSES).collect();
@@ -93,14 +95,14 @@ fn run(house: &House, seed: u64) -> anyhow::Result<Vec<Log>> {
     }
     let mut started = Vec::new();
     for (place, number) in numbers.into_iter().enumerate() {
-        // An operation has two lines at least, so everybody comes to its end.
+        // An operation has at least two lines, so this number of lines is always reached.
         let end = (place < PROCESSES / 3).then(|| choices.below(2 * OPERATIONS - 1));
         let seed = choices.below(usize::MAX);
         started.push((end, start(house, number, seed)?));
     }
     let (gates, watched): (Vec<ChildStdin>, Vec<_>) = started
         .into_iter()
-        .map(|(end, mut child)| (child.stdin.take().expect("it is a pipe"), (end, child)))
+        .map(|(end, mut child)| (child.stdin.take().expect("stdin is a pipe"), (end, child)))
         .unzip();
     std::thread::scope(|scope| {
         let watchers: Vec<_> =
@@ -110,7 +112,10 @@ fn run(house: &House, seed: u64) -> anyhow::Result<Vec<Log>> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "killed in the middle of a line, which no runner allows")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test kills the process while it runs, which no runner can"
+)]
 fn start(house: &House, number: usize, seed: usize) -> anyhow::Result<Child> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimant"));
     command.arg(house.home.root()).args([number, seed, OPERATIONS].map(|argument| argument.to_string()));
@@ -118,7 +123,7 @@ fn start(house: &House, number: usize, seed: usize) -> anyhow::Result<Child> {
 }
 
 fn watch(mut child: Child, end: Option<usize>) -> anyhow::Result<Log> {
-    let stdout = child.stdout.take().context("it is a pipe")?;
+    let stdout = child.stdout.take().context("stdout is a pipe")?;
     let mut lines: Vec<String> = Vec::new();
     let mut killed = false;
     for line in BufReader::new(stdout).lines() {
@@ -154,7 +159,7 @@ fn read_fates(log: &Log, fates: &mut BTreeMap<String, Fate>) -> anyhow::Result<(
     Ok(())
 }
 
-/// Sorted, networks overlap only if neighbours do.
+/// Checks that no two networks overlap. In a sorted list it suffices to compare neighbours.
 fn no_two_overlap(instances: &[Instance]) -> anyhow::Result<()> {
     let mut all: Vec<(Ipv4Net, &str)> = instances
         .iter()

@@ -1,4 +1,4 @@
-//! What an authority and its leaves say, read by a parser that is not ours.
+//! The contents of an authority and its leaves, read by an independent parser.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ fn a_leaf_is_for_its_names_and_points_to_its_authority() {
     assert!(purposes.server_auth && !purposes.any && !purposes.client_auth);
     assert_eq!(certificate.key_usage().unwrap().unwrap().value.flags, 1, "digitalSignature");
     assert!(authority.vouches_for(&leaf.certificate));
-    assert!(!acme().vouches_for(&leaf.certificate), "another key of the same name");
+    assert!(!acme().vouches_for(&leaf.certificate), "the authority has the same name but another key");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_first_name_that_is_too_long_for_a_common_name_is_in_the_names_alone() {
     let certificate = parse(&pem);
     assert_eq!(certificate.subject().to_string(), "");
     let alternatives = certificate.subject_alternative_name().unwrap().unwrap();
-    assert!(alternatives.critical, "RFC 5280, section 4.2.1.6: the only name there is");
+    assert!(alternatives.critical, "critical, because the subject is empty (RFC 5280, section 4.2.1.6)");
     assert_eq!(leaf.about.names, [long]);
 }
 
@@ -117,14 +117,14 @@ fn serial_numbers_have_sixteen_bytes_are_positive_and_never_repeat() {
 fn a_leaf_lives_as_long_as_asked_but_never_longer_than_its_authority() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let authority = acme();
-    assert_eq!(authority.about.not_before, at("2026-01-02T02:59:05Z"), "five minutes back");
-    assert_eq!(authority.about.not_after, at("2029-01-01T03:04:05Z"), "three years");
+    assert_eq!(authority.about.not_before, at("2026-01-02T02:59:05Z"), "valid from five minutes ago");
+    assert_eq!(authority.about.not_after, at("2029-01-01T03:04:05Z"), "valid for three years");
     let names = HostNames::parse("acme.lab", &["app.acme.lab"]).unwrap();
     let issued = |days, now| authority.issue(&names, days, now).unwrap().about;
     assert_eq!(issued(30, now()).not_before, at("2026-01-02T02:59:05Z"));
     assert_eq!(issued(30, now()).not_after, at("2026-02-01T03:04:05Z"));
     assert_eq!(issued(397, now()).not_after, at("2027-02-03T03:04:05Z"));
-    assert_eq!(issued(1000, now()).not_after, at("2027-02-03T03:04:05Z"), "397 days are the most");
+    assert_eq!(issued(1000, now()).not_after, at("2027-02-03T03:04:05Z"), "at most 397 days");
     let late = at("2028-12-01T00:00:00Z");
     assert_eq!(issued(397, late).not_after, authority.about.not_after);
 }

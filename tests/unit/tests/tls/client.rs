@@ -1,6 +1,6 @@
-//! rustls as a client that trusts one authority: it accepts that client's hosts and refuses all others.
+//! rustls as a TLS client that trusts one authority: it accepts the hosts of that authority and refuses all others.
 //!
-//! Each refusal stands beside the same handshake that succeeds, so that it has the one reason that it should.
+//! Each refusal has a control: the same handshake without the constraint succeeds, so the constraint is the reason.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl From<Leaf> for Forged {
     }
 }
 
-/// What a client that trusts this one authority says to a server that shows this chain for this host.
+/// The handshake of a TLS client that trusts only this authority, with a server for this host that presents this chain.
 fn handshake(trusted: &Authority, host: &str, chain: &[Forged]) -> Result<(), Error> {
     let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -48,7 +48,7 @@ fn handshake(trusted: &Authority, host: &str, chain: &[Forged]) -> Result<(), Er
         client.read_tls(&mut wire.as_slice()).unwrap();
         client.process_new_packets()?;
     }
-    // A handshake that is done carries words.
+    // After a successful handshake the connection transports data.
     server.writer().write_all(b"hello").unwrap();
     let (mut wire, mut heard) = (Vec::new(), [0; 5]);
     server.write_tls(&mut wire).unwrap();
@@ -97,7 +97,7 @@ fn a_wildcard_and_the_suffix_itself_work_and_a_name_that_is_not_in_the_leaf_does
 fn a_leaf_that_is_forged_with_acmes_key_is_refused_because_of_the_constraint() {
     let acme = authority("acme");
     let without = unconstrained(&acme);
-    // The same forgery for a name that acme may have is accepted: the forger knows how.
+    // The control: the same forgery for a name below acme's suffix is accepted.
     handshake(&acme, "x.acme.lab", &[forged(&acme, vec![dns("x.acme.lab")])]).unwrap();
     let hosts = [
         ("x.globex.lab", vec![dns("x.globex.lab")]),
@@ -107,7 +107,7 @@ fn a_leaf_that_is_forged_with_acmes_key_is_refused_because_of_the_constraint() {
         ("www.example.com", vec![dns("www.example.com")]),
         ("192.168.60.10", vec![ip("192.168.60.10")]),
         ("fd00::1", vec![ip("fd00::1")]),
-        // Also when the name that is asked for would be fine.
+        // Also refused if the requested name is allowed.
         ("x.acme.lab", vec![dns("x.acme.lab"), dns("x.globex.lab")]),
         ("x.acme.lab", vec![dns("x.acme.lab"), ip("10.0.0.1")]),
         ("x.acme.lab", vec![dns("x.acme.lab"), mail("ada@globex.lab")]),
@@ -116,7 +116,7 @@ fn a_leaf_that_is_forged_with_acmes_key_is_refused_because_of_the_constraint() {
         let shown = [forged(&acme, names.clone())];
         let refused = handshake(&acme, host, &shown);
         assert!(because_of_the_constraint(&refused), "{host} {names:?}: {refused:?}");
-        // And it is nothing but the constraint that refuses it.
+        // The control: without the constraint it is accepted.
         handshake(&without, host, &shown).unwrap_or_else(|error| panic!("{host} {names:?}: {error}"));
     }
 }

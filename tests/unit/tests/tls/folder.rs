@@ -1,4 +1,4 @@
-//! How certificates are kept: for the user alone, whole, and only those of this instance.
+//! The files of certificates: readable only by the user, written atomically, and only used if they are this instance's.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -110,7 +110,8 @@ fn nothing_is_issued_without_an_authority_or_after_its_end() {
     insta::assert_snapshot!(format!("{}\n{}", told(&missing, &house), told(&ended, &house)));
 }
 
-/// What becomes of acme's folder when something else is in the place of its authority.
+/// The error of `issue` and `init` when something else is in the place of acme's authority. Both must not change the
+/// folder.
 fn confused(change: impl FnOnce(&House, &Utf8Path)) -> String {
     let house = House::new();
     let folder = folder(&house.home, "acme");
@@ -119,11 +120,11 @@ fn confused(change: impl FnOnce(&House, &Utf8Path)) -> String {
     let before = files(&house.home, "acme");
     let error = folder.issue(&["app.acme.lab"], 30, now()).unwrap_err();
     let kept = folder.init(now()).unwrap_err();
-    assert_eq!(told(&error, &house), told(&kept, &house), "init neither uses nor replaces it");
+    assert_eq!(told(&error, &house), told(&kept, &house), "init must neither use nor replace it");
     assert_eq!(files(&house.home, "acme"), before);
     assert!(
         folder.rotate(now()).unwrap().authority == folder.authority().unwrap(),
-        "a rotation makes it right"
+        "a rotation did not repair it"
     );
     told(&error, &house)
 }
@@ -225,7 +226,7 @@ fn a_leaf_of_an_earlier_authority_is_orphaned_until_the_next_rotation() {
     folder.issue(&["app.acme.lab"], 300, now()).unwrap();
     let standing = || folder.leaves(now()).unwrap()[0].certificate.as_ref().unwrap().1;
     assert_eq!(standing(), Standing::Valid);
-    // As a rotation leaves it that was killed between the authority and the leaf.
+    // As after a rotation that was killed between the authority and the leaf.
     std::fs::remove_file(folder.authority_path()).unwrap();
     assert!(folder.init(now()).unwrap().made);
     assert_eq!(standing(), Standing::Orphaned);

@@ -1,4 +1,4 @@
-//! Which names are issued: those below the suffix, written as DNS has them.
+//! The names for which certificates are issued: those below the suffix, in the form of DNS names.
 
 use provisioner::error::Hint;
 use provisioner::tls::{HostNames, TlsError};

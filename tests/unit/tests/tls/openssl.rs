@@ -1,4 +1,4 @@
-//! The `openssl` program's judgement, strict: a second implementation, and the one behind most servers.
+//! The verdict of the `openssl` program in strict mode: a second implementation, which most servers use.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use provisioner::exec::{Command, CommandError, Failure, Local, Output, Runner};
 use super::*;
 use crate::given::House;
 
-/// `openssl verify` of a chain against one authority, none of the host's.
+/// `openssl verify` of a chain against one authority, without the host's authorities.
 async fn verify(trusted: &str, chain: &[&str], checks: &[&str]) -> Result<Output, CommandError> {
     let house = House::new();
     let file = |name: &str, text: &str| {
@@ -24,7 +24,7 @@ async fn verify(trusted: &str, chain: &[&str], checks: &[&str]) -> Result<Output
     Local.run(&command).await
 }
 
-/// Its complaint: `error 47 at 0 depth lookup: permitted subtree violation` without where it was.
+/// The reason in the error `error 47 at 0 depth lookup: permitted subtree violation`, without the position.
 fn complaint(result: Result<Output, CommandError>) -> String {
     match result.unwrap_err().failure {
         Failure::Status { stderr, .. } => {
@@ -69,7 +69,7 @@ async fn openssl_refuses_what_is_forged_with_acmes_key_because_of_the_constraint
     for (names, check, why) in cases {
         let shown = forged(&acme, names).certificate;
         assert_eq!(complaint(verify(&acme.certificate, &[&shown], &check).await), why, "{check:?}");
-        // Nothing but the constraint refuses it.
+        // The control: without the constraint it is accepted.
         verify(&without, &[&shown], &check).await.unwrap();
     }
 }

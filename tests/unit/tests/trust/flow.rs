@@ -1,4 +1,5 @@
-//! Certificates in the flow: each new instance has its authority, and the host's trust goes with the instance.
+//! Certificates in the flow: each new instance has an authority, and the host's trust in it is removed with the
+//! instance.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use provisioner::{CertificatesError, Provisioner};
 use super::*;
 
 impl Host {
-    /// A provisioner on this host, whose programs are real: `true` takes note of anything.
+    /// A provisioner on this host. It runs real programs: `true` is the update program.
     fn provisioner(&self) -> Provisioner {
         let engine = SimulatedEngine::new(self.house.home.id());
         let provisioner = Provisioner::with_engine(self.house.home.clone(), Arc::new(engine));
@@ -38,13 +39,13 @@ async fn a_new_instance_has_its_authority_and_the_hosts_trust_goes_with_it() {
     up(&provisioner, "acme").await;
     up(&provisioner, "globex").await;
     let init = provisioner.tls_init("acme").unwrap();
-    assert!(!init.made, "`up` made it");
+    assert!(!init.made, "`up` has not made the authority");
     assert_eq!(init.authority.about.subject, "HomeLab CA - acme");
     let acme = provisioner.trust("acme").await.unwrap();
     provisioner.trust("globex").await.unwrap();
     assert!(provisioner.certificates("acme").unwrap().trusted);
     assert!(provisioner.destroy("acme").await.unwrap().contains(&provisioner::Removed::Trust));
-    assert_eq!(host.files().len(), 1, "globex's is left");
+    assert_eq!(host.files().len(), 1, "only the file of globex must be left");
     assert!(provisioner.certificates("globex").unwrap().trusted);
     let fingerprint = acme.about.fingerprint;
     let expected = Event::CaRevoked { instance: "acme".to_owned(), fingerprint };
@@ -59,7 +60,7 @@ async fn a_rotation_takes_the_hosts_trust_along_and_says_so() {
     provisioner.tls_issue("acme", &["app.acme.lab".to_owned()], 30).unwrap();
     let mut events = provisioner.events().subscribe();
     provisioner.rotate("acme").await.unwrap();
-    assert_eq!(host.files(), [], "what was not trusted is not trusted now");
+    assert_eq!(host.files(), [], "a rotation has made the host trust the authority");
     let old = provisioner.trust("acme").await.unwrap().about.fingerprint;
     let rotated = provisioner.rotate("acme").await.unwrap();
     let new = rotated.authority.about.fingerprint.clone();
@@ -68,7 +69,7 @@ async fn a_rotation_takes_the_hosts_trust_along_and_says_so() {
     let certificates = provisioner.certificates("acme").unwrap();
     assert!(certificates.trusted && certificates.authority.about.fingerprint == new);
     assert!(provisioner.untrust("acme").await.unwrap());
-    assert!(!provisioner.untrust("acme").await.unwrap(), "it is gone already");
+    assert!(!provisioner.untrust("acme").await.unwrap(), "the trust was still there");
     let acme = || "acme".to_owned();
     let expected = [
         Event::CaTrusted { instance: acme(), fingerprint: old.clone() },
@@ -91,7 +92,7 @@ async fn an_anchor_that_no_instance_explains_is_reaped() {
     let said: Vec<String> =
         reaped.iter().map(|one| format!("{}: {} {:?}", one.instance, one.why, one.outcome)).collect();
     assert_eq!(said, ["gone: no instance explains trust in its authority Ok(())"]);
-    assert_eq!(host.files().len(), 1, "acme's is left");
+    assert_eq!(host.files().len(), 1, "only the file of acme must be left");
 }
 
 #[tokio::test]

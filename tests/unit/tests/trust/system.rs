@@ -1,5 +1,5 @@
-//! Debian's own `update-ca-certificates` on folders of the test's: what it makes of an anchor, and that nothing
-//! is left of one that is gone.
+//! Debian's own `update-ca-certificates` on temporary folders: the files that it makes for an anchor, and that it
+//! removes all of them with the anchor.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use provisioner::tls::Authority;
 use super::*;
 use crate::tls::{authority, leaf};
 
-/// A Debian host in a folder, with two authorities as shipped, the second one deselected.
+/// A Debian host in a folder, with two shipped authorities, of which the second is deselected.
 struct Debian {
     house: House,
     store: Store,
@@ -35,12 +35,12 @@ impl Debian {
             ("--etccertsdir", house.path("etc")),
             ("--hooksdir", house.path("no-hooks")),
         ];
-        // As it is for this host, but for the folders.
+        // Debian's own commands, with other folders.
         let host = Family::of("ID=debian").unwrap();
         let mut family = Family { anchors: house.path("local"), ..host };
         for words in [&mut family.added, &mut family.removed] {
             assert_eq!(words[0], "update-ca-certificates");
-            words[0].insert_str(0, "/usr/sbin/"); // not in everybody's PATH
+            words[0].insert_str(0, "/usr/sbin/"); // not in every user's PATH
             words.extend(paths.iter().flat_map(|(option, path)| [(*option).to_owned(), path.to_string()]));
         }
         let (program, arguments) = family.added.split_first().unwrap();
@@ -59,12 +59,12 @@ impl Debian {
         authority
     }
 
-    /// What programs read: the bundle.
+    /// The bundle that programs read.
     fn bundle(&self) -> String {
         std::fs::read_to_string(self.house.path("etc/ca-certificates.crt")).unwrap()
     }
 
-    /// Every file and every link of the store and of the anchors' folder.
+    /// All files and links of the store and of the anchors' folder.
     fn everything(&self) -> BTreeMap<String, String> {
         let files = ["etc", "local"].map(|folder| {
             let entries = self.house.path(folder).read_dir_utf8().unwrap().map(Result::unwrap);
@@ -79,7 +79,7 @@ impl Debian {
         files.into_iter().flatten().collect()
     }
 
-    /// Whether the host, by its bundle and by its folder of links, accepts a leaf of this authority.
+    /// Whether the host accepts a leaf of this authority, by its bundle and by its folder of links.
     async fn accepts(&self, authority: &Authority, name: &str) -> [bool; 2] {
         let suffix = format!("{name}.lab");
         let host = format!("app.{suffix}");
@@ -105,7 +105,7 @@ impl Debian {
 async fn trust_adds_one_certificate_and_untrust_leaves_every_byte_as_it_was() {
     let debian = Debian::new().await;
     let (before, bundle) = (debian.everything(), debian.bundle());
-    assert!(before.len() > 5, "links, hashes, a bundle and an anchor: {:?}", before.keys());
+    assert!(before.len() > 5, "links, hashes, a bundle and an anchor are missing: {:?}", before.keys());
     let acme = debian.trust("acme").await;
     assert_eq!(debian.bundle(), format!("{bundle}{}", acme.certificate));
     assert_eq!(debian.accepts(&acme, "acme").await, [true, true]);

@@ -1,9 +1,10 @@
-//! What a node's containers can be given: a container host may not have all that the chart asks for, and a runtime
-//! that cannot give one of them starts nothing ("unable to apply caps").
+//! The capabilities for containers on a node. A node may not have all capabilities that Cilium's chart requests, and a
+//! container runtime that cannot grant one of them does not start the container ("unable to apply caps").
 
 use rustix::thread::CapabilitySet as Set;
 
-/// What the chart asks for its agent, in its own order (`securityContext.capabilities` in its values.yaml).
+/// The capabilities that the chart requests for the agent, in the chart's order (`securityContext.capabilities` in its
+/// values.yaml).
 const AGENT: [(&str, Set); 13] = [
     ("CHOWN", Set::CHOWN),
     ("KILL", Set::KILL),
@@ -20,23 +21,24 @@ const AGENT: [(&str, Set); 13] = [
     ("SYSLOG", Set::SYSLOG),
 ];
 
-/// The capabilities that a machine has to give.
+/// The capabilities that a node can grant to containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Capabilities(Set);
 
 impl Capabilities {
-    /// Those of a machine that lacks none.
+    /// All capabilities.
     #[cfg(test)]
     pub(super) const ALL: Self = Self(Set::all());
 
-    /// Those of a process, by its `/proc/<pid>/status` (`CapBnd`, proc_pid_status(5)); nothing if it does not say.
+    /// Parses the bounding set in a process's `/proc/<pid>/status` (`CapBnd`, proc_pid_status(5)). `None` if it is
+    /// missing.
     pub(super) fn in_status(status: &str) -> Option<Self> {
         let hex = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
         let bits = u64::from_str_radix(hex.trim(), 16).ok()?;
         Some(Self(Set::from_bits_retain(bits)))
     }
 
-    /// What the agent gets.
+    /// The names of the capabilities that the agent gets: those of [`AGENT`] that the node has.
     pub(super) fn of_agent(&self) -> Vec<&'static str> {
         let given = AGENT.into_iter().filter(|(_, one)| self.0.contains(*one));
         given.map(|(name, _)| name).collect()

@@ -1,8 +1,8 @@
-//! Cilium: its own chart, rendered by Helm on the first node with values out of the plan, and applied there.
+//! Cilium: its own chart, rendered by Helm on the first node with values from the plan, and applied there.
 //!
-//! What takes the time is starting containers one after the other, and compiling the datapath. So the nodes have
-//! beforehand what init containers would put there, nothing is cleaned up where nothing is, and the custom resource
-//! definitions come with the manifests instead of by the operator, for which the agents would wait.
+//! Most of the time goes into starting containers one after the other and into compiling the datapath. So the node
+//! image already has what the init containers would install, the container that cleans up is removed, and this module
+//! applies the custom resource definitions, because the agents would otherwise wait until the operator creates them.
 
 mod capabilities;
 mod values;
@@ -21,22 +21,23 @@ use crate::plan::{ClusterPlan, Platform};
 use super::{Cni, CniError, Health};
 use capabilities::Capabilities;
 
-/// Where the node image has the chart and its custom resource definitions.
+/// The folder of the node image with the chart and its custom resource definitions.
 const SHARE: &str = "/usr/local/share/cilium";
-/// Where an agent says how it is, on its own node only (`healthPort` of the chart).
+/// The agent's health endpoint, reachable only on its own node (`healthPort` of the chart).
 const HEALTH: &str = "http://127.0.0.1:9879/healthz";
-/// How long agents of container nodes may take until they answer.
+/// The time-out for agents to become ready, before it is stretched.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Cilium's agent on every node, and its operator.
 #[derive(Debug, Clone, Copy)]
 pub struct Cilium {
-    /// What its nodes are like.
+    /// The platform of the cluster's nodes.
     pub platform: Platform,
 }
 
 impl Cni for Cilium {
-    /// A configuration that is there before the agent: the node is Ready at once, and the plugin waits for the agent.
+    /// Writes the CNI configuration before the agent exists: the node is Ready at once, and the plugin waits for the
+    /// agent.
     fn install<'a>(
         &'a self,
         nodes: &'a [&'a Node],
@@ -71,7 +72,7 @@ impl Cni for Cilium {
         Box::pin(self.until(nodes, ask().join(" ")))
     }
 
-    /// Beside kube-proxy, too: Cilium leads pods' packets by a table of its own.
+    /// Waits also in a cluster with kube-proxy: Cilium routes pods' packets to services by its own table.
     fn dns_ready<'a>(&'a self, nodes: &'a [&'a Node]) -> BoxFuture<'a, Result<(), CniError>> {
         Box::pin(self.until(nodes, finds_dns()))
     }
@@ -88,7 +89,8 @@ impl Cni for Cilium {
 }
 
 impl Cilium {
-    /// Waits until looking succeeds on each of these nodes, all of which are waited for.
+    /// Polls on all these nodes until the shell command `look` succeeds. Waits for all nodes, also after one has
+    /// failed.
     async fn until(&self, nodes: &[&Node], look: String) -> Result<(), CniError> {
         let wait = self.platform.until(&look, PATIENCE);
         let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
@@ -103,8 +105,8 @@ impl Cilium {
     }
 }
 
-/// The CNI configuration of a node, as the agent would write it (CNI specification 1.0.0). Cilium leads a `hostPort` to
-/// its pod only where it replaces kube-proxy; beside kube-proxy the portmap plugin does, as with the chart's
+/// The CNI configuration of a node, as the agent would write it (CNI specification 1.0.0). Cilium implements `hostPort`
+/// only where it replaces kube-proxy; with kube-proxy the portmap plugin does, as with the chart's
 /// `cni.chainingMode: portmap`. Pure.
 fn conflist(plan: &ClusterPlan) -> String {
     let mut plugins = vec![json!({ "type": "cilium-cni" })];
@@ -115,19 +117,19 @@ fn conflist(plan: &ClusterPlan) -> String {
     format!("{list:#}\n")
 }
 
-/// Everything that the chart deploys.
+/// Renders the chart on the first node. Returns all objects that it deploys.
 async fn manifests(first: &Node, plan: &ClusterPlan) -> Result<String, CniError> {
     let status = first.read("/proc/1/status").await.map_err(refused(first))?;
     let machine = Capabilities::in_status(&status)
         .ok_or_else(|| CniError::Capabilities { node: first.name().to_owned(), status })?;
-    let values = serde_saphyr::to_string(&values::of(plan, &machine)).expect("values have plain keys");
+    let values = serde_saphyr::to_string(&values::of(plan, &machine)).expect("values have string keys");
     first.put(&[File::public(CILIUM_VALUES, values)]).await.map_err(refused(first))?;
     let text = first.run(&template()).await.map_err(refused(first))?.text();
     without_cleaner(&text).map_err(|why| CniError::Manifests { node: first.name().to_owned(), why })
 }
 
-/// The manifests as one list, without the container that cleans up before the agent: a node that has just been made has
-/// nothing to clean, the agent's own state goes with the node, and the container costs a second. Pure.
+/// The manifests as one list, without the init container that cleans up before the agent. A new node has nothing to
+/// clean up, the agent's state is deleted with the node, and the container costs a second. Pure.
 fn without_cleaner(manifests: &str) -> Result<String, String> {
     const CLEANER: &str = "clean-cilium-state";
     let read: Result<Vec<Value>, _> = serde_saphyr::from_multiple(manifests);
@@ -140,7 +142,7 @@ fn without_cleaner(manifests: &str) -> Result<String, String> {
     Ok(json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string())
 }
 
-/// `helm template`, without a home: what Helm may keep is of no use. Pure.
+/// `helm template`, with Helm's folders in `/tmp`: its caches are not needed again. Pure.
 fn template() -> Command {
     Command::within(Duration::from_secs(60), "helm")
         .env("HELM_CACHE_HOME", "/tmp/helm")
@@ -151,16 +153,16 @@ fn template() -> Command {
         .args(["--namespace", "kube-system", "--values", CILIUM_VALUES])
 }
 
-/// What the operator would make when it starts: the custom resource definitions.
+/// Applies the custom resource definitions, which otherwise the operator creates when it starts.
 async fn definitions(first: &Node) -> Result<(), CniError> {
     applied(first, apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"))).await
 }
 
-/// How often objects are applied again.
+/// How often objects are applied again after a time-out of the API server.
 const REPEATS: usize = 5;
 
-/// Applies objects, and again where the API server has met its own limit for a request (34 s), as on a host that has too
-/// little processor. Server-side apply may be repeated: what is there already stays.
+/// Applies objects, and repeats that if the API server meets its own time-out for a request (34 s), as on a host with
+/// too little CPU. Server-side apply may be repeated: it does not change objects that it has already applied.
 async fn applied(first: &Node, apply: Command) -> Result<(), CniError> {
     let mut repeats = REPEATS;
     loop {
@@ -171,13 +173,13 @@ async fn applied(first: &Node, apply: Command) -> Result<(), CniError> {
     }
 }
 
-/// Whether the API server gave up, as kubectl says it (`StatusReasonTimeout` of Kubernetes' API).
+/// Whether the API server met its own time-out, by kubectl's message (`StatusReasonTimeout` of Kubernetes' API).
 fn is_timeout(error: &CommandError) -> bool {
     matches!(&error.failure, Failure::Status { stderr, .. } if stderr.contains("Error from server (Timeout)"))
 }
 
-/// `kubectl apply` of objects that nobody else makes. Unchecked: for checking, kubectl has the API server describe
-/// itself, which costs it a second. Pure.
+/// `kubectl apply` with forced ownership, because only homelab applies these objects. Without validation, for which
+/// kubectl requests the API server's OpenAPI description: that costs the API server a second. Pure.
 fn apply() -> Command {
     kubectl(Duration::from_secs(120)).args([
         "apply",
@@ -187,7 +189,8 @@ fn apply() -> Command {
     ])
 }
 
-/// Asks a node's agent how it is; `brief` leaves out what other nodes say, as the kubelet's own probe does. Pure.
+/// The command that checks the health of a node's agent. `brief` omits the state of other nodes, as in the kubelet's
+/// own probe. Pure.
 fn ask() -> [&'static str; 10] {
     [
         "wget",
@@ -203,30 +206,30 @@ fn ask() -> [&'static str; 10] {
     ]
 }
 
-/// A service of CoreDNS with a pod behind it, in what Cilium's API says: a list of addresses that is not empty, before the
-/// service's name.
+/// Matches the service of CoreDNS with at least one backend in the answer of Cilium's API: a list of addresses that
+/// is not empty, before the service's name.
 const DNS_SERVED: &str = r#""backend-addresses":\[{[^]]*\],"flags":{[^}]*"name":"kube-dns""#;
 
-/// Asks a node's agent for its services (`GET /v1/service` of Cilium's API, on a socket), and succeeds when that of
-/// CoreDNS has a pod behind it. Pure.
+/// The shell command that lists the services of a node's agent (`GET /v1/service` of Cilium's API, on a socket). It
+/// succeeds when the service of CoreDNS has a backend. Pure.
 fn finds_dns() -> String {
     let ask =
         r"printf 'GET /v1/service HTTP/1.0\r\n\r\n' | socat -t 5 - UNIX-CONNECT:/var/run/cilium/cilium.sock";
     format!("{ask} | grep --quiet '{DNS_SERVED}'")
 }
 
-/// The last lines of a node's agent, or of the container before it that did not end. An agent that cannot start says
-/// why before it ends, and then begins anew: what it complains of comes first, also in the log of its last life.
+/// The last log lines of a node's agent, or of an init container that did not end. An agent that cannot start logs the
+/// reason, ends and is restarted. So errors come first, also those in the log of the previous container.
 async fn last_words(node: &Node) -> String {
     match node.run(&last_words_command()).await.map(|seen| seen.text().trim().to_owned()) {
-        Ok(text) if text.is_empty() => "its agent has said nothing".to_owned(),
+        Ok(text) if text.is_empty() => "its agent has logged nothing".to_owned(),
         Ok(text) => text,
-        Err(_) => "the node does not answer any more".to_owned(),
+        Err(_) => "the node no longer answers".to_owned(),
     }
 }
 
 fn last_words_command() -> Command {
-    // Five letters and the pod's UID: other pods of Cilium's have longer names.
+    // An agent's pod has a suffix of five letters before the pod's UID; Cilium's other pods have longer names.
     let tail = "logs=$(ls -t /var/log/pods/kube-system_cilium-?????_*/*/*.log | head -n 2); \
                 grep -hE 'level=(error|fatal)' $logs | tail -n 6; tail -q -n 3 $logs";
     Command::within(Duration::from_secs(10), "sh").args(["-c", tail])
@@ -254,7 +257,7 @@ mod tests {
         Cilium { platform: acme().platform }
     }
 
-    /// What an agent said that could not find the link of its node, shortened.
+    /// The shortened log of an agent that could not find the link of its node.
     const WORDS: &str = "level=fatal msg=\"failed to start: unable to determine direct routing device\"\n";
 
     #[tokio::test]
@@ -267,7 +270,7 @@ mod tests {
         insta::assert_snapshot!(error, @r#"wait for the pod network on acme-cp-1: level=fatal msg="failed to start: unable to determine direct routing device""#);
     }
 
-    /// What an agent says of a service, shortened.
+    /// An agent's description of a service, shortened.
     fn said_of(name: &str, pods: &str) -> String {
         let spec = format!(
             r#"{{"backend-addresses":{pods},"flags":{{"intTrafficPolicy":"Cluster","name":"{name}"}},"id":1}}"#
@@ -314,14 +317,14 @@ mod tests {
         let well = node([Exchange::ok(&ask, "")]);
         assert_eq!(cilium().health(&well).await, Health::Good);
         let silent = [Exchange::fails(&ask, 8, ""), Exchange::ok(last_words_command().to_string(), " \n")];
-        let said = Health::Bad("its agent has said nothing".to_owned());
+        let said = Health::Bad("its agent has logged nothing".to_owned());
         assert_eq!(cilium().health(&node(silent)).await, said);
     }
 
     #[tokio::test]
     async fn a_node_that_does_not_tell_its_capabilities_is_no_place_for_an_agent() {
         let error = manifests(&node([Exchange::ok("cat /proc/1/status", "Name:\tsh\n")]), &acme()).await;
-        insta::assert_snapshot!(error.unwrap_err(), @"find out what containers on acme-cp-1 may do: Name:	sh");
+        insta::assert_snapshot!(error.unwrap_err(), @"read the capabilities of acme-cp-1 in /proc/1/status: Name:	sh");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What Cilium's chart is told (`install/kubernetes/cilium/values.yaml` of the module), out of the plan. Pure.
+//! The Helm values for Cilium's chart (`install/kubernetes/cilium/values.yaml` of the module), from the plan. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -11,16 +11,17 @@ use crate::plan::{API_PORT, ClusterPlan};
 
 use super::capabilities::Capabilities;
 
-/// Where the node's init has mounted a cgroup of the second kind.
+/// The cgroup v2 file system, mounted by the node's init.
 const CGROUP: &str = "/run/cilium/cgroupv2";
-/// The most letters that the chart takes for a cluster's name (`templates/validate.yaml`).
+/// The most characters that the chart accepts in a cluster's name (`templates/validate.yaml`).
 const LONGEST_NAME: usize = 32;
 
-/// Bytes of the largest packet on a node's link: Ethernet's (RFC 894). Cilium would take that of the link of the default
-/// route, or of loopback where there is none, and then larger packets than the link takes are lost.
+/// The MTU of a node's link in bytes: Ethernet's (RFC 894). By default Cilium takes the MTU of the default route's
+/// link, or of loopback if the node has no default route. That of loopback is larger, and packets larger than the
+/// link's MTU are lost.
 const MTU: u16 = 1500;
 
-/// All that differs from the chart's own defaults.
+/// All values that differ from the chart's defaults.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Values {
@@ -42,14 +43,14 @@ pub(super) struct Values {
     enable_ipv4_masquerade: bool,
     ipam: Ipam,
     hubble: Hubble,
-    // No other proxy than the kernel: there is no image of Envoy.
+    // No layer-7 proxy: the node image has no image of Envoy.
     envoy: Switch,
     l7_proxy: bool,
-    // A health endpoint is one more pod a node, compiled and started first of all. Whether nodes and pods reach each
-    // other is what the audit and the tests ask.
+    // A health endpoint is one more endpoint on each node, compiled and started before all others. The audit and the
+    // tests check whether nodes and pods reach each other.
     health_checking: bool,
     endpoint_health_checking: Switch,
-    // What these would do in containers of their own, a second each, the node image and its init have done.
+    // The node image and its init have already done what these would do, in one container each, which takes a second.
     bpf: AutoMount,
     cgroup: Cgroup,
     sysctlfix: Switch,
@@ -77,7 +78,7 @@ struct Operator {
     remove_node_taints: bool,
 }
 
-/// Names it in metrics and in a cluster mesh. 0 is the number of a cluster that is in no mesh.
+/// Identifies the cluster in metrics and in a cluster mesh. ID 0 means that the cluster is in no mesh.
 #[derive(Debug, Serialize)]
 struct Cluster {
     name: String,
@@ -89,7 +90,7 @@ struct Ipam {
     mode: &'static str,
 }
 
-/// Without TLS it listens on no address at all, only on the socket in the agent's own container.
+/// Hubble's values. Without TLS and a listen address, Hubble listens only on a socket in the agent's container.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Hubble {
@@ -126,7 +127,7 @@ struct SecurityContext {
     capabilities: Containers,
 }
 
-/// What the containers of an agent's pod may do.
+/// The capabilities of the containers in an agent's pod.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Containers {
@@ -135,17 +136,17 @@ struct Containers {
 
 const OFF: Switch = Switch { enabled: false };
 
-/// The values of a cluster whose nodes have these capabilities to give.
+/// The values for a cluster whose nodes can grant these capabilities.
 pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
     Values {
         image: image("quay.io/cilium/cilium"),
-        // The chart appends the kind of operator.
+        // The chart appends the kind of operator (`-generic`) to the repository.
         operator: Operator {
             image: image("quay.io/cilium/operator"),
             replicas: 1,
-            skip_crd_creation: true, // they come with the manifests
-            // They keep pods from a node until its agent's pod counts as ready, ten seconds after the agent is. There is
-            // no other pod network that a pod could get by mistake: it waits for its own.
+            skip_crd_creation: true, // `definitions` applies them
+            // The taints keep pods off a node until the agent's pod is Ready, ten seconds after the agent itself.
+            // They are not needed: a node has no other pod network that a pod could get, so its pods wait for Cilium.
             set_node_taints: false,
             remove_node_taints: false,
         },
@@ -153,10 +154,11 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
         k8s_service_host: plan.api_address,
         k8s_service_port: API_PORT,
         kube_proxy_replacement: plan.cilium.kube_proxy_replacement,
-        // By name: Cilium would look for the link of the default route, which a node does not have.
+        // By default Cilium takes the link of the default route, which a node does not have.
         devices: plan.cilium.kube_proxy_replacement.then_some(plan.platform.link),
         mtu: MTU,
-        // Nodes share a link, and nothing leads out of an instance: no tunnel, no other source address.
+        // All nodes are on one link and an instance has no route to the outside: no tunnel and no masquerading is
+        // needed.
         routing_mode: "native",
         auto_direct_node_routes: true,
         ipv4_native_routing_cidr: plan.pod_cidr,
@@ -175,12 +177,12 @@ pub(super) fn of(plan: &ClusterPlan, machine: &Capabilities) -> Values {
     }
 }
 
-/// The image as every node has it in its store: by tag, because its digest is another one on each machine.
+/// The image as every node has it in its containerd store: by tag, because its digest differs between hosts.
 fn image(repository: &'static str) -> Image {
     Image { repository, tag: CILIUM_TAG, use_digest: false, pull_policy: "Never" }
 }
 
-/// The instance's name, or the beginning of it and a digest where it is too long for the chart.
+/// The instance's name; if it is too long for the chart, its beginning and a digest.
 fn cluster_name(instance: &str) -> String {
     if instance.len() <= LONGEST_NAME {
         return instance.to_owned();
