@@ -4,13 +4,13 @@ pub(crate) mod homes;
 pub(crate) mod vagrant;
 
 use provisioner::assets::DISK_SPACE;
-use provisioner::capacity::{Cost, Resource, Room};
-use provisioner::engine::Lack;
+use provisioner::capacity::{Demand, Resource, Room};
+use provisioner::engine::MissingRequirement;
 use provisioner::error::chain;
-use provisioner::fabric::{FabricError, Look};
-use provisioner::spec::ClusterSpec;
-use provisioner::spec::KUBERNETES_VERSION;
-use provisioner::spec::matrix::{Combination, TESTED};
+use provisioner::fabric::{FabricError, Inspection};
+use provisioner::request::ClusterSpec;
+use provisioner::request::KUBERNETES_VERSION;
+use provisioner::request::matrix::{Combination, TESTED};
 
 use crate::guard::REMEDY;
 
@@ -18,9 +18,9 @@ use crate::guard::REMEDY;
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// The missing requirements for running container nodes.
-    pub(crate) to_run: Vec<Lack>,
+    pub(crate) to_run: Vec<MissingRequirement>,
     /// The missing tools for building the node image, without those that are in `to_run`.
-    pub(crate) to_build: Vec<Lack>,
+    pub(crate) to_build: Vec<MissingRequirement>,
     /// The folder of the node image; `None` if it is not built.
     pub(crate) image: Option<String>,
     /// The kernel's configuration; `None` if it cannot be read.
@@ -38,7 +38,7 @@ pub(crate) struct Facts {
     /// Support for VMs; `None` if it was not inspected.
     pub(crate) vagrant: Option<vagrant::Facts>,
     /// The host guard, `Ok(None)` if no guard is needed; `None` if it was not inspected.
-    pub(crate) guard: Option<Result<Option<Look>, FabricError>>,
+    pub(crate) guard: Option<Result<Option<Inspection>, FabricError>>,
 }
 
 /// How a check ended.
@@ -119,7 +119,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
 }
 
 /// Checks whether the host guard is intact. No check if no guard is needed.
-fn guard(look: &Result<Option<Look>, FabricError>) -> Vec<Check> {
+fn guard(look: &Result<Option<Inspection>, FabricError>) -> Vec<Check> {
     let look = match look {
         Ok(None) => return Vec::new(),
         Ok(Some(look)) => look,
@@ -148,11 +148,15 @@ fn guard(look: &Result<Option<Look>, FabricError>) -> Vec<Check> {
 }
 
 /// A check for each missing requirement, or one check with `all_is_well` if none is missing.
-fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
+fn lacking(lacks: &[MissingRequirement], all_is_well: &str, grade: Grade) -> Vec<Check> {
     if lacks.is_empty() {
         return vec![good(all_is_well.to_owned())];
     }
-    let check = |lack: &Lack| Check { grade, what: lack.what.clone(), remedy: Some(lack.remedy.clone()) };
+    let check = |lack: &MissingRequirement| Check {
+        grade,
+        what: lack.what.clone(),
+        remedy: Some(lack.remedy.clone()),
+    };
     lacks.iter().map(check).collect()
 }
 
@@ -160,7 +164,7 @@ fn lacking(lacks: &[Lack], all_is_well: &str, grade: Grade) -> Vec<Check> {
 /// alone.
 fn fitting(room: &Room) -> Vec<Check> {
     let kinds = TESTED.iter().filter(|row| row.kubernetes == KUBERNETES_VERSION);
-    let kinds: Vec<(&Combination, Cost)> = kinds.filter_map(|row| Some((row, cost(row)?))).collect();
+    let kinds: Vec<(&Combination, Demand)> = kinds.filter_map(|row| Some((row, cost(row)?))).collect();
     let smallest = kinds.iter().map(|(_, cost)| *cost).min_by_key(|cost| cost.memory).unwrap_or_default();
     let (memory, processors) = (Resource::Memory, Resource::Processors);
     let left = format!(
@@ -184,9 +188,9 @@ fn fitting(room: &Room) -> Vec<Check> {
 }
 
 /// What a cluster of this kind takes with the default number of workers; `None` if its spec is not valid.
-fn cost(row: &Combination) -> Option<Cost> {
+fn cost(row: &Combination) -> Option<Demand> {
     let asked = ClusterSpec { cni: row.cni, ..ClusterSpec::new("any").topology(row.topology) };
-    asked.check().ok().map(|spec| Cost::of_spec(&spec))
+    asked.check().ok().map(|spec| Demand::of_spec(&spec))
 }
 
 fn kernel(config: Option<&str>) -> Vec<Check> {
@@ -224,25 +228,25 @@ fn bad(what: &str, remedy: &str) -> Check {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use provisioner::capacity::Workstation;
+    use provisioner::capacity::HostResources;
     use provisioner::fabric::Deviation;
 
     use super::*;
 
-    pub(super) fn lack(what: &str, remedy: &str) -> Lack {
-        Lack { what: what.to_owned(), remedy: remedy.to_owned() }
+    pub(super) fn lack(what: &str, remedy: &str) -> MissingRequirement {
+        MissingRequirement { what: what.to_owned(), remedy: remedy.to_owned() }
     }
 
     /// The capacity of a host with two processors and 24 GiB of memory, of which `available` MiB are free.
     fn room(available: u64) -> Room {
-        let workstation = Workstation {
+        let host = HostResources {
             memory: 24_576,
             available,
             processors: 2,
             inotify_limit: if available > 1024 { 8192 } else { 128 },
             inotify_used: 120,
         };
-        Room { workstation, risen: Cost::default(), rising: Cost::default() }
+        Room { host, running: Demand::default(), starting: Demand::default() }
     }
 
     fn told(facts: &Facts) -> String {
@@ -279,9 +283,9 @@ pub(super) mod tests {
         ];
         let looks = [
             Ok(None),
-            Ok(Some(Look { deviations, has_rules: true })),
-            Ok(Some(Look { deviations: Vec::new(), has_rules: true })),
-            Ok(Some(Look { deviations: Vec::new(), has_rules: false })),
+            Ok(Some(Inspection { deviations, has_rules: true })),
+            Ok(Some(Inspection { deviations: Vec::new(), has_rules: true })),
+            Ok(Some(Inspection { deviations: Vec::new(), has_rules: false })),
             Err(FabricError::Answer { answer: "nonsense".to_owned() }),
         ];
         let said = looks.iter().flat_map(guard).map(|check| {

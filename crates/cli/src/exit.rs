@@ -10,7 +10,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use harness::audit::Outcome;
+use harness::audit::AuditOutcome;
 use provisioner::error::Hint;
 
 pub(crate) use refusal::Refusal;
@@ -81,11 +81,11 @@ impl<E: Ends + Send + Sync + 'static> From<E> for CliError {
 
 impl Exit {
     /// The exit of an audit with this outcome.
-    pub(crate) fn of_audit(outcome: Outcome) -> Self {
+    pub(crate) fn of_audit(outcome: AuditOutcome) -> Self {
         match outcome {
-            Outcome::Isolated => Self::Ok,
-            Outcome::Leak => Self::Leak,
-            Outcome::Inconclusive => Self::Inconclusive,
+            AuditOutcome::Isolated => Self::Ok,
+            AuditOutcome::Leak => Self::Leak,
+            AuditOutcome::Inconclusive => Self::Inconclusive,
         }
     }
 

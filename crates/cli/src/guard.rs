@@ -1,7 +1,7 @@
 //! Restores the host guard before a verb that works with instances begins, and words the findings about the guard.
 
 use provisioner::error::chain;
-use provisioner::fabric::{FabricError, Kept, Look};
+use provisioner::fabric::{FabricError, Inspection, Restoration};
 
 use crate::app::App;
 use crate::printer::Mark;
@@ -24,10 +24,10 @@ pub(crate) async fn keep(app: &App) -> Vec<String> {
 }
 
 /// The report on a guard that had to be restored or could not be; `None` if the guard is intact or not needed. Pure.
-pub(crate) fn told(kept: &Result<Kept, FabricError>) -> Option<(Mark, Vec<String>)> {
+pub(crate) fn told(kept: &Result<Restoration, FabricError>) -> Option<(Mark, Vec<String>)> {
     match kept {
-        Ok(Kept::NotNeeded | Kept::AsBuilt) => None,
-        Ok(Kept::Restored { deviations }) => {
+        Ok(Restoration::NotNeeded | Restoration::AsBuilt) => None,
+        Ok(Restoration::Restored { deviations }) => {
             let mut lines = vec![
                 "the host guard was not intact and has been restored; until now, instances may have reached the host \
                  or each other"
@@ -37,7 +37,7 @@ pub(crate) fn told(kept: &Result<Kept, FabricError>) -> Option<(Mark, Vec<String
             lines.push("`sudo homelab watch` restores the guard as soon as it is changed".to_owned());
             Some((Mark::Bad, lines))
         }
-        Ok(Kept::Opened { by }) => {
+        Ok(Restoration::Opened { by }) => {
             let by = by.map(|pid| format!(", process {pid},")).unwrap_or_default();
             Some((
                 Mark::Busy,
@@ -51,7 +51,7 @@ pub(crate) fn told(kept: &Result<Kept, FabricError>) -> Option<(Mark, Vec<String
 }
 
 /// The problems of a guard that the caller does not restore, the command that restores it first. Pure.
-pub(crate) fn problems(look: &Result<Option<Look>, FabricError>) -> Vec<String> {
+pub(crate) fn problems(look: &Result<Option<Inspection>, FabricError>) -> Vec<String> {
     match look {
         Ok(None) => Vec::new(),
         Ok(Some(look)) => {
@@ -83,11 +83,13 @@ mod tests {
     #[test]
     fn a_guard_that_was_put_back_is_told_with_everything_that_differed() {
         let deviations = vec![Deviation::NoTable, setting()];
-        let (mark, lines) = told(&Ok(Kept::Restored { deviations })).expect("there is something to say");
+        let (mark, lines) =
+            told(&Ok(Restoration::Restored { deviations })).expect("there is something to say");
         assert_eq!(mark, Mark::Bad);
         insta::assert_snapshot!(lines.join("\n"));
-        assert!(told(&Ok(Kept::AsBuilt)).is_none() && told(&Ok(Kept::NotNeeded)).is_none());
-        let (_, opened) = told(&Ok(Kept::Opened { by: Some(4711) })).expect("there is something to say");
+        assert!(told(&Ok(Restoration::AsBuilt)).is_none() && told(&Ok(Restoration::NotNeeded)).is_none());
+        let (_, opened) =
+            told(&Ok(Restoration::Opened { by: Some(4711) })).expect("there is something to say");
         assert_eq!(
             opened,
             ["a self-test of the audit, process 4711, has opened the host guard, and will close it"]
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn who_puts_nothing_back_says_what_differs_and_what_to_type() {
-        let look = |deviations| Ok(Some(Look { deviations, has_rules: true }));
+        let look = |deviations| Ok(Some(Inspection { deviations, has_rules: true }));
         let of_all = Deviation::SettingOfAll {
             key: "net.ipv4.conf.all.proxy_arp".to_owned(),
             found: "1".to_owned(),

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use provisioner::spec::{CniKind, Label, Topology};
+use provisioner::request::{CniKind, Label, Topology};
 
 /// An instance's name on the command line: a DNS label, so never a path.
 pub(crate) fn name(text: &str) -> Result<String, String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::AttachParams;
-use probe::{Batch, Said};
+use probe::{Batch, ProbeResult};
 use provisioner::identity::IdentityError;
 use provisioner::slowdown::{Slowdown, Stretched};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ pub enum AskError {
         #[source]
         source: std::io::Error,
     },
-    /// A line of the prober's output is not in its format ([`Said`]).
+    /// A line of the prober's output is not in its format ([`ProbeResult`]).
     #[error("read the line {line:?} of the prober in pod {pod}")]
     Nonsense {
         /// The pod's name.
@@ -68,7 +68,7 @@ pub(crate) async fn ask(
     slowdown: Slowdown,
     pod: &str,
     batch: &Batch,
-) -> Result<Vec<Said>, AskError> {
+) -> Result<Vec<ProbeResult>, AskError> {
     let within = Stretched::exactly(Duration::from_millis(batch.deadline_ms)) + slowdown.stretch(GRACE);
     let late = || AskError::Late { pod: pod.to_owned(), within };
     let text =

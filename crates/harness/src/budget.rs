@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 use tokio::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use provisioner::events::Events;
 use provisioner::exec::fix_umask;
 use provisioner::home::{Home, HomeError};
 use provisioner::registry::{Keeper, Owner};
+use provisioner::request::{CheckedSpec, ClusterSpec, SpecError};
 use provisioner::settings::SettingsError;
-use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError};
 use provisioner::{DestroyError, ProvisionError, Provisioner, Reaping};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
@@ -335,8 +335,8 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use provisioner::engine::{Engine, Fault, Lack, SimulatedEngine};
-    use provisioner::spec::{EngineKind, Provider};
+    use provisioner::engine::{Engine, Fault, MissingRequirement, SimulatedEngine};
+    use provisioner::request::{EngineKind, Provider};
 
     use super::*;
 
@@ -345,7 +345,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
         let home = Home::at(folder.join("home"));
-        let lack = Lack { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
+        let lack =
+            MissingRequirement { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
         let engine = SimulatedEngine::new(home.id()).with_fault(Fault::Preflight(lack));
         let error = FixtureBuilder::default()
             .cluster(ClusterSpec::new("acme").engine(EngineKind::Simulated))

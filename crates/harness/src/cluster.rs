@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, Client};
-use probe::{Batch, Said};
+use probe::{Batch, ProbeResult};
 use provisioner::error::Hint;
 use provisioner::exec::{Command, CommandError, Output};
 use provisioner::identity::{self, IdentityError};
@@ -262,11 +262,11 @@ impl TestCluster {
     }
 
     /// Runs the prober in a running pod and has it send a batch of probes. The pod has one container, of the toolbox
-    /// image. Returns the prober's output, [`Said::End`] last.
+    /// image. Returns the prober's output, [`ProbeResult::End`] last.
     ///
     /// # Errors
     /// [`AskError`] when the prober could not be run, or its output could not be read to the end.
-    pub async fn ask(&self, namespace: &str, pod: &str, batch: &Batch) -> Result<Vec<Said>, AskError> {
+    pub async fn ask(&self, namespace: &str, pod: &str, batch: &Batch) -> Result<Vec<ProbeResult>, AskError> {
         self.identify().await?;
         ask::ask(&Api::namespaced(self.client(), namespace), self.slowdown(), pod, batch).await
     }

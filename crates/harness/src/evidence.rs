@@ -135,7 +135,7 @@ mod tests {
     use provisioner::engine::{Fault, SimulatedEngine};
     use provisioner::home::Home;
     use provisioner::registry::Keeper;
-    use provisioner::spec::{ClusterSpec, EngineKind};
+    use provisioner::request::{ClusterSpec, EngineKind};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use futures::future::try_join_all;
 use provisioner::Provisioner;
 
-use crate::audit::{self, AuditError, Progress, Report, Selection};
+use crate::audit::{self, AuditError, AuditProgress, Report, Selection};
 use crate::cluster::TestCluster;
 
 /// The clusters of one test. [`FixtureBuilder::run`](crate::FixtureBuilder::run) brings them up, lends them to the
@@ -52,7 +52,7 @@ impl MultiClusterFixture {
     pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
         // The test may have added or removed workers since the fixture came up.
         let clusters = try_join_all(self.clusters.iter().map(TestCluster::anew)).await?;
-        audit::audit(&self.provisioner, &clusters, selection, &Progress::default()).await
+        audit::audit(&self.provisioner, &clusters, selection, &AuditProgress::default()).await
     }
 
     /// The provisioner that created the clusters, for tests of their lifecycle.

@@ -1,6 +1,6 @@
 //! Builders for common cases, as rstest fixtures. They are functions as well: `one_client()`.
 
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 use rstest::fixture;
 
 use crate::{FixtureBuilder, MultiClusterFixture};

@@ -23,7 +23,7 @@
 //!
 //! ```no_run
 //! use harness::{MultiClusterFixture, ping};
-//! use provisioner::spec::{ClusterSpec, Topology};
+//! use provisioner::request::{ClusterSpec, Topology};
 //!
 //! # #[cfg(any())]
 //! #[tokio::test]
@@ -166,7 +166,7 @@
 //! use provisioner::Provisioner;
 //! use provisioner::engine::SimulatedEngine;
 //! use provisioner::home::Home;
-//! use provisioner::spec::{ClusterSpec, EngineKind, Topology};
+//! use provisioner::request::{ClusterSpec, EngineKind, Topology};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> anyhow::Result<()> {

@@ -274,7 +274,7 @@ pub enum Sight {
     Identity,
 }
 
-/// The result of a probe. A prober writes one for each probe of the batch, and [`Said::End`] last.
+/// The result of a probe. A prober writes one for each probe of the batch, and [`ProbeResult::End`] last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -285,13 +285,13 @@ pub struct Answer {
     /// When the first of them left, in microseconds since 1970-01-01 UTC. 0 if none did.
     pub at_us: u64,
     /// The result.
-    pub outcome: Outcome,
+    pub outcome: ProbeOutcome,
 }
 
 /// The result of a probe, as the prober sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// The target answered with data that only the target can send.
     Answered {
         /// The witness's name, if a witness answered.
@@ -335,7 +335,7 @@ pub enum Outcome {
 /// A line of a prober's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "said", rename_all = "kebab-case")]
-pub enum Said {
+pub enum ProbeResult {
     /// The result of one probe.
     Answer(Answer),
     /// The last line.
@@ -348,7 +348,7 @@ pub enum Said {
 /// A line of a witness's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "said", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub enum Report {
+pub enum WitnessLine {
     /// The witness listens, and sees packets from now on. This is the first line.
     Ready {
         /// Version of the format: [`VERSION`].

@@ -23,12 +23,12 @@
 //! ```
 //!
 //! ```compile_fail,E0382
-//! # use provisioner::{bring_up::Serving, events::Events, kubeadm::{self, Invitation}, pki::Bundle, plan::ClusterPlan};
+//! # use provisioner::{bring_up::Serving, events::Events, kubeadm::{self, JoinCredentials}, pki::Bundle, plan::ClusterPlan};
 //! async fn with_a_token_that_is_deleted(
-//!     serving: Serving, invitation: Invitation, plan: &ClusterPlan, bundle: &Bundle, events: &Events,
+//!     serving: Serving, credentials: JoinCredentials, plan: &ClusterPlan, bundle: &Bundle, events: &Events,
 //! ) {
-//!     let _ = kubeadm::join_all(serving, invitation, plan, bundle, events).await;
-//!     let _ = kubeadm::join_all(serving, invitation, plan, bundle, events).await;
+//!     let _ = kubeadm::join_all(serving, credentials, plan, bundle, events).await;
+//!     let _ = kubeadm::join_all(serving, credentials, plan, bundle, events).await;
 //! }
 //! ```
 

@@ -72,7 +72,7 @@ impl Hint for IdentityError {
 
 /// One link of the chain: the recorded value and the present one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct IdentityLink {
     /// The name of the link, one of [`CHAIN`].
     pub what: &'static str,
     /// The value when the instance came up.
@@ -89,7 +89,7 @@ pub const CHAIN: [&str; 4] = ["context", "server", "certificate authority", "UID
 ///
 /// # Errors
 /// [`IdentityError::NoFile`] or [`IdentityError::Kubeconfig`].
-pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<Link>, IdentityError> {
+pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<IdentityLink>, IdentityError> {
     if !path.exists() {
         return Err(IdentityError::NoFile { path: path.to_owned() });
     }
@@ -103,7 +103,7 @@ pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<Link>, Ident
 ///
 /// # Errors
 /// [`IdentityError::Unanswered`].
-pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<Link>, IdentityError> {
+pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<IdentityLink>, IdentityError> {
     let Some(recorded) = &instance.k8s.identity else { return Ok(None) };
     let unanswered = |source: kube::Error| IdentityError::Unanswered {
         server: recorded.server.clone(),
@@ -111,7 +111,7 @@ pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<Link>
     };
     let namespaces: Api<Namespace> = Api::all(client);
     let link = |place: usize, recorded: &str, found: &str| {
-        Ok(Some(Link { what: CHAIN[place], recorded: recorded.to_owned(), found: found.to_owned() }))
+        Ok(Some(IdentityLink { what: CHAIN[place], recorded: recorded.to_owned(), found: found.to_owned() }))
     };
     match namespaces.get(NAMESPACE).await {
         Ok(namespace) => link(3, &recorded.uid, &namespace.metadata.uid.unwrap_or_default()),
@@ -178,10 +178,10 @@ pub async fn check_cluster(instance: &Instance, client: Client) -> Result<(), Id
     all_as_recorded(instance, &place, link_of(instance, client).await?)
 }
 
-fn links(instance: &Instance, endpoint: Option<Endpoint>, current: Option<String>) -> Vec<Link> {
+fn links(instance: &Instance, endpoint: Option<Endpoint>, current: Option<String>) -> Vec<IdentityLink> {
     let Some(recorded) = &instance.k8s.identity else { return Vec::new() };
     let missing = || "missing".to_owned();
-    let link = |what, recorded: &str, found| Link { what, recorded: recorded.to_owned(), found };
+    let link = |what, recorded: &str, found| IdentityLink { what, recorded: recorded.to_owned(), found };
     let context = &instance.k8s.kubeconfig_context;
     let Some(endpoint) = endpoint else {
         return vec![link(CHAIN[0], context, current.unwrap_or_else(missing))];
@@ -200,11 +200,11 @@ fn in_file(instance: &Instance, path: &Utf8Path) -> String {
 fn all_as_recorded(
     instance: &Instance,
     place: &str,
-    links: impl IntoIterator<Item = Link>,
+    links: impl IntoIterator<Item = IdentityLink>,
 ) -> Result<(), IdentityError> {
     match links.into_iter().find(|link| link.found != link.recorded) {
         None => Ok(()),
-        Some(Link { what, recorded, found }) => {
+        Some(IdentityLink { what, recorded, found }) => {
             let (instance, place) = (instance.name.clone(), place.to_owned());
             Err(IdentityError::Mismatch { instance, place, what, found, recorded })
         }

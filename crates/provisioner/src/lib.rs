@@ -23,7 +23,7 @@
 pub mod home;
 pub mod files;
 pub mod settings;
-pub mod spec;
+pub mod request;
 pub mod capacity;
 pub mod registry;
 pub mod plan;

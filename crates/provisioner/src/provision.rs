@@ -31,7 +31,7 @@ use jiff::Timestamp;
 
 use crate::assets::Assets;
 use crate::bring_up::Joined;
-use crate::capacity::Cost;
+use crate::capacity::Demand;
 use crate::cni::{self, Cni};
 use crate::engine::{EngineError, Engines};
 use crate::error::Hint;
@@ -48,8 +48,8 @@ use crate::plan::{self, ClusterPlan, HostNetwork, InstanceId, Taken};
 use crate::registry::{
     ChangeError, Instance, Keeper, Neighbours, OperationKind, Registry, RegistryError, State, this_boot,
 };
+use crate::request::{CheckedSpec, EngineKind};
 use crate::settings::Settings;
-use crate::spec::{CheckedSpec, EngineKind};
 use crate::stage::Stage;
 use crate::tls::Folder;
 use crate::trust::Store;
@@ -74,7 +74,7 @@ pub struct Provisioner {
     home: Home,
     registry: Registry,
     engines: Engines,
-    host: Host,
+    host: HostKind,
     /// The list of this host's homes; `None` where the host is simulated.
     homes: Option<Listed>,
     settings: Settings,
@@ -87,7 +87,7 @@ pub struct Provisioner {
 
 /// Whether there is a host to read networks, capacity and the guard from.
 #[derive(Debug, Clone)]
-enum Host {
+enum HostKind {
     /// The kernel of this host is asked.
     Real,
     /// A simulated engine: there is no host, and nothing is asked.
@@ -194,7 +194,7 @@ impl Provisioner {
     /// Checks the host, decides the instance's networks, and records the instance before anything of it exists.
     async fn claim(&self, spec: &CheckedSpec, keeper: Keeper) -> Result<Instance, StageError> {
         self.demand_files(spec).await?;
-        self.demand_room(Cost::of_spec(spec), &[spec.engine]).await?;
+        self.demand_room(Demand::of_spec(spec), &[spec.engine]).await?;
         let host = self.host_networks().await?;
         let pools = self.pools_of(spec.engine)?;
         let creation = self.operation(OperationKind::Create)?;
@@ -224,8 +224,8 @@ impl Provisioner {
     pub async fn host_networks(&self) -> Result<Vec<HostNetwork>, StageError> {
         match self.host {
             #[cfg(feature = "simulated")]
-            Host::None => Ok(Vec::new()),
-            Host::Real => {
+            HostKind::None => Ok(Vec::new()),
+            HostKind::Real => {
                 let id = |name: String| InstanceId { home: self.home.id(), name };
                 let instances = self.registry.instances()?.into_iter();
                 let ours = instances.map(|instance| id(instance.name));
@@ -258,12 +258,12 @@ impl Provisioner {
         let (kubernetes, runner) = (&plan.kubernetes, self.runner.as_ref());
         match (&self.host, plan.engine) {
             #[cfg(feature = "simulated")]
-            (Host::None, _) => Ok(()),
-            (Host::Real, EngineKind::Vagrant(provider)) => {
+            (HostKind::None, _) => Ok(()),
+            (HostKind::Real, EngineKind::Vagrant(provider)) => {
                 let built = self.assets.build_box(kubernetes, provider, runner, &self.events).await;
                 Ok(built.map(drop)?)
             }
-            (Host::Real, _) => Ok(self.assets.build(kubernetes, runner, &self.events).await.map(drop)?),
+            (HostKind::Real, _) => Ok(self.assets.build(kubernetes, runner, &self.events).await.map(drop)?),
         }
     }
 

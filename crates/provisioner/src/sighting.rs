@@ -23,7 +23,7 @@ pub enum SightingKind {
     /// A network link on the host.
     Link,
     /// A virtual machine.
-    Machine,
+    Vm,
     /// The disk of a virtual machine.
     Volume,
     /// A hypervisor's network.
@@ -36,7 +36,7 @@ impl fmt::Display for Sighting {
             SightingKind::Container => "container",
             SightingKind::Namespace => "network namespace",
             SightingKind::Link => "link",
-            SightingKind::Machine => "virtual machine",
+            SightingKind::Vm => "virtual machine",
             SightingKind::Volume => "volume",
             SightingKind::Network => "network",
         };

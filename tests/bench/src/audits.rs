@@ -2,13 +2,13 @@
 
 use anyhow::ensure;
 use harness::FixtureBuilder;
-use harness::audit::{Outcome, Report};
+use harness::audit::{AuditOutcome, Report};
 use serde::Serialize;
 
 use crate::measure::median;
 
 /// The parts before the first probe is deployed and after the last witness has reported.
-const AROUND: [&str; 2] = ["set", "strike"];
+const AROUND: [&str; 2] = ["deploy", "remove"];
 
 /// The figures of an audit, as medians over the rounds, in seconds.
 #[derive(Debug, Serialize)]
@@ -38,7 +38,7 @@ pub(crate) async fn measure(
             let mut reports = Vec::new();
             for _ in 0..rounds {
                 let report = fx.audit().await?;
-                ensure!(report.outcome == Outcome::Isolated, "{}", report.console(false));
+                ensure!(report.outcome == AuditOutcome::Isolated, "{}", report.console(false));
                 reports.push(report);
             }
             Ok(reports)

@@ -11,7 +11,7 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{self, Taken};
 use provisioner::registry::{Keeper, Operation, OperationKind, Owner, Registry};
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 use unit::vast_pools;
 
 use crate::report::Figure;

@@ -10,7 +10,7 @@ use provisioner::home::Home;
 use provisioner::kubeconfig;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
 use provisioner::registry::{Keeper, Operation, OperationKind, Owner, Registry, State};
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 
 use crate::measure::median;
 use crate::report::Figure;

@@ -15,7 +15,7 @@ mod weights;
 use anyhow::Context;
 use harness::fixtures::one_client;
 use harness::{FixtureBuilder, MultiClusterFixture};
-use provisioner::spec::{ClusterSpec, CniKind, Topology};
+use provisioner::request::{ClusterSpec, CniKind, Topology};
 
 use audits::Audit;
 use measure::{Case, Temperature, measure};

@@ -7,7 +7,7 @@ use harness::{MultiClusterFixture, PodRun};
 use provisioner::Provisioner;
 use provisioner::events::{Event, Events};
 use provisioner::home::Home;
-use provisioner::spec::{ClusterSpec, CniKind, Topology};
+use provisioner::request::{ClusterSpec, CniKind, Topology};
 use provisioner::stage::Stage;
 use serde::Serialize;
 use tokio::sync::broadcast::Receiver;

@@ -16,8 +16,8 @@ use provisioner::engine::Engine;
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, InstanceId, Pools, Taken};
 use provisioner::registry::{Keeper, Operation, OperationKind, Owner};
+use provisioner::request::{ClusterSpec, EngineKind, NodeSize, Topology};
 use provisioner::sighting::SightingKind;
-use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Topology};
 
 /// An engine under test, and the instances that it makes.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Trial {
 
     /// The names of the nodes that exist, of all instances.
     async fn nodes_there(&self) -> anyhow::Result<Vec<String>> {
-        let is_node = |kind| matches!(kind, SightingKind::Container | SightingKind::Machine);
+        let is_node = |kind| matches!(kind, SightingKind::Container | SightingKind::Vm);
         let sightings = self.engine.sightings().await?.into_iter();
         let mut names: Vec<String> =
             sightings.filter(|sighting| is_node(sighting.kind)).map(|sighting| sighting.name).collect();

@@ -8,7 +8,7 @@ use provisioner::assets::Assets;
 use provisioner::engine::{Engine, VagrantEngine};
 use provisioner::exec::{Command, CommandError, Output, Runner};
 use provisioner::fuzzing;
-use provisioner::spec::Provider;
+use provisioner::request::Provider;
 
 /// `podman ps`, `podman container inspect`, and the published ports in both.
 pub fn podman(data: &[u8]) {

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, PlanError, Pools, Taken};
 use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
-use provisioner::spec::{CheckedSpec, ClusterSpec};
+use provisioner::request::{CheckedSpec, ClusterSpec};
 
 /// The placeholder in a corpus for the home's id, which differs from run to run.
 const HOME: &str = "@HOME@";

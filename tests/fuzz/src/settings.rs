@@ -2,8 +2,8 @@
 
 use provisioner::dns::Dns;
 use provisioner::plan::Taken;
+use provisioner::request::ClusterSpec;
 use provisioner::settings::{Settings, SettingsError};
-use provisioner::spec::ClusterSpec;
 
 use crate::place::{Place, claimed};
 

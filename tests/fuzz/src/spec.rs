@@ -2,7 +2,7 @@
 
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
-use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
+use provisioner::request::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
 
 use crate::place::claimed;
 
@@ -33,7 +33,7 @@ pub fn spec(data: &[u8]) {
             "c" => spec.cni(CniKind::Cilium),
             "v" => spec.engine(EngineKind::Vagrant(Provider::Libvirt)),
             "w" => spec.workers(u8::try_from(number).unwrap_or(u8::MAX)),
-            "m" => spec.size(NodeSize { memory_mb: number, ..NodeSize::default() }),
+            "m" => spec.size(NodeSize { memory_mib: number, ..NodeSize::default() }),
             "t" => spec.throw_away(),
             _ => spec,
         };

@@ -1,6 +1,6 @@
 //! The output of probers and witnesses. A pod may imitate them and send anything.
 
-use probe::{Answer, Batch, Nonce, Report, Said};
+use probe::{Answer, Batch, Nonce, ProbeResult, WitnessLine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 /// When a parsed line, written and parsed again, has another value.
 pub fn wire(data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
-        again::<Said>(line);
-        again::<Report>(line);
+        again::<ProbeResult>(line);
+        again::<WitnessLine>(line);
         again::<Answer>(line);
         again::<Batch>(line);
     }

@@ -1,9 +1,9 @@
 //! The capacity of a host: from the demand of nodes, the host's resources, and the demand of instances that come up.
 
-use provisioner::capacity::{CapacityError, Cost, Room, Workstation};
+use provisioner::capacity::{CapacityError, Demand, HostResources, Room};
 use provisioner::error::Hint;
 use provisioner::plan::{ClusterPlan, Pools, Role, Taken};
-use provisioner::spec::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
+use provisioner::request::{ClusterSpec, CniKind, EngineKind, NodeSize, Provider, Topology};
 use rstest::rstest;
 
 use crate::given::{House, claimed};
@@ -11,27 +11,27 @@ use crate::given::{House, claimed};
 /// A host without instances, with this much memory in GiB and this many processors.
 fn empty(memory: u64, available: u64, processors: u64) -> Room {
     let (memory, available) = (memory * 1024, available * 1024);
-    let workstation = Workstation { memory, available, processors, inotify_limit: 8192, inotify_used: 20 };
-    Room { workstation, risen: Cost::default(), rising: Cost::default() }
+    let host = HostResources { memory, available, processors, inotify_limit: 8192, inotify_used: 20 };
+    Room { host, running: Demand::default(), starting: Demand::default() }
 }
 
-fn cost(cni: CniKind, topology: Topology, workers: u8) -> Cost {
+fn cost(cni: CniKind, topology: Topology, workers: u8) -> Demand {
     let spec = ClusterSpec { cni, ..ClusterSpec::new("acme").topology(topology).workers(workers) };
-    Cost::of_spec(&spec.check().unwrap())
+    Demand::of_spec(&spec.check().unwrap())
 }
 
-fn single() -> Cost {
+fn single() -> Demand {
     cost(CniKind::Routed, Topology::Single, 0)
 }
 
-fn refusal(room: &Room, asked: Cost) -> String {
+fn refusal(room: &Room, asked: Demand) -> String {
     room.admit(asked).unwrap_err().to_string()
 }
 
 #[test]
 fn a_cluster_costs_what_its_nodes_cost() {
     let of = |workers| cost(CniKind::Routed, Topology::Multi, workers);
-    let worker = Cost::of(CniKind::Routed, None, &[Role::ControlPlane, Role::Worker, Role::Worker]);
+    let worker = Demand::of(CniKind::Routed, None, &[Role::ControlPlane, Role::Worker, Role::Worker]);
     assert_eq!(of(2), worker);
     let step = of(3).memory - of(2).memory;
     assert!(step > 0);
@@ -46,7 +46,7 @@ fn a_virtual_machine_costs_the_memory_that_it_is_given_and_none_of_the_hosts_ino
     let of = |workers| {
         let spec = ClusterSpec::new("acme").workers(workers).cni(CniKind::Cilium);
         let spec = spec.engine(EngineKind::Vagrant(Provider::Libvirt));
-        Cost::of_spec(&spec.size(NodeSize { cpus: 2, memory_mb: 2000 }).check().unwrap())
+        Demand::of_spec(&spec.size(NodeSize { cpus: 2, memory_mib: 2000 }).check().unwrap())
     };
     assert_eq!((of(0).memory, of(0).inotify), (2100, 0));
     assert_eq!((of(3).memory, of(3).inotify), (4 * 2100, 0));
@@ -61,15 +61,15 @@ fn a_plan_and_its_further_workers_cost_what_its_spec_says() {
         let spec = |workers| ClusterSpec::new("acme").workers(workers).engine(engine).check().unwrap();
         let instance = claimed(&spec(2), &Taken::default(), &Pools::default()).unwrap();
         let plan = ClusterPlan::of(&instance, &house.home);
-        assert_eq!(Cost::of_plan(&plan), Cost::of_spec(&spec(2)));
-        assert_eq!(Cost::of_plan(&plan) + Cost::of_workers(&plan, 3), Cost::of_spec(&spec(5)));
+        assert_eq!(Demand::of_plan(&plan), Demand::of_spec(&spec(2)));
+        assert_eq!(Demand::of_plan(&plan) + Demand::of_workers(&plan, 3), Demand::of_spec(&spec(5)));
     }
 }
 
 #[test]
 fn virtual_machines_that_do_not_fit_are_refused_with_all_figures() {
     let spec = ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Libvirt)).check().unwrap();
-    insta::assert_snapshot!(refusal(&empty(8, 7, 8), Cost::of_spec(&spec)), @"not enough capacity on this host: needs 10.4 GiB of memory, 6.0 GiB are left (8.0 GiB in total, 1.0 GiB in use or claimed, 1.0 GiB for the host itself)");
+    insta::assert_snapshot!(refusal(&empty(8, 7, 8), Demand::of_spec(&spec)), @"not enough capacity on this host: needs 10.4 GiB of memory, 6.0 GiB are left (8.0 GiB in total, 1.0 GiB in use or claimed, 1.0 GiB for the host itself)");
 }
 
 #[rstest]
@@ -80,7 +80,7 @@ fn as_many_fit_as_are_admitted(#[case] room: Room) {
     for each in [single(), cost(CniKind::Cilium, Topology::Multi, 3)] {
         let many = room.fits(each);
         assert!(many > 0);
-        let of = |count: u64| (0..count).map(|_| each).sum::<Cost>();
+        let of = |count: u64| (0..count).map(|_| each).sum::<Demand>();
         assert!(room.admit(of(many)).is_ok());
         assert!(room.admit(of(many + 1)).is_err());
     }
@@ -99,25 +99,25 @@ fn a_machine_that_is_smaller_than_what_is_reserved_has_room_for_nothing() {
 
 #[test]
 fn an_instance_that_comes_up_counts_against_what_is_available_and_one_that_runs_does_not_count_twice() {
-    let much = Cost { memory: 4096, ..Cost::default() };
+    let much = Demand { memory: 4096, ..Demand::default() };
     let before = empty(16, 8, 8);
-    let rising = Room { rising: much, ..before };
-    assert_eq!(rising.memory(), before.memory() - much.memory);
+    let starting = Room { starting: much, ..before };
+    assert_eq!(starting.memory(), before.memory() - much.memory);
     // The memory that a running instance uses is no longer available, and the instance needs no more.
-    let risen = Room { risen: much, ..before };
-    assert_eq!(risen.memory(), before.memory());
+    let running = Room { running: much, ..before };
+    assert_eq!(running.memory(), before.memory());
 }
 
 #[test]
 fn an_instance_that_has_not_grown_yet_is_still_promised_what_it_may_take() {
-    let promised = Cost { memory: 12 * 1024, processors: 0, inotify: 0 };
-    let room = Room { risen: promised, ..empty(16, 15, 8) };
+    let promised = Demand { memory: 12 * 1024, processors: 0, inotify: 0 };
+    let room = Room { running: promised, ..empty(16, 15, 8) };
     assert_eq!(room.memory(), 3 * 1024);
 }
 
 #[test]
 fn a_refusal_has_all_figures() {
-    let room = Room { risen: cost(CniKind::Cilium, Topology::Multi, 3), ..empty(8, 2, 2) };
+    let room = Room { running: cost(CniKind::Cilium, Topology::Multi, 3), ..empty(8, 2, 2) };
     let asked = cost(CniKind::Cilium, Topology::Multi, 40);
     let error = room.admit(asked).unwrap_err();
     insta::assert_snapshot!(format!("{error}\nhint: {}", error.hint().unwrap()));
@@ -132,21 +132,20 @@ fn what_there_is_enough_of_is_not_in_a_refusal() {
 
 #[test]
 fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
-    let few =
-        |room: Room| Room { workstation: Workstation { inotify_limit: 128, ..room.workstation }, ..room };
+    let few = |room: Room| Room { host: HostResources { inotify_limit: 128, ..room.host }, ..room };
     let room = few(empty(24, 22, 8));
     assert_eq!(room.lack(single()), None);
-    let many = (0..5).map(|_| single()).sum::<Cost>();
+    let many = (0..5).map(|_| single()).sum::<Demand>();
     insta::assert_snapshot!(room.lack(many).unwrap().to_string());
-    let coming = Room { rising: many, ..room };
+    let coming = Room { starting: many, ..room };
     assert!(coming.lack(single()).is_some(), "an instance that comes up does not use its memory yet");
-    let running = Room { risen: many, ..room };
+    let running = Room { running: many, ..room };
     assert_eq!(running.lack(single()), None, "the kernel already counts a running instance");
 }
 
 #[test]
 fn this_machine_can_be_read() {
-    let workstation = Workstation::here().unwrap();
-    assert!(workstation.memory >= workstation.available && workstation.available > 0);
-    assert!(workstation.processors > 0 && workstation.inotify_limit > 0);
+    let host = HostResources::here().unwrap();
+    assert!(host.memory >= host.available && host.available > 0);
+    assert!(host.processors > 0 && host.inotify_limit > 0);
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use provisioner::engine::{Engine, EngineError, Fault, Lack, SimulatedEngine};
+use provisioner::engine::{Engine, EngineError, Fault, MissingRequirement, SimulatedEngine};
 use provisioner::exec::{Command, Failure};
 use provisioner::plan::Taken;
-use provisioner::spec::EngineKind;
+use provisioner::request::EngineKind;
 
 use crate::given::{House, planned};
 
@@ -58,7 +58,7 @@ async fn a_destroy_that_fails_removes_nothing_and_works_the_second_time() {
 
 #[tokio::test]
 async fn a_lack_is_told_by_the_preflight() {
-    let lack = Lack { what: "root".to_owned(), remedy: "sudo homelab up".to_owned() };
+    let lack = MissingRequirement { what: "root".to_owned(), remedy: "sudo homelab up".to_owned() };
     let engine = SimulatedEngine::new("abcdef").with_fault(Fault::Preflight(lack.clone()));
     assert_eq!(engine.preflight().await, [lack]);
     engine.heal();

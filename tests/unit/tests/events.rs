@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use provisioner::events::{Event, EventLog, Events, Line, Outcome, Record};
+use provisioner::events::{Event, EventLog, EventOutcome, Events, Line, Record};
 use provisioner::stage::Stage;
 
 use crate::given::House;
@@ -65,8 +65,8 @@ fn a_record_says_what_when_about_whom_by_whom_and_how_it_ended() {
         })
         .collect();
     insta::assert_json_snapshot!(lines);
-    let outcomes: Vec<Outcome> = records(&house).iter().map(|record| record.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Ok, Outcome::Begun, Outcome::Ok, Outcome::Failed]);
+    let outcomes: Vec<EventOutcome> = records(&house).iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [EventOutcome::Ok, EventOutcome::Begun, EventOutcome::Ok, EventOutcome::Failed]);
     assert_eq!(std::fs::metadata(house.home.events()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

@@ -20,7 +20,7 @@ use provisioner::engine::SimulatedEngine;
 use provisioner::error::{Hint, chain};
 use provisioner::kubeconfig;
 use provisioner::registry::Keeper;
-use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::request::{ClusterSpec, EngineKind};
 use provisioner::stage::Stage;
 use provisioner::{ProvisionError, Provisioner, Residue};
 

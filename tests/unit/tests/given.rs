@@ -13,7 +13,7 @@ use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, PlanError, Pool, Pools, Taken};
 use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
-use provisioner::spec::{CheckedSpec, ClusterSpec};
+use provisioner::request::{CheckedSpec, ClusterSpec};
 
 /// A home in a temporary folder, which is deleted with it.
 pub(crate) struct House {

@@ -10,7 +10,7 @@ use provisioner::events::Event;
 use provisioner::identity::{self, IdentityError};
 use provisioner::plan::{Pools, Taken};
 use provisioner::registry::{Instance, Keeper, State};
-use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::request::{ClusterSpec, EngineKind};
 
 use crate::given::{House, claimed, simulated};
 

@@ -1,6 +1,6 @@
 //! The page for operators shows the tested combinations.
 
-use provisioner::spec::matrix;
+use provisioner::request::matrix;
 
 /// The page that shows the table, and between which lines.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use provisioner::exec::{Background, Command};
-use provisioner::registry::{Liveness, Owner, OwnerLock, Unjudged};
+use provisioner::registry::{Liveness, Owner, OwnerLock, UnknownLiveness};
 
 use crate::given::{House, until};
 
@@ -75,7 +75,7 @@ fn an_owner_in_another_pid_namespace_lives_as_long_as_it_holds_its_lock() {
 fn an_owner_in_another_pid_namespace_without_a_lock_to_ask_is_neither_alive_nor_dead() {
     let house = House::new();
     let owner = elsewhere(Owner::hold(&house.home, "run-1").unwrap());
-    let unknown = Liveness::Unknown(Unjudged::Namespace);
+    let unknown = Liveness::Unknown(UnknownLiveness::Namespace);
     assert_eq!(Owner { lock: None, ..owner.clone() }.liveness(&house.home), unknown);
     // Without the lock file the liveness is unknown; a new file does not have the old locks.
     std::fs::rename(house.home.root().join("owners.lock"), house.path("moved")).unwrap();

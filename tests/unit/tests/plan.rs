@@ -9,7 +9,7 @@ use provisioner::error::Hint;
 use provisioner::home::Home;
 use provisioner::plan::{self, ClusterPlan, HostNetwork, PlanError, Pool, Pools, Role, Taken};
 use provisioner::registry::Instance;
-use provisioner::spec::{CheckedSpec, ClusterSpec, Topology};
+use provisioner::request::{CheckedSpec, ClusterSpec, Topology};
 
 use crate::given::{checked, claimed, instance, net};
 

@@ -15,7 +15,7 @@ use provisioner::Provisioner;
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
 use provisioner::events::Event;
 use provisioner::registry::{Keeper, Operation, OperationKind, Owner, State};
-use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind, Topology};
+use provisioner::request::{CheckedSpec, ClusterSpec, EngineKind, Topology};
 use provisioner::stage::Stage;
 use provisioner::{ProvisionError, Residue};
 

@@ -6,8 +6,8 @@ use provisioner::Provisioner;
 use provisioner::dns::Dns;
 use provisioner::error::Hint;
 use provisioner::plan::{PlanError, Pools, Taken};
+use provisioner::request::{ClusterSpec, EngineKind, NodeSize, Provider};
 use provisioner::settings::{EngineFamily, Settings, SettingsError, Vagrant};
-use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};
 
 use crate::given::{House, checked, claimed, net};
 
@@ -100,11 +100,14 @@ fn names_are_served_as_the_file_says() {
 
 #[test]
 fn nodes_are_made_as_the_file_says_and_what_it_leaves_out_is_as_usual() {
-    let text = "engine: vagrant\nvagrant: { provider: virtualbox, cpus: 4, memoryMb: 4096 }";
+    let text = "engine: vagrant\nvagrant: { provider: virtualbox, cpus: 4, memoryMiB: 4096 }";
     let settings = read(text).unwrap();
     assert_eq!(settings.engine, EngineFamily::Vagrant);
-    let size = NodeSize { cpus: 4, memory_mb: 4096 };
+    let size = NodeSize { cpus: 4, memory_mib: 4096 };
     assert_eq!(settings.vagrant, Vagrant { provider: Some(Provider::Virtualbox), size });
+    // Earlier versions called the same key `memoryMb`.
+    let earlier = read("vagrant: { memoryMb: 4096 }").unwrap();
+    assert_eq!(earlier.vagrant.size.memory_mib, 4096);
     let usual = NodeSize::default();
     let some = read("vagrant: { cpus: 3, provider: }").unwrap();
     assert_eq!(some.engine, EngineFamily::Container);
@@ -139,7 +142,7 @@ dns:
   restart: systemctl restart dnsmasq
 colour: blue
 engine: docker
-vagrant: { provider: hyperv, cpus: 1, memoryMb: 1699, disk: 20 }
+vagrant: { provider: hyperv, cpus: 1, memoryMiB: 1699, disk: 20 }
 ";
     insta::assert_snapshot!(problems(text));
 }
@@ -156,7 +159,7 @@ fn pools_that_cannot_be_drawn_from_are_refused_with_the_reason() {
         "pools: { service: { range: 10.0.0.0/7 } }",
         "pools: { management: { range: 10.244.0.0/18 } }",
         "pools: { management: { block: 28 } }",
-        "vagrant: { cpus: many, memoryMb: -1 }",
+        "vagrant: { cpus: many, memoryMiB: -1 }",
         "vagrant: { cpus: 300 }",
         "engine: [vagrant]",
     ];

@@ -6,7 +6,7 @@ mod given;
 mod server;
 
 mod settings;
-mod spec;
+mod request;
 mod structure;
 mod docs;
 mod capacity;

@@ -4,10 +4,10 @@ mod prune;
 mod share;
 
 use clap::{Args, Subcommand};
-use provisioner::spec::Provider;
-use provisioner::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
+use provisioner::request::Provider;
+use provisioner::request::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
-use super::machines::providers;
+use super::engine::providers;
 use crate::app::App;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;

@@ -14,13 +14,14 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use futures::future::join_all;
 use harness::audit::{
-    Acceptance, AuditError, Class, ClassId, LeftOut, Outcome, PlanError, Progress, Report, Selection, audit,
+    Acceptance, AuditError, AuditOutcome, AuditProgress, Class, ClassId, LeftOut, Report, Selection,
+    SelectionError, audit,
 };
 use harness::{ClusterError, TestCluster};
 use provisioner::error::{Hint, chain};
 use provisioner::registry::{Instance, State};
 
-use super::machines::Machines;
+use super::engine::EngineArgs;
 use crate::app::App;
 use crate::exit::{CliError, Ends, Exit};
 use crate::printer::{Mark, Printer};
@@ -49,13 +50,13 @@ use steps::Steps;
 ///
 /// Ctrl-C ends the audit and removes witnesses and probers.
 #[derive(Debug, Args)]
-#[command(mut_group("Machines", |machines| machines.requires("self_test")))]
+#[command(mut_group("EngineArgs", |machines| machines.requires("self_test")))]
 #[command(after_help = "\
 Examples:
   sudo homelab audit                                    all instances, each against every other
   sudo homelab audit acme globex --out reports          also write every format as a file
   sudo homelab audit acme globex --class N1,N3 --from acme --to globex
-  sudo homelab audit --class H1 --to workstation        does the host bridge instances?
+  sudo homelab audit --class H1 --to host        does the host bridge instances?
   sudo homelab audit --accept 'H11=tried by hand in May'
   sudo homelab audit --format junit > audit.xml
   sudo homelab audit --self-test                        does the audit find injected leaks?
@@ -76,14 +77,14 @@ pub(crate) struct Audit {
     #[arg(long, conflicts_with_all = ["names", "from", "to", "accept", "format"])]
     self_test: bool,
     #[command(flatten)]
-    machines: Machines,
+    machines: EngineArgs,
     /// Only these classes of leak
     #[arg(long = "class", value_name = "CLASS", value_delimiter = ',', value_parser = classes(), ignore_case = true)]
     classes: Vec<String>,
     /// Only probes from these instances
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     from: Vec<String>,
-    /// Only probes to these instances, or to `workstation`: the host as a bridge between instances
+    /// Only probes to these instances, or to `host`: the host as a bridge between instances
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     to: Vec<String>,
     /// Accept that a class is not covered, with the reason. A class that cannot occur with the engine is accepted by
@@ -111,7 +112,7 @@ pub(crate) enum NoReport {
     #[error("'{name}' alone cannot be audited: the selected classes need a second instance")]
     Alone { name: String },
     #[error(transparent)]
-    Selection(PlanError),
+    Selection(SelectionError),
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error("not every instance can be audited, and nothing was deployed into any:{}", unusable(.0))]
@@ -182,7 +183,7 @@ impl Audit {
         let report = audited?.accepting(&self.accept).without(left_out);
         app.printer.result(&self.format.render(&report)?);
         if self.format != ReportFormat::Table {
-            let mark = if report.outcome == Outcome::Isolated { Mark::Good } else { Mark::Bad };
+            let mark = if report.outcome == AuditOutcome::Isolated { Mark::Good } else { Mark::Bad };
             app.printer.line(mark, &report.outcome.to_string());
         }
         if !report.left_out.is_empty() {
@@ -208,7 +209,7 @@ async fn conduct(
     app: &App,
     names: &[String],
     selection: &Selection,
-    progress: &Progress,
+    progress: &AuditProgress,
 ) -> Result<Report, NoReport> {
     let attached = names.iter().map(async |name| TestCluster::attach(&app.provisioner, name).await);
     let (mut clusters, mut refusals) = (Vec::new(), Vec::new());
@@ -241,13 +242,13 @@ impl Hint for NoReport {
                  against the host"
                     .to_owned(),
             ),
-            Self::Selection(PlanError::NothingToAsk) => Some(
+            Self::Selection(SelectionError::NothingToAsk) => Some(
                 "leave out --class, --from or --to; `homelab audit --help` lists the classes".to_owned(),
             ),
             Self::Unusable(refusals) => refusals.first().and_then(|(name, _)| status(name)),
             Self::Folder(_) => Some("choose another folder for --out; nothing was deployed yet".to_owned()),
-            Self::Selection(PlanError::UnknownInstance { .. }) => {
-                Some("--from and --to take names of audited instances; --to also takes `workstation`".to_owned())
+            Self::Selection(SelectionError::UnknownInstance { .. }) => {
+                Some("--from and --to take names of audited instances; --to also takes `host`".to_owned())
             }
             Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::SelfTest(_) | Self::Render { .. } => None,
         }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use clap::Args;
 use harness::{FixtureError, MultiClusterFixture, PodError, PodOutput, TestCluster, ping};
 use provisioner::error::Hint;
-use provisioner::spec::{ClusterSpec, EngineKind, Topology};
+use provisioner::request::{ClusterSpec, EngineKind, Topology};
 
 use crate::app::App;
 use crate::exit::{CliError, Ends, Exit};

@@ -8,11 +8,11 @@ use std::time::Duration;
 use camino::Utf8Path;
 use clap::Args;
 use provisioner::assets::tools;
-use provisioner::engine::{Lack, kvm, networks_conf};
+use provisioner::engine::{MissingRequirement, kvm, networks_conf};
 use provisioner::error::chain;
 use provisioner::exec::Command;
+use provisioner::request::{EngineKind, KUBERNETES_VERSION, Provider};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{EngineKind, KUBERNETES_VERSION, Provider};
 
 use crate::app::App;
 use crate::doctor::{Facts, Grade, checks, vagrant};
@@ -61,7 +61,8 @@ async fn facts(app: &App) -> Facts {
     let (home, assets) = (app.home(), app.provisioner.assets());
     let to_run = app.provisioner.preflight(EngineKind::Container).await;
     let missing = tools::missing_to_build(app.provisioner.runner().as_ref()).await;
-    let to_build = missing.iter().map(|tool| Lack { what: tool.name.to_owned(), remedy: tool.remedy() });
+    let to_build =
+        missing.iter().map(|tool| MissingRequirement { what: tool.name.to_owned(), remedy: tool.remedy() });
     // A tool that is missing for both is reported once.
     let to_build = to_build.filter(|lack| !to_run.iter().any(|other| other.what == lack.what)).collect();
     Facts {

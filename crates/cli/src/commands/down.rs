@@ -196,7 +196,7 @@ async fn take_one_down(app: &App, name: &str, signals: &mut Signals) -> Result<E
 /// The removed things, one a line, with their names if they are known.
 fn listed(removed: &[Removed], instance: Option<&Instance>, sightings: &[String]) -> String {
     let line = |removed: &Removed| match (removed, instance) {
-        (Removed::Machines, _) if !sightings.is_empty() => sightings.join("\n  "),
+        (Removed::Nodes, _) if !sightings.is_empty() => sightings.join("\n  "),
         (Removed::Context, Some(instance)) => format!("{removed}: {}", instance.k8s.kubeconfig_context),
         (Removed::Entry, Some(instance)) => {
             let (subnet, k8s) = (instance.subnet, &instance.k8s);
@@ -209,7 +209,7 @@ fn listed(removed: &[Removed], instance: Option<&Instance>, sightings: &[String]
 
 #[cfg(test)]
 mod tests {
-    use provisioner::spec::Handling;
+    use provisioner::request::Handling;
 
     use super::*;
     use crate::commands::instance::tests::{orphan, running};
@@ -247,8 +247,8 @@ mod tests {
     #[test]
     fn everything_that_was_removed_is_listed_layer_by_layer() {
         let sightings = ["container homelab-0f.acme.acme-main", "link hl-0123456789"].map(str::to_owned);
-        use Removed::{Context, Entry, Folder, Machines, Marker, Names, Trust};
-        let all = [Marker, Context, Trust, Machines, Folder, Names, Entry];
+        use Removed::{Context, Entry, Folder, Marker, Names, Nodes, Trust};
+        let all = [Marker, Context, Trust, Nodes, Folder, Names, Entry];
         let known = listed(&all, Some(&running("acme")), &sightings);
         insta::assert_snapshot!(format!("{known}without an entry:\n{}", listed(&all, None, &[])));
     }

@@ -2,7 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod up;
-mod machines;
+mod engine;
 pub(crate) mod power;
 pub(crate) mod down;
 pub(crate) mod instance;

@@ -15,7 +15,7 @@ use provisioner::error::chain;
 use provisioner::kubernetes::kubectl_as_admin;
 use provisioner::node::Nodes;
 use provisioner::plan::{API_PORT, ClusterPlan};
-use provisioner::registry::Standing;
+use provisioner::registry::ObservedState;
 
 use super::instance::{InstanceView, uptime};
 use crate::app::App;
@@ -61,7 +61,7 @@ impl Status {
         let mut findings = host_guard(app).await;
         let need = instance.need(app.home());
         findings.extend(transit(&on_their_way, need));
-        if instance.standing(app.home()) == Standing::Off {
+        if instance.standing(app.home()) == ObservedState::Off {
             findings.push(Finding::Problem(format!(
                 "it ran before this host's last reboot and is off: `sudo homelab start {}` starts it with its data",
                 self.name

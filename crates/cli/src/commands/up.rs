@@ -7,10 +7,10 @@ use provisioner::Cluster;
 use provisioner::error::Hint;
 use provisioner::kubeconfig;
 use provisioner::registry::Keeper;
-use provisioner::spec::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, Topology};
+use provisioner::request::{CheckedSpec, CiliumOptions, ClusterSpec, CniKind, Topology};
 use provisioner::{ProvisionError, Residue};
 
-use super::machines::Machines;
+use super::engine::EngineArgs;
 use crate::app::App;
 use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::Mark;
@@ -68,7 +68,7 @@ pub(crate) struct Up {
     #[arg(long)]
     hubble: bool,
     #[command(flatten)]
-    machines: Machines,
+    machines: EngineArgs,
     /// Create the instance even if it exceeds the host's capacity, which `homelab doctor` shows
     #[arg(long)]
     force: bool,

@@ -2,10 +2,10 @@
 //!
 //! VMs are optional: a missing requirement is bad only if the settings choose the engine and the provider that need it.
 
-use provisioner::engine::Lack;
+use provisioner::engine::MissingRequirement;
 use provisioner::engine::networks_conf;
+use provisioner::request::Provider;
 use provisioner::settings::EngineFamily;
-use provisioner::spec::Provider;
 
 use super::{Check, Grade, good, note};
 
@@ -19,7 +19,7 @@ pub(crate) struct Facts {
     /// The output of `vagrant --version`, such as `Vagrant 2.3.4`; `None` if Vagrant is not installed.
     pub(crate) vagrant: Option<String>,
     /// The missing requirements of each provider.
-    pub(crate) lacks: Vec<(Provider, Vec<Lack>)>,
+    pub(crate) lacks: Vec<(Provider, Vec<MissingRequirement>)>,
     /// Why KVM cannot be used, so that QEMU emulates the processor, and the remedy; `None` if KVM can be used.
     pub(crate) no_kvm: Option<(String, &'static str)>,
     /// The facts about VirtualBox; `None` if it is not installed.
@@ -36,7 +36,7 @@ pub(crate) struct VirtualBox {
 }
 
 /// All checks. `said` are the missing requirements that are already reported.
-pub(super) fn checks(facts: &Facts, said: &[Lack]) -> Vec<Check> {
+pub(super) fn checks(facts: &Facts, said: &[MissingRequirement]) -> Vec<Check> {
     let chosen = facts.chosen();
     let Some(version) = &facts.vagrant else {
         let grade = if facts.engine == EngineFamily::Vagrant { Grade::Bad } else { Grade::Note };
@@ -75,11 +75,16 @@ impl Facts {
 }
 
 /// The checks of a provider: one for each missing requirement of the chosen provider, a single one for any other.
-fn of_provider(provider: Provider, lacks: &[Lack], said: &[Lack], is_chosen: bool) -> Vec<Check> {
+fn of_provider(
+    provider: Provider,
+    lacks: &[MissingRequirement],
+    said: &[MissingRequirement],
+    is_chosen: bool,
+) -> Vec<Check> {
     if lacks.is_empty() {
         return vec![good(format!("all requirements for running VMs with {provider} are met"))];
     }
-    let own: Vec<&Lack> = lacks.iter().filter(|lack| !said.contains(lack)).collect();
+    let own: Vec<&MissingRequirement> = lacks.iter().filter(|lack| !said.contains(lack)).collect();
     if is_chosen {
         return own
             .iter()

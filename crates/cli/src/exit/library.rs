@@ -211,7 +211,7 @@ impl Ends for DestroyError {
 impl Ends for ReleaseError {
     fn exit(&self) -> Exit {
         match self {
-            Self::There { .. } | Self::Needed { .. } | Self::Unjudged { .. } => Exit::Usage,
+            Self::There { .. } | Self::Needed { .. } | Self::UnknownLiveness { .. } => Exit::Usage,
             Self::Registry(error) => error.exit(),
             Self::Engine(error) => error.exit(),
             Self::Destroy(error) => error.exit(),

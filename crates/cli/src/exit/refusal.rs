@@ -3,8 +3,8 @@
 use camino::Utf8PathBuf;
 use provisioner::error::Hint;
 use provisioner::exec::CommandError;
+use provisioner::request::SpecError;
 use provisioner::settings::EngineFamily;
-use provisioner::spec::SpecError;
 
 use crate::words;
 

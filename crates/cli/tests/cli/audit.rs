@@ -13,7 +13,7 @@ async fn wrong_names_and_selections_that_ask_nothing_are_refused_with_what_to_do
             "audit acme globex --from initech",
             "audit acme globex --to personal",
             "audit acme --class N1,N3",
-            "audit acme globex --class N1 --to workstation",
+            "audit acme globex --class N1 --to host",
             "audit acme globex --class C8",
         ])
         .await;

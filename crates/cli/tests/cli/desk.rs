@@ -8,7 +8,7 @@ use provisioner::home::Home;
 use provisioner::kubeconfig;
 use provisioner::plan::{self, ClusterPlan, Pools, Taken};
 use provisioner::registry::{Identity, Instance, Keeper, Operation, OperationKind, Owner, Registry, State};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 
 /// A home in a temporary folder. Dropping the desk removes the folder.
 pub(crate) struct Desk {

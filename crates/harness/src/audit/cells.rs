@@ -15,14 +15,14 @@ use std::collections::BTreeMap;
 use probe::{Batch, Nonce, Probe, Sight};
 use provisioner::slowdown::Slowdown;
 
-use super::class::{Class, ClassId, Coverage, Fact, Proof, Towards, Way};
-use super::subject::{Host, Subject};
+use super::class::{Class, ClassId, Coverage, Fact, Method, Proof, Towards};
+use super::subject::{HostSubject, Subject};
 #[cfg(test)]
-use super::viewpoint::WORKSTATION;
+use super::viewpoint::HOST;
 use super::viewpoint::{Route, Stand, Target, Viewpoint};
 
 use ask::Asks;
-pub use select::{PlanError, Selection};
+pub use select::{Selection, SelectionError};
 
 /// One cell of the audit: a class, a source and a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +38,12 @@ pub struct Cell {
     /// The protocol of its probes, `look` for an inspection, `facts` for a comparison of facts, or `none`.
     pub protocol: String,
     /// Its method.
-    pub way: CellWay,
+    pub way: CellMethod,
 }
 
 /// The method of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CellWay {
+pub enum CellMethod {
     /// Probes.
     Probes {
         /// The evidence that the target was reached.
@@ -90,7 +90,7 @@ pub struct Plan {
     /// The instances.
     pub subjects: Vec<Subject>,
     /// The host.
-    pub host: Host,
+    pub host: HostSubject,
     /// The cells.
     pub cells: Vec<Cell>,
     /// The probes of each viewpoint, which it sends concurrently.
@@ -103,13 +103,13 @@ impl Plan {
     /// Plans a run over these instances.
     ///
     /// # Errors
-    /// [`PlanError`] when no cell can be tested, or when a name is unknown or not unique.
+    /// [`SelectionError`] when no cell can be tested, or when a name is unknown or not unique.
     pub fn new(
         run: u32,
         subjects: Vec<Subject>,
-        host: Host,
+        host: HostSubject,
         selection: &Selection,
-    ) -> Result<Self, PlanError> {
+    ) -> Result<Self, SelectionError> {
         let selected = selection.check(&subjects, &host)?;
         let mut asks = Asks::new(run, &subjects, &host);
         let mut cells = Vec::new();
@@ -120,8 +120,8 @@ impl Plan {
                 }
             }
         }
-        if cells.iter().all(|cell| matches!(cell.way, CellWay::NotCovered(_))) {
-            return Err(PlanError::NothingToAsk);
+        if cells.iter().all(|cell| matches!(cell.way, CellMethod::NotCovered(_))) {
+            return Err(SelectionError::NothingToAsk);
         }
         let barriers = asks.barriers();
         let slowdown = subjects.iter().map(|subject| subject.slowdown).max().unwrap_or(Slowdown::NONE);
@@ -139,12 +139,12 @@ impl Plan {
 fn targets(class: &Class, source: &Subject, subjects: &[Subject]) -> impl Iterator<Item = Target> {
     let others = subjects.iter().filter(|other| other.name != source.name);
     let others = others.map(|other| Target::Instance(other.name.clone()));
-    let (others, workstation) = match class.towards {
+    let (others, host) = match class.towards {
         Towards::Instances => (Some(others), None),
-        Towards::Workstation | Towards::Nobody => (None, Some(Target::Workstation)),
-        Towards::Everybody => (Some(others), Some(Target::Workstation)),
+        Towards::Host | Towards::Nobody => (None, Some(Target::Host)),
+        Towards::Everybody => (Some(others), Some(Target::Host)),
     };
-    others.into_iter().flatten().chain(workstation)
+    others.into_iter().flatten().chain(host)
 }
 
 /// The viewpoints of one kind that an instance has.
@@ -160,9 +160,9 @@ pub(super) fn places(stand: Stand, of: &Subject) -> Vec<Viewpoint> {
     match stand {
         Stand::Pod => vec![Viewpoint::Pod { instance: of.name.clone() }],
         Stand::Node => node(Route::Own),
-        Stand::Routed => node(Route::Workstation),
+        Stand::Routed => node(Route::Host),
         Stand::Pivot => node(Route::Hypervisor),
-        Stand::Workstation => vec![Viewpoint::Workstation],
+        Stand::Host => vec![Viewpoint::Host],
     }
 }
 
@@ -188,24 +188,24 @@ fn cells_of(
         Coverage::NotCovered(why) => Some(why),
     });
     if let Some(why) = why {
-        let way = CellWay::NotCovered(why.to_owned());
-        return vec![cell(Viewpoint::Workstation, "none", way)];
+        let way = CellMethod::NotCovered(why.to_owned());
+        return vec![cell(Viewpoint::Host, "none", way)];
     }
     let viewpoints = class.from.iter().flat_map(|stand| places(*stand, source));
     viewpoints
         .flat_map(|viewpoint| match class.way {
-            Way::Fact(fact) => vec![cell(viewpoint, "facts", CellWay::Fact(fact))],
-            Way::Look(sight) => {
+            Method::Fact(fact) => vec![cell(viewpoint, "facts", CellMethod::Fact(fact))],
+            Method::Look(sight) => {
                 let there = other.map_or_else(Vec::new, |other| places(viewpoint.stand(), other));
                 let there = there.iter().map(|place| asks.look(place, sight)).collect();
                 let here = asks.look(&viewpoint, sight);
-                vec![cell(viewpoint, "look", CellWay::Look { sight, here, there })]
+                vec![cell(viewpoint, "look", CellMethod::Look { sight, here, there })]
             }
-            Way::Probes(_) => match asks.probes(class, &viewpoint, source, other) {
+            Method::Probes(_) => match asks.probes(class, &viewpoint, source, other) {
                 Ok(ways) => {
                     ways.into_iter().map(|(protocol, way)| cell(viewpoint.clone(), protocol, way)).collect()
                 }
-                Err(lack) => vec![cell(viewpoint, "none", CellWay::NotCovered(lack.0))],
+                Err(lack) => vec![cell(viewpoint, "none", CellMethod::NotCovered(lack.0))],
             },
         })
         .collect()

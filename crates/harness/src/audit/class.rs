@@ -16,9 +16,9 @@ mod control;
 mod after;
 
 use probe::{Ask, Sight};
-use provisioner::spec::EngineKind;
+use provisioner::request::EngineKind;
 
-use super::subject::{Host, Subject};
+use super::subject::{HostSubject, Subject};
 use super::viewpoint::{Stand, Viewpoint};
 
 pub use coverage::{Coverage, Coverages};
@@ -39,7 +39,7 @@ pub struct Class {
     /// The targets of its probes.
     pub towards: Towards,
     /// The method: probes, inspection, or a comparison of facts.
-    pub way: Way,
+    pub way: Method,
     /// The engines whose nodes it covers.
     pub coverage: Coverages,
     /// The injection that makes exactly this leak. Without one, no test proves that the audit detects the leak, so the
@@ -53,7 +53,7 @@ pub enum Towards {
     /// Every other instance. The control at the target comes from the target's viewpoint of the same kind.
     Instances,
     /// The host. The host itself sends the control at the target.
-    Workstation,
+    Host,
     /// Every other instance, and the host.
     Everybody,
     /// Addresses at which no system must answer, such as 169.254.169.254. So there is no control at the target.
@@ -62,7 +62,7 @@ pub enum Towards {
 
 /// The method of a class.
 #[derive(Debug, Clone, Copy)]
-pub enum Way {
+pub enum Method {
     /// Probes, each with a nonce.
     Probes(Questions),
     /// Inspection of nodes on both sides: an object that both sides see is shared.
@@ -72,11 +72,11 @@ pub enum Way {
 }
 
 /// The probes of a class in a scene. An empty list means that this viewpoint has no probe for the class.
-pub type Questions = fn(&Scene<'_>) -> Result<Vec<Question>, Lack>;
+pub type Questions = fn(&Scene<'_>) -> Result<Vec<Question>, MissingPart>;
 
 /// A missing requirement: why a class cannot be probed between these instances, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack(pub String);
+pub struct MissingPart(pub String);
 
 /// The fact that is compared where no probe is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub enum Fact {
     /// `route_localnet` on the host (H5).
     RouteLocalnet,
     /// Machine ids, SSH host keys, UUIDs of VMs, UIDs of nodes (H12).
-    Machines,
+    NodeIdentities,
     /// Context → server → authority → UID (C6).
     Identity,
     /// SSH keys that a node accepts (C8).
@@ -119,7 +119,7 @@ pub struct Scene<'a> {
     /// The target. In the control at the source, it is the source.
     pub target: Asked<'a>,
     /// The host, with its addresses and listeners.
-    pub host: &'a Host,
+    pub host: &'a HostSubject,
 }
 
 /// The target of a probe.
@@ -128,7 +128,7 @@ pub enum Asked<'a> {
     /// An instance.
     Instance(&'a Subject),
     /// The host.
-    Workstation,
+    Host,
 }
 
 /// One probe before it has a nonce.

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use probe::{Answer, Ask, Nonce, Probe};
 
-use super::cells::{Cell, CellWay, Plan};
+use super::cells::{Cell, CellMethod, Plan};
 use super::observed::Observed;
 use super::subject::{NodeSubject, Subject};
 use super::verdict::Judgement;
@@ -49,10 +49,10 @@ impl<'a> Run<'a> {
             .subjects
             .iter()
             .flat_map(|subject| subject.witnesses().map(move |witness| (witness, subject.name.as_str())));
-        let host = (plan.host.witness.as_str(), Target::Workstation);
+        let host = (plan.host.witness.as_str(), Target::Host);
         Self {
             probes: sent.collect(),
-            owners: owners.chain([(host.0, super::WORKSTATION)]).collect(),
+            owners: owners.chain([(host.0, super::HOST)]).collect(),
             arrivals,
             plan,
             observed,
@@ -62,8 +62,8 @@ impl<'a> Run<'a> {
     /// The verdict of a cell, and its evidence where probers took part.
     pub(super) fn judge(&self, cell: &Cell) -> (Judgement, Option<Evidence>) {
         match &cell.way {
-            CellWay::NotCovered(why) => (Judgement::not_covered(why), None),
-            CellWay::Fact(fact) => {
+            CellMethod::NotCovered(why) => (Judgement::not_covered(why), None),
+            CellMethod::Fact(fact) => {
                 let source = self.plan.subject(&cell.source);
                 let target = self.plan.subject(cell.target.name());
                 let Some(source) = source else {
@@ -72,7 +72,7 @@ impl<'a> Run<'a> {
                 let known = facts::Known { source, target, plan: self.plan, after: &self.observed.after };
                 (facts::judge(*fact, &known), None)
             }
-            CellWay::Look { here, there, .. } => {
+            CellMethod::Look { here, there, .. } => {
                 let (source, target) =
                     (self.plan.subject(&cell.source), self.plan.subject(cell.target.name()));
                 let sides = || [source, target].into_iter().flatten();
@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
                 let sides = [here].into_iter().chain(there);
                 (judgement, Some(self.evidence(cell, None, sides, &[], None)))
             }
-            CellWay::Probes { proof, cross, control, own } => {
+            CellMethod::Probes { proof, cross, control, own } => {
                 let evidence = self.evidence(cell, Some(*proof), cross, control, own.as_deref());
                 (judge(&evidence), Some(evidence))
             }
@@ -224,10 +224,10 @@ fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
 }
 
 /// The outcome of an answer, or why there is none.
-fn outcome(answer: Option<&Answer>) -> Result<&probe::Outcome, String> {
+fn outcome(answer: Option<&Answer>) -> Result<&probe::ProbeOutcome, String> {
     match answer.map(|answer| &answer.outcome) {
         None => Err("the prober returned no answer".to_owned()),
-        Some(probe::Outcome::NotRun { why }) => Err(format!("the probe could not run: {why}")),
+        Some(probe::ProbeOutcome::NotRun { why }) => Err(format!("the probe could not run: {why}")),
         Some(outcome) => Ok(outcome),
     }
 }

@@ -4,7 +4,7 @@
 //! give that impression. So a cell is isolated only after every other explanation was excluded. Decisions and effects
 //! are kept apart:
 //!
-//! 1. [`Subject`] and [`Host`]: the known facts of each instance and of the host, before a packet is sent.
+//! 1. [`Subject`] and [`HostSubject`]: the known facts of each instance and of the host, before a packet is sent.
 //! 2. [`Class`]: every kind of leak as data: its meaning, its probes, and the [`Injection`] that makes such a leak.
 //! 3. [`Plan`]: the cells, one for each viewpoint, target, class and protocol. Each cell has a *control* at the source
 //!    (the same probe to the viewpoint's own instance) and a control at the target (the same probe from within the
@@ -32,10 +32,10 @@ mod self_test;
 #[cfg(test)]
 mod sample;
 
-pub use cells::{Barrier, Cell, CellWay, Plan, PlanError, Selection};
+pub use cells::{Barrier, Cell, CellMethod, Plan, Selection, SelectionError};
 pub use class::{
-    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Lack, Proof, Question, Questions, Scene,
-    Towards, UnknownClass, Way,
+    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Method, MissingPart, Proof, Question,
+    Questions, Scene, Towards, UnknownClass,
 };
 pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
@@ -47,12 +47,12 @@ pub use report::{
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use run::read_forwards;
-pub use run::{AuditError, Progress, Stage, StageError, Step, WorkstationError, audit};
+pub use run::{AuditError, AuditProgress, HostProbesError, InstanceProbes, ProbesError, Step, audit};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{
-    After, Authority, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
-    Host, Link, LinkWitness, Management, NodeIdentity, NodeSubject, PodWitness, Search, Secret, Subject,
-    TCP_PORT, UDP_PORT,
+    After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,
+    KnownAuthority, LinkWitness, Management, NodeIdentity, NodeSubject, PodWitness, Property, Search, Secret,
+    Subject, TCP_PORT, UDP_PORT,
 };
-pub use verdict::{Judgement, Outcome, Verdict};
-pub use viewpoint::{Route, Stand, Target, Viewpoint, WORKSTATION};
+pub use verdict::{AuditOutcome, Judgement, Verdict};
+pub use viewpoint::{HOST, Route, Stand, Target, Viewpoint};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use probe::{Answer, Arrival, Nonce, Report, Said, VERSION};
+use probe::{Answer, Arrival, Nonce, ProbeResult, VERSION, WitnessLine};
 
 use super::subject::After;
 use super::viewpoint::Viewpoint;
@@ -31,7 +31,7 @@ pub struct Observed {
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// `set`, `learn`, `ask`, `ask, routed`, `ask, by the hypervisor`, `hear` or `strike`.
+    /// `deploy`, `facts`, `probe`, `probe, routed`, `probe, through the hypervisor`, `read` or `remove`.
     pub name: &'static str,
     /// Its duration.
     pub took: Duration,
@@ -47,15 +47,15 @@ impl Phase {
 impl Observed {
     /// Adds the output of a prober. A prober that did not report its end, or reported a wrong count, is marked as
     /// broken; the answers that were read still count.
-    pub fn heard(&mut self, from: &Viewpoint, said: impl IntoIterator<Item = Said>) {
+    pub fn heard(&mut self, from: &Viewpoint, said: impl IntoIterator<Item = ProbeResult>) {
         let (mut count, mut end) = (0, None);
         for line in said {
             match line {
-                Said::Answer(answer) => {
+                ProbeResult::Answer(answer) => {
                     count += 1;
                     self.answers.insert(answer.nonce.clone(), answer);
                 }
-                Said::End { answers } => end = Some(answers),
+                ProbeResult::End { answers } => end = Some(answers),
             }
         }
         let why = match end {
@@ -87,19 +87,21 @@ pub struct Watch {
 impl Watch {
     /// Collects the reports of a witness, in their order. The caller knows whether the witness was still running
     /// afterwards.
-    pub fn of(identity: &str, reports: impl IntoIterator<Item = Report>, alive: bool) -> Self {
+    pub fn of(identity: &str, reports: impl IntoIterator<Item = WitnessLine>, alive: bool) -> Self {
         let mut watch = Self { alive, ..Self::default() };
         for report in reports {
             match report {
-                Report::Ready { version, identity: said, .. } if version == VERSION && said == identity => {
+                WitnessLine::Ready { version, identity: said, .. }
+                    if version == VERSION && said == identity =>
+                {
                     watch.ready = true;
                 }
-                Report::Ready { version, identity: said, .. } => {
+                WitnessLine::Ready { version, identity: said, .. } => {
                     watch.unreadable =
                         Some(format!("witness '{said}' with format {version} answered instead"));
                 }
-                Report::Arrived(arrival) => watch.arrivals.push(arrival),
-                Report::Lost { packets } => watch.lost += packets,
+                WitnessLine::Arrived(arrival) => watch.arrivals.push(arrival),
+                WitnessLine::Lost { packets } => watch.lost += packets,
             }
         }
         watch

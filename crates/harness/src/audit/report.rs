@@ -17,15 +17,15 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::request::{EngineKind, Provider};
 
 use super::cells::Plan;
 use super::class::{Class, ClassId};
 use super::judge::Run;
 use super::observed::Observed;
 use super::subject::Subject;
-use super::verdict::{Outcome, Verdict};
-use super::viewpoint::{Target, WORKSTATION};
+use super::verdict::{AuditOutcome, Verdict};
+use super::viewpoint::{HOST, Target};
 
 pub use model::{
     Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
@@ -136,7 +136,7 @@ impl Report {
             started: format!("{started:.0}"),
             ended: format!("{ended:.0}"),
             phases: observed.phases.iter().map(PhaseReport::of).collect(),
-            outcome: Outcome::Inconclusive,
+            outcome: AuditOutcome::Inconclusive,
             kernel: shared(&plan.subjects).to_owned(),
             pairs: Vec::new(),
             counts: Counts::default(),
@@ -176,9 +176,9 @@ impl Report {
     }
 
     fn judge(&mut self) {
-        let cells = Outcome::of(self.cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
+        let cells = AuditOutcome::of(self.cells.iter().map(|cell| (cell.verdict, cell.accepted.is_some())));
         self.outcome = match cells {
-            Outcome::Isolated if !self.left_out.is_empty() => Outcome::Inconclusive,
+            AuditOutcome::Isolated if !self.left_out.is_empty() => AuditOutcome::Inconclusive,
             outcome => outcome,
         };
     }
@@ -216,7 +216,7 @@ impl Report {
     /// When the outcome is a leak or inconclusive. The message has the matrix, and the evidence of the cells that fail.
     #[track_caller]
     pub fn assert_isolated(&self) {
-        if self.outcome != Outcome::Isolated {
+        if self.outcome != AuditOutcome::Isolated {
             panic!(
                 "the instances are not proven to be isolated: {}\n\n{}",
                 self.outcome,
@@ -236,8 +236,8 @@ impl Report {
 
 /// The matrix: the worst verdict of each pair, and the number of its cells. A pair without cells has no verdict.
 fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
-    let workstation = Target::Workstation;
-    let columns = instances.iter().map(String::as_str).chain([workstation.name()]);
+    let host = Target::Host;
+    let columns = instances.iter().map(String::as_str).chain([host.name()]);
     let columns: Vec<&str> = columns.collect();
     let pair = |source: &String, target: &str| {
         let of = cells.iter().filter(|cell| cell.source == *source && cell.target == target);
@@ -261,5 +261,5 @@ fn pairs(instances: &[String], cells: &[CellReport]) -> Vec<PairReport> {
 
 /// The targets of the matrix, in its order.
 fn columns(report: &Report) -> Vec<&str> {
-    report.instances.iter().map(String::as_str).chain([WORKSTATION]).collect()
+    report.instances.iter().map(String::as_str).chain([HOST]).collect()
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use probe::{Answer, Arrival, Ask, Nonce, Outcome, Sight};
+use probe::{Answer, Arrival, Ask, Nonce, ProbeOutcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
+use provisioner::request::{CniKind, EngineKind, Provider};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{CniKind, EngineKind, Provider};
 
-use super::cells::{CellWay, Plan};
+use super::cells::{CellMethod, Plan};
 use super::class::Proof;
 use super::observed::{Observed, Watch};
 use super::subject::*;
@@ -34,7 +34,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
     };
     let nodes = (1..=workers).map(|i| node(&format!("w-{i}"), Role::Worker, 20 + i));
     let nodes: Vec<_> = std::iter::once(node("cp-1", Role::ControlPlane, 10)).chain(nodes).collect();
-    let authority = |role: AuthorityRole| Authority {
+    let authority = |role: AuthorityRole| KnownAuthority {
         role,
         certificate: (role != AuthorityRole::ServiceAccounts).then(|| format!("cert {name} {}", role.name())),
         key: format!("key {name} {}", role.name()),
@@ -42,7 +42,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
     };
     let link = |what: &str| {
         let value = format!("{what} of {name}");
-        Link { what: what.to_owned(), recorded: value.clone(), found: value }
+        Property { what: what.to_owned(), recorded: value.clone(), found: value }
     };
     let shown = || ClientCertificate { certificate: format!("CERT {name}"), key: Secret::new("hunter2") };
     let net = |text: String| text.parse().expect("a network");
@@ -125,12 +125,12 @@ pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
 }
 
 /// A correct host.
-pub(crate) fn host() -> Host {
+pub(crate) fn host() -> HostSubject {
     let addresses = [("eth0", "10.0.0.7"), ("hl-acme", "192.168.60.1"), ("hl-globex", "192.168.61.1")];
     let key = |link: &str| (format!("net.ipv4.conf.{link}.route_localnet"), "0".to_owned());
-    Host {
+    HostSubject {
         addresses: addresses.map(|(link, ip)| (link.to_owned(), ip.parse().expect("an address"))).to_vec(),
-        witness: "workstation/witness".to_owned(),
+        witness: "host/witness".to_owned(),
         listeners: vec![22],
         bound: vec!["10.232.60.1:53".parse().expect("an address and a port")],
         forwards: Some(Vec::new()),
@@ -180,9 +180,9 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
                         Some(subject) if subject.engine.is_virtual() => viewpoint.to_string(),
                         _ => "the host's".to_owned(),
                     };
-                    Outcome::Seen { boot: Some(kernel), lines: vec![seen(*at, &viewpoint.to_string())] }
+                    ProbeOutcome::Seen { boot: Some(kernel), lines: vec![seen(*at, &viewpoint.to_string())] }
                 }
-                _ => Outcome::Silent,
+                _ => ProbeOutcome::Silent,
             };
             say(&mut observed, &probe.nonce, outcome);
         }
@@ -190,7 +190,7 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
     let nothing = Observed::default();
     let run = super::judge::Run::new(plan, &nothing);
     for cell in &plan.cells {
-        let CellWay::Probes { proof, cross, control, own } = &cell.way else { continue };
+        let CellMethod::Probes { proof, cross, control, own } = &cell.way else { continue };
         let refusal = match proof {
             Proof::Login => Some(answered(None, "HTTP 401")),
             Proof::Handshake => Some(answered(None, "TLS alert UnknownCA")),
@@ -242,12 +242,12 @@ fn seen(at: Sight, viewpoint: &str) -> String {
     }
 }
 
-pub(crate) fn answered(identity: Option<&str>, what: &str) -> Outcome {
-    Outcome::Answered { identity: identity.map(str::to_owned), from: None, what: vec![what.to_owned()] }
+pub(crate) fn answered(identity: Option<&str>, what: &str) -> ProbeOutcome {
+    ProbeOutcome::Answered { identity: identity.map(str::to_owned), from: None, what: vec![what.to_owned()] }
 }
 
 /// Sets the answer to a probe.
-pub(crate) fn say(observed: &mut Observed, nonce: &Nonce, outcome: Outcome) {
+pub(crate) fn say(observed: &mut Observed, nonce: &Nonce, outcome: ProbeOutcome) {
     let answer = Answer { nonce: nonce.clone(), sent: 1, at_us: 1_795_000_000_000_000, outcome };
     observed.answers.insert(nonce.clone(), answer);
 }

@@ -10,11 +10,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use provisioner::plan::Role;
+use provisioner::request::{CniKind, EngineKind};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{CniKind, EngineKind};
 
-pub use credentials::{Authority, AuthorityRole, ClientCertificate, CredentialSet, Link, Secret};
-pub use host::{After, Destroyed, Host, Search};
+pub use credentials::{AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, Property, Secret};
+pub use host::{After, Destroyed, HostSubject, Search};
 
 /// The port on which every witness answers TCP.
 pub const TCP_PORT: u16 = 7001;
@@ -65,9 +65,9 @@ pub struct Subject {
     /// Credentials for its API server, etcd and kubelets.
     pub credentials: CredentialSet,
     /// Its certificate authorities and its service-account key.
-    pub authorities: Option<Vec<Authority>>,
+    pub authorities: Option<Vec<KnownAuthority>>,
     /// Its identity: for each property, the value that was recorded at creation and the value that was found now.
-    pub identity: Option<Vec<Link>>,
+    pub identity: Option<Vec<Property>>,
     /// Files of the host that its nodes can write: `<device>:<inode> <path>`. For containers, the files of their image
     /// stores; for VMs, their disks, which hold the image store.
     pub store: Option<Vec<String>>,

@@ -71,7 +71,7 @@ impl Judgement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum AuditOutcome {
     /// Every cell is isolated, or not covered and accepted.
     Isolated,
     /// At least one cell is a leak.
@@ -80,7 +80,7 @@ pub enum Outcome {
     Inconclusive,
 }
 
-impl Outcome {
+impl AuditOutcome {
     /// The outcome of cells: the verdict of each, and whether it is accepted. Without any cell, [`Self::Inconclusive`].
     pub fn of(cells: impl IntoIterator<Item = (Verdict, bool)>) -> Self {
         let mut outcome = None;
@@ -99,7 +99,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for AuditOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Isolated => Verdict::Isolated.name(),

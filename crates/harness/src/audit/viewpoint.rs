@@ -23,7 +23,7 @@ pub enum Viewpoint {
     },
     /// The host. It may reach every instance, so no instance is isolated from it. It sends the probes that need an open
     /// path (credentials), and the control where the host itself is the target.
-    Workstation,
+    Host,
 }
 
 /// The route of a node to addresses that are on none of its links, as root on the node could set it. The runner adds
@@ -33,7 +33,7 @@ pub enum Route {
     /// The node's own routes, unchanged.
     Own,
     /// Through the host's address in the instance's network.
-    Workstation,
+    Host,
     /// Through the hypervisor's address on its management link into the VM.
     Hypervisor,
 }
@@ -49,8 +49,8 @@ pub enum Stand {
     Routed,
     /// [`Viewpoint::Node`] with routes through the hypervisor's management link.
     Pivot,
-    /// [`Viewpoint::Workstation`].
-    Workstation,
+    /// [`Viewpoint::Host`].
+    Host,
 }
 
 impl Viewpoint {
@@ -59,9 +59,9 @@ impl Viewpoint {
         match self {
             Self::Pod { .. } => Stand::Pod,
             Self::Node { by: Route::Own, .. } => Stand::Node,
-            Self::Node { by: Route::Workstation, .. } => Stand::Routed,
+            Self::Node { by: Route::Host, .. } => Stand::Routed,
             Self::Node { by: Route::Hypervisor, .. } => Stand::Pivot,
-            Self::Workstation => Stand::Workstation,
+            Self::Host => Stand::Host,
         }
     }
 
@@ -69,7 +69,7 @@ impl Viewpoint {
     pub fn instance(&self) -> Option<&str> {
         match self {
             Self::Pod { instance } | Self::Node { instance, .. } => Some(instance),
-            Self::Workstation => None,
+            Self::Host => None,
         }
     }
 
@@ -94,17 +94,17 @@ impl fmt::Display for Viewpoint {
         match self {
             Self::Pod { instance } => write!(f, "a pod of {instance}"),
             Self::Node { node, by: Route::Own, .. } => write!(f, "node {node}"),
-            Self::Node { node, by: Route::Workstation, .. } => write!(f, "node {node}, routed"),
+            Self::Node { node, by: Route::Host, .. } => write!(f, "node {node}, routed"),
             Self::Node { node, by: Route::Hypervisor, .. } => {
                 write!(f, "node {node}, through the hypervisor")
             }
-            Self::Workstation => f.write_str(WORKSTATION),
+            Self::Host => f.write_str(HOST),
         }
     }
 }
 
-/// The name of the host as a source or target: in `--to workstation`, in reports, and as the identity of its witness.
-pub const WORKSTATION: &str = "workstation";
+/// The name of the host as a source or target: in `--to host`, in reports, and as the identity of its witness.
+pub const HOST: &str = "host";
 
 /// A target of probes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,15 +112,15 @@ pub enum Target {
     /// An instance, by its name.
     Instance(String),
     /// The host, as a bridge between instances.
-    Workstation,
+    Host,
 }
 
 impl Target {
-    /// The instance's name, or [`WORKSTATION`].
+    /// The instance's name, or [`HOST`].
     pub fn name(&self) -> &str {
         match self {
             Self::Instance(name) => name,
-            Self::Workstation => WORKSTATION,
+            Self::Host => HOST,
         }
     }
 }

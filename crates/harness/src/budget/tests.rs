@@ -90,7 +90,7 @@ fn nextest_waits_longer_for_tests_on_virtual_machines() {
 
 #[test]
 fn a_fixture_with_one_virtual_machine_has_the_budget_of_machines() {
-    use provisioner::spec::{EngineKind, Provider};
+    use provisioner::request::{EngineKind, Provider};
     let container = ClusterSpec::new("acme");
     let machine = ClusterSpec::new("globex").engine(EngineKind::Vagrant(Provider::Libvirt));
     assert_eq!(Budget::of(std::slice::from_ref(&container)), CONTAINERS);

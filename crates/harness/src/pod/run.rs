@@ -52,10 +52,10 @@ async fn finished(
     let end =
         wait::until(format!("pod {name} to end"), cluster.slowdown().stretch(wanted.within), async || {
             let pod = pods.get(name).await?;
-            Ok(match Progress::of(&pod) {
-                Progress::Ended { exit_code } => Wait::Done(Ok((exit_code, pod))),
-                Progress::Hopeless(reason) => Wait::Done(Err(reason)),
-                Progress::Underway(status) => Wait::NotYet(status),
+            Ok(match PodProgress::of(&pod) {
+                PodProgress::Ended { exit_code } => Wait::Done(Ok((exit_code, pod))),
+                PodProgress::Hopeless(reason) => Wait::Done(Err(reason)),
+                PodProgress::Underway(status) => Wait::NotYet(status),
             })
         });
     let (cluster_name, pod_name) = (cluster.name().to_owned(), name.to_owned());
@@ -83,13 +83,13 @@ async fn finished(
 
 /// The state of a pod that is to run to its end.
 #[derive(Debug, PartialEq, Eq)]
-enum Progress {
+enum PodProgress {
     Ended { exit_code: i32 },
     Hopeless(String),
     Underway(String),
 }
 
-impl Progress {
+impl PodProgress {
     fn of(pod: &Pod) -> Self {
         /// The kubelet's reasons for which waiting does not help.
         const HOPELESS: [&str; 7] = [
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn a_pod_whose_image_cannot_be_had_is_hopeless_and_never_output() {
         assert_eq!(
-            Progress::of(&waiting("ErrImagePull")),
-            Progress::Hopeless("ErrImagePull: why".to_owned())
+            PodProgress::of(&waiting("ErrImagePull")),
+            PodProgress::Hopeless("ErrImagePull: why".to_owned())
         );
-        assert!(matches!(Progress::of(&waiting("ContainerCreating")), Progress::Underway(_)));
+        assert!(matches!(PodProgress::of(&waiting("ContainerCreating")), PodProgress::Underway(_)));
     }
 
     #[test]
@@ -190,6 +190,6 @@ mod tests {
             "exitCode": 128, "reason": "StartError", "message": "exec: \"png\": not found",
         } });
         status.state = Some(serde_json::from_value(state).unwrap());
-        assert!(matches!(Progress::of(&pod), Progress::Hopeless(why) if why.contains("png")));
+        assert!(matches!(PodProgress::of(&pod), PodProgress::Hopeless(why) if why.contains("png")));
     }
 }

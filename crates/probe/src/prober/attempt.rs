@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use probe::{Answer, Nonce, Outcome, Said};
+use probe::{Answer, Nonce, ProbeOutcome, ProbeResult};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::rate::Rate;
@@ -22,16 +22,16 @@ pub(super) struct Attempt {
     patience: Duration,
     rate: Arc<Rate>,
     lines: Lines,
-    state: Mutex<State>,
+    state: Mutex<AttemptState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AttemptState {
     sent: u32,
     at_us: u64,
     /// When the time-out ends. `None` while only the batch's deadline applies.
     until: Option<Instant>,
-    so_far: Option<Outcome>,
+    so_far: Option<ProbeOutcome>,
     answered: bool,
 }
 
@@ -42,7 +42,7 @@ impl Attempt {
 
     /// Runs the probe until it has an answer, its time-out ends or the deadline is reached. Writes an answer in each
     /// case.
-    pub(super) async fn run(&self, trying: impl Future<Output = Outcome>, deadline: Instant) {
+    pub(super) async fn run(&self, trying: impl Future<Output = ProbeOutcome>, deadline: Instant) {
         let mut trying = std::pin::pin!(trying);
         self.state().until = Some(Instant::now() + self.patience);
         loop {
@@ -130,18 +130,18 @@ impl Attempt {
     }
 
     /// Sets the answer to give if the time runs out.
-    pub(super) fn so_far(&self, outcome: Outcome) {
+    pub(super) fn so_far(&self, outcome: ProbeOutcome) {
         self.state().so_far = Some(outcome);
     }
 
     /// Writes the answer. Later calls have no effect.
-    pub(super) fn answer(&self, outcome: Outcome) {
+    pub(super) fn answer(&self, outcome: ProbeOutcome) {
         let mut state = self.state();
         if !state.answered {
             state.answered = true;
             let (sent, at_us) = (state.sent, state.at_us);
             // The queue has room for one line per probe. If the reader has gone, the line is lost.
-            self.lines.say(&Said::Answer(Answer { nonce: self.nonce.clone(), sent, at_us, outcome }));
+            self.lines.say(&ProbeResult::Answer(Answer { nonce: self.nonce.clone(), sent, at_us, outcome }));
         }
     }
 
@@ -150,17 +150,17 @@ impl Attempt {
         let outcome = {
             let mut state = self.state();
             let silent = match state.sent {
-                0 => Outcome::NotRun {
+                0 => ProbeOutcome::NotRun {
                     why: "the deadline was reached before the probe could start".to_owned(),
                 },
-                _ => Outcome::Silent,
+                _ => ProbeOutcome::Silent,
             };
             state.so_far.take().unwrap_or(silent)
         };
         self.answer(outcome);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AttemptState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,7 +186,7 @@ mod tests {
         };
         let trying = async {
             let heard = attempt.insist(TRIES, send, hear).await;
-            heard.map_or(Outcome::Silent, |()| Outcome::Answered {
+            heard.map_or(ProbeOutcome::Silent, |()| ProbeOutcome::Answered {
                 identity: None,
                 from: None,
                 what: Vec::new(),

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use probe::{Nonce, Outcome};
+use probe::{Nonce, ProbeOutcome};
 use socket2::Type;
 
 use super::attempt::{Attempt, TRIES};
 use super::wire::Wire;
 
 /// Queries an A record. Every answer counts, including a refusal, because it shows that the server was reached.
-pub(super) async fn ask(attempt: &Attempt, server: SocketAddr, name: &str) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, server: SocketAddr, name: &str) -> io::Result<ProbeOutcome> {
     let id = RandomState::new().hash_one(&attempt.nonce) as u16;
     let packet = query(id, name, &attempt.nonce)?;
     let wire = Wire::towards(server, Type::DGRAM, None)?;
@@ -22,7 +22,7 @@ pub(super) async fn ask(attempt: &Attempt, server: SocketAddr, name: &str) -> io
         loop {
             let (length, _) = wire.receive(&mut buffer).await?;
             if let Some(what) = reply(&buffer[..length], id) {
-                return Ok(Outcome::Answered { identity: None, from: Some(server.ip()), what });
+                return Ok(ProbeOutcome::Answered { identity: None, from: Some(server.ip()), what });
             }
         }
     };

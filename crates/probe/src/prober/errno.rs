@@ -3,25 +3,25 @@
 use std::io;
 
 use nix::errno::Errno;
-use probe::Outcome;
+use probe::ProbeOutcome;
 
 /// The outcome that an error stands for.
-pub(super) fn outcome(error: &io::Error) -> Outcome {
+pub(super) fn outcome(error: &io::Error) -> ProbeOutcome {
     let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
-        return Outcome::NotRun { why: error.to_string() };
+        return ProbeOutcome::NotRun { why: error.to_string() };
     };
     let text = errno.desc().to_owned();
     match errno {
         // RST, ICMP port unreachable and ICMP protocol unreachable, in that order (tcp(7), udp(7), raw(7)).
         Errno::ECONNRESET | Errno::ECONNREFUSED | Errno::ENOPROTOOPT => {
-            Outcome::Refused { from: None, what: vec![text] }
+            ProbeOutcome::Refused { from: None, what: vec![text] }
         }
         // ENOENT: the UNIX socket does not exist.
         Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::EHOSTDOWN | Errno::ENETDOWN | Errno::ENOENT => {
-            Outcome::Unreachable { why: text }
+            ProbeOutcome::Unreachable { why: text }
         }
-        Errno::ETIMEDOUT | Errno::EAGAIN => Outcome::Silent,
-        _ => Outcome::NotRun { why: text },
+        Errno::ETIMEDOUT | Errno::EAGAIN => ProbeOutcome::Silent,
+        _ => ProbeOutcome::NotRun { why: text },
     }
 }
 
@@ -31,9 +31,9 @@ mod tests {
 
     #[test]
     fn each_error_has_one_meaning_and_an_unknown_one_is_no_answer() {
-        let refused = |what: &str| Outcome::Refused { from: None, what: vec![what.to_owned()] };
-        let unreachable = |why: &str| Outcome::Unreachable { why: why.to_owned() };
-        let not_run = |why: &str| Outcome::NotRun { why: why.to_owned() };
+        let refused = |what: &str| ProbeOutcome::Refused { from: None, what: vec![what.to_owned()] };
+        let unreachable = |why: &str| ProbeOutcome::Unreachable { why: why.to_owned() };
+        let not_run = |why: &str| ProbeOutcome::NotRun { why: why.to_owned() };
         let table = [
             (Errno::ECONNREFUSED, refused("Connection refused")),
             (Errno::ECONNRESET, refused("Connection reset by peer")),
@@ -43,8 +43,8 @@ mod tests {
             (Errno::EHOSTDOWN, unreachable("Host is down")),
             (Errno::ENETDOWN, unreachable("Network is down")),
             (Errno::ENOENT, unreachable("No such file or directory")),
-            (Errno::ETIMEDOUT, Outcome::Silent),
-            (Errno::EAGAIN, Outcome::Silent),
+            (Errno::ETIMEDOUT, ProbeOutcome::Silent),
+            (Errno::EAGAIN, ProbeOutcome::Silent),
             (Errno::EPERM, not_run("Operation not permitted")),
             (Errno::EACCES, not_run("Permission denied")),
             (Errno::ENODEV, not_run("No such device")),

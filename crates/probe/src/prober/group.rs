@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use probe::Outcome;
+use probe::ProbeOutcome;
 use socket2::{Domain, Type};
 use tokio::task::JoinSet;
 
@@ -18,7 +18,7 @@ use crate::packet::filled;
 const LISTED: usize = 64;
 
 /// Sends the nonce to a group on each link, and lists all answers until the time-out.
-pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -> io::Result<ProbeOutcome> {
     if to.is_ipv6() {
         attempt.first(links::may_send(link)).await?;
     }
@@ -43,7 +43,7 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -
 }
 
 /// Lists the answers, up to [`LISTED`].
-async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
+async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<ProbeOutcome> {
     let mut answers: JoinSet<Heard> = JoinSet::new();
     for (wire, _) in outlets {
         answers.spawn(hear(Arc::clone(wire)));
@@ -51,7 +51,8 @@ async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
     let (mut identity, mut from, mut what) = (None, None, Vec::new());
     while let Some(Ok((wire, heard))) = answers.join_next().await {
         let (bytes, peer) = heard?;
-        if let Outcome::Answered { identity: who, what: words, .. } = said(&attempt.nonce, peer, &bytes) {
+        if let ProbeOutcome::Answered { identity: who, what: words, .. } = said(&attempt.nonce, peer, &bytes)
+        {
             let place = peer.map_or_else(String::new, |peer| format!(" from {peer}"));
             let name = who.as_ref().map_or_else(|| words.join(" "), |who| format!("witness {who}"));
             let word = format!("{name}{place}");
@@ -61,14 +62,14 @@ async fn listed(attempt: &Attempt, outlets: &[Outlet]) -> io::Result<Outcome> {
             if !what.contains(&word) {
                 what.push(word);
             }
-            attempt.so_far(Outcome::Answered { identity: identity.clone(), from, what: what.clone() });
+            attempt.so_far(ProbeOutcome::Answered { identity: identity.clone(), from, what: what.clone() });
         }
         if what.len() >= LISTED {
             break;
         }
         answers.spawn(hear(wire));
     }
-    Ok(Outcome::Answered { identity, from, what })
+    Ok(ProbeOutcome::Answered { identity, from, what })
 }
 
 /// A socket bound to a link, and the group's address with the scope of that link.

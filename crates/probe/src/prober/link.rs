@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
-use probe::Outcome;
+use probe::ProbeOutcome;
 use socket2::{Domain, Type};
 
 use super::attempt::{Attempt, TRIES};
@@ -21,7 +21,7 @@ const NEIGHBOURS: u32 = 255;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// Sends ARP requests for an address.
-pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>) -> io::Result<Outcome> {
+pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>) -> io::Result<ProbeOutcome> {
     let links = ethernets(link, |link| link.ipv4().is_some())?;
     let wire = Wire::open(Domain::PACKET, Type::RAW, Some(ARP))?;
     let send = async || {
@@ -53,7 +53,7 @@ pub(super) async fn neighbour(
     attempt: &Attempt,
     target: Ipv6Addr,
     link: Option<&str>,
-) -> io::Result<Outcome> {
+) -> io::Result<ProbeOutcome> {
     let (wire, links) = discovery(attempt, link).await?;
     let send = async || {
         let packet = |mac| neighbour_solicitation(&attempt.nonce, mac, target);
@@ -73,7 +73,7 @@ pub(super) async fn neighbour(
 
 /// Sends router advertisements that announce nothing. All nodes on the link receive them, and none has a reason to
 /// answer.
-pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<Outcome> {
+pub(super) async fn router(attempt: &Attempt, link: Option<&str>) -> io::Result<ProbeOutcome> {
     let (wire, links) = discovery(attempt, link).await?;
     let send = async || {
         let packet = |mac| router_advertisement(&attempt.nonce, mac);

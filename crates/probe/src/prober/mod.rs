@@ -26,7 +26,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use probe::{Ask, Batch, Outcome, Probe, Said, VERSION};
+use probe::{Ask, Batch, Probe, ProbeOutcome, ProbeResult, VERSION};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
@@ -179,7 +179,7 @@ async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
     for attempt in attempts {
         attempt.time_is_up(); // has an effect only on probes without an answer
     }
-    lines.say(&Said::End { answers });
+    lines.say(&ProbeResult::End { answers });
     drop(lines);
     written(&mut ended).await
 }
@@ -201,7 +201,7 @@ fn descriptors() -> usize {
     granted.map_or(AT_ONCE * 2, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> Outcome {
+async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> ProbeOutcome {
     let tried = match ask {
         Ask::Tcp { to } => tcp::ask(attempt, to).await,
         Ask::HeldTcp { to, hold_ms } => tcp::hold(attempt, to, Duration::from_millis(hold_ms)).await,

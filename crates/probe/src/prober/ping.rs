@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use probe::{Nonce, Outcome};
+use probe::{Nonce, ProbeOutcome};
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
@@ -25,7 +25,7 @@ pub(super) async fn ask(
     to: IpAddr,
     size: usize,
     dont_fragment: bool,
-) -> io::Result<Outcome> {
+) -> io::Result<ProbeOutcome> {
     let scopes = match to {
         IpAddr::V6(to) if to.is_unicast_link_local() || to.is_multicast() => scopes(to)?,
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use probe::{Nonce, Outcome};
+use probe::{Nonce, ProbeOutcome};
 use socket2::Type;
 
 use super::attempt::{Attempt, TRIES};
@@ -17,7 +17,7 @@ const SCTP: u8 = 132;
 const PORT: u16 = 36412;
 
 /// Sends the nonce as the payload of a protocol. The kernel adds the IP header (raw(7)).
-pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Result<ProbeOutcome> {
     let wire = Wire::towards(SocketAddr::from((to, 0)), Type::RAW, Some(protocol.into()))?;
     let packet = match protocol {
         SCTP => sctp_init(&attempt.nonce, PORT, PORT),

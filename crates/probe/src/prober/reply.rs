@@ -2,24 +2,24 @@
 
 use std::net::IpAddr;
 
-use probe::{Nonce, Outcome};
+use probe::{Nonce, ProbeOutcome};
 
 /// The most bytes of other data that the answer repeats.
 const REPEATED: usize = 80;
 
 /// An answer described in words, without a witness's name.
-pub(super) fn answered(from: Option<IpAddr>, what: impl Into<String>) -> Outcome {
-    Outcome::Answered { identity: None, from, what: vec![what.into()] }
+pub(super) fn answered(from: Option<IpAddr>, what: impl Into<String>) -> ProbeOutcome {
+    ProbeOutcome::Answered { identity: None, from, what: vec![what.into()] }
 }
 
 /// The outcome for received bytes.
-pub(super) fn said(nonce: &Nonce, from: Option<IpAddr>, bytes: &[u8]) -> Outcome {
+pub(super) fn said(nonce: &Nonce, from: Option<IpAddr>, bytes: &[u8]) -> ProbeOutcome {
     let identity = identity(nonce, bytes);
     let what = match &identity {
         Some(_) => "witness".to_owned(),
         None => format!("said \"{}\"", bytes[..bytes.len().min(REPEATED)].escape_ascii()),
     };
-    Outcome::Answered { identity, from, what: vec![what] }
+    ProbeOutcome::Answered { identity, from, what: vec![what] }
 }
 
 /// The witness's name, if these bytes are its answer to exactly this nonce.

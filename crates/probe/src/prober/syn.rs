@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 
 use etherparse::TcpHeader;
-use probe::{Nonce, Outcome};
+use probe::{Nonce, ProbeOutcome};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::attempt::{Attempt, TRIES};
@@ -19,7 +19,7 @@ const TCP: i32 = 6;
 const FEW: usize = 16;
 
 /// Sends a SYN to each port. The prober's kernel has no such connection and answers each SYN-ACK with RST.
-pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) -> io::Result<ProbeOutcome> {
     let wire = Wire::towards(SocketAddr::from((to, 0)), Type::RAW, Some(TCP))?;
     let (from, _reserved) = reserved(to)?;
     let ports: BTreeSet<u16> = ranges.iter().flat_map(|&(first, last)| first..=last).collect();
@@ -47,8 +47,8 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, ranges: &[(u16, u16)]) 
                         continue;
                     };
                     match state {
-                        State::Open => heard.open.insert(port),
-                        State::Closed => heard.closed.insert(port),
+                        PortState::Open => heard.open.insert(port),
+                        PortState::Closed => heard.closed.insert(port),
                     };
                     attempt.so_far(heard.outcome(to));
                 }
@@ -76,14 +76,14 @@ fn reserved(to: Ipv4Addr) -> io::Result<(SocketAddrV4, Socket)> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum PortState {
     Open,
     Closed,
 }
 
 /// The port and its state, if a segment answers one of our SYNs: it is addressed to our port and acknowledges our SYN,
 /// with or without its data (RFC 9293, section 3.10.7).
-fn reply(segment: &[u8], own: u16, sequence: u32) -> Option<(u16, State)> {
+fn reply(segment: &[u8], own: u16, sequence: u32) -> Option<(u16, PortState)> {
     let (header, _) = TcpHeader::from_slice(segment).ok()?;
     let acknowledged = header.acknowledgment_number.wrapping_sub(sequence);
     let fits = header.ack && [1, 1 + Nonce::LENGTH as u32].contains(&acknowledged);
@@ -91,8 +91,8 @@ fn reply(segment: &[u8], own: u16, sequence: u32) -> Option<(u16, State)> {
         return None;
     }
     match (header.syn, header.rst) {
-        (true, false) => Some((header.source_port, State::Open)),
-        (_, true) => Some((header.source_port, State::Closed)),
+        (true, false) => Some((header.source_port, PortState::Open)),
+        (_, true) => Some((header.source_port, PortState::Closed)),
         _ => None,
     }
 }
@@ -108,7 +108,7 @@ impl Heard {
         self.open.is_empty() && self.closed.is_empty()
     }
 
-    fn outcome(&self, from: Ipv4Addr) -> Outcome {
+    fn outcome(&self, from: Ipv4Addr) -> ProbeOutcome {
         let mut what = Vec::new();
         if !self.open.is_empty() {
             what.push(format!("SYN-ACK from {}", compact(&self.open)));
@@ -117,9 +117,9 @@ impl Heard {
             what.push(format!("RST from {}", compact(&self.closed)));
         }
         match (self.is_empty(), self.open.is_empty()) {
-            (true, _) => Outcome::Silent,
-            (_, true) => Outcome::Refused { from: Some(from.into()), what },
-            (_, false) => Outcome::Answered { identity: None, from: Some(from.into()), what },
+            (true, _) => ProbeOutcome::Silent,
+            (_, true) => ProbeOutcome::Refused { from: Some(from.into()), what },
+            (_, false) => ProbeOutcome::Answered { identity: None, from: Some(from.into()), what },
         }
     }
 }
@@ -171,8 +171,8 @@ mod tests {
             header.to_bytes().to_vec()
         };
         let sequence = u32::MAX;
-        assert_eq!(reply(&segment(true, false, 0), 4000, sequence), Some((22, State::Open)));
-        assert_eq!(reply(&segment(false, true, 19), 4000, sequence), Some((22, State::Closed)));
+        assert_eq!(reply(&segment(true, false, 0), 4000, sequence), Some((22, PortState::Open)));
+        assert_eq!(reply(&segment(false, true, 19), 4000, sequence), Some((22, PortState::Closed)));
         assert_eq!(reply(&segment(true, false, 0), 4001, sequence), None, "another port");
         assert_eq!(reply(&segment(true, false, 7), 4000, sequence), None, "another connection");
         assert_eq!(reply(&segment(false, false, 0), 4000, sequence), None, "neither SYN nor RST");
@@ -184,11 +184,11 @@ mod tests {
         let from = Ipv4Addr::LOCALHOST;
         let heard = Heard { open: BTreeSet::from([22]), closed: BTreeSet::from([23, 24]) };
         let what = vec!["SYN-ACK from 22".to_owned(), "RST from 23-24".to_owned()];
-        let expected = Outcome::Answered { identity: None, from: Some(from.into()), what: what.clone() };
+        let expected = ProbeOutcome::Answered { identity: None, from: Some(from.into()), what: what.clone() };
         assert_eq!(heard.outcome(from), expected);
         let heard = Heard { open: BTreeSet::new(), ..heard };
-        let expected = Outcome::Refused { from: Some(from.into()), what: what[1..].to_vec() };
+        let expected = ProbeOutcome::Refused { from: Some(from.into()), what: what[1..].to_vec() };
         assert_eq!(heard.outcome(from), expected);
-        assert_eq!(Heard::default().outcome(from), Outcome::Silent);
+        assert_eq!(Heard::default().outcome(from), ProbeOutcome::Silent);
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use probe::Outcome;
+use probe::ProbeOutcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -35,7 +35,7 @@ pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<Tcp
 
 /// Connects, sends the nonce and reads a line. An established connection is an answer already, whichever program
 /// accepted it.
-pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<ProbeOutcome> {
     let mut stream = connect(attempt, to).await?;
     attempt.sent();
     let connected = answered(Some(to.ip()), "connected");
@@ -47,17 +47,17 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<Outcome
 }
 
 /// Connects, waits for `hold`, and sends the nonce only then. The established connection itself is no answer.
-pub(super) async fn hold(attempt: &Attempt, to: SocketAddr, hold: Duration) -> io::Result<Outcome> {
+pub(super) async fn hold(attempt: &Attempt, to: SocketAddr, hold: Duration) -> io::Result<ProbeOutcome> {
     let mut stream = connect(attempt, to).await?;
-    attempt.so_far(Outcome::NotRun {
+    attempt.so_far(ProbeOutcome::NotRun {
         why: "connected, but the deadline was reached while the connection was held".to_owned(),
     });
     attempt.hold(hold).await;
-    attempt.so_far(Outcome::Silent);
+    attempt.so_far(ProbeOutcome::Silent);
     let answer = converse(attempt, &mut stream).await?;
     if answer.is_empty() {
         let what = vec!["the peer closed the connection while it was held".to_owned()];
-        return Ok(Outcome::Refused { from: None, what });
+        return Ok(ProbeOutcome::Refused { from: None, what });
     }
     Ok(said(&attempt.nonce, Some(to.ip()), &answer))
 }

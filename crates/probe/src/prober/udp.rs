@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use probe::{Outcome, Overlay};
+use probe::{Overlay, ProbeOutcome};
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
@@ -18,7 +18,7 @@ use crate::packet::{self, Ends, filled};
 const INNER_PORT: u16 = 9;
 
 /// Sends a datagram of nonces and waits for a datagram in return.
-pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, size: usize) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, size: usize) -> io::Result<ProbeOutcome> {
     let wire = Wire::towards(to, Type::DGRAM, None)?;
     // Only the link's MTU decides about fragmentation, not a path MTU that a router reported earlier (ip(7),
     // IP_MTU_DISCOVER).
@@ -36,14 +36,14 @@ pub(super) async fn overlay(
     to: SocketAddr,
     overlay: Overlay,
     inner: Ipv4Addr,
-) -> io::Result<Outcome> {
+) -> io::Result<ProbeOutcome> {
     let wire = Wire::towards(to, Type::DGRAM, None)?;
     let own = wire.socket().local_addr()?.as_socket_ipv4().map_or(Ipv4Addr::UNSPECIFIED, |own| *own.ip());
     let ends = Ends { from: SocketAddrV4::new(own, INNER_PORT), to: SocketAddrV4::new(inner, INNER_PORT) };
     exchange(attempt, &wire, to, &packet::overlay(&attempt.nonce, overlay, ends)).await
 }
 
-async fn exchange(attempt: &Attempt, wire: &Wire, to: SocketAddr, packet: &[u8]) -> io::Result<Outcome> {
+async fn exchange(attempt: &Attempt, wire: &Wire, to: SocketAddr, packet: &[u8]) -> io::Result<ProbeOutcome> {
     let mut buffer = [0; 1024];
     let heard = attempt.insist(TRIES, async || wire.send(packet).await, wire.receive(&mut buffer)).await;
     Ok(match heard {

@@ -8,7 +8,7 @@ use nix::sys::socket::{
     ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
     recvfrom, recvmsg, sendto, setsockopt, sockopt,
 };
-use probe::Outcome;
+use probe::ProbeOutcome;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -80,11 +80,11 @@ impl Wire {
 
     /// The outcome that an error of this socket stands for, with the address of its reporter unless the prober's own
     /// kernel reported it.
-    pub(super) fn outcome(&self, error: &io::Error) -> Outcome {
+    pub(super) fn outcome(&self, error: &io::Error) -> ProbeOutcome {
         match (errno::outcome(error), self.reporter()) {
-            (Outcome::Refused { what, .. }, from) => Outcome::Refused { from, what },
-            (Outcome::Unreachable { why }, Some(from)) => {
-                Outcome::Unreachable { why: format!("{why}, says {from}") }
+            (ProbeOutcome::Refused { what, .. }, from) => ProbeOutcome::Refused { from, what },
+            (ProbeOutcome::Unreachable { why }, Some(from)) => {
+                ProbeOutcome::Unreachable { why: format!("{why}, says {from}") }
             }
             (other, _) => other,
         }

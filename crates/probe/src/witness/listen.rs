@@ -18,7 +18,7 @@ use crate::packet::Seen;
 /// The most connections at the same time. Further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
 /// How long a connection may stay idle: longer than any prober holds one.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest line, in bytes. A nonce is at the start of its line.
 const LINE: u64 = 4096;
 
@@ -77,11 +77,11 @@ async fn converse(
     let mut reader = BufReader::with_capacity(LINE as usize, reader);
     loop {
         let mut line = Vec::new();
-        timeout(PATIENCE, (&mut reader).take(LINE).read_until(b'\n', &mut line)).await??;
+        timeout(TIMEOUT, (&mut reader).take(LINE).read_until(b'\n', &mut line)).await??;
         let Some(nonce) = Nonce::parse(&line) else { return Ok(()) };
         let answer = format!("{identity} {nonce}\n");
         reporter.arrived(nonce, &seen("tcp", peer, to), None);
-        timeout(PATIENCE, writer.write_all(answer.as_bytes())).await??;
+        timeout(TIMEOUT, writer.write_all(answer.as_bytes())).await??;
     }
 }
 

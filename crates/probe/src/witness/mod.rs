@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 
 use lexopt::{Arg, Parser, ValueExt};
-use probe::{Report, VERSION};
+use probe::{VERSION, WitnessLine};
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -113,7 +113,7 @@ async fn watch(orders: Orders) -> Result<(), WitnessError> {
     // From here on frames wait in the socket, so none is missed between here and `Ready`.
     let frames = capture(&orders.capture, &mut on).map_err(WitnessError::Capture)?;
     listen(&orders, &reporter, &mut on)?;
-    lines.say(&Report::Ready { version: VERSION, identity: orders.identity, on });
+    lines.say(&WitnessLine::Ready { version: VERSION, identity: orders.identity, on });
 
     let (broken, mut breaks) = oneshot::channel();
     let capturing = frames.is_some();

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::net::if_::if_indextoname;
-use probe::{Arrival, Nonce, Report};
+use probe::{Arrival, Nonce, WitnessLine};
 
 use crate::clock;
 use crate::lines::Lines;
@@ -56,7 +56,7 @@ impl Reporter {
             from: seen.from.clone(),
             to: seen.to.clone(),
         };
-        if memory.tell_lost() && memory.lines.say(&Report::Arrived(arrival)) {
+        if memory.tell_lost() && memory.lines.say(&WitnessLine::Arrived(arrival)) {
             memory.known.insert(key);
         } else {
             memory.lost += 1;
@@ -80,7 +80,7 @@ impl Reporter {
 
 impl Memory {
     fn tell_lost(&mut self) -> bool {
-        if self.lost > 0 && self.lines.say(&Report::Lost { packets: self.lost }) {
+        if self.lost > 0 && self.lines.say(&WitnessLine::Lost { packets: self.lost }) {
             self.lost = 0;
         }
         self.lost == 0
@@ -97,7 +97,7 @@ mod tests {
         Seen { protocol: protocol.to_owned(), from: Some(from.to_owned()), to: None }
     }
 
-    fn next(lines: &Receiver<Vec<u8>>) -> Option<Report> {
+    fn next(lines: &Receiver<Vec<u8>>) -> Option<WitnessLine> {
         lines.try_recv().ok().map(|line| serde_json::from_slice(&line).unwrap())
     }
 
@@ -118,14 +118,14 @@ mod tests {
             arrive(protocol, from);
         }
         for expected in ["10.0.0.1", "10.0.0.3"] {
-            let Some(Report::Arrived(arrival)) = next(&read) else { panic!("{expected} is missing") };
+            let Some(WitnessLine::Arrived(arrival)) = next(&read) else { panic!("{expected} is missing") };
             assert_eq!((arrival.nonce, arrival.from.as_deref()), (nonce.clone(), Some(expected)));
         }
         assert_eq!(next(&read), None);
         reporter.tell_lost();
-        assert_eq!(next(&read), Some(Report::Lost { packets: 2 }));
+        assert_eq!(next(&read), Some(WitnessLine::Lost { packets: 2 }));
         arrive("icmp", "10.0.0.4"); // once more, and now the queue has room
-        assert!(matches!(next(&read), Some(Report::Arrived(_))));
+        assert!(matches!(next(&read), Some(WitnessLine::Arrived(_))));
         reporter.tell_lost();
         assert_eq!(next(&read), None, "a reported loss is not reported again");
     }
@@ -137,6 +137,6 @@ mod tests {
         reporter.memory().known.extend(0..REMEMBERED as u64);
         reporter.arrived(Nonce::new(1, 1), &seen("udp", "10.0.0.1"), None);
         reporter.tell_lost();
-        assert_eq!(next(&read), Some(Report::Lost { packets: 1 }));
+        assert_eq!(next(&read), Some(WitnessLine::Lost { packets: 1 }));
     }
 }

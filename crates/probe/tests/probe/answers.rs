@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use probe::{Ask, Batch, Nonce, Outcome, Sight};
+use probe::{Ask, Batch, Nonce, ProbeOutcome, Sight};
 
 use crate::run::{RUN, Witness, batch, prober};
 
 const SOON: Duration = Duration::from_millis(1500);
 
-fn witness(from: SocketAddr) -> Outcome {
-    Outcome::Answered {
+fn witness(from: SocketAddr) -> ProbeOutcome {
+    ProbeOutcome::Answered {
         identity: Some("acme".to_owned()),
         from: Some(from.ip()),
         what: vec!["witness".to_owned()],
     }
 }
 
-fn refused(at: Option<SocketAddr>) -> Outcome {
-    Outcome::Refused { from: at.map(|at| at.ip()), what: vec!["Connection refused".to_owned()] }
+fn refused(at: Option<SocketAddr>) -> ProbeOutcome {
+    ProbeOutcome::Refused { from: at.map(|at| at.ip()), what: vec!["Connection refused".to_owned()] }
 }
 
 /// An address on which no process listens. The port stays reserved and closed.
@@ -108,10 +108,10 @@ fn an_open_port_without_a_word_is_an_answer_and_a_silent_one_is_silence() {
     let done = prober(&batch(Duration::from_millis(300), asks));
     let connected = vec!["connected".to_owned()];
     let from = Some(Ipv4Addr::LOCALHOST.into());
-    assert_eq!(done.outcome(0), &Outcome::Answered { identity: None, from, what: connected });
-    assert_eq!(done.outcome(1), &Outcome::Silent);
-    assert_eq!(done.outcome(2), &Outcome::Silent, "an established connection is no answer");
-    assert!(matches!(done.outcome(3), Outcome::NotRun { .. }), "{:?}", done.outcome(3));
+    assert_eq!(done.outcome(0), &ProbeOutcome::Answered { identity: None, from, what: connected });
+    assert_eq!(done.outcome(1), &ProbeOutcome::Silent);
+    assert_eq!(done.outcome(2), &ProbeOutcome::Silent, "an established connection is no answer");
+    assert!(matches!(done.outcome(3), ProbeOutcome::NotRun { .. }), "{:?}", done.outcome(3));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn unix_sockets_answer_by_path_and_by_abstract_name() {
     let paths = [path, format!("@{name}"), left, "/nonexistent/a.sock".to_owned()];
     let done = prober(&batch(SOON, paths.map(|path| Ask::Unix { path })));
     for number in [0, 1] {
-        let Outcome::Answered { what, .. } = done.outcome(number) else {
+        let ProbeOutcome::Answered { what, .. } = done.outcome(number) else {
             panic!("{:?}", done.outcome(number))
         };
         assert_eq!(what[0], "connected");
@@ -138,7 +138,7 @@ fn unix_sockets_answer_by_path_and_by_abstract_name() {
     }
     assert_eq!(done.outcome(2), &refused(None));
     let why = "No such file or directory".to_owned();
-    assert_eq!(done.outcome(3), &Outcome::Unreachable { why });
+    assert_eq!(done.outcome(3), &ProbeOutcome::Unreachable { why });
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_look_shows_what_is_there_in_order() {
     let done = prober(&batch(SOON, sights.map(|at| Ask::Look { at })));
     let seen: Vec<_> = (0..4)
         .map(|number| match done.outcome(number) {
-            Outcome::Seen { lines, .. } => lines,
+            ProbeOutcome::Seen { lines, .. } => lines,
             other => panic!("{:?} shows {other:?}", sights[number as usize]),
         })
         .collect();
@@ -166,7 +166,7 @@ fn an_unanswered_probe_is_repeated_and_given_up_long_before_the_deadline() {
     deaf.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let asks = [Ask::Udp { to: deaf.local_addr().unwrap(), size: 0 }];
     let done = prober(&Batch { patience_ms: 80, ..batch(Duration::from_secs(3600), asks) });
-    assert_eq!((done.outcome(0), done.answers[0].sent), (&Outcome::Silent, 3));
+    assert_eq!((done.outcome(0), done.answers[0].sent), (&ProbeOutcome::Silent, 3));
     let mut buffer = [0; 100];
     for _ in 0..3 {
         let length = deaf.recv(&mut buffer).unwrap();

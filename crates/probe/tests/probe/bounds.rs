@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use probe::{Ask, Batch, Outcome, Sight};
+use probe::{Ask, Batch, ProbeOutcome, Sight};
 use proptest::prelude::*;
 
 use crate::run::{Process, batch, prober};
@@ -50,8 +50,8 @@ fn a_rate_too_low_leaves_probes_that_were_not_run_and_says_so() {
     let (_socket, to) = silent();
     let asks = (0..100).map(|_| Ask::Udp { to, size: 0 });
     let done = prober(&Batch { rate: 50, ..batch(Duration::from_millis(500), asks) });
-    let silent = done.answers.iter().filter(|answer| answer.outcome == Outcome::Silent).count();
-    let not_run = done.answers.iter().filter(|it| matches!(it.outcome, Outcome::NotRun { .. })).count();
+    let silent = done.answers.iter().filter(|answer| answer.outcome == ProbeOutcome::Silent).count();
+    let not_run = done.answers.iter().filter(|it| matches!(it.outcome, ProbeOutcome::NotRun { .. })).count();
     assert_eq!(silent + not_run, 100);
     assert!((10..=27).contains(&silent), "{silent} at 50 a second in half a second");
     assert!(done.took < Duration::from_millis(500) + OVER, "{:?}", done.took);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use probe::{Answer, Arrival, Ask, Batch, Nonce, Outcome, Probe, Report, Said, VERSION};
+use probe::{Answer, Arrival, Ask, Batch, Nonce, Probe, ProbeOutcome, ProbeResult, VERSION, WitnessLine};
 
 /// The run in all nonces of these tests.
 pub(crate) const RUN: u32 = 0x00c0_ffee;
@@ -54,7 +54,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    pub(crate) fn outcome(&self, number: u32) -> &Outcome {
+    pub(crate) fn outcome(&self, number: u32) -> &ProbeOutcome {
         let nonce = Nonce::new(RUN, number);
         let mut own = self.answers.iter().filter(|answer| answer.nonce == nonce);
         let (first, second) = (own.next(), own.next());
@@ -81,16 +81,16 @@ pub(crate) fn prober(batch: &Batch) -> Done {
     let text = serde_json::to_vec(batch).unwrap();
     process.stdin().write_all(&text).unwrap(); // and closes it
     let started = Instant::now();
-    let mut said: Vec<Said> =
+    let mut said: Vec<ProbeResult> =
         process.stdout().lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
     let status = process.0.wait().unwrap();
     let took = started.elapsed();
-    assert_eq!(said.pop(), Some(Said::End { answers: batch.probes.len() }), "{}", process.stderr());
+    assert_eq!(said.pop(), Some(ProbeResult::End { answers: batch.probes.len() }), "{}", process.stderr());
     let answers: Vec<_> = said
         .into_iter()
         .map(|said| match said {
-            Said::Answer(answer) => answer,
-            Said::End { .. } => panic!("the prober wrote its last line twice"),
+            ProbeResult::Answer(answer) => answer,
+            ProbeResult::End { .. } => panic!("the prober wrote its last line twice"),
         })
         .collect();
     assert_eq!(answers.len(), batch.probes.len());
@@ -113,7 +113,7 @@ impl Witness {
         let mut lines = process.stdout();
         let mut ready = String::new();
         lines.read_line(&mut ready).unwrap();
-        let Ok(Report::Ready { version, identity, on }) = serde_json::from_str(&ready) else {
+        let Ok(WitnessLine::Ready { version, identity, on }) = serde_json::from_str(&ready) else {
             panic!("not ready: {ready} {}", process.stderr());
         };
         assert_eq!((version, identity.as_str()), (VERSION, "acme"));
@@ -131,7 +131,7 @@ impl Witness {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         match serde_json::from_str(&line).unwrap() {
-            Report::Arrived(arrival) => arrival,
+            WitnessLine::Arrived(arrival) => arrival,
             other => panic!("no arrival: {other:?}"),
         }
     }

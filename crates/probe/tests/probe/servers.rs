@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{RData, Record, rdata};
-use probe::{Ask, Credentials, Nonce, Outcome};
+use probe::{Ask, Credentials, Nonce, ProbeOutcome};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -18,9 +18,9 @@ use crate::run::{RUN, batch, prober};
 
 const SOON: Duration = Duration::from_secs(3);
 
-fn what(outcome: &Outcome) -> &[String] {
+fn what(outcome: &ProbeOutcome) -> &[String] {
     match outcome {
-        Outcome::Answered { what, .. } => what,
+        ProbeOutcome::Answered { what, .. } => what,
         other => panic!("no answer: {other:?}"),
     }
 }
@@ -155,5 +155,5 @@ fn a_status_comes_with_the_servers_certificate_and_authorities_are_told_apart() 
     let foreign = &what(done.outcome(4))[0];
     assert!(foreign.starts_with("TLS alert") || foreign.starts_with("closed"), "{foreign}");
     assert_eq!(what(done.outcome(5))[0], "HTTP 401");
-    assert!(matches!(done.outcome(6), Outcome::NotRun { .. }), "{:?}", done.outcome(6));
+    assert!(matches!(done.outcome(6), ProbeOutcome::NotRun { .. }), "{:?}", done.outcome(6));
 }

@@ -1,6 +1,8 @@
 //! The wire types as JSON: each version must read the text that another version writes.
 
-use probe::{Answer, Arrival, Ask, Credentials, Nonce, Outcome, Overlay, Report, Said, Sight};
+use probe::{
+    Answer, Arrival, Ask, Credentials, Nonce, Overlay, ProbeOutcome, ProbeResult, Sight, WitnessLine,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -35,19 +37,22 @@ fn questions_are_written_as_they_always_were() {
 #[test]
 fn answers_and_reports_are_written_as_they_always_were() {
     let nonce = Nonce::new(1, 2);
-    let answer = |outcome| Said::Answer(Answer { nonce: nonce.clone(), sent: 1, at_us: 3, outcome });
+    let answer = |outcome| ProbeResult::Answer(Answer { nonce: nonce.clone(), sent: 1, at_us: 3, outcome });
     is(
-        &answer(Outcome::Refused { from: Some([10, 0, 0, 1].into()), what: vec!["RST from 22".to_owned()] }),
+        &answer(ProbeOutcome::Refused {
+            from: Some([10, 0, 0, 1].into()),
+            what: vec!["RST from 22".to_owned()],
+        }),
         concat!(
             r#"{"said":"answer","nonce":"hl1-00000001-000002","sent":1,"atUs":3,"#,
             r#""outcome":{"kind":"refused","from":"10.0.0.1","what":["RST from 22"]}}"#
         ),
     );
     is(
-        &answer(Outcome::Silent),
+        &answer(ProbeOutcome::Silent),
         r#"{"said":"answer","nonce":"hl1-00000001-000002","sent":1,"atUs":3,"outcome":{"kind":"silent"}}"#,
     );
-    is(&Said::End { answers: 2 }, r#"{"said":"end","answers":2}"#);
+    is(&ProbeResult::End { answers: 2 }, r#"{"said":"end","answers":2}"#);
     let arrival = Arrival {
         nonce,
         at_us: 3,
@@ -57,11 +62,11 @@ fn answers_and_reports_are_written_as_they_always_were() {
         to: None,
     };
     is(
-        &Report::Arrived(arrival),
+        &WitnessLine::Arrived(arrival),
         concat!(
             r#"{"said":"arrived","nonce":"hl1-00000001-000002","atUs":3,"link":"eth0","#,
             r#""protocol":"protocol 47","from":"10.0.0.1","to":null}"#
         ),
     );
-    is(&Report::Lost { packets: 4 }, r#"{"said":"lost","packets":4}"#);
+    is(&WitnessLine::Lost { packets: 4 }, r#"{"said":"lost","packets":4}"#);
 }

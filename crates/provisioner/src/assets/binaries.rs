@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_component_is_one_go_build() {
         let command = go_build(
-            Component::named("runc", crate::spec::KUBERNETES_VERSION),
+            Component::named("runc", crate::request::KUBERNETES_VERSION),
             "/part/module".into(),
             "/part".into(),
         );

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use crate::digest::digest_of;
 use crate::exec::{Command, Runner};
-use crate::spec::Provider;
+use crate::request::Provider;
 
 use super::cache::{Cache, failed};
 use super::recipe::Recipe;
 use super::sandbox::contained;
-use super::{AssetsError, NodeImage, machine};
+use super::{AssetsError, NodeImage, vm_disk};
 
 /// The description of the VM that VirtualBox reads beside the disk.
 const OVF: &str = include_str!("../../../../assets/box/box.ovf");
@@ -72,7 +72,7 @@ pub(super) async fn build(
     let finished = NodeBox::in_cache(cache, recipe, provider);
     let make = async |part: &Utf8Path| {
         let step = |source| AssetsError::Step { artefact: format!("the box for {provider}"), source };
-        let raw = machine::disk(cache, recipe, node, part, runner).await?;
+        let raw = vm_disk::disk(cache, recipe, node, part, runner).await?;
         runner.run(&convert(&raw, &part.join(disk_name(provider)), provider)).await.map_err(step)?;
         fs::remove_file(&raw).map_err(failed("remove", &raw))?;
         for (name, text) in files(provider) {
@@ -116,7 +116,7 @@ fn convert(raw: &Utf8Path, to: &Utf8Path, provider: Provider) -> Command {
 fn files(provider: Provider) -> Vec<(&'static str, String)> {
     let metadata = match provider {
         Provider::Libvirt => {
-            json!({ "provider": "libvirt", "format": "qcow2", "virtual_size": machine::SIZE / 1024 })
+            json!({ "provider": "libvirt", "format": "qcow2", "virtual_size": vm_disk::SIZE / 1024 })
         }
         Provider::Virtualbox => json!({ "provider": "virtualbox" }),
     };
@@ -126,7 +126,7 @@ fn files(provider: Provider) -> Vec<(&'static str, String)> {
         ("Vagrantfile", "Vagrant.configure(\"2\") do |config|\nend\n".to_owned()),
     ];
     if provider == Provider::Virtualbox {
-        let bytes = u64::from(machine::SIZE) << 20;
+        let bytes = u64::from(vm_disk::SIZE) << 20;
         files.push(("box.ovf", OVF.replace("@BYTES@", &bytes.to_string())));
     }
     files

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::events::{Event, Events};
 use crate::exec::Runner;
-use crate::spec::Provider;
+use crate::request::Provider;
 
 use super::cache::Cache;
 use super::pins::{CILIUM_PACKAGES, PACKAGES};
@@ -19,7 +19,7 @@ pub(super) async fn all(
     runner: &dyn Runner,
     events: &Events,
 ) -> Result<NodeImage, AssetsError> {
-    let mut progress = Progress { events, step: 0, of: recipe.components().len() + 5 };
+    let mut progress = BuildProgress { events, step: 0, of: recipe.components().len() + 5 };
     let nodes = root::debian(cache, &recipe.node_debian, PACKAGES, runner);
     let (node, _) = progress.step("root file system", nodes, |made| made.1).await?;
     let agents = root::debian(cache, &recipe.cilium_debian, CILIUM_PACKAGES, runner);
@@ -47,20 +47,20 @@ pub(super) async fn node_box(
     runner: &dyn Runner,
     events: &Events,
 ) -> Result<(), AssetsError> {
-    let mut progress = Progress { events, step: 0, of: 1 };
+    let mut progress = BuildProgress { events, step: 0, of: 1 };
     let name = format!("box {} for {provider}", recipe.kubernetes);
     let made = boxes::build(cache, recipe, provider, node, runner);
     progress.step(&name, made, |cached| *cached).await.map(drop)
 }
 
 /// Publishes the beginning and the end of each part, with its number and the total.
-struct Progress<'a> {
+struct BuildProgress<'a> {
     events: &'a Events,
     step: usize,
     of: usize,
 }
 
-impl Progress<'_> {
+impl BuildProgress<'_> {
     async fn step<T>(
         &mut self,
         asset: &str,

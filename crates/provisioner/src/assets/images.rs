@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn every_image_has_a_single_layer() {
-        for image in all(crate::spec::KUBERNETES_VERSION) {
+        for image in all(crate::request::KUBERNETES_VERSION) {
             let text = image.containerfile();
             let words = text.lines().filter_map(|line| line.split(' ').next());
             let layers = words.filter(|word| ["FROM", "COPY", "ADD", "RUN", "WORKDIR"].contains(word));

@@ -13,7 +13,7 @@ mod binaries;
 mod root;
 mod images;
 mod store;
-mod machine;
+mod vm_disk;
 mod boxes;
 mod sandbox;
 mod build;
@@ -27,7 +27,7 @@ use crate::error::Hint;
 use crate::events::Events;
 use crate::exec::{CommandError, Runner};
 use crate::files::FileError;
-use crate::spec::{KUBERNETES_VERSIONS, Provider};
+use crate::request::{KUBERNETES_VERSIONS, Provider};
 
 use cache::Cache;
 use recipe::Recipe;
@@ -37,7 +37,7 @@ pub use archive::{ArchiveError, Exported, Imported, Output};
 pub use boxes::NodeBox;
 pub use cache::Held;
 pub use pins::{CILIUM_TAG, COREDNS_TAG, ETCD_TAG, PAUSE_IMAGE, PROBE, TOOLBOX_IMAGE};
-pub use prune::{Artefact, Fate, Pruned, Unjudged, User, Users};
+pub use prune::{Artefact, Decision, Pruned, UnreadSource, User, Users};
 pub use recipe::Kind;
 pub use root::apt_sources;
 

@@ -261,7 +261,7 @@ impl Component {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
+    use crate::request::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
     #[test]
     fn the_versions_that_kubeadm_is_told_are_the_pinned_ones() {

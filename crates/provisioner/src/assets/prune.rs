@@ -26,7 +26,7 @@ pub struct User {
 
 /// A source of users that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unjudged {
+pub struct UnreadSource {
     /// The reason: `podman does not answer: …`
     pub why: String,
     /// The kinds of artefacts that its users could be using.
@@ -39,18 +39,18 @@ pub struct Users {
     /// The users that were found.
     pub found: Vec<User>,
     /// The sources that could not be read, and so may have more users.
-    pub unjudged: Vec<Unjudged>,
+    pub unjudged: Vec<UnreadSource>,
 }
 
 /// Why an artefact stays or goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Decision {
     /// It stays: a recipe of this program has it.
     Current,
     /// It stays: it is in no recipe, but is used by the things with these names.
     Used(Vec<String>),
     /// It stays: it is in no recipe, and it is unknown whether it is used, for this reason.
-    Unjudged(String),
+    UnreadSource(String),
     /// It goes: it is in no recipe and not used.
     Old,
 }
@@ -67,7 +67,7 @@ pub struct Artefact {
     /// Its size on disk, in bytes. A file that it shares with other artefacts counts in each of them.
     pub bytes: u64,
     /// Whether it stays, and why.
-    pub fate: Fate,
+    pub fate: Decision,
 }
 
 /// The result of a prune, or of a dry run.
@@ -91,15 +91,15 @@ impl Assets {
             for digest in self.cache.finished(kind)? {
                 let path = self.folder().join(kind.as_str()).join(&digest);
                 let fate = fate(kind, &digest, is_current(kind, &digest), users);
-                let mut weight = Weight::default();
+                let mut weight = DiskUse::default();
                 weight.add(&path).map_err(failed("read", &path))?;
                 let bytes = weight.files.values().map(|file| file.bytes).sum();
                 artefacts.push(Artefact { kind, digest, path: path.clone(), bytes, fate });
                 weights.insert(path, weight);
             }
         }
-        let mut gone = Weight::default();
-        for artefact in artefacts.iter().filter(|artefact| artefact.fate == Fate::Old) {
+        let mut gone = DiskUse::default();
+        for artefact in artefacts.iter().filter(|artefact| artefact.fate == Decision::Old) {
             gone.merge(weights.remove(&artefact.path).unwrap_or_default());
         }
         Ok(Pruned { artefacts, freed: gone.freed() })
@@ -122,7 +122,7 @@ impl Assets {
 }
 
 async fn remove(cache: Cache, pruned: &Pruned) -> Result<(), AssetsError> {
-    let old = pruned.artefacts.iter().filter(|artefact| artefact.fate == Fate::Old);
+    let old = pruned.artefacts.iter().filter(|artefact| artefact.fate == Decision::Old);
     let paths: Vec<Utf8PathBuf> = old.map(|artefact| artefact.path.clone()).collect();
     let folder = cache.folder().to_owned();
     let removed = tokio::task::spawn_blocking(move || {
@@ -137,25 +137,25 @@ fn is_current(kind: Kind, digest: &str) -> bool {
 }
 
 /// Decides whether an artefact stays. Pure.
-fn fate(kind: Kind, digest: &str, is_current: bool, users: &Users) -> Fate {
+fn fate(kind: Kind, digest: &str, is_current: bool, users: &Users) -> Decision {
     if is_current {
-        return Fate::Current;
+        return Decision::Current;
     }
     let mut by: Vec<String> =
         users.found.iter().filter(|user| user.text.contains(digest)).map(|user| user.name.clone()).collect();
     by.dedup();
     if !by.is_empty() {
-        return Fate::Used(by);
+        return Decision::Used(by);
     }
     match users.unjudged.iter().find(|unjudged| unjudged.kinds.contains(&kind)) {
-        Some(unjudged) => Fate::Unjudged(unjudged.why.clone()),
-        None => Fate::Old,
+        Some(unjudged) => Decision::UnreadSource(unjudged.why.clone()),
+        None => Decision::Old,
     }
 }
 
 /// The files of one or several artefacts, by device and inode.
 #[derive(Debug, Default)]
-struct Weight {
+struct DiskUse {
     files: HashMap<(u64, u64), FileWeight>,
 }
 
@@ -168,7 +168,7 @@ struct FileWeight {
     links: u64,
 }
 
-impl Weight {
+impl DiskUse {
     fn add(&mut self, path: &Utf8Path) -> io::Result<()> {
         let meta = fs::symlink_metadata(path)?;
         // The link count of a folder counts its subfolders; the folder has one name.
@@ -209,8 +209,8 @@ mod tests {
         User { name: name.to_owned(), text: text.to_owned() }
     }
 
-    fn unjudged(kinds: &[Kind]) -> Unjudged {
-        Unjudged { why: "podman does not answer".to_owned(), kinds: kinds.to_vec() }
+    fn unjudged(kinds: &[Kind]) -> UnreadSource {
+        UnreadSource { why: "podman does not answer".to_owned(), kinds: kinds.to_vec() }
     }
 
     #[test]
@@ -221,12 +221,12 @@ mod tests {
             unjudged: vec![unjudged(&[Kind::Root])],
         };
         let silent = Users { found: Vec::new(), unjudged: vec![unjudged(&[Kind::Root, Kind::Store])] };
-        assert_eq!(fate(Kind::Root, OLD, true, &none), Fate::Current);
-        assert_eq!(fate(Kind::Root, OLD, false, &none), Fate::Old);
-        assert_eq!(fate(Kind::Root, OLD, false, &used), Fate::Used(vec!["b".to_owned()]));
-        let why = Fate::Unjudged("podman does not answer".to_owned());
+        assert_eq!(fate(Kind::Root, OLD, true, &none), Decision::Current);
+        assert_eq!(fate(Kind::Root, OLD, false, &none), Decision::Old);
+        assert_eq!(fate(Kind::Root, OLD, false, &used), Decision::Used(vec!["b".to_owned()]));
+        let why = Decision::UnreadSource("podman does not answer".to_owned());
         assert_eq!(fate(Kind::Store, OLD, false, &silent), why);
-        assert_eq!(fate(Kind::Binaries, OLD, false, &silent), Fate::Old);
+        assert_eq!(fate(Kind::Binaries, OLD, false, &silent), Decision::Old);
     }
 
     fn assets() -> (tempfile::TempDir, Assets) {

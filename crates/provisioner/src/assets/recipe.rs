@@ -7,10 +7,10 @@
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
-use crate::spec::{KUBERNETES_VERSIONS, Provider};
+use crate::request::{KUBERNETES_VERSIONS, Provider};
 
 use super::pins::{CILIUM_PACKAGES, Component, PACKAGES, components};
-use super::{AssetsError, boxes, images, machine, root, store};
+use super::{AssetsError, boxes, images, root, store, vm_disk};
 
 /// A kind of artefact. Each kind has its folder in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +88,7 @@ pub(super) struct Recipe {
     /// The Debian trees of the node, of Cilium's agent, and of VMs.
     pub(super) node_debian: Part,
     pub(super) cilium_debian: Part,
-    pub(super) machine_debian: Part,
+    pub(super) vm_debian: Part,
     binaries: Vec<(&'static Component, Part)>,
     pub(super) root: Part,
     pub(super) images: Part,
@@ -121,14 +121,14 @@ impl Recipe {
         let root = part(Kind::Root, root::digest(&node_debian.digest, &of_binaries));
         let images = part(Kind::Images, images::digest(kubernetes, &of_binaries));
         let store = part(Kind::Store, store::digest(&images.digest));
-        let disk = machine::digest(&root.digest, &store.digest);
+        let disk = vm_disk::digest(&root.digest, &store.digest);
         let boxes =
             Provider::ALL.map(|provider| (provider, part(Kind::Boxes, boxes::digest(&disk, provider))));
         Self {
             kubernetes,
             node_debian,
             cilium_debian: debian(CILIUM_PACKAGES),
-            machine_debian: debian(machine::PACKAGES),
+            vm_debian: debian(vm_disk::PACKAGES),
             binaries,
             root,
             images,
@@ -156,7 +156,7 @@ impl Recipe {
 
     /// Every artefact.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
-        let trees = [&self.node_debian, &self.cilium_debian, &self.machine_debian];
+        let trees = [&self.node_debian, &self.cilium_debian, &self.vm_debian];
         let built = [&self.root, &self.images, &self.store];
         let binaries = self.binaries.iter().map(|(_, part)| part);
         trees.into_iter().chain(binaries).chain(built).chain(self.boxes.iter().map(|(_, part)| part))
@@ -172,7 +172,7 @@ mod tests {
         // Images, stores and boxes are left out: the probe's sources decide them as well.
         let told = Recipe::all().iter().map(|recipe| {
             let binaries = recipe.components().iter().map(|(it, part)| format!("  {part}  {}\n", it.name));
-            let trees = [&recipe.node_debian, &recipe.cilium_debian, &recipe.machine_debian, &recipe.root];
+            let trees = [&recipe.node_debian, &recipe.cilium_debian, &recipe.vm_debian, &recipe.root];
             let trees: String = trees.map(|part| format!("  {part}\n")).concat();
             format!("{}\n{trees}{}", recipe.kubernetes, binaries.collect::<String>())
         });

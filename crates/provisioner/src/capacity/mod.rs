@@ -1,9 +1,9 @@
 //! The host's capacity: the demand of clusters, the capacity that is left, and whether a cluster fits.
 //!
-//! The demand of containers was measured, VMs demand the memory that they are given (`weight`). `workstation` reads the
+//! The demand of containers was measured, VMs demand the memory that they are given (`weight`). `host` reads the
 //! host's figures, all else is pure. Next in the flow: `registry` records the clusters that fit.
 
-mod workstation;
+mod host;
 mod weight;
 
 use std::fmt;
@@ -12,12 +12,12 @@ use std::ops::Add;
 
 use camino::Utf8PathBuf;
 
-use crate::engine::Lack;
+use crate::engine::MissingRequirement;
 use crate::error::Hint;
 use crate::plan::{ClusterPlan, Role, roles};
-use crate::spec::{CheckedSpec, CniKind, NodeSize};
+use crate::request::{CheckedSpec, CniKind, NodeSize};
 
-pub use workstation::Workstation;
+pub use host::HostResources;
 
 /// Memory that is kept free for the host itself, in MiB.
 const RESERVED_MEMORY: u64 = 1024;
@@ -26,7 +26,7 @@ const RESERVED_PROCESSORS: u64 = 5;
 
 /// The demand of nodes: of one cluster, or the sum of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cost {
+pub struct Demand {
     /// Memory in MiB. For containers, the peak of their anonymous memory, which is while a cluster comes up; for VMs,
     /// all memory that they are given, and QEMU's own.
     pub memory: u64,
@@ -36,7 +36,7 @@ pub struct Cost {
     pub inotify: u64,
 }
 
-impl Cost {
+impl Demand {
     /// The demand of the cluster of a spec, without its workloads.
     pub fn of_spec(spec: &CheckedSpec) -> Self {
         Self::of(spec.cni, spec.size, &roles(spec))
@@ -64,7 +64,7 @@ fn size(plan: &ClusterPlan) -> Option<NodeSize> {
     plan.engine.is_virtual().then_some(plan.size)
 }
 
-impl Add for Cost {
+impl Add for Demand {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -76,7 +76,7 @@ impl Add for Cost {
     }
 }
 
-impl Sum for Cost {
+impl Sum for Demand {
     fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
         costs.fold(Self::default(), Add::add)
     }
@@ -86,11 +86,11 @@ impl Sum for Cost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// The host's figures.
-    pub workstation: Workstation,
+    pub host: HostResources,
     /// The demand of all instances that are not in creation any more.
-    pub risen: Cost,
+    pub running: Demand,
     /// The demand of all instances in creation. How much of it they use already is unknown.
-    pub rising: Cost,
+    pub starting: Demand,
 }
 
 impl Room {
@@ -98,19 +98,19 @@ impl Room {
     /// the available memory minus the demand of instances in creation, and the total memory minus the demand of all
     /// instances.
     pub fn memory(&self) -> u64 {
-        let available = self.workstation.available.saturating_sub(self.rising.memory);
-        let unpromised = self.workstation.memory.saturating_sub((self.risen + self.rising).memory);
+        let available = self.host.available.saturating_sub(self.starting.memory);
+        let unpromised = self.host.memory.saturating_sub((self.running + self.starting).memory);
         available.min(unpromised).saturating_sub(RESERVED_MEMORY)
     }
 
     /// Processors that are left for further clusters, in thousandths of a processor.
     pub fn processors(&self) -> u64 {
-        let all = self.workstation.processors * 1000;
-        (all - all / RESERVED_PROCESSORS).saturating_sub((self.risen + self.rising).processors)
+        let all = self.host.processors * 1000;
+        (all - all / RESERVED_PROCESSORS).saturating_sub((self.running + self.starting).processors)
     }
 
     /// How many clusters of this demand still fit. inotify instances do not count, because their limit can be raised.
-    pub fn fits(&self, each: Cost) -> u64 {
+    pub fn fits(&self, each: Demand) -> u64 {
         let by = |left: u64, takes: u64| left.checked_div(takes).unwrap_or(u64::MAX);
         by(self.memory(), each.memory).min(by(self.processors(), each.processors))
     }
@@ -119,20 +119,20 @@ impl Room {
     ///
     /// # Errors
     /// [`CapacityError::TooMuch`] with every resource that does not suffice.
-    pub fn admit(&self, asked: Cost) -> Result<(), CapacityError> {
+    pub fn admit(&self, asked: Demand) -> Result<(), CapacityError> {
         let memory = Shortage {
             of: Resource::Memory,
             asked: asked.memory,
             left: self.memory(),
-            all: self.workstation.memory,
+            all: self.host.memory,
             reserved: RESERVED_MEMORY,
         };
         let processors = Shortage {
             of: Resource::Processors,
             asked: asked.processors,
             left: self.processors(),
-            all: self.workstation.processors * 1000,
-            reserved: self.workstation.processors * 1000 / RESERVED_PROCESSORS,
+            all: self.host.processors * 1000,
+            reserved: self.host.processors * 1000 / RESERVED_PROCESSORS,
         };
         let shortages: Vec<Shortage> =
             [memory, processors].into_iter().filter(|it| it.asked > it.left).collect();
@@ -141,13 +141,13 @@ impl Room {
 
     /// The missing requirement when the limit of inotify instances does not suffice for this demand as well; `None`
     /// when it suffices. The limit is for each user, so root's other programs count, too.
-    pub fn lack(&self, asked: Cost) -> Option<Lack> {
+    pub fn lack(&self, asked: Demand) -> Option<MissingRequirement> {
         let key = "fs.inotify.max_user_instances";
-        let limit = self.workstation.inotify_limit;
-        let needed = self.workstation.inotify_used + self.rising.inotify + asked.inotify;
+        let limit = self.host.inotify_limit;
+        let needed = self.host.inotify_used + self.starting.inotify + asked.inotify;
         // Rounded up, so that the next cluster does not need a higher limit again.
         let enough = needed.next_power_of_two();
-        (limit < needed).then(|| Lack {
+        (limit < needed).then(|| MissingRequirement {
             what: format!("{key} is {limit}, {needed} are needed"),
             remedy: format!("sysctl -w {key}={enough}"),
         })

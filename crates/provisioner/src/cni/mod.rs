@@ -15,7 +15,7 @@ use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::node::{Node, Nodes};
 use crate::plan::{ClusterPlan, NodePlan};
-use crate::spec::CniKind;
+use crate::request::CniKind;
 
 pub use cilium::Cilium;
 pub use routed::Routed;

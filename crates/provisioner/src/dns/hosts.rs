@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use crate::files;
 use crate::home::Home;
 use crate::plan::InstanceId;
-use crate::spec::Label;
+use crate::request::Label;
 
 use super::{DnsError, Recorded, Records, file};
 

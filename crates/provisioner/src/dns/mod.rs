@@ -19,7 +19,7 @@ use rustix::fs::{Access, access};
 use crate::exec::{Command, Runner};
 use crate::home::Home;
 use crate::plan::InstanceId;
-use crate::spec::Label;
+use crate::request::Label;
 
 pub use error::DnsError;
 pub use records::{Recorded, Records};

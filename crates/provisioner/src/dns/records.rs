@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::plan::{ClusterPlan, InstanceId};
-use crate::spec::Label;
+use crate::request::Label;
 
 /// The first label of the API server's name.
 const API: &str = "api";

@@ -30,7 +30,7 @@ use crate::sighting::{Sighting, SightingKind};
 use crate::stage::Stage;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, Lack, users_of};
+use super::{Engine, EngineError, MissingRequirement, users_of};
 use podman::{
     Container, HOME_LABEL, INSTANCE_LABEL, Inspected, Mount, hooked, node_folder, podman, run, verb,
 };
@@ -71,7 +71,7 @@ impl ContainerEngine {
         let image = self.assets.find(version).ok_or_else(|| {
             let what = format!("the node image of Kubernetes {version}");
             let remedy = format!("homelab assets build --kubernetes {version}");
-            EngineError::Preflight(vec![Lack { what, remedy }])
+            EngineError::Preflight(vec![MissingRequirement { what, remedy }])
         })?;
         let folder = node_folder(&plan.folder, &node.name);
         folder::prepare(&folder, &image.containerd_store).await?;
@@ -193,7 +193,7 @@ impl ContainerEngine {
 }
 
 impl Engine for ContainerEngine {
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>> {
         Box::pin(super::preflight::container(self.host.as_ref()))
     }
 

@@ -6,9 +6,9 @@ use camino::Utf8Path;
 
 use crate::node::{Node, Nodes};
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
-use crate::spec::EngineKind;
+use crate::request::EngineKind;
 
-use super::{Engine, EngineError, Lack};
+use super::{Engine, EngineError, MissingRequirement};
 use crate::plan::Power;
 use crate::sighting::Sighting;
 
@@ -39,7 +39,7 @@ impl Engines {
     }
 
     /// [`Engine::preflight`] of a kind.
-    pub async fn preflight(&self, kind: EngineKind) -> Vec<Lack> {
+    pub async fn preflight(&self, kind: EngineKind) -> Vec<MissingRequirement> {
         self.of(kind).preflight().await
     }
 
@@ -125,8 +125,8 @@ impl Engines {
     }
 
     /// [`Engine::sightings`] of every engine. An engine that cannot inspect its host does not stop the others.
-    pub async fn look(&self) -> Look {
-        let mut look = Look::default();
+    pub async fn look(&self) -> Survey {
+        let mut look = Survey::default();
         for (kind, engine) in &self.0 {
             match engine.sightings().await {
                 Ok(sightings) => look.sightings.extend(sightings),
@@ -166,7 +166,7 @@ fn whole(plan: &ClusterPlan, nodes: Vec<Node>) -> Result<Nodes, EngineError> {
 
 /// The result of [`Engines::look`].
 #[derive(Debug, Default)]
-pub struct Look {
+pub struct Survey {
     /// The sightings of the engines that could inspect their host.
     pub sightings: Vec<Sighting>,
     /// The engines that could not, with the reason.

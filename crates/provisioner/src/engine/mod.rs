@@ -28,7 +28,7 @@ use crate::slowdown::Slowdown;
 pub use container::ContainerEngine;
 #[cfg(feature = "fuzzing")]
 pub use container::read_podman;
-pub use engines::{Engines, Look};
+pub use engines::{Engines, Survey};
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
 pub(crate) use usage::users_of;
@@ -51,7 +51,7 @@ pub trait Engine: Debug + Send + Sync {
     }
 
     /// All requirements of the engine that this host does not meet; empty when the engine can make nodes.
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>>;
 
     /// Makes all nodes of a plan and the network between them, and returns the nodes in the plan's order. Nodes that
     /// run already are left as they are: for a plan that has grown, only the new nodes are made.
@@ -127,14 +127,14 @@ pub trait Engine: Debug + Send + Sync {
 
 /// A requirement that this host does not meet, and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingRequirement {
     /// The missing requirement: `podman`, `root`, `fs.inotify.max_user_instances is 128, 135 are needed`.
     pub what: String,
     /// A command or an action that meets it: `apt-get install podman`.
     pub remedy: String,
 }
 
-impl fmt::Display for Lack {
+impl fmt::Display for MissingRequirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.remedy)
     }
@@ -145,7 +145,7 @@ impl fmt::Display for Lack {
 pub enum EngineError {
     /// The host does not meet these requirements of the engine.
     #[error("missing requirements: {}", listed(.0))]
-    Preflight(Vec<Lack>),
+    Preflight(Vec<MissingRequirement>),
     /// A file or folder of a node could not be read, written or removed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -264,6 +264,6 @@ impl Hint for EngineError {
     }
 }
 
-fn listed(lacks: &[Lack]) -> String {
+fn listed(lacks: &[MissingRequirement]) -> String {
     lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

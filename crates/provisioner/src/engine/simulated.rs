@@ -17,7 +17,7 @@ use crate::files::FileError;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
 
-use super::{Engine, EngineError, Lack};
+use super::{Engine, EngineError, MissingRequirement};
 use crate::plan::Power;
 use crate::sighting::{Sighting, SightingKind};
 
@@ -27,7 +27,7 @@ use node::SimulatedNode;
 #[derive(Debug, Clone)]
 pub struct SimulatedEngine {
     home: String,
-    host: Host,
+    host: Shared,
     is_emulated: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct SimulatedEngine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The host does not meet this requirement.
-    Preflight(Lack),
+    Preflight(MissingRequirement),
     /// `create` fails after it has made some of the nodes.
     Create {
         /// The number of nodes that are made before the failure; 0 means none.
@@ -55,10 +55,10 @@ pub enum Fault {
 
 /// The state that all clones of an engine and all their nodes share.
 #[derive(Debug, Clone, Default)]
-struct Host(Arc<Mutex<State>>);
+struct Shared(Arc<Mutex<SimulatedState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SimulatedState {
     /// The key is the instance and the node's name.
     nodes: BTreeMap<(InstanceId, String), SimulatedNode>,
     faults: Vec<Fault>,
@@ -66,7 +66,7 @@ struct State {
     commands: Vec<(String, String)>,
 }
 
-impl State {
+impl SimulatedState {
     fn can_be_asked(&self) -> Result<(), EngineError> {
         match self.faults.contains(&Fault::Blind) {
             true => Err(EngineError::Injected("the host cannot be inspected".to_owned())),
@@ -75,8 +75,8 @@ impl State {
     }
 }
 
-impl Host {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, SimulatedState> {
         // A poisoned lock is fine: no panic leaves a change to the state half-done.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -85,7 +85,7 @@ impl Host {
 impl SimulatedEngine {
     /// An engine for the instances of one home.
     pub fn new(home: impl Into<String>) -> Self {
-        Self { home: home.into(), host: Host::default(), is_emulated: false }
+        Self { home: home.into(), host: Shared::default(), is_emulated: false }
     }
 
     /// The engine of another home on the same host.
@@ -187,7 +187,7 @@ impl Engine for SimulatedEngine {
         self.is_emulated
     }
 
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>> {
         Box::pin(async {
             let state = self.host.state();
             let lacks = state.faults.iter().filter_map(|fault| match fault {

@@ -17,7 +17,7 @@ use tokio::sync::broadcast;
 use crate::stage::Stage;
 
 pub use log::{Batch, EventLog, EventLogError, Line, Reader};
-pub use record::{Actor, Outcome, Record};
+pub use record::{Actor, EventOutcome, Record};
 
 /// Something that happened. Events are published in the order in which they happen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -160,7 +160,7 @@ pub enum Event {
         link: String,
         /// The first refused packet. `None` if the kernel does not report packets, or if there were too many kinds.
         #[serde(flatten)]
-        crossing: Option<Crossing>,
+        crossing: Option<RefusedPacket>,
         /// The number of attempts of this kind since the last such event.
         attempts: u64,
     },
@@ -192,7 +192,7 @@ pub enum Event {
 /// The first packet of an attempt to leave an instance's network or to enter it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Crossing {
+pub struct RefusedPacket {
     /// The source address.
     pub from: IpAddr,
     /// The node or pod with the source address, if known: `node acme-w-1`, `pod default/web on acme-w-1`.
@@ -240,11 +240,13 @@ impl Event {
     }
 
     /// The outcome in the event's record.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> EventOutcome {
         match self {
-            Self::StageStarted { .. } => Outcome::Begun,
-            Self::StageCompleted { error: Some(_), .. } | Self::KubeconfigNotMerged { .. } => Outcome::Failed,
-            _ => Outcome::Ok,
+            Self::StageStarted { .. } => EventOutcome::Begun,
+            Self::StageCompleted { error: Some(_), .. } | Self::KubeconfigNotMerged { .. } => {
+                EventOutcome::Failed
+            }
+            _ => EventOutcome::Ok,
         }
     }
 }

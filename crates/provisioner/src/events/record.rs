@@ -25,7 +25,7 @@ pub struct Record {
     /// The instances of this home that the event is about.
     pub instances: Vec<String>,
     /// The outcome of the event.
-    pub outcome: Outcome,
+    pub outcome: EventOutcome,
     /// The process that caused the event.
     pub actor: Actor,
     /// The event's other fields.
@@ -36,7 +36,7 @@ pub struct Record {
 /// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum EventOutcome {
     /// The step is in progress; another event reports its end.
     Begun,
     /// The step succeeded.
@@ -45,7 +45,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl std::fmt::Display for Outcome {
+impl std::fmt::Display for EventOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Begun => "begun",

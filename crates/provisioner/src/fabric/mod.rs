@@ -25,7 +25,7 @@ use crate::sighting::{Sighting, SightingKind};
 
 #[cfg(feature = "fuzzing")]
 pub use guard::read_nft;
-pub use guard::{Deviation, Kept, LOG_GROUP, Link, Look, Opening};
+pub use guard::{Deviation, GuardedLink, Inspection, LOG_GROUP, Opening, Restoration};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
 
@@ -131,7 +131,10 @@ pub async fn harden(link: &str) -> Result<(), FabricError> {
 ///
 /// # Errors
 /// [`FabricError`] when the host cannot be asked.
-pub async fn look_at_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Option<Look>, FabricError> {
+pub async fn look_at_guard(
+    pools: &[Ipv4Net],
+    runner: &dyn Runner,
+) -> Result<Option<Inspection>, FabricError> {
     guard::look(pools, runner).await
 }
 
@@ -161,7 +164,7 @@ pub(crate) async fn link_name(index: u32) -> Option<String> {
 ///
 /// # Errors
 /// [`FabricError`] when the guard cannot be read or restored.
-pub async fn keep_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, FabricError> {
+pub async fn keep_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Restoration, FabricError> {
     guard::keep(pools, runner).await
 }
 
@@ -170,7 +173,7 @@ pub async fn keep_guard(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, 
 ///
 /// # Errors
 /// [`FabricError`]; the caller must not have the links made then.
-pub async fn guard(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
+pub async fn guard(pools: &[Ipv4Net], links: &[GuardedLink], runner: &dyn Runner) -> Result<(), FabricError> {
     let _lock = guard::lock().await?;
     guard::raise(pools, links, runner).await
 }

@@ -12,33 +12,33 @@ use crate::assets::{COREDNS_TAG, ETCD_TAG};
 use crate::kubernetes::{DISCOVERY, PATCHES};
 use crate::plan::{API_PORT, ClusterPlan, NodePlan, Role};
 
-use super::{Ticket, patches};
+use super::{BootstrapToken, patches};
 
 /// The socket of containerd on every node.
 pub(super) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 /// The group of a bootstrap token's user, which kubeadm allows to join.
 const JOINERS: &str = "system:bootstrappers:kubeadm:default-node-token";
-/// The label of the bootstrap tokens that are created after the bring-up: `void_tickets` finds them by it.
-pub(super) const TICKET: &str = "homelab.invalid/ticket";
+/// The label of the bootstrap tokens that are created after the bring-up: `delete_tokens` finds them by it.
+pub(super) const TICKET: &str = "homelab.invalid/token";
 /// Preflight checks that cannot pass in a container: they inspect the host's kernel configuration and swap, and a
 /// bridge filter that a routed pod network does not use.
 const IGNORED: [&str; 3] =
     ["SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"];
 
 /// The configuration of a cluster and its first node, four YAML documents.
-pub(super) fn cluster(plan: &ClusterPlan, ticket: &Ticket) -> String {
-    documents(&[init(plan, ticket), cluster_configuration(plan), kubelet(plan), kube_proxy(plan)])
+pub(super) fn cluster(plan: &ClusterPlan, token: &BootstrapToken) -> String {
+    documents(&[init(plan, token), cluster_configuration(plan), kubelet(plan), kube_proxy(plan)])
 }
 
 /// The configuration of a node that joins. A control plane finds its authorities on its disk, so no certificate key for
 /// downloading them from the cluster is made.
-pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, ticket: &Ticket) -> String {
+pub(super) fn join(plan: &ClusterPlan, node: &NodePlan, token: &BootstrapToken) -> String {
     let mut configuration = json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
         "discovery": {
             "file": { "kubeConfigPath": DISCOVERY },
-            "tlsBootstrapToken": ticket.token().reveal(),
+            "tlsBootstrapToken": token.token().reveal(),
         },
         "nodeRegistration": registration(plan, node),
         // kubeadm's defaults are minutes each. With these, kubeadm ends before our own deadline and says what is
@@ -68,16 +68,16 @@ fn within(plan: &ClusterPlan, seconds: u64) -> String {
 }
 
 /// The Secret that makes a bootstrap token valid (kubernetes.io, "Authenticating with Bootstrap Tokens").
-pub(super) fn ticket(ticket: &Ticket, now: Timestamp) -> String {
+pub(super) fn token(token: &BootstrapToken, now: Timestamp) -> String {
     documents(&[json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "bootstrap.kubernetes.io/token",
-        "metadata": { "name": ticket.secret(), "namespace": "kube-system", "labels": { TICKET: "worker" } },
+        "metadata": { "name": token.secret(), "namespace": "kube-system", "labels": { TICKET: "worker" } },
         "stringData": {
-            "token-id": ticket.id(),
-            "token-secret": ticket.token().reveal().split_once('.').map_or("", |(_, secret)| secret),
-            "expiration": format!("{:.0}", now + Ticket::LIFETIME),
+            "token-id": token.id(),
+            "token-secret": token.token().reveal().split_once('.').map_or("", |(_, secret)| secret),
+            "expiration": format!("{:.0}", now + BootstrapToken::LIFETIME),
             "usage-bootstrap-authentication": "true",
             "auth-extra-groups": JOINERS,
         },
@@ -178,14 +178,14 @@ pub(super) fn hosts(plan: &ClusterPlan) -> String {
     text
 }
 
-fn init(plan: &ClusterPlan, ticket: &Ticket) -> Value {
+fn init(plan: &ClusterPlan, token: &BootstrapToken) -> Value {
     let first = plan.first();
     json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
         "bootstrapTokens": [{
-            "token": ticket.token().reveal(),
-            "ttl": format!("{}m0s", Ticket::LIFETIME.as_secs() / 60),
+            "token": token.token().reveal(),
+            "ttl": format!("{}m0s", BootstrapToken::LIFETIME.as_secs() / 60),
             "usages": ["authentication"],
             "groups": [JOINERS],
         }],
@@ -308,52 +308,52 @@ pub(super) fn documents(documents: &[Value]) -> String {
 mod tests {
     use super::*;
     use crate::plan::tests::{acme, acme_ha, acme_in_machines};
-    use crate::spec::Handling;
+    use crate::request::Handling;
 
-    fn ticket() -> Ticket {
-        Ticket::known("abcdef.0123456789abcdef")
+    fn token() -> BootstrapToken {
+        BootstrapToken::known("abcdef.0123456789abcdef")
     }
 
     #[test]
     fn a_cluster_and_its_first_node_are_four_documents() {
-        insta::assert_snapshot!(cluster(&acme(), &ticket()));
+        insta::assert_snapshot!(cluster(&acme(), &token()));
     }
 
     #[test]
     fn a_durable_cluster_waits_for_the_disk_and_a_throw_away_one_does_not() {
         let durable = acme();
         let throw_away = ClusterPlan { handling: Handling::TEST, ..acme() };
-        assert!(!cluster(&durable, &ticket()).contains("unsafe-no-fsync"));
-        assert!(cluster(&throw_away, &ticket()).contains("unsafe-no-fsync"));
+        assert!(!cluster(&durable, &token()).contains("unsafe-no-fsync"));
+        assert!(cluster(&throw_away, &token()).contains("unsafe-no-fsync"));
     }
 
     #[test]
     fn pods_may_run_on_a_control_plane_only_where_nothing_else_runs_them() {
         let alone = ClusterPlan { nodes: acme().nodes[..1].to_vec(), ..acme() };
-        assert!(cluster(&alone, &ticket()).contains("taints: []"));
-        assert!(!cluster(&acme(), &ticket()).contains("taints"));
+        assert!(cluster(&alone, &token()).contains("taints: []"));
+        assert!(!cluster(&acme(), &token()).contains("taints"));
     }
 
     #[test]
     fn a_worker_joins_by_a_file_that_names_the_authority() {
         let plan = acme();
-        let joins = join(&plan, &plan.others()[0], &ticket());
+        let joins = join(&plan, &plan.others()[0], &token());
         insta::assert_snapshot!(format!("{joins}---\n{}", discovery(&plan, "PEM")));
     }
 
     #[test]
     fn a_control_plane_joins_with_an_api_server_of_its_own_and_without_a_certificate_key() {
         let plan = acme_ha();
-        let joins = join(&plan, &plan.others()[0], &ticket());
+        let joins = join(&plan, &plan.others()[0], &token());
         assert!(!joins.contains("certificateKey"), "{joins}");
         insta::assert_snapshot!(joins);
     }
 
     #[test]
     fn several_control_planes_elect_leaders_and_leave_etcd_its_time() {
-        let several = cluster(&acme_ha(), &ticket());
+        let several = cluster(&acme_ha(), &token());
         for only_alone in ["leader-elect", "heartbeat-interval", "election-timeout"] {
-            assert!(cluster(&acme(), &ticket()).contains(only_alone), "{only_alone}");
+            assert!(cluster(&acme(), &token()).contains(only_alone), "{only_alone}");
             assert!(!several.contains(only_alone), "{only_alone}: {several}");
         }
         insta::assert_snapshot!(several);
@@ -362,11 +362,11 @@ mod tests {
     #[test]
     fn a_machine_with_systemd_leaves_it_the_cgroups_and_an_emulated_one_leaves_etcd_its_time() {
         let plan = acme_in_machines();
-        let text = cluster(&plan, &ticket());
+        let text = cluster(&plan, &token());
         assert!(text.contains("cgroupDriver: systemd"), "{text}");
         assert!(!text.contains("heartbeat-interval"), "{text}");
         assert!(text.contains("watch-progress-notify-interval"), "{text}");
-        assert!(join(&plan, &plan.others()[0], &ticket()).contains("tlsBootstrap: 10m0s"));
+        assert!(join(&plan, &plan.others()[0], &token()).contains("tlsBootstrap: 10m0s"));
     }
 
     #[test]
@@ -374,16 +374,16 @@ mod tests {
         let plan = acme_ha();
         let alone = ClusterPlan { nodes: plan.nodes[..3].to_vec(), ..plan.clone() };
         for place in 1..3 {
-            assert!(join(&alone, &alone.nodes[place], &ticket()).contains("taints: []"));
-            assert!(!join(&plan, &plan.nodes[place], &ticket()).contains("taints"));
+            assert!(join(&alone, &alone.nodes[place], &token()).contains("taints: []"));
+            assert!(!join(&plan, &plan.nodes[place], &token()).contains("taints"));
         }
-        assert!(!join(&plan, &plan.nodes[3], &ticket()).contains("taints"));
+        assert!(!join(&plan, &plan.nodes[3], &token()).contains("taints"));
     }
 
     #[test]
     fn a_ticket_for_a_worker_is_a_secret_that_expires_within_minutes() {
         let now = "2026-01-02T03:04:05.678Z".parse().expect("a time");
-        insta::assert_snapshot!(super::ticket(&ticket(), now));
+        insta::assert_snapshot!(super::token(&token(), now));
     }
 
     #[test]

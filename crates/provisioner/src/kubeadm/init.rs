@@ -15,9 +15,9 @@ use crate::node::{File, Node};
 use crate::pki::Bundle;
 use crate::plan::{API_PORT, ClusterPlan};
 
-use super::join::Invitation;
+use super::join::JoinCredentials;
 use super::ready::waiting;
-use super::{KubeadmError, Ticket, config, patches, virtual_address};
+use super::{BootstrapToken, KubeadmError, config, patches, virtual_address};
 
 /// All phases of `kubeadm init`, in its order: `kubeadm init --help`.
 const PHASES: [&str; 17] = [
@@ -48,10 +48,10 @@ pub async fn init(
     wired: Wired,
     plan: &ClusterPlan,
     bundle: &Bundle,
-) -> Result<(Serving, Ticket), KubeadmError> {
-    let ticket = Ticket::draw()?;
+) -> Result<(Serving, BootstrapToken), KubeadmError> {
+    let token = BootstrapToken::draw()?;
     let first = wired.first();
-    put(first, plan, bundle, &ticket).await?;
+    put(first, plan, bundle, &token).await?;
     virtual_address::carry(first, plan).await?;
     tokio::try_join!(
         virtual_address::carried(first, plan),
@@ -62,7 +62,7 @@ pub async fn init(
         ),
     )?;
     serves(first, plan).await?;
-    Ok((wired.serving(), ticket))
+    Ok((wired.serving(), token))
 }
 
 /// Waits until the API server of a cluster that was initialised before answers.
@@ -81,10 +81,10 @@ pub async fn serving(wired: Wired, plan: &ClusterPlan) -> Result<Serving, Kubead
 /// [`KubeadmError`] with the step that failed.
 pub async fn complete(
     serving: &Serving,
-    ticket: Ticket,
+    token: BootstrapToken,
     plan: &ClusterPlan,
     bundle: &Bundle,
-) -> Result<Invitation, KubeadmError> {
+) -> Result<JoinCredentials, KubeadmError> {
     let first = serving.first();
     // First the components that pods wait for: the scheduler, and kube-proxy, through which CoreDNS reaches the API
     // server.
@@ -100,7 +100,7 @@ pub async fn complete(
         run("deploy CoreDNS and upload the configuration", first, init_only(&rest)),
         give_pod_cidr(first, first, plan)
     )?;
-    Ok(Invitation::of(bundle.cluster.certificate.clone(), ticket))
+    Ok(JoinCredentials::of(bundle.cluster.certificate.clone(), token))
 }
 
 /// `kubeadm init` with only these phases.
@@ -110,9 +110,14 @@ fn init_only(phases: &[&str]) -> Command {
     command.args(["init", "--config", CONFIG, "--skip-phases", &others.join(",")])
 }
 
-async fn put(first: &Node, plan: &ClusterPlan, bundle: &Bundle, ticket: &Ticket) -> Result<(), KubeadmError> {
+async fn put(
+    first: &Node,
+    plan: &ClusterPlan,
+    bundle: &Bundle,
+    token: &BootstrapToken,
+) -> Result<(), KubeadmError> {
     let mut files = bundle.on_node();
-    files.push(File::private(CONFIG, config::cluster(plan, ticket)));
+    files.push(File::private(CONFIG, config::cluster(plan, token)));
     files.extend(patches::control_plane(plan));
     files.push(File::public(format!("{}/corednsdeployment.yaml", PATCHES), patches::coredns(plan)));
     files.push(File::public("/etc/hosts", config::hosts(plan)));

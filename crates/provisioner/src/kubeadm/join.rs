@@ -19,23 +19,23 @@ use crate::stage::Stage;
 
 use super::config;
 use super::init::{failed, give_pod_cidr, run, waited};
-use super::{KubeadmError, Ticket, patches, virtual_address};
+use super::{BootstrapToken, KubeadmError, patches, virtual_address};
 
 /// How many workers join at the same time. Each starts a kubelet, and they share the processor with the API server.
 const AT_ONCE: usize = 3;
 
 /// What nodes need to join. [`join_all`] deletes the token at its end.
 #[derive(Debug)]
-pub struct Invitation {
+pub struct JoinCredentials {
     /// The certificate of the cluster's authority, which issued the API server's certificate, as PEM.
     authority: String,
-    ticket: Ticket,
+    token: BootstrapToken,
 }
 
-impl Invitation {
+impl JoinCredentials {
     /// For callers that have made the token valid in the cluster.
-    pub(super) fn of(authority: String, ticket: Ticket) -> Self {
-        Self { authority, ticket }
+    pub(super) fn of(authority: String, token: BootstrapToken) -> Self {
+        Self { authority, token }
     }
 }
 
@@ -43,13 +43,13 @@ impl Invitation {
 ///
 /// # Errors
 /// [`KubeadmError`] when a command on the node fails or the API server refuses.
-pub async fn reopen(serving: &Serving) -> Result<Invitation, KubeadmError> {
+pub async fn reopen(serving: &Serving) -> Result<JoinCredentials, KubeadmError> {
     let first = serving.first();
-    let ticket = Ticket::draw()?;
+    let token = BootstrapToken::draw()?;
     let authority = first.read(CA).await.map_err(failed("read the certificate authority", first))?;
     let create = kubectl(Duration::from_secs(60)).args(["create", "--validate=false", "--filename", "-"]);
-    run("create the bootstrap token", first, create.input(config::ticket(&ticket, Timestamp::now()))).await?;
-    Ok(Invitation { authority, ticket })
+    run("create the bootstrap token", first, create.input(config::token(&token, Timestamp::now()))).await?;
+    Ok(JoinCredentials { authority, token })
 }
 
 /// Joins the newcomers, then deletes the bootstrap token, even if a node could not join.
@@ -58,15 +58,15 @@ pub async fn reopen(serving: &Serving) -> Result<Invitation, KubeadmError> {
 /// [`KubeadmError`] with the step and the node that failed. Nodes that joined before stay in the cluster.
 pub async fn join_all(
     serving: Serving,
-    invitation: Invitation,
+    credentials: JoinCredentials,
     plan: &ClusterPlan,
     bundle: &Bundle,
     events: &Events,
 ) -> Result<Joined, KubeadmError> {
-    let to = To { first: serving.first(), invitation: &invitation, plan, bundle };
+    let to = To { first: serving.first(), credentials: &credentials, plan, bundle };
     let joined = join_in_turn(serving.newcomers(), to, events).await;
     let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
-    let delete = delete.args(["--ignore-not-found", &invitation.ticket.secret()]);
+    let delete = delete.args(["--ignore-not-found", &credentials.token.secret()]);
     let deleted = run("delete the bootstrap token", serving.first(), delete).await;
     joined.and(deleted)?;
     Ok(serving.joined())
@@ -76,7 +76,7 @@ pub async fn join_all(
 #[derive(Clone, Copy)]
 struct To<'a> {
     first: &'a Node,
-    invitation: &'a Invitation,
+    credentials: &'a JoinCredentials,
     plan: &'a ClusterPlan,
     bundle: &'a Bundle,
 }
@@ -107,7 +107,7 @@ async fn join_in_turn(newcomers: &[Node], to: To<'_>, events: &Events) -> Result
         .map(drop)
 }
 
-async fn join(node: &Node, To { first, invitation, plan, bundle }: To<'_>) -> Result<(), KubeadmError> {
+async fn join(node: &Node, To { first, credentials, plan, bundle }: To<'_>) -> Result<(), KubeadmError> {
     let is_plane = node.plan().role == Role::ControlPlane;
     let mut files = Vec::new();
     if is_plane {
@@ -115,8 +115,8 @@ async fn join(node: &Node, To { first, invitation, plan, bundle }: To<'_>) -> Re
         files.extend(patches::control_plane(plan));
     }
     files.extend([
-        File::private(CONFIG, config::join(plan, node.plan(), &invitation.ticket)),
-        File::private(DISCOVERY, config::discovery(plan, &invitation.authority)),
+        File::private(CONFIG, config::join(plan, node.plan(), &credentials.token)),
+        File::private(DISCOVERY, config::discovery(plan, &credentials.authority)),
         File::public("/etc/hosts", config::hosts(plan)),
     ]);
     node.put(&files).await.map_err(failed("write the kubeadm files", node))?;

@@ -57,7 +57,7 @@ pub async fn forget(first: &Node, gone: &[NodePlan]) -> Result<(), KubeadmError>
 ///
 /// # Errors
 /// [`KubeadmError::Step`] when the API server refuses.
-pub async fn void_tickets(first: &Node) -> Result<(), KubeadmError> {
+pub async fn delete_tokens(first: &Node) -> Result<(), KubeadmError> {
     let delete = kubectl(Duration::from_secs(60)).args(["delete", "secret", "--namespace", "kube-system"]);
     first
         .run(&delete.args(["--selector", super::config::TICKET]))

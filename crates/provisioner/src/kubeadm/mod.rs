@@ -12,19 +12,19 @@ mod ready;
 mod leave;
 mod adapt;
 mod certificates;
-mod ticket;
+mod bootstrap_token;
 mod virtual_address;
 
 use crate::error::Hint;
 use crate::exec::CommandError;
 
 pub use adapt::adapt;
+pub use bootstrap_token::BootstrapToken;
 pub use certificates::{NodeCertificate, certificates, renew};
 pub use init::{admin_conf, complete, init, serves, serving, uid};
-pub use join::{Invitation, join_all, reopen};
-pub use leave::{drain, forget, void_tickets};
+pub use join::{JoinCredentials, join_all, reopen};
+pub use leave::{delete_tokens, drain, forget};
 pub use ready::{newcomers_ready, ready};
-pub use ticket::Ticket;
 
 /// Why nodes did not become a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ pub enum KubeadmError {
     },
     /// The kernel gave no randomness for a bootstrap token.
     #[error("generate a bootstrap token")]
-    Ticket(#[source] rustix::io::Errno),
+    BootstrapToken(#[source] rustix::io::Errno),
 }
 
 fn pods_left(left: &[String]) -> String {
@@ -80,7 +80,7 @@ fn pods_left(left: &[String]) -> String {
 impl Hint for KubeadmError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Step { .. } | Self::NotReady { .. } | Self::Drain { .. } | Self::Ticket(_) => None,
+            Self::Step { .. } | Self::NotReady { .. } | Self::Drain { .. } | Self::BootstrapToken(_) => None,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::error::Made;
 
 /// The time-out for one holder: kubectl holds the lock for milliseconds. It starts again with each new holder's lock
 /// file.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The polling interval.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -35,7 +35,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Locks a kubeconfig. Waits for each other holder at most [`PATIENCE`].
+    /// Locks a kubeconfig. Waits for each other holder at most [`TIMEOUT`].
     pub(super) fn of(kubeconfig: &Utf8Path) -> Result<Self, KubeconfigError> {
         let path = beside(kubeconfig);
         let (mut holder, mut since) = (holder(&path), Instant::now());
@@ -47,8 +47,8 @@ impl Lock {
             if present != holder {
                 (holder, since) = (present, Instant::now());
             }
-            if since.elapsed() > PATIENCE {
-                return Err(KubeconfigError::Locked { made: made(&path), lock: path, waited: PATIENCE });
+            if since.elapsed() > TIMEOUT {
+                return Err(KubeconfigError::Locked { made: made(&path), lock: path, waited: TIMEOUT });
             }
             if !sweep(&path)? {
                 // The lock is only the existence of a file, so its end can only be polled.

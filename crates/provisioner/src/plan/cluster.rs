@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use crate::digest::digest;
 use crate::home::Home;
 use crate::registry::{Instance, Workers};
-use crate::spec::{CheckedSpec, CiliumOptions, CniKind, EngineKind, Handling, Label, NodeSize, Topology};
+use crate::request::{CheckedSpec, CiliumOptions, CniKind, EngineKind, Handling, Label, NodeSize, Topology};
 
 use super::Platform;
 

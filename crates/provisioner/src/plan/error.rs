@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::HostNetwork;
 use crate::error::Hint;
 use crate::registry::{Neighbour, OperationKind, State};
-use crate::spec::Topology;
+use crate::request::Topology;
 
 /// Why a request for an instance or a change of it is refused. No flag overrides a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

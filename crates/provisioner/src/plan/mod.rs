@@ -14,7 +14,7 @@ mod workers;
 use ipnet::Ipv4Net;
 
 use crate::registry::{Distribution, Instance, K8s, Keeper, Neighbour, Operation, State, Workers};
-use crate::spec::{CheckedSpec, EngineKind, Provider};
+use crate::request::{CheckedSpec, EngineKind, Provider};
 
 use cluster::Member;
 use subnets::Occupied;
@@ -22,7 +22,7 @@ use subnets::Occupied;
 pub use cluster::{API_PORT, ClusterPlan, InstanceId, NodePlan, Role, roles};
 pub use error::{Holder, PlanError};
 pub use platform::{Platform, Supervisor};
-pub use power::{Power, at_rest, awake};
+pub use power::{Power, running_again, stopped};
 pub use subnets::{Pool, Pools};
 pub use workers::{add_workers, remove_worker, running};
 
@@ -229,7 +229,7 @@ pub(crate) mod tests {
 
     use crate::home::Home;
     use crate::registry::{OperationKind, Owner};
-    use crate::spec::{ClusterSpec, Topology};
+    use crate::request::{ClusterSpec, Topology};
 
     /// The plan of `acme`: one control plane and two workers, as in the snapshots.
     pub(crate) fn acme() -> ClusterPlan {

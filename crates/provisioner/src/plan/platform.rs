@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::exec::Command;
+use crate::request::EngineKind;
 use crate::slowdown::Slowdown;
-use crate::spec::EngineKind;
 
 /// The differences between the nodes of the engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ impl fmt::Display for Power {
 /// # Errors
 /// [`PlanError::NotRunning`] when the instance did not come up, is halted and to be paused, or is paused and to be
 /// halted.
-pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
+pub fn stopped(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
     let state = rest(power);
     if instance.state != state {
         running(instance)?;
@@ -50,7 +50,7 @@ pub fn at_rest(instance: &Instance, power: Power) -> Result<Instance, PlanError>
 ///
 /// # Errors
 /// [`PlanError::NotRunning`] when the instance did not come up, or is halted and to be resumed.
-pub fn awake(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
+pub fn running_again(instance: &Instance, power: Power) -> Result<Instance, PlanError> {
     match (instance.state, power) {
         (State::Running | State::Paused, _) | (State::Halted, Power::Start) => {
             Ok(Instance { state: State::Running, ..instance.clone() })

@@ -1,7 +1,7 @@
 //! Scaling: which workers a running instance gets or loses. Pure.
 
 use crate::registry::{Instance, State, Workers};
-use crate::spec::Topology;
+use crate::request::Topology;
 
 use super::cluster::{Role, members, worker};
 use super::{PlanError, room};

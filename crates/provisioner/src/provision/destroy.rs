@@ -12,7 +12,7 @@ use crate::files::FileError;
 use crate::kubeconfig;
 use crate::plan::InstanceId;
 use crate::registry::{ChangeError, Instance, Neighbours, OperationKind, RegistryError, State};
-use crate::spec::Handling;
+use crate::request::Handling;
 use crate::stage::Stage;
 
 use super::Provisioner;
@@ -27,7 +27,7 @@ pub enum Removed {
     /// Context, cluster and user in the user's kubeconfig.
     Context,
     /// The nodes, their networks, and everything else that the engine created.
-    Machines,
+    Nodes,
     /// The instance's authority in the host's trust store.
     Trust,
     /// The instance's folder: certificates, isolated kubeconfig, logs.
@@ -43,7 +43,7 @@ impl fmt::Display for Removed {
         f.pad(match self {
             Self::Marker => "active-context marker",
             Self::Context => "context, cluster and user in the kubeconfig",
-            Self::Machines => "nodes and networks",
+            Self::Nodes => "nodes and networks",
             Self::Trust => "trust anchor",
             Self::Folder => "folder with certificates and kubeconfig",
             Self::Names => "names on this host",
@@ -124,7 +124,7 @@ impl Provisioner {
             steps.note(Removed::Context, kubeconfig::unmerge(&self.home, name));
         }
         steps.note(Removed::Trust, self.refuse(name).await);
-        steps.note(Removed::Machines, self.engines.destroy(&id, &folder, kind).await);
+        steps.note(Removed::Nodes, self.engines.destroy(&id, &folder, kind).await);
         steps.note(Removed::Folder, remove_folder(folder).await);
         if handling.host_names {
             steps.note(Removed::Names, self.dns_remove(name).await.map(|effect| effect.is_some()));

@@ -1,9 +1,9 @@
 //! Inspects and restores the host guard for the CLI and for the watch. The rules are in `fabric::guard`.
 
 use crate::events::Event;
-use crate::fabric::{self, FabricError, Kept, Look};
+use crate::fabric::{self, FabricError, Inspection, Restoration};
 
-use super::{Host, Provisioner};
+use super::{HostKind, Provisioner};
 
 /// The most deviations that an event lists. A table that was rewritten as a whole has more than a reader needs.
 const LISTED: usize = 20;
@@ -14,11 +14,13 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`FabricError`] when the host cannot be asked.
-    pub async fn look_at_guard(&self) -> Result<Option<Look>, FabricError> {
+    pub async fn look_at_guard(&self) -> Result<Option<Inspection>, FabricError> {
         match self.host {
             #[cfg(feature = "simulated")]
-            Host::None => Ok(None),
-            Host::Real => fabric::look_at_guard(&self.settings.pools.ranges(), self.runner.as_ref()).await,
+            HostKind::None => Ok(None),
+            HostKind::Real => {
+                fabric::look_at_guard(&self.settings.pools.ranges(), self.runner.as_ref()).await
+            }
         }
     }
 
@@ -26,9 +28,9 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`FabricError`] when the guard cannot be read or restored.
-    pub async fn keep_guard(&self) -> Result<Kept, FabricError> {
+    pub async fn keep_guard(&self) -> Result<Restoration, FabricError> {
         let kept = self.put_guard_back().await?;
-        if let Kept::Restored { deviations } = &kept {
+        if let Restoration::Restored { deviations } = &kept {
             let differed = deviations.iter().map(ToString::to_string).collect();
             self.events.publish(self.guard_restored(differed, 1));
         }
@@ -36,11 +38,11 @@ impl Provisioner {
     }
 
     /// Restores the guard like [`keep_guard`](Self::keep_guard), without an event.
-    pub(crate) async fn put_guard_back(&self) -> Result<Kept, FabricError> {
+    pub(crate) async fn put_guard_back(&self) -> Result<Restoration, FabricError> {
         match self.host {
             #[cfg(feature = "simulated")]
-            Host::None => Ok(Kept::NotNeeded),
-            Host::Real => fabric::keep_guard(&self.settings.pools.ranges(), self.runner.as_ref()).await,
+            HostKind::None => Ok(Restoration::NotNeeded),
+            HostKind::Real => fabric::keep_guard(&self.settings.pools.ranges(), self.runner.as_ref()).await,
         }
     }
 

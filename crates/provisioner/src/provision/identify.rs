@@ -11,11 +11,11 @@ use crate::node::Node;
 use crate::plan::{ClusterPlan, Platform};
 use crate::registry::{Identity, Instance, RegistryError};
 
-use super::{AttachError, Host, Provisioner, StageError};
+use super::{AttachError, HostKind, Provisioner, StageError};
 
 /// The time-out of the question to the API server, before it is stretched. It is short, since a dead API server must
 /// not delay its destruction.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Provisioner {
     /// Checks the chain from an instance's isolated kubeconfig to the cluster that answers: server, authority and UID.
@@ -32,10 +32,10 @@ impl Provisioner {
         let path = self.home.isolated_kubeconfig(&instance.name);
         identity::check_isolated(instance, &path)?;
         match (&self.host, &instance.k8s.identity) {
-            (Host::Real, Some(recorded)) => {
+            (HostKind::Real, Some(recorded)) => {
                 let context = &instance.k8s.kubeconfig_context;
                 let platform = Platform::of(instance.engine, instance.emulated);
-                let within = platform.slowdown.stretch(PATIENCE);
+                let within = platform.slowdown.stretch(TIMEOUT);
                 let client = kubeconfig::impatient_client(&path, context, within).await;
                 let unusable = |source| IdentityError::Unanswered { server: recorded.server.clone(), source };
                 identity::check_cluster(instance, client.map_err(unusable)?).await

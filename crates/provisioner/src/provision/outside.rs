@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::events::Event;
 use crate::kubeconfig::{self, KubeconfigError};
 use crate::plan::{ClusterPlan, InstanceId};
-use crate::spec::CheckedSpec;
+use crate::request::CheckedSpec;
 
 use super::{Provisioner, StageError};
 

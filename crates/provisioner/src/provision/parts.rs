@@ -10,11 +10,11 @@ use crate::events::{EventLog, Events};
 use crate::exec::{Local, Runner};
 use crate::home::{Home, Listed};
 use crate::registry::Registry;
+use crate::request::{EngineKind, Provider};
 use crate::settings::{Settings, SettingsError};
-use crate::spec::{EngineKind, Provider};
 use crate::trust::Store;
 
-use super::{Host, Provisioner};
+use super::{HostKind, Provisioner};
 
 impl Provisioner {
     /// A provisioner for a home, with the settings in the home's `config.yaml`. It has all engines of this host.
@@ -39,7 +39,7 @@ impl Provisioner {
         Self {
             registry: Registry::in_home(&home),
             engines: Engines::new((EngineKind::Container, Arc::new(engine)), machines),
-            host: Host::Real,
+            host: HostKind::Real,
             homes: Some(Listed::of_host()),
             runner: Arc::new(Local),
             trust: Store::of_host(),
@@ -57,7 +57,7 @@ impl Provisioner {
         let settings = Settings { dns: Dns::None, ..Settings::default() };
         Self {
             engines: Engines::new((EngineKind::Simulated, engine), Vec::new()),
-            host: Host::None,
+            host: HostKind::None,
             homes: None,
             ..Self::with_settings(home, settings)
         }

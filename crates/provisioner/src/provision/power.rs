@@ -137,14 +137,14 @@ impl Provisioner {
     async fn rest(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
         self.known(name)?;
         let stages = Stages::of(name, &self.events);
-        let allowed = |instance: &Instance| plan::at_rest(instance, power).map(|_| instance.clone());
+        let allowed = |instance: &Instance| plan::stopped(instance, power).map(|_| instance.clone());
         let (instance, hold) = self.hold(name, operation(power), allowed)?;
         // A paused or halted cluster cannot answer. A running one that answers must be the recorded one.
         if instance.state == State::Running {
             self.identify_if_it_answers(&instance).await.map_err(PowerError::Identity)?;
             self.settle(instance, &hold, &stages).await.map_err(failed(power))?;
         }
-        let instance = hold.record(|instance| plan::at_rest(instance, power))?;
+        let instance = hold.record(|instance| plan::stopped(instance, power))?;
         self.tell(&instance, power, &stages).await.map_err(failed(power))?;
         let instance = hold.end(|_| ())?;
         self.events.publish(told(power, name));
@@ -153,7 +153,7 @@ impl Provisioner {
 
     async fn wake(&self, name: &str, power: Power) -> Result<Instance, PowerError> {
         self.known(name)?;
-        let allowed = |instance: &Instance| plan::awake(instance, power).map(|_| instance.clone());
+        let allowed = |instance: &Instance| plan::running_again(instance, power).map(|_| instance.clone());
         let (instance, hold) = self.hold(name, operation(power), allowed)?;
         let stages = Stages::of(name, &self.events);
         if power == Power::Start {
@@ -171,7 +171,7 @@ impl Provisioner {
             self.events.publish(Event::CertificatesRenewed { instance: name.to_owned() });
         }
         let instance = hold.record(|instance| {
-            Ok(Instance { boot_id: this_boot().map(str::to_owned), ..plan::awake(instance, power)? })
+            Ok(Instance { boot_id: this_boot().map(str::to_owned), ..plan::running_again(instance, power)? })
         })?;
         self.settle(instance, &hold, &stages).await.map_err(failed(power))?;
         let instance = hold.end(|_| ())?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 
-use crate::assets::{AssetsError, Kind, Pruned, Unjudged, User, Users};
+use crate::assets::{AssetsError, Kind, Pruned, UnreadSource, User, Users};
 use crate::exec::{Command, CommandError, Failure, Runner};
 
 use super::Provisioner;
@@ -54,7 +54,7 @@ fn mounts(proc: &Utf8Path) -> Users {
     let mut users = Users::default();
     let Ok(entries) = proc.read_dir_utf8() else {
         let why = format!("{proc} cannot be read: mounts are not known");
-        return Users { unjudged: vec![Unjudged { why, kinds: Kind::ALL.to_vec() }], ..users };
+        return Users { unjudged: vec![UnreadSource { why, kinds: Kind::ALL.to_vec() }], ..users };
     };
     let mut texts = BTreeMap::new();
     for entry in entries.flatten() {
@@ -70,7 +70,7 @@ fn mounts(proc: &Utf8Path) -> Users {
             Err(_) if !is_contained(entry.path()) => {}
             Err(error) => {
                 let why = format!("the mounts of process {process} cannot be read: {error}");
-                users.unjudged.push(Unjudged { why, kinds: OF_CONTAINERS.to_vec() });
+                users.unjudged.push(UnreadSource { why, kinds: OF_CONTAINERS.to_vec() });
             }
         }
     }
@@ -110,8 +110,8 @@ fn mount_point(line: &str) -> &str {
 
 /// All containers of podman, running or not, with the output of `podman container inspect`: the command line in it
 /// names the folders of both artefacts.
-async fn containers(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
-    let unjudged = |error: &CommandError| Unjudged {
+async fn containers(host: &dyn Runner) -> Result<Vec<User>, UnreadSource> {
+    let unjudged = |error: &CommandError| UnreadSource {
         why: format!("podman cannot say what its containers use: {}", first_line(error)),
         kinds: OF_CONTAINERS.to_vec(),
     };
@@ -143,8 +143,8 @@ fn container(id: &str, text: String) -> User {
 
 /// The disks of VMs on libvirt, each with the name of its base image. A base image itself is libvirt's copy of a box,
 /// and does not count as a user.
-async fn libvirt(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
-    let unjudged = |error: &CommandError| Unjudged {
+async fn libvirt(host: &dyn Runner) -> Result<Vec<User>, UnreadSource> {
+    let unjudged = |error: &CommandError| UnreadSource {
         why: format!("libvirt cannot say what its disks are based on: {}", first_line(error)),
         kinds: vec![Kind::Boxes],
     };
@@ -170,19 +170,19 @@ async fn libvirt(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
 }
 
 /// VirtualBox does not say from which box a VM was made: while it has a VM of homelab, all boxes stay.
-async fn virtualbox(host: &dyn Runner) -> Result<Vec<User>, Unjudged> {
+async fn virtualbox(host: &dyn Runner) -> Result<Vec<User>, UnreadSource> {
     let kinds = vec![Kind::Boxes];
     let list = Command::within(Duration::from_secs(60), "VBoxManage").args(["list", "vms"]);
     match host.run(&list).await {
         Ok(output) if output.text().contains("\"homelab") => {
             let why = "VirtualBox does not say from which box a VM was made".to_owned();
-            Err(Unjudged { why, kinds })
+            Err(UnreadSource { why, kinds })
         }
         Ok(_) => Ok(Vec::new()),
         Err(error) if is_absent(&error) => Ok(Vec::new()),
         Err(error) => {
             let why = format!("VirtualBox cannot list its VMs: {}", first_line(&error));
-            Err(Unjudged { why, kinds })
+            Err(UnreadSource { why, kinds })
         }
     }
 }

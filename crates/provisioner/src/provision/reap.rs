@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::DestroyError;
 use crate::dns::DnsError;
-use crate::engine::{EngineError, Look};
+use crate::engine::{EngineError, Survey};
 use crate::error::Hint;
-use crate::registry::{Need, RegistryError, Unjudged};
-use crate::spec::EngineKind;
+use crate::registry::{Need, RegistryError, UnknownLiveness};
+use crate::request::EngineKind;
 use crate::trust::TrustError;
 
 use super::Provisioner;
@@ -42,7 +42,7 @@ pub struct Spared {
     /// The pid of its owner, in the owner's own PID namespace.
     pub pid: u32,
     /// Why it is unknown whether the owner runs.
-    pub why: Unjudged,
+    pub why: UnknownLiveness,
 }
 
 impl fmt::Display for Spared {
@@ -90,7 +90,7 @@ impl Provisioner {
     pub async fn reap(&self) -> Result<Reaping, ReapError> {
         // The host first, then the registry: an instance has its entry before anything of it is on the host, so nothing
         // that a process creates in between is taken for a leftover.
-        let Look { sightings, blind } = self.engines.look().await;
+        let Survey { sightings, blind } = self.engines.look().await;
         let anchors = self.trust.anchors(&self.home.id())?;
         let names = self.dns().list(&self.home)?;
         let instances = self.registry.instances()?;

@@ -3,7 +3,7 @@
 use super::DestroyError;
 use crate::engine::EngineError;
 use crate::error::Hint;
-use crate::registry::{Need, RegistryError, Unjudged};
+use crate::registry::{Need, RegistryError, UnknownLiveness};
 
 use super::{Provisioner, Removed};
 
@@ -28,13 +28,13 @@ pub enum ReleaseError {
     },
     /// It is not known whether the process that needs the instance still runs.
     #[error("it is unknown whether process {pid} still needs {instance}: {why}")]
-    Unjudged {
+    UnknownLiveness {
         /// The instance's name.
         instance: String,
         /// The pid of its owner.
         pid: u32,
         /// Why that cannot be found out here.
-        why: Unjudged,
+        why: UnknownLiveness,
     },
     /// The registry cannot be read.
     #[error(transparent)]
@@ -53,7 +53,7 @@ impl Hint for ReleaseError {
             Self::There { instance, .. } => Some(format!(
                 "`homelab status {instance}` shows it; `homelab down {instance}` removes it with its data"
             )),
-            Self::Unjudged { instance, .. } => {
+            Self::UnknownLiveness { instance, .. } => {
                 Some(format!("`homelab down {instance}` takes it down anyway"))
             }
             Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
@@ -85,7 +85,7 @@ impl Provisioner {
                 return Err(ReleaseError::Needed { instance: needed, pid: owner.pid });
             }
             Some(Need::Unknown(owner, why)) => {
-                return Err(ReleaseError::Unjudged { instance: needed, pid: owner.pid, why });
+                return Err(ReleaseError::UnknownLiveness { instance: needed, pid: owner.pid, why });
             }
             Some(Need::Operator | Need::Abandoned(_)) | None => {}
         }

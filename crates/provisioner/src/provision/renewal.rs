@@ -16,7 +16,7 @@ use crate::node::{Node, Nodes};
 use crate::pki::Bundle;
 use crate::plan::ClusterPlan;
 use crate::registry::{Instance, OperationKind};
-use crate::tls::{Certificate, Folder, Standing};
+use crate::tls::{Certificate, CertificateState, Folder};
 
 use super::{Cluster, Provisioner, RenewError, StageError};
 
@@ -55,7 +55,7 @@ impl Dated {
 }
 
 fn is_due(certificate: &Certificate, now: Timestamp) -> bool {
-    certificate.standing(now) != Standing::Valid
+    certificate.standing(now) != CertificateState::Valid
 }
 
 impl Provisioner {

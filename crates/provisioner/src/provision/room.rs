@@ -1,18 +1,18 @@
 //! Checks whether this host can run the requested clusters: its missing requirements and its capacity.
 
 use super::{ProvisionError, Residue, StageError};
-use crate::capacity::{Cost, Room, Workstation};
-use crate::engine::{self, EngineError, Lack};
+use crate::capacity::{Demand, HostResources, Room};
+use crate::engine::{self, EngineError, MissingRequirement};
 use crate::plan::{ClusterPlan, Pools};
 use crate::registry::State;
-use crate::spec::{CheckedSpec, EngineKind, Provider};
+use crate::request::{CheckedSpec, EngineKind, Provider};
 use crate::stage::Stage;
 
-use super::{Host, Provisioner};
+use super::{HostKind, Provisioner};
 
 impl Provisioner {
     /// The preflight of an engine: all requirements that this host does not meet, at once.
-    pub async fn preflight(&self, engine: EngineKind) -> Vec<Lack> {
+    pub async fn preflight(&self, engine: EngineKind) -> Vec<MissingRequirement> {
         self.engines.preflight(engine).await
     }
 
@@ -37,15 +37,15 @@ impl Provisioner {
     pub fn room(&self) -> Result<Option<Room>, StageError> {
         match self.host {
             #[cfg(feature = "simulated")]
-            Host::None => Ok(None),
-            Host::Real => {
-                let (mut risen, mut rising) = (Cost::default(), Cost::default());
+            HostKind::None => Ok(None),
+            HostKind::Real => {
+                let (mut running, mut starting) = (Demand::default(), Demand::default());
                 for instance in self.registry.instances()? {
                     let plan = ClusterPlan::of(&instance, &self.home);
-                    let sum = if instance.state == State::Creating { &mut rising } else { &mut risen };
-                    *sum = *sum + Cost::of_plan(&plan);
+                    let sum = if instance.state == State::Creating { &mut starting } else { &mut running };
+                    *sum = *sum + Demand::of_plan(&plan);
                 }
-                Ok(Some(Room { workstation: Workstation::here()?, risen, rising }))
+                Ok(Some(Room { host: HostResources::here()?, running, starting }))
             }
         }
     }
@@ -57,7 +57,7 @@ impl Provisioner {
     /// [`ProvisionError`] with all missing requirements, or with the capacity that is too small.
     pub async fn admit(&self, asked: &[CheckedSpec]) -> Result<(), ProvisionError> {
         let engines: Vec<EngineKind> = asked.iter().map(|spec| spec.engine).collect();
-        let cost = asked.iter().map(Cost::of_spec).sum();
+        let cost = asked.iter().map(Demand::of_spec).sum();
         self.demand_room(cost, &engines).await.map_err(|source| ProvisionError {
             cluster: asked.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", "),
             stage: Stage::Claim,
@@ -67,7 +67,7 @@ impl Provisioner {
     }
 
     /// The same check for nodes of these engines that need `asked` in total.
-    pub(super) async fn demand_room(&self, asked: Cost, engines: &[EngineKind]) -> Result<(), StageError> {
+    pub(super) async fn demand_room(&self, asked: Demand, engines: &[EngineKind]) -> Result<(), StageError> {
         let room = if self.is_forced { None } else { self.room()? };
         let mut lacks = Vec::new();
         for engine in engines {

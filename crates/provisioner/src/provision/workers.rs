@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{ProvisionError, Residue, StageError};
-use crate::capacity::Cost;
+use crate::capacity::Demand;
 use crate::cni;
 use crate::engine::EngineError;
 use crate::error::Hint;
@@ -137,7 +137,7 @@ impl Provisioner {
         if count == 0 {
             return Ok(Cluster { instance: hold.end(|_| ())?, ..cluster });
         }
-        let asked = Cost::of_workers(&cluster.plan, count);
+        let asked = Demand::of_workers(&cluster.plan, count);
         self.demand_room(asked, &[cluster.plan.engine]).await.map_err(|source| WorkersError::Stage {
             instance: name.to_owned(),
             stage: Stage::Claim,
@@ -256,7 +256,7 @@ impl Provisioner {
                 self.engines.destroy_node(&before, node).await?;
             }
             let nodes = self.running(&after).await?;
-            kubeadm::void_tickets(&nodes.first).await?;
+            kubeadm::delete_tokens(&nodes.first).await?;
             kubeadm::forget(&nodes.first, &gone).await?;
             cni::of(&after).adapt(&nodes.all(), &after, &gone).await?;
             self.adapt_names(&instance, &nodes, &before, &after).await?;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Keeper, Operation, Workers};
-use crate::spec::{CiliumOptions, CniKind, EngineKind, Handling, NodeSize, Topology};
+use crate::request::{CiliumOptions, CniKind, EngineKind, Handling, NodeSize, Topology};
 
 /// One instance: one cluster with its network, names and keeper. The registry's file is a list of these. Fields that a
 /// newer version wrote stay in the file unchanged.

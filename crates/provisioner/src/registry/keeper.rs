@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
 
-use super::{Instance, Liveness, OperationKind, Owner, Unjudged};
+use super::{Instance, Liveness, OperationKind, Owner, UnknownLiveness};
 
 /// The keeper of an instance decides when the instance ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub enum Need<'a> {
     /// This process keeps or changes the instance, and it runs.
     Process(&'a Owner),
     /// This process keeps the instance, or was creating or destroying it. It is unknown whether the process runs.
-    Unknown(&'a Owner, Unjudged),
+    Unknown(&'a Owner, UnknownLiveness),
     /// No operator or process needs the instance: `reap` removes it.
     Abandoned(Abandoned),
 }

@@ -30,12 +30,12 @@ pub enum Liveness {
     /// The owner has certainly ended.
     Dead,
     /// This process cannot find out whether the owner runs.
-    Unknown(Unjudged),
+    Unknown(UnknownLiveness),
 }
 
 /// Why it cannot be found out whether an owner runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unjudged {
+pub enum UnknownLiveness {
     /// The owner's pid belongs to another PID namespace, or its start time to another time namespace.
     Namespace,
     /// The owner was recorded without its PID namespace.
@@ -44,7 +44,7 @@ pub enum Unjudged {
     Proc,
 }
 
-impl fmt::Display for Unjudged {
+impl fmt::Display for UnknownLiveness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Namespace => "it began in another PID namespace, such as a container's",
@@ -155,13 +155,13 @@ fn judge(start_time: u64, facts: Facts) -> Liveness {
         return Liveness::Dead;
     }
     let by_proc = match (facts.same_pids, facts.process) {
-        (Some(false), _) => Liveness::Unknown(Unjudged::Namespace),
+        (Some(false), _) => Liveness::Unknown(UnknownLiveness::Namespace),
         // In another time namespace, the same process has another start time.
         (_, Process::Runs(began)) if began == start_time => Liveness::Alive,
-        (None, _) => Liveness::Unknown(Unjudged::Unrecorded),
-        (Some(true), Process::Runs(_)) if !facts.same_clock => Liveness::Unknown(Unjudged::Namespace),
+        (None, _) => Liveness::Unknown(UnknownLiveness::Unrecorded),
+        (Some(true), Process::Runs(_)) if !facts.same_clock => Liveness::Unknown(UnknownLiveness::Namespace),
         (Some(true), Process::Runs(_) | Process::Ended) => Liveness::Dead,
-        (Some(true), Process::Hidden) => Liveness::Unknown(Unjudged::Proc),
+        (Some(true), Process::Hidden) => Liveness::Unknown(UnknownLiveness::Proc),
     };
     match by_proc {
         Liveness::Unknown(_) if facts.lock == Lock::Free => Liveness::Dead,
@@ -332,11 +332,15 @@ mod tests {
                 Facts { same_boot: false, same_pids: None, process: Process::Runs(7), ..ENDED },
                 Dead,
             ),
-            ("in another namespace", Facts { same_pids: Some(false), ..ENDED }, Unknown(Unjudged::Namespace)),
+            (
+                "in another namespace",
+                Facts { same_pids: Some(false), ..ENDED },
+                Unknown(UnknownLiveness::Namespace),
+            ),
             (
                 "in another namespace under a pid of ours",
                 Facts { same_pids: Some(false), process: Process::Runs(7), ..ENDED },
-                Unknown(Unjudged::Namespace),
+                Unknown(UnknownLiveness::Namespace),
             ),
             (
                 "in another namespace with its lock",
@@ -361,16 +365,20 @@ mod tests {
             (
                 "by another clock",
                 Facts { same_clock: false, process: Process::Runs(8), ..ENDED },
-                Unknown(Unjudged::Namespace),
+                Unknown(UnknownLiveness::Namespace),
             ),
             ("ended by another clock", Facts { same_clock: false, ..ENDED }, Dead),
-            ("hidden", Facts { process: Process::Hidden, ..ENDED }, Unknown(Unjudged::Proc)),
+            ("hidden", Facts { process: Process::Hidden, ..ENDED }, Unknown(UnknownLiveness::Proc)),
             (
                 "of an earlier version that runs",
                 Facts { same_pids: None, process: Process::Runs(7), ..ENDED },
                 Alive,
             ),
-            ("of an earlier version", Facts { same_pids: None, ..ENDED }, Unknown(Unjudged::Unrecorded)),
+            (
+                "of an earlier version",
+                Facts { same_pids: None, ..ENDED },
+                Unknown(UnknownLiveness::Unrecorded),
+            ),
         ];
         for (what, facts, expected) in rows {
             assert_eq!(judge(7, facts), expected, "{what}");

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::MOST_WORKERS;
+use crate::request::MOST_WORKERS;
 
 /// The numbers of workers, each between 1 and [`MOST_WORKERS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::dns::Dns;
-use crate::spec::Label;
+use crate::request::Label;
 
 use super::fields::{Fields, path, words};
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use crate::spec::{NodeSize, Provider};
+use crate::request::{NodeSize, Provider};
 
 use super::fields::Fields;
 
@@ -70,9 +70,12 @@ pub(super) fn vagrant(mut fields: Fields<'_>) -> Vagrant {
     });
     let (usual, least) = (NodeSize::default(), NodeSize::LEAST);
     let cpus = fields.take("cpus", |value| at_least(value, least.cpus));
-    let memory_mb = fields.take("memoryMb", |value| at_least(value, least.memory_mb));
+    let memory = |value: &Value| at_least(value, least.memory_mib);
+    // The name of earlier versions, also in MiB, comes second.
+    let memory_mib = fields.take("memoryMiB", memory).or_else(|| fields.take("memoryMb", memory));
     fields.end();
-    let size = NodeSize { cpus: cpus.unwrap_or(usual.cpus), memory_mb: memory_mb.unwrap_or(usual.memory_mb) };
+    let size =
+        NodeSize { cpus: cpus.unwrap_or(usual.cpus), memory_mib: memory_mib.unwrap_or(usual.memory_mib) };
     Vagrant { provider, size }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// One problem of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {why}")]
-pub struct Problem {
+pub struct SettingsProblem {
     /// The path of the field, `pools.subnet.block`.
     pub field: String,
     /// The problem, as the end of a sentence: `is unknown; known here: range, block, first`.
@@ -20,13 +20,13 @@ pub(super) struct Fields<'a> {
     path: String,
     left: Map<String, Value>,
     known: Vec<&'static str>,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<SettingsProblem>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of a mapping. A missing or null value has no keys. Any other value is a problem, and has no keys
     /// either.
-    pub(super) fn of(path: String, value: Option<Value>, problems: &'a mut Vec<Problem>) -> Self {
+    pub(super) fn of(path: String, value: Option<Value>, problems: &'a mut Vec<SettingsProblem>) -> Self {
         let mut fields = Self { path, left: Map::new(), known: Vec::new(), problems };
         match value {
             None | Some(Value::Null) => {}
@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
             Some(other) => {
                 let field = if fields.path.is_empty() { "the file".to_owned() } else { fields.path.clone() };
                 let why = format!("{} is not a mapping", shown(&other));
-                fields.problems.push(Problem { field, why });
+                fields.problems.push(SettingsProblem { field, why });
             }
         }
         fields
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
 
     /// Records a problem with this key.
     pub(super) fn refuse(&mut self, key: &str, why: &str) {
-        self.problems.push(Problem { field: self.field(key), why: why.to_owned() });
+        self.problems.push(SettingsProblem { field: self.field(key), why: why.to_owned() });
     }
 
     /// The number of problems so far, in the whole file.

@@ -21,7 +21,7 @@ use crate::plan::Pools;
 use fields::Fields;
 
 pub use engine::{EngineFamily, Vagrant};
-pub use fields::Problem;
+pub use fields::SettingsProblem;
 
 /// All settings, checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub enum SettingsError {
         /// The settings' file.
         path: Utf8PathBuf,
         /// All problems, in the order of the documentation.
-        problems: Vec<Problem>,
+        problems: Vec<SettingsProblem>,
     },
 }
 
@@ -72,7 +72,7 @@ impl Hint for SettingsError {
     }
 }
 
-fn listed(problems: &[Problem]) -> String {
+fn listed(problems: &[SettingsProblem]) -> String {
     problems.iter().map(|problem| format!("\n{problem}")).collect()
 }
 
@@ -92,7 +92,7 @@ impl Settings {
     }
 
     /// The settings in a parsed file, or all its problems. Pure.
-    fn from_value(value: Value) -> Result<Self, Vec<Problem>> {
+    fn from_value(value: Value) -> Result<Self, Vec<SettingsProblem>> {
         let mut problems = Vec::new();
         let mut fields = Fields::of(String::new(), Some(value), &mut problems);
         let pools = pools::read(fields.section("pools"));

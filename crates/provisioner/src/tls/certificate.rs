@@ -31,7 +31,7 @@ pub struct Certificate {
 
 /// The state of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum CertificateState {
     /// TLS clients accept it.
     Valid,
     /// TLS clients accept it for less than 30 days more.
@@ -42,7 +42,7 @@ pub enum Standing {
     Orphaned,
 }
 
-impl std::fmt::Display for Standing {
+impl std::fmt::Display for CertificateState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Valid => "valid",
@@ -79,12 +79,12 @@ impl Certificate {
         })
     }
 
-    /// The state by its dates alone; never [`Standing::Orphaned`].
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    /// The state by its dates alone; never [`CertificateState::Orphaned`].
+    pub fn standing(&self, now: Timestamp) -> CertificateState {
         match self.not_after.duration_since(now) {
-            left if left.is_negative() => Standing::Expired,
-            left if left < SOON => Standing::Expiring,
-            _ => Standing::Valid,
+            left if left.is_negative() => CertificateState::Expired,
+            left if left < SOON => CertificateState::Expiring,
+            _ => CertificateState::Valid,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::pki::Secret;
 use crate::plan::ClusterPlan;
 use crate::registry::Instance;
 
-use super::{Authority, Certificate, HostNames, LONGEST_DAYS, Leaf, Standing, TlsError};
+use super::{Authority, Certificate, CertificateState, HostNames, LONGEST_DAYS, Leaf, TlsError};
 
 /// Name of the authority's files without the extension. A leaf's name contains a dot, so no leaf has this name.
 const AUTHORITY: &str = "ca";
@@ -68,7 +68,7 @@ pub struct Found {
     /// Its file.
     pub path: Utf8PathBuf,
     /// Its fields and its state, or the reason for which it cannot be read.
-    pub certificate: Result<(Certificate, Standing), TlsError>,
+    pub certificate: Result<(Certificate, CertificateState), TlsError>,
 }
 
 impl Folder {
@@ -152,8 +152,8 @@ impl Folder {
         let found = self.certificates()?.into_iter().map(|path| {
             let certificate = read(&path).map(|(pem, about)| {
                 let standing = match about.standing(now) {
-                    Standing::Valid | Standing::Expiring if !authority.vouches_for(&pem) => {
-                        Standing::Orphaned
+                    CertificateState::Valid | CertificateState::Expiring if !authority.vouches_for(&pem) => {
+                        CertificateState::Orphaned
                     }
                     standing => standing,
                 };

@@ -15,7 +15,7 @@ mod folder;
 mod error;
 
 pub use authority::Authority;
-pub use certificate::{Certificate, Standing};
+pub use certificate::{Certificate, CertificateState};
 pub use error::TlsError;
 pub use folder::{Folder, Found, Init, Issued, Rotated};
 pub use leaf::{LONGEST_DAYS, Leaf};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::spec::Label;
+use crate::request::Label;
 
 use super::TlsError;
 

@@ -17,7 +17,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::exec::{Command, Runner};
 use crate::files::{self, FileError, Lock, failed, replace_public};
 use crate::plan::InstanceId;
-use crate::spec::Label;
+use crate::request::Label;
 
 pub use error::TrustError;
 pub use family::Family;

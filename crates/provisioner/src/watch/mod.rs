@@ -8,7 +8,7 @@
 mod notices;
 mod refusals;
 mod tally;
-mod who;
+mod names;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,18 +19,18 @@ use camino::Utf8Path;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::error::Hint;
-use crate::events::{Crossing, Event};
-use crate::fabric::{self, FabricError, Kept};
+use crate::events::{Event, RefusedPacket};
+use crate::fabric::{self, FabricError, Restoration};
 use crate::files::{FileError, Lock, failed};
 use crate::kubernetes::kubectl_as_admin;
 use crate::provision::Provisioner;
 
+use names::Names;
 use notices::Notices;
 #[cfg(feature = "fuzzing")]
 pub use refusals::read_netlink;
 use refusals::{Refusal, Refusals};
 use tally::Tally;
-use who::Known;
 
 /// The lock file of the one watch of this host. Its text is the pid of the watch, for people to read.
 const LOCK: &str = "/run/homelab/watch.lock";
@@ -86,7 +86,7 @@ impl Hint for WatchError {
 
 /// A report of the watch to its caller, beside its events.
 #[derive(Debug)]
-pub enum Said<'a> {
+pub enum Notice<'a> {
     /// The watch has begun.
     Begun {
         /// Whether the kernel reports each refused packet. `false` where it has no nfnetlink_log: then the watch reads
@@ -140,8 +140,8 @@ impl Watch {
     }
 
     /// Watches until the future is dropped; it does not end by itself.
-    pub async fn run(&mut self, say: &mut dyn FnMut(Said<'_>)) {
-        say(Said::Begun { by_packet: self.refusals.is_some() });
+    pub async fn run(&mut self, say: &mut dyn FnMut(Notice<'_>)) {
+        say(Notice::Begun { by_packet: self.refusals.is_some() });
         let mut settings = interval(SETTINGS);
         settings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut due, mut earliest) = (Some(Instant::now()), Instant::now());
@@ -167,16 +167,16 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self, say: &mut dyn FnMut(Said<'_>)) {
+    async fn look(&mut self, say: &mut dyn FnMut(Notice<'_>)) {
         match self.provisioner.put_guard_back().await {
-            Ok(Kept::Restored { deviations }) => {
+            Ok(Restoration::Restored { deviations }) => {
                 let differed: Vec<String> = deviations.iter().map(ToString::to_string).collect();
                 if self.restorations.note("", Some(differed.clone()), Instant::now()) {
                     self.provisioner.events().publish(self.provisioner.guard_restored(differed, 1));
                 }
             }
-            Ok(Kept::NotNeeded | Kept::AsBuilt | Kept::Opened { .. }) => {}
-            Err(error) => say(Said::Failed(&error)),
+            Ok(Restoration::NotNeeded | Restoration::AsBuilt | Restoration::Opened { .. }) => {}
+            Err(error) => say(Notice::Failed(&error)),
         }
     }
 
@@ -214,12 +214,12 @@ impl Watch {
     }
 
     async fn publish(&self, link: &str, kind: Option<Kind>, attempts: u64) {
-        let known = Known::of(&self.provisioner);
+        let known = Names::of(&self.provisioner);
         let instance =
             known.of_link(link).or_else(|| kind.as_ref().and_then(|kind| known.of_address(kind.from)));
         let crossing = match kind {
             None => None,
-            Some(Kind { from, to, protocol, port }) => Some(Crossing {
+            Some(Kind { from, to, protocol, port }) => Some(RefusedPacket {
                 from,
                 sender: self.sender(&known, from).await,
                 to,
@@ -238,7 +238,7 @@ impl Watch {
     }
 
     /// The sender of a packet: a node, or a pod with its name, if its cluster answers in time, or with its address.
-    async fn sender(&self, known: &Known, address: IpAddr) -> Option<String> {
+    async fn sender(&self, known: &Names, address: IpAddr) -> Option<String> {
         let Some((instance, node)) = known.pod_node(address) else { return known.name_of(address) };
         let asked = timeout(ASK, pod_name(&self.provisioner, instance, address)).await.ok().flatten();
         Some(format!("pod {} on {node}", asked.unwrap_or_else(|| address.to_string())))

@@ -1,13 +1,13 @@
 //! The audit on real clusters: its probes work, and it leaves nothing behind.
 
 use anyhow::{Context, ensure};
-use harness::audit::{Selection, Stage, TCP_PORT, UDP_PORT, Watch};
+use harness::audit::{InstanceProbes, Selection, TCP_PORT, UDP_PORT, Watch};
 use harness::{MultiClusterFixture, TestCluster};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
-use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
-use provisioner::spec::{ClusterSpec, Topology};
+use probe::{Ask, Batch, Nonce, Probe, ProbeOutcome, ProbeResult, VERSION};
+use provisioner::request::{ClusterSpec, Topology};
 
 const RUN: u32 = 0x0000_e2e0;
 
@@ -20,7 +20,8 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
         .run(async |fx| {
             let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));
             let before = namespaces(acme).await?;
-            let (here, there) = futures::try_join!(Stage::set(acme, RUN), Stage::set(globex, RUN))?;
+            let (here, there) =
+                futures::try_join!(InstanceProbes::deploy(acme, RUN), InstanceProbes::deploy(globex, RUN))?;
             let plane = acme.node("acme-cp-1");
             let inside = plane.ip();
             let outside = globex.node("globex-main").ip();
@@ -44,15 +45,16 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
             for said in [from_pod, from_node] {
                 let outcomes = outcomes(&said)?;
                 let ensured = |place: usize| match &outcomes[place] {
-                    Outcome::Answered { identity, .. } => identity.as_deref() == Some(plane.real_name()),
+                    ProbeOutcome::Answered { identity, .. } => identity.as_deref() == Some(plane.real_name()),
                     _ => false,
                 };
                 ensure!(
                     ensured(0) && ensured(1),
                     "the control was not answered by its witness: {outcomes:?}"
                 );
-                let denied =
-                    |place: usize| matches!(outcomes[place], Outcome::Silent | Outcome::Unreachable { .. });
+                let denied = |place: usize| {
+                    matches!(outcomes[place], ProbeOutcome::Silent | ProbeOutcome::Unreachable { .. })
+                };
                 ensure!(denied(2) && denied(3), "a probe to the other client was answered: {outcomes:?}");
             }
             let (seen_here, seen_there) = (here.watches().await, there.watches().await);
@@ -68,8 +70,8 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
                 let sound = watch.ready && watch.alive && watch.lost == 0 && watch.unreadable.is_none();
                 ensure!(sound, "the witness {identity} is not reliable: {watch:?}");
             }
-            futures::try_join!(Stage::strike(acme, RUN), Stage::strike(globex, RUN))?;
-            Stage::strike(acme, RUN).await.context("remove the probes twice")?;
+            futures::try_join!(InstanceProbes::remove(acme, RUN), InstanceProbes::remove(globex, RUN))?;
+            InstanceProbes::remove(acme, RUN).await.context("remove the probes twice")?;
             ensure!(namespaces(acme).await? == before, "the audit left a namespace");
             Ok(())
         })
@@ -77,14 +79,17 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
 }
 
 /// The outcome of each probe, sorted by nonce.
-fn outcomes(said: &[Said]) -> anyhow::Result<Vec<Outcome>> {
+fn outcomes(said: &[ProbeResult]) -> anyhow::Result<Vec<ProbeOutcome>> {
     let answers = said.iter().filter_map(|said| match said {
-        Said::Answer(answer) => Some((answer.nonce.clone(), answer.outcome.clone())),
-        Said::End { .. } => None,
+        ProbeResult::Answer(answer) => Some((answer.nonce.clone(), answer.outcome.clone())),
+        ProbeResult::End { .. } => None,
     });
     let mut answers: Vec<_> = answers.collect();
     answers.sort_by(|(one, _), (other, _)| one.cmp(other));
-    ensure!(matches!(said.last(), Some(Said::End { answers: 4 })), "the prober did not finish: {said:?}");
+    ensure!(
+        matches!(said.last(), Some(ProbeResult::End { answers: 4 })),
+        "the prober did not finish: {said:?}"
+    );
     Ok(answers.into_iter().map(|(_, outcome)| outcome).collect())
 }
 

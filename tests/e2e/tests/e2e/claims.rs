@@ -2,7 +2,7 @@
 
 use provisioner::plan::{self, PlanError, Pools, Taken};
 use provisioner::registry::{Instance, Keeper, Operation, OperationKind, Owner};
-use provisioner::spec::CheckedSpec;
+use provisioner::request::CheckedSpec;
 
 /// The instance that an operator gets for this spec, with a create operation of this process.
 ///

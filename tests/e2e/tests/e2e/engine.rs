@@ -14,8 +14,8 @@ use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::node::Node;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
-use provisioner::spec::KUBERNETES_VERSION;
-use provisioner::spec::{ClusterSpec, EngineKind, Topology};
+use provisioner::request::KUBERNETES_VERSION;
+use provisioner::request::{ClusterSpec, EngineKind, Topology};
 use tempfile::TempDir;
 
 use crate::claims::claimed;

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::audit::{AuditError, Outcome, Progress, Report, Selection, Step, Verdict, audit};
+use harness::audit::{AuditError, AuditOutcome, AuditProgress, Report, Selection, Step, Verdict, audit};
 use harness::{MultiClusterFixture, TestCluster, TestNode};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
 use provisioner::exec::Command;
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 use tokio::sync::mpsc::unbounded_channel;
 
 #[tokio::test]
@@ -23,18 +23,28 @@ async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow:
 
             let report =
                 audited(fx, async || on(main, "pkill -9 -f '^homelab-probe witness'").await).await??;
-            ensure!(report.outcome == Outcome::Inconclusive, "a killed witness: {}", report.console(false));
+            ensure!(
+                report.outcome == AuditOutcome::Inconclusive,
+                "a killed witness: {}",
+                report.console(false)
+            );
             ensure!(towards(&report, "globex") == [Verdict::Inconclusive], "{}", report.console(false));
             nothing_is_left(globex).await.context("after a killed witness")?;
 
             let report = audited(fx, async || on(main, "pkill -9 -f '^homelab-probe p'").await).await??;
-            ensure!(report.outcome == Outcome::Inconclusive, "killed probers: {}", report.console(false));
+            ensure!(
+                report.outcome == AuditOutcome::Inconclusive,
+                "killed probers: {}",
+                report.console(false)
+            );
             nothing_is_left(globex).await.context("after killed probers")?;
 
             // Without a kubelet, no pod starts on the node, and no command runs in the existing ones.
             let lost = audited(fx, async || on(main, "sv down kubelet && pkill -9 kubelet").await).await?;
             match lost {
-                Ok(report) => ensure!(report.outcome == Outcome::Inconclusive, "{}", report.console(false)),
+                Ok(report) => {
+                    ensure!(report.outcome == AuditOutcome::Inconclusive, "{}", report.console(false))
+                }
                 Err(error) => ensure!(matches!(error, AuditError::Left(_)), "{error}"),
             }
             nothing_is_left(fx.cluster("acme")).await.context("after a lost node")?;
@@ -88,12 +98,12 @@ async fn audited(
     let classes = ["N1", "N3", "N5"].map(str::to_owned).to_vec();
     let selection = Selection { classes, ..Selection::default() };
     let audited = async move {
-        let progress = Progress::to(to);
+        let progress = AuditProgress::to(to);
         audit(fx.provisioner(), fx.clusters(), &selection, &progress).await
     };
     let watched = async {
         while let Some(step) = steps.recv().await {
-            if matches!(step, Step::Ask { .. }) {
+            if matches!(step, Step::Probe { .. }) {
                 fault().await?;
             }
         }

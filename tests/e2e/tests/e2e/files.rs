@@ -11,7 +11,7 @@ use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::files::{Foreign, Fresh};
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 
 use crate::claims::claimed;
 

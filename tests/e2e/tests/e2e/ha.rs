@@ -19,8 +19,8 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::node::Nodes;
 use provisioner::plan::{API_PORT, ClusterPlan};
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{ClusterSpec, Topology};
 use provisioner::stage::Stage;
 
 #[tokio::test]

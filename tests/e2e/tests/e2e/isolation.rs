@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use harness::{MultiClusterFixture, TestNode, ping};
 use provisioner::exec::Command;
-use provisioner::spec::{CiliumOptions, ClusterSpec, Topology};
+use provisioner::request::{CiliumOptions, ClusterSpec, Topology};
 
 #[tokio::test]
 async fn acme_and_globex_reach_themselves_and_not_each_other_from_inside_a_pod() -> anyhow::Result<()> {

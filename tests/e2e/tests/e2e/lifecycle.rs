@@ -9,9 +9,9 @@ use harness::{FixtureBuilder, FixtureError, MultiClusterFixture, PodRun, ping};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use provisioner::Provisioner;
-use provisioner::capacity::{CapacityError, Cost};
+use provisioner::capacity::{CapacityError, Demand};
 use provisioner::home::Home;
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::{Residue, StageError};
 use rstest::rstest;
 
@@ -65,7 +65,7 @@ async fn clusters_that_fit_one_by_one_and_not_together_are_refused_before_the_fi
     let before = Inventory::take(&provisioner).await?;
     let single = |number| ClusterSpec::new(format!("client-{number}")).topology(Topology::Single);
     let room = provisioner.room()?.context("a real host")?;
-    let fit = room.fits(Cost::of_spec(&single(0).check()?));
+    let fit = room.fits(Demand::of_spec(&single(0).check()?));
     ensure!(fit > 0, "the host has no capacity for one cluster");
     let builder =
         (0..2 * (fit + 1)).map(single).fold(MultiClusterFixture::builder(), FixtureBuilder::cluster);

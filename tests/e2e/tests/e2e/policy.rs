@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
 use harness::wait::{Wait, until};
+use provisioner::request::{ClusterSpec, CniKind, Topology};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{ClusterSpec, CniKind, Topology};
 
 use cases::{CASES, Case, Expected, Row};
 use peers::Peers;

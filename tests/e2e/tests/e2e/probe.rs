@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use camino::Utf8PathBuf;
-use probe::{Answer, Arrival, Ask, Batch, Nonce, Outcome, Overlay, Probe, Report, Said, VERSION};
+use probe::{
+    Answer, Arrival, Ask, Batch, Nonce, Overlay, Probe, ProbeOutcome, ProbeResult, VERSION, WitnessLine,
+};
 use provisioner::assets::PROBE;
 use provisioner::exec::{Command, Local, Runner};
 
@@ -115,32 +117,32 @@ async fn over_the_cable(
 
     let mut answers = BTreeMap::new();
     for line in std::fs::read_to_string(folder.0.join("answers"))?.lines() {
-        if let Said::Answer(answer) = serde_json::from_str(line)? {
+        if let ProbeResult::Answer(answer) = serde_json::from_str(line)? {
             answers.insert(answer.nonce.clone(), answer);
         }
     }
     let mut arrivals = Vec::new();
     for line in std::fs::read_to_string(folder.0.join("witness"))?.lines() {
         match serde_json::from_str(line)? {
-            Report::Arrived(arrival) => arrivals.push(arrival),
-            Report::Ready { .. } => {}
-            Report::Lost { packets } => anyhow::bail!("{packets} packets were lost on an idle link"),
+            WitnessLine::Arrived(arrival) => arrivals.push(arrival),
+            WitnessLine::Ready { .. } => {}
+            WitnessLine::Lost { packets } => anyhow::bail!("{packets} packets were lost on an idle link"),
         }
     }
     Ok((answers, arrivals))
 }
 
-fn in_short(outcome: &Outcome) -> String {
+fn in_short(outcome: &ProbeOutcome) -> String {
     match outcome {
-        Outcome::Answered { identity, what, .. } => {
+        ProbeOutcome::Answered { identity, what, .. } => {
             identity.clone().into_iter().chain(what.iter().cloned()).collect::<Vec<_>>().join(", ")
         }
-        Outcome::Refused { from, .. } => {
+        ProbeOutcome::Refused { from, .. } => {
             format!("refused by {}", from.map(|it| it.to_string()).unwrap_or_default())
         }
-        Outcome::Unreachable { .. } => "unreachable".to_owned(),
-        Outcome::Silent => "silent".to_owned(),
-        Outcome::NotRun { .. } => "not run".to_owned(),
-        Outcome::Seen { lines, .. } => lines.join("\n"),
+        ProbeOutcome::Unreachable { .. } => "unreachable".to_owned(),
+        ProbeOutcome::Silent => "silent".to_owned(),
+        ProbeOutcome::NotRun { .. } => "not run".to_owned(),
+        ProbeOutcome::Seen { lines, .. } => lines.join("\n"),
     }
 }

@@ -15,8 +15,8 @@ use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command};
 use provisioner::home::Home;
 use provisioner::registry::{Keeper, RegistryError, State};
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{ClusterSpec, Topology};
 
 use crate::hostile::hostile;
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, ensure};
 use harness::MultiClusterFixture;
-use harness::audit::{Progress, Selection, self_test};
-use provisioner::spec::{ClusterSpec, Topology};
+use harness::audit::{AuditProgress, Selection, self_test};
+use provisioner::request::{ClusterSpec, Topology};
 
 use crate::capture::Capture;
 
@@ -22,7 +22,8 @@ async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow:
             let capture = Capture::begin(fx).await?;
             let everything = Selection::default();
             let score =
-                self_test(fx.provisioner(), fx.clusters(), &everything, &[], &Progress::default()).await?;
+                self_test(fx.provisioner(), fx.clusters(), &everything, &[], &AuditProgress::default())
+                    .await?;
             score.assert_perfect();
             let left = capture.end().await?;
             ensure!(left.is_empty(), "{} packets would have left the host:\n{}", left.len(), left.join("\n"));

@@ -7,7 +7,7 @@ mod faults;
 mod libvirt;
 mod virtualbox;
 
-use provisioner::spec::{ClusterSpec, EngineKind, Provider};
+use provisioner::request::{ClusterSpec, EngineKind, Provider};
 
 /// A cluster whose nodes are VMs on libvirt.
 fn on_libvirt(name: &str) -> ClusterSpec {

@@ -18,13 +18,13 @@ use provisioner::home::Home;
 use provisioner::node::{File, Node};
 use provisioner::plan::ClusterPlan;
 use provisioner::registry::{Instance, Workers};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::stage::Stage;
 use provisioner::{Drain, Provisioner};
 
 use crate::web;
 
-const PATIENCE: Drain = Drain::Within(Duration::from_secs(120));
+const TIMEOUT: Drain = Drain::Within(Duration::from_secs(120));
 
 fn one_worker() -> FixtureBuilder {
     let acme = ClusterSpec::new("acme").topology(Topology::Multi).workers(1);
@@ -52,7 +52,7 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
             acme.run_pod(ping(web).on_node("acme-w-2")).await?.assert_output_contains(" 0% packet loss");
             acme.run_pod(web::fetch().on_node("acme-w-2")).await?.assert_output_contains(web::HELLO);
 
-            let acme = &acme.remove_worker("acme-w-1", PATIENCE).await?;
+            let acme = &acme.remove_worker("acme-w-1", TIMEOUT).await?;
             ensure!(kubernetes_has(acme).await? == ["cp-1", "w-2"], "{:?}", kubernetes_has(acme).await?);
             let web = web_on(acme, "acme-w-2").await?;
             acme.run_pod(ping(web).on_node("acme-w-2")).await?.assert_output_contains(" 0% packet loss");

@@ -13,7 +13,7 @@ use provisioner::Provisioner;
 use provisioner::engine::{Fault, SimulatedEngine};
 use provisioner::events::Events;
 use provisioner::home::Home;
-use provisioner::spec::{ClusterSpec, EngineKind, Topology};
+use provisioner::request::{ClusterSpec, EngineKind, Topology};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 #[tokio::main]

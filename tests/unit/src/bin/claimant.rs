@@ -14,7 +14,7 @@ use anyhow::Context;
 use provisioner::home::Home;
 use provisioner::plan::{self, Taken};
 use provisioner::registry::{Keeper, Operation, OperationKind, Owner, Registry};
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 use unit::{Choices, vast_pools};
 
 fn main() -> anyhow::Result<()> {

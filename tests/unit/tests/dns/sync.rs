@@ -7,7 +7,7 @@ use provisioner::dns::Effect;
 use provisioner::engine::SimulatedEngine;
 use provisioner::error::Hint;
 use provisioner::registry::{Keeper, State};
-use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::request::{ClusterSpec, EngineKind};
 use provisioner::stage::Stage;
 use provisioner::{Change, NamesState, Provisioner, Synced};
 

@@ -52,7 +52,7 @@ async fn a_lock_that_appeared_later_costs_a_teardown_the_context_alone() {
     assert!(error.to_string().contains(desk.lock().as_str()), "{error}");
     let hint = error.hint().unwrap();
     assert!(hint.contains(&format!("`rm {}`; then `homelab down acme`", desk.lock())), "{hint}");
-    assert!(error.removed.contains(&Removed::Machines) && error.removed.contains(&Removed::Folder));
+    assert!(error.removed.contains(&Removed::Nodes) && error.removed.contains(&Removed::Folder));
     std::fs::remove_file(desk.lock()).unwrap();
     assert_eq!(desk.provisioner.destroy("acme").await.unwrap(), [Removed::Context, Removed::Entry]);
     desk.assert_gone();

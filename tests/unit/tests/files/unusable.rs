@@ -149,7 +149,7 @@ async fn a_teardown_goes_on_without_a_damaged_kubeconfig_and_says_what_is_left()
     std::fs::write(desk.kubeconfig(), format!("{whole}contexts: [")).unwrap();
     let error = desk.provisioner.destroy("acme").await.unwrap_err();
     assert!(error.to_string().contains(desk.kubeconfig().as_str()), "{error}");
-    assert!(error.removed.contains(&Removed::Machines) && error.removed.contains(&Removed::Names));
+    assert!(error.removed.contains(&Removed::Nodes) && error.removed.contains(&Removed::Names));
     let hint = error.hint().unwrap();
     assert!(
         hint.starts_with(
@@ -204,7 +204,7 @@ async fn a_torn_block_in_the_hosts_file_keeps_nobody_from_the_rest_of_a_teardown
     let error = desk.provisioner.destroy("acme").await.unwrap_err();
     let hint = error.hint().unwrap();
     assert!(hint.contains("its names on this host"), "{hint}");
-    assert!(error.removed.contains(&Removed::Context) && error.removed.contains(&Removed::Machines));
+    assert!(error.removed.contains(&Removed::Context) && error.removed.contains(&Removed::Nodes));
     std::fs::write(desk.hosts(), whole).unwrap();
     assert_eq!(desk.provisioner.destroy("acme").await.unwrap(), [Removed::Names, Removed::Entry]);
     desk.assert_gone();

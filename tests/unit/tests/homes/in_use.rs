@@ -3,8 +3,8 @@
 use provisioner::engine::{Engine, Fault, SimulatedEngine};
 use provisioner::error::Hint;
 use provisioner::plan::ClusterPlan;
-use provisioner::registry::{Entry, Keeper, Operation, Owner, State, Unjudged};
-use provisioner::spec::{CheckedSpec, ClusterSpec, EngineKind};
+use provisioner::registry::{Entry, Keeper, Operation, Owner, State, UnknownLiveness};
+use provisioner::request::{CheckedSpec, ClusterSpec, EngineKind};
 use provisioner::{ProvisionError, Provisioner, ReleaseError, Residue, Spared};
 
 use crate::given::{House, another_process, creation, simulated, until};
@@ -150,7 +150,10 @@ async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same
     let reaping = lab.provisioner.reap().await.unwrap();
     assert!(reaping.reaped.is_empty(), "{reaping:?}");
     let pid = std::process::id();
-    assert_eq!(reaping.spared, [Spared { instance: "acme".to_owned(), pid, why: Unjudged::Namespace }]);
+    assert_eq!(
+        reaping.spared,
+        [Spared { instance: "acme".to_owned(), pid, why: UnknownLiveness::Namespace }]
+    );
     assert_eq!(
         reaping.spared[0].to_string(),
         format!(
@@ -161,7 +164,7 @@ async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same
     assert_eq!(lab.entries(), entries);
     lab.without_machines("acme").await;
     let error = lab.provisioner.release("acme").await.unwrap_err();
-    assert!(matches!(error, ReleaseError::Unjudged { .. }), "{error}");
+    assert!(matches!(error, ReleaseError::UnknownLiveness { .. }), "{error}");
     assert_eq!(error.hint().as_deref(), Some("`homelab down acme` takes it down anyway"));
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
 }

@@ -7,7 +7,7 @@ use provisioner::engine::SimulatedEngine;
 use provisioner::error::Hint;
 use provisioner::home::{Home, Listed};
 use provisioner::registry::{Instance, Keeper};
-use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::request::{ClusterSpec, EngineKind};
 use provisioner::{ProvisionError, Provisioner};
 
 use crate::given::{House, net};

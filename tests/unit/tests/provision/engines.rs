@@ -1,7 +1,7 @@
 //! A fault of one engine does not affect the instances of another engine.
 
-use provisioner::engine::Look;
-use provisioner::spec::Provider;
+use provisioner::engine::Survey;
+use provisioner::request::Provider;
 
 use super::*;
 
@@ -47,7 +47,7 @@ async fn what_there_is_of_one_engine_is_seen_and_all_that_is_not_is_told() {
     let lab = half_blind();
     lab.up("acme").await.unwrap();
     let engines = lab.provisioner.engines();
-    let Look { sightings, blind } = engines.look().await;
+    let Survey { sightings, blind } = engines.look().await;
     assert_eq!((sightings.len(), blind.len()), (3, 1));
     assert_eq!(engines.sightings_of(Some(EngineKind::Simulated)).await.unwrap().len(), 3);
     engines.sightings_of(Some(OTHER)).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use provisioner::engine::Lack;
+use provisioner::engine::MissingRequirement;
 use provisioner::error::Hint;
 use provisioner::registry::RegistryError;
 
@@ -63,7 +63,7 @@ async fn a_control_plane_that_does_not_come_is_named_and_destroy_leaves_nothing(
 #[tokio::test]
 async fn a_lacking_host_is_told_before_anything_is_done() {
     let lab = lab();
-    let lack = Lack { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
+    let lack = MissingRequirement { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
     let _faulty = lab.engine.clone().with_fault(Fault::Preflight(lack));
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (Stage::Claim, Residue::Nothing));

@@ -7,7 +7,7 @@ use provisioner::error::Hint;
 use provisioner::events::Event;
 use provisioner::plan::PlanError;
 use provisioner::plan::Power;
-use provisioner::registry::{Standing, State};
+use provisioner::registry::{ObservedState, State};
 use provisioner::stage::Stage;
 use provisioner::{AttachError, PowerError, WorkersError};
 
@@ -235,10 +235,13 @@ async fn the_boot_in_which_nodes_were_last_started_is_on_record() {
     let recorded = || registry.find("acme").unwrap().unwrap();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     assert_eq!(recorded().boot_id.as_deref(), Some(boot.trim()));
-    assert_eq!(recorded().standing(&lab.house.home), Standing::AsRecorded);
+    assert_eq!(recorded().standing(&lab.house.home), ObservedState::AsRecorded);
     // As after a reboot: the instance is recorded as running, but its nodes are off.
     registry.update("acme", |instance| instance.boot_id = Some("another".to_owned())).unwrap();
-    assert_eq!((recorded().state, recorded().standing(&lab.house.home)), (State::Running, Standing::Off));
+    assert_eq!(
+        (recorded().state, recorded().standing(&lab.house.home)),
+        (State::Running, ObservedState::Off)
+    );
     assert_eq!(lab.power(Power::Start).await.unwrap(), State::Running);
-    assert_eq!(recorded().standing(&lab.house.home), Standing::AsRecorded);
+    assert_eq!(recorded().standing(&lab.house.home), ObservedState::AsRecorded);
 }

@@ -2,8 +2,8 @@
 
 use provisioner::plan::ClusterPlan;
 use provisioner::registry::Instance;
+use provisioner::request::Provider;
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::Provider;
 use rstest::rstest;
 use tokio::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::*;
 use crate::given::creation;
 
-const PATIENCE: Drain = Drain::Within(Duration::from_secs(30));
+const TIMEOUT: Drain = Drain::Within(Duration::from_secs(30));
 
 impl Lab {
     /// The names of all nodes that exist, also of those that the registry does not have.
@@ -48,7 +48,7 @@ async fn the_second_of_three_goes_and_the_next_one_takes_its_place() {
     let spec = ClusterSpec::new("acme").workers(3).engine(EngineKind::Simulated).check().unwrap();
     let before = lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let mut events = lab.provisioner.events().subscribe();
-    let without = lab.provisioner.remove_worker("acme", "acme-w-2", PATIENCE).await.unwrap();
+    let without = lab.provisioner.remove_worker("acme", "acme-w-2", TIMEOUT).await.unwrap();
     assert_eq!(names(&without), ["acme-cp-1", "acme-w-1", "acme-w-3"]);
     assert_eq!(lab.machines().await, names(&without));
     assert_eq!(lab.provisioner.attach("acme").await.unwrap().plan, without.plan);
@@ -76,7 +76,7 @@ async fn adding_and_removing_a_worker_runs_these_commands() {
     let up = lab.engine.commands().len();
     lab.provisioner.add_workers("acme", 1).await.unwrap();
     let added = lab.engine.commands().len();
-    lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap();
+    lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap();
     let commands = crate::provision::shown(&lab.engine);
     let (added, removed) = (&commands[up..added], &commands[added..]);
     insta::assert_snapshot!(format!("{}\n\nand removed:\n{}", added.join("\n"), removed.join("\n")));
@@ -162,7 +162,7 @@ async fn a_drain_that_does_not_finish_names_the_pods_that_are_left_and_the_worke
     let left = "default  web-5d8c  ReplicaSet\nkube-system  kube-proxy-x2  DaemonSet\n";
     let engine = lab.engine.clone().answering("get pods", left);
     let engine = engine.with_fault(Fault::Command("drain acme-w-1".to_owned()));
-    let error = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap_err();
+    let error = lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap_err();
     assert_eq!(stage(&error), (Stage::Drain, Residue::Nothing));
     assert!(chain(&error).contains("drain acme-w-1: the pod default/web-5d8c is left"), "{}", chain(&error));
     assert!(error.hint().unwrap().contains("uncordon"), "{:?}", error.hint());
@@ -181,11 +181,11 @@ async fn a_removal_that_fails_half_way_is_finished_by_the_next_one(#[case] fault
     let lab = lab();
     lab.up("acme").await.unwrap();
     let engine = lab.engine.clone().with_fault(fault);
-    let error = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap_err();
+    let error = lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap_err();
     assert_eq!(stage(&error), (Stage::Leave, Residue::Recorded));
     assert_eq!(lab.entry().transit.numbers().collect::<Vec<_>>(), [1]);
     engine.heal();
-    let after = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap();
+    let after = lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap();
     assert_eq!(names(&after), ["acme-cp-1", "acme-w-2"]);
     assert_eq!(lab.machines().await, names(&after));
     assert!(lab.entry().transit.is_empty());
@@ -214,7 +214,7 @@ async fn a_cancelled_change_and_a_killed_one_are_undone_by_the_next_operation() 
                 let busy = lab.provisioner.add_workers("acme", 1).await.unwrap_err();
                 let begun = format!("process {} has begun to add workers to it", std::process::id());
                 assert!(busy.to_string().contains(&begun), "{busy}");
-                let other = lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap_err();
+                let other = lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap_err();
                 assert!(other.to_string().contains(&begun), "{other}");
                 let halt = lab.provisioner.halt("acme").await.unwrap_err();
                 assert!(halt.to_string().contains(&begun), "{halt}");
@@ -267,7 +267,7 @@ async fn the_last_worker_goes_and_the_control_plane_takes_its_pods() {
     let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
     lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let before = lab.engine.commands().len();
-    lab.provisioner.remove_worker("acme", "acme-w-1", PATIENCE).await.unwrap();
+    lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap();
     let taints = |from: usize| -> Vec<String> {
         let commands = lab.engine.commands().into_iter().skip(from).map(|(_, command)| command);
         commands.filter_map(|command| Some(command.split_once("taint node ")?.1.to_owned())).collect()

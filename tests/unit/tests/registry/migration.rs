@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use provisioner::home::Home;
 use provisioner::plan::ClusterPlan;
-use provisioner::spec::{CniKind, Handling};
+use provisioner::request::{CniKind, Handling};
 
 use super::*;
 

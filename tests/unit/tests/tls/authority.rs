@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use provisioner::tls::{Authority, HostNames, Standing};
+use provisioner::tls::{Authority, CertificateState, HostNames};
 
 use crate::given::now;
 
@@ -134,6 +134,11 @@ fn a_certificate_is_expiring_in_its_last_month() {
     let about = acme().about;
     let before = |days: i64| about.standing(about.not_after - SignedDuration::from_hours(24 * days));
     let said = [31, 29, 0, -1].map(before);
-    let expected = [Standing::Valid, Standing::Expiring, Standing::Expiring, Standing::Expired];
+    let expected = [
+        CertificateState::Valid,
+        CertificateState::Expiring,
+        CertificateState::Expiring,
+        CertificateState::Expired,
+    ];
     assert_eq!(said, expected);
 }

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use provisioner::error::Hint;
 use provisioner::home::Home;
 use provisioner::registry::Instance;
-use provisioner::tls::{Certificate, Folder, Standing, TlsError};
+use provisioner::tls::{Certificate, CertificateState, Folder, TlsError};
 
 use crate::given::{House, instance, now};
 
@@ -225,13 +225,13 @@ fn a_leaf_of_an_earlier_authority_is_orphaned_until_the_next_rotation() {
     folder.init(now()).unwrap();
     folder.issue(&["app.acme.lab"], 300, now()).unwrap();
     let standing = || folder.leaves(now()).unwrap()[0].certificate.as_ref().unwrap().1;
-    assert_eq!(standing(), Standing::Valid);
+    assert_eq!(standing(), CertificateState::Valid);
     // As after a rotation that was killed between the authority and the leaf.
     std::fs::remove_file(folder.authority_path()).unwrap();
     assert!(folder.init(now()).unwrap().made);
-    assert_eq!(standing(), Standing::Orphaned);
+    assert_eq!(standing(), CertificateState::Orphaned);
     folder.rotate(now()).unwrap();
-    assert_eq!(standing(), Standing::Valid);
+    assert_eq!(standing(), CertificateState::Valid);
 }
 
 #[test]

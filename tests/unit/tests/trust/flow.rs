@@ -6,7 +6,7 @@ use std::sync::Arc;
 use provisioner::engine::SimulatedEngine;
 use provisioner::events::Event;
 use provisioner::registry::{Keeper, RegistryError};
-use provisioner::spec::{ClusterSpec, EngineKind};
+use provisioner::request::{ClusterSpec, EngineKind};
 use provisioner::tls::TlsError;
 use provisioner::{CertificatesError, Provisioner};
 

@@ -1,7 +1,7 @@
 //! `homelab assets prune`: removes old node images, stores, boxes and binaries.
 
 use clap::Args;
-use provisioner::assets::{Artefact, Fate, Pruned};
+use provisioner::assets::{Artefact, Decision, Pruned};
 use serde::Serialize;
 
 use crate::app::App;
@@ -60,7 +60,7 @@ fn text(pruned: &Pruned) -> String {
     let rows: Vec<Vec<String>> = pruned
         .artefacts
         .iter()
-        .filter(|artefact| artefact.fate != Fate::Current)
+        .filter(|artefact| artefact.fate != Decision::Current)
         .map(|artefact| {
             let (kind, digest) = (artefact.kind.title().to_owned(), artefact.digest.clone());
             vec![kind, digest, words::size(artefact.bytes), fate(artefact)]
@@ -75,18 +75,20 @@ fn text(pruned: &Pruned) -> String {
 
 fn fate(artefact: &Artefact) -> String {
     match &artefact.fate {
-        Fate::Current => "stays: this homelab's".to_owned(),
-        Fate::Used(by) => format!("stays: used by {}", words::list(by)),
-        Fate::Unjudged(why) => format!("stays: {why}"),
-        Fate::Old => "old".to_owned(),
+        Decision::Current => "stays: this homelab's".to_owned(),
+        Decision::Used(by) => format!("stays: used by {}", words::list(by)),
+        Decision::UnreadSource(why) => format!("stays: {why}"),
+        Decision::Old => "old".to_owned(),
     }
 }
 
 fn summary(pruned: &Pruned, is_dry: bool) -> String {
-    let count = |is: fn(&Fate) -> bool| pruned.artefacts.iter().filter(|artefact| is(&artefact.fate)).count();
-    let old = count(|fate| *fate == Fate::Old);
-    let (current, used) = (count(|fate| *fate == Fate::Current), count(|fate| matches!(fate, Fate::Used(_))));
-    let unjudged = count(|fate| matches!(fate, Fate::Unjudged(_)));
+    let count =
+        |is: fn(&Decision) -> bool| pruned.artefacts.iter().filter(|artefact| is(&artefact.fate)).count();
+    let old = count(|fate| *fate == Decision::Old);
+    let (current, used) =
+        (count(|fate| *fate == Decision::Current), count(|fate| matches!(fate, Decision::Used(_))));
+    let unjudged = count(|fate| matches!(fate, Decision::UnreadSource(_)));
     let verb = if is_dry { "would be removed" } else { "removed" };
     let mut kept = vec![format!("{current} of this homelab's recipes")];
     if used > 0 {
@@ -147,10 +149,10 @@ impl<'a> PruneView<'a> {
 impl<'a> ArtefactView<'a> {
     fn of(artefact: &'a Artefact) -> Self {
         let (fate, used_by, why) = match &artefact.fate {
-            Fate::Current => ("current", &[][..], None),
-            Fate::Used(by) => ("used", by.as_slice(), None),
-            Fate::Unjudged(why) => ("unjudged", &[][..], Some(why.as_str())),
-            Fate::Old => ("old", &[][..], None),
+            Decision::Current => ("current", &[][..], None),
+            Decision::Used(by) => ("used", by.as_slice(), None),
+            Decision::UnreadSource(why) => ("unjudged", &[][..], Some(why.as_str())),
+            Decision::Old => ("old", &[][..], None),
         };
         Self {
             kind: artefact.kind.as_str(),
@@ -182,10 +184,10 @@ mod tests {
         let why = "podman cannot say what its containers use: database is locked".to_owned();
         Pruned {
             artefacts: vec![
-                artefact(Kind::Debian, "0", Fate::Current),
-                artefact(Kind::Root, "1", Fate::Used(vec![container])),
-                artefact(Kind::Store, "2", Fate::Unjudged(why)),
-                artefact(Kind::Binaries, "3", Fate::Old),
+                artefact(Kind::Debian, "0", Decision::Current),
+                artefact(Kind::Root, "1", Decision::Used(vec![container])),
+                artefact(Kind::Store, "2", Decision::UnreadSource(why)),
+                artefact(Kind::Binaries, "3", Decision::Old),
             ],
             freed: 734_003_200,
         }

@@ -6,10 +6,10 @@ use std::io::{IsTerminal, Read};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use provisioner::assets::{ArchiveError, AssetsError, Exported, Imported, Output};
-use provisioner::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS, Provider};
+use provisioner::request::{KUBERNETES_VERSION, KUBERNETES_VERSIONS, Provider};
 
 use crate::app::App;
-use crate::commands::machines::providers;
+use crate::commands::engine::providers;
 use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::Mark;
 use crate::progress::Progress;

@@ -1,7 +1,7 @@
 //! Chooses the instances to audit, by the command line and the registry alone. Pure.
 
-use harness::audit::{LeftOut, PlanError, Selection};
-use provisioner::registry::{Instance, Standing, State};
+use harness::audit::{LeftOut, Selection, SelectionError};
+use provisioner::registry::{Instance, ObservedState, State};
 
 use super::NoReport;
 use crate::exit::{CliError, Refusal};
@@ -20,11 +20,11 @@ pub(super) struct Chosen {
 pub(super) fn choose(
     names: &[String],
     instances: &[Instance],
-    standing: impl Fn(&Instance) -> Standing,
+    standing: impl Fn(&Instance) -> ObservedState,
     selection: &Selection,
 ) -> Result<Chosen, CliError> {
     // An instance that ran before the host's last reboot is off, as if it had been halted.
-    let off = |instance: &Instance| standing(instance) == Standing::Off;
+    let off = |instance: &Instance| standing(instance) == ObservedState::Off;
     let state = |instance: &Instance| if off(instance) { State::Halted } else { instance.state };
     let runs = |instance: &Instance| state(instance) == State::Running;
     let how = |instance: &Instance| match off(instance) {
@@ -55,7 +55,7 @@ pub(super) fn choose(
     }
     let asked: Vec<_> = chosen.iter().map(|instance| (instance.name.clone(), instance.engine)).collect();
     selection.asks(&asked).map_err(|error| match (error, chosen.as_slice()) {
-        (PlanError::NothingToAsk, [only]) => NoReport::Alone { name: only.name.clone() },
+        (SelectionError::NothingToAsk, [only]) => NoReport::Alone { name: only.name.clone() },
         (error, _) => NoReport::Selection(error),
     })?;
     let left_out = instances.iter().filter(|instance| names.is_empty() && !runs(instance));
@@ -75,8 +75,8 @@ mod tests {
         [running("acme"), running("globex"), initech]
     }
 
-    fn as_recorded(_: &Instance) -> Standing {
-        Standing::AsRecorded
+    fn as_recorded(_: &Instance) -> ObservedState {
+        ObservedState::AsRecorded
     }
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn what_ran_before_a_reboot_is_off_and_neither_audited_nor_passed_over_in_silence() {
         let standing = |instance: &Instance| match instance.name.as_str() {
-            "acme" => Standing::Off,
-            _ => Standing::AsRecorded,
+            "acme" => ObservedState::Off,
+            _ => ObservedState::AsRecorded,
         };
         let chosen = choose(&[], &three()[..2], standing, &Selection::default()).expect("one runs");
         assert_eq!(chosen.names, names(&["globex"]));

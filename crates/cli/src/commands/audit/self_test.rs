@@ -2,13 +2,13 @@
 
 use harness::audit::{Score, Selection, SelfTestError, self_test};
 use harness::{FixtureError, MultiClusterFixture};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 
 use super::folder::Folder;
 use super::steps::Steps;
 use super::{NoReport, say_written};
 use crate::app::App;
-use crate::commands::machines::Machines;
+use crate::commands::engine::EngineArgs;
 use crate::exit::{CliError, Exit};
 use crate::printer::Mark;
 use crate::progress::FixtureProgress;
@@ -25,7 +25,7 @@ pub(crate) enum NoScore {
 }
 
 /// The specs of the two clusters: one node each with VMs, which are slow, else a control plane and a worker.
-pub(super) async fn clients(app: &App, machines: &Machines) -> Result<[ClusterSpec; 2], CliError> {
+pub(super) async fn clients(app: &App, machines: &EngineArgs) -> Result<[ClusterSpec; 2], CliError> {
     let (spec, wanted) = machines.apply(ClusterSpec::new("acme"), app.provisioner.settings())?;
     let engine = wanted.here(&app.provisioner).await;
     let spec = spec.engine(engine);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance, Standing};
+use provisioner::registry::{Entry, Instance, ObservedState};
 
 use super::view::{ListView, status, uptime};
 use crate::app::App;
@@ -49,9 +49,9 @@ impl List {
 }
 
 /// The hint below the list: how to create the first instance, or how to start one that is off.
-pub(super) fn hint(entries: &[Entry], standing: impl Fn(&Instance) -> Standing) -> Option<String> {
+pub(super) fn hint(entries: &[Entry], standing: impl Fn(&Instance) -> ObservedState) -> Option<String> {
     let off = entries.iter().find_map(|entry| match entry {
-        Entry::Sound(instance) if standing(instance) == Standing::Off => Some(&instance.name),
+        Entry::Sound(instance) if standing(instance) == ObservedState::Off => Some(&instance.name),
         _ => None,
     });
     match (entries, off) {
@@ -64,7 +64,11 @@ pub(super) fn hint(entries: &[Entry], standing: impl Fn(&Instance) -> Standing) 
 }
 
 /// The list as a table. `standing` tells the state of each instance. Pure otherwise.
-pub(super) fn text(entries: &[Entry], standing: impl Fn(&Instance) -> Standing, now: Timestamp) -> String {
+pub(super) fn text(
+    entries: &[Entry],
+    standing: impl Fn(&Instance) -> ObservedState,
+    now: Timestamp,
+) -> String {
     let header = ["NAME", "TOPOLOGY", "SUBNET", "STATUS", "UPTIME"].map(str::to_owned).to_vec();
     let rows = entries.iter().map(|entry| match entry {
         Entry::Sound(instance) => vec![

@@ -69,7 +69,7 @@ pub(super) fn text(view: &ShowView) -> String {
         numbers => format!("; being added or removed: {}", numbered(numbers)),
     };
     let size = view.size.as_ref().map_or_else(String::new, |size| {
-        format!(", {} with {} MiB a node", words::count(size.cpus.into(), "processor"), size.memory_mb)
+        format!(", {} with {} MiB a node", words::count(size.cpus.into(), "processor"), size.memory_mib)
     });
     let management = view.management.clone();
     let rows = [

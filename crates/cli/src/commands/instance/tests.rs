@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use provisioner::registry::{
-    Entry, Instance, Keeper, Liveness, Operation, OperationKind, Owner, Standing, Unjudged,
+    Entry, Instance, Keeper, Liveness, ObservedState, Operation, OperationKind, Owner, UnknownLiveness,
 };
-use provisioner::spec::{EngineKind, Handling, NodeSize, Provider};
+use provisioner::request::{EngineKind, Handling, NodeSize, Provider};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn acme() -> Instance {
 fn strict() -> Instance {
     let mut strict = instance("strict", "k8s-multi", 64, "paused");
     strict.engine = EngineKind::Vagrant(Provider::Libvirt);
-    strict.size = Some(NodeSize { cpus: 2, memory_mb: 2560 });
+    strict.size = Some(NodeSize { cpus: 2, memory_mib: 2560 });
     strict.management = Some("10.232.0.0/24".parse().expect("a network"));
     strict
 }
@@ -90,11 +90,11 @@ fn some() -> Vec<Entry> {
 }
 
 /// In the boot `2b`.
-fn standing(instance: &Instance) -> Standing {
+fn standing(instance: &Instance) -> ObservedState {
     match instance {
-        _ if instance.operation.is_some() => Standing::Abandoned,
-        _ if instance.ran_before("2b") => Standing::Off,
-        _ => Standing::AsRecorded,
+        _ if instance.operation.is_some() => ObservedState::Abandoned,
+        _ if instance.ran_before("2b") => ObservedState::Off,
+        _ => ObservedState::AsRecorded,
     }
 }
 
@@ -128,8 +128,8 @@ fn an_instance_is_shown_with_everything_that_is_recorded() {
 
 #[test]
 fn a_process_of_which_it_cannot_be_found_out_whether_it_runs_is_not_said_to_run() {
-    let unknown = |_: &Owner| Liveness::Unknown(Unjudged::Namespace);
-    let view = ShowView::of(&tested(), Standing::AsRecorded, unknown, now());
+    let unknown = |_: &Owner| Liveness::Unknown(UnknownLiveness::Namespace);
+    let view = ShowView::of(&tested(), ObservedState::AsRecorded, unknown, now());
     let text = show::text(&view);
     assert!(!text.contains("which runs") && text.contains("cannot be found out"), "{text}");
     assert_eq!(serde_json::to_value(&view).unwrap()["owner"]["alive"], Value::Null);

@@ -1,7 +1,7 @@
 //! The registry as JSON for programs: new versions only add fields. The schemas are in `docs/schemas`.
 
 use jiff::Timestamp;
-use provisioner::registry::{Entry, Instance, Keeper, Liveness, Owner, Standing, State};
+use provisioner::registry::{Entry, Instance, Keeper, Liveness, ObservedState, Owner, State};
 use serde::Serialize;
 
 /// `homelab instance list --format json`
@@ -124,7 +124,8 @@ pub(super) struct SizeView {
     /// The number of processors.
     pub(super) cpus: u8,
     /// The memory in MiB.
-    pub(super) memory_mb: u32,
+    #[serde(rename = "memoryMiB")]
+    pub(super) memory_mib: u32,
 }
 
 /// A process. Its start time and its boot tell it from others with the same process id.
@@ -159,7 +160,11 @@ pub(super) struct OperationView {
 
 impl ListView {
     /// The view of all entries. `standing` tells the state of each instance.
-    pub(super) fn of(entries: &[Entry], standing: impl Fn(&Instance) -> Standing, now: Timestamp) -> Self {
+    pub(super) fn of(
+        entries: &[Entry],
+        standing: impl Fn(&Instance) -> ObservedState,
+        now: Timestamp,
+    ) -> Self {
         let view = |entry: &Entry| match entry {
             Entry::Sound(instance) => {
                 EntryView::Sound(Box::new(InstanceView::of(instance, standing(instance), now)))
@@ -173,7 +178,7 @@ impl ListView {
 }
 
 impl InstanceView {
-    pub(crate) fn of(instance: &Instance, standing: Standing, now: Timestamp) -> Self {
+    pub(crate) fn of(instance: &Instance, standing: ObservedState, now: Timestamp) -> Self {
         Self {
             name: instance.name.clone(),
             topology: instance.topology.to_string(),
@@ -198,7 +203,7 @@ impl ShowView {
     /// The view of one instance. `liveness` tells whether a process still runs.
     pub(super) fn of(
         instance: &Instance,
-        standing: Standing,
+        standing: ObservedState,
         liveness: impl Fn(&Owner) -> Liveness,
         now: Timestamp,
     ) -> Self {
@@ -238,23 +243,23 @@ impl ShowView {
             operation,
             worker_numbers: instance.workers.numbers().collect(),
             workers_in_transit: instance.transit.numbers().collect(),
-            size: instance.size.map(|size| SizeView { cpus: size.cpus, memory_mb: size.memory_mb }),
+            size: instance.size.map(|size| SizeView { cpus: size.cpus, memory_mib: size.memory_mib }),
             management: instance.management.map(|network| network.to_string()),
         }
     }
 }
 
 /// The recorded state of an instance, or `abandoned` or `off`.
-pub(super) fn status(instance: &Instance, standing: Standing) -> String {
+pub(super) fn status(instance: &Instance, standing: ObservedState) -> String {
     match standing {
-        Standing::AsRecorded => instance.state.to_string(),
-        Standing::Abandoned => "abandoned".to_owned(),
-        Standing::Off => "off".to_owned(),
+        ObservedState::AsRecorded => instance.state.to_string(),
+        ObservedState::Abandoned => "abandoned".to_owned(),
+        ObservedState::Off => "off".to_owned(),
     }
 }
 
 /// Seconds since the claim of an instance; `None` unless it runs.
-pub(crate) fn uptime(instance: &Instance, standing: Standing, now: Timestamp) -> Option<i64> {
-    (instance.state == State::Running && standing != Standing::Off)
+pub(crate) fn uptime(instance: &Instance, standing: ObservedState, now: Timestamp) -> Option<i64> {
+    (instance.state == State::Running && standing != ObservedState::Off)
         .then(|| now.duration_since(instance.created_at).as_secs())
 }

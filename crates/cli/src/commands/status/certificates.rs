@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use provisioner::registry::{Instance, State};
-use provisioner::tls::Standing;
+use provisioner::tls::CertificateState;
 use provisioner::{Dated, DatedKind};
 use serde::Serialize;
 
@@ -59,10 +59,14 @@ pub(super) fn ending(instance: &Instance, all: &[Dated], now: Timestamp) -> Vec<
                 findings.push(Finding::Problem(format!("certificate {} cannot be read: {why}", named(one))));
             }
             Ok(about) => match about.standing(now) {
-                Standing::Valid | Standing::Orphaned => {}
-                standing @ (Standing::Expiring | Standing::Expired) => {
-                    let key =
-                        (one.kind, one.node.as_deref(), standing == Standing::Expired, day(about.not_after));
+                CertificateState::Valid | CertificateState::Orphaned => {}
+                standing @ (CertificateState::Expiring | CertificateState::Expired) => {
+                    let key = (
+                        one.kind,
+                        one.node.as_deref(),
+                        standing == CertificateState::Expired,
+                        day(about.not_after),
+                    );
                     groups.entry(key).or_default().push(one.what.clone());
                 }
             },

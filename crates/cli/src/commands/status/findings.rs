@@ -143,7 +143,7 @@ pub(super) fn transit(workers: &[String], need: Need<'_>) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use provisioner::registry::{Abandoned, Operation, OperationKind, Unjudged};
+    use provisioner::registry::{Abandoned, Operation, OperationKind, UnknownLiveness};
 
     use super::super::parse_readiness;
     use super::*;
@@ -172,7 +172,7 @@ mod tests {
         let needs = [
             Need::Process(owner),
             Need::Abandoned(Abandoned::Creation(owner.pid)),
-            Need::Unknown(owner, Unjudged::Namespace),
+            Need::Unknown(owner, UnknownLiveness::Namespace),
         ];
         all.extend(needs.map(|need| told(&orphan, need)));
         let halt = Operation { kind: OperationKind::Halt, ..orphan.operation.clone().expect("as above") };

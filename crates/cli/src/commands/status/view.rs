@@ -168,7 +168,7 @@ mod tests {
             version: 1,
             instance: InstanceView::of(
                 &instance,
-                provisioner::registry::Standing::AsRecorded,
+                provisioner::registry::ObservedState::AsRecorded,
                 "2026-11-18T03:22:00Z".parse().expect("a time"),
             ),
             api: format!("https://{}:{API_PORT}", plan.api_address),

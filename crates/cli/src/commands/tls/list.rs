@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 use provisioner::Certificates;
-use provisioner::tls::{Certificate, Standing};
+use provisioner::tls::{Certificate, CertificateState};
 use serde::Serialize;
 
 use crate::app::App;
@@ -117,7 +117,7 @@ struct Broken {
 }
 
 impl Line {
-    fn sound(instance: &str, about: &Certificate, standing: Standing, trusted: Option<bool>) -> Self {
+    fn sound(instance: &str, about: &Certificate, standing: CertificateState, trusted: Option<bool>) -> Self {
         Self::Sound(Box::new(Sound {
             instance: instance.to_owned(),
             kind: if trusted.is_some() { "authority" } else { "leaf" },
@@ -194,8 +194,8 @@ mod tests {
             },
             trusted: true,
             leaves: vec![
-                leaf("app.acme.lab", Standing::Valid),
-                leaf("db.acme.lab", Standing::Orphaned),
+                leaf("app.acme.lab", CertificateState::Valid),
+                leaf("db.acme.lab", CertificateState::Orphaned),
                 Found { path: "/srv/acme/tls/old.crt".into(), certificate: Err(unreadable) },
             ],
         };

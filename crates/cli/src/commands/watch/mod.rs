@@ -4,8 +4,8 @@ mod unit;
 
 use clap::Args;
 use provisioner::events::Event;
-use provisioner::fabric::Kept;
-use provisioner::watch::{Said, Watch as HostWatch};
+use provisioner::fabric::Restoration;
+use provisioner::watch::{Notice, Watch as HostWatch};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::App;
@@ -66,7 +66,7 @@ async fn once(app: &App) -> Result<Exit, CliError> {
     let kept = app.provisioner.keep_guard().await;
     match guard::told(&kept) {
         Some((mark, lines)) => lines.iter().for_each(|line| app.printer.line(mark, line)),
-        None if matches!(kept, Ok(Kept::NotNeeded)) => {
+        None if matches!(kept, Ok(Restoration::NotNeeded)) => {
             app.printer.done("no host guard is needed: this host has no link of homelab");
         }
         None => app.printer.done("the host guard is intact"),
@@ -79,7 +79,7 @@ async fn watch(app: &App) -> Result<Exit, CliError> {
     let mut events = app.provisioner.events().subscribe();
     let mut watch = HostWatch::begin(app.provisioner.clone())?;
     let printer = app.printer.clone();
-    let mut say = |said: Said<'_>| self::say(&printer, &said);
+    let mut say = |said: Notice<'_>| self::say(&printer, &said);
     let watching = watch.run(&mut say);
     tokio::pin!(watching);
     loop {
@@ -100,17 +100,17 @@ async fn watch(app: &App) -> Result<Exit, CliError> {
     }
 }
 
-fn say(printer: &Printer, said: &Said<'_>) {
+fn say(printer: &Printer, said: &Notice<'_>) {
     match said {
-        Said::Begun { by_packet: true } => {
+        Notice::Begun { by_packet: true } => {
             printer.line(Mark::Good, "watching the host guard, and the packets that it refuses");
         }
-        Said::Begun { by_packet: false } => printer.line(
+        Notice::Begun { by_packet: false } => printer.line(
             Mark::Good,
             "watching the host guard, and the number of packets that it refuses; this kernel cannot log packets \
              (CONFIG_NETFILTER_NETLINK_LOG)",
         ),
-        Said::Failed(error) => {
+        Notice::Failed(error) => {
             printer.line(Mark::Bad, &format!("the host guard: {}", provisioner::error::chain(*error)));
         }
     }
@@ -148,13 +148,13 @@ fn line(event: &Event) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use provisioner::events::Crossing;
+    use provisioner::events::RefusedPacket;
 
     use super::*;
 
     #[test]
     fn what_was_put_back_and_what_was_refused_are_a_line_each() {
-        let crossing = |sender: Option<&str>, port| Crossing {
+        let crossing = |sender: Option<&str>, port| RefusedPacket {
             from: [192, 168, 60, 11].into(),
             sender: sender.map(str::to_owned),
             to: [192, 168, 61, 10].into(),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use probe::{Ask, Nonce, Probe, Sight};
 
-use super::{Barrier, CellWay, places};
-use crate::audit::class::{Asked, Class, ClassId, Lack, Proof, Scene, Towards, Way};
-use crate::audit::subject::{Host, Subject, UDP_PORT};
-use crate::audit::viewpoint::{Route, Stand, Viewpoint, WORKSTATION};
+use super::{Barrier, CellMethod, places};
+use crate::audit::class::{Asked, Class, ClassId, Method, MissingPart, Proof, Scene, Towards};
+use crate::audit::subject::{HostSubject, Subject, UDP_PORT};
+use crate::audit::viewpoint::{HOST, Route, Stand, Viewpoint};
 
 /// The planned probes by protocol, with the evidence that they need.
 type Planned = BTreeMap<&'static str, (Proof, Vec<Nonce>)>;
@@ -18,14 +18,14 @@ pub(super) struct Asks<'a> {
     run: u32,
     next: u32,
     subjects: &'a [Subject],
-    host: &'a Host,
+    host: &'a HostSubject,
     planned: BTreeMap<Key, Planned>,
     looks: BTreeMap<(Viewpoint, String), Nonce>,
     batches: BTreeMap<Viewpoint, Vec<Probe>>,
 }
 
 impl<'a> Asks<'a> {
-    pub(super) fn new(run: u32, subjects: &'a [Subject], host: &'a Host) -> Self {
+    pub(super) fn new(run: u32, subjects: &'a [Subject], host: &'a HostSubject) -> Self {
         let (planned, looks, batches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self { run, next: 0, subjects, host, planned, looks, batches }
     }
@@ -34,14 +34,14 @@ impl<'a> Asks<'a> {
     /// protocol.
     ///
     /// # Errors
-    /// [`Lack`] when the class cannot be probed there. The cell is then not covered.
+    /// [`MissingPart`] when the class cannot be probed there. The cell is then not covered.
     pub(super) fn probes(
         &mut self,
         class: &Class,
         viewpoint: &Viewpoint,
         source: &Subject,
         other: Option<&Subject>,
-    ) -> Result<Vec<(&'static str, CellWay)>, Lack> {
+    ) -> Result<Vec<(&'static str, CellMethod)>, MissingPart> {
         let cross = self.ask(class, viewpoint, source, other)?;
         if cross.is_empty() {
             return Ok(Vec::new());
@@ -52,17 +52,17 @@ impl<'a> Asks<'a> {
                 // The last viewpoint of its kind: a worker, where there is one, probes a control plane over the
                 // network.
                 let inside = places(viewpoint.stand(), other).pop();
-                let inside = inside.ok_or_else(|| Lack(format!("'{}' has no node", other.name)))?;
+                let inside = inside.ok_or_else(|| MissingPart(format!("'{}' has no node", other.name)))?;
                 let mut own = self.ask(class, &inside, other, Some(other))?;
                 if viewpoint.stand() == Stand::Node && other.nodes.len() == 1 {
                     // The host probes a single node as well, as far as it can: probes of the node arrive at the witness
                     // on the host's end of its link, not in the node.
-                    own.extend(self.ask(class, &Viewpoint::Workstation, other, Some(other))?);
+                    own.extend(self.ask(class, &Viewpoint::Host, other, Some(other))?);
                 }
                 Some(own)
             }
             (Towards::Nobody, _) => None,
-            _ => Some(self.ask(class, &Viewpoint::Workstation, source, None)?),
+            _ => Some(self.ask(class, &Viewpoint::Host, source, None)?),
         };
         let nonces = |planned: &Planned, protocol| {
             planned.get(protocol).map(|(_, nonces)| nonces.clone()).unwrap_or_default()
@@ -72,12 +72,14 @@ impl<'a> Asks<'a> {
             let own = own.as_ref().map(|own| nonces(own, protocol));
             let lacking = match (&control, &own) {
                 (control, _) if control.is_empty() => Some(source.name.as_str()),
-                (_, Some(own)) if own.is_empty() => Some(other.map_or(WORKSTATION, |other| &other.name)),
+                (_, Some(own)) if own.is_empty() => Some(other.map_or(HOST, |other| &other.name)),
                 _ => None,
             };
             let way = match lacking {
-                Some(name) => CellWay::NotCovered(format!("'{name}' has no possible control for this probe")),
-                None => CellWay::Probes { proof, cross, control, own },
+                Some(name) => {
+                    CellMethod::NotCovered(format!("'{name}' has no possible control for this probe"))
+                }
+                None => CellMethod::Probes { proof, cross, control, own },
             };
             (protocol, way)
         });
@@ -90,14 +92,14 @@ impl<'a> Asks<'a> {
         viewpoint: &Viewpoint,
         source: &Subject,
         other: Option<&Subject>,
-    ) -> Result<Planned, Lack> {
+    ) -> Result<Planned, MissingPart> {
         let target = other.map(|other| other.name.clone());
         let key = (viewpoint.clone(), source.name.clone(), target, class.id);
         if let Some(planned) = self.planned.get(&key) {
             return Ok(planned.clone());
         }
-        let Way::Probes(questions) = class.way else { return Ok(Planned::new()) };
-        let target = other.map_or(Asked::Workstation, Asked::Instance);
+        let Method::Probes(questions) = class.way else { return Ok(Planned::new()) };
+        let target = other.map_or(Asked::Host, Asked::Instance);
         let mut planned = Planned::new();
         for question in questions(&Scene { viewpoint, source, target, host: self.host })? {
             if viewpoint.can(&question.ask) {
@@ -142,7 +144,7 @@ impl<'a> Asks<'a> {
             }
         }
         let own = self.host.addresses.iter().map(|(_, address)| *address).find(std::net::IpAddr::is_ipv4);
-        barriers.extend(own.map(|address| (self.host.witness.clone(), Viewpoint::Workstation, address)));
+        barriers.extend(own.map(|address| (self.host.witness.clone(), Viewpoint::Host, address)));
         let barriers = barriers.into_iter().map(|(witness, from, to)| {
             let ask = Ask::Udp { to: (to, UDP_PORT).into(), size: 64 };
             Barrier { witness, from, probe: Probe { nonce: self.nonce(), ask } }

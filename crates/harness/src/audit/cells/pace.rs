@@ -13,7 +13,7 @@ use crate::audit::viewpoint::{Stand, Viewpoint};
 const PACKETS: u32 = 40_000;
 /// The time-out of a probe after its last packet. An answer on a link between two containers takes less than a
 /// millisecond; the remaining time is for processes that wait for a core.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 /// The time that a batch may take in addition to its sending time: a server under load may need seconds for a
 /// handshake.
 const GRACE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub(super) fn batches(
     slowdown: Slowdown,
 ) -> BTreeMap<Viewpoint, Batch> {
     let kind = |viewpoint: &Viewpoint| match viewpoint.stand() {
-        Stand::Pod | Stand::Node | Stand::Workstation => 0,
+        Stand::Pod | Stand::Node | Stand::Host => 0,
         Stand::Routed => 1,
         Stand::Pivot => 2_usize,
     };
@@ -54,7 +54,7 @@ fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
     let sending = packets * 1000 / u64::from(rate);
     // A busy host may send at half of the allowed rate.
     let deadline_ms = 2 * sending + slowdown.stretch(GRACE).as_millis();
-    let patience_ms = slowdown.stretch(PATIENCE).as_millis();
+    let patience_ms = slowdown.stretch(TIMEOUT).as_millis();
     Batch { version: VERSION, deadline_ms, patience_ms, rate, probes }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             (1, slow, 4_000, 8_000),
             (8, slow, 4_000, 8_000),
         ] {
-            let of = |i| [(node(i, Route::Own), Vec::new()), (node(i, Route::Workstation), sweep())];
+            let of = |i| [(node(i, Route::Own), Vec::new()), (node(i, Route::Host), sweep())];
             let pivot = |i| (node(i, Route::Hypervisor), sweep());
             let all = (0..viewpoints).flat_map(|i| of(i).into_iter().chain([pivot(i)]));
             let batches = batches(all.collect(), slowdown);

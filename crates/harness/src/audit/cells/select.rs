@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use provisioner::spec::EngineKind;
+use provisioner::request::EngineKind;
 
 use crate::audit::class::{Class, ClassId, Coverage, Towards};
-use crate::audit::subject::{Host, Subject};
-use crate::audit::viewpoint::WORKSTATION;
+use crate::audit::subject::{HostSubject, Subject};
+use crate::audit::viewpoint::HOST;
 
 /// A selection of cells. An empty list selects everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,13 +15,13 @@ pub struct Selection {
     pub classes: Vec<String>,
     /// Sources: names of instances.
     pub from: Vec<String>,
-    /// Targets: names of instances, or `workstation` for the host.
+    /// Targets: names of instances, or `host` for the host.
     pub to: Vec<String>,
 }
 
 /// Why a run cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
+pub enum SelectionError {
     /// The audit has no instance.
     #[error("no instance to audit")]
     NoInstance,
@@ -69,15 +69,15 @@ impl Selection {
     /// Checks that this selects at least one cell that can be tested, by the names and engines of the instances alone.
     ///
     /// # Errors
-    /// [`PlanError`] when a name is unknown or no cell can be tested.
-    pub fn asks(&self, instances: &[(String, EngineKind)]) -> Result<(), PlanError> {
+    /// [`SelectionError`] when a name is unknown or no cell can be tested.
+    pub fn asks(&self, instances: &[(String, EngineKind)]) -> Result<(), SelectionError> {
         let names: Vec<String> = instances.iter().map(|(name, _)| name.clone()).collect();
         let selected = self.known_among(&names)?;
         let towards = |class: &Class, source: &str| match class.towards {
             Towards::Instances => names.iter().any(|other| other != source && selected.to(other)),
-            Towards::Workstation | Towards::Nobody => selected.to(WORKSTATION),
+            Towards::Host | Towards::Nobody => selected.to(HOST),
             Towards::Everybody => {
-                selected.to(WORKSTATION) || names.iter().any(|other| other != source && selected.to(other))
+                selected.to(HOST) || names.iter().any(|other| other != source && selected.to(other))
             }
         };
         let asks = |class: &Class| {
@@ -90,7 +90,7 @@ impl Selection {
         if Class::all().any(|class| selected.class(class.id) && asks(class)) {
             Ok(())
         } else {
-            Err(PlanError::NothingToAsk)
+            Err(SelectionError::NothingToAsk)
         }
     }
 
@@ -100,14 +100,14 @@ impl Selection {
         self.classes.is_empty() || self.classes.iter().any(is_it)
     }
 
-    pub(super) fn check(&self, subjects: &[Subject], host: &Host) -> Result<Selected, PlanError> {
+    pub(super) fn check(&self, subjects: &[Subject], host: &HostSubject) -> Result<Selected, SelectionError> {
         if subjects.is_empty() {
-            return Err(PlanError::NoInstance);
+            return Err(SelectionError::NoInstance);
         }
         if let Some(subject) = subjects.iter().find(|subject| subject.nodes.is_empty()) {
-            return Err(PlanError::NoNode { instance: subject.name.clone() });
+            return Err(SelectionError::NoNode { instance: subject.name.clone() });
         }
-        let names = subjects.iter().map(|subject| subject.name.as_str()).chain([WORKSTATION]);
+        let names = subjects.iter().map(|subject| subject.name.as_str()).chain([HOST]);
         unique(names)?;
         let witnesses = subjects.iter().flat_map(Subject::witnesses);
         unique(witnesses.chain([host.witness.as_str()]))?;
@@ -116,32 +116,32 @@ impl Selection {
     }
 
     /// The selection, after a check of its names.
-    fn known_among(&self, instances: &[String]) -> Result<Selected, PlanError> {
+    fn known_among(&self, instances: &[String]) -> Result<Selected, SelectionError> {
         let mut targets = instances.to_vec();
-        targets.push(WORKSTATION.to_owned());
+        targets.push(HOST.to_owned());
         let classes = self.classes.iter().map(|name| {
             let known = || Class::all().map(|class| class.id.to_string()).collect();
-            name.parse().map_err(|_| PlanError::UnknownClass { name: name.clone(), known: known() })
+            name.parse().map_err(|_| SelectionError::UnknownClass { name: name.clone(), known: known() })
         });
         let classes = classes.collect::<Result<_, _>>()?;
         Ok(Selected { classes, from: known(&self.from, instances)?, to: known(&self.to, &targets)? })
     }
 }
 
-fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), PlanError> {
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), SelectionError> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(PlanError::Twice { name: name.to_owned() });
+            return Err(SelectionError::Twice { name: name.to_owned() });
         }
     }
     Ok(())
 }
 
-fn known(names: &[String], known: &[String]) -> Result<BTreeSet<String>, PlanError> {
+fn known(names: &[String], known: &[String]) -> Result<BTreeSet<String>, SelectionError> {
     let unknown = names.iter().find(|name| !known.contains(name));
     match unknown {
-        Some(name) => Err(PlanError::UnknownInstance { name: name.clone(), known: known.to_vec() }),
+        Some(name) => Err(SelectionError::UnknownInstance { name: name.clone(), known: known.to_vec() }),
         None => Ok(names.iter().cloned().collect()),
     }
 }
@@ -164,7 +164,7 @@ impl Selected {
 mod tests {
     use super::*;
 
-    fn asks(names: &[&str], classes: &[&str], to: &[&str]) -> Result<(), PlanError> {
+    fn asks(names: &[&str], classes: &[&str], to: &[&str]) -> Result<(), SelectionError> {
         let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let instances: Vec<_> =
             names.iter().map(|name| ((*name).to_owned(), EngineKind::Container)).collect();
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn one_instance_is_asked_about_the_workstation_and_about_nothing_else() {
+    fn one_instance_is_asked_about_the_host_and_about_nothing_else() {
         assert_eq!(asks(&["acme"], &[], &[]), Ok(()));
-        assert_eq!(asks(&["acme"], &["N1", "H5"], &["workstation"]), Ok(()));
-        assert_eq!(asks(&["acme"], &["N1", "N3"], &[]), Err(PlanError::NothingToAsk));
+        assert_eq!(asks(&["acme"], &["N1", "H5"], &["host"]), Ok(()));
+        assert_eq!(asks(&["acme"], &["N1", "N3"], &[]), Err(SelectionError::NothingToAsk));
         assert_eq!(asks(&["acme", "globex"], &["N1", "N3"], &[]), Ok(()));
-        assert_eq!(asks(&["acme", "globex"], &["N1"], &["workstation"]), Err(PlanError::NothingToAsk));
-        assert_eq!(asks(&["acme", "globex"], &["C8"], &[]), Err(PlanError::NothingToAsk), "not covered");
-        assert_eq!(asks(&[], &[], &[]), Err(PlanError::NothingToAsk));
-        assert!(matches!(asks(&["acme"], &[], &["globex"]), Err(PlanError::UnknownInstance { .. })));
+        assert_eq!(asks(&["acme", "globex"], &["N1"], &["host"]), Err(SelectionError::NothingToAsk));
+        assert_eq!(asks(&["acme", "globex"], &["C8"], &[]), Err(SelectionError::NothingToAsk), "not covered");
+        assert_eq!(asks(&[], &[], &[]), Err(SelectionError::NothingToAsk));
+        assert!(matches!(asks(&["acme"], &[], &["globex"]), Err(SelectionError::UnknownInstance { .. })));
     }
 }

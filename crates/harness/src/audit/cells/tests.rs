@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 
 use probe::Ask;
 use proptest::prelude::*;
-use provisioner::spec::{CniKind, EngineKind};
+use provisioner::request::{CniKind, EngineKind};
 
 use super::*;
 use crate::audit::class::Injection;
 use crate::audit::sample;
-use crate::audit::verdict::{Outcome, Verdict};
+use crate::audit::verdict::{AuditOutcome, Verdict};
 
 fn instances() -> impl Strategy<Value = Vec<Subject>> {
     let names = ["acme", "globex", "initech", "umbrella"];
@@ -25,7 +25,7 @@ fn selection() -> impl Strategy<Value = Selection> {
     let classes: Vec<String> = Class::all().map(|class| class.id.to_string()).collect();
     let names = || vec!["acme".to_owned()];
     let one = |of: Vec<String>| proptest::sample::subsequence(of.clone(), 0..=of.len().min(3));
-    (one(classes), one(names()), one(vec!["acme".to_owned(), WORKSTATION.to_owned()]))
+    (one(classes), one(names()), one(vec!["acme".to_owned(), HOST.to_owned()]))
         .prop_map(|(classes, from, to)| Selection { classes, from, to })
 }
 
@@ -42,7 +42,7 @@ proptest! {
         let known: BTreeSet<&Nonce> = all(&plan).iter().map(|probe| &probe.nonce).collect();
         for cell in &plan.cells {
             match &cell.way {
-                CellWay::Probes { cross, control, own, .. } => {
+                CellMethod::Probes { cross, control, own, .. } => {
                     prop_assert!(!cross.is_empty() && !control.is_empty(), "{cell:?}");
                     prop_assert!(own.as_ref().is_none_or(|own| !own.is_empty()), "{cell:?}");
                     let nonces = cross.iter().chain(control).chain(own.iter().flatten());
@@ -53,10 +53,10 @@ proptest! {
                     let own_batch = |nonce: &Nonce| batch.iter().any(|probe| probe.nonce == *nonce);
                     prop_assert!(cross.iter().chain(control).all(own_batch));
                 }
-                CellWay::Look { here, there, .. } => {
+                CellMethod::Look { here, there, .. } => {
                     prop_assert!(known.contains(here) && !there.is_empty() && !there.contains(here));
                 }
-                CellWay::Fact(_) | CellWay::NotCovered(_) => {}
+                CellMethod::Fact(_) | CellMethod::NotCovered(_) => {}
             }
         }
     }
@@ -83,7 +83,7 @@ proptest! {
         let every: BTreeSet<ClassId> = Class::all().map(|class| class.id).collect();
         for a in &names {
             for b in names.iter().filter(|b| *b != a) {
-                let asked: BTreeSet<_> = classes(a, b).union(&classes(a, WORKSTATION)).copied().collect();
+                let asked: BTreeSet<_> = classes(a, b).union(&classes(a, HOST)).copied().collect();
                 prop_assert_eq!(&asked, &every, "{} → {}", a, b);
             }
         }
@@ -102,11 +102,11 @@ proptest! {
         let run = crate::audit::judge::Run::new(&plan, &observed);
         for cell in &plan.cells {
             let uses = match &cell.way {
-                CellWay::Probes { cross, control, own, .. } => {
+                CellMethod::Probes { cross, control, own, .. } => {
                     cross.iter().chain(control).chain(own.iter().flatten()).any(|nonce| *nonce == probe.nonce)
                 }
-                CellWay::Look { here, there, .. } => *here == probe.nonce || there.contains(&probe.nonce),
-                CellWay::Fact(_) | CellWay::NotCovered(_) => false,
+                CellMethod::Look { here, there, .. } => *here == probe.nonce || there.contains(&probe.nonce),
+                CellMethod::Fact(_) | CellMethod::NotCovered(_) => false,
             };
             let verdict = run.judge(cell).0.verdict;
             prop_assert!(!uses || verdict == Verdict::Inconclusive, "{:?} {cell:?}", verdict);
@@ -160,13 +160,13 @@ fn planned(subjects: Vec<Subject>, selection: &Selection) -> String {
     let plan = Plan::new(1, subjects, sample::host(), selection).expect("a plan");
     let lines = plan.cells.iter().filter(|cell| cell.source == "acme").map(|cell| {
         let how = match &cell.way {
-            CellWay::Probes { proof, cross, control, own } => {
+            CellMethod::Probes { proof, cross, control, own } => {
                 let own = own.as_ref().map_or(0, Vec::len);
                 format!("{proof:?} {}/{}/{own}", cross.len(), control.len())
             }
-            CellWay::Look { there, .. } => format!("1/{}", there.len()),
-            CellWay::Fact(fact) => format!("{fact:?}"),
-            CellWay::NotCovered(_) => "not covered".to_owned(),
+            CellMethod::Look { there, .. } => format!("1/{}", there.len()),
+            CellMethod::Fact(fact) => format!("{fact:?}"),
+            CellMethod::NotCovered(_) => "not covered".to_owned(),
         };
         format!("{:<4}{} → {}, {}: {how}", cell.class, cell.viewpoint, cell.target, cell.protocol)
     });
@@ -244,10 +244,10 @@ fn a_sweep_asks_at_every_port_of_the_specification() {
 #[test]
 fn a_run_is_isolated_only_without_leak_doubt_or_what_nobody_accepted() {
     use Verdict::{Inconclusive, Isolated, Leak, NotCovered};
-    let of = |cells: &[(Verdict, bool)]| Outcome::of(cells.iter().copied());
-    assert_eq!(of(&[]), Outcome::Inconclusive);
-    assert_eq!(of(&[(Isolated, false), (NotCovered, true)]), Outcome::Isolated);
-    assert_eq!(of(&[(NotCovered, false), (Isolated, false)]), Outcome::Inconclusive);
-    assert_eq!(of(&[(Inconclusive, true), (Isolated, false)]), Outcome::Inconclusive);
-    assert_eq!(of(&[(Inconclusive, false), (Leak, true), (Isolated, false)]), Outcome::Leak);
+    let of = |cells: &[(Verdict, bool)]| AuditOutcome::of(cells.iter().copied());
+    assert_eq!(of(&[]), AuditOutcome::Inconclusive);
+    assert_eq!(of(&[(Isolated, false), (NotCovered, true)]), AuditOutcome::Isolated);
+    assert_eq!(of(&[(NotCovered, false), (Isolated, false)]), AuditOutcome::Inconclusive);
+    assert_eq!(of(&[(Inconclusive, true), (Isolated, false)]), AuditOutcome::Inconclusive);
+    assert_eq!(of(&[(Inconclusive, false), (Leak, true), (Isolated, false)]), AuditOutcome::Leak);
 }

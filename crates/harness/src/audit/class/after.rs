@@ -2,7 +2,7 @@
 
 use crate::audit::viewpoint::Stand;
 
-use super::{Class, ClassId, Coverages, Fact, Injection, Towards, Way};
+use super::{Class, ClassId, Coverages, Fact, Injection, Method, Towards};
 
 const fn class(
     id: ClassId,
@@ -11,7 +11,7 @@ const fn class(
     (towards, fact): (Towards, Fact),
     injection: Injection,
 ) -> Class {
-    let (from, way) = (&[Stand::Workstation] as &[Stand], Way::Fact(fact));
+    let (from, way) = (&[Stand::Host] as &[Stand], Method::Fact(fact));
     let coverage = Coverages::EVERYWHERE;
     Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
 }
@@ -21,7 +21,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::T1,
         "host inventory before and after",
         "objects of a run stay on the host, where another instance can find them",
-        (Towards::Workstation, Fact::Left),
+        (Towards::Host, Fact::Left),
         Injection::LeftLink,
     ),
     class(
@@ -56,7 +56,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::S3,
         "registry and engine disagree",
         "the registry and the engine list different objects, so the audit may have missed some",
-        (Towards::Workstation, Fact::Registry),
+        (Towards::Host, Fact::Registry),
         Injection::Stray,
     ),
 ];

@@ -13,11 +13,12 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{answered, certificate, https, lack, token};
 use super::{
-    Class, ClassId, Coverages, Fact, Injection, Lack, Proof, Question, Questions, Scene, Towards, Way,
+    Class, ClassId, Coverages, Fact, Injection, Method, MissingPart, Proof, Question, Questions, Scene,
+    Towards,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
-const WORKSTATION: &[Stand] = &[Stand::Workstation];
+const HOST: &[Stand] = &[Stand::Host];
 
 const ETCD_PORT: u16 = 2379;
 const KUBELET_PORT: u16 = 10250;
@@ -30,7 +31,7 @@ const fn class(
     title: &'static str,
     means: &'static str,
     from: &'static [Stand],
-    way: Way,
+    way: Method,
     injection: Injection,
 ) -> Class {
     let (towards, coverage) = (Towards::Instances, Coverages::EVERYWHERE);
@@ -43,64 +44,64 @@ pub(super) const CLASSES: &[Class] = &[
         "API server reachable",
         "the source can connect to the target's API server: a vulnerability or a stolen key is enough to enter",
         BOTH,
-        Way::Probes(api),
+        Method::Probes(api),
         Injection::ForwardApi,
     ),
     class(
         ClassId::C2,
         "client certificate of another instance",
         "the target's API server accepts an administrator's certificate of the source",
-        WORKSTATION,
-        Way::Probes(client_certificate),
+        HOST,
+        Method::Probes(client_certificate),
         Injection::ForeignClients,
     ),
     class(
         ClassId::C3,
         "service-account token of another instance",
         "the target's API server accepts a service-account token of the source",
-        WORKSTATION,
-        Way::Probes(service_account),
+        HOST,
+        Method::Probes(service_account),
         Injection::ForeignTokens,
     ),
     class(
         ClassId::C4,
         "bootstrap token of another instance",
         "the target's API server accepts a bootstrap token of the source, so a foreign node could join",
-        WORKSTATION,
-        Way::Probes(bootstrap),
+        HOST,
+        Method::Probes(bootstrap),
         Injection::ForeignBootstrap,
     ),
     class(
         ClassId::C5,
         "certificate authority of another instance",
         "the source can make certificates that clients of the target's servers trust",
-        WORKSTATION,
-        Way::Probes(authority),
+        HOST,
+        Method::Probes(authority),
         Injection::ForeignServer,
     ),
     class(
         ClassId::C6,
         "identity of the kubeconfig",
         "a command for the source's cluster is executed on the target's cluster",
-        WORKSTATION,
-        Way::Fact(Fact::Identity),
+        HOST,
+        Method::Fact(Fact::Identity),
         Injection::SwappedContext,
     ),
     class(
         ClassId::C7,
         "etcd and kubelets",
         "the source bypasses the target's API server and reads or writes all secrets and pods",
-        WORKSTATION,
-        Way::Probes(backends as Questions),
+        HOST,
+        Method::Probes(backends as Questions),
         Injection::AnonymousKubelet,
     ),
     Class {
         id: ClassId::C8,
         title: "SSH keys",
         means: "an SSH key of the source opens a node of the target",
-        from: WORKSTATION,
+        from: HOST,
         towards: Towards::Instances,
-        way: Way::Fact(Fact::Keys),
+        way: Method::Fact(Fact::Keys),
         coverage: Coverages::of_machines(
             "container nodes run no SSH server and have no SSH keys (N11 probes port 22)",
         ),
@@ -110,27 +111,27 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C9,
         "shared image store",
         "root on a node of the source can change programs that run in the target",
-        WORKSTATION,
-        Way::Fact(Fact::Stores),
+        HOST,
+        Method::Fact(Fact::Stores),
         Injection::SharedStore,
     ),
     class(
         ClassId::C10,
         "secrets in files and logs",
         "the source's files or logs contain a key to the target",
-        WORKSTATION,
-        Way::Fact(Fact::Secrets),
+        HOST,
+        Method::Fact(Fact::Secrets),
         Injection::LeakedSecret,
     ),
 ];
 
 /// To the cluster's API address, and to each control plane's own address where that differs.
-fn api(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn api(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let target = scene.instance();
     let own = control_planes(target).map(|node| node.address).filter(|address| *address != target.api);
     let knock = |address: Ipv4Addr| {
-        let door = (IpAddr::from(address), API_PORT);
-        answered("https", https(door, &target.api_name, "/version", Credentials::None))
+        let access = (IpAddr::from(address), API_PORT);
+        answered("https", https(access, &target.api_name, "/version", Credentials::None))
     };
     Ok([target.api].into_iter().chain(own).map(knock).collect())
 }
@@ -144,17 +145,17 @@ fn login(scene: &Scene<'_>, credentials: Credentials) -> Vec<Question> {
     vec![Question { protocol: "https", ask, proof: Proof::Login }]
 }
 
-fn client_certificate(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn client_certificate(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
     Ok(login(scene, certificate(own, own.credentials.administrator.as_ref())?))
 }
 
-fn service_account(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn service_account(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
     Ok(login(scene, token(own, own.credentials.service_account.as_ref(), "a service-account token to show")?))
 }
 
-fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
     Ok(login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?))
 }
@@ -162,7 +163,7 @@ fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 /// Handshakes that trust only the source's authorities, with the target's servers. etcd asks for a client certificate
 /// of its own authority, so the probe has one. The other authorities have no server to probe: S2 compares their
 /// fingerprints.
-fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (source, target) = (scene.source, scene.instance());
     let only = |ask: Ask, pem: String| match ask {
         Ask::Https { to, name, path, credentials, .. } => {
@@ -181,7 +182,7 @@ fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(questions)
 }
 
-fn pem(of: &Subject, role: AuthorityRole) -> Result<String, Lack> {
+fn pem(of: &Subject, role: AuthorityRole) -> Result<String, MissingPart> {
     let found = of.authorities.iter().flatten().find(|authority| authority.role == role);
     found.and_then(|authority| authority.pem.clone()).ok_or_else(|| lack(of, role.name()))
 }
@@ -193,7 +194,7 @@ fn control_planes(of: &Subject) -> impl Iterator<Item = &NodeSubject> {
 /// Requests to etcd and the kubelets, with the source's credentials and with none. The control of the anonymous request
 /// has the right credentials: it shows that the path is open. Scheduler and controller manager listen on loopback
 /// (kubeadm); N11 probes their ports.
-fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (source, target) = (scene.source, scene.instance());
     let etcd = certificate(source, source.credentials.etcd.as_ref())?;
     let kubelet = certificate(source, source.credentials.administrator.as_ref())?;

@@ -1,6 +1,6 @@
 //! Which engines' nodes a class covers.
 
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::request::{EngineKind, Provider};
 
 /// Whether a class covers the nodes of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,20 +10,21 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, answered, lack, ping, syn, tcp, udp, witnessed};
 use super::{
-    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Lack, Proof, Question, Scene, Towards, Way,
+    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Method, MissingPart, Proof, Question, Scene,
+    Towards,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const NODE: &[Stand] = &[Stand::Node];
 const PIVOT: &[Stand] = &[Stand::Pivot];
-const WORKSTATION: &[Stand] = &[Stand::Workstation];
+const HOST: &[Stand] = &[Stand::Host];
 
 const fn class(
     id: ClassId,
     title: &'static str,
     means: &'static str,
     (from, towards): (&'static [Stand], Towards),
-    way: Way,
+    way: Method,
     injection: Injection,
 ) -> Class {
     let coverage = Coverages::EVERYWHERE;
@@ -35,24 +36,24 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::H1,
         "weak host model",
         "every address of the host answers on every link, other instances' gateways included (RFC 1122, 3.3.4.2)",
-        (BOTH, Towards::Workstation),
-        Way::Probes(other_addresses),
+        (BOTH, Towards::Host),
+        Method::Probes(other_addresses),
         Injection::WeakHost,
     ),
     class(
         ClassId::H2,
         "listeners of the host",
         "a host program that listens on 0.0.0.0 serves every instance, so the instances share it",
-        (BOTH, Towards::Workstation),
-        Way::Probes(listeners),
+        (BOTH, Towards::Host),
+        Method::Probes(listeners),
         Injection::OpenInput,
     ),
     class(
         ClassId::H3,
         "forwarded ports",
         "a port of the host leads into the target, for every system that can reach the host",
-        (WORKSTATION, Towards::Instances),
-        Way::Fact(Fact::Forwards),
+        (HOST, Towards::Instances),
+        Method::Fact(Fact::Forwards),
         Injection::PublishPort,
     ),
     Class {
@@ -62,7 +63,7 @@ pub(super) const CLASSES: &[Class] = &[
             "pivot through NAT",
             "the interface that a hypervisor adds to its VMs leads to the target, or to services of the host",
             (PIVOT, Towards::Everybody),
-            Way::Probes(pivot),
+            Method::Probes(pivot),
             Injection::NatPivot,
         )
     },
@@ -70,8 +71,8 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::H5,
         "route_localnet",
         "services that listen on 127.0.0.1 of the host can be reached from an instance's link",
-        (WORKSTATION, Towards::Workstation),
-        Way::Fact(Fact::RouteLocalnet),
+        (HOST, Towards::Host),
+        Method::Fact(Fact::RouteLocalnet),
         Injection::RouteLocalnet,
     ),
     class(
@@ -80,7 +81,7 @@ pub(super) const CLASSES: &[Class] = &[
         "a metadata service with the host's credentials answers at 169.254.169.254, an address that must stay on its \
          link (RFC 3927)",
         (BOTH, Towards::Nobody),
-        Way::Probes(metadata),
+        Method::Probes(metadata),
         Injection::Metadata,
     ),
     class(
@@ -88,7 +89,7 @@ pub(super) const CLASSES: &[Class] = &[
         "DNS names of another instance",
         "the source can resolve names of the target, and so learn its services and their addresses",
         (BOTH, Towards::Instances),
-        Way::Probes(names),
+        Method::Probes(names),
         Injection::ForeignNames,
     ),
     class(
@@ -96,7 +97,7 @@ pub(super) const CLASSES: &[Class] = &[
         "shared files and mounts",
         "nodes of both instances have one folder mounted: files written in one instance can be read in the other",
         (NODE, Towards::Instances),
-        Way::Look(Sight::Mounts),
+        Method::Look(Sight::Mounts),
         Injection::SharedMount,
     ),
     class(
@@ -105,7 +106,7 @@ pub(super) const CLASSES: &[Class] = &[
         "a node of the source has the socket of a service that controls the target: a container engine, a runtime, \
          libvirt",
         (NODE, Towards::Instances),
-        Way::Look(Sight::Sockets),
+        Method::Look(Sight::Sockets),
         Injection::SharedSocket,
     ),
     class(
@@ -113,16 +114,16 @@ pub(super) const CLASSES: &[Class] = &[
         "visible processes",
         "the source sees the target's processes with their arguments and environments, and can signal them",
         (NODE, Towards::Instances),
-        Way::Look(Sight::Processes),
+        Method::Look(Sight::Processes),
         Injection::SharedProcess,
     ),
     Class {
         id: ClassId::H11,
         title: "exhausted resources",
         means: "the source exhausts memory, processors or disk, and the target's API server no longer answers",
-        from: WORKSTATION,
+        from: HOST,
         towards: Towards::Instances,
-        way: Way::Probes(|_| Ok(Vec::new())),
+        way: Method::Probes(|_| Ok(Vec::new())),
         coverage: Coverages::nowhere(
             "container nodes share the host's memory, processors and disk; the audit does not exhaust them on a \
              host in use",
@@ -135,8 +136,8 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::H12,
         "duplicated identity",
         "two nodes are taken for one: by DHCP servers, in logs, by SSH clients that trust a host key",
-        (WORKSTATION, Towards::Instances),
-        Way::Fact(Fact::Machines),
+        (HOST, Towards::Instances),
+        Method::Fact(Fact::NodeIdentities),
         Injection::SameMachineId,
     ),
     Class {
@@ -154,7 +155,7 @@ pub(super) const CLASSES: &[Class] = &[
             "the VMs of both instances share the hypervisor's management network, although their other networks are \
              separate",
             (NODE, Towards::Instances),
-            Way::Probes(management),
+            Method::Probes(management),
             Injection::SharedManagement,
         )
     },
@@ -170,10 +171,10 @@ fn three(to: IpAddr) -> [Question; 3] {
 }
 
 /// Every address of the host except the gateway of the source, which H2 covers.
-fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let addresses: Vec<IpAddr> = match scene.target {
         Asked::Instance(_) => scene.everywhere(),
-        Asked::Workstation => {
+        Asked::Host => {
             let all = scene.host.addresses.iter().map(|(_, address)| *address);
             all.filter(|address| *address != scene.source.gateway && routable(address)).collect()
         }
@@ -189,7 +190,7 @@ fn routable(address: &IpAddr) -> bool {
 }
 
 /// The witness of the host, and every other program on the host that listens on all addresses.
-fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     if let Asked::Instance(_) = scene.target {
         let control = scene.everywhere().into_iter().flat_map(three);
         let listener = scene.everywhere().into_iter().map(|to| answered("listeners", tcp(to, TCP_PORT)));
@@ -202,9 +203,9 @@ fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 
 /// Probes through the hypervisor's link: to the target's nodes, by all their addresses, and its pods; to every address
 /// of the host, the target's gateway included; and to the host's listeners at the hypervisor's address.
-fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let two = |to| [witnessed("tcp", tcp(to, TCP_PORT)), witnessed("udp", udp(to, UDP_PORT, SMALL))];
-    let Asked::Workstation = scene.target else {
+    let Asked::Host = scene.target else {
         let managed = scene.nodes().filter_map(|node| node.management).filter(|_| !scene.is_control());
         let everywhere = scene.everywhere().into_iter().chain(managed.map(IpAddr::from));
         let asks = everywhere.flat_map(|to| two(to).into_iter().chain([witnessed("icmp", ping(to))]));
@@ -217,7 +218,7 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     };
     // VirtualBox's NAT is a part of each VM's hypervisor process: its gateway address is on no link of the host, and
     // leads to the host's loopback.
-    let here = scene.viewpoint.stand() == Stand::Workstation && management.link.is_none();
+    let here = scene.viewpoint.stand() == Stand::Host && management.link.is_none();
     let behind = if management.link.is_none() { Ipv4Addr::LOCALHOST } else { management.gateway };
     let gateway = IpAddr::from(if here { behind } else { management.gateway });
     let all = scene.host.addresses.iter().map(|(_, address)| *address);
@@ -233,16 +234,16 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 
 /// A broadcast on the hypervisor's management network, and probes to the management addresses of the target's nodes.
 /// Without another node, to the hypervisor's own end of the link: packets that leave through this link arrive there.
-fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn management(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let of =
         |subject: &Subject| subject.management.clone().ok_or_else(|| lack(subject, "a management network"));
     let (own, asked) = (of(scene.source)?, of(scene.instance())?);
     let link = match scene.viewpoint.stand() {
-        Stand::Workstation => asked.link,
+        Stand::Host => asked.link,
         _ => Some(own.node_link),
     };
     let known = |node: &NodeSubject| {
-        let unknown = || Lack(format!("the management address of {} is unknown", node.name));
+        let unknown = || MissingPart(format!("the management address of {} is unknown", node.name));
         node.management.ok_or_else(unknown)
     };
     let mut to: Vec<Ipv4Addr> = scene.nodes().map(known).collect::<Result<_, _>>()?;
@@ -260,7 +261,7 @@ fn management(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok([witnessed("broadcast", everybody)].into_iter().chain(asks).collect())
 }
 
-fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     if let Asked::Instance(_) = scene.target {
         return Ok(scene.everywhere().into_iter().map(|to| witnessed("tcp", tcp(to, TCP_PORT))).collect());
     }
@@ -271,7 +272,7 @@ fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 
 /// A DNS query for the name that exists only in the target, to the source's name server and to the target's. The query
 /// carries no nonce: the name that exists only there is one fixed name.
-fn names(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn names(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (own, other) = (&scene.source.dns, &scene.instance().dns);
     let ask =
         |server: Ipv4Addr| Ask::Dns { server: SocketAddr::from((server, 53)), name: other.only_here.clone() };

@@ -3,7 +3,7 @@
 //! This module has the names and texts. `inject` applies and reverts injections, in a scope guard. `self_test` demands
 //! a leak of the right class for the right pair, and audits once more after the injection was reverted.
 
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::request::{EngineKind, Provider};
 
 /// An injection makes a leak of exactly one class, from a source A to a target B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

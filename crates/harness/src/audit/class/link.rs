@@ -12,7 +12,7 @@ use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
 use super::questions::witnessed;
-use super::{Class, ClassId, Coverages, Injection, Lack, Proof, Question, Scene, Towards, Way};
+use super::{Class, ClassId, Coverages, Injection, Method, MissingPart, Proof, Question, Scene, Towards};
 
 const NODE: &[Stand] = &[Stand::Node];
 
@@ -20,7 +20,7 @@ const fn class(
     id: ClassId,
     title: &'static str,
     means: &'static str,
-    way: Way,
+    way: Method,
     injection: Injection,
 ) -> Class {
     let (from, towards, coverage) = (NODE, Towards::Instances, Coverages::EVERYWHERE);
@@ -32,21 +32,21 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::L1,
         "shared link, ARP",
         "the two instances share an Ethernet segment: each can send frames to the other and impersonate it",
-        Way::Probes(arp),
+        Method::Probes(arp),
         Injection::SharedBridge,
     ),
     class(
         ClassId::L2,
         "IPv6 neighbours and link-local addresses",
         "the two instances share a link for IPv6, which works without configuration (RFC 4862)",
-        Way::Probes(neighbours),
+        Method::Probes(neighbours),
         Injection::SharedIpv6,
     ),
     class(
         ClassId::L3,
         "multicast, mDNS, broadcast",
         "the target receives the source's multicast and broadcast packets",
-        Way::Probes(groups),
+        Method::Probes(groups),
         Injection::SharedGroups,
     ),
     class(
@@ -54,28 +54,28 @@ pub(super) const CLASSES: &[Class] = &[
         "proxy ARP",
         "a system on the source's link answers ARP for the target's addresses and receives the target's traffic \
          (RFC 1027)",
-        Way::Probes(proxy_arp),
+        Method::Probes(proxy_arp),
         Injection::ProxyArp,
     ),
     class(
         ClassId::L5,
         "an extra network interface",
         "a node of the source has an interface in the target's network, or one that it was not given",
-        Way::Look(Sight::Links),
+        Method::Look(Sight::Links),
         Injection::ExtraLink,
     ),
     class(
         ClassId::L6,
         "rogue DHCP or RA",
         "the target receives the source's DHCP requests and router advertisements: one rogue server could serve both",
-        Way::Probes(rogues),
+        Method::Probes(rogues),
         Injection::SharedDhcp,
     ),
     class(
         ClassId::L7,
         "duplicate MAC address",
         "two nodes have one MAC address: on a common link, each receives the other's frames",
-        Way::Look(Sight::Links),
+        Method::Look(Sight::Links),
         Injection::SameMac,
     ),
 ];
@@ -83,7 +83,7 @@ pub(super) const CLASSES: &[Class] = &[
 /// The link through which a probe leaves. The host has many links, so the probe names one; a node uses all of its
 /// links.
 fn link(scene: &Scene<'_>) -> Option<String> {
-    let elsewhere = scene.viewpoint.stand() == Stand::Workstation;
+    let elsewhere = scene.viewpoint.stand() == Stand::Host;
     elsewhere.then(|| scene.instance().link.clone())
 }
 
@@ -97,11 +97,11 @@ fn arps(scene: &Scene<'_>) -> Vec<Ask> {
     targets.into_iter().map(|target| Ask::Arp { target, link: link(scene) }).collect()
 }
 
-fn arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn arp(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     Ok(arps(scene).into_iter().map(|ask| witnessed("arp", ask)).collect())
 }
 
-fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let question = |ask| Question { protocol: "arp", ask, proof: Proof::AnyAnswer };
     Ok(arps(scene).into_iter().map(question).collect())
 }
@@ -109,12 +109,12 @@ fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 /// Whether the prober has an IPv6 address on the link. The host's end of the link may have none.
 fn speaks_ipv6(scene: &Scene<'_>) -> bool {
     let mut on_link = scene.host.addresses.iter().filter(|(link, _)| *link == scene.instance().link);
-    scene.viewpoint.stand() != Stand::Workstation || on_link.any(|(_, address)| address.is_ipv6())
+    scene.viewpoint.stand() != Stand::Host || on_link.any(|(_, address)| address.is_ipv6())
 }
 
 /// Neighbour solicitations for the nodes of the target. Without another node, for an unused address: the witness on the
 /// host's end of the link sees the solicitation.
-fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     if !speaks_ipv6(scene) {
         return Ok(Vec::new());
@@ -128,7 +128,7 @@ fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(known.into_iter().map(solicit).chain([group(scene, "all nodes", everybody, UDP_PORT)]).collect())
 }
 
-fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     Ok(vec![
         group(scene, "multicast", Ipv4Addr::new(224, 0, 0, 1), UDP_PORT), // RFC 1112: all systems
         group(scene, "mdns", Ipv4Addr::new(224, 0, 0, 251), 5353),        // RFC 6762
@@ -138,7 +138,7 @@ fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 }
 
 /// Datagrams to the ports of DHCP servers (RFC 2131, RFC 8415), and a router advertisement.
-fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
     let mut questions = vec![group(scene, "dhcp", Ipv4Addr::BROADCAST, 67)];
     if speaks_ipv6(scene) {

@@ -6,13 +6,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use probe::{Ask, Overlay};
-use provisioner::spec::CniKind;
+use provisioner::request::CniKind;
 
 use crate::audit::subject::{CLOSED_PORT, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, ping, syn, tcp, udp, witnessed};
-use super::{Class, ClassId, Coverages, Injection, Lack, Question, Questions, Scene, Towards, Way};
+use super::{Class, ClassId, Coverages, Injection, Method, MissingPart, Question, Questions, Scene, Towards};
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
@@ -43,7 +43,7 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (towards, coverage) = (Towards::Instances, Coverages::EVERYWHERE);
-    Class { id, title, means, from, towards, way: Way::Probes(ask), coverage, injection: Some(injection) }
+    Class { id, title, means, from, towards, way: Method::Probes(ask), coverage, injection: Some(injection) }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -61,7 +61,7 @@ pub(super) const CLASSES: &[Class] = &[
         means: "a path that is closed for IPv4 is open for IPv6",
         from: ROUTED,
         towards: Towards::Instances,
-        way: Way::Probes(|_| Ok(Vec::new())),
+        way: Method::Probes(|_| Ok(Vec::new())),
         coverage: Coverages::nowhere(
             "container nodes have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
             "the VMs have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
@@ -167,7 +167,7 @@ pub(super) const CLASSES: &[Class] = &[
 ];
 
 /// The same probes to every node and to the witness's pod, which are the places with witnesses.
-fn every<A>(scene: &Scene<'_>, ask: impl Fn(IpAddr) -> A) -> Result<Vec<Question>, Lack>
+fn every<A>(scene: &Scene<'_>, ask: impl Fn(IpAddr) -> A) -> Result<Vec<Question>, MissingPart>
 where
     A: IntoIterator<Item = (&'static str, Ask)>,
 {
@@ -176,7 +176,7 @@ where
 }
 
 /// A SYN and a datagram, each with the nonce in its first packet, so the witness sees the nonce without an answer.
-fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let ask = |to| syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| ("tcp", ask));
     every(scene, |to| ask(to).into_iter().chain([("udp", udp(to, UDP_PORT, SMALL))]))
 }
@@ -184,7 +184,7 @@ fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 /// To every node, and to the witness's pod unless the pod network is Cilium: Cilium passes only TCP, UDP and ICMP to a
 /// pod (`bpf/lib/conntrack.h` of its sources drops unknown L4 protocols). Without any of these, to the host's end of
 /// the link, whose witness sees the packets of the node.
-fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     const PROTOCOLS: [(&str, u8); 5] =
         [("ipip", 4), ("gre", 47), ("esp", 50), ("sctp", 132), ("protocol 253", 253)]; // 253: RFC 3692
     let subject = scene.instance();
@@ -203,7 +203,7 @@ fn held(to: IpAddr) -> Ask {
     Ask::HeldTcp { to: SocketAddr::new(to, TCP_PORT), hold_ms: 500 }
 }
 
-fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     every(scene, |to| {
         vec![
             ("small", udp(to, UDP_PORT, SMALL)),
@@ -214,13 +214,13 @@ fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 }
 
 /// Every node of the target. In a control, one node is enough to show that sweeps leave and arrive.
-fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let machines = scene.machines().into_iter();
     let asks = machines.take(if scene.is_control() { 1 } else { usize::MAX }).filter_map(|to| syn(to, SWEEP));
     Ok(asks.map(|ask| witnessed("tcp", ask)).collect())
 }
 
-fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     const KINDS: [(&str, Overlay, u16); 3] = [
         ("vxlan", Overlay::Vxlan, 4789),
         ("vxlan 8472", Overlay::Vxlan, 8472),
@@ -235,7 +235,7 @@ fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
     Ok(asks.collect())
 }
 
-fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let pod = &scene.instance().pod;
     Ok(vec![
         witnessed("pod, tcp", tcp(pod.address.into(), TCP_PORT)),
@@ -246,7 +246,7 @@ fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
 }
 
 /// To every node, the prober's node included: a NodePort leads to the pod on every node.
-fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, Lack> {
+fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let subject = scene.instance();
     let ask = |address| witnessed("tcp", tcp(address, subject.pod.node_port));
     Ok(subject.nodes.iter().map(|node| ask(node.address.into())).collect())

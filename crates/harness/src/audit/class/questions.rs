@@ -7,7 +7,7 @@ use probe::{Ask, Credentials};
 use crate::audit::subject::{ClientCertificate, NodeSubject, Secret, Subject};
 use crate::audit::viewpoint::Viewpoint;
 
-use super::{Asked, Lack, Proof, Question, Scene};
+use super::{Asked, MissingPart, Proof, Question, Scene};
 
 /// A payload, in bytes, that is below the MTU of every path.
 pub(super) const SMALL: usize = 64;
@@ -17,7 +17,7 @@ impl<'a> Scene<'a> {
     pub(super) fn instance(&self) -> &'a Subject {
         match self.target {
             Asked::Instance(subject) => subject,
-            Asked::Workstation => self.source,
+            Asked::Host => self.source,
         }
     }
 
@@ -31,7 +31,7 @@ impl<'a> Scene<'a> {
         let here = match self.viewpoint {
             Viewpoint::Node { node, .. } => Some(node.as_str()),
             Viewpoint::Pod { .. } => Some(self.source.pod.node.as_str()),
-            Viewpoint::Workstation => None,
+            Viewpoint::Host => None,
         };
         self.instance().nodes.iter().filter(move |node| Some(node.name.as_str()) != here)
     }
@@ -86,7 +86,10 @@ pub(super) fn https(to: (IpAddr, u16), name: &str, path: &str, credentials: Cred
 }
 
 /// A client certificate as credentials.
-pub(super) fn certificate(of: &Subject, shown: Option<&ClientCertificate>) -> Result<Credentials, Lack> {
+pub(super) fn certificate(
+    of: &Subject,
+    shown: Option<&ClientCertificate>,
+) -> Result<Credentials, MissingPart> {
     let shown = shown.ok_or_else(|| lack(of, "a client certificate to show"))?;
     Ok(Credentials::Certificate {
         certificate: shown.certificate.clone(),
@@ -95,11 +98,11 @@ pub(super) fn certificate(of: &Subject, shown: Option<&ClientCertificate>) -> Re
 }
 
 /// A token as credentials.
-pub(super) fn token(of: &Subject, shown: Option<&Secret>, what: &str) -> Result<Credentials, Lack> {
+pub(super) fn token(of: &Subject, shown: Option<&Secret>, what: &str) -> Result<Credentials, MissingPart> {
     let shown = shown.ok_or_else(|| lack(of, what))?;
     Ok(Credentials::Token { token: shown.reveal().to_owned() })
 }
 
-pub(super) fn lack(of: &Subject, what: &str) -> Lack {
-    Lack(format!("'{}' has no {}", of.name, what.trim_start_matches("a ")))
+pub(super) fn lack(of: &Subject, what: &str) -> MissingPart {
+    MissingPart(format!("'{}' has no {}", of.name, what.trim_start_matches("a ")))
 }

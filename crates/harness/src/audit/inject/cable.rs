@@ -5,15 +5,15 @@ use std::time::Duration;
 use provisioner::fabric::namespace_path;
 use provisioner::slowdown::Slowdown;
 
-use super::deeds::{Deeds, command};
+use super::changes::{Changes, command};
 use super::switch::Switch;
-use super::{Ground, InjectError, machines};
+use super::{InjectError, Pair, vms};
 use crate::cluster::{TestCluster, TestNode};
 use crate::wait::{self, Wait};
 
 /// The deadline for a bridge to forward on the new port. A bridge with a spanning tree first listens and learns for
 /// half a minute (IEEE 802.1D, twice the forward delay).
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The names of the two ends of a cable.
 const ENDS: [&str; 2] = ["cable0", "cable1"];
@@ -35,22 +35,22 @@ pub(super) fn last(of: &TestCluster) -> Result<&TestNode, InjectError> {
 
 /// Adds a cable between the bridges of both clusters. A filter that is not empty is set on the ingress of both ends
 /// before they become ports of the bridges, so that only packets that it accepts pass.
-pub(super) async fn join(ground: &Ground<'_>, deeds: &mut Deeds, filter: &str) -> Result<(), InjectError> {
+pub(super) async fn join(pair: &Pair<'_>, changes: &mut Changes, filter: &str) -> Result<(), InjectError> {
     let of = |cluster: &TestCluster| Switch::of(&cluster.inner().plan);
-    lay(deeds, &[of(ground.from), of(ground.to)], filter).await
+    lay(changes, &[of(pair.from), of(pair.to)], filter).await
 }
 
 /// Adds a cable between the management networks of both clusters' VMs.
-pub(super) async fn join_managements(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+pub(super) async fn join_managements(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let of = |cluster: &TestCluster| Switch::management(&cluster.inner().plan);
-    lay(deeds, &[of(ground.from), of(ground.to)], "").await
+    lay(changes, &[of(pair.from), of(pair.to)], "").await
 }
 
-async fn lay(deeds: &mut Deeds, switches: &[Switch; 2], filter: &str) -> Result<(), InjectError> {
+async fn lay(changes: &mut Changes, switches: &[Switch; 2], filter: &str) -> Result<(), InjectError> {
     let [ours, theirs] = switches;
     let other = theirs.path();
     let cable = ["link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1], "netns", &other];
-    deeds.on_host(&ours.there("ip", &cable), ours.there("ip", &["link", "del", ENDS[0]])).await?;
+    changes.on_host(&ours.there("ip", &cable), ours.there("ip", &["link", "del", ENDS[0]])).await?;
     for (switch, end) in switches.iter().zip(ENDS) {
         if !filter.is_empty() {
             let rules = format!(
@@ -59,21 +59,21 @@ async fn lay(deeds: &mut Deeds, switches: &[Switch; 2], filter: &str) -> Result<
             );
             let gone = format!("table netdev {end}\ndelete table netdev {end}\n");
             let nft = |rules: String| switch.there("nft", &["-f", "-"]).input(rules);
-            deeds.on_host(&nft(rules), nft(gone)).await?;
+            changes.on_host(&nft(rules), nft(gone)).await?;
         }
-        deeds.ask(&switch.there("ip", &["link", "set", end, "master", &switch.bridge, "up"])).await?;
+        changes.ask(&switch.there("ip", &["link", "set", end, "master", &switch.bridge, "up"])).await?;
     }
     for (switch, end) in switches.iter().zip(ENDS) {
-        carries(deeds, switch, end).await?;
+        carries(changes, switch, end).await?;
     }
     Ok(())
 }
 
 /// Waits until a port of a bridge forwards frames. The kernel updates the carrier state at most once in a second.
-async fn carries(deeds: &Deeds, switch: &Switch, port: &str) -> Result<(), InjectError> {
+async fn carries(changes: &Changes, switch: &Switch, port: &str) -> Result<(), InjectError> {
     let show = switch.there("bridge", &["link", "show", "dev", port]);
-    let carries = wait::until(format!("port {port}"), Slowdown::of_host().stretch(PATIENCE), async || {
-        let shown = deeds.ask(&show).await?;
+    let carries = wait::until(format!("port {port}"), Slowdown::of_host().stretch(TIMEOUT), async || {
+        let shown = changes.ask(&show).await?;
         let forwards = shown.contains("state forwarding");
         Ok::<_, InjectError>(if forwards { Wait::Done(()) } else { Wait::NotYet(shown) })
     });
@@ -81,38 +81,38 @@ async fn carries(deeds: &Deeds, switch: &Switch, port: &str) -> Result<(), Injec
 }
 
 /// Adds a link to a node of the source, into the bridge of the target, with an address of the target's network.
-pub(super) async fn extra_link(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let node = last(ground.from)?;
-    let link = if ground.from.inner().plan.engine.is_virtual() {
-        machines::adapter(ground, deeds, node).await?
+pub(super) async fn extra_link(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let node = last(pair.from)?;
+    let link = if pair.from.inner().plan.engine.is_virtual() {
+        vms::adapter(pair, changes, node).await?
     } else {
-        extra_cable(ground, deeds, node).await?
+        extra_cable(pair, changes, node).await?
     };
-    let address = format!("{}/{}", spare(ground), ground.target.subnet.prefix_len());
+    let address = format!("{}/{}", spare(pair), pair.target.subnet.prefix_len());
     node.run(&command("ip", &["address", "add", &address, "dev", &link])).await?;
     node.run(&command("ip", &["link", "set", &link, "up"])).await?;
     Ok(())
 }
 
-async fn extra_cable(ground: &Ground<'_>, deeds: &mut Deeds, node: &TestNode) -> Result<String, InjectError> {
+async fn extra_cable(pair: &Pair<'_>, changes: &mut Changes, node: &TestNode) -> Result<String, InjectError> {
     const EXTRA: &str = "extra";
-    let switch = Switch::of(&ground.to.inner().plan);
-    let inside = namespace_path(&ground.from.inner().plan.id.node_scope(node.real_name())).to_string();
+    let switch = Switch::of(&pair.to.inner().plan);
+    let inside = namespace_path(&pair.from.inner().plan.id.node_scope(node.real_name())).to_string();
     let lay = ["link", "add", EXTRA, "type", "veth", "peer", "name", EXTRA, "netns", &inside];
-    deeds.on_host(&switch.there("ip", &lay), switch.there("ip", &["link", "del", EXTRA])).await?;
-    deeds.ask(&switch.there("ip", &["link", "set", EXTRA, "master", &switch.bridge, "up"])).await?;
+    changes.on_host(&switch.there("ip", &lay), switch.there("ip", &["link", "del", EXTRA])).await?;
+    changes.ask(&switch.there("ip", &["link", "set", EXTRA, "master", &switch.bridge, "up"])).await?;
     Ok(EXTRA.to_owned())
 }
 
 /// An unused address of the target's network: the last one before the broadcast address. Pure.
-fn spare(ground: &Ground<'_>) -> std::net::Ipv4Addr {
-    std::net::Ipv4Addr::from_bits(ground.target.subnet.broadcast().to_bits() - 1)
+fn spare(pair: &Pair<'_>) -> std::net::Ipv4Addr {
+    std::net::Ipv4Addr::from_bits(pair.target.subnet.broadcast().to_bits() - 1)
 }
 
 /// Adds a link to a node of the source, with the MAC address of a node of the target.
-pub(super) async fn same_mac(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let mac = format!("/sys/class/net/{}/address", ground.target.node_link);
-    let mac = last(ground.to)?.read(&mac).await?;
+pub(super) async fn same_mac(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let mac = format!("/sys/class/net/{}/address", pair.target.node_link);
+    let mac = last(pair.to)?.read(&mac).await?;
     let add = ["link", "add", "same0", "address", mac.trim(), "type", "veth", "peer", "name", "same1"];
-    deeds.on_node(last(ground.from)?, &command("ip", &add), command("ip", &["link", "del", "same0"])).await
+    changes.on_node(last(pair.from)?, &command("ip", &add), command("ip", &["link", "del", "same0"])).await
 }

@@ -2,25 +2,25 @@
 //!
 //! The target needs no route for its answers: forwarded packets get the host's own address as their source.
 
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::request::{EngineKind, Provider};
 
-use super::deeds::{Deeds, command};
-use super::{Ground, InjectError, networks};
+use super::changes::{Changes, command};
+use super::{InjectError, Pair, networks};
 
 /// The host forwards packets that match an nftables condition from the source to the target, and the answers.
-pub(super) async fn open(ground: &Ground<'_>, deeds: &mut Deeds, condition: &str) -> Result<(), InjectError> {
-    open_by(&Way::of(ground), deeds, condition).await
+pub(super) async fn open(pair: &Pair<'_>, changes: &mut Changes, condition: &str) -> Result<(), InjectError> {
+    open_by(&ForwardPath::of(pair), changes, condition).await
 }
 
 /// The host forwards everything from the source's management network to the target, and the answers.
-pub(super) async fn pivot(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let management = ground.source.management.as_ref().and_then(|management| management.link.clone());
-    let cluster = ground.source.name.clone();
+pub(super) async fn pivot(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let management = pair.source.management.as_ref().and_then(|management| management.link.clone());
+    let cluster = pair.source.name.clone();
     let from = management.ok_or(InjectError::Missing { what: "a management network", cluster })?;
-    open_by(&Way { from, ..Way::of(ground) }, deeds, "").await
+    open_by(&ForwardPath { from, ..ForwardPath::of(pair) }, changes, "").await
 }
 
-async fn open_by(way: &Way, deeds: &mut Deeds, condition: &str) -> Result<(), InjectError> {
+async fn open_by(way: &ForwardPath, changes: &mut Changes, condition: &str) -> Result<(), InjectError> {
     let (from, to) = way.names();
     let rules = format!(
         "{}
@@ -30,26 +30,26 @@ async fn open_by(way: &Way, deeds: &mut Deeds, condition: &str) -> Result<(), In
         way.past_the_first_check(condition),
         way.masquerade()
     );
-    way.route(deeds).await?;
-    deeds.change_guard(&rules).await
+    way.route(changes).await?;
+    changes.change_guard(&rules).await
 }
 
 /// The host forwards everything from the source to the target, and no answers.
-pub(super) async fn one_way(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let way = Way::of(ground);
+pub(super) async fn one_way(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let way = ForwardPath::of(pair);
     let (from, to) = way.names();
     let rules = format!(
         "{}\ninsert rule inet homelab forward iifname {from} oifname {to} accept\n",
         way.past_the_first_check("")
     );
-    way.route(deeds).await?;
-    deeds.change_guard(&rules).await
+    way.route(changes).await?;
+    changes.change_guard(&rules).await
 }
 
 /// The host forwards new TCP flows to the witness up to a quota, and afterwards only packets of flows that exist.
-pub(super) async fn established(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+pub(super) async fn established(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     const BEGINNINGS: &str = "tcp dport 7001 ct state new quota 4000 bytes"; // about 60 SYNs
-    let way = Way::of(ground);
+    let way = ForwardPath::of(pair);
     let (from, to) = way.names();
     let rules = format!(
         "{}
@@ -60,27 +60,27 @@ pub(super) async fn established(ground: &Ground<'_>, deeds: &mut Deeds) -> Resul
         way.past_the_first_check("tcp dport 7001"),
         way.masquerade()
     );
-    way.route(deeds).await?;
-    deeds.change_guard(&rules).await
+    way.route(changes).await?;
+    changes.change_guard(&rules).await
 }
 
 /// The host forwards to pods and services of the target, through the node of the target's pod witness.
-pub(super) async fn pods(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let target = ground.target;
+pub(super) async fn pods(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let target = pair.target;
     let node = target.nodes.iter().find(|node| node.name == target.pod.node);
     let missing = || InjectError::Missing { what: "the witness's node", cluster: target.name.clone() };
     let via = node.ok_or_else(missing)?.address.to_string();
     for net in [target.pod_cidr, target.service_cidr] {
         let net = net.to_string();
         let words = |verb| command("ip", &["route", verb, &net, "via", &via, "dev", &target.link]);
-        deeds.on_host(&words("add"), words("del")).await?;
+        changes.on_host(&words("add"), words("del")).await?;
     }
-    open(ground, deeds, &format!("ip daddr {{ {}, {} }}", target.pod_cidr, target.service_cidr)).await
+    open(pair, changes, &format!("ip daddr {{ {}, {} }}", target.pod_cidr, target.service_cidr)).await
 }
 
 /// The links of the host between which it forwards, and the networks behind the second one.
 #[derive(Debug)]
-struct Way {
+struct ForwardPath {
     from: String,
     to: String,
     networks: String,
@@ -88,14 +88,14 @@ struct Way {
     hypervisor: bool,
 }
 
-impl Way {
+impl ForwardPath {
     /// From the source's link to the target's.
-    fn of(ground: &Ground<'_>) -> Self {
+    fn of(pair: &Pair<'_>) -> Self {
         Self {
-            from: ground.source.link.clone(),
-            to: ground.target.link.clone(),
-            networks: networks(ground.target),
-            hypervisor: ground.target.engine == EngineKind::Vagrant(Provider::Libvirt),
+            from: pair.source.link.clone(),
+            to: pair.target.link.clone(),
+            networks: networks(pair.target),
+            hypervisor: pair.target.engine == EngineKind::Vagrant(Provider::Libvirt),
         }
     }
 
@@ -124,15 +124,15 @@ impl Way {
     /// Switches forwarding on for both links. libvirt rejects packets from and to its isolated networks by rules that
     /// it appends to the FORWARD chain (libvirt, "Firewall and network filtering"), so accepting rules are inserted in
     /// front of them.
-    async fn route(&self, deeds: &mut Deeds) -> Result<(), InjectError> {
+    async fn route(&self, changes: &mut Changes) -> Result<(), InjectError> {
         for link in [&self.from, &self.to] {
-            deeds.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
+            changes.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
         }
         if self.hypervisor {
             for (from, to) in [(&self.from, &self.to), (&self.to, &self.from)] {
                 let rule = ["FORWARD", "--in-interface", from, "--out-interface", to, "--jump", "ACCEPT"];
                 let tables = |verb| command("iptables", &[&["--wait", verb][..], &rule].concat());
-                deeds.on_host(&tables("--insert"), tables("--delete")).await?;
+                changes.on_host(&tables("--insert"), tables("--delete")).await?;
             }
         }
         Ok(())

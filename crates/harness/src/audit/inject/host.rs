@@ -2,72 +2,72 @@
 
 use provisioner::plan::InstanceId;
 
-use super::deeds::{Deeds, command};
-use super::{Ground, InjectError};
+use super::changes::{Changes, command};
+use super::{InjectError, Pair};
 
 /// The port of the host that is forwarded to the target.
 const PUBLISHED: u16 = 17443;
 
 /// The host answers ARP requests of the source for addresses of the target.
-pub(super) async fn proxy_arp(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let link = &ground.source.link;
-    deeds.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
-    deeds.set(&format!("ipv4/conf/{link}/proxy_arp"), "1").await
+pub(super) async fn proxy_arp(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let link = &pair.source.link;
+    changes.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
+    changes.set(&format!("ipv4/conf/{link}/proxy_arp"), "1").await
 }
 
 /// Every address of the host answers the source, also those of other links.
-pub(super) async fn weak(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let link = &ground.source.link;
+pub(super) async fn weak(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let link = &pair.source.link;
     let rules = format!(
         "flush chain inet homelab prerouting\ninsert rule inet homelab input iifname \"{link}\" accept\n"
     );
-    deeds.change_guard(&rules).await
+    changes.change_guard(&rules).await
 }
 
 /// The host accepts connections of the source to the gateway's address.
-pub(super) async fn open_input(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let link = &ground.source.link;
-    deeds.change_guard(&format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
+pub(super) async fn open_input(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let link = &pair.source.link;
+    changes.change_guard(&format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
 }
 
 /// A port of the host is forwarded to the target's API server.
-pub(super) async fn publish_port(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+pub(super) async fn publish_port(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let rules = format!(
         "add chain inet homelab injected {{ type nat hook prerouting priority dstnat; }}
         add rule inet homelab injected tcp dport {PUBLISHED} dnat ip to {}:{}\n",
-        ground.target.api,
+        pair.target.api,
         provisioner::plan::API_PORT
     );
-    deeds.change_guard(&rules).await
+    changes.change_guard(&rules).await
 }
 
 /// The source's link can reach 127.0.0.1 of the host.
-pub(super) async fn route_localnet(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    deeds.set(&format!("ipv4/conf/{}/route_localnet", ground.source.link), "1").await
+pub(super) async fn route_localnet(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    changes.set(&format!("ipv4/conf/{}/route_localnet", pair.source.link), "1").await
 }
 
 /// The host answers at the address of metadata services. The address is on the source's link, and is removed with it.
-pub(super) async fn metadata(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+pub(super) async fn metadata(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     const ADDRESS: &str = "169.254.169.254";
-    let link = &ground.source.link;
+    let link = &pair.source.link;
     let words = |verb| command("ip", &["address", verb, &format!("{ADDRESS}/32"), "dev", link]);
-    deeds.on_host(&words("add"), words("del")).await?;
+    changes.on_host(&words("add"), words("del")).await?;
     let rule = format!("insert rule inet homelab input iifname \"{link}\" ip daddr {ADDRESS} accept\n");
-    deeds.change_guard(&rule).await
+    changes.change_guard(&rule).await
 }
 
 /// A veth pair of this name stays on the host.
-pub(super) async fn link(deeds: &mut Deeds, name: &str) -> Result<(), InjectError> {
+pub(super) async fn link(changes: &mut Changes, name: &str) -> Result<(), InjectError> {
     let peer = format!("{name}-peer");
     let add = command("ip", &["link", "add", name, "type", "veth", "peer", "name", &peer]);
-    deeds.on_host(&add, command("ip", &["link", "del", name])).await
+    changes.on_host(&add, command("ip", &["link", "del", name])).await
 }
 
 /// A link on the host belongs to an instance that is not in the registry.
-pub(super) async fn stray(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let id = InstanceId { home: ground.from.inner().plan.id.home.clone(), name: "stray".to_owned() };
+pub(super) async fn stray(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let id = InstanceId { home: pair.from.inner().plan.id.home.clone(), name: "stray".to_owned() };
     let name = id.link();
     let add = command("ip", &["link", "add", &name, "type", "veth", "peer", "name", "stray-peer"]);
-    deeds.on_host(&add, command("ip", &["link", "del", &name])).await?;
-    deeds.ask(&command("ip", &["link", "set", &name, "alias", &id.scope()])).await.map(drop)
+    changes.on_host(&add, command("ip", &["link", "del", &name])).await?;
+    changes.ask(&command("ip", &["link", "set", &name, "alias", &id.scope()])).await.map(drop)
 }

@@ -2,20 +2,20 @@
 //!
 //! [`open`] applies an [`Injection`] and returns a value that reverts it. Each undo is pushed before its change, so
 //! that a panic, a signal or an error half-way leaves nothing; what SIGKILL leaves is removed with the clusters. Two
-//! injections change only the facts that the audit has collected: see [`Opened::twist`]. This module does not know how
+//! injections change only the facts that the audit has collected: see [`Applied::change_facts`]. This module does not know how
 //! a leak is found.
 
-mod deeds;
+mod changes;
 mod switch;
 mod cable;
 mod forward;
 mod host;
-mod graft;
+mod bind_mount;
 mod node;
-mod machines;
+mod vms;
 mod port;
-mod door;
-mod known;
+mod access;
+mod name_server;
 mod control;
 
 use ipnet::Ipv4Net;
@@ -29,12 +29,12 @@ use crate::cluster::{ClusterError, TestCluster};
 use crate::undo::Left;
 use crate::wait::WaitError;
 
-use deeds::Deeds;
-pub(super) use door::Door;
+pub(super) use access::Access;
+use changes::Changes;
 
 /// The two clusters of an injection: after it, `from` reaches `to`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ground<'a> {
+pub(super) struct Pair<'a> {
     pub(super) provisioner: &'a Provisioner,
     /// The source: the cluster that reaches the other one.
     pub(super) from: &'a TestCluster,
@@ -68,7 +68,7 @@ pub enum InjectError {
     },
     /// A folder or file of one node could not be mounted in another.
     #[error("mount {what} of {from} in {to}")]
-    Graft {
+    BindMount {
         /// The path on the first node.
         what: String,
         /// The node that has the path.
@@ -109,7 +109,7 @@ pub enum InjectError {
     Carrier(#[source] Box<WaitError<InjectError>>),
     /// A server did not accept or refuse requests as expected within the deadline.
     #[error("wait for a server of {cluster}")]
-    Door {
+    Access {
         /// The cluster's name.
         cluster: String,
         /// The time-out with the server's last answer.
@@ -120,27 +120,27 @@ pub enum InjectError {
 
 /// An applied injection. `Drop` reverts it.
 #[derive(Debug)]
-pub(super) struct Opened {
-    deeds: Deeds,
-    twist: Option<Injection>,
+pub(super) struct Applied {
+    changes: Changes,
+    change_facts: Option<Injection>,
 }
 
-impl Opened {
+impl Applied {
     /// Reverts the injection.
     ///
     /// # Errors
     /// [`Left`] with the changes that could not be undone.
-    pub(super) async fn close(self) -> Result<(), Left> {
-        self.deeds.undo().await
+    pub(super) async fn revert(self) -> Result<(), Left> {
+        self.changes.undo().await
     }
 
     /// Changes the facts that the audit has collected, for the injections that consist of that. Nothing is changed on
     /// the host.
-    pub(super) fn twist(&self, subjects: &mut [Subject], from: &str, to: &str) {
+    pub(super) fn change_facts(&self, subjects: &mut [Subject], from: &str, to: &str) {
         let source = subjects.iter().find(|subject| subject.name == from).cloned();
         let target = subjects.iter_mut().find(|subject| subject.name == to);
         let (Some(source), Some(target)) = (source, target) else { return };
-        match self.twist {
+        match self.change_facts {
             Some(Injection::SameNetwork) => target.pod_cidr = source.pod_cidr,
             Some(Injection::SameAuthority) => {
                 let proxy = |of: &Subject| {
@@ -160,70 +160,71 @@ impl Opened {
 ///
 /// # Errors
 /// [`InjectError`]; the changes made until then are reverted.
-pub(super) async fn open(injection: Injection, ground: &Ground<'_>) -> Result<Opened, InjectError> {
-    let mut deeds = Deeds::on(ground);
-    let twist = matches!(injection, Injection::SameNetwork | Injection::SameAuthority).then_some(injection);
-    match perform(injection, ground, &mut deeds).await {
-        Ok(()) => Ok(Opened { deeds, twist }),
+pub(super) async fn apply(injection: Injection, pair: &Pair<'_>) -> Result<Applied, InjectError> {
+    let mut changes = Changes::on(pair);
+    let change_facts =
+        matches!(injection, Injection::SameNetwork | Injection::SameAuthority).then_some(injection);
+    match perform(injection, pair, &mut changes).await {
+        Ok(()) => Ok(Applied { changes, change_facts }),
         Err(error) => {
-            drop(deeds.undo().await); // report the first error, not those of the undo
+            drop(changes.undo().await); // report the first error, not those of the undo
             Err(error)
         }
     }
 }
 
-async fn perform(injection: Injection, ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
-    let of_machines = ground.from.inner().plan.engine.is_virtual();
+async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let of_machines = pair.from.inner().plan.engine.is_virtual();
     match injection {
-        Injection::SharedBridge => cable::join(ground, deeds, "").await,
-        Injection::SharedIpv6 => cable::join(ground, deeds, cable::ONLY_IPV6).await,
-        Injection::SharedGroups => cable::join(ground, deeds, cable::ONLY_GROUPS).await,
-        Injection::SharedDhcp => cable::join(ground, deeds, cable::ONLY_DHCP).await,
-        Injection::ExtraLink => cable::extra_link(ground, deeds).await,
-        Injection::SameMac => cable::same_mac(ground, deeds).await,
-        Injection::ProxyArp => host::proxy_arp(ground, deeds).await,
-        Injection::ForwardIcmp => forward::open(ground, deeds, "meta l4proto icmp").await,
-        Injection::ForwardTcp => forward::open(ground, deeds, "tcp dport 7001").await,
-        Injection::ForwardClosed => forward::open(ground, deeds, "tcp dport 7009").await,
-        Injection::ForwardUdp => forward::open(ground, deeds, "udp dport 7002").await,
-        Injection::ForwardOneWay => forward::one_way(ground, deeds).await,
-        Injection::ForwardRaw => forward::open(ground, deeds, "meta l4proto != { tcp, udp, icmp }").await,
-        Injection::ForwardEstablished => forward::established(ground, deeds).await,
-        Injection::ForwardLarge => forward::open(ground, deeds, "meta length >= 1000").await,
-        Injection::Masquerade => forward::open(ground, deeds, "").await,
-        Injection::ForwardPort => forward::open(ground, deeds, "tcp dport 9100").await,
-        Injection::ForwardOverlay => forward::open(ground, deeds, "udp dport { 4789, 6081, 8472 }").await,
-        Injection::ForwardPods => forward::pods(ground, deeds).await,
-        Injection::ForwardNodePorts => forward::open(ground, deeds, "tcp dport 30000-32767").await,
-        Injection::ForwardApi => forward::open(ground, deeds, "tcp dport 6443").await,
-        Injection::WeakHost => host::weak(ground, deeds).await,
-        Injection::OpenInput => host::open_input(ground, deeds).await,
-        Injection::PublishPort => host::publish_port(ground, deeds).await,
-        Injection::RouteLocalnet => host::route_localnet(ground, deeds).await,
-        Injection::Metadata => host::metadata(ground, deeds).await,
-        Injection::LeftLink => host::link(deeds, "left0").await,
-        Injection::Stray => host::stray(ground, deeds).await,
-        Injection::SharedMount if of_machines => machines::mount(ground, deeds).await,
-        Injection::SharedSocket if of_machines => port::line(ground, deeds).await,
-        Injection::SharedProcess if of_machines => machines::kernel(ground, deeds).await,
-        Injection::SharedStore if of_machines => machines::disk(ground, deeds).await,
-        Injection::SharedMount => node::shared_mount(ground, deeds).await,
-        Injection::SharedSocket => node::shared_socket(ground, deeds).await,
-        Injection::SharedProcess => node::shared_process(ground, deeds).await,
-        Injection::SharedManagement => cable::join_managements(ground, deeds).await,
-        Injection::NatPivot => forward::pivot(ground, deeds).await,
-        Injection::ForeignKey => machines::key(ground, deeds).await,
-        Injection::SameMachineId => node::same_machine_id(ground, deeds).await,
-        Injection::SharedStore => node::shared_store(ground, deeds),
-        Injection::LeakedSecret => node::leaked_secret(ground, deeds).await,
-        Injection::ForeignNames => control::foreign_names(ground, deeds).await,
-        Injection::ForeignClients => control::foreign_clients(ground, deeds).await,
-        Injection::ForeignTokens => control::foreign_tokens(ground, deeds).await,
-        Injection::ForeignBootstrap => control::foreign_bootstrap(ground, deeds).await,
-        Injection::ForeignServer => control::foreign_server(ground, deeds).await,
-        Injection::SwappedContext => control::swapped_context(ground, deeds),
-        Injection::AnonymousKubelet => control::anonymous_kubelet(ground, deeds).await,
-        Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Opened::twist`
+        Injection::SharedBridge => cable::join(pair, changes, "").await,
+        Injection::SharedIpv6 => cable::join(pair, changes, cable::ONLY_IPV6).await,
+        Injection::SharedGroups => cable::join(pair, changes, cable::ONLY_GROUPS).await,
+        Injection::SharedDhcp => cable::join(pair, changes, cable::ONLY_DHCP).await,
+        Injection::ExtraLink => cable::extra_link(pair, changes).await,
+        Injection::SameMac => cable::same_mac(pair, changes).await,
+        Injection::ProxyArp => host::proxy_arp(pair, changes).await,
+        Injection::ForwardIcmp => forward::open(pair, changes, "meta l4proto icmp").await,
+        Injection::ForwardTcp => forward::open(pair, changes, "tcp dport 7001").await,
+        Injection::ForwardClosed => forward::open(pair, changes, "tcp dport 7009").await,
+        Injection::ForwardUdp => forward::open(pair, changes, "udp dport 7002").await,
+        Injection::ForwardOneWay => forward::one_way(pair, changes).await,
+        Injection::ForwardRaw => forward::open(pair, changes, "meta l4proto != { tcp, udp, icmp }").await,
+        Injection::ForwardEstablished => forward::established(pair, changes).await,
+        Injection::ForwardLarge => forward::open(pair, changes, "meta length >= 1000").await,
+        Injection::Masquerade => forward::open(pair, changes, "").await,
+        Injection::ForwardPort => forward::open(pair, changes, "tcp dport 9100").await,
+        Injection::ForwardOverlay => forward::open(pair, changes, "udp dport { 4789, 6081, 8472 }").await,
+        Injection::ForwardPods => forward::pods(pair, changes).await,
+        Injection::ForwardNodePorts => forward::open(pair, changes, "tcp dport 30000-32767").await,
+        Injection::ForwardApi => forward::open(pair, changes, "tcp dport 6443").await,
+        Injection::WeakHost => host::weak(pair, changes).await,
+        Injection::OpenInput => host::open_input(pair, changes).await,
+        Injection::PublishPort => host::publish_port(pair, changes).await,
+        Injection::RouteLocalnet => host::route_localnet(pair, changes).await,
+        Injection::Metadata => host::metadata(pair, changes).await,
+        Injection::LeftLink => host::link(changes, "left0").await,
+        Injection::Stray => host::stray(pair, changes).await,
+        Injection::SharedMount if of_machines => vms::mount(pair, changes).await,
+        Injection::SharedSocket if of_machines => port::line(pair, changes).await,
+        Injection::SharedProcess if of_machines => vms::kernel(pair, changes).await,
+        Injection::SharedStore if of_machines => vms::disk(pair, changes).await,
+        Injection::SharedMount => node::shared_mount(pair, changes).await,
+        Injection::SharedSocket => node::shared_socket(pair, changes).await,
+        Injection::SharedProcess => node::shared_process(pair, changes).await,
+        Injection::SharedManagement => cable::join_managements(pair, changes).await,
+        Injection::NatPivot => forward::pivot(pair, changes).await,
+        Injection::ForeignKey => vms::key(pair, changes).await,
+        Injection::SameMachineId => node::same_machine_id(pair, changes).await,
+        Injection::SharedStore => node::shared_store(pair, changes),
+        Injection::LeakedSecret => node::leaked_secret(pair, changes).await,
+        Injection::ForeignNames => control::foreign_names(pair, changes).await,
+        Injection::ForeignClients => control::foreign_clients(pair, changes).await,
+        Injection::ForeignTokens => control::foreign_tokens(pair, changes).await,
+        Injection::ForeignBootstrap => control::foreign_bootstrap(pair, changes).await,
+        Injection::ForeignServer => control::foreign_server(pair, changes).await,
+        Injection::SwappedContext => control::swapped_context(pair, changes),
+        Injection::AnonymousKubelet => control::anonymous_kubelet(pair, changes).await,
+        Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Applied::change_facts`
         Injection::OldData | Injection::RestartOther => Ok(()),      // with a third instance: see `self_test`
     }
 }

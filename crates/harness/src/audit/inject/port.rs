@@ -7,9 +7,9 @@ use provisioner::exec::Command;
 use serde_json::{Value, json};
 
 use super::cable::last;
-use super::deeds::{Deeds, command};
-use super::machines::{domain, lend, seen, virsh};
-use super::{Ground, InjectError};
+use super::changes::{Changes, command};
+use super::vms::{attach, domain, seen, virsh};
+use super::{InjectError, Pair};
 use crate::cluster::TestCluster;
 
 /// The port's name, in the VM and in its QEMU.
@@ -18,33 +18,33 @@ const PORT: &str = "homelab.injected";
 const BUS: &str = "homelab-injected";
 
 /// Adds a port of the same name to a VM of each cluster, and connects both ports.
-pub(super) async fn line(ground: &Ground<'_>, deeds: &mut Deeds) -> Result<(), InjectError> {
+pub(super) async fn line(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     // The first end listens on a free TCP port of the host's loopback; the second one connects to it.
-    let ends = plug(ground.from, socket("0", true), deeds).await?;
-    let cluster = ground.from.name().to_owned();
+    let ends = plug(pair.from, socket("0", true), changes).await?;
+    let cluster = pair.from.name().to_owned();
     let missing = InjectError::Missing { what: "the listening end of the serial line", cluster };
     let port = listens_at(&ends).ok_or(missing)?;
-    plug(ground.to, socket(&port, false), deeds).await.map(drop)
+    plug(pair.to, socket(&port, false), changes).await.map(drop)
 }
 
 /// Adds the port with this backend to the last VM of a cluster, and returns its QEMU's list of backends
 /// (`query-chardev`).
-async fn plug(of: &TestCluster, backend: Value, deeds: &mut Deeds) -> Result<String, InjectError> {
+async fn plug(of: &TestCluster, backend: Value, changes: &mut Changes) -> Result<String, InjectError> {
     let node = last(of)?;
     let machine = &domain(of, node);
     let end = json!({ "id": PORT, "backend": backend });
     let gone = qemu(machine, "chardev-remove", &json!({ "id": PORT }));
-    deeds.on_host(&qemu(machine, "chardev-add", &end), gone).await?;
+    changes.on_host(&qemu(machine, "chardev-add", &end), gone).await?;
     let bus = json!({ "driver": "virtio-serial-pci", "id": BUS });
     let unplug = qemu(machine, "device_del", &json!({ "id": BUS }));
     let tree = virsh(&["qemu-monitor-command", machine, "--hmp", "info qtree"]);
-    lend((deeds, of.slowdown()), &qemu(machine, "device_add", &bus), unplug, (tree, BUS)).await?;
+    attach((changes, of.slowdown()), &qemu(machine, "device_add", &bus), unplug, (tree, BUS)).await?;
     let port =
         json!({ "driver": "virtserialport", "bus": format!("{BUS}.0"), "chardev": PORT, "name": PORT });
-    deeds.ask(&qemu(machine, "device_add", &port)).await?;
+    changes.ask(&qemu(machine, "device_add", &port)).await?;
     let find = "grep --line-regexp \"$0\" /sys/class/virtio-ports/*/name";
     seen((of, node), "a port", &command("sh", &["-c", find, PORT])).await?;
-    deeds.ask(&qemu(machine, "query-chardev", &json!({}))).await
+    changes.ask(&qemu(machine, "query-chardev", &json!({}))).await
 }
 
 fn qemu(machine: &str, execute: &str, arguments: &Value) -> Command {

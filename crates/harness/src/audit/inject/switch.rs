@@ -5,7 +5,7 @@ use provisioner::exec::Command;
 use provisioner::fabric::namespace_path;
 use provisioner::plan::ClusterPlan;
 
-use super::deeds::command;
+use super::changes::command;
 
 /// A bridge and its network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use provisioner::identity::CHAIN;
 use super::structure;
 use crate::audit::cells::Plan;
 use crate::audit::class::Fact;
-use crate::audit::subject::{After, Host, Link, NodeIdentity, Subject};
+use crate::audit::subject::{After, HostSubject, NodeIdentity, Property, Subject};
 use crate::audit::verdict::Judgement;
 
 /// The facts for one judgement.
@@ -27,7 +27,7 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
         (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "different from the registry"),
         (_, None) => Judgement::inconclusive("the target is unknown"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
-        (Fact::Machines, Some(target)) => machines(source, target),
+        (Fact::NodeIdentities, Some(target)) => machines(source, target),
         (Fact::Keys, Some(target)) => keys(source, target),
         (Fact::Identity, Some(target)) => identity(source, target),
         (Fact::Stores, Some(target)) => stores(source, target),
@@ -49,7 +49,7 @@ fn none_of(list: Option<&[String]>, what: &str) -> Judgement {
 }
 
 /// The host-wide setting counts, and the setting of each link: the kernel uses the larger value (ip-sysctl).
-fn route_localnet(host: &Host) -> Judgement {
+fn route_localnet(host: &HostSubject) -> Judgement {
     let all = "net.ipv4.conf.all.route_localnet";
     let mut links: BTreeSet<&str> = host.addresses.iter().map(|(link, _)| link.as_str()).collect();
     links.remove("lo");
@@ -67,7 +67,7 @@ fn route_localnet(host: &Host) -> Judgement {
     Judgement::isolated(format!("route_localnet is 0 on all {} links", links.len()))
 }
 
-fn forwards(host: &Host, target: &Subject) -> Judgement {
+fn forwards(host: &HostSubject, target: &Subject) -> Judgement {
     let Some(forwards) = &host.forwards else {
         return Judgement::inconclusive("the host's forwarded ports could not be read");
     };
@@ -151,7 +151,7 @@ fn identity(source: &Subject, target: &Subject) -> Judgement {
         return Judgement::inconclusive("an identity was not recorded, or could not be read");
     };
     for what in CHAIN {
-        let of = |links: &[Link]| links.iter().find(|link| link.what == what).cloned();
+        let of = |links: &[Property]| links.iter().find(|link| link.what == what).cloned();
         let (Some(own), Some(other)) = (of(ours), of(theirs)) else {
             return Judgement::inconclusive(format!("the {what} was not recorded, or could not be read"));
         };
@@ -165,7 +165,7 @@ fn identity(source: &Subject, target: &Subject) -> Judgement {
             ));
         }
         if own.found != own.recorded {
-            let Link { found, recorded, .. } = own;
+            let Property { found, recorded, .. } = own;
             return Judgement::inconclusive(format!("the {what} is {found}, but {recorded} was recorded"));
         }
     }
@@ -225,7 +225,7 @@ fn destroyed(source: &Subject, target: &Subject, after: &After) -> Judgement {
             target.name
         )),
         Some(links) => match links.iter().find(|link| link.recorded != link.found) {
-            Some(Link { what, recorded, found }) => Judgement::leak(format!(
+            Some(Property { what, recorded, found }) => Judgement::leak(format!(
                 "the {what} was {recorded} before the destruction, and is {found} now"
             )),
             None => Judgement::isolated(format!("{} properties compared, all as before", links.len())),

@@ -17,7 +17,7 @@ mod sockets;
 use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
-use probe::{Answer, Outcome};
+use probe::{Answer, ProbeOutcome};
 
 use super::outcome;
 use crate::audit::class::ClassId;
@@ -110,8 +110,8 @@ fn across_kernels(class: ClassId, here: &[String], there: &[String]) -> Judgemen
 /// The lines of an inspection. An empty inspection has failed: every node has a mount, a process and a link.
 fn side(answer: Option<&Answer>) -> Result<Side, String> {
     match outcome(answer)? {
-        Outcome::Seen { lines, .. } if lines.is_empty() => Err("it returned no lines".to_owned()),
-        Outcome::Seen { boot, lines } => Ok(Side { boot: boot.clone(), lines: lines.clone() }),
+        ProbeOutcome::Seen { lines, .. } if lines.is_empty() => Err("it returned no lines".to_owned()),
+        ProbeOutcome::Seen { boot, lines } => Ok(Side { boot: boot.clone(), lines: lines.clone() }),
         _ => Err("the answer does not match the probe".to_owned()),
     }
 }

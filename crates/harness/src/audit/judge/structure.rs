@@ -2,12 +2,12 @@
 
 use ipnet::Ipv4Net;
 
-use crate::audit::subject::{AuthorityRole, Host, Subject};
+use crate::audit::subject::{AuthorityRole, HostSubject, Subject};
 use crate::audit::verdict::Judgement;
 
 /// Compares every kind of network of the source with every kind of the target, with its own other kinds, and with the
 /// host's own networks.
-pub(super) fn networks(source: &Subject, target: &Subject, host: &Host) -> Judgement {
+pub(super) fn networks(source: &Subject, target: &Subject, host: &HostSubject) -> Judgement {
     let kinds = |of: &Subject| {
         let named = |kind: &str, net| (format!("{kind} of '{}'", of.name), net);
         let management = of.management.as_ref().and_then(|management| management.net);

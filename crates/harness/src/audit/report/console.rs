@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{PhaseReport, Report, columns, tell};
 use crate::audit::class::Class;
-use crate::audit::verdict::{Outcome, Verdict};
+use crate::audit::verdict::{AuditOutcome, Verdict};
 
 /// The number of cells of one class and pair that are shown with evidence. Further cells have one line each.
 const SHOWN: usize = 3;
@@ -35,9 +35,9 @@ impl Report {
         }
         let counts = &self.counts;
         let outcome = match self.outcome {
-            Outcome::Isolated => painted("ISOLATED", Verdict::Isolated, colour, 0),
-            Outcome::Leak => painted("LEAK", Verdict::Leak, colour, 0),
-            Outcome::Inconclusive => painted("INCONCLUSIVE", Verdict::Inconclusive, colour, 0),
+            AuditOutcome::Isolated => painted("ISOLATED", Verdict::Isolated, colour, 0),
+            AuditOutcome::Leak => painted("LEAK", Verdict::Leak, colour, 0),
+            AuditOutcome::Inconclusive => painted("INCONCLUSIVE", Verdict::Inconclusive, colour, 0),
         };
         let _ = writeln!(
             text,

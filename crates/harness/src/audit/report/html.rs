@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::model::{CellReport, Group, PairReport};
 use super::{Report, columns, tell};
 use crate::audit::class::Class;
-use crate::audit::verdict::{Outcome, Verdict};
+use crate::audit::verdict::{AuditOutcome, Verdict};
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -50,17 +50,17 @@ impl Page<'_> {
 
     fn headline(&self) -> &'static str {
         match self.report.outcome {
-            Outcome::Isolated => "Isolated in every tested class",
-            Outcome::Leak => "An instance can reach another instance or the host",
-            Outcome::Inconclusive => "Isolation is not proven",
+            AuditOutcome::Isolated => "Isolated in every tested class",
+            AuditOutcome::Leak => "An instance can reach another instance or the host",
+            AuditOutcome::Inconclusive => "Isolation is not proven",
         }
     }
 
     fn outcome(&self) -> &'static str {
         match self.report.outcome {
-            Outcome::Isolated => Verdict::Isolated.style(),
-            Outcome::Leak => Verdict::Leak.style(),
-            Outcome::Inconclusive => Verdict::Inconclusive.style(),
+            AuditOutcome::Isolated => Verdict::Isolated.style(),
+            AuditOutcome::Leak => Verdict::Leak.style(),
+            AuditOutcome::Inconclusive => Verdict::Inconclusive.style(),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::class::{Class, ClassId};
 use crate::audit::observed::Phase;
-use crate::audit::verdict::{Outcome, Verdict};
+use crate::audit::verdict::{AuditOutcome, Verdict};
 
 /// The version of the report format.
 pub const VERSION: u32 = 1;
@@ -24,7 +24,7 @@ pub struct Report {
     /// The duration of each part of the run, in their order.
     pub phases: Vec<PhaseReport>,
     /// The outcome of all cells together.
-    pub outcome: Outcome,
+    pub outcome: AuditOutcome,
     /// What the nodes of all instances share, whatever the audit finds: the host's kernel, or its hypervisor.
     pub kernel: String,
     /// The instances, in the order of the matrix.
@@ -34,7 +34,7 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// The number of cells with each verdict.
     pub counts: Counts,
-    /// The matrix: each instance against each other one, and against the host, whose name is `workstation`.
+    /// The matrix: each instance against each other one, and against the host, whose name is `host`.
     pub pairs: Vec<PairReport>,
     /// The classes of all cells.
     pub classes: Vec<ClassReport>,
@@ -59,9 +59,9 @@ pub struct LeftOut {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseReport {
-    /// `set`: deploy probers and witnesses; `learn`: collect the facts; `ask`: send the probes; `ask, routed`: as root
-    /// with a route through the host; `ask, by the hypervisor`: as root with a route through the hypervisor; `hear`:
-    /// read the witnesses; `strike`: remove everything.
+    /// `deploy`: start probers and witnesses; `facts`: collect facts; `probe`: send the probes; `probe, routed`: as root
+    /// with a route through the host; `probe, through the hypervisor`: as root with a route through the hypervisor; `read`:
+    /// read the witnesses; `remove`: remove everything.
     pub name: String,
     /// Its duration in milliseconds.
     pub took_ms: u64,
@@ -90,7 +90,7 @@ pub struct Counts {
 pub struct PairReport {
     /// The source instance.
     pub source: String,
-    /// The target: an instance, or `workstation` for the host.
+    /// The target: an instance, or `host` for the host.
     pub target: String,
     /// The worst verdict among its cells that are not accepted; null when it has no cells.
     pub verdict: Option<Verdict>,
@@ -130,7 +130,7 @@ pub struct CellReport {
     pub class: ClassId,
     /// The source instance.
     pub source: String,
-    /// The target: an instance, or `workstation` for the host.
+    /// The target: an instance, or `host` for the host.
     pub target: String,
     /// The viewpoint of its probes: `a pod of acme`, `node acme-cp-1, routed`.
     pub viewpoint: String,
@@ -199,7 +199,7 @@ pub struct Group<'a> {
     pub class: ClassId,
     /// The source instance.
     pub source: &'a str,
-    /// The target: an instance, or `workstation` for the host.
+    /// The target: an instance, or `host` for the host.
     pub target: &'a str,
     /// The cells, at least one.
     pub cells: Vec<&'a CellReport>,

@@ -5,7 +5,7 @@ use insta::{assert_binary_snapshot, assert_json_snapshot, assert_snapshot};
 use schemars::schema_for;
 
 use super::*;
-use crate::audit::cells::{CellWay, Selection};
+use crate::audit::cells::{CellMethod, Selection};
 use crate::audit::sample;
 
 fn plan(classes: &[&str]) -> Plan {
@@ -35,7 +35,7 @@ pub(super) fn leaky() -> Report {
     let plan = plan(&["N8", "C2", "C4", "H11", "C8"]);
     let mut observed = sample::quiet(&plan);
     for cell in &plan.cells {
-        let CellWay::Probes { cross, control, .. } = &cell.way else { continue };
+        let CellMethod::Probes { cross, control, .. } = &cell.way else { continue };
         if cell.class == ClassId::N8 && cell.viewpoint.to_string() == "a pod of acme" {
             sample::say(&mut observed, &cross[0], sample::answered(Some("globex/pod-witness"), "hello"));
             sample::arrive(&mut observed, "globex/pod-witness", &cross[0]);
@@ -63,7 +63,7 @@ fn the_whole_sample_is_isolated_when_nothing_is_wrong() {
             .map(|cell| format!("{}: {}", tell::name(cell), cell.why))
             .collect();
         assert_eq!(failed, [""; 0]);
-        assert_eq!((report.outcome, report.kernel.as_str()), (Outcome::Isolated, shared));
+        assert_eq!((report.outcome, report.kernel.as_str()), (AuditOutcome::Isolated, shared));
     }
 }
 
@@ -81,7 +81,7 @@ fn a_clean_run() {
 #[test]
 fn a_run_with_a_leak() {
     let report = leaky();
-    assert_eq!(report.outcome, Outcome::Leak);
+    assert_eq!(report.outcome, AuditOutcome::Leak);
     assert_snapshot!("leaky console", report.console(false));
     assert_snapshot!("leaky console, coloured", report.console(true).replace('\u{1b}', "ESC"));
     assert_snapshot!("leaky tap", report.tap());
@@ -100,7 +100,7 @@ fn large() -> Report {
     let plan = Plan::new(0x2b, subjects.to_vec(), sample::host(), &selection).expect("a plan");
     let mut observed = sample::quiet(&plan);
     for cell in &plan.cells {
-        let CellWay::Probes { cross, control, .. } = &cell.way else { continue };
+        let CellMethod::Probes { cross, control, .. } = &cell.way else { continue };
         match (cell.class, cell.source.as_str(), cell.target.name()) {
             (ClassId::N8, "acme", "globex") => {
                 sample::say(&mut observed, &cross[0], sample::answered(Some("globex/pod-witness"), "hello"));
@@ -129,9 +129,9 @@ fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
     let accept = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
     let all = [accept(ClassId::C8, "no servers"), accept(ClassId::H11, "tried by hand")];
     let (first, later) = all.split_at(1);
-    assert_eq!(of(first).outcome, Outcome::Inconclusive);
+    assert_eq!(of(first).outcome, AuditOutcome::Inconclusive);
     assert_eq!(of(first).accepting(later), of(&all));
-    assert_eq!(of(&all).outcome, Outcome::Isolated);
+    assert_eq!(of(&all).outcome, AuditOutcome::Isolated);
     let again = of(&all).accepting(&[accept(ClassId::C8, "another reason"), accept(ClassId::H5, "it hurts")]);
     assert_eq!(again.cells, of(&all).cells, "what is covered or accepted already is as it was");
 }
@@ -140,9 +140,9 @@ fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
 fn what_was_left_out_is_in_every_report_and_keeps_it_from_being_isolated() {
     let left_out = LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() };
     let report = clean().without(vec![left_out.clone()]);
-    assert_eq!(report.outcome, Outcome::Inconclusive);
-    assert_eq!(report.clone().accepting(&[]).outcome, Outcome::Inconclusive, "it stays so");
-    assert_eq!(leaky().without(vec![left_out]).outcome, Outcome::Leak, "a leak is a leak");
+    assert_eq!(report.outcome, AuditOutcome::Inconclusive);
+    assert_eq!(report.clone().accepting(&[]).outcome, AuditOutcome::Inconclusive, "it stays so");
+    assert_eq!(leaky().without(vec![left_out]).outcome, AuditOutcome::Leak, "a leak is a leak");
     assert_snapshot!("left out console", report.console(false));
     assert_snapshot!("left out tap", report.tap());
     assert_snapshot!("left out markdown", report.markdown());

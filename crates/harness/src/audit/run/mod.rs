@@ -1,20 +1,20 @@
 //! The part of the audit that touches clusters: deploys witnesses and probers, sends probes, reads witnesses, and
 //! removes everything.
 //!
-//! [`Stage`] is all that an audit deploys in one instance: a namespace with pods and a service, and a bootstrap token.
-//! `arena` has the stages of all instances and the processes on the host. It starts one exec for each viewpoint.
+//! [`InstanceProbes`] is all that an audit deploys in one instance: a namespace with pods and a service, and a bootstrap token.
+//! `probes` has the probes of all instances and the processes on the host. It starts one exec for each viewpoint.
 //! Neither knows what a verdict means.
 
 mod manifest;
 mod token;
-mod stage;
-mod strike;
+mod instance_probes;
+mod remove;
 mod service;
 mod learn;
-mod workstation;
+mod host_probes;
 mod routes;
 mod progress;
-mod arena;
+mod probes;
 
 use std::time::{Duration, Instant};
 
@@ -24,19 +24,19 @@ use provisioner::exec::CommandError;
 use provisioner::slowdown::Stretched;
 
 use super::report::accepted_on_all;
-use super::{Phase, PlanError, Report, Selection};
+use super::{Phase, Report, Selection, SelectionError};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::inventory::Inventory;
 use crate::undo::Left;
 
-pub(super) use arena::Arena;
+pub use host_probes::HostProbesError;
+#[cfg(feature = "fuzzing")]
+pub use host_probes::read_forwards;
+pub use instance_probes::{InstanceProbes, ProbesError};
 pub(super) use learn::administrator;
 pub(super) use manifest::PROBER;
-pub use progress::{Progress, Step};
-pub use stage::{Stage, StageError};
-pub use workstation::WorkstationError;
-#[cfg(feature = "fuzzing")]
-pub use workstation::read_forwards;
+pub(super) use probes::Probes;
+pub use progress::{AuditProgress, Step};
 
 /// The deadline of collecting facts, probing and reading. Stretched where nodes are slow. Removing what was deployed
 /// comes after it and has deadlines of its own.
@@ -47,16 +47,16 @@ const DEADLINE: Duration = Duration::from_secs(240);
 pub enum AuditError {
     /// The selection has no probe, or an unknown name.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] SelectionError),
     /// A cluster cannot be attached to.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// Witnesses or probers could not be deployed in an instance.
     #[error(transparent)]
-    Stage(#[from] StageError),
+    InstanceProbes(#[from] ProbesError),
     /// The witnesses on the host could not be started.
     #[error(transparent)]
-    Workstation(#[from] WorkstationError),
+    HostProbes(#[from] HostProbesError),
     /// The kernel gave no random bytes.
     #[error("draw the number of the run")]
     Run(#[source] std::io::Error),
@@ -86,24 +86,24 @@ pub async fn audit(
     provisioner: &Provisioner,
     clusters: &[TestCluster],
     selection: &Selection,
-    progress: &Progress,
+    progress: &AuditProgress,
 ) -> Result<Report, AuditError> {
     let started = Timestamp::now();
     let before = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
-    let mut arena = Arena::set(provisioner, clusters, progress).await?;
-    let deadline = arena::slowdown(clusters).stretch(DEADLINE);
+    let mut probes = Probes::deploy(provisioner, clusters, progress).await?;
+    let deadline = probes::slowdown(clusters).stretch(DEADLINE);
     let asked = tokio::time::timeout(deadline.on_clock(), async {
-        let known = arena.learn(selection).await;
-        let plan = arena.plan(known, selection)?;
-        let observed = arena.ask(&plan, progress).await?;
+        let known = probes.learn(selection).await;
+        let plan = probes.plan(known, selection)?;
+        let observed = probes.ask(&plan, progress).await?;
         Ok::<_, AuditError>((plan, observed))
     });
     let asked = asked.await;
     let begun = Instant::now();
-    arena.strike(progress).await?;
-    let struck = Phase::since("strike", begun);
+    probes.remove(progress).await?;
+    let removed = Phase::since("remove", begun);
     let (plan, mut observed) = asked.map_err(|_| AuditError::Late(deadline))??;
-    observed.phases.push(struck);
+    observed.phases.push(removed);
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     observed.after.left = Some(after.left_since(&before));
     let accepted = accepted_on_all(clusters.iter().map(|cluster| cluster.inner().instance.engine));

@@ -1,4 +1,4 @@
-//! [`Progress`]: the steps of an audit or a self-test, sent to a channel while it runs.
+//! [`AuditProgress`]: the steps of an audit or a self-test, sent to a channel while it runs.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ use crate::audit::ClassId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Witnesses and probers are deployed.
-    Set {
+    Deploy {
         /// The number of clusters.
         clusters: usize,
     },
     /// All viewpoints send their probes.
-    Ask {
+    Probe {
         /// The number of cells in the plan.
         cells: usize,
     },
     /// Root on every node sends probes, with a route through the host.
-    AskRouted,
+    ProbeRouted,
     /// Root on every VM sends probes, with a route through the hypervisor.
-    AskPivot,
+    ProbePivot,
     /// The logs of the witnesses are read.
-    Hear,
+    Read,
     /// Everything that was deployed is removed.
-    Strike,
+    Remove,
     /// The self-test applies an injection.
-    Open {
+    Inject {
         /// The class whose leak is injected.
         class: ClassId,
         /// The place of this class among all, from 1.
@@ -37,7 +37,7 @@ pub enum Step {
         of: usize,
     },
     /// The self-test has finished a class.
-    Tried {
+    Tested {
         /// The class.
         class: ClassId,
         /// Whether its leak was found, and the time: `yes, and isolated again (12.3s)`.
@@ -48,25 +48,27 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Set { clusters } => write!(f, "witnesses and probers start in {clusters} clusters"),
-            Self::Ask { cells } => write!(f, "probes for {cells} cells are sent"),
-            Self::AskRouted => f.write_str("root on every node sends probes, with a route through the host"),
-            Self::AskPivot => {
+            Self::Deploy { clusters } => write!(f, "witnesses and probers start in {clusters} clusters"),
+            Self::Probe { cells } => write!(f, "probes for {cells} cells are sent"),
+            Self::ProbeRouted => {
+                f.write_str("root on every node sends probes, with a route through the host")
+            }
+            Self::ProbePivot => {
                 f.write_str("root on every VM sends probes, with a route through the hypervisor")
             }
-            Self::Hear => f.write_str("the logs of the witnesses are read"),
-            Self::Strike => f.write_str("witnesses and probers are removed"),
-            Self::Open { class, place, of } => write!(f, "leak {class} is injected, {place} of {of}"),
-            Self::Tried { class, found } => write!(f, "leak {class} found: {found}"),
+            Self::Read => f.write_str("the logs of the witnesses are read"),
+            Self::Remove => f.write_str("witnesses and probers are removed"),
+            Self::Inject { class, place, of } => write!(f, "leak {class} is injected, {place} of {of}"),
+            Self::Tested { class, found } => write!(f, "leak {class} found: {found}"),
         }
     }
 }
 
 /// The receiver of an audit's steps. The default has none.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Option<UnboundedSender<Step>>);
+pub struct AuditProgress(Option<UnboundedSender<Step>>);
 
-impl Progress {
+impl AuditProgress {
     /// Sends each step to this channel.
     pub fn to(listener: UnboundedSender<Step>) -> Self {
         Self(Some(listener))

@@ -38,7 +38,7 @@ fn hop(cluster: &TestCluster, by: Route) -> Option<String> {
     let plan = &cluster.inner().plan;
     match by {
         Route::Own => None,
-        Route::Workstation => Some(format!("via {} dev {}", plan.gateway, plan.platform.link)),
+        Route::Host => Some(format!("via {} dev {}", plan.gateway, plan.platform.link)),
         Route::Hypervisor => {
             let management = learn::management(plan)?;
             Some(format!("via {} dev {}", management.gateway, management.node_link))

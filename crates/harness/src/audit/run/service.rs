@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use probe::{Ask, Batch, Nonce, Outcome, Probe, Said, VERSION};
+use probe::{Ask, Batch, Nonce, Probe, ProbeOutcome, ProbeResult, VERSION};
 
 use provisioner::slowdown::Slowdown;
 
@@ -46,13 +46,13 @@ pub(super) async fn leads(
 }
 
 /// The number of answers that come from this witness. Pure.
-fn served(said: &[Said], witness: &str) -> usize {
-    let own = |said: &&Said| match said {
-        Said::Answer(answer) => match &answer.outcome {
-            Outcome::Answered { identity, .. } => identity.as_deref() == Some(witness),
+fn served(said: &[ProbeResult], witness: &str) -> usize {
+    let own = |said: &&ProbeResult| match said {
+        ProbeResult::Answer(answer) => match &answer.outcome {
+            ProbeOutcome::Answered { identity, .. } => identity.as_deref() == Some(witness),
             _ => false,
         },
-        Said::End { .. } => false,
+        ProbeResult::End { .. } => false,
     };
     said.iter().filter(own).count()
 }
@@ -64,15 +64,19 @@ mod tests {
 
     #[test]
     fn only_the_witness_itself_serves() {
-        let answered =
-            |who: &str| Outcome::Answered { identity: Some(who.to_owned()), from: None, what: Vec::new() };
-        let said = |outcome| Said::Answer(Answer { nonce: Nonce::new(0, 0), sent: 1, at_us: 0, outcome });
-        let refused = Outcome::Refused { from: None, what: Vec::new() };
+        let answered = |who: &str| ProbeOutcome::Answered {
+            identity: Some(who.to_owned()),
+            from: None,
+            what: Vec::new(),
+        };
+        let said =
+            |outcome| ProbeResult::Answer(Answer { nonce: Nonce::new(0, 0), sent: 1, at_us: 0, outcome });
+        let refused = ProbeOutcome::Refused { from: None, what: Vec::new() };
         let all = [
             said(answered("acme/pod")),
             said(answered("globex/pod")),
             said(refused),
-            Said::End { answers: 3 },
+            ProbeResult::End { answers: 3 },
         ];
         assert_eq!(served(&all, "acme/pod"), 1);
     }

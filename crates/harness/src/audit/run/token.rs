@@ -11,7 +11,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
-use provisioner::kubeadm::Ticket;
+use provisioner::kubeadm::BootstrapToken;
 use serde_json::json;
 
 use crate::audit::Secret;
@@ -26,7 +26,7 @@ const LIFETIME: SignedDuration = SignedDuration::from_mins(60);
 /// Makes the bootstrap token of an audit in an instance. `None` when the API server refuses or the kernel gives no
 /// random bytes.
 pub(super) async fn make(client: Client, run: u32, instance: &str) -> Option<Secret> {
-    let drawn = Ticket::draw().ok()?;
+    let drawn = BootstrapToken::draw().ok()?;
     let (_, half) = drawn.token().reveal().split_once('.')?;
     let end = Timestamp::now().checked_add(LIFETIME).ok()?;
     let id = id(run, instance);

@@ -15,15 +15,17 @@ use jiff::Timestamp;
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
 use provisioner::registry::{Keeper, Owner};
-use provisioner::spec::{CheckedSpec, ClusterSpec, SpecError, Topology};
+use provisioner::request::{CheckedSpec, ClusterSpec, SpecError, Topology};
 use provisioner::{DestroyError, ProvisionError};
 
 use super::relics::{Relics, RelicsError};
 use super::score::Detection;
-use super::state::{self, State};
-use crate::audit::inject::Ground;
+use super::state::{self, Snapshot};
+use crate::audit::inject::Pair;
 use crate::audit::subject::{Destroyed, Subject};
-use crate::audit::{ClassId, Host, Link, Observed, Plan, PlanError, Report, Selection, accepted_on};
+use crate::audit::{
+    ClassId, HostSubject, Observed, Plan, Property, Report, Selection, SelectionError, accepted_on,
+};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::name;
 use crate::undo::{Left, Undos};
@@ -46,7 +48,7 @@ pub(super) enum DestructionError {
     #[error(transparent)]
     Relics(#[from] RelicsError),
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] SelectionError),
     #[error("destroy the third instance")]
     Left(#[from] Left),
 }
@@ -59,15 +61,15 @@ pub(super) struct Detections {
 }
 
 /// Tests both injections, one after the other. The third instance is destroyed at the end, also after an error.
-pub(super) async fn detect(ground: &Ground<'_>) -> Result<Detections, DestructionError> {
-    let third = Third::beside(ground)?;
+pub(super) async fn detect(pair: &Pair<'_>) -> Result<Detections, DestructionError> {
+    let third = Third::beside(pair)?;
     let mut undos = Undos::default();
     let (provisioner, doomed) = (third.provisioner.clone(), third.spec.name.to_string());
     undos.push(format!("destroy {doomed}"), move || {
         let (provisioner, doomed) = (provisioner.clone(), doomed.clone());
         async move { provisioner.destroy(&doomed).await.map(drop) }
     });
-    let detections = third.detect(ground).await;
+    let detections = third.detect(pair).await;
     undos.close().await?;
     detections
 }
@@ -80,8 +82,8 @@ struct Third {
 }
 
 impl Third {
-    fn beside(ground: &Ground<'_>) -> Result<Self, DestructionError> {
-        let other = &ground.to.inner().instance;
+    fn beside(pair: &Pair<'_>) -> Result<Self, DestructionError> {
+        let other = &pair.to.inner().instance;
         // With a random suffix, because an instance of this name is destroyed even if it could not be created here.
         let name = format!("{}-{}", other.name, name::suffix());
         let spec = ClusterSpec {
@@ -91,28 +93,27 @@ impl Third {
             cilium: other.k8s.cilium,
             ..ClusterSpec::new(name).topology(Topology::Single).throw_away()
         };
-        let owner =
-            Owner::hold(ground.provisioner.home(), name::run_id()).map_err(DestructionError::Owner)?;
-        Ok(Self { provisioner: ground.provisioner.clone(), spec: spec.check()?, owner })
+        let owner = Owner::hold(pair.provisioner.home(), name::run_id()).map_err(DestructionError::Owner)?;
+        Ok(Self { provisioner: pair.provisioner.clone(), spec: spec.check()?, owner })
     }
 
-    async fn detect(&self, ground: &Ground<'_>) -> Result<Detections, DestructionError> {
+    async fn detect(&self, pair: &Pair<'_>) -> Result<Detections, DestructionError> {
         let first = self.make().await?;
         let relics = Relics::of(&first)?;
         relics.leave_in(&first).await?;
-        let stirred = self.destroy(ground, async || stir(ground.to).await).await?;
+        let stirred = self.destroy(pair, async || restart_kubelet(pair.to).await).await?;
 
         let second = self.make().await?;
         relics.leave_in(&second).await?;
         let old = relics.found_in(&second).await;
         relics.remove_from(&second).await?;
         let new = relics.found_in(&second).await;
-        let calm = self.destroy(ground, async || Ok(())).await?;
+        let calm = self.destroy(pair, async || Ok(())).await?;
 
         let inherited = |relics| (relics, Vec::new());
         let judged = |class, during, after| {
-            let (during, after) = (self.report(ground, class, during)?, self.report(ground, class, after)?);
-            let there = (self.spec.name.as_str(), ground.to.name());
+            let (during, after) = (self.report(pair, class, during)?, self.report(pair, class, after)?);
+            let there = (self.spec.name.as_str(), pair.to.name());
             Ok::<_, DestructionError>(Detection::judge(&during, &after, there, None))
         };
         Ok(Detections {
@@ -130,36 +131,36 @@ impl Third {
     /// Destroys the third instance, calls `meanwhile`, and compares the state of the target before and after.
     async fn destroy(
         &self,
-        ground: &Ground<'_>,
+        pair: &Pair<'_>,
         meanwhile: impl AsyncFnOnce() -> Result<(), CommandError>,
-    ) -> Result<Vec<Link>, DestructionError> {
-        let before = State::of(ground.to).await?;
+    ) -> Result<Vec<Property>, DestructionError> {
+        let before = Snapshot::of(pair.to).await?;
         self.provisioner.destroy(self.spec.name.as_str()).await?;
         meanwhile().await?;
-        Ok(state::compared(&before, &State::of(ground.to).await?))
+        Ok(state::compared(&before, &Snapshot::of(pair.to).await?))
     }
 
     /// The report of an audit of one class with these facts.
     fn report(
         &self,
-        ground: &Ground<'_>,
+        pair: &Pair<'_>,
         class: ClassId,
-        (inherited, other): (Option<Vec<String>>, Vec<Link>),
+        (inherited, other): (Option<Vec<String>>, Vec<Property>),
     ) -> Result<Report, DestructionError> {
         let name = self.spec.name.to_string();
-        let third = Subject { name: name.clone(), ..ground.source.clone() };
+        let third = Subject { name: name.clone(), ..pair.source.clone() };
         let selection = Selection { classes: vec![class.to_string()], ..Selection::default() };
-        let plan = Plan::new(0, vec![third, ground.target.clone()], Host::default(), &selection)?;
+        let plan = Plan::new(0, vec![third, pair.target.clone()], HostSubject::default(), &selection)?;
         let mut observed = Observed::default();
-        let others = BTreeMap::from([(ground.to.name().to_owned(), other)]);
+        let others = BTreeMap::from([(pair.to.name().to_owned(), other)]);
         observed.after.destroyed = Some(Destroyed { instance: name, inherited, others });
         let now = Timestamp::now();
-        Ok(Report::of(&plan, &observed, &accepted_on(ground.source.engine), (now, now)))
+        Ok(Report::of(&plan, &observed, &accepted_on(pair.source.engine), (now, now)))
     }
 }
 
 /// The injection of T3: restarts the kubelet of the target's last node.
-async fn stir(other: &TestCluster) -> Result<(), CommandError> {
+async fn restart_kubelet(other: &TestCluster) -> Result<(), CommandError> {
     let anew = other.inner().plan.platform.restart("kubelet");
     match other.nodes().last() {
         Some(node) => node.run(&anew).await.map(drop),

@@ -18,10 +18,10 @@ use jiff::Timestamp;
 use provisioner::Provisioner;
 
 use super::class::{Class, ClassId, Coverage, Injection, Towards};
-use super::inject::{self, Ground, InjectError};
-use super::run::{Arena, AuditError, Progress, Step};
+use super::inject::{self, InjectError, Pair};
+use super::run::{AuditError, AuditProgress, Probes, Step};
 use super::subject::Subject;
-use super::viewpoint::WORKSTATION;
+use super::viewpoint::HOST;
 use super::{Report, Selection, accepted_on};
 use crate::cluster::TestCluster;
 use crate::inventory::Inventory;
@@ -52,7 +52,7 @@ pub enum SelfTestError {
 
 /// Applies injections from the first cluster to the second one, one at a time, and audits the class of each.
 ///
-/// `selection` is audited on the clean clusters. `opened` are the classes whose injections are applied, out of those
+/// `selection` is audited on the clean clusters. `applied` are the classes whose injections are applied, out of those
 /// that were audited; an empty list means all of them.
 ///
 /// # Errors
@@ -62,8 +62,8 @@ pub async fn self_test(
     provisioner: &Provisioner,
     clusters: &[TestCluster],
     selection: &Selection,
-    opened: &[ClassId],
-    progress: &Progress,
+    applied: &[ClassId],
+    progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
     let [from, to] = clusters else { return Err(SelfTestError::Clusters(clusters.len())) };
     for cluster in clusters {
@@ -72,23 +72,23 @@ pub async fn self_test(
             return Err(SelfTestError::Protected { name: instance.name.clone() });
         }
     }
-    let mut arena = Arena::set(provisioner, clusters, progress).await?;
-    let scored = score(&mut arena, provisioner, (from, to), (selection, opened), progress).await;
-    arena.strike(progress).await?;
+    let mut probes = Probes::deploy(provisioner, clusters, progress).await?;
+    let scored = score(&mut probes, provisioner, (from, to), (selection, applied), progress).await;
+    probes.remove(progress).await?;
     scored
 }
 
 async fn score(
-    arena: &mut Arena<'_>,
+    probes: &mut Probes<'_>,
     provisioner: &Provisioner,
     (from, to): (&TestCluster, &TestCluster),
-    (selection, opened): (&Selection, &[ClassId]),
-    progress: &Progress,
+    (selection, applied): (&Selection, &[ClassId]),
+    progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
-    let mut trial = Trial { arena, provisioner, from, to, known: Vec::new(), destroyed: None };
+    let mut trial = Trial { probes, provisioner, from, to, known: Vec::new(), destroyed: None };
     let baseline = trial.audit(selection, None).await?;
     let engine = from.inner().instance.engine;
-    let wanted = |class: &&Class| opened.is_empty() || opened.contains(&class.id);
+    let wanted = |class: &&Class| applied.is_empty() || applied.contains(&class.id);
     let classes: Vec<&Class> = Class::all().filter(|class| baseline.asks(class.id)).filter(wanted).collect();
     let mut rows = Vec::new();
     for (place, class) in classes.iter().enumerate() {
@@ -97,7 +97,7 @@ async fn score(
             (Coverage::NotCovered(why), ..) | (_, _, Some(why)) => Detection::NotCovered(why.to_owned()),
             (Coverage::Covered, None, None) => Detection::NotCovered("the class has no injection".to_owned()),
             (Coverage::Covered, Some(injection), None) => {
-                progress.say(Step::Open { class: class.id, place: place + 1, of: classes.len() });
+                progress.say(Step::Inject { class: class.id, place: place + 1, of: classes.len() });
                 let begun = Instant::now();
                 let detection = if injection.takes_destruction() {
                     trial.destroy(injection).await?
@@ -105,7 +105,7 @@ async fn score(
                     trial.detect(class, injection).await?
                 };
                 let found = format!("{detection} ({:.1}s)", begun.elapsed().as_secs_f64());
-                progress.say(Step::Tried { class: class.id, found });
+                progress.say(Step::Tested { class: class.id, found });
                 detection
             }
         };
@@ -116,7 +116,7 @@ async fn score(
 
 /// A self-test in progress.
 struct Trial<'a, 'b> {
-    arena: &'a mut Arena<'b>,
+    probes: &'a mut Probes<'b>,
     provisioner: &'a Provisioner,
     from: &'a TestCluster,
     to: &'a TestCluster,
@@ -141,7 +141,7 @@ impl Trial<'_, '_> {
         let (from, to) = (self.from.name(), self.to.name());
         let (there, back) = match class.towards {
             Towards::Instances | Towards::Everybody => ((from, to), (to, from)),
-            Towards::Workstation | Towards::Nobody => ((from, WORKSTATION), (to, WORKSTATION)),
+            Towards::Host | Towards::Nobody => ((from, HOST), (to, HOST)),
         };
         let back = injection.is_mutual().then_some(back);
         Ok(Detection::judge(&during, &after, there, back))
@@ -151,7 +151,7 @@ impl Trial<'_, '_> {
     async fn destroy(&mut self, injection: Injection) -> Result<Detection, SelfTestError> {
         let detections = match self.destroyed.take() {
             Some(detections) => detections,
-            None => destruction::detect(&self.ground()?).await.unwrap_or_else(|error| {
+            None => destruction::detect(&self.pair()?).await.unwrap_or_else(|error| {
                 let why = Detection::NotOpened(provisioner::error::chain(&error));
                 Detections { inherited: why.clone(), destroyed: why }
             }),
@@ -169,36 +169,36 @@ impl Trial<'_, '_> {
         let started = Timestamp::now();
         let taken = async || Inventory::take(self.provisioner).await.map_err(AuditError::Inventory);
         let before = taken().await?;
-        let opened = match injection {
-            Some(injection) => Some(inject::open(injection, &self.ground()?).await?),
+        let applied = match injection {
+            Some(injection) => Some(inject::apply(injection, &self.pair()?).await?),
             None => None,
         };
-        let (mut subjects, host) = self.arena.learn(selection).await;
-        match &opened {
-            Some(opened) => opened.twist(&mut subjects, self.from.name(), self.to.name()),
+        let (mut subjects, host) = self.probes.learn(selection).await;
+        match &applied {
+            Some(applied) => applied.change_facts(&mut subjects, self.from.name(), self.to.name()),
             None if self.known.is_empty() => self.known.clone_from(&subjects),
             None => {}
         }
-        let plan = self.arena.plan((subjects, host), selection)?;
-        let mut observed = self.arena.ask(&plan, &Progress::default()).await?;
+        let plan = self.probes.plan((subjects, host), selection)?;
+        let mut observed = self.probes.ask(&plan, &AuditProgress::default()).await?;
         observed.after.left = Some(taken().await?.left_since(&before));
-        if let Some(opened) = opened {
-            opened.close().await.map_err(AuditError::Left)?;
+        if let Some(applied) = applied {
+            applied.revert().await.map_err(AuditError::Left)?;
         }
         let accepted = accepted_on(self.from.inner().instance.engine);
         Ok(Report::of(&plan, &observed, &accepted, (started, Timestamp::now())))
     }
 
-    fn ground(&self) -> Result<Ground<'_>, SelfTestError> {
+    fn pair(&self) -> Result<Pair<'_>, SelfTestError> {
         let known = |name: &str| self.known.iter().find(|subject| subject.name == name);
         let unknown = || SelfTestError::Clusters(self.known.len());
-        Ok(Ground {
+        Ok(Pair {
             provisioner: self.provisioner,
             from: self.from,
             source: known(self.from.name()).ok_or_else(unknown)?,
             to: self.to,
             target: known(self.to.name()).ok_or_else(unknown)?,
-            namespace: self.arena.namespace(),
+            namespace: self.probes.namespace(),
         })
     }
 }

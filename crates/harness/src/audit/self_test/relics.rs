@@ -13,7 +13,7 @@ use provisioner::plan::API_PORT;
 use serde_json::json;
 
 use crate::audit::ClientCertificate;
-use crate::audit::inject::Door;
+use crate::audit::inject::Access;
 use crate::audit::run::administrator;
 use crate::cluster::{ClusterError, TestCluster};
 use crate::name;
@@ -87,7 +87,7 @@ impl Relics {
         if identity.uid == *self.uid.as_ref()? {
             found.push(format!("UID {} of kube-system", identity.uid));
         }
-        match self.door(cluster).status().await.ok()? {
+        match self.access(cluster).status().await.ok()? {
             401 => {}
             status => found.push(format!("its administrator's certificate: HTTP {status}")),
         }
@@ -95,10 +95,10 @@ impl Relics {
     }
 
     /// A request to the successor's API server with the old administrator's certificate.
-    fn door(&self, cluster: &TestCluster) -> Door {
+    fn access(&self, cluster: &TestCluster) -> Access {
         let ClientCertificate { certificate, key } = &self.administrator;
         let (certificate, key) = (certificate.clone(), key.reveal().to_owned());
-        Door {
+        Access {
             cluster: cluster.name().to_owned(),
             server: format!("https://{}:{API_PORT}", cluster.inner().plan.api_address),
             authority: None,

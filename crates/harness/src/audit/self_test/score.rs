@@ -5,7 +5,7 @@ mod markdown;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use provisioner::spec::EngineKind;
+use provisioner::request::EngineKind;
 
 use crate::audit::class::{Class, ClassId};
 use crate::audit::report::Report;

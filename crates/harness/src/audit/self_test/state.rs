@@ -1,4 +1,4 @@
-//! [`State`]: the parts of an instance that must not change when another one is destroyed (T3): UIDs, pods, processes.
+//! [`Snapshot`]: the parts of an instance that must not change when another one is destroyed (T3): UIDs, pods, processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use provisioner::exec::Command;
 
 use super::destruction::DestructionError;
-use crate::audit::Link;
+use crate::audit::Property;
 use crate::cluster::TestCluster;
 
 /// Prints process 1 of a node and the processes of Kubernetes: PID, name, and start time in clock ticks after the boot
@@ -22,9 +22,9 @@ const COPY: &str = "kubernetes.io/config.mirror";
 
 /// The value of each part, by the part's name: `UID of node acme-cp-1`.
 #[derive(Debug)]
-pub(super) struct State(BTreeMap<String, String>);
+pub(super) struct Snapshot(BTreeMap<String, String>);
 
-impl State {
+impl Snapshot {
     /// The present state of a cluster.
     pub(super) async fn of(cluster: &TestCluster) -> Result<Self, DestructionError> {
         let failed = |attempt: &str| cluster.failed(attempt.to_owned());
@@ -68,12 +68,15 @@ fn life(pod: &Pod) -> String {
 }
 
 /// Each part with its value before and after; `nothing` where it is missing. Pure.
-pub(super) fn compared(State(before): &State, State(after): &State) -> Vec<Link> {
+pub(super) fn compared(Snapshot(before): &Snapshot, Snapshot(after): &Snapshot) -> Vec<Property> {
     let things: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let value =
         |of: &BTreeMap<String, String>, what: &String| of.get(what).cloned().unwrap_or("nothing".to_owned());
-    let link =
-        |what: &String| Link { what: what.clone(), recorded: value(before, what), found: value(after, what) };
+    let link = |what: &String| Property {
+        what: what.clone(),
+        recorded: value(before, what),
+        found: value(after, what),
+    };
     things.into_iter().map(link).collect()
 }
 
@@ -86,7 +89,7 @@ mod tests {
     #[test]
     fn what_changed_what_went_and_what_came_differs_and_nothing_else() {
         let state = |things: &[(&str, &str)]| {
-            State(things.iter().map(|(what, is)| ((*what).to_owned(), (*is).to_owned())).collect())
+            Snapshot(things.iter().map(|(what, is)| ((*what).to_owned(), (*is).to_owned())).collect())
         };
         let before = state(&[("same", "1"), ("changed", "1"), ("gone", "1")]);
         let after = state(&[("same", "1"), ("changed", "2"), ("new", "1")]);

@@ -26,7 +26,7 @@ pub struct CredentialSet {
 
 /// One certificate authority, or one signing key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authority {
+pub struct KnownAuthority {
     /// What it signs.
     pub role: AuthorityRole,
     /// SHA-256 of the certificate; `None` for a key without a certificate.
@@ -72,7 +72,7 @@ impl AuthorityRole {
 /// A property that must not change: of an identity, whose properties are [`CHAIN`](provisioner::identity::CHAIN), or of
 /// an instance while another one is destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct Property {
     /// Its name: `server`.
     pub what: String,
     /// The value at the creation of the instance, or before the destruction of the other.

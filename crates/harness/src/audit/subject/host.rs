@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::Ipv4Net;
 
-use super::Link;
+use super::Property;
 
 /// The facts of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Host {
+pub struct HostSubject {
     /// All its addresses except loopback, each with its link.
     pub addresses: Vec<(String, IpAddr)>,
     /// The identity of its witness, which listens on `0.0.0.0`. The witness sees only what its sockets receive, because
@@ -46,7 +46,7 @@ pub struct Destroyed {
     /// Old data that its successor with the same name and address found, a line each.
     pub inherited: Option<Vec<String>>,
     /// For each other instance, its properties before (recorded) and after (found): UIDs and start times.
-    pub others: BTreeMap<String, Vec<Link>>,
+    pub others: BTreeMap<String, Vec<Property>>,
 }
 
 /// A search for secrets.

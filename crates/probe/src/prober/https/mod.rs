@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use probe::{Credentials, Outcome};
+use probe::{Credentials, ProbeOutcome};
 use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -34,7 +34,7 @@ pub(super) struct Request {
 }
 
 /// Sends the request. Once the connection is established, every result is an answer, including a refused certificate.
-pub(super) async fn ask(attempt: &Attempt, request: Request) -> io::Result<Outcome> {
+pub(super) async fn ask(attempt: &Attempt, request: Request) -> io::Result<ProbeOutcome> {
     let server = ServerName::try_from(request.name.clone()).map_err(io::Error::other)?;
     let text = written(&request)?;
     let vouch = Arc::new(Vouch::new(request.authority.as_deref())?);
@@ -44,7 +44,7 @@ pub(super) async fn ask(attempt: &Attempt, request: Request) -> io::Result<Outco
 
     let answered = |word: String| {
         let what = std::iter::once(word).chain(vouch.certificate()).collect();
-        Outcome::Answered { identity: None, from: Some(request.to.ip()), what }
+        ProbeOutcome::Answered { identity: None, from: Some(request.to.ip()), what }
     };
     attempt.so_far(answered("connected".to_owned()));
     let mut stream = match TlsConnector::from(Arc::new(config)).connect(server, stream).await {

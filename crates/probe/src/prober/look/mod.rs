@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use probe::{Outcome, Sight};
+use probe::{ProbeOutcome, Sight};
 
 use super::attempt::Attempt;
 use crate::links;
@@ -23,13 +23,13 @@ use crate::links;
 const LINES: usize = 20_000;
 
 /// Inspects on a thread outside the runtime, because reading from a dead network file system can block for ever.
-pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<Outcome> {
+pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<ProbeOutcome> {
     attempt.sent();
     let mut lines = tokio::task::spawn_blocking(move || see(at)).await.map_err(io::Error::other)??;
     lines.sort();
     lines.dedup();
     lines.truncate(LINES);
-    Ok(Outcome::Seen { boot: boot_id(), lines })
+    Ok(ProbeOutcome::Seen { boot: boot_id(), lines })
 }
 
 /// The boot ID of process 1's kernel, unique per boot (random(4)). `None` if it cannot be read.

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::Events;
 use crate::exec::Runner;
-use crate::spec::Provider;
+use crate::request::Provider;
 
 use super::cache::Cache;
 use super::recipe::{Part, Recipe};

@@ -10,7 +10,7 @@ use tar::Archive;
 
 use crate::assets::recipe::{Part, Recipe};
 use crate::events::{Event, Events};
-use crate::spec::Provider;
+use crate::request::Provider;
 
 use super::entry::finished;
 use super::unpack::Unpacking;
@@ -82,7 +82,7 @@ impl Reading {
         let named = |kind: &str, digest: &str| format!("{kind}/{}", digest.get(..16).unwrap_or(digest));
         let Ok(recipe) = Recipe::of(&self.header.kubernetes) else {
             let has = format!("nodes of Kubernetes {}", self.header.kubernetes);
-            let needs = format!("one of {}", crate::spec::KUBERNETES_VERSIONS.join(", "));
+            let needs = format!("one of {}", crate::request::KUBERNETES_VERSIONS.join(", "));
             return Err(ArchiveError::Recipe { file, theirs, has, needs });
         };
         let wanted = header(recipe, provider);

@@ -17,7 +17,7 @@ use super::{ArchiveError, HEADER, Imported, LIST, Output, Stop, header, pack};
 use crate::error::Hint;
 use crate::events::Events;
 use crate::exec::{Local, Scripted};
-use crate::spec::{KUBERNETES_VERSION, KUBERNETES_VERSIONS, Provider};
+use crate::request::{KUBERNETES_VERSION, KUBERNETES_VERSIONS, Provider};
 
 /// An entry of an archive: its header, its path and its contents.
 type TarEntry = (TarHeader, String, Vec<u8>);

@@ -26,7 +26,7 @@ const SHARE: &str = "/usr/local/share/cilium";
 /// The agent's health endpoint, reachable only on its own node (`healthPort` of the chart).
 const HEALTH: &str = "http://127.0.0.1:9879/healthz";
 /// The time-out for agents to become ready, before it is stretched.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Cilium's agent on every node, and its operator.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,7 @@ impl Cilium {
     /// Polls on all these nodes until the shell command `look` succeeds. Waits for all nodes, also after one has
     /// failed.
     async fn until(&self, nodes: &[&Node], look: String) -> Result<(), CniError> {
-        let wait = self.platform.until(&look, PATIENCE);
+        let wait = self.platform.until(&look, TIMEOUT);
         let waits = join_all(nodes.iter().map(|node| node.run(&wait))).await;
         let late = nodes.iter().zip(waits).find_map(|(node, wait)| Some((node, wait.err()?)));
         match late {
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::exec::{Exchange, Local, Runner, Scripted};
     use crate::plan::tests::acme;
-    use crate::spec::{CiliumOptions, CniKind};
+    use crate::request::{CiliumOptions, CniKind};
 
     fn node(exchanges: impl IntoIterator<Item = Exchange>) -> Node {
         Node::new(acme().first().clone(), Arc::new(Scripted::new(exchanges)))

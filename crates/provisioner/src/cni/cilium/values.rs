@@ -196,7 +196,7 @@ fn cluster_name(instance: &str) -> String {
 mod tests {
     use super::*;
     use crate::plan::tests::acme;
-    use crate::spec::CiliumOptions;
+    use crate::request::CiliumOptions;
 
     fn rendered(plan: &ClusterPlan) -> String {
         serde_saphyr::to_string(&of(plan, &Capabilities::ALL)).expect("values can be written")

@@ -7,14 +7,14 @@ use crate::slowdown::Slowdown;
 
 /// Time-out for conmon, which ends by itself. A host where it does not has worse problems than a leftover process of 2
 /// MB.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits until no process monitors these containers any more, or until the time-out.
 ///
 /// `podman rm` returns before a container's conmon ends: conmon runs podman once more to clean up. A search for
 /// leftovers right after the removal would find these processes.
 pub(super) async fn ended(containers: &[String]) {
-    let deadline = Instant::now() + Slowdown::of_host().stretch(PATIENCE).on_clock();
+    let deadline = Instant::now() + Slowdown::of_host().stretch(TIMEOUT).on_clock();
     while Instant::now() < deadline && watches(containers) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -12,7 +12,7 @@ use crate::kubernetes::{ADMIN, CA, SUPER_ADMIN};
 use crate::plan::{API_PORT, ClusterPlan, InstanceId, Power};
 use crate::slowdown::Slowdown;
 
-use super::{Fault, Host, State, meant};
+use super::{Fault, Shared, SimulatedState, meant};
 
 /// The contents and the state of a node.
 #[derive(Debug)]
@@ -147,12 +147,12 @@ users:
 /// Runs commands on a simulated node.
 #[derive(Debug)]
 pub(super) struct Inside {
-    pub(super) host: Host,
+    pub(super) host: Shared,
     pub(super) key: (InstanceId, String),
 }
 
 impl Inside {
-    fn decide(&self, state: &mut State, command: &Command) -> Result<Output, Failure> {
+    fn decide(&self, state: &mut SimulatedState, command: &Command) -> Result<Output, Failure> {
         state.commands.push((self.key.1.clone(), command.to_string()));
         let status = |code: i32, stderr: String| Failure::Status {
             status: format!("exit status: {code}"),

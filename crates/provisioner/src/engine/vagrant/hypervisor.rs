@@ -10,9 +10,9 @@ use futures::future::BoxFuture;
 
 use crate::assets::NodeBox;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
-use crate::spec::Provider;
+use crate::request::Provider;
 
-use super::super::{EngineError, Lack};
+use super::super::{EngineError, MissingRequirement};
 use crate::plan::Power;
 use crate::sighting::Sighting;
 
@@ -27,7 +27,7 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     fn is_emulated(&self) -> bool;
 
     /// All requirements of the hypervisor that this host does not meet.
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>>;
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>>;
 
     /// The lines of a Vagrantfile that are the same for all nodes of a plan, within `Vagrant.configure`. Pure.
     fn configure(&self, plan: &ClusterPlan) -> String;
@@ -48,10 +48,10 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     fn seal<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// All VMs whose names begin with the prefix of a home, running or not.
-    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Machine>, EngineError>>;
+    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>>;
 
     /// Pauses, resumes, halts or starts one VM. Does nothing if the VM is in that state already.
-    fn power<'a>(&'a self, machine: &'a Machine, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
+    fn power<'a>(&'a self, machine: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Removes one VM with its disks, also if Vagrant does not know it.
     fn remove<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<(), EngineError>>;
@@ -66,15 +66,15 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
 
 /// An existing VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Machine {
+pub(super) struct Vm {
     /// Its name on the host, [`InstanceId::node_scope`].
     pub(super) name: String,
-    pub(super) state: MachineState,
+    pub(super) state: VmState,
 }
 
 /// The state of a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MachineState {
+pub(super) enum VmState {
     /// It runs.
     Running,
     /// It is stopped and keeps its memory, in RAM or saved on the disk.

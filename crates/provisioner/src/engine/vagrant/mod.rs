@@ -27,15 +27,15 @@ use crate::exec::{Command, CommandError, Failure, Local, OverSsh, Runner};
 use crate::files::failed;
 use crate::node::Node;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
+use crate::request::Provider;
 use crate::slowdown::{Slowdown, Stretched};
-use crate::spec::Provider;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, Lack};
+use super::{Engine, EngineError, MissingRequirement};
 use crate::plan::Power;
 use crate::sighting::Sighting;
 
-use hypervisor::{Hypervisor, Machine, MachineState};
+use hypervisor::{Hypervisor, Vm, VmState};
 use libvirt::{Driver, Libvirt};
 use project::{Project, Vagrant};
 use virtualbox::VirtualBox;
@@ -93,12 +93,12 @@ impl VagrantEngine {
         self.assets.find_box(kubernetes, provider).ok_or_else(|| {
             let what = format!("the box of Kubernetes {kubernetes} for {provider}");
             let remedy = format!("homelab assets build --kubernetes {kubernetes} --box {provider}");
-            EngineError::Preflight(vec![Lack { what, remedy }])
+            EngineError::Preflight(vec![MissingRequirement { what, remedy }])
         })
     }
 
     /// The VM of a node, if it exists.
-    async fn machine(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Machine>, EngineError> {
+    async fn machine(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Vm>, EngineError> {
         let machines = self.hypervisor.machines(&self.home).await?;
         Ok(machine_of(plan, node, &machines).cloned())
     }
@@ -109,14 +109,13 @@ impl VagrantEngine {
         &self,
         plan: &'a ClusterPlan,
         project: &Project,
-        there: &[Machine],
+        there: &[Vm],
     ) -> Result<Vec<&'a NodePlan>, EngineError> {
         let mut missing = Vec::new();
         for node in &plan.nodes {
             match (machine_of(plan, node, there), project.id(node)) {
                 (Some(machine), _) if project.is_whole(node) => {
-                    let power =
-                        if machine.state == MachineState::Paused { Power::Resume } else { Power::Start };
+                    let power = if machine.state == VmState::Paused { Power::Resume } else { Power::Start };
                     self.hypervisor.power(machine, power).await?;
                     continue;
                 }
@@ -143,7 +142,7 @@ impl VagrantEngine {
         let project = self.project(&plan.folder);
         let handle = |node: &NodePlan| {
             let there = machine_of(plan, node, &machines);
-            let runs = there.is_some_and(|machine| machine.state == MachineState::Running);
+            let runs = there.is_some_and(|machine| machine.state == VmState::Running);
             match runs && project.is_whole(node) {
                 true => Ok(self.handle(plan, node)),
                 false => Err(EngineError::Absent { node: node.name.clone() }),
@@ -154,7 +153,7 @@ impl VagrantEngine {
 
     /// Removes VMs from the hypervisor, and returns whether there were any. The caller has Vagrant destroy them first,
     /// so that Vagrant forgets them.
-    async fn remove(&self, machines: &[Machine]) -> Result<bool, EngineError> {
+    async fn remove(&self, machines: &[Vm]) -> Result<bool, EngineError> {
         for machine in machines {
             self.hypervisor.remove(&machine.name).await?;
         }
@@ -167,7 +166,7 @@ impl Engine for VagrantEngine {
         self.hypervisor.is_emulated() || Slowdown::of_host() == Slowdown::EMULATED
     }
 
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>> {
         Box::pin(async move {
             let mut lacks = self.hypervisor.preflight().await;
             if lacks.is_empty() && self.hypervisor.provider() == Provider::Libvirt {
@@ -224,7 +223,7 @@ impl Engine for VagrantEngine {
             let ours = format!("{}.", id.scope());
             let removed = async {
                 let machines = self.hypervisor.machines(&self.home).await?.into_iter();
-                let ours: Vec<Machine> = machines.filter(|it| it.name.starts_with(&ours)).collect();
+                let ours: Vec<Vm> = machines.filter(|it| it.name.starts_with(&ours)).collect();
                 self.remove(&ours).await
             };
             removal.note(removed.await);
@@ -267,10 +266,7 @@ impl Engine for VagrantEngine {
             }
             try_join_all(machines.iter().map(|machine| self.hypervisor.power(machine, power))).await?;
             let woken = |state| {
-                matches!(
-                    (power, state),
-                    (Power::Start, MachineState::Off) | (Power::Resume, MachineState::Paused)
-                )
+                matches!((power, state), (Power::Start, VmState::Off) | (Power::Resume, VmState::Paused))
             };
             let woken = plan.nodes.iter().zip(&machines).filter(|(_, machine)| woken(machine.state));
             let woken: Vec<Node> = woken.map(|(node, _)| self.handle(plan, node)).collect();
@@ -303,7 +299,7 @@ impl Engine for VagrantEngine {
         Box::pin(async move {
             let machines = self.hypervisor.machines(&self.home).await?;
             let runs = |node: &&NodePlan| {
-                machine_of(plan, node, &machines).is_some_and(|it| it.state == MachineState::Running)
+                machine_of(plan, node, &machines).is_some_and(|it| it.state == VmState::Running)
             };
             // In parallel, so that a node that does not answer does not delay the logs of the others.
             let logs = plan.nodes.iter().filter(runs).map(async |node: &NodePlan| {
@@ -315,13 +311,13 @@ impl Engine for VagrantEngine {
 }
 
 /// The VM of a node among these.
-fn machine_of<'a>(plan: &ClusterPlan, node: &NodePlan, machines: &'a [Machine]) -> Option<&'a Machine> {
+fn machine_of<'a>(plan: &ClusterPlan, node: &NodePlan, machines: &'a [Vm]) -> Option<&'a Vm> {
     let scope = plan.id.node_scope(&node.name);
     machines.iter().find(|machine| machine.name == scope)
 }
 
 /// Refuses a VM with the name of one of the plan's nodes that the instance's Vagrant project did not make.
-fn refuse_foreign(plan: &ClusterPlan, project: &Project, there: &[Machine]) -> Result<(), EngineError> {
+fn refuse_foreign(plan: &ClusterPlan, project: &Project, there: &[Vm]) -> Result<(), EngineError> {
     let foreign = plan.nodes.iter().filter(|node| project.id(node).is_none());
     let mut foreign = foreign.filter_map(|node| machine_of(plan, node, there));
     foreign.next().map_or(Ok(()), |machine| {

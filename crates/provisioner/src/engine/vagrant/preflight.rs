@@ -4,7 +4,7 @@ use camino::Utf8Path;
 
 use crate::exec::is_installed;
 
-use super::super::Lack;
+use super::super::MissingRequirement;
 
 /// A program, and the Debian package that it comes with.
 pub(super) type Needed = (&'static str, &'static str);
@@ -19,7 +19,7 @@ pub(super) const LIBVIRT: [Needed; 5] = [
 ];
 
 /// The missing ones of these programs, and root if this process does not run as root.
-pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
+pub(super) fn programs(needed: &[Needed]) -> Vec<MissingRequirement> {
     let is_root = rustix::process::geteuid().is_root();
     let root = (!is_root)
         .then(|| lack("root", "run the same command with sudo: the guard and the networks need it"));
@@ -29,7 +29,7 @@ pub(super) fn programs(needed: &[Needed]) -> Vec<Lack> {
 }
 
 /// The missing requirement where libvirt does not answer.
-pub(super) fn no_daemon() -> Lack {
+pub(super) fn no_daemon() -> MissingRequirement {
     lack(
         "libvirtd does not answer at qemu:///system",
         "systemctl start libvirtd, or without systemd: virtlogd --daemon && libvirtd --daemon; if it is not installed: \
@@ -39,7 +39,7 @@ pub(super) fn no_daemon() -> Lack {
 
 /// Vagrant's plugin for libvirt, if it is missing in `plugins`, the answer of `vagrant plugin list` with this
 /// `VAGRANT_HOME`.
-pub(super) fn plugin(plugins: &str, home: &Utf8Path) -> Option<Lack> {
+pub(super) fn plugin(plugins: &str, home: &Utf8Path) -> Option<MissingRequirement> {
     let remedy = format!(
         "apt-get install vagrant-libvirt, or VAGRANT_HOME={home} vagrant plugin install vagrant-libvirt: homelab does \
          not use ~/.vagrant.d"
@@ -47,6 +47,6 @@ pub(super) fn plugin(plugins: &str, home: &Utf8Path) -> Option<Lack> {
     (!plugins.contains("vagrant-libvirt")).then(|| lack("vagrant-libvirt", &remedy))
 }
 
-fn lack(what: &str, remedy: &str) -> Lack {
-    Lack { what: what.to_owned(), remedy: remedy.to_owned() }
+fn lack(what: &str, remedy: &str) -> MissingRequirement {
+    MissingRequirement { what: what.to_owned(), remedy: remedy.to_owned() }
 }

@@ -10,9 +10,9 @@ use crate::assets::NodeBox;
 use crate::exec::{Command, CommandError, Failure, Login, Runner};
 use crate::files::FileError;
 use crate::plan::NodePlan;
-use crate::spec::Provider;
+use crate::request::Provider;
 
-use super::super::{EngineError, Lack};
+use super::super::{EngineError, MissingRequirement};
 use super::preflight;
 
 /// Time-out for `vagrant up`, before stretching. It makes one VM after the other; each boots and gets its key, its host
@@ -51,7 +51,7 @@ impl Vagrant {
 
     /// The missing requirement, if Vagrant has no plugin for libvirt. To be checked last, because it takes Vagrant one
     /// or two seconds.
-    pub(super) async fn lacks_plugin(&self) -> Option<Lack> {
+    pub(super) async fn lacks_plugin(&self) -> Option<MissingRequirement> {
         let ask = self.command(Duration::from_secs(120)).args(["plugin", "list", "--machine-readable"]);
         let answer = self.host.run(&ask).await.map(|output| output.text()).unwrap_or_default();
         preflight::plugin(&answer, &self.home)
@@ -180,7 +180,7 @@ impl Project {
 }
 
 /// Whether a list of boxes has this box for this provider. The list has three lines for each box: name, provider and
-/// version (Vagrant's documentation, "Machine readable output").
+/// version (Vagrant's documentation, "Vm readable output").
 fn has_box(list: &str, node_box: &NodeBox, provider: Provider) -> bool {
     let values = |kind: &str| -> Vec<String> {
         let rows = list.lines().map(|line| line.split(',').collect::<Vec<_>>());

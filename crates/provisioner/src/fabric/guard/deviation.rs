@@ -11,7 +11,7 @@ use super::table::{Chain, Rule, Table};
 
 /// The parts of the guard that are compared: as they must be, or as they are.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct State {
+pub(super) struct GuardState {
     /// The table with the rules; `None` if there is no table, or it was not read.
     pub(super) table: Option<Table>,
     /// The ranges of the `unreachable` routes.
@@ -142,7 +142,7 @@ impl fmt::Display for Deviation {
 }
 
 /// All differences of `found` from `wanted`.
-pub(super) fn compare(wanted: &State, found: &State) -> Vec<Deviation> {
+pub(super) fn compare(wanted: &GuardState, found: &GuardState) -> Vec<Deviation> {
     let mut all = Vec::new();
     match (&wanted.table, &found.table) {
         (Some(wanted), Some(found)) => tables(wanted, found, &mut all),

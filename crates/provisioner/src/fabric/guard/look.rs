@@ -12,23 +12,23 @@ use serde_json::Value;
 use crate::exec::{Command, Failure, Runner};
 
 use super::super::{FabricError, cable, nameservers, routes};
-use super::deviation::{Deviation, State, compare};
+use super::deviation::{Deviation, GuardState, compare};
 use super::record::Record;
-use super::ruleset::{REFUSED, Told};
+use super::ruleset::{NamedLinks, REFUSED};
 use super::settings;
 use super::table::Table;
 use super::with_ruleset;
 
 /// The result of a comparison of the guard with what was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct Inspection {
     /// The differences; empty if there are none.
     pub deviations: Vec<Deviation>,
     /// Whether the rules were read, which needs root. Otherwise only routes and settings were compared.
     pub has_rules: bool,
 }
 
-impl Look {
+impl Inspection {
     /// Whether the guard has no difference that homelab restores. Settings for all interfaces do not count.
     pub fn is_as_built(&self) -> bool {
         self.ours().next().is_none()
@@ -48,7 +48,7 @@ impl Look {
 pub(in crate::fabric) async fn look(
     pools: &[Ipv4Net],
     runner: &dyn Runner,
-) -> Result<Option<Look>, FabricError> {
+) -> Result<Option<Inspection>, FabricError> {
     let has_rules = rustix::process::geteuid().is_root();
     let (record, table) = match (has_rules, Record::read()?) {
         (true, Some(record)) => (Some(record), table(runner).await?),
@@ -63,19 +63,19 @@ pub(in crate::fabric) async fn look(
     let reference = if has_rules { Some(reference(&record.told, runner).await?) } else { None };
     let ranges: Vec<Ipv4Net> = record.pools.iter().copied().collect();
     let settings = settings::wanted(&record.closed);
-    let wanted = State {
+    let wanted = GuardState {
         table: reference,
         routes: routes::wanted(&[], &ranges, &nameservers::of_host()?).into_iter().collect(),
         of_all: settings::wanted_of_all(),
         settings,
     };
-    let found = State {
+    let found = GuardState {
         table,
         routes: routes::found().await?.into_iter().collect(),
         settings: settings::found(&wanted.settings)?,
         of_all: settings::found(&wanted.of_all)?,
     };
-    Ok(Some(Look { deviations: compare(&wanted, &found), has_rules }))
+    Ok(Some(Inspection { deviations: compare(&wanted, &found), has_rules }))
 }
 
 /// The record of the guard. If there is none, it is derived from the host's links and the guard's sets; `None` if the
@@ -144,7 +144,7 @@ async fn table(runner: &dyn Runner) -> Result<Option<Table>, FabricError> {
 }
 
 /// The table that the guard must have, as this host's nft prints it.
-async fn reference(told: &Told, runner: &dyn Runner) -> Result<Table, FabricError> {
+async fn reference(told: &NamedLinks, runner: &dyn Runner) -> Result<Table, FabricError> {
     const LOAD_AND_LIST: &str = "nft --file - && exec nft --json list table inet homelab";
     let load_and_list = |rules: String| {
         let command = Command::within(Duration::from_secs(20), "unshare");
@@ -163,8 +163,8 @@ pub fn read_nft(answer: &str) {
     drop(counted(answer));
     let Some(table) = Table::read(answer) else { return };
     drop(table.told());
-    let found = State { table: Some(table), ..State::default() };
-    for deviation in compare(&State { table: Some(Table::default()), ..State::default() }, &found) {
+    let found = GuardState { table: Some(table), ..GuardState::default() };
+    for deviation in compare(&GuardState { table: Some(Table::default()), ..GuardState::default() }, &found) {
         drop(deviation.to_string());
     }
     let itself = compare(&found, &found);
@@ -224,6 +224,6 @@ mod tests {
                 r#"{"nftables": [{"table": {"family": "inet", "name": "homelab", "handle": 7}}]}"#,
             ),
         ]);
-        assert_eq!(reference(&Told::default(), &runner).await.ok(), Some(Table::default()));
+        assert_eq!(reference(&NamedLinks::default(), &runner).await.ok(), Some(Table::default()));
     }
 }

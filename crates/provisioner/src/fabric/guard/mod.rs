@@ -35,15 +35,15 @@ use crate::files::{FileError, Lock, failed};
 
 use super::{FabricError, cable, nameservers, routes};
 use record::Record;
-use ruleset::{Reporting, Told, ruleset};
+use ruleset::{NamedLinks, Reporting, ruleset};
 
 pub use deviation::Deviation;
-pub use look::Look;
+pub use look::Inspection;
 #[cfg(feature = "fuzzing")]
 pub use look::read_nft;
 pub(super) use look::{has_closed_settings, look, refused_packets};
 pub use opening::Opening;
-pub use ruleset::{LOG_GROUP, Link};
+pub use ruleset::{GuardedLink, LOG_GROUP};
 
 pub(super) use ruleset::LINK_PREFIX;
 pub(super) use settings::write as write_settings;
@@ -55,7 +55,7 @@ const LOCK: &str = "/run/homelab/guard.lock";
 
 /// The result of [`keep_guard`](crate::fabric::keep_guard).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum Restoration {
     /// The host has no link of ours, so no guard is needed.
     NotNeeded,
     /// The guard is as it was built.
@@ -110,7 +110,11 @@ fn in_folder(path: &str) -> Result<&Utf8Path, FabricError> {
 
 /// Sets rules and routes for these pools and links, in addition to those on record. The caller holds the lock. May be
 /// repeated.
-pub(super) async fn raise(pools: &[Ipv4Net], links: &[Link], runner: &dyn Runner) -> Result<(), FabricError> {
+pub(super) async fn raise(
+    pools: &[Ipv4Net],
+    links: &[GuardedLink],
+    runner: &dyn Runner,
+) -> Result<(), FabricError> {
     let mut record = look::record(pools, runner).await?.unwrap_or_default();
     record.pools.extend(pools);
     links.iter().for_each(|link| record.told.add(link));
@@ -158,27 +162,27 @@ pub(super) async fn lower_behind_the_last(runner: &dyn Runner) -> Result<(), Fab
 ///
 /// # Errors
 /// [`FabricError`] when the guard cannot be read or restored; [`FabricError::NotKept`] when it still differs.
-pub(super) async fn keep(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Kept, FabricError> {
+pub(super) async fn keep(pools: &[Ipv4Net], runner: &dyn Runner) -> Result<Restoration, FabricError> {
     // The first check takes no lock: the guard is nearly always as built, and no process has to wait.
     match look(pools, runner).await? {
-        None => return Ok(Kept::NotNeeded),
-        Some(seen) if seen.is_as_built() => return Ok(Kept::AsBuilt),
+        None => return Ok(Restoration::NotNeeded),
+        Some(seen) if seen.is_as_built() => return Ok(Restoration::AsBuilt),
         Some(_) => {}
     }
     let closed = match opening::closed_now()? {
         opening::Now::Closed(closed) => closed,
-        opening::Now::Opened { by } => return Ok(Kept::Opened { by }),
+        opening::Now::Opened { by } => return Ok(Restoration::Opened { by }),
     };
     let _lock = Held { _changes: hold(LOCK).await?, _closed: closed };
-    let Some(seen) = look(pools, runner).await? else { return Ok(Kept::NotNeeded) };
+    let Some(seen) = look(pools, runner).await? else { return Ok(Restoration::NotNeeded) };
     if seen.is_as_built() {
-        return Ok(Kept::AsBuilt); // another process was changing it, and has finished
+        return Ok(Restoration::AsBuilt); // another process was changing it, and has finished
     }
     put_back(pools, runner).await?;
-    let ours = |seen: Look| seen.ours().cloned().collect::<Vec<_>>();
+    let ours = |seen: Inspection| seen.ours().cloned().collect::<Vec<_>>();
     match look(pools, runner).await?.map(ours) {
         Some(deviations) if !deviations.is_empty() => Err(FabricError::NotKept { deviations }),
-        _ => Ok(Kept::Restored { deviations: ours(seen) }),
+        _ => Ok(Restoration::Restored { deviations: ours(seen) }),
     }
 }
 
@@ -206,7 +210,7 @@ async fn load(record: &Record, runner: &dyn Runner) -> Result<(), FabricError> {
 /// Runs a command with the rules that report refused packets. If that fails, it runs the command with the rules that
 /// only count them, for kernels without nfnetlink_log. If both fail, the error is the first one.
 async fn with_ruleset(
-    told: &Told,
+    told: &NamedLinks,
     command: impl Fn(String) -> Command,
     runner: &dyn Runner,
 ) -> Result<exec::Output, FabricError> {

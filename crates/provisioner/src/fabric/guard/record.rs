@@ -14,7 +14,7 @@ use crate::files;
 
 use super::super::FabricError;
 use super::FOLDER;
-use super::ruleset::{LINK_PREFIX, Told};
+use super::ruleset::{LINK_PREFIX, NamedLinks};
 
 const FILE: &str = "/run/homelab/guard.json";
 
@@ -25,7 +25,7 @@ pub(super) struct Record {
     pub(super) pools: BTreeSet<Ipv4Net>,
     /// The links that the rules name.
     #[serde(flatten)]
-    pub(super) told: Told,
+    pub(super) told: NamedLinks,
     /// The links whose kernel settings were set to the closed values.
     pub(super) closed: BTreeSet<String>,
 }
@@ -45,7 +45,7 @@ impl Record {
     /// Derives a record where there is none, as after an update of homelab or a removal of the file: from the host's
     /// links (name, and whether it is a bridge), the pools of one home, and the guard's sets in the kernel. `None` if
     /// there is no link of ours. Pure.
-    pub(super) fn found(links: &[(String, bool)], pools: &[Ipv4Net], kernel: Told) -> Option<Self> {
+    pub(super) fn found(links: &[(String, bool)], pools: &[Ipv4Net], kernel: NamedLinks) -> Option<Self> {
         let all: BTreeSet<String> = links.iter().map(|(name, _)| name.clone()).collect();
         let ours = |(name, _): &&(String, bool)| name.starts_with(LINK_PREFIX);
         let mut told = kernel.still_in(&all);
@@ -97,19 +97,19 @@ mod tests {
         let link = |name: &str, is_bridge| (name.to_owned(), is_bridge);
         let links =
             [link("eth0", false), link("hl-0a1b2c", false), link("hl-virt", true), link("vboxnet0", false)];
-        let kernel = Told { named: set(&["vboxnet0", "vboxnet7"]), bridges: set(&["hl-gone"]) };
+        let kernel = NamedLinks { named: set(&["vboxnet0", "vboxnet7"]), bridges: set(&["hl-gone"]) };
         let record = Record::found(&links, &pools, kernel).expect("links of ours are there");
-        assert_eq!(record.told, Told { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) });
+        assert_eq!(record.told, NamedLinks { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) });
         assert_eq!(record.closed, set(&["hl-0a1b2c", "hl-virt", "vboxnet0"]));
         assert_eq!(record.pools, BTreeSet::from(pools));
-        assert_eq!(Record::found(&links[..1], &pools, Told::default()), None);
+        assert_eq!(Record::found(&links[..1], &pools, NamedLinks::default()), None);
     }
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_forgets_links_that_are_gone() {
         let record = Record {
             pools: BTreeSet::from(["10.96.0.0/12".parse().expect("a range")]),
-            told: Told { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) },
+            told: NamedLinks { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) },
             closed: set(&["hl-virt", "vboxnet0"]),
         };
         let text = serde_json::to_string(&record).expect("JSON");

@@ -25,7 +25,7 @@ pub const LOG_GROUP: u16 = 104;
 
 /// A link that a hypervisor makes, and that the rules have to name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Link {
+pub enum GuardedLink {
     /// The hypervisor has chosen the name, such as `vboxnet0`, so that it does not have our prefix.
     Named(String),
     /// A bridge with our prefix. The nodes of one instance are on it, beside the host.
@@ -34,18 +34,18 @@ pub enum Link {
 
 /// The links that the guard's rules have to name.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct NamedLinks {
     /// Links whose names the hypervisor has chosen, such as `vboxnet0`.
     pub(super) named: BTreeSet<String>,
     /// Bridges on the host, each of one instance.
     pub(super) bridges: BTreeSet<String>,
 }
 
-impl Told {
-    pub(super) fn add(&mut self, link: &Link) {
+impl NamedLinks {
+    pub(super) fn add(&mut self, link: &GuardedLink) {
         match link {
-            Link::Named(name) => self.named.insert(name.clone()),
-            Link::Bridge(name) => self.bridges.insert(name.clone()),
+            GuardedLink::Named(name) => self.named.insert(name.clone()),
+            GuardedLink::Bridge(name) => self.bridges.insert(name.clone()),
         };
     }
 
@@ -84,7 +84,7 @@ fn report(side: &str, reporting: Reporting) -> String {
 }
 
 /// The guard's rules for `nft -f`; they replace the table in one transaction.
-pub(super) fn ruleset(told: &Told, reporting: Reporting) -> String {
+pub(super) fn ruleset(told: &NamedLinks, reporting: Reporting) -> String {
     let named = elements(&told.named, |link| link);
     let bridges = elements(&told.bridges, |bridge| format!("{bridge} . {bridge}"));
     let (report_from, report_to) = (report("iifname", reporting), report("oifname", reporting));
@@ -135,11 +135,11 @@ table inet homelab {{
 
 	chain input {{
 		type filter hook input priority filter - 10; policy accept;
-		iifname "{LINK_PREFIX}*" ct state established,related accept comment "answers to the workstation"
-		iifname @{NAMED} ct state established,related accept comment "answers to the workstation"
+		iifname "{LINK_PREFIX}*" ct state established,related accept comment "answers to the host"
+		iifname @{NAMED} ct state established,related accept comment "answers to the host"
 		iifname "{MANAGEMENT_PREFIX}*" udp sport 68 udp dport 67 accept comment "DHCP by the hypervisor: how Vagrant finds a machine"
-		iifname "{LINK_PREFIX}*" goto refuse_from comment "the workstation offers its clients nothing"
-		iifname @{NAMED} goto refuse_from comment "the workstation offers its clients nothing"
+		iifname "{LINK_PREFIX}*" goto refuse_from comment "the host offers its clients nothing"
+		iifname @{NAMED} goto refuse_from comment "the host offers its clients nothing"
 	}}
 
 	chain forward {{
@@ -161,13 +161,13 @@ mod tests {
 
     #[test]
     fn the_guard_refuses_every_way_in_and_through() {
-        insta::assert_snapshot!(ruleset(&Told::default(), Reporting::Logged));
+        insta::assert_snapshot!(ruleset(&NamedLinks::default(), Reporting::Logged));
     }
 
     #[test]
     fn without_a_log_in_the_kernel_refusals_are_counted_all_the_same() {
-        let logged = ruleset(&Told::default(), Reporting::Logged);
-        let counted = ruleset(&Told::default(), Reporting::Counted);
+        let logged = ruleset(&NamedLinks::default(), Reporting::Logged);
+        let counted = ruleset(&NamedLinks::default(), Reporting::Counted);
         let without: Vec<&str> = logged.lines().filter(|line| !line.contains("log prefix")).collect();
         assert_eq!(counted.lines().collect::<Vec<_>>(), without);
         assert!(!counted.contains(" log "), "{counted}");
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn links_that_a_hypervisor_has_named_are_refused_the_same_and_what_stays_in_a_bridge_passes() {
-        let told = Told {
+        let told = NamedLinks {
             named: BTreeSet::from(["vboxnet0", "vboxnet3"].map(str::to_owned)),
             bridges: BTreeSet::from(["hl-0a1b2c3d4e5f", "hl-5f4e3d2c1b0a"].map(str::to_owned)),
         };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::ruleset::{BRIDGES, Link, NAMED, REFUSED, REPORTED, Told};
+use super::ruleset::{BRIDGES, GuardedLink, NAMED, NamedLinks, REFUSED, REPORTED};
 
 /// A table in a form that can be compared.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,14 +88,14 @@ impl Table {
     }
 
     /// The links in its two sets of links; `None` if an element of these sets has another form.
-    pub(super) fn told(&self) -> Option<Told> {
-        let mut told = Told::default();
+    pub(super) fn told(&self) -> Option<NamedLinks> {
+        let mut told = NamedLinks::default();
         for (name, set) in &self.sets {
             for element in &set.elements {
                 let element: Value = serde_json::from_str(element).ok()?;
                 told.add(&match name.as_str() {
-                    NAMED => Link::Named(element.as_str()?.to_owned()),
-                    BRIDGES => Link::Bridge(element.get("concat")?.get(0)?.as_str()?.to_owned()),
+                    NAMED => GuardedLink::Named(element.as_str()?.to_owned()),
+                    BRIDGES => GuardedLink::Bridge(element.get("concat")?.get(0)?.as_str()?.to_owned()),
                     _ => continue,
                 });
             }

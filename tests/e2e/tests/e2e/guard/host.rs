@@ -10,8 +10,8 @@ use provisioner::exec::{Command, Local, Runner};
 use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Taken};
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::settings::Settings;
-use provisioner::spec::{ClusterSpec, Topology};
 
 /// The links of acme and globex, and a provisioner with both in its registry.
 pub(super) struct Host {

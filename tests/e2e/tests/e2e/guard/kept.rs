@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use provisioner::exec::Local;
-use provisioner::fabric::{self, Kept, Link};
+use provisioner::fabric::{self, GuardedLink, Restoration};
 
 use super::host::{Host, printed, sh};
 
@@ -16,7 +16,7 @@ const CHANGES: [(&str, &str); 21] = [
     (
         "nft --handle list chain inet homelab input | sed -n 's/.*iifname @links goto.*handle //p' |
             xargs -I{} nft delete rule inet homelab input handle {}",
-        "a rule of chain input is missing: the workstation offers its clients nothing",
+        "a rule of chain input is missing: the host offers its clients nothing",
     ),
     ("nft insert rule inet homelab input iifname LINK accept", "a rule was added to chain input"),
     ("nft add rule inet homelab forward counter", "a rule was added to chain forward"),
@@ -46,7 +46,7 @@ async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Re
     let host = Host::wired().await?;
     // A link that a hypervisor named, and a bridge of a client's VMs: the guard is told about both.
     sh("ip link add vboxnet0 type veth peer name there0; ip link add hl-bridge type bridge").await?;
-    let told = [Link::Named("vboxnet0".to_owned()), Link::Bridge("hl-bridge".to_owned())];
+    let told = [GuardedLink::Named("vboxnet0".to_owned()), GuardedLink::Bridge("hl-bridge".to_owned())];
     let pools = host.provisioner.settings().pools.ranges();
     fabric::guard(&pools, &told, &Local).await?;
     let link = host.acme.id.link();
@@ -58,7 +58,7 @@ async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Re
         let deviations = host.deviations().await?;
         ensure!(deviations.iter().any(|one| one.contains(&said)), "`{change}`: {deviations:?}");
         let kept = host.provisioner.keep_guard().await.with_context(|| change.clone())?;
-        ensure!(matches!(kept, Kept::Restored { .. }), "`{change}`: {kept:?}");
+        ensure!(matches!(kept, Restoration::Restored { .. }), "`{change}`: {kept:?}");
         let after = printed(&link).await?;
         // Without its record, the guard knows a link with a foreign name only from its own set, and that is gone as
         // well.
@@ -67,7 +67,7 @@ async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Re
         }
         ensure!(host.deviations().await?.is_empty(), "`{change}` was not reverted");
         ensure!(
-            host.provisioner.keep_guard().await? == Kept::AsBuilt,
+            host.provisioner.keep_guard().await? == Restoration::AsBuilt,
             "`{change}`: the guard was restored twice"
         );
         let events = host.events("GuardRestored")?;
@@ -90,7 +90,7 @@ async fn a_switch_for_all_interfaces_is_told_and_left_alone() -> anyhow::Result<
         "{deviations:?}"
     );
     ensure!(
-        host.provisioner.keep_guard().await? == Kept::AsBuilt,
+        host.provisioner.keep_guard().await? == Restoration::AsBuilt,
         "homelab reverted a setting that is not its own"
     );
     ensure!(sh("cat /proc/sys/net/ipv4/conf/all/proxy_arp").await?.trim() == "1", "the setting was changed");
@@ -107,7 +107,7 @@ async fn the_guard_goes_with_the_last_link_and_is_then_not_reported_as_missing()
     ensure!(host.deviations().await?.is_empty(), "the guard deviates although one client is left");
     cut(&host.globex).await?;
     ensure!(
-        host.provisioner.keep_guard().await? == Kept::NotNeeded,
+        host.provisioner.keep_guard().await? == Restoration::NotNeeded,
         "the guard is still needed although no client is left"
     );
     ensure!(

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use provisioner::exec::Local;
-use provisioner::fabric::{Kept, Opening};
+use provisioner::fabric::{Opening, Restoration};
 
 use super::host::{Host, printed, sh};
 
@@ -17,7 +17,7 @@ async fn a_guard_that_is_open_on_purpose_stays_open_until_it_is_closed() -> anyh
     let open = printed(&link).await?;
     let by = Some(std::process::id());
     ensure!(
-        host.provisioner.keep_guard().await? == Kept::Opened { by },
+        host.provisioner.keep_guard().await? == Restoration::Opened { by },
         "the guard was restored while it is open on purpose"
     );
     ensure!(printed(&link).await? == open, "the guard was restored");
@@ -26,7 +26,7 @@ async fn a_guard_that_is_open_on_purpose_stays_open_until_it_is_closed() -> anyh
     opening.close(&host.provisioner.settings().pools.ranges(), &Local).await?;
     ensure!(printed(&link).await? == built, "the closed guard differs from the built one");
     drop(opening);
-    ensure!(host.provisioner.keep_guard().await? == Kept::AsBuilt, "the guard is not as it was built");
+    ensure!(host.provisioner.keep_guard().await? == Restoration::AsBuilt, "the guard is not as it was built");
     ensure!(host.events("GuardRestored")?.is_empty(), "a restoration was recorded");
     Ok(())
 }
@@ -37,7 +37,10 @@ async fn what_a_killed_self_test_left_open_is_put_back() -> anyhow::Result<()> {
     let opening = Opening::begin().await?;
     opening.change("flush chain inet homelab prerouting\n", &Local).await?;
     drop(opening); // the kernel frees its lock, as it does when its process is killed
-    ensure!(matches!(host.provisioner.keep_guard().await?, Kept::Restored { .. }), "the guard stayed open");
+    ensure!(
+        matches!(host.provisioner.keep_guard().await?, Restoration::Restored { .. }),
+        "the guard stayed open"
+    );
     ensure!(host.deviations().await?.is_empty(), "the guard was not restored");
     Ok(())
 }

@@ -14,8 +14,8 @@ use super::host::{Host, printed, sh};
 async fn watched(host: &Host, work: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut watch = Watch::begin(host.provisioner.clone())?;
     let mut failures = Vec::new();
-    let mut say = |said: provisioner::watch::Said<'_>| {
-        if let provisioner::watch::Said::Failed(error) = said {
+    let mut say = |said: provisioner::watch::Notice<'_>| {
+        if let provisioner::watch::Notice::Failed(error) = said {
             failures.push(provisioner::error::chain(error));
         }
     };

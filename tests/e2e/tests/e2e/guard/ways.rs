@@ -5,7 +5,7 @@ use anyhow::{Context, ensure};
 use provisioner::error::Hint;
 use provisioner::plan::{PlanError, Taken};
 use provisioner::registry::Instance;
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 
 use super::host::{Host, sh};
 use crate::claims::claimed;

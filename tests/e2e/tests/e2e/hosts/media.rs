@@ -9,7 +9,7 @@ use provisioner::assets::Assets;
 use provisioner::exec::environment::OURS;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::home::Home;
-use provisioner::spec::KUBERNETES_VERSION;
+use provisioner::request::KUBERNETES_VERSION;
 
 /// Makes a disk with the label `program` that contains the `homelab` built with this test.
 pub(super) async fn program(folder: &Utf8Path) -> anyhow::Result<Utf8PathBuf> {

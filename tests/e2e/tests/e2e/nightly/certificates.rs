@@ -11,9 +11,9 @@ use provisioner::exec::Command;
 use provisioner::kubeadm::KubeadmError;
 use provisioner::node::{File, Nodes};
 use provisioner::plan::Role;
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{ClusterSpec, Topology};
-use provisioner::tls::Standing;
+use provisioner::tls::CertificateState;
 use provisioner::{Dated, Provisioner};
 use rstest::rstest;
 
@@ -98,7 +98,9 @@ async fn all_have_ended(provisioner: &Provisioner, nodes: &Nodes) -> anyhow::Res
             let all = provisioner.dated_on_nodes(nodes).await?;
             let now = Timestamp::now();
             let good = |one: &&Dated| {
-                one.certificate.as_ref().map_or(true, |about| about.standing(now) != Standing::Expired)
+                one.certificate
+                    .as_ref()
+                    .map_or(true, |about| about.standing(now) != CertificateState::Expired)
             };
             let good: Vec<&Dated> = all.iter().filter(good).collect();
             Ok::<_, KubeadmError>(match good.is_empty() {

@@ -14,8 +14,8 @@ use kube::{Api, Client};
 use provisioner::engine::EngineError;
 use provisioner::node::Node;
 use provisioner::plan::ClusterPlan;
+use provisioner::request::{ClusterSpec, Topology};
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{ClusterSpec, Topology};
 
 use crate::ha::{etcd, kill};
 use writer::Writer;

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
 use provisioner::error::chain;
-use provisioner::spec::matrix::{Combination, TESTED};
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::matrix::{Combination, TESTED};
+use provisioner::request::{ClusterSpec, Topology};
 
 /// Runs the combinations of the table, two at a time, and reports all failures.
 #[tokio::test]

@@ -15,7 +15,7 @@ use provisioner::exec::{Command, CommandError, Local, Runner};
 use provisioner::fabric;
 use provisioner::identity::IdentityError;
 use provisioner::registry::State;
-use provisioner::spec::{ClusterSpec, Topology};
+use provisioner::request::{ClusterSpec, Topology};
 
 const KEPT: &str = "
 apiVersion: v1

@@ -1,7 +1,7 @@
 //! Several clusters with Cilium on one host: they come up in parallel, work, and do not reach each other.
 
 use harness::{MultiClusterFixture, PodRun, ping};
-use provisioner::spec::{ClusterSpec, CniKind, Topology};
+use provisioner::request::{ClusterSpec, CniKind, Topology};
 
 #[tokio::test]
 async fn three_clients_with_four_nodes_each_come_up_at_once_and_do_not_meet() -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use harness::TestCluster;
-use harness::audit::{Outcome, Progress, Report, Selection, SelfTestError, self_test};
+use harness::audit::{AuditOutcome, AuditProgress, Report, Selection, SelfTestError, self_test};
 
 use super::desk::Desk;
 
@@ -20,7 +20,7 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         let text = std::fs::read_to_string(out.join("audit.json"))?;
         let report = Report::from_json(&text)?;
         ensure!(report.json()? == text, "the JSON does not survive a round trip");
-        ensure!(report.outcome == Outcome::Isolated && report.instances == ["acme", "globex"]);
+        ensure!(report.outcome == AuditOutcome::Isolated && report.instances == ["acme", "globex"]);
         let pairs = report.pairs.iter().filter(|pair| pair.counts.isolated > 0).count();
         ensure!(pairs == 2, "not both directions were asked: {:?}", report.pairs);
         let files = [
@@ -44,7 +44,7 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         let attached = ["acme", "globex"].map(|name| TestCluster::attach(&provisioner, name));
         let clients = futures::future::try_join_all(attached).await?;
         let refused =
-            self_test(&provisioner, &clients, &Selection::default(), &[], &Progress::default()).await;
+            self_test(&provisioner, &clients, &Selection::default(), &[], &AuditProgress::default()).await;
         let error = refused.err().context("the self-test ran between an operator's instances")?;
         ensure!(matches!(error, SelfTestError::Protected { .. }), "{error}");
         as_they_were(desk).await

@@ -10,7 +10,7 @@ use provisioner::assets::Assets;
 use provisioner::exec::environment::OURS;
 use provisioner::exec::{Command, Failure, Local, Runner};
 use provisioner::home::Home;
-use provisioner::spec::KUBERNETES_VERSION;
+use provisioner::request::KUBERNETES_VERSION;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -2,9 +2,9 @@
 
 use anyhow::ensure;
 use harness::inventory::Inventory;
-use provisioner::capacity::Cost;
+use provisioner::capacity::Demand;
 use provisioner::plan::{Pools, Taken};
-use provisioner::spec::ClusterSpec;
+use provisioner::request::ClusterSpec;
 
 use super::desk::Desk;
 
@@ -40,7 +40,7 @@ async fn a_cluster_that_does_not_fit_is_refused_with_figures_before_anything_exi
 fn promise_all(desk: &Desk) -> anyhow::Result<()> {
     let (provisioner, many) =
         (desk.provisioner()?, |name: String| ClusterSpec::new(name).workers(MANY).check());
-    let each = Cost::of_spec(&many("acme".to_owned())?);
+    let each = Demand::of_spec(&many("acme".to_owned())?);
     let mut number = 0;
     while provisioner.room()?.is_some_and(|room| room.fits(each) > 0) {
         let spec = many(format!("promised-{number}"))?;

@@ -11,7 +11,7 @@ use harness::wait::{Wait, until};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
-use probe::{Ask, Batch, Nonce, Outcome, Probe, Said};
+use probe::{Ask, Batch, Nonce, Probe, ProbeOutcome, ProbeResult};
 use provisioner::exec::Command;
 
 use super::cases::{Expected, Port, Row};
@@ -57,7 +57,7 @@ impl<'a> Peers<'a> {
         }
         let batches = batches.into_iter();
         let answers = try_join_all(batches.map(|(from, probes)| self.ask_from(from, probes))).await?;
-        let answers: BTreeMap<Nonce, Outcome> = answers.into_iter().flatten().collect();
+        let answers: BTreeMap<Nonce, ProbeOutcome> = answers.into_iter().flatten().collect();
         (0_u32..)
             .zip(rows)
             .map(|(number, row)| {
@@ -75,15 +75,15 @@ impl<'a> Peers<'a> {
         })
     }
 
-    async fn ask_from(&self, from: &str, probes: Vec<Probe>) -> anyhow::Result<Vec<(Nonce, Outcome)>> {
+    async fn ask_from(&self, from: &str, probes: Vec<Probe>) -> anyhow::Result<Vec<(Nonce, ProbeOutcome)>> {
         let (namespace, pod) = from.split_once('/').context("a pod is <namespace>/<name>")?;
         let batch =
             Batch { version: probe::VERSION, deadline_ms: 10_000, patience_ms: 600, rate: 1000, probes };
         let said = self.cluster.ask(namespace, pod, &batch).await?;
-        ensure!(matches!(said.last(), Some(Said::End { .. })), "the prober in {from} was cut off");
+        ensure!(matches!(said.last(), Some(ProbeResult::End { .. })), "the prober in {from} was cut off");
         let answers = said.into_iter().filter_map(|said| match said {
-            Said::Answer(answer) => Some((answer.nonce, answer.outcome)),
-            Said::End { .. } => None,
+            ProbeResult::Answer(answer) => Some((answer.nonce, answer.outcome)),
+            ProbeResult::End { .. } => None,
         });
         Ok(answers.collect())
     }
@@ -105,13 +105,13 @@ const RUN: u32 = 1;
 /// # Errors
 ///
 /// If the probe could not run.
-fn judge(row: &Row, outcome: &Outcome) -> anyhow::Result<Option<Expected>> {
+fn judge(row: &Row, outcome: &ProbeOutcome) -> anyhow::Result<Option<Expected>> {
     match outcome {
-        Outcome::Answered { identity: Some(identity), .. } if identity == row.to => {
+        ProbeOutcome::Answered { identity: Some(identity), .. } if identity == row.to => {
             Ok(Some(Expected::Allowed))
         }
-        Outcome::Answered { identity: None, .. } => Ok(None),
-        Outcome::Silent => Ok(Some(Expected::Denied)),
+        ProbeOutcome::Answered { identity: None, .. } => Ok(None),
+        ProbeOutcome::Silent => Ok(Some(Expected::Denied)),
         other => bail!("{row:?}: {other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 //! The audit of clients in VMs: it finds no leak, and finds each leak that is injected in the way of VMs.
 
 use harness::MultiClusterFixture;
-use harness::audit::{ClassId, Progress, Selection, self_test};
+use harness::audit::{AuditProgress, ClassId, Selection, self_test};
 
 /// Leaks that exist only with VMs, or whose injection differs with VMs: an adapter on the other client's network,
 /// forwarding by the host between their networks, and one management network for both. Each takes two audits. All
@@ -13,7 +13,7 @@ const OPENED: [ClassId; 3] = [ClassId::L5, ClassId::N3, ClassId::H13];
 pub(super) async fn finds_nothing_but_what_is_opened(fx: &MultiClusterFixture) -> anyhow::Result<()> {
     let everything = Selection::default();
     let score =
-        self_test(fx.provisioner(), fx.clusters(), &everything, &OPENED, &Progress::default()).await?;
+        self_test(fx.provisioner(), fx.clusters(), &everything, &OPENED, &AuditProgress::default()).await?;
     score.assert_perfect();
     Ok(())
 }

@@ -7,7 +7,7 @@ use harness::inventory::Inventory;
 use provisioner::Provisioner;
 use provisioner::exec::Command;
 use provisioner::home::Home;
-use provisioner::spec::Topology;
+use provisioner::request::Topology;
 
 use super::{audit, on_libvirt};
 use crate::isolation::each_reaches_itself_and_not_the_other;

@@ -11,7 +11,7 @@ use provisioner::Provisioner;
 use provisioner::engine::VagrantEngine;
 use provisioner::exec::{Command, CommandError, Local, Output, Runner};
 use provisioner::home::Home;
-use provisioner::spec::{EngineKind, Provider, Topology};
+use provisioner::request::{EngineKind, Provider, Topology};
 
 use super::on_libvirt;
 

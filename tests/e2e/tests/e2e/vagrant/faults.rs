@@ -13,9 +13,9 @@ use provisioner::exec::environment::OURS;
 use provisioner::exec::{Background, Command, Local, Runner};
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken};
+use provisioner::request::{NodeSize, Provider, Topology};
 use provisioner::sighting::SightingKind;
 use provisioner::slowdown::Slowdown;
-use provisioner::spec::{NodeSize, Provider, Topology};
 use tempfile::TempDir;
 
 use super::libvirt::engine;
@@ -42,7 +42,7 @@ async fn a_network_or_a_machine_of_our_name_that_is_not_ours_is_named_and_nothin
     lab.refuses(&format!("a virtual machine named {machine}")).await?;
     let kept = lab.engine.sightings().await?;
     ensure!(
-        kept.iter().any(|it| it.kind == SightingKind::Machine && it.name == machine),
+        kept.iter().any(|it| it.kind == SightingKind::Vm && it.name == machine),
         "the foreign VM is gone: {kept:?}"
     );
     lab.is_removed().await
@@ -51,7 +51,7 @@ async fn a_network_or_a_machine_of_our_name_that_is_not_ours_is_named_and_nothin
 #[tokio::test]
 async fn a_machine_that_does_not_start_is_an_error_with_vagrants_last_lines() -> anyhow::Result<()> {
     // More memory than the host has: QEMU ends at once, and Vagrant reports it.
-    let lab = Lab::new("acme", NodeSize { cpus: 2, memory_mb: 8_000_000 })?;
+    let lab = Lab::new("acme", NodeSize { cpus: 2, memory_mib: 8_000_000 })?;
     match lab.engine.create(&lab.plan).await {
         Err(error @ EngineError::Start { .. }) => {
             let told = provisioner::error::chain(&error);
@@ -83,7 +83,7 @@ async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() 
     let up = Background::start(&up)?;
     until("acme's VM to exist", Slowdown::of_host().stretch(Duration::from_secs(180)), async || {
         let seen = provisioner.engines().sightings().await?;
-        let there = seen.iter().any(|it| it.instance == "acme" && it.kind == SightingKind::Machine);
+        let there = seen.iter().any(|it| it.instance == "acme" && it.kind == SightingKind::Vm);
         Ok::<_, EngineError>(if there { Wait::Done(()) } else { Wait::NotYet(format!("{seen:?}")) })
     })
     .await?;

@@ -8,7 +8,7 @@ use provisioner::engine::{Engine, VagrantEngine};
 use provisioner::fabric;
 use provisioner::home::Home;
 use provisioner::plan::{Pools, Taken};
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::request::{EngineKind, Provider};
 use tempfile::TempDir;
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! VMs on VirtualBox, on hosts that have it: `make test-vagrant PROVIDER=virtualbox`.
 
-use provisioner::spec::Provider;
+use provisioner::request::Provider;
 
 use super::libvirt::keeps_every_promise;
 

@@ -22,7 +22,7 @@ fn some(text: &str) -> Option<Vec<String>> {
 type Bend = fn(&mut Plan, &mut After);
 
 fn destroyed(after: &mut After, inherited: Option<Vec<String>>, found: &str) {
-    let link = Link { what: "UID".to_owned(), recorded: "1".to_owned(), found: found.to_owned() };
+    let link = Property { what: "UID".to_owned(), recorded: "1".to_owned(), found: found.to_owned() };
     let others = BTreeMap::from([("globex".to_owned(), vec![link])]);
     after.destroyed = Some(Destroyed { instance: "acme".to_owned(), inherited, others });
 }
@@ -38,12 +38,12 @@ fn machines_have_keys_and_an_identity_of_their_own() {
     };
     type Bent<'a> = &'a dyn Fn(&mut Vec<Subject>);
     let table: [(Fact, Verdict, Bent<'_>); 13] = [
-        (Fact::Machines, Isolated, &|_| ()),
-        (Fact::Machines, Leak, &|all| both(all, |machine| machine.product = Some("same".to_owned()))),
-        (Fact::Machines, Leak, &|all| both(all, |machine| machine.host_keys = vec!["same".to_owned()])),
-        (Fact::Machines, Leak, &|all| both(all, |machine| machine.machine_id = "same".to_owned())),
-        (Fact::Machines, Inconclusive, &|all| machine(all, 0, |machine| machine.product = None)),
-        (Fact::Machines, Inconclusive, &|all| machine(all, 0, |machine| machine.host_keys.clear())),
+        (Fact::NodeIdentities, Isolated, &|_| ()),
+        (Fact::NodeIdentities, Leak, &|all| both(all, |machine| machine.product = Some("same".to_owned()))),
+        (Fact::NodeIdentities, Leak, &|all| both(all, |machine| machine.host_keys = vec!["same".to_owned()])),
+        (Fact::NodeIdentities, Leak, &|all| both(all, |machine| machine.machine_id = "same".to_owned())),
+        (Fact::NodeIdentities, Inconclusive, &|all| machine(all, 0, |machine| machine.product = None)),
+        (Fact::NodeIdentities, Inconclusive, &|all| machine(all, 0, |machine| machine.host_keys.clear())),
         (Fact::Keys, Isolated, &|_| ()),
         (Fact::Keys, Leak, &|all| both(all, |machine| machine.lets_in.push("ssh-rsa same".to_owned()))),
         (Fact::Keys, Leak, &|all| {
@@ -81,18 +81,20 @@ fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
         (RouteLocalnet, Leak, |plan, _| set(plan, "hl-acme", Some("1"))),
         (RouteLocalnet, Inconclusive, |plan, _| set(plan, "hl-acme", None)),
         (RouteLocalnet, Inconclusive, |plan, _| plan.host.addresses.clear()),
-        (Machines, Isolated, |_, _| ()),
-        (Machines, Leak, |plan, _| {
+        (NodeIdentities, Isolated, |_, _| ()),
+        (NodeIdentities, Leak, |plan, _| {
             plan.subjects[0].nodes[1].machine = plan.subjects[1].nodes[0].machine.clone();
         }),
-        (Machines, Leak, |plan, _| machines_with(plan, |machine| machine.machine_id = "same".to_owned())),
-        (Machines, Leak, |plan, _| machines_with(plan, |machine| machine.node_uid = "same".to_owned())),
-        (Machines, Leak, |plan, _| {
+        (NodeIdentities, Leak, |plan, _| {
+            machines_with(plan, |machine| machine.machine_id = "same".to_owned())
+        }),
+        (NodeIdentities, Leak, |plan, _| machines_with(plan, |machine| machine.node_uid = "same".to_owned())),
+        (NodeIdentities, Leak, |plan, _| {
             machines_with(plan, |machine| machine.host_keys = vec!["same".to_owned()])
         }),
-        (Machines, Inconclusive, |plan, _| plan.subjects[0].nodes[0].machine = None),
-        (Machines, Inconclusive, |plan, _| plan.subjects[1].nodes[0].machine = None),
-        (Machines, Inconclusive, |plan, _| machines_with(plan, |machine| machine.machine_id.clear())),
+        (NodeIdentities, Inconclusive, |plan, _| plan.subjects[0].nodes[0].machine = None),
+        (NodeIdentities, Inconclusive, |plan, _| plan.subjects[1].nodes[0].machine = None),
+        (NodeIdentities, Inconclusive, |plan, _| machines_with(plan, |machine| machine.machine_id.clear())),
         (Identity, Isolated, |_, _| ()),
         (Identity, Leak, |plan, _| links(plan)[3].found = format!("{} of globex", CHAIN[3])),
         (Identity, Leak, |plan, _| links(plan)[1].recorded = "server of globex".to_owned()),
@@ -155,7 +157,7 @@ fn machines_with(plan: &mut Plan, bend: impl Fn(&mut NodeIdentity)) {
     }
 }
 
-fn links(plan: &mut Plan) -> &mut Vec<Link> {
+fn links(plan: &mut Plan) -> &mut Vec<Property> {
     plan.subjects[0].identity.as_mut().expect("an identity")
 }
 

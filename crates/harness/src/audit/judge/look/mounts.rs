@@ -28,7 +28,7 @@ struct Mount<'a> {
 
 /// The destination of a mount that leads out of the VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum WayOut {
     /// A folder of the host, named by a tag.
     Tagged,
     /// A folder of a server.
@@ -63,12 +63,12 @@ impl<'a> Mount<'a> {
 
     /// How the mount leads out of the VM; `None` where it does not. The files of a FUSE program (filesystems/fuse.rst)
     /// may come from any server, which its source names as well.
-    fn way_out(&self) -> Option<Way> {
+    fn way_out(&self) -> Option<WayOut> {
         if TAGGED.contains(&self.kind) {
-            return Some(Way::Tagged);
+            return Some(WayOut::Tagged);
         }
         let served = SERVED.contains(&self.kind) || self.kind.starts_with("fuse.");
-        served.then_some(Way::Served)
+        served.then_some(WayOut::Served)
     }
 
     /// The path of its folder on the server: source and root.
@@ -151,7 +151,7 @@ pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
     if !all_read(here) || !all_read(there) {
         return Judgement::inconclusive(NO_MOUNT);
     }
-    fn out(lines: &[String]) -> Vec<(Mount<'_>, Way)> {
+    fn out(lines: &[String]) -> Vec<(Mount<'_>, WayOut)> {
         let mounts = lines.iter().filter_map(|line| Mount::read(line));
         mounts.filter_map(|mount| mount.way_out().map(|way| (mount, way))).collect()
     }
@@ -159,8 +159,8 @@ pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
     for (own, way) in &ours {
         for (other, _) in theirs.iter().filter(|(_, other)| way == other) {
             let same = match way {
-                Way::Tagged => own.source == other.source,
-                Way::Served => {
+                WayOut::Tagged => own.source == other.source,
+                WayOut::Served => {
                     within(&own.served(), &other.served()) || within(&other.served(), &own.served())
                 }
             };
@@ -169,7 +169,7 @@ pub(super) fn across(here: &[String], there: &[String]) -> Judgement {
             }
         }
     }
-    let tagged = ours.iter().find(|(mount, way)| *way == Way::Tagged && mount.writable);
+    let tagged = ours.iter().find(|(mount, way)| *way == WayOut::Tagged && mount.writable);
     match tagged {
         Some((mount, _)) => {
             Judgement::inconclusive(format!("the host folder behind this mount is unknown: {}", mount.line))

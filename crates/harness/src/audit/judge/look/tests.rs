@@ -3,7 +3,7 @@ use probe::Nonce;
 use super::*;
 use crate::audit::verdict::Verdict;
 
-fn answer(outcome: Outcome) -> Answer {
+fn answer(outcome: ProbeOutcome) -> Answer {
     Answer { nonce: Nonce::new(1, 1), sent: 0, at_us: 1, outcome }
 }
 
@@ -14,7 +14,7 @@ fn sees(lines: &[&str]) -> Answer {
 /// The same on a kernel with this boot id.
 fn sees_on(boot: &str, lines: &[&str]) -> Answer {
     let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-    answer(Outcome::Seen { boot: Some(boot.to_owned()), lines })
+    answer(ProbeOutcome::Seen { boot: Some(boot.to_owned()), lines })
 }
 
 fn judged(class: ClassId, here: Option<&Answer>, there: &[Option<&Answer>]) -> (Verdict, String) {
@@ -54,8 +54,8 @@ fn what_both_see_is_a_leak_and_what_nobody_looked_at_is_none() {
     let (verdict, why) = judged(class, Some(&a), &[Some(&b), Some(&both)]);
     let expected = "8:1 2 rw /a /var ext4 x shows files of 8:1 2 rw /c /a ext4 x";
     assert_eq!((verdict, why.as_str()), (Verdict::Leak, expected));
-    let (empty, silent) = (sees(&[]), answer(Outcome::Silent));
-    let failed = answer(Outcome::NotRun { why: "no /proc".to_owned() });
+    let (empty, silent) = (sees(&[]), answer(ProbeOutcome::Silent));
+    let failed = answer(ProbeOutcome::NotRun { why: "no /proc".to_owned() });
     let odd = sees(&["8:1 3 rw /b /var ext4 x", "what is this"]);
     for bad in [None, Some(&empty), Some(&silent), Some(&failed), Some(&odd)] {
         assert_eq!(judged(class, bad, &[Some(&b)]).0, Verdict::Inconclusive);
@@ -269,7 +269,7 @@ fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
         let (here, apart, same) = (sees_on("a", lines), sees_on("b", lines), sees_on("a", lines));
         let both = judged_of(class, false, Some(&here), &[Some(&apart), Some(&same)]).0;
         assert_eq!(both, Leak, "{class}");
-        let silent = answer(Outcome::Seen { boot: None, lines: vec![lines[0].to_owned()] });
+        let silent = answer(ProbeOutcome::Seen { boot: None, lines: vec![lines[0].to_owned()] });
         for (one, other) in [(&here, &silent), (&silent, &here)] {
             assert_eq!(judged_of(class, false, Some(one), &[Some(other)]).0, Inconclusive, "{class}");
         }

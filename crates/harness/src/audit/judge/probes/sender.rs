@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use probe::Outcome;
+use probe::ProbeOutcome;
 
 use crate::audit::class::Proof;
 use crate::audit::judge::evidence::{Party, Sent};
@@ -49,28 +49,28 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
         Ok(outcome) => outcome,
     };
     let packets = sent.answer.as_ref().map_or(0, |answer| answer.sent);
-    if packets == 0 && matches!(outcome, Outcome::Silent) {
+    if packets == 0 && matches!(outcome, ProbeOutcome::Silent) {
         return unknown("no answer, and no packet was sent".to_owned());
     }
-    if let Outcome::Seen { .. } = outcome {
+    if let ProbeOutcome::Seen { .. } = outcome {
         return unknown("the answer does not match the probe".to_owned());
     }
     match proof {
         Proof::Witnessed | Proof::Answer => by_whom(outcome, sent, source, target),
         Proof::AnyAnswer => match outcome {
-            Outcome::Answered { what, .. } => {
+            ProbeOutcome::Answered { what, .. } => {
                 Heard::Reached(format!("a system answered: {}", what.join(", ")))
             }
-            Outcome::Refused { .. } => {
+            ProbeOutcome::Refused { .. } => {
                 unknown("refused, although this kind of probe has no refusal".to_owned())
             }
             quiet => Heard::Nothing(quiet_words(quiet)),
         },
         Proof::Address => match outcome {
-            Outcome::Answered { what, .. } if what.iter().any(|word| word.parse::<IpAddr>().is_ok()) => {
+            ProbeOutcome::Answered { what, .. } if what.iter().any(|word| word.parse::<IpAddr>().is_ok()) => {
                 Heard::Reached(format!("the name has an address: {}", what.join(", ")))
             }
-            Outcome::Answered { what, .. }
+            ProbeOutcome::Answered { what, .. }
                 if what.iter().any(|word| NO_SUCH_NAME.contains(&word.as_str())) =>
             {
                 Heard::Nothing(format!("no address: {}", what.join(", ")))
@@ -78,7 +78,7 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
             other => unknown(format!("the name server gave no usable answer: {}", words(other))),
         },
         Proof::Login => match outcome {
-            Outcome::Answered { what, .. } => match status(what) {
+            ProbeOutcome::Answered { what, .. } => match status(what) {
                 Some(200..=299) => {
                     Heard::Reached(format!("the server accepted the credentials: {}", what.join(", ")))
                 }
@@ -88,10 +88,10 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
             other => unknown(format!("the server did not answer: {}", words(other))),
         },
         Proof::Handshake => match outcome {
-            Outcome::Answered { what, .. } if status(what).is_some() => {
+            ProbeOutcome::Answered { what, .. } if status(what).is_some() => {
                 Heard::Reached(format!("the TLS handshake succeeded: {}", what.join(", ")))
             }
-            Outcome::Answered { what, .. } if what.iter().any(|word| is_distrust(word)) => {
+            ProbeOutcome::Answered { what, .. } if what.iter().any(|word| is_distrust(word)) => {
                 Heard::Nothing(format!("refused: {}", what.join(", ")))
             }
             other => unknown(format!("neither accepted nor refused for its certificate: {}", words(other))),
@@ -115,17 +115,17 @@ fn is_distrust(word: &str) -> bool {
 
 /// Interprets an answer by its sender: only an answer of the target counts. An answer of the source itself proves that
 /// the probe did not reach the target.
-fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> Heard {
+fn by_whom(outcome: &ProbeOutcome, sent: &Sent, source: &Party, target: &Party) -> Heard {
     let is = |party: &Party, from: IpAddr| party.addresses.contains(&from);
     let cross = source.name != target.name;
     // The peer of a connection answers, even where the prober cannot report its address.
     let asked = |from: &Option<IpAddr>| from.is_none() || *from == sent.to();
     match outcome {
         // When several systems answer a group, only the first one is in `identity`; all are in `what`.
-        Outcome::Answered { what, .. } if sent.is_to_a_group() && names(what, &target.witnesses) => {
+        ProbeOutcome::Answered { what, .. } if sent.is_to_a_group() && names(what, &target.witnesses) => {
             Heard::Reached(format!("{}: answered by {}", sent.nonce, what.join(", ")))
         }
-        Outcome::Answered { identity: Some(who), .. } => {
+        ProbeOutcome::Answered { identity: Some(who), .. } => {
             if target.witnesses.contains(who) {
                 return Heard::Reached(format!("{}: '{who}' answered", sent.nonce));
             }
@@ -134,7 +134,7 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
             }
             Heard::Unknown(format!("{}: '{who}' answered instead of the target", sent.nonce))
         }
-        Outcome::Answered { identity: None, from, what } => {
+        ProbeOutcome::Answered { identity: None, from, what } => {
             let what = what.join(", ");
             match from {
                 Some(from) if is(target, *from) => Heard::Reached(format!("{from} answered: {what}")),
@@ -148,14 +148,14 @@ fn by_whom(outcome: &Outcome, sent: &Sent, source: &Party, target: &Party) -> He
                 None => Heard::Unknown(format!("{}: an unidentified peer answered: {what}", sent.nonce)),
             }
         }
-        Outcome::Refused { from: Some(from), what } => {
+        ProbeOutcome::Refused { from: Some(from), what } => {
             let what = what.join(", ");
             if is(target, *from) || Some(*from) == sent.to() {
                 return Heard::Reached(format!("{from} refused: {what}"));
             }
             Heard::Nothing(format!("{from} refused in the target's place: {what}"))
         }
-        Outcome::Refused { from: None, what } => {
+        ProbeOutcome::Refused { from: None, what } => {
             Heard::Unknown(format!("{}: refused by an unidentified peer: {}", sent.nonce, what.join(", ")))
         }
         other => Heard::Nothing(quiet_words(other)),
@@ -185,24 +185,24 @@ fn status(what: &[String]) -> Option<u16> {
     what.iter().find_map(|word| word.strip_prefix("HTTP ")?.get(..3)?.parse().ok())
 }
 
-fn quiet_words(outcome: &Outcome) -> String {
+fn quiet_words(outcome: &ProbeOutcome) -> String {
     format!("no answer: {}", words(outcome))
 }
 
 /// An outcome as a sentence for reports.
-pub(in crate::audit) fn words(outcome: &Outcome) -> String {
+pub(in crate::audit) fn words(outcome: &ProbeOutcome) -> String {
     match outcome {
-        Outcome::Answered { identity, from, what } => {
+        ProbeOutcome::Answered { identity, from, what } => {
             let who = identity.clone().or_else(|| from.map(|from| from.to_string()));
             format!("answered by {}: {}", who.as_deref().unwrap_or("an unidentified peer"), what.join(", "))
         }
-        Outcome::Refused { from, what } => {
+        ProbeOutcome::Refused { from, what } => {
             let from = from.map_or_else(|| "an unidentified peer".to_owned(), |from| from.to_string());
             format!("refused by {from}: {}", what.join(", "))
         }
-        Outcome::Unreachable { why } => format!("unreachable: {why}"),
-        Outcome::Silent => "silent until the time-out".to_owned(),
-        Outcome::NotRun { why } => format!("not run: {why}"),
-        Outcome::Seen { lines, .. } => format!("seen: {} lines", lines.len()),
+        ProbeOutcome::Unreachable { why } => format!("unreachable: {why}"),
+        ProbeOutcome::Silent => "silent until the time-out".to_owned(),
+        ProbeOutcome::NotRun { why } => format!("not run: {why}"),
+        ProbeOutcome::Seen { lines, .. } => format!("seen: {} lines", lines.len()),
     }
 }

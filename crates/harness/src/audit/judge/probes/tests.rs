@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use probe::{Answer, Arrival, Ask, Nonce, Outcome};
+use probe::{Answer, Arrival, Ask, Nonce, ProbeOutcome};
 
 use super::*;
 use crate::audit::judge::{Party, WitnessState};
@@ -19,7 +19,7 @@ fn party(name: &str, address: &str) -> Party {
     }
 }
 
-fn sent(number: u32, to: &str, outcome: Option<Outcome>, at: &[&str]) -> Sent {
+fn sent(number: u32, to: &str, outcome: Option<ProbeOutcome>, at: &[&str]) -> Sent {
     let (nonce, to): (_, IpAddr) = (Nonce::new(1, number), to.parse().expect("an address"));
     let arrival = |owner: &&str| {
         let arrival = Arrival {
@@ -45,24 +45,24 @@ fn sent(number: u32, to: &str, outcome: Option<Outcome>, at: &[&str]) -> Sent {
     }
 }
 
-fn answered(identity: Option<&str>, from: Option<&str>, what: &str) -> Outcome {
+fn answered(identity: Option<&str>, from: Option<&str>, what: &str) -> ProbeOutcome {
     let from = from.map(|from| from.parse().expect("an address"));
-    Outcome::Answered { identity: identity.map(str::to_owned), from, what: vec![what.to_owned()] }
+    ProbeOutcome::Answered { identity: identity.map(str::to_owned), from, what: vec![what.to_owned()] }
 }
 
-fn refused(from: Option<&str>) -> Outcome {
-    Outcome::Refused {
+fn refused(from: Option<&str>) -> ProbeOutcome {
+    ProbeOutcome::Refused {
         from: from.map(|from| from.parse().expect("an address")),
         what: vec!["RST".to_owned()],
     }
 }
 
-fn hello(name: &str, address: &str) -> Outcome {
+fn hello(name: &str, address: &str) -> ProbeOutcome {
     answered(Some(&format!("{name}-w")), Some(address), "hello")
 }
 
 /// Answers of the prober, and whether each allows *isolated*.
-fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
+fn outcomes() -> Vec<(&'static str, Option<ProbeOutcome>, bool)> {
     let why = || "no route".to_owned();
     vec![
         ("answered by the target's witness", Some(hello("b", TARGET)), false),
@@ -74,10 +74,10 @@ fn outcomes() -> Vec<(&'static str, Option<Outcome>, bool)> {
         ("refused by the target", Some(refused(Some(TARGET))), false),
         ("refused by a router", Some(refused(Some(ROUTER))), true),
         ("refused, sender unknown", Some(refused(None)), false),
-        ("unreachable", Some(Outcome::Unreachable { why: why() }), true),
-        ("silent", Some(Outcome::Silent), true),
-        ("not run", Some(Outcome::NotRun { why: why() }), false),
-        ("seen, no answer to the probe", Some(Outcome::Seen { boot: None, lines: vec![why()] }), false),
+        ("unreachable", Some(ProbeOutcome::Unreachable { why: why() }), true),
+        ("silent", Some(ProbeOutcome::Silent), true),
+        ("not run", Some(ProbeOutcome::NotRun { why: why() }), false),
+        ("seen, no answer to the probe", Some(ProbeOutcome::Seen { boot: None, lines: vec![why()] }), false),
         ("no answer was read", None, false),
     ]
 }
@@ -98,8 +98,8 @@ const CONTROLS: [(&str, bool, bool); 4] = [
     ("both controls fail", false, false),
 ];
 
-fn evidence(control: bool, own: bool, outcome: Option<Outcome>, seen: bool, healthy: bool) -> Evidence {
-    let control = if control { hello("a", SOURCE) } else { Outcome::Silent };
+fn evidence(control: bool, own: bool, outcome: Option<ProbeOutcome>, seen: bool, healthy: bool) -> Evidence {
+    let control = if control { hello("a", SOURCE) } else { ProbeOutcome::Silent };
     let doubt = (!healthy).then(|| "it lost 3 packets".to_owned());
     Evidence {
         proof: Proof::Witnessed,
@@ -161,9 +161,9 @@ fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
         ("refused by it", refused(Some(TARGET))),
         ("refused by a router", refused(Some(ROUTER))),
         ("refused, sender unknown", refused(None)),
-        ("silent", Outcome::Silent),
-        ("unreachable", Outcome::Unreachable { why: "no route".to_owned() }),
-        ("not run", Outcome::NotRun { why: "no program".to_owned() }),
+        ("silent", ProbeOutcome::Silent),
+        ("unreachable", ProbeOutcome::Unreachable { why: "no route".to_owned() }),
+        ("not run", ProbeOutcome::NotRun { why: "no program".to_owned() }),
     ];
     for proof in proofs {
         writeln!(table, "{proof:?}").expect("a string");
@@ -187,7 +187,7 @@ fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
 
 #[test]
 fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
-    let mut cell = evidence(true, true, Some(Outcome::Silent), false, true);
+    let mut cell = evidence(true, true, Some(ProbeOutcome::Silent), false, true);
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
     cell.control.push(sent(4, SOURCE, None, &[]));
     insta::assert_snapshot!(judge(&cell).why, @"the control at 'a' failed: hl1-00000001-000004: the prober returned no answer");
@@ -195,9 +195,9 @@ fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
 
 #[test]
 fn what_the_witness_next_to_the_prober_sees_is_no_control() {
-    let mut cell = evidence(false, true, Some(Outcome::Silent), false, true);
+    let mut cell = evidence(false, true, Some(ProbeOutcome::Silent), false, true);
     cell.control =
-        vec![Sent { beside: vec!["a-w".to_owned()], ..sent(2, SOURCE, Some(Outcome::Silent), &["a"]) }];
+        vec![Sent { beside: vec!["a-w".to_owned()], ..sent(2, SOURCE, Some(ProbeOutcome::Silent), &["a"]) }];
     assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
     cell.control[0].beside.clear();
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
@@ -205,22 +205,23 @@ fn what_the_witness_next_to_the_prober_sees_is_no_control() {
 
 #[test]
 fn what_only_passes_a_witness_on_its_way_to_another_is_no_control() {
-    let mut cell = evidence(false, true, Some(Outcome::Silent), false, true);
+    let mut cell = evidence(false, true, Some(ProbeOutcome::Silent), false, true);
     let due = |witness: &str| {
-        vec![Sent { due: Some(witness.to_owned()), ..sent(2, SOURCE, Some(Outcome::Silent), &["a"]) }]
+        vec![Sent { due: Some(witness.to_owned()), ..sent(2, SOURCE, Some(ProbeOutcome::Silent), &["a"]) }]
     };
     cell.control = due("a-pod");
     assert_eq!(judge(&cell).verdict, Verdict::Inconclusive);
     cell.control = due("a-w");
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
     // A probe that passes any witness of the target has left the source.
-    cell.cross[0] = Sent { due: Some("b-pod".to_owned()), ..sent(1, TARGET, Some(Outcome::Silent), &["b"]) };
+    cell.cross[0] =
+        Sent { due: Some("b-pod".to_owned()), ..sent(1, TARGET, Some(ProbeOutcome::Silent), &["b"]) };
     assert_eq!(judge(&cell).verdict, Verdict::Leak);
 }
 
 #[test]
 fn nothing_asked_no_witness_nothing_sent_are_never_isolated() {
-    let whole = || evidence(true, true, Some(Outcome::Silent), false, true);
+    let whole = || evidence(true, true, Some(ProbeOutcome::Silent), false, true);
     let empty = [
         Evidence { cross: Vec::new(), ..whole() },
         Evidence { control: Vec::new(), ..whole() },
@@ -242,9 +243,9 @@ fn a_neighbour_may_answer_a_multicast_and_the_witness_decides() {
     cell.cross[0].ask = Some(Ask::Group { to, link: None });
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
     let both = vec!["witness a-w from 192.168.60.10".to_owned(), "witness b-w from 192.168.61.10".to_owned()];
-    let both = Outcome::Answered { identity: Some("a-w".to_owned()), from: None, what: both };
+    let both = ProbeOutcome::Answered { identity: Some("a-w".to_owned()), from: None, what: both };
     cell.cross[0].answer.as_mut().expect("an answer").outcome = both;
     assert_eq!(judge(&cell).verdict, Verdict::Leak, "the second of two answers");
-    cell.cross[0] = sent(1, TARGET, Some(Outcome::Silent), &["c"]);
+    cell.cross[0] = sent(1, TARGET, Some(ProbeOutcome::Silent), &["c"]);
     insta::assert_snapshot!(judge(&cell).why, @"hl1-00000001-000001 arrived as tcp from a at witness c-w, which is a witness of 'c'");
 }

@@ -20,7 +20,7 @@ fn networks_of_every_kind_are_compared_with_every_kind_and_with_the_host() {
     wide.pod_cidr = "10.0.0.0/8".parse().expect("a network");
     let why = networks(&wide, &globex, &host).why;
     assert_eq!(why, "pod CIDR of 'acme' (10.0.0.0/8) overlaps pod CIDR of 'globex' (10.245.0.0/16)");
-    let unread = Host { networks: None, ..host };
+    let unread = HostSubject { networks: None, ..host };
     assert_eq!(networks(&acme, &globex, &unread).verdict, Verdict::Inconclusive);
 }
 

@@ -6,7 +6,7 @@ use provisioner::tls::Folder;
 use sha2::{Digest, Sha256};
 use x509_parser::pem::parse_x509_pem;
 
-use crate::audit::{Authority, AuthorityRole};
+use crate::audit::{AuthorityRole, KnownAuthority};
 use crate::cluster::TestCluster;
 
 /// The paths of the authorities' files on a cluster's first node.
@@ -16,7 +16,7 @@ pub(super) fn files() -> Vec<String> {
 
 /// All authorities, from the contents of [`files`] in the same order, and from the HomeLab CA on the host. `None` when
 /// one cannot be read.
-pub(super) async fn of(home: &Home, cluster: &TestCluster, said: &[String]) -> Option<Vec<Authority>> {
+pub(super) async fn of(home: &Home, cluster: &TestCluster, said: &[String]) -> Option<Vec<KnownAuthority>> {
     let own = Folder::of(home, &cluster.inner().instance).authority_path();
     let own = tokio::fs::read_to_string(own).await.ok()?;
     let on_node = on_node().map(|(role, _)| role).zip(said.iter().cloned());
@@ -40,7 +40,7 @@ fn on_node() -> impl Iterator<Item = (AuthorityRole, String)> {
 /// The fingerprints of a certificate and its key, or of a public key alone. `None` for other PEM. Both contain the key
 /// in the same form (`SubjectPublicKeyInfo`, RFC 5280, section 4.1), so the fingerprints of their keys can be compared.
 /// Pure.
-fn read(role: AuthorityRole, pem: String) -> Option<Authority> {
+fn read(role: AuthorityRole, pem: String) -> Option<KnownAuthority> {
     let (_, parsed) = parse_x509_pem(pem.as_bytes()).ok()?;
     let (certificate, key) = match parsed.label.as_str() {
         "CERTIFICATE" => {
@@ -50,7 +50,7 @@ fn read(role: AuthorityRole, pem: String) -> Option<Authority> {
         "PUBLIC KEY" => (None, sha256(&parsed.contents)),
         _ => return None,
     };
-    Some(Authority { role, pem: certificate.is_some().then_some(pem), certificate, key })
+    Some(KnownAuthority { role, pem: certificate.is_some().then_some(pem), certificate, key })
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -6,15 +6,19 @@ use provisioner::kubernetes::PKI;
 use crate::audit::{ClientCertificate, CredentialSet, Secret};
 use crate::cluster::TestCluster;
 
-use super::Stage;
+use super::InstanceProbes;
 
 /// The credentials of an instance. The certificate for etcd comes from its node: see [`etcd`].
-pub(super) fn of(cluster: &TestCluster, stage: &Stage, etcd: Option<ClientCertificate>) -> CredentialSet {
+pub(super) fn of(
+    cluster: &TestCluster,
+    deployed: &InstanceProbes,
+    etcd: Option<ClientCertificate>,
+) -> CredentialSet {
     CredentialSet {
         administrator: administrator(cluster),
         etcd,
-        service_account: stage.account().cloned(),
-        bootstrap: stage.token().cloned(),
+        service_account: deployed.account().cloned(),
+        bootstrap: deployed.token().cloned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use provisioner::fabric;
 use provisioner::plan::{ClusterPlan, HostNetwork};
-use provisioner::spec::{EngineKind, Provider};
+use provisioner::request::{EngineKind, Provider};
 
 use crate::audit::{LinkWitness, Management};
 
@@ -62,7 +62,7 @@ mod tests {
     use provisioner::home::Home;
     use provisioner::plan::{Pools, Taken, claim};
     use provisioner::registry::{Keeper, Operation, OperationKind, Owner};
-    use provisioner::spec::ClusterSpec;
+    use provisioner::request::ClusterSpec;
 
     use super::*;
 

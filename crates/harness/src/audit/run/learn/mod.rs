@@ -23,27 +23,27 @@ use provisioner::home::Home;
 use provisioner::identity::{self, IdentityError};
 use provisioner::plan::ClusterPlan;
 
-use crate::audit::{Authority, ClassId, ClientCertificate, DnsSubject, Link, Selection, Subject};
+use crate::audit::{ClassId, ClientCertificate, DnsSubject, KnownAuthority, Property, Selection, Subject};
 use crate::cluster::TestCluster;
 
-use super::Stage;
+use super::InstanceProbes;
 
 pub(in crate::audit) use credentials::administrator;
 pub(super) use management::{host_link, link_witnesses, of as management};
 
 /// The deadline of one kind of facts. Stretched where nodes are slow.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The facts about all instances that the selected classes need. Facts that take long are collected only for the
 /// classes that use them (C9, C10).
 pub(super) async fn subjects(
     home: &Home,
     clusters: &[TestCluster],
-    stages: &[Stage],
+    deployed: &[InstanceProbes],
     selection: &Selection,
 ) -> Vec<Subject> {
-    let known = clusters.iter().zip(stages);
-    let known = known.map(|(cluster, stage)| subject(home, cluster, stage, selection));
+    let known = clusters.iter().zip(deployed);
+    let known = known.map(|(cluster, deployed)| subject(home, cluster, deployed, selection));
     let mut subjects = join_all(known).await;
     if selection.has(ClassId::C10) {
         search::all(home, clusters, &mut subjects).await;
@@ -51,7 +51,12 @@ pub(super) async fn subjects(
     subjects
 }
 
-async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &Selection) -> Subject {
+async fn subject(
+    home: &Home,
+    cluster: &TestCluster,
+    deployed: &InstanceProbes,
+    selection: &Selection,
+) -> Subject {
     let plan = &cluster.inner().plan;
     let machines: Api<Node> = Api::all(cluster.client());
     let listed = within(plan, async { machines.list(&ListParams::default()).await.ok() }).await;
@@ -82,16 +87,16 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
         pod_cidr: plan.pod_cidr,
         service_cidr: plan.service_cidr,
         nodes,
-        pod: stage.pod().clone(),
+        pod: deployed.pod().clone(),
         dns: DnsSubject {
             // kubeadm gives CoreDNS the tenth address of the service CIDR.
             server: plan.service_cidr.hosts().nth(9).unwrap_or(plan.api_address),
             suffix: plan.dns_suffix(),
-            only_here: stage.only_here(),
+            only_here: deployed.only_here(),
         },
         api: plan.api_address,
         api_name: plan.api_name.clone(),
-        credentials: credentials::of(cluster, stage, etcd),
+        credentials: credentials::of(cluster, deployed, etcd),
         authorities,
         identity,
         store,
@@ -101,7 +106,7 @@ async fn subject(home: &Home, cluster: &TestCluster, stage: &Stage, selection: &
 
 /// The certificate authorities of an instance, and the certificate that its API server shows to etcd: files of its
 /// first node, all read with one command.
-async fn pki(home: &Home, cluster: &TestCluster) -> Option<(Vec<Authority>, ClientCertificate)> {
+async fn pki(home: &Home, cluster: &TestCluster) -> Option<(Vec<KnownAuthority>, ClientCertificate)> {
     let authorities = authorities::files();
     let paths = [authorities.as_slice(), &credentials::etcd_files()].concat();
     let mut said = files::read(cluster.nodes().first()?, &paths).await?;
@@ -120,19 +125,23 @@ async fn store(cluster: &TestCluster) -> Option<Vec<String>> {
 }
 
 /// The parts of the cluster's identity (context, server, authority, UID), each as recorded and as found now.
-async fn identity(cluster: &TestCluster) -> Result<Vec<Link>, IdentityError> {
+async fn identity(cluster: &TestCluster) -> Result<Vec<Property>, IdentityError> {
     let instance = &cluster.inner().instance;
     let mut links = identity::links_in(instance, cluster.kubeconfig())?;
     links.extend(identity::link_of(instance, cluster.client()).await?);
-    let link = |identity::Link { what, recorded, found }| Link { what: what.to_owned(), recorded, found };
+    let link = |identity::IdentityLink { what, recorded, found }| Property {
+        what: what.to_owned(),
+        recorded,
+        found,
+    };
     Ok(links.into_iter().map(link).collect())
 }
 
 /// The result of `learnt`, or `None` after the deadline, for instance because an API server hangs.
 async fn within<T>(plan: &ClusterPlan, learnt: impl Future<Output = Option<T>>) -> Option<T> {
-    tokio::time::timeout(plan.platform.slowdown.stretch(PATIENCE).on_clock(), learnt).await.ok().flatten()
+    tokio::time::timeout(plan.platform.slowdown.stretch(TIMEOUT).on_clock(), learnt).await.ok().flatten()
 }
 
 fn quick(program: &str) -> Command {
-    Command::within(PATIENCE, program)
+    Command::within(TIMEOUT, program)
 }

@@ -102,7 +102,7 @@ fn key(line: &str) -> Option<String> {
     Some(format!("{} {}", words.next()?, words.next()?))
 }
 
-/// Link and address of a line such as `eth0    inet 192.168.60.10/24 brd …`, which ip-address(8) prints after a number.
+/// Property and address of a line such as `eth0    inet 192.168.60.10/24 brd …`, which ip-address(8) prints after a number.
 /// Pure.
 fn address(line: &str) -> Option<(String, IpAddr)> {
     let mut words = line.split_whitespace();

@@ -16,11 +16,11 @@ use ipnet::Ipv4Net;
 use crate::exec::Runner;
 use crate::fabric;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
-use crate::spec::Provider;
+use crate::request::Provider;
 
-use super::super::{EngineError, Lack};
+use super::super::{EngineError, MissingRequirement};
 use super::NodeBox;
-use super::hypervisor::{Hypervisor, Machine, MachineState};
+use super::hypervisor::{Hypervisor, Vm, VmState};
 use super::kvm;
 use super::preflight;
 use crate::plan::Power;
@@ -131,7 +131,7 @@ impl Hypervisor for Libvirt {
         self.driver == Driver::Emulated
     }
 
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>> {
         Box::pin(async move {
             let mut lacks = preflight::programs(&preflight::LIBVIRT);
             if lacks.is_empty() && !self.virsh.is_there().await {
@@ -180,7 +180,7 @@ end
             netmask = plan.subnet.netmask(),
             network = network::private_name(&plan.id),
             cpus = plan.size.cpus,
-            memory = plan.size.memory_mb,
+            memory = plan.size.memory_mib,
         )
     }
 
@@ -188,8 +188,8 @@ end
         Box::pin(async move {
             self.virsh.make_pool().await?;
             let networks = Network::all(plan);
-            let bridges = networks.iter().map(|network| fabric::Link::Bridge(network.bridge.clone()));
-            let bridges: Vec<fabric::Link> = bridges.collect();
+            let bridges = networks.iter().map(|network| fabric::GuardedLink::Bridge(network.bridge.clone()));
+            let bridges: Vec<fabric::GuardedLink> = bridges.collect();
             fabric::guard(&self.pools, &bridges, self.host.as_ref()).await.map_err(wires(&plan.id.name))?;
             for network in networks {
                 self.make(&network).await?;
@@ -207,7 +207,7 @@ end
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Machine>, EngineError>> {
+    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>> {
         Box::pin(async move {
             let prefix = InstanceId::prefix(home);
             if !self.virsh.is_there().await {
@@ -218,13 +218,13 @@ end
         })
     }
 
-    fn power<'a>(&'a self, machine: &'a Machine, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn power<'a>(&'a self, machine: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             match (power, machine.state) {
-                (Power::Pause, MachineState::Running) => self.virsh.suspend(&machine.name).await,
-                (Power::Resume, MachineState::Paused) => self.virsh.resume(&machine.name).await,
-                (Power::Halt, MachineState::Running) => self.virsh.shut_down(&machine.name).await,
-                (Power::Start, MachineState::Off) => self.virsh.start(&machine.name).await,
+                (Power::Pause, VmState::Running) => self.virsh.suspend(&machine.name).await,
+                (Power::Resume, VmState::Paused) => self.virsh.resume(&machine.name).await,
+                (Power::Halt, VmState::Running) => self.virsh.shut_down(&machine.name).await,
+                (Power::Start, VmState::Off) => self.virsh.start(&machine.name).await,
                 _ => Ok(()),
             }
         })
@@ -244,7 +244,7 @@ end
                 return Ok(Vec::new());
             }
             let machines = self.virsh.machines().await?.into_iter().map(|machine| machine.name);
-            let machines = machines.map(|name| (SightingKind::Machine, name));
+            let machines = machines.map(|name| (SightingKind::Vm, name));
             let volumes = self.virsh.volumes().await?.into_iter().map(|name| (SightingKind::Volume, name));
             let networks = self.virsh.networks().await?.into_iter().map(|name| (SightingKind::Network, name));
             let prefix = InstanceId::prefix(home);

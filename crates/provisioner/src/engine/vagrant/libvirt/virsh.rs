@@ -10,7 +10,7 @@ use crate::files::FileError;
 
 use super::super::super::EngineError;
 use super::super::NodeBox;
-use super::super::hypervisor::{Machine, MachineState};
+use super::super::hypervisor::{Vm, VmState};
 
 /// The address of the host's libvirt.
 pub(super) const URI: &str = "qemu:///system";
@@ -38,7 +38,7 @@ impl Virsh {
     }
 
     /// All VMs of the host, also those that homelab did not make.
-    pub(super) async fn machines(&self) -> Result<Vec<Machine>, EngineError> {
+    pub(super) async fn machines(&self) -> Result<Vec<Vm>, EngineError> {
         let list = async |flags: &[&str]| {
             let args = ["list", "--name"].into_iter().chain(flags.iter().copied());
             Ok::<_, EngineError>(lines(&self.ask("list virtual machines", args).await?))
@@ -46,12 +46,12 @@ impl Virsh {
         let running = list(&["--state-running"]).await?;
         let paused = list(&["--state-paused"]).await?;
         let state = |name: &String| match () {
-            () if running.contains(name) => MachineState::Running,
-            () if paused.contains(name) => MachineState::Paused,
-            () => MachineState::Off,
+            () if running.contains(name) => VmState::Running,
+            () if paused.contains(name) => VmState::Paused,
+            () => VmState::Off,
         };
         let all = list(&["--all"]).await?.into_iter();
-        Ok(all.map(|name| Machine { state: state(&name), name }).collect())
+        Ok(all.map(|name| Vm { state: state(&name), name }).collect())
     }
 
     /// The names of all volumes of our pool.
@@ -118,7 +118,7 @@ impl Virsh {
     pub(super) async fn shut_down(&self, machine: &str) -> Result<(), EngineError> {
         self.ask("shut down a virtual machine", ["shutdown", machine]).await?;
         let asked = Instant::now();
-        while self.machines().await?.iter().any(|it| it.name == machine && it.state != MachineState::Off) {
+        while self.machines().await?.iter().any(|it| it.name == machine && it.state != VmState::Off) {
             if asked.elapsed() > SHUTDOWN {
                 return self.ask("power off a virtual machine", ["destroy", machine]).await.map(drop);
             }
@@ -131,7 +131,7 @@ impl Virsh {
     pub(super) async fn remove(&self, machine: &str) -> Result<(), EngineError> {
         let machines = self.machines().await?;
         let Some(there) = machines.iter().find(|it| it.name == machine) else { return Ok(()) };
-        if there.state != MachineState::Off {
+        if there.state != VmState::Off {
             self.ask("power off a virtual machine", ["destroy", machine]).await?;
         }
         let undefine = ["undefine", machine, "--managed-save", "--snapshots-metadata", "--nvram"];
@@ -291,9 +291,9 @@ mod tests {
         assert_eq!(
             states,
             [
-                ("homelab-0a1b2c.acme.acme-main".to_owned(), MachineState::Running),
-                ("theirs".to_owned(), MachineState::Paused),
-                ("homelab-0a1b2c.globex.globex-main".to_owned(), MachineState::Off),
+                ("homelab-0a1b2c.acme.acme-main".to_owned(), VmState::Running),
+                ("theirs".to_owned(), VmState::Paused),
+                ("homelab-0a1b2c.globex.globex-main".to_owned(), VmState::Off),
             ]
         );
     }

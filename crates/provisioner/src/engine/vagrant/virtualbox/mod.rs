@@ -10,7 +10,7 @@
 
 mod adapters;
 mod error;
-mod machines;
+mod vms;
 mod networks;
 mod power;
 mod preflight;
@@ -30,18 +30,18 @@ use ipnet::Ipv4Net;
 use crate::assets::NodeBox;
 use crate::exec::Runner;
 use crate::plan::{ClusterPlan, InstanceId, NodePlan};
-use crate::spec::Provider;
+use crate::request::Provider;
 
 use super::super::engines::Removal;
-use super::super::{EngineError, Lack};
-use super::hypervisor::{Hypervisor, Machine};
+use super::super::{EngineError, MissingRequirement};
+use super::hypervisor::{Hypervisor, Vm};
 use super::networks_conf;
 use crate::plan::Power;
 use crate::sighting::{Sighting, SightingKind};
 
 use adapters::Mark;
-use machines::Disk;
 use vboxmanage::VBoxManage;
+use vms::Disk;
 use wires::{HostWires, Wires};
 
 pub use error::VirtualBoxError;
@@ -67,12 +67,12 @@ pub(super) struct VirtualBox {
     networks_conf: Utf8PathBuf,
     /// The pool that the subnets of instances are taken from.
     subnets: Option<Ipv4Net>,
-    patience: Patience,
+    patience: Timeouts,
 }
 
 /// Time-outs for VMs.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Timeouts {
     /// For a VM's own shutdown.
     shut_down: Duration,
     /// For the end of a VM's process after power-off: until then the VM is locked.
@@ -88,7 +88,7 @@ impl VirtualBox {
             subnets: pools.first().copied(),
             wires: Arc::new(HostWires { pools, host }),
             networks_conf: networks_conf::PATH.into(),
-            patience: Patience { shut_down: Duration::from_secs(120), release: Duration::from_secs(20) },
+            patience: Timeouts { shut_down: Duration::from_secs(120), release: Duration::from_secs(20) },
         }
     }
 
@@ -96,11 +96,11 @@ impl VirtualBox {
     async fn names(&self, home: &str) -> Result<Vec<String>, VirtualBoxError> {
         let prefix = InstanceId::prefix(home);
         let all = or_none(self.tool.list("vms").await)?.unwrap_or_default();
-        Ok(machines::names(&all).into_iter().filter(|name| name.starts_with(&prefix)).collect())
+        Ok(vms::names(&all).into_iter().filter(|name| name.starts_with(&prefix)).collect())
     }
 
     async fn disks(&self) -> Result<Vec<Disk>, VirtualBoxError> {
-        Ok(machines::disks(&or_none(self.tool.list("hdds").await)?.unwrap_or_default()))
+        Ok(vms::disks(&or_none(self.tool.list("hdds").await)?.unwrap_or_default()))
     }
 
     async fn remove_disk(&self, disk: &Disk) -> Result<bool, VirtualBoxError> {
@@ -113,7 +113,7 @@ impl VirtualBox {
         let mut removal = Removal::default();
         let Some(disks) = or_none(self.tool.list("hdds").await)? else { return Ok(false) };
         let ours = format!("{}.", id.scope());
-        for disk in machines::disks(&disks).iter().filter(|disk| disk.folder(&ours).is_some()) {
+        for disk in vms::disks(&disks).iter().filter(|disk| disk.folder(&ours).is_some()) {
             removal.note(self.remove_disk(disk).await.map_err(EngineError::from));
         }
         removal.note(self.remove_network(id).await.map_err(EngineError::from));
@@ -127,7 +127,7 @@ impl VirtualBox {
             Some(Sighting { instance, kind, name })
         };
         let machines = self.names(home).await?.into_iter();
-        let machines = machines.map(|name| sighting(SightingKind::Machine, &name.clone(), name));
+        let machines = machines.map(|name| sighting(SightingKind::Vm, &name.clone(), name));
         let disks = self.disks().await?;
         let disks = disks
             .iter()
@@ -150,9 +150,9 @@ impl VirtualBox {
 /// When a mark is read differently after it was written, or a disk comes before a disk that is based on it.
 #[cfg(feature = "fuzzing")]
 pub fn read_virtualbox(answer: &str) {
-    machines::names(answer);
-    drop(machines::Description::read("machine", answer));
-    let disks = machines::disks(answer);
+    vms::names(answer);
+    drop(vms::Description::read("machine", answer));
+    let disks = vms::disks(answer);
     let uuids: std::collections::BTreeSet<&str> = disks.iter().map(|disk| disk.uuid.as_str()).collect();
     let has_circle = disks.iter().any(|disk| {
         let parent = |disk: &&Disk| disks.iter().find(|it| it.uuid == disk.parent);
@@ -197,7 +197,7 @@ impl Hypervisor for VirtualBox {
         false
     }
 
-    fn preflight(&self) -> BoxFuture<'_, Vec<Lack>> {
+    fn preflight(&self) -> BoxFuture<'_, Vec<MissingRequirement>> {
         Box::pin(self.lacks())
     }
 
@@ -229,19 +229,19 @@ impl Hypervisor for VirtualBox {
         })
     }
 
-    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Machine>, EngineError>> {
+    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>> {
         Box::pin(async move {
             let mut machines = Vec::new();
             for name in self.names(home).await? {
                 // The VM may have been removed meanwhile.
                 let machine = self.describe(&name).await?;
-                machines.extend(machine.map(|machine| Machine { name, state: machine.state.known() }));
+                machines.extend(machine.map(|machine| Vm { name, state: machine.state.known() }));
             }
             Ok(machines)
         })
     }
 
-    fn power<'a>(&'a self, machine: &'a Machine, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn power<'a>(&'a self, machine: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(self.obey(&machine.name, power))
     }
 

@@ -6,7 +6,7 @@ use crate::plan::{ClusterPlan, InstanceId};
 
 use super::super::networks_conf;
 use super::adapters::{self, Adapter, Mark};
-use super::machines::{self, Description};
+use super::vms::{self, Description};
 use super::{VirtualBox, VirtualBoxError, conf_at, error};
 
 impl VirtualBox {
@@ -70,7 +70,7 @@ impl VirtualBox {
     /// Refuses VMs of others on the instance's adapter, and VMs with the instance's names on any other network.
     async fn refuse_strangers(&self, plan: &ClusterPlan, mark: Option<&Mark>) -> Result<(), VirtualBoxError> {
         let own = mark.map(|mark| mark.adapter.as_str());
-        for machine in machines::names(&self.tool.list("vms").await?) {
+        for machine in vms::names(&self.tool.list("vms").await?) {
             let is_ours = is_of(&machine, &plan.id);
             // Without an adapter of the instance, no VM can be on it.
             if !is_ours && own.is_none() {
@@ -144,7 +144,7 @@ impl VirtualBox {
 
     /// Removes an instance's adapter, unless a VM of others is on it.
     async fn remove_adapter(&self, id: &InstanceId, adapter: &str) -> Result<(), VirtualBoxError> {
-        for machine in machines::names(&self.tool.list("vms").await?) {
+        for machine in vms::names(&self.tool.list("vms").await?) {
             let Some(machine) = self.describe(&machine).await? else { continue };
             let is_on = machine.networks.iter().any(|it| it.kind == "hostonly" && it.name == adapter);
             if is_on && !is_of(&machine.name, id) {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crate::plan::{ClusterPlan, NodePlan};
 
 use super::super::super::EngineError;
-use super::machines::{Description, State};
 use super::networks::guard;
+use super::vms::{Description, ReportedState};
 use super::{VirtualBox, VirtualBoxError};
 use crate::plan::Power;
 
@@ -32,7 +32,7 @@ impl VirtualBox {
     /// Disconnects a VM from NAT, first the network card and then the rules, and checks that it is disconnected.
     async fn unplug(&self, machine: &Description) -> Result<(), VirtualBoxError> {
         // VirtualBox refuses changes to a VM whose memory is on the disk; `start` disconnects it after it has resumed.
-        if (!machine.cable && machine.forwards.is_empty()) || machine.state == State::Saved {
+        if (!machine.cable && machine.forwards.is_empty()) || machine.state == ReportedState::Saved {
             return Ok(());
         }
         let name = machine.name.as_str();
@@ -56,11 +56,13 @@ impl VirtualBox {
             return Err(EngineError::Absent { node: name.to_owned() });
         };
         match (power, machine.state) {
-            (Power::Pause, State::Online) => self.control("pause", name, "pause").await?,
-            (Power::Resume, State::Paused) => self.control("resume", name, "resume").await?,
-            (Power::Resume, State::Saved) | (Power::Start, State::Off) => self.start(&machine).await?,
-            (Power::Halt, State::Online) => self.shut_down(name).await?,
-            (Power::Halt, State::Stuck) => self.control("power off", name, "poweroff").await?,
+            (Power::Pause, ReportedState::Online) => self.control("pause", name, "pause").await?,
+            (Power::Resume, ReportedState::Paused) => self.control("resume", name, "resume").await?,
+            (Power::Resume, ReportedState::Saved) | (Power::Start, ReportedState::Off) => {
+                self.start(&machine).await?
+            }
+            (Power::Halt, ReportedState::Online) => self.shut_down(name).await?,
+            (Power::Halt, ReportedState::Stuck) => self.control("power off", name, "poweroff").await?,
             _ => {}
         }
         Ok(())
@@ -76,7 +78,7 @@ impl VirtualBox {
         let name = machine.name.as_str();
         let told = ["startvm", name, "--type", "headless"];
         self.tool.tell_slowly("start virtual machine", name, told).await?;
-        if machine.state == State::Saved
+        if machine.state == ReportedState::Saved
             && let Some(machine) = self.describe(name).await?
         {
             self.unplug(&machine).await?;

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 
 use crate::error::Hint;
 
-use super::super::super::Lack;
+use super::super::super::MissingRequirement;
 use super::super::networks_conf;
 use super::super::preflight::{Needed, programs};
 use super::{VirtualBox, adapters, conf_at, error};
@@ -28,7 +28,7 @@ const MODULES: [&str; 3] = ["vboxdrv", "vboxnetflt", "vboxnetadp"];
 
 impl VirtualBox {
     /// All requirements that this host does not meet. If programs are missing, only these: nothing else can be checked.
-    pub(super) async fn lacks(&self) -> Vec<Lack> {
+    pub(super) async fn lacks(&self) -> Vec<MissingRequirement> {
         let mut lacks = programs(&PROGRAMS);
         if !lacks.is_empty() {
             return lacks;
@@ -37,7 +37,10 @@ impl VirtualBox {
             Ok(answer) => lacks.extend(version(&answer)),
             Err(error) => {
                 let what = crate::error::chain(&error);
-                lacks.push(Lack { what, remedy: error.hint().unwrap_or_else(|| LOAD.to_owned()) });
+                lacks.push(MissingRequirement {
+                    what,
+                    remedy: error.hint().unwrap_or_else(|| LOAD.to_owned()),
+                });
             }
         }
         lacks.extend(modules(&fs::read_to_string("/proc/modules").unwrap_or_default()));
@@ -45,7 +48,7 @@ impl VirtualBox {
             Ok(conf) => lacks.extend(self.subnets.and_then(|subnets| ranges(conf.as_deref(), subnets))),
             Err(error) => {
                 let remedy = format!("make {} readable", networks_conf::PATH);
-                lacks.push(Lack { what: crate::error::chain(&error), remedy });
+                lacks.push(MissingRequirement { what: crate::error::chain(&error), remedy });
             }
         }
         lacks
@@ -54,11 +57,11 @@ impl VirtualBox {
 
 /// The missing requirement if VirtualBox is too old to seal VMs: `--nat-localhostreachable1` came with 7.0. Warnings
 /// may come before the version. Pure.
-fn version(answer: &str) -> Option<Lack> {
+fn version(answer: &str) -> Option<MissingRequirement> {
     let version =
         answer.lines().rev().map(str::trim).find(|line| line.starts_with(|c: char| c.is_ascii_digit()));
     let major: u32 = version.and_then(|version| version.split('.').next()?.parse().ok()).unwrap_or(0);
-    (major < 7).then(|| Lack {
+    (major < 7).then(|| MissingRequirement {
         what: format!("VirtualBox 7.0 (installed: {})", version.unwrap_or("unknown version")),
         remedy: DOWNLOADS.to_owned(),
     })
@@ -72,17 +75,19 @@ pub(super) fn read(answer: &str) {
 }
 
 /// The missing requirement if a kernel module is not in `loaded`, the text of `/proc/modules`. Pure.
-fn modules(loaded: &str) -> Option<Lack> {
+fn modules(loaded: &str) -> Option<MissingRequirement> {
     let is_loaded = |module: &str| loaded.lines().any(|line| line.split(' ').next() == Some(module));
     let missing: Vec<&str> = MODULES.into_iter().filter(|module| !is_loaded(module)).collect();
-    (!missing.is_empty())
-        .then(|| Lack { what: format!("kernel modules {}", missing.join(", ")), remedy: LOAD.to_owned() })
+    (!missing.is_empty()).then(|| MissingRequirement {
+        what: format!("kernel modules {}", missing.join(", ")),
+        remedy: LOAD.to_owned(),
+    })
 }
 
 /// The missing requirement if VirtualBox allows no host-only network in the pool `subnets` at all. Pure.
-fn ranges(conf: Option<&str>, subnets: Ipv4Net) -> Option<Lack> {
+fn ranges(conf: Option<&str>, subnets: Ipv4Net) -> Option<MissingRequirement> {
     let some = networks_conf::allowed(conf).into_iter().any(|range| adapters::overlap(range, subnets));
-    (!some).then(|| Lack {
+    (!some).then(|| MissingRequirement {
         what: format!("{} allows no host-only network in {subnets}", networks_conf::PATH),
         remedy: error::add(&networks_conf::lines_to_add(conf, subnets)),
     })

@@ -14,10 +14,10 @@ use crate::exec::{Exchange, Runner, Scripted};
 use crate::fabric::FabricError;
 use crate::plan::{ClusterPlan, InstanceId};
 
-use super::super::hypervisor::{Hypervisor, Machine, MachineState};
-use super::machines::{Disk, disks as parsed_disks};
+use super::super::hypervisor::{Hypervisor, Vm, VmState};
+use super::vms::{Disk, disks as parsed_disks};
 use super::wires::Wires;
-use super::{Patience, VBoxManage, VirtualBox};
+use super::{Timeouts, VBoxManage, VirtualBox};
 use crate::plan::Power;
 
 use transcripts::Plugged::{Open, Sealed};
@@ -62,7 +62,7 @@ fn playing(exchanges: impl IntoIterator<Item = Exchange>) -> (VirtualBox, Arc<No
 
 fn on(host: Arc<dyn Runner>, networks_conf: Utf8PathBuf) -> (VirtualBox, Arc<Noted>) {
     let wires = Arc::new(Noted::default());
-    let patience = Patience { shut_down: Duration::ZERO, release: Duration::ZERO };
+    let patience = Timeouts { shut_down: Duration::ZERO, release: Duration::ZERO };
     let tool = VBoxManage::new(host);
     (VirtualBox { tool, wires: Arc::clone(&wires) as _, networks_conf, subnets: None, patience }, wires)
 }
@@ -84,7 +84,7 @@ fn noted(wires: &Noted) -> Vec<String> {
 }
 
 #[test]
-fn a_vagrantfile_gives_a_machine_its_network_and_nothing_of_the_workstation() {
+fn a_vagrantfile_gives_a_machine_its_network_and_nothing_of_the_host() {
     let (virtualbox, _) = playing([]);
     let plan = acme();
     let node = virtualbox.configure_node(&plan, &plan.nodes[0]);
@@ -167,7 +167,7 @@ async fn a_machine_that_is_sealed_or_whose_memory_is_on_the_disk_is_left_as_it_i
 async fn obeys(power: Power, exchanges: impl IntoIterator<Item = Exchange>) -> Vec<String> {
     let (virtualbox, wires) = playing(exchanges);
     // The state that the caller knows may be out of date.
-    let machine = Machine { name: ACME.to_owned(), state: MachineState::Off };
+    let machine = Vm { name: ACME.to_owned(), state: VmState::Off };
     virtualbox.power(&machine, power).await.unwrap();
     noted(&wires)
 }
@@ -248,8 +248,8 @@ async fn machines_of_this_home_are_known_by_their_names_and_told_by_their_states
     let (virtualbox, _) = playing(script);
     let known = virtualbox.machines("0a1b2c").await.unwrap();
     assert_eq!(known.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>(), &names[..5]);
-    let known: Vec<MachineState> = known.iter().map(|machine| machine.state).collect();
-    use MachineState::{Off, Paused, Running};
+    let known: Vec<VmState> = known.iter().map(|machine| machine.state).collect();
+    use VmState::{Off, Paused, Running};
     assert_eq!(known, [Running, Paused, Paused, Off, Off]);
 }
 

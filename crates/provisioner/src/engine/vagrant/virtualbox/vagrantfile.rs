@@ -58,6 +58,6 @@ end
         netmask = plan.subnet.netmask(),
         name = plan.id.node_scope(&node.name),
         cpus = plan.size.cpus,
-        memory = plan.size.memory_mb,
+        memory = plan.size.memory_mib,
     )
 }

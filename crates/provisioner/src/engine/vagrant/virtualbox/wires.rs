@@ -36,7 +36,7 @@ impl Wires for HostWires {
 
     fn watch<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<(), FabricError>> {
         Box::pin(async move {
-            let link = fabric::Link::Named(adapter.to_owned());
+            let link = fabric::GuardedLink::Named(adapter.to_owned());
             fabric::guard(&self.pools, &[link], self.host.as_ref()).await?;
             fabric::harden(adapter).await
         })

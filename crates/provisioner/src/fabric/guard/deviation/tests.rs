@@ -11,7 +11,7 @@ fn table(answer: &str) -> Table {
 
 /// The deviations of a table in words.
 fn said(answer: &str) -> String {
-    let state = |answer| State { table: Some(table(answer)), ..State::default() };
+    let state = |answer| GuardState { table: Some(table(answer)), ..GuardState::default() };
     let all = compare(&state(BUILT), &state(answer));
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -25,10 +25,10 @@ fn a_guard_that_has_refused_something_stands_as_it_was_built() {
 
 #[test]
 fn a_table_that_is_gone_is_one_deviation() {
-    let wanted = State { table: Some(table(BUILT)), ..State::default() };
-    assert_eq!(compare(&wanted, &State::default()), [Deviation::NoTable]);
+    let wanted = GuardState { table: Some(table(BUILT)), ..GuardState::default() };
+    assert_eq!(compare(&wanted, &GuardState::default()), [Deviation::NoTable]);
     // Without root, neither the rules nor their reference can be read.
-    assert_eq!(compare(&State::default(), &State::default()), []);
+    assert_eq!(compare(&GuardState::default(), &GuardState::default()), []);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn routes_that_are_gone_and_settings_that_were_flipped_are_told_and_what_is_not_
     let settings = |all: &[(&str, &str)]| -> Settings {
         all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
-    let wanted = State {
+    let wanted = GuardState {
         routes: BTreeSet::from([net("192.168.48.0/20"), net("10.96.0.0/12")]),
         settings: settings(&[
             ("ipv4/conf/hl-0a1b2c3d4e/forwarding", "0"),
@@ -87,16 +87,16 @@ fn routes_that_are_gone_and_settings_that_were_flipped_are_told_and_what_is_not_
             ("ipv6/conf/hl-0a1b2c3d4e/accept_ra", "0"),
         ]),
         of_all: settings(&[("ipv4/conf/all/proxy_arp", "0"), ("ipv4/conf/all/route_localnet", "0")]),
-        ..State::default()
+        ..GuardState::default()
     };
-    let found = State {
+    let found = GuardState {
         routes: BTreeSet::from([net("10.96.0.0/12"), net("172.16.0.0/12")]),
         settings: settings(&[
             ("ipv4/conf/hl-0a1b2c3d4e/forwarding", "1"),
             ("ipv4/conf/hl-0a1b2c3d4e/rp_filter", "1"),
         ]),
         of_all: settings(&[("ipv4/conf/all/proxy_arp", "1"), ("ipv4/conf/all/route_localnet", "0")]),
-        ..State::default()
+        ..GuardState::default()
     };
     let all = compare(&wanted, &found);
     let lines: Vec<String> =

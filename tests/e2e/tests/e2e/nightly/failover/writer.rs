@@ -16,7 +16,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 /// How long the client waits for an answer before it sends the next write: a killed node closes no connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after a failed write: a refusal arrives at once, and each attempt costs CPU time.
 const REST: Duration = Duration::from_millis(20);
 
@@ -107,7 +107,7 @@ async fn write(api: Api<ConfigMap>, log: Arc<Mutex<Log>>) {
         let name = format!("write-{number}");
         let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
         let map = ConfigMap { metadata, ..ConfigMap::default() };
-        let answer = timeout(PATIENCE, api.create(&PostParams::default(), &map)).await;
+        let answer = timeout(TIMEOUT, api.create(&PostParams::default(), &map)).await;
         if !locked(&log).note(name, answer) {
             sleep(REST).await;
         }

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use crate::assets::Assets;
 use crate::engine::{Engine, EngineError};
 use crate::exec::{Command, CommandError, Output};
-use crate::spec::Provider;
+use crate::request::Provider;
 
 use super::super::super::VagrantEngine;
 use super::transcripts::LOCKED;
@@ -158,7 +158,7 @@ fn clears() -> Vec<Exchange> {
 
 /// The engine makes the network and the VM.
 fn makes(desk: &Desk) -> Vec<Exchange> {
-    let up = Exchange::ok(desk.up(), "==> acme-cp-1: Machine booted and ready!\n");
+    let up = Exchange::ok(desk.up(), "==> acme-cp-1: Vm booted and ready!\n");
     let mut script = vec![machines(&[])];
     script.extend(makes_the_network());
     script.extend([desk.boxes(), up]);

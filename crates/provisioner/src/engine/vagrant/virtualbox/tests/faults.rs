@@ -115,7 +115,7 @@ async fn modules_that_are_not_loaded_are_named_with_what_loads_them() {
         machine(ACME, "poweroff", Sealed("vboxnet1")),
         refuses(&format!("startvm {ACME} --type headless"), NO_DRIVER),
     ]);
-    let off = Machine { name: ACME.to_owned(), state: MachineState::Off };
+    let off = Vm { name: ACME.to_owned(), state: VmState::Off };
     let no_power = virtualbox.power(&off, Power::Start).await.unwrap_err();
     insta::assert_snapshot!(format!("{}\n{}", no_adapter.await, shown(&no_power)));
 }

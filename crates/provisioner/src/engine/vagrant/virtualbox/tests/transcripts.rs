@@ -94,7 +94,7 @@ pub(super) fn disks(all: &[(&str, &str, &str)]) -> Exchange {
             "\
 UUID:           {uuid}
 Parent UUID:    {parent}
-State:          created
+ReportedState:          created
 Type:           normal (differencing)
 Location:       {location}
 Storage format: VMDK

@@ -11,12 +11,12 @@ use provisioner::Provisioner;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::registry::Instance;
 
-use crate::audit::{Host, TCP_PORT, UDP_PORT, WORKSTATION};
+use crate::audit::{HOST, HostSubject, TCP_PORT, UDP_PORT};
 
 use super::forwards;
 
 /// The facts about the host.
-pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> Host {
+pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> HostSubject {
     let addresses = addresses().await;
     // The table of a protocol is missing where the kernel does not have the protocol.
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
@@ -26,9 +26,9 @@ pub(in crate::audit::run) async fn host(provisioner: &Provisioner) -> Host {
         let value = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{link}/route_localnet")).ok()?;
         Some((format!("net.ipv4.conf.{link}.route_localnet"), value.trim().to_owned()))
     };
-    Host {
+    HostSubject {
         settings: keys.iter().filter_map(setting).collect::<BTreeMap<_, _>>(),
-        witness: WORKSTATION.to_owned(),
+        witness: HOST.to_owned(),
         listeners: listeners(&tables.concat()),
         bound: bound(&tables[0]),
         forwards: forwards::all(provisioner).await,

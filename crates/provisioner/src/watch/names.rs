@@ -8,11 +8,11 @@ use crate::provision::Provisioner;
 
 /// The plans of this home's instances.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Names {
     plans: Vec<ClusterPlan>,
 }
 
-impl Known {
+impl Names {
     pub(super) fn of(provisioner: &Provisioner) -> Self {
         let instances = provisioner.registry().instances().unwrap_or_default();
         let plan = |instance| ClusterPlan::of(instance, provisioner.home());
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn addresses_and_links_are_told_by_the_names_of_what_has_them() {
-        let known = Known { plans: vec![acme()] };
+        let known = Names { plans: vec![acme()] };
         let plan = &known.plans[0];
         let node = plan.nodes.iter().find(|node| node.role == Role::Worker).expect("acme has workers");
         let pod = node.pod_cidr.hosts().nth(4).expect("pods have addresses");

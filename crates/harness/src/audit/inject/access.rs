@@ -1,4 +1,4 @@
-//! [`Door`]: waits until a server accepts or refuses credentials. A control plane needs some time to read changed
+//! [`Access`]: waits until a server accepts or refuses credentials. A control plane needs some time to read changed
 //! files.
 
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::InjectError;
 use crate::wait::{self, Wait};
 
 /// The deadline for a control plane to react to a change. Stretched where nodes are slow.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// The deadline of one answer. Stretched where nodes are slow.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// A request to a server with credentials.
 #[derive(Debug, Clone)]
-pub(in crate::audit) struct Door {
+pub(in crate::audit) struct Access {
     pub(in crate::audit) cluster: String,
     /// The server's URL: `https://192.168.60.10:6443`.
     pub(in crate::audit) server: String,
@@ -34,11 +34,11 @@ pub(in crate::audit) struct Door {
     pub(in crate::audit) slowdown: Slowdown,
 }
 
-impl Door {
+impl Access {
     /// Waits until the server accepts the request (2xx), or until it does not.
     pub(super) async fn until(&self, open: bool) -> Result<(), InjectError> {
         let what = format!("{} to {}", self.server, if open { "accept" } else { "refuse" });
-        let waited = wait::until(what, self.slowdown.stretch(PATIENCE), async || {
+        let waited = wait::until(what, self.slowdown.stretch(TIMEOUT), async || {
             Ok::<_, kube::Error>(match self.status().await {
                 Ok(status) if (200..300).contains(&status) == open => Wait::Done(()),
                 Ok(status) => Wait::NotYet(format!("HTTP {status}")),
@@ -49,7 +49,7 @@ impl Door {
         });
         waited
             .await
-            .map_err(|source| InjectError::Door { cluster: self.cluster.clone(), source: Box::new(source) })
+            .map_err(|source| InjectError::Access { cluster: self.cluster.clone(), source: Box::new(source) })
     }
 
     /// The HTTP status of the server's answer. Each call opens a new connection, because a server authenticates an old

@@ -11,29 +11,29 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use probe::{Batch, Report, Said};
+use probe::{Batch, ProbeResult, WitnessLine};
 use provisioner::assets;
 use provisioner::exec::{Background, Command, CommandError, Local, Runner};
 use provisioner::slowdown::{Slowdown, Stretched};
 
 use crate::ask;
-use crate::audit::{LinkWitness, TCP_PORT, UDP_PORT, WORKSTATION, Watch};
+use crate::audit::{HOST, LinkWitness, TCP_PORT, UDP_PORT, Watch};
 use crate::wait::{self, Wait, WaitError};
 
-use super::stage::reports;
+use super::instance_probes::reports;
 
 #[cfg(feature = "fuzzing")]
 pub use forwards::read_forwards;
 pub(super) use host::host;
 
 /// The deadline for the witnesses to listen. Stretched on a slow host.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that a prober process gets beyond its own deadline. Stretched on a slow host.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The witnesses on the host, and the folder with their program. Their processes end when the value is dropped.
 #[derive(Debug)]
-pub(super) struct Workstation {
+pub(super) struct HostProbes {
     folder: tempfile::TempDir,
     witnesses: Vec<Witness>,
 }
@@ -49,7 +49,7 @@ struct Witness {
 
 /// Why the witnesses on the host could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkstationError {
+pub enum HostProbesError {
     /// The program cannot be written.
     #[error("write the probe into {folder}")]
     Folder {
@@ -73,46 +73,46 @@ pub enum WorkstationError {
     Silent(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Workstation {
+impl HostProbes {
     /// Starts one witness on all addresses, including those that are added later, for H1 and H2, and one on each of
     /// these links. Waits until all of them listen.
     ///
     /// # Errors
-    /// [`WorkstationError`]; no process is left.
-    pub(super) async fn set(links: &[LinkWitness]) -> Result<Self, WorkstationError> {
+    /// [`HostProbesError`]; no process is left.
+    pub(super) async fn deploy(links: &[LinkWitness]) -> Result<Self, HostProbesError> {
         let unwritable = |folder: &Utf8Path| {
             let folder = folder.to_string();
-            move |source| WorkstationError::Folder { folder, source }
+            move |source| HostProbesError::Folder { folder, source }
         };
         let folder = tempfile::Builder::new().prefix("homelab-audit-").tempdir();
         let folder = folder.map_err(unwritable(Utf8Path::new("a temporary folder")))?;
-        let mut workstation = Self { folder, witnesses: Vec::new() };
-        let path = workstation.path();
+        let mut host = Self { folder, witnesses: Vec::new() };
+        let path = host.path();
         let program = path.join("homelab-probe");
         fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
             .map_err(unwritable(&path))?;
         let on_links = links.iter().map(|at| (at.witness.as_str(), format!("--capture={}", at.link)));
-        for (identity, where_to) in [(WORKSTATION, everywhere())].into_iter().chain(on_links) {
-            let log = path.join(format!("log-{}", workstation.witnesses.len()));
+        for (identity, where_to) in [(HOST, everywhere())].into_iter().chain(on_links) {
+            let log = path.join(format!("log-{}", host.witnesses.len()));
             let errors = log.with_extension("errors");
             let witness =
                 format!("exec {program} witness --identity {identity} {where_to} > {log} 2> {errors}");
             let command = Command::within(Duration::MAX, "sh").args(["-c", &witness]);
             let (identity, process) = (identity.to_owned(), Background::start(&command)?);
-            workstation.witnesses.push(Witness { identity, log, errors, process });
+            host.witnesses.push(Witness { identity, log, errors, process });
         }
-        let witnesses = &mut workstation.witnesses;
-        let within = Slowdown::of_host().stretch(PATIENCE);
+        let witnesses = &mut host.witnesses;
+        let within = Slowdown::of_host().stretch(TIMEOUT);
         let ready = wait::until("the host's witnesses".to_owned(), within, async || {
             for witness in witnesses.iter_mut() {
                 let log = fs::read_to_string(&witness.log).unwrap_or_default();
-                if reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. }))) {
+                if reports(&log).is_ok_and(|said| matches!(said.first(), Some(WitnessLine::Ready { .. }))) {
                     continue;
                 }
                 if witness.process.has_ended() {
                     let why = fs::read_to_string(&witness.errors).unwrap_or_default();
-                    return Err(WorkstationError::Ended { why: why.trim().to_owned() });
+                    return Err(HostProbesError::Ended { why: why.trim().to_owned() });
                 }
                 return Ok(Wait::NotYet(format!("the log of {} is {log:?}", witness.identity)));
             }
@@ -121,16 +121,16 @@ impl Workstation {
         match ready.await {
             Ok(()) => {}
             Err(WaitError::Look { source, .. }) => return Err(source),
-            Err(late) => return Err(WorkstationError::Silent(late.into())),
+            Err(late) => return Err(HostProbesError::Silent(late.into())),
         }
-        Ok(workstation)
+        Ok(host)
     }
 
     /// Runs a prober on the host and has it send a batch of probes.
     ///
     /// # Errors
     /// Why its answers are missing or incomplete, in words.
-    pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<Said>, String> {
+    pub(super) async fn ask(&self, batch: &Batch) -> Result<Vec<ProbeResult>, String> {
         let within = Stretched::exactly(Duration::from_millis(batch.deadline_ms));
         let within = within + Slowdown::of_host().stretch(GRACE);
         let batch = serde_json::to_vec(batch).map_err(|error| error.to_string())?;
@@ -163,7 +163,7 @@ impl Workstation {
     }
 
     /// Ends the witnesses and removes the folder.
-    pub(super) async fn strike(self) {
+    pub(super) async fn remove(self) {
         futures::future::join_all(self.witnesses.into_iter().map(|witness| witness.process.stop())).await;
     }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use provisioner::spec::{CiliumOptions, ClusterSpec, CniKind, Label, SpecError, Topology};
+use provisioner::request::{CiliumOptions, ClusterSpec, CniKind, Label, SpecError, Topology};
 
 fn refused(spec: &ClusterSpec) -> SpecError {
     spec.check().unwrap_err()

@@ -10,7 +10,7 @@ use super::{Instance, State};
 
 /// How an instance differs from its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ObservedState {
     /// No difference was found.
     AsRecorded,
     /// The owner has ended: only `reap` or `down` will remove the instance.
@@ -21,11 +21,11 @@ pub enum Standing {
 
 impl Instance {
     /// Compares the instance with its entry, as far as `/proc` and the home show.
-    pub fn standing(&self, home: &Home) -> Standing {
+    pub fn standing(&self, home: &Home) -> ObservedState {
         match this_boot() {
-            _ if self.is_abandoned(home) => Standing::Abandoned,
-            Some(boot) if self.ran_before(boot) => Standing::Off,
-            _ => Standing::AsRecorded,
+            _ if self.is_abandoned(home) => ObservedState::Abandoned,
+            Some(boot) if self.ran_before(boot) => ObservedState::Off,
+            _ => ObservedState::AsRecorded,
         }
     }
 

@@ -9,7 +9,7 @@ use super::CapacityError;
 
 /// The figures of the host that nodes run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workstation {
+pub struct HostResources {
     /// The total memory, in MiB.
     pub memory: u64,
     /// The memory that programs can still use without swapping, in MiB.
@@ -25,7 +25,7 @@ pub struct Workstation {
 const MEMORY: &str = "/proc/meminfo";
 const INOTIFY: &str = "/proc/sys/fs/inotify/max_user_instances";
 
-impl Workstation {
+impl HostResources {
     /// The present figures of the host. Takes milliseconds for each hundred processes that run.
     ///
     /// # Errors

@@ -1,25 +1,25 @@
-//! [`Arena`]: the probes of an audit in all clusters and on the host. Deploys them, sends the probes of a plan from all
+//! [`Probes`]: the probes of an audit in all clusters and on the host. Deploys them, sends the probes of a plan from all
 //! viewpoints at once, reads the witnesses, and removes everything.
 //!
 //! One deployment serves many runs; each run has its own number in the nonces. What was deployed is removed by
-//! [`Arena::strike`], and by `Drop` when the audit is cancelled. This module does not know what a verdict means.
+//! [`Probes::remove`], and by `Drop` when the audit is cancelled. This module does not know what a verdict means.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, try_join_all};
-use probe::{Batch, Said, VERSION};
+use probe::{Batch, ProbeResult, VERSION};
 use provisioner::Provisioner;
 use provisioner::slowdown::Slowdown;
 
-use crate::audit::{Host, Observed, Phase, Plan, Route, Selection, Stand, Subject, Viewpoint};
+use crate::audit::{HostSubject, Observed, Phase, Plan, Route, Selection, Stand, Subject, Viewpoint};
 use crate::cluster::TestCluster;
 use crate::undo::Undos;
 use crate::wait::{self, Wait};
 
-use super::progress::{Progress, Step};
-use super::workstation::{self, Workstation};
-use super::{AuditError, Stage, StageError, learn, routes};
+use super::host_probes::{self, HostProbes};
+use super::progress::{AuditProgress, Step};
+use super::{AuditError, InstanceProbes, ProbesError, learn, routes};
 
 /// The time within which the last probes have to be in the witnesses' logs. Stretched where nodes are slow.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -30,28 +30,28 @@ const BARRIER_PATIENCE: Duration = Duration::from_millis(400);
 
 /// The deployed witnesses and probers, in all clusters and on the host.
 #[derive(Debug)]
-pub(in crate::audit) struct Arena<'a> {
+pub(in crate::audit) struct Probes<'a> {
     provisioner: &'a Provisioner,
     clusters: &'a [TestCluster],
-    stages: Vec<Stage>,
-    workstation: Workstation,
+    instances: Vec<InstanceProbes>,
+    host: HostProbes,
     /// The number of packets that each witness had lost when its log was last read, by the witness's identity.
     lost: BTreeMap<String, u64>,
     phases: Vec<Phase>,
     undos: Undos,
 }
 
-impl<'a> Arena<'a> {
+impl<'a> Probes<'a> {
     /// Deploys witnesses and probers, and waits until all witnesses listen.
     ///
     /// # Errors
     /// [`AuditError`]; what was deployed until then is removed.
-    pub(in crate::audit) async fn set(
+    pub(in crate::audit) async fn deploy(
         provisioner: &'a Provisioner,
         clusters: &'a [TestCluster],
-        progress: &Progress,
+        progress: &AuditProgress,
     ) -> Result<Self, AuditError> {
-        progress.say(Step::Set { clusters: clusters.len() });
+        progress.say(Step::Deploy { clusters: clusters.len() });
         let begun = Instant::now();
         let run = draw()?;
         let mut undos = Undos::default();
@@ -59,8 +59,9 @@ impl<'a> Arena<'a> {
         undos.push("remove the audit's probes", move || {
             let doomed = doomed.clone();
             async move {
-                let struck = join_all(doomed.iter().map(|cluster| Stage::strike(cluster, run))).await;
-                struck.into_iter().collect::<Result<(), StageError>>()
+                let removed =
+                    join_all(doomed.iter().map(|cluster| InstanceProbes::remove(cluster, run))).await;
+                removed.into_iter().collect::<Result<(), ProbesError>>()
             }
         });
         let set = async {
@@ -69,15 +70,16 @@ impl<'a> Arena<'a> {
                 learn::link_witnesses(cluster.name(), plan, learn::host_link(plan).await)
             };
             let links: Vec<_> = join_all(clusters.iter().map(of)).await.into_iter().flatten().collect();
-            let workstation = Workstation::set(&links).await?;
-            let stages = try_join_all(clusters.iter().map(|cluster| Stage::set(cluster, run))).await?;
-            Ok::<_, AuditError>((workstation, stages))
+            let host = HostProbes::deploy(&links).await?;
+            let instances =
+                try_join_all(clusters.iter().map(|cluster| InstanceProbes::deploy(cluster, run))).await?;
+            Ok::<_, AuditError>((host, instances))
         };
         match set.await {
-            Ok((workstation, stages)) => {
-                let phases = vec![Phase::since("set", begun)];
+            Ok((host, instances)) => {
+                let phases = vec![Phase::since("deploy", begun)];
                 let lost = BTreeMap::new();
-                Ok(Self { provisioner, clusters, stages, workstation, lost, phases, undos })
+                Ok(Self { provisioner, clusters, instances, host, lost, phases, undos })
             }
             Err(error) => {
                 undos.close().await?;
@@ -87,18 +89,18 @@ impl<'a> Arena<'a> {
     }
 
     /// Collects the facts that the selected classes need, about the instances and the host.
-    pub(in crate::audit) async fn learn(&mut self, selection: &Selection) -> (Vec<Subject>, Host) {
+    pub(in crate::audit) async fn learn(&mut self, selection: &Selection) -> (Vec<Subject>, HostSubject) {
         let begun = Instant::now();
-        let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.stages, selection);
-        let known = futures::join!(subjects, workstation::host(self.provisioner));
-        self.phases.push(Phase::since("learn", begun));
+        let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.instances, selection);
+        let known = futures::join!(subjects, host_probes::host(self.provisioner));
+        self.phases.push(Phase::since("facts", begun));
         known
     }
 
     /// Plans a run with a new random number.
     pub(in crate::audit) fn plan(
         &self,
-        (subjects, host): (Vec<Subject>, Host),
+        (subjects, host): (Vec<Subject>, HostSubject),
         selection: &Selection,
     ) -> Result<Plan, AuditError> {
         Ok(Plan::new(draw()?, subjects, host, selection)?)
@@ -106,30 +108,30 @@ impl<'a> Arena<'a> {
 
     /// The namespace of the witnesses and probers, the same in all clusters.
     pub(in crate::audit) fn namespace(&self) -> &str {
-        self.stages.first().map_or("", Stage::namespace)
+        self.instances.first().map_or("", InstanceProbes::namespace)
     }
 
     /// Sends the planned probes from all viewpoints, and reads the witnesses.
     pub(in crate::audit) async fn ask(
         &mut self,
         plan: &Plan,
-        progress: &Progress,
+        progress: &AuditProgress,
     ) -> Result<Observed, AuditError> {
         let mut observed = Observed { phases: std::mem::take(&mut self.phases), ..Observed::default() };
         // First the viewpoints without extra routes, then root with extra routes: a node's routes would serve its other
         // viewpoints as well.
         let begun = Instant::now();
-        progress.say(Step::Ask { cells: plan.cells.len() });
+        progress.say(Step::Probe { cells: plan.cells.len() });
         let as_they_are = |stand| ![Stand::Routed, Stand::Pivot].contains(&stand);
         self.ask_all(plan, as_they_are, &mut observed).await;
-        observed.phases.push(Phase::since("ask", begun));
-        self.ask_by(Route::Workstation, plan, &mut observed, progress).await?;
+        observed.phases.push(Phase::since("probe", begun));
+        self.ask_by(Route::Host, plan, &mut observed, progress).await?;
         self.ask_by(Route::Hypervisor, plan, &mut observed, progress).await?;
         let begun = Instant::now();
-        progress.say(Step::Hear);
+        progress.say(Step::Read);
         self.ask_last(plan, &mut observed).await;
         self.hear(plan, &mut observed).await;
-        observed.phases.push(Phase::since("hear", begun));
+        observed.phases.push(Phase::since("read", begun));
         Ok(observed)
     }
 
@@ -139,11 +141,11 @@ impl<'a> Arena<'a> {
         by: Route,
         plan: &Plan,
         observed: &mut Observed,
-        progress: &Progress,
+        progress: &AuditProgress,
     ) -> Result<(), AuditError> {
         let (wanted, step, phase) = match by {
-            Route::Hypervisor => (Stand::Pivot, Step::AskPivot, "ask, by the hypervisor"),
-            _ => (Stand::Routed, Step::AskRouted, "ask, routed"),
+            Route::Hypervisor => (Stand::Pivot, Step::ProbePivot, "probe, through the hypervisor"),
+            _ => (Stand::Routed, Step::ProbeRouted, "probe, routed"),
         };
         if plan.batches.keys().all(|viewpoint| viewpoint.stand() != wanted) {
             return Ok(());
@@ -170,9 +172,9 @@ impl<'a> Arena<'a> {
     ///
     /// # Errors
     /// [`AuditError::Left`] with what is still there.
-    pub(in crate::audit) async fn strike(self, progress: &Progress) -> Result<(), AuditError> {
-        progress.say(Step::Strike);
-        self.workstation.strike().await;
+    pub(in crate::audit) async fn remove(self, progress: &AuditProgress) -> Result<(), AuditError> {
+        progress.say(Step::Remove);
+        self.host.remove().await;
         Ok(self.undos.close().await?)
     }
 
@@ -193,21 +195,21 @@ impl<'a> Arena<'a> {
         }
     }
 
-    async fn ask_one(&self, viewpoint: &Viewpoint, batch: &Batch) -> Result<Vec<Said>, String> {
-        let told = |error: StageError| provisioner::error::chain(&error);
+    async fn ask_one(&self, viewpoint: &Viewpoint, batch: &Batch) -> Result<Vec<ProbeResult>, String> {
+        let told = |error: ProbesError| provisioner::error::chain(&error);
         match viewpoint {
-            Viewpoint::Pod { instance } => self.stage(instance)?.1.ask_from_pod(batch).await.map_err(told),
+            Viewpoint::Pod { instance } => self.deployed(instance)?.1.ask_from_pod(batch).await.map_err(told),
             Viewpoint::Node { instance, node, .. } => {
-                self.stage(instance)?.1.ask_from_node(node, batch).await.map_err(told)
+                self.deployed(instance)?.1.ask_from_node(node, batch).await.map_err(told)
             }
-            Viewpoint::Workstation => self.workstation.ask(batch).await,
+            Viewpoint::Host => self.host.ask(batch).await,
         }
     }
 
     fn command(&self, viewpoint: &Viewpoint) -> Option<String> {
-        let Some(instance) = viewpoint.instance() else { return Some(self.workstation.command()) };
-        let (cluster, stage) = self.stage(instance).ok()?;
-        stage.command(&cluster.inner().instance.k8s.kubeconfig_context, viewpoint)
+        let Some(instance) = viewpoint.instance() else { return Some(self.host.command()) };
+        let (cluster, deployed) = self.deployed(instance).ok()?;
+        deployed.command(&cluster.inner().instance.k8s.kubeconfig_context, viewpoint)
     }
 
     /// Sends each witness its last probe, the barrier.
@@ -234,13 +236,14 @@ impl<'a> Arena<'a> {
         let mut watches = BTreeMap::new();
         let settle = self.slowdown().stretch(SETTLE);
         let heard = wait::until("the last probes at the witnesses".to_owned(), settle, async || {
-            let heard = join_all(self.stages.iter().map(Stage::watches)).await.into_iter().flatten();
-            watches = heard.chain(self.workstation.watches()).collect();
+            let heard =
+                join_all(self.instances.iter().map(InstanceProbes::watches)).await.into_iter().flatten();
+            watches = heard.chain(self.host.watches()).collect();
             let missing = plan.barriers.iter().find(|barrier| {
                 let watch = watches.get(&barrier.witness);
                 watch.is_none_or(|watch| watch.unreadable.is_none() && !watch.has_seen(&barrier.probe.nonce))
             });
-            Ok::<_, StageError>(match missing {
+            Ok::<_, ProbesError>(match missing {
                 None => Wait::Done(()),
                 Some(barrier) => Wait::NotYet(format!("{} has not seen its last probe", barrier.witness)),
             })
@@ -253,8 +256,8 @@ impl<'a> Arena<'a> {
         observed.watches = watches;
     }
 
-    fn stage(&self, instance: &str) -> Result<(&TestCluster, &Stage), String> {
-        let mut places = self.clusters.iter().zip(&self.stages);
+    fn deployed(&self, instance: &str) -> Result<(&TestCluster, &InstanceProbes), String> {
+        let mut places = self.clusters.iter().zip(&self.instances);
         let place = places.find(|(cluster, _)| cluster.name() == instance);
         place.ok_or_else(|| format!("no instance '{instance}' in this audit"))
     }

@@ -3,15 +3,15 @@
 
 use clap::Args;
 use provisioner::Provisioner;
+use provisioner::request::{ClusterSpec, EngineKind, NodeSize, Provider};
 use provisioner::settings::{EngineFamily, Settings};
-use provisioner::spec::{ClusterSpec, EngineKind, NodeSize, Provider};
 
 use crate::exit::Refusal;
 use crate::values::named;
 
 /// The options for the engine and the size of nodes.
 #[derive(Debug, Args)]
-pub(crate) struct Machines {
+pub(crate) struct EngineArgs {
     /// Engine of the nodes: container runs podman containers, which share the host's kernel; vagrant runs VMs with
     /// their own kernels [default: the engine in ~/.homelab/config.yaml, or container]
     #[arg(long, value_parser = named(EngineFamily::ALL.map(|family| (family.as_str(), family))))]
@@ -42,7 +42,7 @@ pub(crate) enum Wanted {
     AnyProvider,
 }
 
-impl Machines {
+impl EngineArgs {
     /// Sets engine and size in a spec. If the provider is still open, the spec gets the first of all providers: the
     /// check of a spec does not depend on the provider.
     ///
@@ -63,7 +63,7 @@ impl Machines {
         let usual = settings.vagrant.size;
         let size = NodeSize {
             cpus: self.cpus.unwrap_or(usual.cpus),
-            memory_mb: self.memory.unwrap_or(usual.memory_mb),
+            memory_mib: self.memory.unwrap_or(usual.memory_mib),
         };
         let provider = self.provider.or(settings.vagrant.provider);
         let wanted = provider.map_or(Wanted::AnyProvider, |it| Wanted::Kind(EngineKind::Vagrant(it)));
@@ -96,14 +96,14 @@ mod tests {
 
     use super::*;
 
-    const NOTHING: Machines = Machines { engine: None, provider: None, cpus: None, memory: None };
+    const NOTHING: EngineArgs = EngineArgs { engine: None, provider: None, cpus: None, memory: None };
 
     fn vagrant(provider: Option<Provider>) -> Settings {
-        let size = NodeSize { cpus: 3, memory_mb: 4096 };
+        let size = NodeSize { cpus: 3, memory_mib: 4096 };
         Settings { engine: EngineFamily::Vagrant, vagrant: Vagrant { provider, size }, ..Settings::default() }
     }
 
-    fn applied(machines: &Machines, settings: &Settings) -> (EngineKind, Option<NodeSize>, Wanted) {
+    fn applied(machines: &EngineArgs, settings: &Settings) -> (EngineKind, Option<NodeSize>, Wanted) {
         let (spec, wanted) = machines.apply(ClusterSpec::new("acme"), settings).expect("it can be");
         (spec.engine, spec.size, wanted)
     }
@@ -115,22 +115,22 @@ mod tests {
         let set = vagrant(Some(Provider::Virtualbox));
         let kind = EngineKind::Vagrant(Provider::Virtualbox);
         assert_eq!(applied(&NOTHING, &set), (kind, Some(set.vagrant.size), Wanted::Kind(kind)));
-        let said = Machines { engine: Some(EngineFamily::Container), ..NOTHING };
+        let said = EngineArgs { engine: Some(EngineFamily::Container), ..NOTHING };
         assert_eq!(applied(&said, &set), container);
     }
 
     #[test]
     fn what_is_said_goes_before_what_is_set() {
-        let said = Machines { provider: Some(Provider::Libvirt), cpus: Some(8), ..NOTHING };
+        let said = EngineArgs { provider: Some(Provider::Libvirt), cpus: Some(8), ..NOTHING };
         let kind = EngineKind::Vagrant(Provider::Libvirt);
-        let size = NodeSize { cpus: 8, memory_mb: 4096 };
+        let size = NodeSize { cpus: 8, memory_mib: 4096 };
         let set = vagrant(Some(Provider::Virtualbox));
         assert_eq!(applied(&said, &set), (kind, Some(size), Wanted::Kind(kind)));
     }
 
     #[test]
     fn a_provider_that_nobody_chose_is_left_to_the_host() {
-        let said = Machines { engine: Some(EngineFamily::Vagrant), ..NOTHING };
+        let said = EngineArgs { engine: Some(EngineFamily::Vagrant), ..NOTHING };
         for settings in [Settings::default(), vagrant(None)] {
             assert_eq!(applied(&said, &settings).2, Wanted::AnyProvider);
         }
@@ -141,7 +141,7 @@ mod tests {
         let engine = Some(EngineFamily::Container);
         let (provider, cpus, memory) = (Some(Provider::Libvirt), Some(2), Some(2560));
         for engine in [None, engine] {
-            let all = Machines { engine, provider, cpus, memory };
+            let all = EngineArgs { engine, provider, cpus, memory };
             let refused = all.apply(ClusterSpec::new("acme"), &Settings::default()).expect_err("refused");
             assert!(refused.to_string().contains("--provider libvirt, --cpus 2, --memory 2560"), "{refused}");
         }

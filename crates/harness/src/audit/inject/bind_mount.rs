@@ -13,22 +13,22 @@ use rustix::fs::CWD;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::deeds::{Deeds, command};
-use super::{Ground, InjectError};
+use super::changes::{Changes, command};
+use super::{InjectError, Pair};
 use crate::cluster::{TestCluster, TestNode};
 
 /// Mounts the folder or file `what` of `of`, a node of the target, at `at` in `into`, a node of the source.
-pub(super) async fn graft(
-    ground: &Ground<'_>,
-    deeds: &mut Deeds,
+pub(super) async fn bind_mount(
+    pair: &Pair<'_>,
+    changes: &mut Changes,
     (what, of): (&str, &TestNode),
     (at, into): (&str, &TestNode),
 ) -> Result<(), InjectError> {
-    let there = process(ground.to, of, deeds).await?;
-    let here = process(ground.from, into, deeds).await?;
+    let there = process(pair.to, of, changes).await?;
+    let here = process(pair.from, into, changes).await?;
     // Only the undo is pushed here, with `true` as its command. Unmounting twice does no harm.
     let back = command("sh", &["-c", "umount --lazy \"$0\" 2>/dev/null; rm -rf \"$0\"", at]);
-    deeds.on_node(into, &command("true", &[]), back).await?;
+    changes.on_node(into, &command("true", &[]), back).await?;
     let (tree, target) = (PathBuf::from(what), PathBuf::from(at));
     let moved = tokio::task::spawn_blocking(move || {
         // In a thread of its own: entering a mount namespace needs file system attributes that no other thread shares.
@@ -36,7 +36,7 @@ pub(super) async fn graft(
         worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
     });
     let moved = moved.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    moved.map_err(|source| InjectError::Graft {
+    moved.map_err(|source| InjectError::BindMount {
         what: what.to_owned(),
         from: of.real_name().to_owned(),
         to: into.real_name().to_owned(),
@@ -45,10 +45,10 @@ pub(super) async fn graft(
 }
 
 /// The `/proc` folder, on the host, of a node's first process, which has the node's namespaces.
-async fn process(cluster: &TestCluster, node: &TestNode, deeds: &Deeds) -> Result<PathBuf, InjectError> {
+async fn process(cluster: &TestCluster, node: &TestNode, changes: &Changes) -> Result<PathBuf, InjectError> {
     let container = cluster.inner().plan.id.node_scope(node.real_name());
     let inspect = command("podman", &["inspect", "--format", "{{.State.Pid}}", &container]);
-    Ok(Path::new("/proc").join(deeds.ask(&inspect).await?.trim()))
+    Ok(Path::new("/proc").join(changes.ask(&inspect).await?.trim()))
 }
 
 /// Mounts `what` of the process `there` at `at` of the process `here`. Leaves the calling thread in the namespace of

@@ -4,7 +4,7 @@ use std::fmt;
 
 use camino::Utf8Path;
 
-use super::super::hypervisor::MachineState;
+use super::super::hypervisor::VmState;
 use super::VirtualBoxError;
 
 /// The names in the answer of `VBoxManage list vms`, which has lines `"name" {uuid}`. Other lines are warnings.
@@ -17,7 +17,7 @@ pub(super) fn names(answer: &str) -> Vec<String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Description {
     pub(super) name: String,
-    pub(super) state: State,
+    pub(super) state: ReportedState,
     /// Whether its first network card, the one on NAT, is connected.
     pub(super) cable: bool,
     /// The names of the NAT rules that forward ports of the host to the VM.
@@ -51,7 +51,7 @@ impl fmt::Display for Network {
 
 /// The state of a VM, with the differences that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ReportedState {
     /// It runs, or is being started or stopped.
     Online,
     /// It is stopped and keeps its memory in RAM.
@@ -64,7 +64,7 @@ pub(super) enum State {
     Off,
 }
 
-impl State {
+impl ReportedState {
     /// The state for a word of showvminfo, which are the states of VirtualBox's Main API; `None` if it is unknown.
     fn of(word: &str) -> Option<Self> {
         Some(match word {
@@ -88,11 +88,11 @@ impl State {
     }
 
     /// The state as all hypervisors tell it.
-    pub(super) fn known(self) -> MachineState {
+    pub(super) fn known(self) -> VmState {
         match self {
-            Self::Online => MachineState::Running,
-            Self::Paused | Self::Stuck | Self::Saved => MachineState::Paused,
-            Self::Off => MachineState::Off,
+            Self::Online => VmState::Running,
+            Self::Paused | Self::Stuck | Self::Saved => VmState::Paused,
+            Self::Off => VmState::Off,
         }
     }
 
@@ -110,7 +110,7 @@ impl Description {
         };
         let fields: Vec<(&str, &str)> = answer.lines().filter_map(field).collect();
         let value = |key: &str| fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        let state = value("VMState").and_then(State::of).ok_or_else(unknown)?;
+        let state = value("VMState").and_then(ReportedState::of).ok_or_else(unknown)?;
         let network = |(key, kind): &(&str, &str)| {
             let slot = key.strip_prefix("nic").filter(|slot| slot.parse::<u8>().is_ok())?;
             let name = match *kind {

@@ -8,11 +8,11 @@ use super::KubeadmError;
 
 /// A bootstrap token: short-lived, for one cluster, deleted after the last join.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ticket {
+pub struct BootstrapToken {
     token: Secret,
 }
 
-impl Ticket {
+impl BootstrapToken {
     /// The token's lifetime in the cluster: a slow host needs minutes for the joins of a large cluster. A token that
     /// could not be deleted expires after it.
     pub const LIFETIME: Duration = Duration::from_mins(15);
@@ -20,13 +20,13 @@ impl Ticket {
     /// Generates a random token.
     ///
     /// # Errors
-    /// [`KubeadmError::Ticket`] when the kernel gives no randomness.
+    /// [`KubeadmError::BootstrapToken`] when the kernel gives no randomness.
     pub fn draw() -> Result<Self, KubeadmError> {
         // 32 letters: 256 is a multiple of it, so each byte gives a letter without bias.
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
         let mut bytes = [0_u8; 22];
         rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-            .map_err(KubeadmError::Ticket)?;
+            .map_err(KubeadmError::BootstrapToken)?;
         let text: String = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
         Ok(Self { token: Secret::new(format!("{}.{}", &text[..6], &text[6..])) })
     }

@@ -1,11 +1,11 @@
-//! [`Stage`]: the witnesses and probers of an audit in one instance, in a namespace that the audit creates and deletes.
+//! [`InstanceProbes`]: the witnesses and probers of an audit in one instance, in a namespace that the audit creates and deletes.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{LogParams, PostParams};
 use kube::{Api, Client, Resource};
-use probe::{Batch, Report, Said};
+use probe::{Batch, ProbeResult, WitnessLine};
 use provisioner::registry::Owner;
 use provisioner::slowdown::{Slowdown, Stretched};
 use serde::Serialize;
@@ -19,18 +19,18 @@ use crate::cluster::{ClusterError, TestCluster};
 use crate::wait::{self, Wait, WaitError};
 
 use super::manifest::{self, PROBER, WITNESS};
-use super::strike::sweep;
+use super::remove::sweep;
 use super::{service, token};
 
 /// The deadline for the pods of an audit to listen, and for its namespace to be deleted. Stretched where nodes are
 /// slow.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The deadline of reading one witness's log. Stretched where nodes are slow.
 const HEARING: Duration = Duration::from_secs(5);
 
 /// The objects of an audit in one instance.
 #[derive(Clone)]
-pub struct Stage {
+pub struct InstanceProbes {
     instance: String,
     namespace: String,
     client: Client,
@@ -45,15 +45,18 @@ pub struct Stage {
     account: Option<Secret>,
 }
 
-impl std::fmt::Debug for Stage {
+impl std::fmt::Debug for InstanceProbes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stage").field("instance", &self.instance).field("namespace", &self.namespace).finish()
+        f.debug_struct("InstanceProbes")
+            .field("instance", &self.instance)
+            .field("namespace", &self.namespace)
+            .finish()
     }
 }
 
 /// Why the probes of an audit could not be deployed, used or removed in an instance.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
+pub enum ProbesError {
     /// A request to the API server failed.
     #[error("{attempt} in {instance}")]
     Api {
@@ -105,7 +108,7 @@ pub enum StageError {
     },
 }
 
-impl Stage {
+impl InstanceProbes {
     /// The namespace of an audit, the same in every instance: `homelab-audit-1a2b3c4d`. Pure.
     pub fn namespace_of(run: u32) -> String {
         format!("homelab-audit-{run:08x}")
@@ -115,16 +118,16 @@ impl Stage {
     /// have left whose process has ended.
     ///
     /// # Errors
-    /// [`StageError`] with the last state of the object that is not ready. What was deployed until then stays;
-    /// [`Stage::strike`] removes it.
-    pub async fn set(cluster: &TestCluster, run: u32) -> Result<Self, StageError> {
+    /// [`ProbesError`] with the last state of the object that is not ready. What was deployed until then stays;
+    /// [`InstanceProbes::remove`] removes it.
+    pub async fn deploy(cluster: &TestCluster, run: u32) -> Result<Self, ProbesError> {
         let (client, instance) = (cluster.client(), cluster.name().to_owned());
         let namespace = Self::namespace_of(run);
         let on_nodes = cluster.nodes().iter().map(|node| (node.real_name().to_owned(), node.ip()));
         let on_nodes: Vec<_> = on_nodes.collect();
         // The last node is a worker where there is one.
         let home = on_nodes.last().map(|(node, _)| node.clone()).unwrap_or_default();
-        let mut stage = Self {
+        let mut deployed = Self {
             pod: PodWitness {
                 witness: format!("{instance}/pod"),
                 node: home.clone(),
@@ -141,30 +144,34 @@ impl Stage {
             client,
         };
         sweep(cluster).await?;
-        let owner = Owner::current(&stage.namespace).map_err(StageError::Owner)?;
-        let namespaces: Api<Namespace> = Api::all(stage.client.clone());
-        stage.make(&namespaces, manifest::namespace(&stage.namespace, &owner)).await?;
-        let pods = stage.pods();
+        let owner = Owner::current(&deployed.namespace).map_err(ProbesError::Owner)?;
+        let namespaces: Api<Namespace> = Api::all(deployed.client.clone());
+        deployed.make(&namespaces, manifest::namespace(&deployed.namespace, &owner)).await?;
+        let pods = deployed.pods();
         let node_pods = on_nodes.iter().map(|(node, address)| manifest::on_node(node, *address, node));
-        let own = [manifest::on_pod_network(&home, &stage.pod.witness), manifest::prober(&home)];
-        let all = node_pods.chain(own).map(|manifest| stage.make(&pods, manifest));
-        let services: Api<Service> = Api::namespaced(stage.client.clone(), &stage.namespace);
-        let service = stage.make(&services, manifest::service(&stage.service_name()));
+        let own = [manifest::on_pod_network(&home, &deployed.pod.witness), manifest::prober(&home)];
+        let all = node_pods.chain(own).map(|manifest| deployed.make(&pods, manifest));
+        let services: Api<Service> = Api::namespaced(deployed.client.clone(), &deployed.namespace);
+        let service = deployed.make(&services, manifest::service(&deployed.service_name()));
         let (service, _) = futures::try_join!(service, futures::future::try_join_all(all))?;
-        stage.pod.address = stage.listening(&pods).await?;
-        stage.account = token::of_account(stage.client.clone(), &stage.namespace).await;
+        deployed.pod.address = deployed.listening(&pods).await?;
+        deployed.account = token::of_account(deployed.client.clone(), &deployed.namespace).await;
         let spec = service.spec.unwrap_or_default();
         let cluster_ip = spec.cluster_ip.and_then(|address| address.parse().ok());
-        stage.pod.service = cluster_ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+        deployed.pod.service = cluster_ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
         let port = spec.ports.into_iter().flatten().find(|port| port.name.as_deref() == Some("tcp"));
-        stage.pod.node_port =
+        deployed.pod.node_port =
             port.and_then(|port| port.node_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
-        let led =
-            service::leads(&pods, stage.slowdown, &stage.pod, on_nodes.iter().map(|(_, address)| *address))
-                .await;
-        let instance = stage.instance.clone();
-        led.map_err(|source| StageError::Wait { instance, source: Box::new(source) })?;
-        Ok(stage)
+        let led = service::leads(
+            &pods,
+            deployed.slowdown,
+            &deployed.pod,
+            on_nodes.iter().map(|(_, address)| *address),
+        )
+        .await;
+        let instance = deployed.instance.clone();
+        led.map_err(|source| ProbesError::Wait { instance, source: Box::new(source) })?;
+        Ok(deployed)
     }
 
     /// The namespace of all its objects.
@@ -188,7 +195,7 @@ impl Stage {
         let pod = match viewpoint {
             Viewpoint::Pod { .. } => PROBER.to_owned(),
             Viewpoint::Node { node, .. } => manifest::node_pod(node),
-            Viewpoint::Workstation => return None,
+            Viewpoint::Host => return None,
         };
         let namespace = &self.namespace;
         Some(format!("kubectl --context {context} -n {namespace} exec -i {pod} -- {}", ask::PROBER.join(" ")))
@@ -197,16 +204,16 @@ impl Stage {
     /// Has the prober on the pod network send a batch of probes.
     ///
     /// # Errors
-    /// [`StageError::Ask`].
-    pub async fn ask_from_pod(&self, batch: &Batch) -> Result<Vec<Said>, StageError> {
+    /// [`ProbesError::Ask`].
+    pub async fn ask_from_pod(&self, batch: &Batch) -> Result<Vec<ProbeResult>, ProbesError> {
         Ok(ask::ask(&self.pods(), self.slowdown, PROBER, batch).await?)
     }
 
     /// Has a prober on the host network of a node send a batch of probes.
     ///
     /// # Errors
-    /// [`StageError::Ask`].
-    pub async fn ask_from_node(&self, node: &str, batch: &Batch) -> Result<Vec<Said>, StageError> {
+    /// [`ProbesError::Ask`].
+    pub async fn ask_from_node(&self, node: &str, batch: &Batch) -> Result<Vec<ProbeResult>, ProbesError> {
         Ok(ask::ask(&self.pods(), self.slowdown, &manifest::node_pod(node), batch).await?)
     }
 
@@ -238,7 +245,7 @@ impl Stage {
     }
 
     /// Waits until every witness has reported that it listens, and the prober runs. Returns the pod witness's address.
-    async fn listening(&self, pods: &Api<Pod>) -> Result<std::net::Ipv4Addr, StageError> {
+    async fn listening(&self, pods: &Api<Pod>) -> Result<std::net::Ipv4Addr, ProbesError> {
         let names = self.nodes.iter().map(|(node, _)| manifest::node_pod(node));
         let names: Vec<String> = names.chain([WITNESS.to_owned(), PROBER.to_owned()]).collect();
         let all = names.iter().map(async |name| {
@@ -255,26 +262,26 @@ impl Stage {
                 }
                 let log = pods.logs(name, &LogParams::default()).await?;
                 let ready =
-                    reports(&log).is_ok_and(|said| matches!(said.first(), Some(Report::Ready { .. })));
+                    reports(&log).is_ok_and(|said| matches!(said.first(), Some(WitnessLine::Ready { .. })));
                 Ok(if ready { Wait::Done(pod) } else { Wait::NotYet(format!("its log is {log:?}")) })
             };
-            wait::until(format!("pod {name} to listen"), self.slowdown.stretch(PATIENCE), look).await
+            wait::until(format!("pod {name} to listen"), self.slowdown.stretch(TIMEOUT), look).await
         });
         let instance = self.instance.clone();
         let found = futures::future::try_join_all(all).await;
-        let failed = |source| StageError::Wait { instance: instance.clone(), source: Box::new(source) };
+        let failed = |source| ProbesError::Wait { instance: instance.clone(), source: Box::new(source) };
         let found = found.map_err(failed)?;
         if let Some(refused) = found.iter().find(|pod| is_in(pod, "Failed")) {
             let why = failure(refused);
             let pod = refused.metadata.name.clone().unwrap_or_default();
-            return Err(StageError::Pod { pod, instance, why });
+            return Err(ProbesError::Pod { pod, instance, why });
         }
         let witness = found.iter().find(|pod| pod.metadata.name.as_deref() == Some(WITNESS));
         let address = witness.and_then(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
         Ok(address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED))
     }
 
-    async fn make<K>(&self, api: &Api<K>, manifest: Value) -> Result<K, StageError>
+    async fn make<K>(&self, api: &Api<K>, manifest: Value) -> Result<K, ProbesError>
     where
         K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
     {
@@ -291,9 +298,9 @@ impl Stage {
         format!("witness-{}", self.instance)
     }
 
-    fn failed(&self, attempt: &str) -> impl FnOnce(kube::Error) -> StageError {
+    fn failed(&self, attempt: &str) -> impl FnOnce(kube::Error) -> ProbesError {
         let (attempt, instance) = (attempt.to_owned(), self.instance.clone());
-        move |source| StageError::Api { attempt, instance, source: Box::new(source) }
+        move |source| ProbesError::Api { attempt, instance, source: Box::new(source) }
     }
 }
 
@@ -321,7 +328,7 @@ fn is_in(pod: &Pod, phase: &str) -> bool {
 }
 
 /// The reports in a witness's log. A last line without a newline is still being written and is left out. Pure.
-pub(super) fn reports(log: &str) -> Result<Vec<Report>, String> {
+pub(super) fn reports(log: &str) -> Result<Vec<WitnessLine>, String> {
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|line| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))).collect()
 }

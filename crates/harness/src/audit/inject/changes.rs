@@ -1,4 +1,4 @@
-//! [`Deeds`]: the changes of one injection, on the host and on nodes, each with its undo.
+//! [`Changes`]: the changes of one injection, on the host and on nodes, each with its undo.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use provisioner::exec::{Command, Runner};
 use provisioner::fabric::Opening;
 
-use super::{Ground, InjectError};
+use super::{InjectError, Pair};
 use crate::cluster::TestNode;
 use crate::undo::{Left, Undos};
 
@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 /// The changes of one injection. `Drop` undoes them.
 #[derive(Debug)]
-pub(super) struct Deeds {
+pub(super) struct Changes {
     host: Arc<dyn Runner>,
     pub(super) undos: Undos,
     /// The ranges of all pools, from which the host guard is restored.
@@ -34,12 +34,12 @@ pub(super) fn command(program: &str, words: &[&str]) -> Command {
     Command::within(WITHIN, program).args(words.iter().copied())
 }
 
-impl Deeds {
-    pub(super) fn on(ground: &Ground<'_>) -> Self {
+impl Changes {
+    pub(super) fn on(pair: &Pair<'_>) -> Self {
         Self {
-            host: Arc::clone(ground.provisioner.runner()),
+            host: Arc::clone(pair.provisioner.runner()),
             undos: Undos::default(),
-            pools: ground.provisioner.settings().pools.ranges().to_vec(),
+            pools: pair.provisioner.settings().pools.ranges().to_vec(),
             opening: None,
         }
     }

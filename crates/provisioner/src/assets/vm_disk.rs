@@ -74,7 +74,7 @@ pub(super) async fn disk(
     part: &Utf8Path,
     runner: &dyn Runner,
 ) -> Result<Utf8PathBuf, AssetsError> {
-    let (debian, _) = root::debian(cache, &recipe.machine_debian, PACKAGES, runner).await?;
+    let (debian, _) = root::debian(cache, &recipe.vm_debian, PACKAGES, runner).await?;
     let (tree, image) = (part.join("tree"), part.join("disk.raw"));
     let step = |source| AssetsError::Step { artefact: "the disk of a VM".to_owned(), source };
     runner.run(&linked(&debian, &tree)).await.map_err(step)?;

@@ -136,45 +136,45 @@ impl ClusterSpec {
     /// [`SpecError`] with every problem, not just the first.
     pub fn check(&self) -> Result<CheckedSpec, SpecError> {
         let mut problems = Vec::new();
-        let mut keep = |problem: Option<Problem>| problems.extend(problem);
+        let mut keep = |problem: Option<SpecProblem>| problems.extend(problem);
         let name = Label::parse(&self.name);
-        keep(name.as_ref().err().map(|why| Problem::new("name", &self.name, why)));
+        keep(name.as_ref().err().map(|why| SpecProblem::new("name", &self.name, why)));
         if self.name.len() > LONGEST_NAME {
             let why = format!("has {} characters; at most {LONGEST_NAME} are allowed", self.name.len());
-            keep(Some(Problem::new("name", &self.name, &why)));
+            keep(Some(SpecProblem::new("name", &self.name, &why)));
         }
         let prefix = self.tld_prefix.as_deref().unwrap_or(&self.name);
         let tld_prefix = Label::parse(prefix);
         if self.tld_prefix.is_some() {
-            keep(tld_prefix.as_ref().err().map(|why| Problem::new("--tld", prefix, why)));
+            keep(tld_prefix.as_ref().err().map(|why| SpecProblem::new("--tld", prefix, why)));
         }
         let subnet = self.subnet.as_deref().map(parse_subnet).transpose();
         if let (Err(why), Some(text)) = (&subnet, &self.subnet) {
-            keep(Some(Problem::new("--subnet", text, why)));
+            keep(Some(SpecProblem::new("--subnet", text, why)));
         }
         let workers = self.workers.unwrap_or(self.topology.usual_workers());
         if self.topology == Topology::Single && workers > 0 {
             let why = "needs `--topology k8s-multi` or `k8s-ha`: k8s-single has no workers";
-            keep(Some(Problem::new("--workers", &workers.to_string(), why)));
+            keep(Some(SpecProblem::new("--workers", &workers.to_string(), why)));
         }
         if workers > MOST_WORKERS {
             let why = format!("is too large; at most {MOST_WORKERS} are allowed");
-            keep(Some(Problem::new("--workers", &workers.to_string(), &why)));
+            keep(Some(SpecProblem::new("--workers", &workers.to_string(), &why)));
         }
         let version = self.kubernetes.as_deref().unwrap_or(KUBERNETES_VERSION);
         if !KUBERNETES_VERSIONS.contains(&version) {
             let why = format!("is not supported; supported: {}", KUBERNETES_VERSIONS.join(", "));
-            keep(Some(Problem::new("--kubernetes", version, &why)));
+            keep(Some(SpecProblem::new("--kubernetes", version, &why)));
         } else if let Some(why) = matrix::refused(version, self.cni, self.topology) {
             let asked = format!("{version} with {} on {}", self.cni, self.topology);
-            keep(Some(Problem::new("--kubernetes", &asked, &why)));
+            keep(Some(SpecProblem::new("--kubernetes", &asked, &why)));
         }
         if self.cni != CniKind::Cilium {
             let why = format!("needs `--cni cilium`: {} does not have it", self.cni);
             let CiliumOptions { kube_proxy_replacement, hubble } = self.cilium;
             let asked = [("--kube-proxy-replacement", kube_proxy_replacement), ("--hubble", hubble)];
             let asked = asked.into_iter().filter(|(_, asked)| *asked);
-            problems.extend(asked.map(|(field, _)| Problem::new(field, "true", &why)));
+            problems.extend(asked.map(|(field, _)| SpecProblem::new(field, "true", &why)));
         }
         problems.extend(self.size.into_iter().flat_map(|size| size_problems(size, self.engine)));
         match (name, tld_prefix, subnet) {
@@ -228,7 +228,7 @@ pub struct CheckedSpec {
 #[error("the spec has {}: {}", count(.problems.len()), listed(.problems))]
 pub struct SpecError {
     /// All problems, in the order of the fields.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<SpecProblem>,
 }
 
 impl Hint for SpecError {
@@ -240,7 +240,7 @@ impl Hint for SpecError {
 /// One problem of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} '{value}' {why}")]
-pub struct Problem {
+pub struct SpecProblem {
     /// The flag of `homelab up`, such as `--subnet`, or `name`.
     pub field: &'static str,
     /// The value of that flag.
@@ -249,7 +249,7 @@ pub struct Problem {
     pub why: String,
 }
 
-impl Problem {
+impl SpecProblem {
     fn new(field: &'static str, value: &str, why: &str) -> Self {
         Self { field, value: value.to_owned(), why: why.to_owned() }
     }
@@ -259,15 +259,15 @@ fn count(problems: usize) -> String {
     if problems == 1 { "a problem".to_owned() } else { format!("{problems} problems") }
 }
 
-fn listed(problems: &[Problem]) -> String {
+fn listed(problems: &[SpecProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The problems of a size for nodes of this engine.
-fn size_problems(size: NodeSize, engine: EngineKind) -> Vec<Problem> {
+fn size_problems(size: NodeSize, engine: EngineKind) -> Vec<SpecProblem> {
     let asked = [
         ("--cpus", u32::from(size.cpus), u32::from(NodeSize::LEAST.cpus)),
-        ("--memory", size.memory_mb, NodeSize::LEAST.memory_mb),
+        ("--memory", size.memory_mib, NodeSize::LEAST.memory_mib),
     ];
     let problem = |(field, asked, least): (&'static str, u32, u32)| {
         let why = match engine.is_virtual() {
@@ -275,7 +275,7 @@ fn size_problems(size: NodeSize, engine: EngineKind) -> Vec<Problem> {
             true if asked < least => format!("is too small; kubeadm needs at least {least}"),
             true => return None,
         };
-        Some(Problem::new(field, &asked.to_string(), &why))
+        Some(SpecProblem::new(field, &asked.to_string(), &why))
     };
     asked.into_iter().filter_map(problem).collect()
 }

@@ -219,19 +219,20 @@ impl TryFrom<String> for EngineKind {
 pub struct NodeSize {
     /// The number of processors.
     pub cpus: u8,
-    /// The memory, in MiB.
-    pub memory_mb: u32,
+    /// The memory, in MiB. Ledgers before format 3 called it `memoryMb`.
+    #[serde(rename = "memoryMiB", alias = "memoryMb")]
+    pub memory_mib: u32,
 }
 
 impl NodeSize {
     /// The minimum for a control plane (kubeadm's own preflight: 2 processors, 1700 MiB).
-    pub const LEAST: Self = Self { cpus: 2, memory_mb: 1700 };
+    pub const LEAST: Self = Self { cpus: 2, memory_mib: 1700 };
 }
 
 impl Default for NodeSize {
     /// Two processors and 2.5 GiB: a control plane with Cilium takes 1.3 GiB, and its image cache the remainder.
     fn default() -> Self {
-        Self { cpus: 2, memory_mb: 2560 }
+        Self { cpus: 2, memory_mib: 2560 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Removes a [`Stage`]: at the end of its audit, and before the next audit where the process of an audit was killed.
+//! Removes a [`InstanceProbes`]: at the end of its audit, and before the next audit where the process of an audit was killed.
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
@@ -7,25 +7,25 @@ use provisioner::registry::{Liveness, Owner};
 use provisioner::slowdown::Stretched;
 use tokio::time::timeout;
 
-use super::stage::PATIENCE;
-use super::{Stage, StageError, manifest, token};
+use super::instance_probes::TIMEOUT;
+use super::{InstanceProbes, ProbesError, manifest, token};
 use crate::cluster::TestCluster;
 use crate::wait::{self, Wait};
 
-impl Stage {
+impl InstanceProbes {
     /// Removes everything that an audit has deployed in an instance, and waits until it is gone. Succeeds where there
-    /// is nothing. May be called from another runtime than [`Stage::set`].
+    /// is nothing. May be called from another runtime than [`InstanceProbes::set`].
     ///
     /// # Errors
-    /// [`StageError`] with the object that is left.
-    pub async fn strike(cluster: &TestCluster, run: u32) -> Result<(), StageError> {
+    /// [`ProbesError`] with the object that is left.
+    pub async fn remove(cluster: &TestCluster, run: u32) -> Result<(), ProbesError> {
         let (client, instance) = (cluster.fresh_client().await?, cluster.name());
-        let refused = |source| StageError::Api {
+        let refused = |source| ProbesError::Api {
             attempt: "delete the bootstrap token".to_owned(),
             instance: instance.to_owned(),
             source: Box::new(source),
         };
-        let within = cluster.slowdown().stretch(PATIENCE);
+        let within = cluster.slowdown().stretch(TIMEOUT);
         let token = timeout(within.on_clock(), token::remove(client.clone(), run, instance)).await;
         remove(&client, instance, &Self::namespace_of(run), within).await?;
         token.unwrap_or(Ok(())).map_err(refused) // no error after a time-out: `remove` fails then
@@ -33,10 +33,10 @@ impl Stage {
 }
 
 /// Removes the namespaces of audits whose process has ended without removing them.
-pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
+pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), ProbesError> {
     let (client, instance) = (cluster.client(), cluster.name());
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let refused = |source| StageError::Api {
+    let refused = |source| ProbesError::Api {
         attempt: "list the namespaces of earlier audits".to_owned(),
         instance: instance.to_owned(),
         source: Box::new(source),
@@ -48,14 +48,14 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), StageError> {
         namespace.metadata.name.filter(|_| owner.liveness_by_proc() == Liveness::Dead)
     });
     let dead: Vec<String> = dead.collect();
-    let within = cluster.slowdown().stretch(PATIENCE);
+    let within = cluster.slowdown().stretch(TIMEOUT);
     let removed = dead.iter().map(|name| remove(&client, instance, name, within));
     futures::future::try_join_all(removed).await.map(drop)
 }
 
-async fn remove(client: &Client, instance: &str, name: &str, within: Stretched) -> Result<(), StageError> {
+async fn remove(client: &Client, instance: &str, name: &str, within: Stretched) -> Result<(), ProbesError> {
     let (attempt, instance) = (format!("delete the namespace {name}"), instance.to_owned());
-    let late = || StageError::Late { attempt: attempt.clone(), instance: instance.clone(), within };
+    let late = || ProbesError::Late { attempt: attempt.clone(), instance: instance.clone(), within };
     let (namespaces, pods): (Api<Namespace>, Api<Pod>) =
         (Api::all(client.clone()), Api::namespaced(client.clone(), name));
     // The namespace controller waits for five seconds before it deletes the objects of a namespace, and retries seconds
@@ -66,7 +66,7 @@ async fn remove(client: &Client, instance: &str, name: &str, within: Stretched) 
     match deleted.map_err(|_| late())? {
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
         Err(source) => {
-            return Err(StageError::Api { attempt, instance, source: Box::new(source) });
+            return Err(ProbesError::Api { attempt, instance, source: Box::new(source) });
         }
         Ok(_) => {}
     }
@@ -76,5 +76,5 @@ async fn remove(client: &Client, instance: &str, name: &str, within: Stretched) 
             Some(_) => Wait::NotYet("it is still there".to_owned()),
         })
     });
-    gone.await.map_err(|source| StageError::Wait { instance, source: Box::new(source) })
+    gone.await.map_err(|source| ProbesError::Wait { instance, source: Box::new(source) })
 }
