@@ -1,13 +1,15 @@
 //! The whole command line as one type. Its doc comments are the help texts.
 
+use std::fmt::Write;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
     assets::Assets, audit::Audit, completions::Completions, demo::Demo, dns::DnsCommand, doctor::Doctor,
-    down::Destroy, down::Down, events::Events, instance::InstanceCommand, k8s::K8s, kubectl::Kubectl,
-    power::Halt, power::Pause, power::Resume, power::Start, reap::Reap, status::Status, tls::Tls, up::Up,
-    watch::Watch,
+    down::Destroy, down::Down, events::Events, help::Help, instance::InstanceCommand, k8s::K8s,
+    kubectl::Kubectl, power::Halt, power::Pause, power::Resume, power::Start, reap::Reap, status::Status,
+    tls::Tls, up::Up, watch::Watch,
 };
 use crate::exit::{CliError, Exit};
 use crate::guard;
@@ -18,7 +20,14 @@ use crate::guard;
 /// instance to another. Nodes are podman containers, which share the host's kernel, or, with `--engine vagrant`,
 /// virtual machines (VMs) with their own kernels.
 #[derive(Debug, Parser)]
-#[command(name = "homelab", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(
+    name = "homelab",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    help_template = template(),
+    after_help = AFTER_HELP
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -37,8 +46,37 @@ Exit codes:
   4 could not run      5 provision failed  6 teardown failed   7 problems found
   130 interrupted
 
-Files: ~/.homelab (or HOMELAB_HOME), node image in ~/.cache/homelab (or HOMELAB_CACHE).
-Logs:  HOMELAB_LOG=debug shows every command that homelab runs.";
+Files:  ~/.homelab (or HOMELAB_HOME), node image in ~/.cache/homelab (or HOMELAB_CACHE).
+Logs:   HOMELAB_LOG=debug shows every command that homelab runs.
+Topics: `homelab help TOPIC` explains isolation, networks, engines, exit-codes, files, environment.";
+
+/// The groups of verbs in the help.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Clusters", &["up", "down", "instance", "status", "demo"]),
+    ("Day to day", &["kubectl", "k8s", "pause", "resume", "halt", "start", "events"]),
+    ("Isolation", &["audit", "watch"]),
+    ("Names and certificates", &["dns", "tls"]),
+    ("Host", &["doctor", "assets", "reap", "completions", "help"]),
+];
+
+/// The help of the whole program, for clap, which has no groups of subcommands.
+fn template() -> String {
+    let verbs = Command::augment_subcommands(clap::Command::new("verbs"));
+    let style = *clap::builder::Styles::default().get_header();
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        writeln!(groups, "{style}{title}:{style:#}").expect("a string can be written");
+        for name in names {
+            let about = verbs.find_subcommand(name).and_then(clap::Command::get_about);
+            writeln!(groups, "  {name:<13}{}", about.cloned().unwrap_or_default())
+                .expect("a string can be written");
+        }
+        groups.push('\n');
+    }
+    format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{style}Options:{style:#}\n{{options}}{{after-help}}"
+    )
+}
 
 /// The verbs, in the order in which a new user needs them.
 #[derive(Debug, Subcommand)]
@@ -80,6 +118,7 @@ pub(crate) enum Command {
     Assets(Assets),
     Demo(Demo),
     Completions(Completions),
+    Help(Help),
 }
 
 impl Command {
@@ -93,7 +132,7 @@ impl Command {
             Self::Kubectl(_) | Self::Audit(_) | Self::Reap(_) | Self::Demo(_) => true,
             Self::Doctor(_) | Self::Status(_) | Self::Watch(_) => false,
             Self::Instance(_) | Self::Events(_) | Self::Tls(_) | Self::Dns(_) => false,
-            Self::Assets(_) | Self::Completions(_) => false,
+            Self::Assets(_) | Self::Completions(_) | Self::Help(_) => false,
         }
     }
 
@@ -123,6 +162,7 @@ impl Command {
             Self::Assets(verb) => verb.run(app).await,
             Self::Demo(verb) => verb.run(app).await,
             Self::Completions(verb) => Ok(verb.run(app, Args::command())),
+            Self::Help(verb) => verb.run(&app.printer, Args::command()),
         }
     }
 }
@@ -142,13 +182,38 @@ mod tests {
     }
 
     #[test]
+    fn every_verb_is_in_one_group_of_the_help() {
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Args::command();
+        let visible = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let mut visible: Vec<&str> = visible.map(clap::Command::get_name).collect();
+        let mut sorted = grouped.clone();
+        sorted.sort_unstable();
+        visible.sort_unstable();
+        assert_eq!(sorted, visible);
+    }
+
+    /// `HOMELAB_WRITE_DOCS=1` writes the page.
+    #[test]
+    fn the_page_of_verbs_is_the_command_line() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/verbs.md");
+        let options = clap_markdown::MarkdownOptions::new().title("Verbs".to_owned()).show_footer(false);
+        let page = clap_markdown::help_markdown_command_custom(&Args::command(), &options);
+        if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
+            std::fs::write(path, page).expect("the page can be written");
+            return;
+        }
+        assert_eq!(std::fs::read_to_string(path).expect("the page can be read"), page);
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
     fn every_verb_teaches_itself() {
-        let paths: [&[&str]; 41] = [
+        let paths: [&[&str]; 42] = [
             &[],
             &["doctor"],
             &["up"],
@@ -190,6 +255,7 @@ mod tests {
             &["assets", "import"],
             &["assets", "prune"],
             &["demo"],
+            &["help"],
         ];
         for path in paths {
             let name = if path.is_empty() { "homelab".to_owned() } else { path.join("-") };

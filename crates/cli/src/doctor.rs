@@ -11,6 +11,7 @@ use provisioner::fabric::{FabricError, Inspection};
 use provisioner::request::ClusterSpec;
 use provisioner::request::KUBERNETES_VERSION;
 use provisioner::request::matrix::{Combination, TESTED};
+use serde::Serialize;
 
 use crate::guard::REMEDY;
 
@@ -42,7 +43,9 @@ pub(crate) struct Facts {
 }
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Grade {
     /// The requirement is met.
     Good,
@@ -53,11 +56,14 @@ pub(crate) enum Grade {
 }
 
 /// One check with its outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Check {
+    /// How it ended.
     pub(crate) grade: Grade,
+    /// What was found.
     pub(crate) what: String,
-    /// What to do about it, or a detail; `None` if there is nothing to add.
+    /// What to do about it, or a detail. `null` if there is nothing to add.
     pub(crate) remedy: Option<String>,
 }
 

@@ -19,12 +19,12 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use provisioner::error::{Hint, chain};
 
 use crate::app::App;
-use crate::args::Args;
-use crate::exit::{Exit, Refusal};
+use crate::args::{Args, Command};
+use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::{Mark, Printer};
 
 fn main() -> ExitCode {
@@ -34,6 +34,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(answer) => return answered(&answer, &printer).into(),
     };
+    // Help needs no home.
+    if let Command::Help(verb) = args.command {
+        return written(ended(verb.run(&printer, Args::command()), &printer), &printer).into();
+    }
     log_to_stderr();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -52,11 +56,15 @@ fn main() -> ExitCode {
     });
     // Blocking threads that still run must not delay the exit.
     runtime.shutdown_background();
-    let exit = outcome.unwrap_or_else(|error| {
+    written(ended(outcome, &printer), &printer).into()
+}
+
+/// The exit of a verb. Prints its error.
+fn ended(outcome: Result<Exit, CliError>, printer: &Printer) -> Exit {
+    outcome.unwrap_or_else(|error| {
         printer.error(error.cause(), error.hint());
         error.exit()
-    });
-    written(exit, &printer).into()
+    })
 }
 
 /// Prints clap's own answers. Help and version are results on stdout; every other answer is a usage error on stderr.

@@ -181,8 +181,8 @@ impl Provisioner {
         let wired = stages.run(Stage::Network, left, cni::wire(network.as_ref(), nodes, &plan)).await?;
         let bundle = stages.run(Stage::Authorities, left, self.authorities(instance)).await?;
         let init = kubeadm::init(wired, &plan, &bundle);
-        let (serving, ticket) = stages.run(Stage::Init, left, init).await?;
-        let complete = stages.run(Stage::Init, left, kubeadm::complete(&serving, ticket, &plan, &bundle));
+        let (serving, token) = stages.run(Stage::Init, left, init).await?;
+        let complete = stages.run(Stage::Init, left, kubeadm::complete(&serving, token, &plan, &bundle));
         let deploy = stages.run(Stage::Network, left, network.deploy(&serving, &plan));
         let (invitation, ()) = tokio::try_join!(complete, deploy)?;
         let join = kubeadm::join_all(serving, invitation, &plan, &bundle, &self.events);

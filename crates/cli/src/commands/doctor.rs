@@ -13,11 +13,13 @@ use provisioner::error::chain;
 use provisioner::exec::Command;
 use provisioner::request::{EngineKind, KUBERNETES_VERSION, Provider};
 use provisioner::slowdown::Slowdown;
+use serde::Serialize;
 
 use crate::app::App;
-use crate::doctor::{Facts, Grade, checks, vagrant};
+use crate::doctor::{Check, Facts, Grade, checks, vagrant};
 use crate::exit::{CliError, Exit};
-use crate::printer::Mark;
+use crate::printer::json;
+use crate::values::Format;
 use crate::words;
 
 /// Check this host, and list everything that is missing
@@ -31,29 +33,57 @@ use crate::words;
 /// the engine vagrant.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  sudo homelab doctor      without root, some checks are not possible")]
-pub(crate) struct Doctor {}
+Examples:
+  sudo homelab doctor      without root, some checks are not possible
+  sudo homelab doctor --format json | jq -r '.checks[] | select(.grade == \"bad\").remedy'")]
+pub(crate) struct Doctor {
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// `homelab doctor --format json`
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+struct View {
+    /// The version of this format.
+    version: u32,
+    /// Whether no check has the grade `bad`.
+    can_run_clusters: bool,
+    /// All checks, in the order in which problems should be fixed.
+    checks: Vec<Check>,
+}
 
 impl Doctor {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
         let checks = checks(&facts(app).await);
-        for check in &checks {
-            let remedy = check.remedy.as_ref().map(|remedy| format!(": {remedy}")).unwrap_or_default();
-            let mark = match check.grade {
-                Grade::Good => "✓",
-                Grade::Note => "·",
-                Grade::Bad => "✗",
-            };
-            app.printer.result(&format!("{mark} {}{remedy}\n", check.what));
-        }
         let bad = checks.iter().filter(|check| check.grade == Grade::Bad).count();
-        if bad == 0 {
-            app.printer.line(Mark::Good, "this host can run clusters");
-            return Ok(Exit::Ok);
+        match self.format {
+            Format::Text => app.printer.result(&text(&checks, bad)),
+            Format::Json => {
+                app.printer.result(&json(&View { version: 1, can_run_clusters: bad == 0, checks }));
+            }
         }
-        app.printer.line(Mark::Bad, &format!("{} to fix", words::count(bad, "problem")));
-        Ok(Exit::CouldNotRun)
+        Ok(if bad == 0 { Exit::Ok } else { Exit::CouldNotRun })
+    }
+}
+
+/// A line for each check, and the conclusion.
+fn text(checks: &[Check], bad: usize) -> String {
+    let line = |check: &Check| {
+        let remedy = check.remedy.as_ref().map(|remedy| format!(": {remedy}")).unwrap_or_default();
+        let mark = match check.grade {
+            Grade::Good => "✓",
+            Grade::Note => "·",
+            Grade::Bad => "✗",
+        };
+        format!("{mark} {}{remedy}\n", check.what)
+    };
+    let lines: String = checks.iter().map(line).collect();
+    match bad {
+        0 => format!("{lines}✓ this host can run clusters\n"),
+        _ => format!("{lines}✗ {} to fix\n", words::count(bad, "problem")),
     }
 }
 
@@ -126,4 +156,35 @@ fn cgroup() -> Option<&'static str> {
 fn free(folder: &Utf8Path) -> Option<(String, u64)> {
     let stat = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder.as_str()).ok())?;
     Some((words::own_path(folder), stat.f_bavail * stat.f_frsize / (1024 * 1024)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Vec<Check> {
+        let check = |grade, what: &str, remedy: Option<&str>| Check {
+            grade,
+            what: what.to_owned(),
+            remedy: remedy.map(str::to_owned),
+        };
+        vec![
+            check(Grade::Good, "cgroups, hybrid layout", None),
+            check(Grade::Bad, "podman", Some("apt-get install podman")),
+        ]
+    }
+
+    #[test]
+    fn the_conclusion_comes_last_and_says_how_many_problems_there_are() {
+        let expected = "✓ cgroups, hybrid layout\n✗ podman: apt-get install podman\n✗ 1 problem to fix\n";
+        assert_eq!(text(&some(), 1), expected);
+        assert_eq!(text(&some()[..1], 0), "✓ cgroups, hybrid layout\n✓ this host can run clusters\n");
+    }
+
+    #[test]
+    fn the_checks_are_as_published() {
+        let published = include_str!("../../../../docs/schemas/doctor.json");
+        let view = View { version: 1, can_run_clusters: false, checks: some() };
+        crate::commands::instance::tests::published(published, "doctor.json", &[view]);
+    }
 }

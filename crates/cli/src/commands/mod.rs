@@ -18,3 +18,4 @@ pub(crate) mod reap;
 pub(crate) mod assets;
 pub(crate) mod demo;
 pub(crate) mod completions;
+pub(crate) mod help;

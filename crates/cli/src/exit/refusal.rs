@@ -41,6 +41,8 @@ pub(crate) enum Refusal {
     NoKubectl { kubernetes: String, found: Option<String> },
     #[error("`-` means {stream}, which is a terminal: exported assets are binary")]
     Terminal { stream: &'static str },
+    #[error("no verb and no topic '{words}'")]
+    NoHelp { words: String },
     #[error("instance '{name}' has no kubeconfig: it is {state}")]
     NoKubeconfig { name: String, state: String },
     #[error(transparent)]
@@ -76,6 +78,7 @@ impl Hint for Refusal {
                  version away"
             )),
             Self::Terminal { .. } => Some("give the name of a file, or use a pipe".to_owned()),
+            Self::NoHelp { .. } => Some("`homelab help` lists the verbs and the topics".to_owned()),
             Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` shows its state")),
             Self::Unrecorded { .. }
             | Self::Spec(_)
@@ -90,9 +93,11 @@ impl Hint for Refusal {
 impl Ends for Refusal {
     fn exit(&self) -> Exit {
         match self {
-            Self::Spec(_) | Self::NotVirtual { .. } | Self::Unknown { .. } | Self::Terminal { .. } => {
-                Exit::Usage
-            }
+            Self::Spec(_)
+            | Self::NotVirtual { .. }
+            | Self::Unknown { .. }
+            | Self::NoHelp { .. }
+            | Self::Terminal { .. } => Exit::Usage,
             Self::NotRoot { .. }
             | Self::NotWritable { .. }
             | Self::Unrecorded { .. }

@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_for_a_worker_is_a_secret_that_expires_within_minutes() {
+    fn a_token_for_a_worker_is_a_secret_that_expires_within_minutes() {
         let now = "2026-01-02T03:04:05.678Z".parse().expect("a time");
         insta::assert_snapshot!(super::token(&token(), now));
     }

@@ -38,12 +38,12 @@ async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follo
     one_worker()
         .run(async |fx| {
             let acme = fx.cluster("acme");
-            no_tickets(acme).await.context("after the bring-up")?;
+            no_tokens(acme).await.context("after the bring-up")?;
             acme.apply(&web::anywhere()).await?;
             let web = web_on(acme, "acme-w-1").await?;
 
             let acme = &acme.add_workers(1).await?;
-            no_tickets(acme).await.context("after a worker was added")?;
+            no_tokens(acme).await.context("after a worker was added")?;
             ensure!(
                 kubernetes_has(acme).await? == ["cp-1", "w-1", "w-2"],
                 "{:?}",
@@ -100,11 +100,11 @@ async fn a_used_token_joins_no_node_and_a_fresh_one_does() -> anyhow::Result<()>
             }
             node.put(&files).await?;
             let key = "tlsBootstrapToken: ";
-            let ticket = own
+            let token = own
                 .lines()
                 .find_map(|line| line.trim().strip_prefix(key))
                 .context("the configuration has no token")?;
-            is_forgotten(acme, ticket).await?;
+            is_forgotten(acme, token).await?;
             let refused = node.run(&join()).await.err().context("a used token lets a node join")?;
             ensure!(
                 refused.to_string().contains("Unauthorized"),
@@ -113,7 +113,7 @@ async fn a_used_token_joins_no_node_and_a_fresh_one_does() -> anyhow::Result<()>
 
             let create = "kubeadm token create --kubeconfig /etc/kubernetes/super-admin.conf --ttl 5m";
             let fresh = on(acme, "acme-cp-1", create).await?;
-            node.put(&[File::private(CONFIG, own.replace(ticket, fresh.trim()))]).await?;
+            node.put(&[File::private(CONFIG, own.replace(token, fresh.trim()))]).await?;
             node.run(&join()).await.context("a fresh token does not let the node join")?;
             Ok(())
         })
@@ -150,7 +150,7 @@ async fn a_worker_that_is_killed_before_its_join_is_named_and_leaves_nothing() -
             );
             let left = Inventory::take(fx.provisioner()).await?.left_since(&before);
             ensure!(left.is_empty(), "the killed worker left {left:?}");
-            no_tickets(acme).await?;
+            no_tokens(acme).await?;
             ensure!(
                 kubernetes_has(acme).await? == ["cp-1", "w-1"],
                 "Kubernetes still knows the killed worker"
@@ -169,9 +169,9 @@ fn join() -> Command {
 
 /// Waits until the API server no longer accepts a token. It caches a successful authentication for ten seconds
 /// (k8s.io/apiserver, `TokenSuccessCacheTTL`), even if the token is deleted meanwhile.
-async fn is_forgotten(acme: &TestCluster, ticket: &str) -> anyhow::Result<()> {
+async fn is_forgotten(acme: &TestCluster, token: &str) -> anyhow::Result<()> {
     let ask = format!(
-        "kubectl --server https://{}:6443 --insecure-skip-tls-verify --token {ticket} get --raw /api 2>&1 || true",
+        "kubectl --server https://{}:6443 --insecure-skip-tls-verify --token {token} get --raw /api 2>&1 || true",
         acme.inner().plan.api_name
     );
     let ask = Command::within(Duration::from_secs(10), "sh").args(["-c", &ask]);
@@ -197,9 +197,9 @@ async fn unjoined(fx: &MultiClusterFixture, acme: &TestCluster) -> anyhow::Resul
 }
 
 /// Fails if a bootstrap token is left in the cluster.
-async fn no_tickets(cluster: &TestCluster) -> anyhow::Result<()> {
-    let tickets = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
-    let left = Api::<Secret>::namespaced(cluster.client(), "kube-system").list(&tickets).await?;
+async fn no_tokens(cluster: &TestCluster) -> anyhow::Result<()> {
+    let tokens = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
+    let left = Api::<Secret>::namespaced(cluster.client(), "kube-system").list(&tokens).await?;
     let names: Vec<_> = left.into_iter().filter_map(|secret| secret.metadata.name).collect();
     ensure!(names.is_empty(), "bootstrap tokens are left: {names:?}");
     Ok(())

@@ -85,7 +85,7 @@ async fn adding_and_removing_a_worker_runs_these_commands() {
 #[rstest]
 #[case::before_the_node(Fault::Create { after: 3 }, Stage::Nodes)]
 #[case::pod_network(Fault::Command("ip -batch".to_owned()), Stage::Network)]
-#[case::no_ticket(Fault::Command("create --validate=false".to_owned()), Stage::Join)]
+#[case::no_token(Fault::Command("create --validate=false".to_owned()), Stage::Join)]
 #[case::join(Fault::Command("kubeadm join".to_owned()), Stage::Join)]
 #[case::hanging_join(Fault::Hang("kubeadm join".to_owned()), Stage::Join)]
 #[case::vanished(Fault::Vanish("kubeadm join".to_owned()), Stage::Join)]
@@ -138,7 +138,7 @@ async fn a_worker_that_vanishes_before_its_join_is_named_whether_it_is_the_first
 #[case::of_a_bring_up(true)]
 #[case::of_a_new_worker(false)]
 #[tokio::test]
-async fn a_ticket_is_deleted_also_when_a_join_fails(#[case] bring_up: bool) {
+async fn a_token_is_deleted_also_when_a_join_fails(#[case] bring_up: bool) {
     let lab = lab();
     if !bring_up {
         lab.up("acme").await.unwrap();

@@ -140,10 +140,16 @@ fn show(instance: &Instance) -> ShowView {
     ShowView::of(instance, standing(instance), |_| Liveness::Dead, now())
 }
 
-/// Checks that the schema of a view is the published one, and that printed views conform to it.
+/// Checks that the schema of a view is the published one, and that printed views conform to it. `HOMELAB_WRITE_DOCS=1`
+/// writes the schema.
 pub(crate) fn published<V: JsonSchema + serde::Serialize>(published: &str, file: &str, views: &[V]) {
     let schema = serde_json::to_value(schema_for!(V)).expect("keys of a schema are strings");
     let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("keys of a schema are strings"));
+    if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
+        let path = format!("{}/../../docs/schemas/{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::write(path, text).expect("the folder of the schemas can be written");
+        return;
+    }
     assert!(text == published, "docs/schemas/{file} is not the schema of the code, which is:\n{text}");
     for view in views {
         let printed: Value = serde_json::from_str(&crate::printer::json(view)).expect("it prints JSON");
