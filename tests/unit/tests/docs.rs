@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -199,4 +199,72 @@ fn the_code_map_leaves_out_no_module_of_the_provisioner() {
         .map(|path| path.display().to_string())
         .collect();
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The Rust blocks of a page.
+fn rust_blocks(text: &str) -> Vec<String> {
+    let (mut blocks, mut is_rust) = (Vec::new(), false);
+    for event in Parser::new(text) {
+        match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                is_rust = info.starts_with("rust");
+                blocks.extend(is_rust.then(String::new));
+            }
+            Event::End(TagEnd::CodeBlock) => is_rust = false,
+            Event::Text(text) if is_rust => blocks.last_mut().unwrap().push_str(&text),
+            _ => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_rust_block_is_a_test_that_runs_each_night() {
+    let folder = root().join("tests/e2e/tests/e2e/nightly/pages");
+    let tests: BTreeSet<String> =
+        fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap().path())).collect();
+    let shown: BTreeSet<String> = pages().iter().flat_map(|page| rust_blocks(&read(page))).collect();
+    assert_eq!(shown, tests);
+}
+
+/// The code of all crates, without line breaks inside of string literals.
+fn sources() -> String {
+    let mut sources = String::new();
+    let mut folders = vec![root().join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&read(path));
+            }
+        }
+    }
+    let mut joined = String::new();
+    for part in sources.split("\\\n") {
+        joined.push_str(if joined.is_empty() { part } else { part.trim_start() });
+    }
+    joined
+}
+
+#[test]
+fn every_symptom_is_printed_by_the_program_or_by_kubernetes() {
+    const KUBERNETES: [&str; 5] = [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "Unable to connect to the server",
+        "too many open files",
+        "api.acme.lab",
+    ];
+    let (page, sources) = (read(root().join("docs/troubleshooting.md")), sources());
+    let headings = page.lines().filter(|line| line.starts_with("### `"));
+    let symptoms: Vec<&str> = headings.flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    assert!(symptoms.len() >= 20, "twenty symptoms are promised: {symptoms:?}");
+    let unknown: Vec<_> = symptoms
+        .iter()
+        .filter(|symptom| !KUBERNETES.contains(symptom) && !sources.contains(**symptom))
+        .filter(|symptom| **symptom != "stage ready")
+        .collect();
+    assert_eq!(unknown, Vec::<&&str>::new());
 }

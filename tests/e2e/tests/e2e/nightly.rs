@@ -4,5 +4,6 @@ mod certificates;
 mod failover;
 mod kills;
 mod matrix;
+mod pages;
 mod power;
 mod several;

@@ -139,12 +139,13 @@ impl Desk {
         }
     }
 
-    /// Runs a shell line as a documentation page shows it, without `sudo`. Returns the output of both streams, with the
+    /// Runs a shell line as a documentation page shows it, without `sudo`. Returns the output of both streams, whatever
+    /// the exit code, with the
     /// desk's folders replaced by an operator's usual ones.
     pub(crate) async fn typed(&self, line: &str) -> anyhow::Result<String> {
         let folder = self.homelab.parent().context("the folder of the program")?;
         let line = line.strip_prefix("sudo ").unwrap_or(line);
-        let script = format!("PATH={folder}:$PATH; cd {} && {{ {line}\n}} 2>&1", self.folder);
+        let script = format!("PATH={folder}:$PATH; cd {} && {{ {line}\n}} 2>&1; true", self.folder);
         let printed = Local.run(&self.command("sh".into(), &["-c", &script])).await?.text();
         let own = [(self.home(), "~/.homelab"), (self.merged(), "~/.kube/config")];
         Ok(own.iter().fold(printed, |text, (path, name)| text.replace(path.as_str(), name)))
