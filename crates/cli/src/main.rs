@@ -16,6 +16,8 @@ mod printer;
 mod sudo;
 mod table;
 mod words;
+#[cfg(test)]
+mod typed;
 
 use std::process::ExitCode;
 

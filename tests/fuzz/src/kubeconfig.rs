@@ -82,7 +82,11 @@ fn same(before: &[u8], merged: &[u8], after: &[u8]) {
 /// The lines that must not change. If a text does not end with a line break, its last line has none.
 fn foreign(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
-    lines.filter(|line| !LISTS.iter().any(|key| line.starts_with(key)))
+    // `clusters:a` is another key: in a plain key, `:` is an indicator only before white space.
+    let is = |line: &[u8], key: &[u8]| {
+        line.strip_prefix(key).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+    };
+    lines.filter(move |line| !LISTS.iter().any(|key| is(line, key)))
 }
 
 /// Whether another text has all these lines in the same order.

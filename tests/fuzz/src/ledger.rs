@@ -62,8 +62,8 @@ pub fn ledger(data: &[u8]) {
     });
 }
 
-/// The keys that format 3 has renamed.
-const RENAMED: [&str; 4] = ["owner", "durability", "federated", "transit"];
+/// The keys that format 3 has renamed, and those that it has introduced: an older file has no value of ours there.
+const RENAMED: [&str; 7] = ["owner", "durability", "federated", "transit", "keeper", "handling", "operation"];
 
 /// Checks that the new value has all other keys of the old one. Scalar values may differ.
 fn holds(old: &Value, new: &Value) {

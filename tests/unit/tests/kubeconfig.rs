@@ -127,6 +127,17 @@ fn foreign_contents_survive_a_merge_byte_for_byte_and_an_unmerge_restores_the_fi
 }
 
 #[test]
+fn a_key_that_only_begins_like_one_of_ours_stays_byte_for_byte() {
+    let house = House::new();
+    let text = "clusters:a: 1 # not a list of clusters\nkind: Config\n";
+    house.kubeconfig(text);
+    kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
+    assert!(house.merged().starts_with(text), "{}", house.merged());
+    assert!(kubeconfig::unmerge(&house.home, "acme").unwrap());
+    assert_eq!(house.merged(), text);
+}
+
+#[test]
 fn a_file_in_flow_style_keeps_its_values() {
     let house = House::new();
     let foreign = json!({

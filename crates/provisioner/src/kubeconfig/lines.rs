@@ -79,7 +79,7 @@ impl Lines<'_> {
                 }
                 lines.insert(end, self.indented(item, list.indent));
             }
-            None if !lines.iter().any(|line| line.starts_with(&format!("{key}:"))) => {
+            None if !lines.iter().any(|line| after(line, key).is_some()) => {
                 lines.push(format!("{key}: {ADDED}{}{}", self.end(), self.indented(item, 0)));
             }
             _ => return None,
@@ -105,7 +105,7 @@ impl Lines<'_> {
         let mut lines = self.lines();
         let line = rendered(&json!({ key: value })).trim_end().to_owned();
         let old = lines.iter_mut().find_map(|line| {
-            let comment = comment(line.strip_prefix(key)?.strip_prefix(':')?).to_owned();
+            let comment = comment(after(line, key)?).to_owned();
             Some((line, comment))
         });
         match old {
@@ -120,6 +120,13 @@ impl Lines<'_> {
         let (margin, end) = (" ".repeat(indent), self.end());
         rendered(&[item]).lines().map(|line| format!("{margin}{line}{end}")).collect()
     }
+}
+
+/// What follows `key:` on a line of the top level. `None` if the line has another key: `clusters:a` is one without a
+/// value (YAML 1.2.2, 7.3.3: in a plain key, `:` is an indicator only before white space).
+fn after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix(key)?.strip_prefix(':')?;
+    (rest.is_empty() || rest.starts_with(char::is_whitespace)).then_some(rest)
 }
 
 /// The end of a line, from the blank before its comment, or from the line ending if it has no comment.
@@ -154,10 +161,10 @@ fn quoted(text: &str) -> usize {
 impl List {
     fn find(lines: &[String], wanted: &str) -> Option<Self> {
         let (key, comment) = lines.iter().enumerate().find_map(|(place, line)| {
-            let rest = line.strip_prefix(wanted)?.strip_prefix(':')?;
+            let rest = after(line, wanted)?;
             let comment = comment(rest);
-            let value = &rest[..rest.len() - comment.len()];
-            matches!(value.trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
+            let text = &rest[..rest.len() - comment.len()];
+            matches!(text.trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
         })?;
         let top_level =
             |line: &String| line.starts_with(|c: char| !c.is_whitespace() && c != '-' && c != '#');
