@@ -176,7 +176,7 @@ impl TestCluster {
     }
 
     /// The same cluster with its present nodes.
-    pub(crate) async fn anew(&self) -> Result<Self, ClusterError> {
+    pub(crate) async fn refreshed(&self) -> Result<Self, ClusterError> {
         let cluster = self.provisioner.attach(&self.cluster.instance.name).await?;
         Self::of(&self.provisioner, self.name.clone(), cluster).await
     }
@@ -187,7 +187,7 @@ impl TestCluster {
     /// [`ClusterError::Workers`]. What is left of the new workers is removed with the fixture.
     pub async fn add_workers(&self, count: u8) -> Result<Self, ClusterError> {
         self.provisioner.add_workers(&self.cluster.instance.name, count).await?;
-        self.anew().await
+        self.refreshed().await
     }
 
     /// Removes a worker by the name that the test uses, `acme-w-2`, and returns the cluster without the worker.
@@ -200,7 +200,7 @@ impl TestCluster {
     pub async fn remove_worker(&self, name: &str, drain: Drain) -> Result<Self, ClusterError> {
         let node = self.node(name).real_name();
         self.provisioner.remove_worker(&self.cluster.instance.name, node, drain).await?;
-        self.anew().await
+        self.refreshed().await
     }
 
     /// The name that the test uses: `acme`.

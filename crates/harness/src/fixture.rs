@@ -51,7 +51,7 @@ impl MultiClusterFixture {
     /// cluster.
     pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
         // The test may have added or removed workers since the fixture came up.
-        let clusters = try_join_all(self.clusters.iter().map(TestCluster::anew)).await?;
+        let clusters = try_join_all(self.clusters.iter().map(TestCluster::refreshed)).await?;
         audit::audit(&self.provisioner, &clusters, selection, &AuditProgress::default()).await
     }
 

@@ -98,7 +98,7 @@ impl Sync {
         match synced.effect {
             Some(effect) => say(app, effect?),
             None if synced.changes.is_empty() => {
-                app.printer.line(Mark::Good, "no instance has DNS names on this host");
+                app.printer.done("no instance has DNS names on this host");
             }
             None => {}
         }
@@ -130,7 +130,7 @@ impl Remove {
             }
             None => {
                 app.find(&self.name)?;
-                app.printer.line(Mark::Good, &format!("no names of '{}' are recorded", self.name));
+                app.printer.done(&format!("no names of '{}' are recorded", self.name));
             }
         }
         Ok(Exit::Ok)

@@ -70,7 +70,7 @@ impl Down {
             app.printer.line(Mark::Busy, &format!("{name} is not taken down: process {pid} still needs it"));
         }
         if names.is_empty() {
-            app.printer.line(Mark::Good, "there is no instance to take down");
+            app.printer.done("there is no instance to take down");
         }
         take_down(app, &names, self.yes).await
     }

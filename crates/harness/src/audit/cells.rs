@@ -141,8 +141,8 @@ fn targets(class: &Class, source: &Subject, subjects: &[Subject]) -> impl Iterat
     let others = others.map(|other| Target::Instance(other.name.clone()));
     let (others, host) = match class.towards {
         Towards::Instances => (Some(others), None),
-        Towards::Host | Towards::Nobody => (None, Some(Target::Host)),
-        Towards::Everybody => (Some(others), Some(Target::Host)),
+        Towards::Host | Towards::UnusedAddresses => (None, Some(Target::Host)),
+        Towards::InstancesAndHost => (Some(others), Some(Target::Host)),
     };
     others.into_iter().flatten().chain(host)
 }

@@ -55,9 +55,9 @@ pub enum Towards {
     /// The host. The host itself sends the control at the target.
     Host,
     /// Every other instance, and the host.
-    Everybody,
+    InstancesAndHost,
     /// Addresses at which no system must answer, such as 169.254.169.254. So there is no control at the target.
-    Nobody,
+    UnusedAddresses,
 }
 
 /// The method of a class.

@@ -204,10 +204,10 @@ impl Document {
         self.values.insert(key.to_owned(), value);
         let wanted = Value::Object(self.values.clone());
         let faithful = |text: &String| parsed(text).is_ok_and(|values| values == wanted);
-        let anew =
+        let serialised =
             || Some(rendered(&wanted)).filter(|text| faithful(text) && spelled_alike(&self.text, &wanted));
         let why = "it is not in block style, and writing it again would change the spelling of a value";
-        self.text = text.filter(faithful).or_else(anew).ok_or_else(|| shape(&self.file, why))?;
+        self.text = text.filter(faithful).or_else(serialised).ok_or_else(|| shape(&self.file, why))?;
         Ok(())
     }
 }

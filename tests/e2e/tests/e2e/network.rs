@@ -87,8 +87,8 @@ async fn services_are_found_also_after_a_restart_of_kube_proxy() -> anyhow::Resu
                 while kill -0 $old 2>/dev/null; do sleep 0.1; done
                 until wget -qO- http://127.0.0.1:10249/metrics | grep -q 'sync_proxy_rules_last.*IPv4.* [1-9]'
                 do sleep 0.1; done";
-            let anew = Command::within(Duration::from_secs(60), "sh").args(["-c", script]);
-            acme.node("acme-main").run(&anew).await.context("kube-proxy does not sync its rules")?;
+            let restart = Command::within(Duration::from_secs(60), "sh").args(["-c", script]);
+            acme.node("acme-main").run(&restart).await.context("kube-proxy does not sync its rules")?;
             let lookup = PodRun::shell("nslookup kubernetes.default.svc.cluster.local");
             acme.run_pod(lookup).await?.assert_success();
             Ok(())

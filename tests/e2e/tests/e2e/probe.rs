@@ -19,7 +19,7 @@ use provisioner::exec::{Command, Local, Runner};
 const RUN: u32 = 0x00c0_ffee;
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 2);
-const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 9);
+const UNUSED: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 9);
 const SCRIPT: &str = include_str!("probe/wire.sh");
 
 /// A probe, its expected outcome in short, and the protocol as which its nonce arrives; `None` if it does not.
@@ -48,7 +48,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
         (Ask::Syn { to: THERE, ports: vec![(7003, 7003)] }, refused, Some("tcp")),
         (Ask::Udp { to: there(7001), size: 20 }, "acme", Some("udp")),
         (Ask::Udp { to: there(7009), size: 4000 }, refused, Some("udp")),
-        (Ask::Udp { to: (NOBODY, 7001).into(), size: 20 }, "unreachable", None),
+        (Ask::Udp { to: (UNUSED, 7001).into(), size: 20 }, "unreachable", None),
         (Ask::Udp { to: (six, 7001).into(), size: 4000 }, "acme", Some("udp")),
         (ping(THERE.into(), 56, false), "echo reply", Some("icmp")),
         (ping(THERE.into(), 4000, false), "echo reply", Some("icmp")),
@@ -57,7 +57,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
         (ping(six, 4000, false), "echo reply", Some("icmpv6")),
         (ping("ff02::1".parse()?, 56, false), "echo reply", Some("icmpv6")),
         (arp(THERE, None), "is at", Some("arp")),
-        (arp(NOBODY, Some("west")), "silent", Some("arp")),
+        (arp(UNUSED, Some("west")), "silent", Some("arp")),
         (arp(THERE, Some("lo")), "not run", None),
         (neighbour("fd00:48::2")?, "is at", Some("icmpv6")),
         // No node has joined ff02::1:ff00:9, but a veth pair without a bridge delivers its packets all the same.

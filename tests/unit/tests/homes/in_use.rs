@@ -195,7 +195,7 @@ async fn a_bring_up_whose_instance_another_process_takes_down_ends_at_once() {
     });
     let error = error.await;
     assert_eq!(error.source.to_string(), "another process took acme down during its creation");
-    assert_eq!(error.residue, Residue::Nothing, "whoever takes it down finishes that");
+    assert_eq!(error.residue, Residue::Nothing, "the process that takes it down removes it");
     let state = registry.find("acme").unwrap().unwrap().state;
     assert_eq!(state, State::Destroying, "the bring-up must not change the state");
 }

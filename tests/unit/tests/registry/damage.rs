@@ -69,7 +69,7 @@ fn only_what_writers_of_the_ledger_left_is_swept_and_only_by_those_who_may_write
     let others =
         [".active-context.homelab-a1b2c3", ".instances.json.swp", ".homelab-a1b2c3", "instances.json.bak"];
     for name in others {
-        std::fs::write(house.home.root().join(name), "somebody's").unwrap();
+        std::fs::write(house.home.root().join(name), "foreign").unwrap();
     }
     let torn = unfinished(&house, b"{");
     registry.list().unwrap();

@@ -48,7 +48,7 @@ impl<'a> Asks<'a> {
         }
         let control = self.ask(class, viewpoint, source, Some(source))?;
         let own = match (class.towards, other) {
-            (Towards::Instances | Towards::Everybody, Some(other)) => {
+            (Towards::Instances | Towards::InstancesAndHost, Some(other)) => {
                 // The last viewpoint of its kind: a worker, where there is one, probes a control plane over the
                 // network.
                 let inside = places(viewpoint.stand(), other).pop();
@@ -61,7 +61,7 @@ impl<'a> Asks<'a> {
                 }
                 Some(own)
             }
-            (Towards::Nobody, _) => None,
+            (Towards::UnusedAddresses, _) => None,
             _ => Some(self.ask(class, &Viewpoint::Host, source, None)?),
         };
         let nonces = |planned: &Planned, protocol| {

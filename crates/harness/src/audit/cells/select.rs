@@ -75,8 +75,8 @@ impl Selection {
         let selected = self.known_among(&names)?;
         let towards = |class: &Class, source: &str| match class.towards {
             Towards::Instances => names.iter().any(|other| other != source && selected.to(other)),
-            Towards::Host | Towards::Nobody => selected.to(HOST),
-            Towards::Everybody => {
+            Towards::Host | Towards::UnusedAddresses => selected.to(HOST),
+            Towards::InstancesAndHost => {
                 selected.to(HOST) || names.iter().any(|other| other != source && selected.to(other))
             }
         };

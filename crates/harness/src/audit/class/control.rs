@@ -198,17 +198,17 @@ fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (source, target) = (scene.source, scene.instance());
     let etcd = certificate(source, source.credentials.etcd.as_ref())?;
     let kubelet = certificate(source, source.credentials.administrator.as_ref())?;
-    let nobody = |shown: &Credentials| if scene.is_control() { shown.clone() } else { Credentials::None };
+    let anonymous = |shown: &Credentials| if scene.is_control() { shown.clone() } else { Credentials::None };
     let ask = |protocol, node: &NodeSubject, port, path, shown: Credentials, proof| {
         let ask = https((IpAddr::from(node.address), port), &node.name, path, shown);
         Question { protocol, ask, proof }
     };
     let at_etcd = control_planes(target).flat_map(|node| {
-        [("etcd", etcd.clone()), ("etcd, anonymous", nobody(&etcd))]
+        [("etcd", etcd.clone()), ("etcd, anonymous", anonymous(&etcd))]
             .map(|(protocol, shown)| ask(protocol, node, ETCD_PORT, "/version", shown, Proof::Handshake))
     });
     let at_kubelet = target.nodes.iter().flat_map(|node| {
-        [("kubelet", kubelet.clone()), ("kubelet, anonymous", nobody(&kubelet))]
+        [("kubelet", kubelet.clone()), ("kubelet, anonymous", anonymous(&kubelet))]
             .map(|(protocol, shown)| ask(protocol, node, KUBELET_PORT, "/pods", shown, Proof::Login))
     });
     Ok(at_etcd.chain(at_kubelet).collect())

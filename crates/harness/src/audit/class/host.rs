@@ -62,7 +62,7 @@ pub(super) const CLASSES: &[Class] = &[
             ClassId::H4,
             "pivot through NAT",
             "the interface that a hypervisor adds to its VMs leads to the target, or to services of the host",
-            (PIVOT, Towards::Everybody),
+            (PIVOT, Towards::InstancesAndHost),
             Method::Probes(pivot),
             Injection::NatPivot,
         )
@@ -80,7 +80,7 @@ pub(super) const CLASSES: &[Class] = &[
         "metadata addresses",
         "a metadata service with the host's credentials answers at 169.254.169.254, an address that must stay on its \
          link (RFC 3927)",
-        (BOTH, Towards::Nobody),
+        (BOTH, Towards::UnusedAddresses),
         Method::Probes(metadata),
         Injection::Metadata,
     ),
@@ -250,7 +250,7 @@ fn management(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     if to.is_empty() {
         to.push(asked.gateway);
     }
-    let everybody = Ask::Group { to: (Ipv4Addr::BROADCAST, UDP_PORT).into(), link: link.clone() };
+    let all = Ask::Group { to: (Ipv4Addr::BROADCAST, UDP_PORT).into(), link: link.clone() };
     let asks = to.into_iter().flat_map(|target| {
         let to = IpAddr::from(target);
         let arp = witnessed("arp", Ask::Arp { target, link: link.clone() });
@@ -258,7 +258,7 @@ fn management(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         let knock = syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| witnessed("tcp", ask));
         [arp].into_iter().chain(rest).chain(knock)
     });
-    Ok([witnessed("broadcast", everybody)].into_iter().chain(asks).collect())
+    Ok([witnessed("broadcast", all)].into_iter().chain(asks).collect())
 }
 
 fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {

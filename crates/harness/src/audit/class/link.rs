@@ -115,17 +115,17 @@ fn speaks_ipv6(scene: &Scene<'_>) -> bool {
 /// Neighbour solicitations for the nodes of the target. Without another node, for an unused address: the witness on the
 /// host's end of the link sees the solicitation.
 fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
-    const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    const UNUSED: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
     if !speaks_ipv6(scene) {
         return Ok(Vec::new());
     }
     let mut known: Vec<Ipv6Addr> = scene.nodes().filter_map(|node| node.link_local).collect();
     if scene.nodes().next().is_none() {
-        known.push(NOBODY);
+        known.push(UNUSED);
     }
     let solicit = |target| witnessed("neighbour", Ask::Neighbour { target, link: link(scene) });
-    let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1); // RFC 4291, section 2.7.1
-    Ok(known.into_iter().map(solicit).chain([group(scene, "all nodes", everybody, UDP_PORT)]).collect())
+    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1); // RFC 4291, section 2.7.1
+    Ok(known.into_iter().map(solicit).chain([group(scene, "all nodes", all_nodes, UDP_PORT)]).collect())
 }
 
 fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {

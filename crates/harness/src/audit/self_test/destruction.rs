@@ -161,9 +161,9 @@ impl Third {
 
 /// The injection of T3: restarts the kubelet of the target's last node.
 async fn restart_kubelet(other: &TestCluster) -> Result<(), CommandError> {
-    let anew = other.inner().plan.platform.restart("kubelet");
+    let restart = other.inner().plan.platform.restart("kubelet");
     match other.nodes().last() {
-        Some(node) => node.run(&anew).await.map(drop),
+        Some(node) => node.run(&restart).await.map(drop),
         None => Ok(()),
     }
 }

@@ -140,8 +140,8 @@ impl Trial<'_, '_> {
         let after = self.audit(&only, None).await?;
         let (from, to) = (self.from.name(), self.to.name());
         let (there, back) = match class.towards {
-            Towards::Instances | Towards::Everybody => ((from, to), (to, from)),
-            Towards::Host | Towards::Nobody => ((from, HOST), (to, HOST)),
+            Towards::Instances | Towards::InstancesAndHost => ((from, to), (to, from)),
+            Towards::Host | Towards::UnusedAddresses => ((from, HOST), (to, HOST)),
         };
         let back = injection.is_mutual().then_some(back);
         Ok(Detection::judge(&during, &after, there, back))

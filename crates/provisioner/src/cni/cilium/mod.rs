@@ -288,9 +288,9 @@ mod tests {
         let api = || said_of("kubernetes", one);
         assert!(is_served([api(), said_of("kube-dns", one)]).await);
         assert!(is_served([said_of("kube-dns", one), api()]).await);
-        for nobody in ["[]", "null"] {
-            assert!(!is_served([api(), said_of("kube-dns", nobody)]).await, "{nobody}");
-            assert!(!is_served([said_of("kube-dns", nobody), api()]).await, "{nobody}");
+        for none in ["[]", "null"] {
+            assert!(!is_served([api(), said_of("kube-dns", none)]).await, "{none}");
+            assert!(!is_served([said_of("kube-dns", none), api()]).await, "{none}");
         }
     }
 

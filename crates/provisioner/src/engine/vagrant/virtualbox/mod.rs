@@ -67,7 +67,7 @@ pub(super) struct VirtualBox {
     networks_conf: Utf8PathBuf,
     /// The pool that the subnets of instances are taken from.
     subnets: Option<Ipv4Net>,
-    patience: Timeouts,
+    timeouts: Timeouts,
 }
 
 /// Time-outs for VMs.
@@ -88,7 +88,7 @@ impl VirtualBox {
             subnets: pools.first().copied(),
             wires: Arc::new(HostWires { pools, host }),
             networks_conf: networks_conf::PATH.into(),
-            patience: Timeouts { shut_down: Duration::from_secs(120), release: Duration::from_secs(20) },
+            timeouts: Timeouts { shut_down: Duration::from_secs(120), release: Duration::from_secs(20) },
         }
     }
 

@@ -91,7 +91,7 @@ impl VirtualBox {
         self.control("shut down", name, "acpipowerbutton").await?;
         let asked = Instant::now();
         while self.describe(name).await?.is_some_and(|machine| machine.state.is_online()) {
-            if asked.elapsed() >= self.patience.shut_down {
+            if asked.elapsed() >= self.timeouts.shut_down {
                 return self.control("power off", name, "poweroff").await;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -114,7 +114,7 @@ impl VirtualBox {
         loop {
             let told = ["unregistervm", name, "--delete"];
             match self.tool.tell_slowly("remove virtual machine", name, told).await {
-                Err(VirtualBoxError::Locked { .. }) if asked.elapsed() < self.patience.release => {
+                Err(VirtualBoxError::Locked { .. }) if asked.elapsed() < self.timeouts.release => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Err(error) if error.is_not_found() => return Ok(()),

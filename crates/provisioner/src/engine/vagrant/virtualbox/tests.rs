@@ -62,9 +62,9 @@ fn playing(exchanges: impl IntoIterator<Item = Exchange>) -> (VirtualBox, Arc<No
 
 fn on(host: Arc<dyn Runner>, networks_conf: Utf8PathBuf) -> (VirtualBox, Arc<Noted>) {
     let wires = Arc::new(Noted::default());
-    let patience = Timeouts { shut_down: Duration::ZERO, release: Duration::ZERO };
+    let timeouts = Timeouts { shut_down: Duration::ZERO, release: Duration::ZERO };
     let tool = VBoxManage::new(host);
-    (VirtualBox { tool, wires: Arc::clone(&wires) as _, networks_conf, subnets: None, patience }, wires)
+    (VirtualBox { tool, wires: Arc::clone(&wires) as _, networks_conf, subnets: None, timeouts }, wires)
 }
 
 /// acme with one node, on 192.168.60.0/24.

@@ -137,7 +137,7 @@ async fn a_machine_that_is_let_go_of_in_time_is_removed() {
         refuses(&format!("unregistervm {ACME} --delete"), LOCKED),
         told(&format!("unregistervm {ACME} --delete")),
     ]);
-    virtualbox.patience.release = Duration::from_secs(60);
+    virtualbox.timeouts.release = Duration::from_secs(60);
     virtualbox.remove(ACME).await.unwrap();
 }
 
