@@ -40,7 +40,7 @@ pub enum Keep {
 }
 
 /// How many clusters come up side by side for each processor of the host. Measured on two processors
-/// (docs/benchmarks.md, "Side by side"): each cluster takes longer then, but all of them are up sooner than in batches.
+/// (docs/benchmarks.md, "Clusters in parallel"): each cluster takes longer then, but all of them are up sooner than in batches.
 /// Nothing failed with up to three clusters for each processor, or two with Cilium. More were not measured, and come
 /// close to the deadlines.
 const PER_PROCESSOR: usize = 2;

@@ -72,7 +72,7 @@ fn quick(all: &[Figure]) {
 #[expect(clippy::print_stdout, reason = "this is a program, and this is its result")]
 fn weights(all: &[Weight]) {
     let columns =
-        ["pod network", "node", "memory", "peak", "processors at rest", "bring-up", "inotify", "rounds"];
+        ["pod network", "node", "memory", "peak", "CPUs when idle", "bring-up", "inotify", "rounds"];
     let mut figures = table(&columns);
     for weight in all {
         figures.add_row([

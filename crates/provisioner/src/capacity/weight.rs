@@ -22,7 +22,7 @@ pub(super) fn of(cni: CniKind, size: Option<NodeSize>, role: Role, is_alone: boo
 
 /// The demand of a container: when idle, or while its cluster comes up if that is more.
 ///
-/// Measured by `ci/bench weights` on 2 cores (docs/benchmarks.md, "What a node weighs"): medians of three rounds, with
+/// Measured by `ci/bench weights` on 2 cores (docs/benchmarks.md, "Resources per node"): medians of three rounds, with
 /// Kubernetes' own pods only.
 fn of_container(cni: CniKind, role: Role, is_alone: bool) -> Demand {
     let (memory, processors, inotify) = match (cni, role) {
