@@ -25,7 +25,7 @@ use clap::{CommandFactory, Parser};
 use provisioner::error::{Hint, chain};
 
 use crate::app::App;
-use crate::args::{Args, Command};
+use crate::args::{Args, Verb};
 use crate::exit::{CliError, Exit, Refusal};
 use crate::printer::{Mark, Printer};
 
@@ -36,10 +36,12 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(answer) => return answered(&answer, &printer).into(),
     };
-    // Help needs no home.
-    if let Command::Help(verb) = args.command {
-        return written(ended(verb.run(&printer, Args::command()), &printer), &printer).into();
-    }
+    let command = match args.verb {
+        Verb::Command(command) => command,
+        Verb::Help(help) => {
+            return written(ended(help.run(&printer, Args::command()), &printer), &printer).into();
+        }
+    };
     log_to_stderr();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let app = App::new(printer.clone())?;
-        let outcome = args.command.run(&app).await;
+        let outcome = command.run(&app).await;
         if let Some(error) = app.provisioner.events().lost() {
             printer.line(Mark::Bad, &format!("some events could not be recorded: {}", chain(&error)));
         }

@@ -1,39 +1,41 @@
-//! Every command that a text of ours quotes can be typed: hints of errors, help texts and pages of the documentation.
+//! Texts agree with the program: every command that one quotes can be typed, be it a hint, a help text or a page; options
+//! are described the same everywhere; and the symptoms of the page on troubleshooting are printed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
+use walkdir::WalkDir;
 
 use crate::args::Args;
 
+/// All files below a folder of the repository with this extension.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder of the repository") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|it| it == extension) {
-                found.push(path);
-            }
-        }
-    }
-    found
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let paths = WalkDir::new(folder).into_iter().map(|entry| entry.expect("an entry").into_path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
 }
 
-/// The commands in backticks of a source: `homelab …` and `sudo homelab …`. A line that ends with a backslash goes on.
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).expect("a file of the repository")
+}
+
+/// A source with string literals in one line: one that ends with a backslash goes on without the next line's indentation.
+fn joined(source: &str) -> String {
+    let mut parts = source.split("\\\n");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |joined, part| joined + part.trim_start())
+}
+
+/// The commands in backticks of a source: `homelab …` and `sudo homelab …`.
 fn quoted(source: &str) -> Vec<String> {
-    let mut joined = String::new();
-    for part in source.split("\\\n") {
-        joined.push_str(if joined.is_empty() { part } else { part.trim_start() });
-    }
-    let parts = joined
-        .lines()
-        .flat_map(|line| line.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
-    parts.filter(|part| part.starts_with("homelab ") || part.starts_with("sudo homelab ")).collect()
+    let joined = joined(source);
+    let parts = joined.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    parts
+        .filter(|part| part.starts_with("homelab ") || part.starts_with("sudo homelab "))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The commands of a page's terminal blocks.
@@ -94,13 +96,13 @@ fn every_command_that_a_text_quotes_can_be_typed() {
     let sources = sources.iter().flat_map(|folder| files(folder, "rs"));
     let mut commands: BTreeSet<String> = BTreeSet::new();
     for path in sources.filter(|path| !path.ends_with("typed.rs")) {
-        commands.extend(quoted(&fs::read_to_string(path).expect("a source")));
+        commands.extend(quoted(&read(path)));
     }
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     // The page of verbs has usage lines, which are no commands; it is made from the command line itself.
     let pages = files("docs", "md").into_iter().filter(|path| !path.ends_with("verbs.md"));
     for path in pages.chain([readme]) {
-        let page = fs::read_to_string(path).expect("a page");
+        let page = read(path);
         commands.extend(shown(&page));
         commands.extend(quoted(&page));
     }
@@ -142,4 +144,27 @@ fn an_option_is_described_the_same_by_every_verb() {
         .filter(|(long, texts)| texts.len() > 1 && !exceptions.contains(&long.as_str()))
         .collect();
     assert!(differing.is_empty(), "{differing:#?}");
+}
+
+#[test]
+fn every_symptom_is_printed_by_the_program_or_by_kubernetes() {
+    // By kubectl, the kubelet or a browser; the last one is put together of a stage's name.
+    const ELSEWHERE: [&str; 6] = [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "Unable to connect to the server",
+        "too many open files",
+        "api.acme.lab",
+        "stage ready",
+    ];
+    let page = read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/troubleshooting.md"));
+    let sources: String = files("crates", "rs").iter().map(|path| joined(&read(path))).collect();
+    let headings = page.lines().filter(|line| line.starts_with("### `"));
+    let symptoms: Vec<&str> = headings.flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    assert!(symptoms.len() >= 20, "twenty symptoms are promised: {symptoms:?}");
+    let unknown: Vec<_> = symptoms
+        .iter()
+        .filter(|symptom| !ELSEWHERE.contains(symptom) && !sources.contains(**symptom))
+        .collect();
+    assert_eq!(unknown, Vec::<&&str>::new());
 }

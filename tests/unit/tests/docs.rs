@@ -1,10 +1,13 @@
-//! The documentation agrees with itself and with the tree: links, summary, events, schemas and the code map.
+//! The documentation agrees with itself and with the tree: links, summary, events, schemas, Rust
+//! blocks and the code map.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+
+use crate::structure::files_below;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -17,18 +20,7 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// All pages: those at the root of the repository, and those of the book.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = Vec::new();
-    let mut folders = vec![root().join("docs")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
-    }
+    let mut pages = files_below(&root().join("docs"), "md");
     pages.extend(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
     pages.sort();
     pages
@@ -225,46 +217,4 @@ fn every_rust_block_is_a_test_that_runs_each_night() {
         fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap().path())).collect();
     let shown: BTreeSet<String> = pages().iter().flat_map(|page| rust_blocks(&read(page))).collect();
     assert_eq!(shown, tests);
-}
-
-/// The code of all crates, without line breaks inside of string literals.
-fn sources() -> String {
-    let mut sources = String::new();
-    let mut folders = vec![root().join("crates")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                sources.push_str(&read(path));
-            }
-        }
-    }
-    let mut joined = String::new();
-    for part in sources.split("\\\n") {
-        joined.push_str(if joined.is_empty() { part } else { part.trim_start() });
-    }
-    joined
-}
-
-#[test]
-fn every_symptom_is_printed_by_the_program_or_by_kubernetes() {
-    const KUBERNETES: [&str; 5] = [
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "Unable to connect to the server",
-        "too many open files",
-        "api.acme.lab",
-    ];
-    let (page, sources) = (read(root().join("docs/troubleshooting.md")), sources());
-    let headings = page.lines().filter(|line| line.starts_with("### `"));
-    let symptoms: Vec<&str> = headings.flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
-    assert!(symptoms.len() >= 20, "twenty symptoms are promised: {symptoms:?}");
-    let unknown: Vec<_> = symptoms
-        .iter()
-        .filter(|symptom| !KUBERNETES.contains(symptom) && !sources.contains(**symptom))
-        .filter(|symptom| **symptom != "stage ready")
-        .collect();
-    assert_eq!(unknown, Vec::<&&str>::new());
 }

@@ -15,6 +15,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use rstest::rstest;
 use syn::{Attribute, Item};
+use walkdir::WalkDir;
 
 /// A module's path below the crate: `["engine", "vagrant"]`.
 type Module = Vec<String>;
@@ -37,9 +38,8 @@ fn modules_import_each_other_in_one_direction_only(#[case] krate: &str, #[case] 
 #[case::cli("cli")]
 fn hints_and_exit_codes_name_every_variant_of_an_error(#[case] krate: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates").join(krate).join("src");
-    let (mut files, mut seen, mut swallowing) = (Vec::new(), 0, Vec::new());
-    collect(&source, &mut files);
-    for path in files {
+    let (mut seen, mut swallowing) = (0, Vec::new());
+    for path in files_below(&source, "rs") {
         let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
         for item in file.items {
             let Item::Impl(item) = item else { continue };
@@ -117,8 +117,7 @@ fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<&str>> {
 
 /// The imports of each module within its crate. In the modules of `opened`, each submodule counts as a module.
 fn imports(source: &Path, opened: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut files = Vec::new();
-    collect(source, &mut files);
+    let files = files_below(source, "rs");
     let parsed: Vec<(Module, Vec<Item>)> = files
         .iter()
         .map(|path| {
@@ -152,16 +151,10 @@ fn imports(source: &Path, opened: &[&str]) -> BTreeMap<String, BTreeSet<String>>
     imports
 }
 
-/// All files below a folder whose names end with `.rs`.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
+/// All files below a folder with this extension.
+pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = WalkDir::new(folder).into_iter().map(|entry| entry.unwrap().into_path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
 }
 
 /// `engine/vagrant/mod.rs` and `engine/vagrant.rs` are `engine::vagrant`; `lib.rs` and `main.rs` are the crate itself.

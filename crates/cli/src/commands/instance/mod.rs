@@ -32,4 +32,4 @@ impl InstanceCommand {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
