@@ -144,7 +144,7 @@
 //! let selection = Selection { classes, ..Selection::default() };
 //! fx.audit_only(&selection).await?.assert_isolated();
 //!
-//! let accepted = [Acceptance { class: ClassId::H11, reason: "tried by hand".to_owned() }];
+//! let accepted = [Acceptance::by_test(ClassId::C9, "tried by hand")];
 //! fx.audit().await?.accepting(&accepted).assert_isolated();
 //! # Ok(())
 //! # }

@@ -138,6 +138,17 @@ fn a_key_that_only_begins_like_one_of_ours_stays_byte_for_byte() {
 }
 
 #[test]
+fn a_key_that_begins_with_a_dash_is_no_item_of_the_list_before_it() {
+    let house = House::new();
+    let rest = "-other: # no item\n- kept # as it is\nkind: Config";
+    house.kubeconfig(&format!("clusters:\n{rest}"));
+    kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
+    assert!(house.merged().contains(&format!("\n{rest}\n")), "{}", house.merged());
+    assert!(kubeconfig::unmerge(&house.home, "acme").unwrap());
+    assert_eq!(house.merged(), format!("clusters: []\n{rest}"));
+}
+
+#[test]
 fn a_file_in_flow_style_keeps_its_values() {
     let house = House::new();
     let foreign = json!({

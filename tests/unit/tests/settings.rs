@@ -190,7 +190,7 @@ fn an_error_names_the_file_the_problems_and_what_to_do() {
     let said = format!("{error}\nhint: {}", error.hint().unwrap());
     insta::assert_snapshot!(said.replace(house.home.root().as_str(), "~/.homelab"), @r"
     ~/.homelab/config.yaml cannot be used:
-    pool is unknown; known here: pools, dns, engine, vagrant
+    pool is unknown; known here: pools, dns, engine, vagrant, audit
     hint: correct ~/.homelab/config.yaml, or move it away to use the defaults; docs/settings.md has all keys
     ");
 }

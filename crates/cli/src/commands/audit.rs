@@ -15,11 +15,12 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use futures::future::join_all;
 use harness::audit::{
     Acceptance, AuditError, AuditOutcome, AuditProgress, Class, ClassId, LeftOut, Report, Selection,
-    SelectionError, audit,
+    SelectionError, UnknownClass, audit,
 };
 use harness::{ClusterError, TestCluster};
 use provisioner::error::{Hint, chain};
 use provisioner::registry::{Instance, State};
+use provisioner::settings;
 
 use super::engine::EngineArgs;
 use crate::app::App;
@@ -42,8 +43,9 @@ use steps::Steps;
 ///
 /// A cell is one class from one instance to another. A cell is ISOLATED only if its control, the same probe where it
 /// must succeed, was answered, and if the target's witnesses ran all the time and saw nothing. A cell without certainty
-/// is INCONCLUSIVE, never a pass. A class that cannot be probed is NOT COVERED, and fails the audit unless it is
-/// accepted.
+/// is INCONCLUSIVE, never a pass. A class for which a part is missing is NOT COVERED, and fails the audit unless it is
+/// accepted. A class is NOT APPLICABLE if this run found that there is nothing to ask, such as SSH keys where no node has
+/// an SSH server; the report has the evidence. Every report also names the classes that were not asked.
 ///
 /// Without NAMES, all instances are audited. An instance that does not run is left out, every report names it, and the
 /// audit is INCONCLUSIVE at best.
@@ -57,7 +59,7 @@ Examples:
   sudo homelab audit acme globex --out reports          also write every format as a file
   sudo homelab audit acme globex --class N1,N3 --from acme --to globex
   sudo homelab audit --class H1 --to host        does the host bridge instances?
-  sudo homelab audit --accept 'H11=tried by hand in May'
+  sudo homelab audit --accept 'C9=tried by hand in May'
   sudo homelab audit --format junit > audit.xml
   sudo homelab audit --self-test                        does the audit find injected leaks?
   sudo homelab audit --self-test --engine vagrant --class L5,H4,H13
@@ -87,8 +89,8 @@ pub(crate) struct Audit {
     /// Only probes to these instances, or to `host`: the host as a bridge between instances
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     to: Vec<String>,
-    /// Accept that a class is not covered, with the reason. A class that cannot occur with the engine is accepted by
-    /// default
+    /// Accept that a class is not covered, with the reason. `audit.accept` of config.yaml does the same for every audit.
+    /// No class is accepted by default
     #[arg(long, value_name = "CLASS=REASON", value_parser = acceptance)]
     accept: Vec<Acceptance>,
     /// Output format
@@ -103,6 +105,8 @@ pub(crate) struct Audit {
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoReport {
+    #[error("audit.accept of config.yaml names the class '{class}', which does not exist")]
+    Accepts { class: String },
     #[error("'{name}' is named twice")]
     Twice { name: String },
     #[error("no instance runs; {}", words::there_are(.known))]
@@ -140,13 +144,22 @@ fn classes() -> PossibleValuesParser {
 }
 
 fn acceptance(text: &str) -> Result<Acceptance, String> {
-    let wrong = || "it must be CLASS=REASON, for instance 'H11=tried by hand'".to_owned();
+    let wrong = || "it must be CLASS=REASON, for instance 'C9=tried by hand'".to_owned();
     let (class, reason) = text.split_once('=').ok_or_else(wrong)?;
     let class: ClassId = class.parse().map_err(|error: harness::audit::UnknownClass| error.to_string())?;
     match reason.trim() {
         "" => Err(wrong()),
-        reason => Ok(Acceptance { class, reason: reason.to_owned() }),
+        reason => Ok(Acceptance { class, reason: reason.to_owned(), by: "--accept".to_owned() }),
     }
+}
+
+/// The acceptances of the command line, then those of the settings.
+fn acceptances(named: Vec<Acceptance>, settings: &settings::Audit) -> Result<Vec<Acceptance>, NoReport> {
+    let configured = settings.accept.iter().map(|(class, reason)| match class.parse() {
+        Ok(class) => Ok(Acceptance { class, reason: reason.clone(), by: "config.yaml".to_owned() }),
+        Err(UnknownClass(class)) => Err(NoReport::Accepts { class }),
+    });
+    named.into_iter().map(Ok).chain(configured).collect()
 }
 
 impl Audit {
@@ -162,6 +175,7 @@ impl Audit {
         let instances = app.provisioner.registry().instances()?;
         let standing = |instance: &Instance| instance.standing(app.home());
         let Chosen { names, left_out } = choice::choose(&self.names, &instances, standing, &selection)?;
+        let accepted = acceptances(self.accept, &app.provisioner.settings().audit)?;
         let out = ready().map_err(NoReport::from)?;
         app.must_be_root()?;
         let mut signals = Signals::listen()?;
@@ -180,7 +194,7 @@ impl Audit {
         drop(progress);
         steps.finish().await;
         let Some(audited) = audited else { return Ok(Exit::Interrupted) };
-        let report = audited?.accepting(&self.accept).without(left_out);
+        let report = audited?.accepting(&accepted).without(left_out);
         app.printer.result(&self.format.render(&report)?);
         if self.format != ReportFormat::Table {
             let mark = if report.outcome == AuditOutcome::Isolated { Mark::Good } else { Mark::Bad };
@@ -229,6 +243,7 @@ impl Hint for NoReport {
     fn hint(&self) -> Option<String> {
         let status = |name: &str| Some(format!("`sudo homelab status {name}` shows its state"));
         match self {
+            Self::Accepts { .. } => Some("correct it there; `homelab audit --help` lists the classes".to_owned()),
             Self::NoneRuns { .. } => Some("`sudo homelab up NAME` brings one up".to_owned()),
             Self::NotRunning { first, state: State::Paused, .. } => {
                 Some(format!("`sudo homelab resume {first}` resumes it"))
@@ -247,6 +262,9 @@ impl Hint for NoReport {
             ),
             Self::Unusable(refusals) => refusals.first().and_then(|(name, _)| status(name)),
             Self::Folder(_) => Some("choose another folder for --out; nothing was deployed yet".to_owned()),
+            Self::Selection(SelectionError::OnRequest { .. }) => {
+                Some("leave it out of --class; every report names the classes that were not asked".to_owned())
+            }
             Self::Selection(SelectionError::UnknownInstance { .. }) => {
                 Some("--from and --to take names of audited instances; --to also takes `host`".to_owned())
             }
@@ -262,7 +280,8 @@ impl Ends for NoReport {
             | Self::Alone { .. }
             | Self::Selection(_)
             | Self::Audit(AuditError::Plan(_)) => Exit::Usage,
-            Self::NoneRuns { .. }
+            Self::Accepts { .. }
+            | Self::NoneRuns { .. }
             | Self::NotRunning { .. }
             | Self::Folder(_)
             | Self::Unusable(_)

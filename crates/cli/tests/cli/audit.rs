@@ -14,7 +14,7 @@ async fn wrong_names_and_selections_that_ask_nothing_are_refused_with_what_to_do
             "audit acme globex --to personal",
             "audit acme --class N1,N3",
             "audit acme globex --class N1 --to host",
-            "audit acme globex --class C8",
+            "audit acme globex --class T2",
         ])
         .await;
     insta::assert_snapshot!(session);

@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 use probe::{Batch, Nonce, Probe, Sight};
 use provisioner::slowdown::Slowdown;
 
-use super::class::{Class, ClassId, Coverage, Fact, Method, Proof, Towards};
-use super::subject::{HostSubject, Subject};
+use super::class::{Applies, Class, ClassId, Fact, Method, Proof, Towards};
+use super::subject::{HostSubject, Part, Subject};
+use super::verdict::{Judgement, Verdict};
 #[cfg(test)]
 use super::viewpoint::HOST;
 use super::viewpoint::{Route, Stand, Target, Viewpoint};
@@ -67,8 +68,8 @@ pub enum CellMethod {
     },
     /// Comparison of known facts.
     Fact(Fact),
-    /// The cell is not covered: the reason.
-    NotCovered(String),
+    /// No probe and no comparison is possible or needed: the verdict is known.
+    Judged(Judgement),
 }
 
 /// The last probe to a witness, which the witness must see. It is sent after all batches.
@@ -93,14 +94,25 @@ pub struct Plan {
     pub host: HostSubject,
     /// The cells.
     pub cells: Vec<Cell>,
+    /// What this run does not ask.
+    pub not_asked: Vec<NotAsked>,
     /// The probes of each viewpoint, which it sends concurrently.
     pub batches: BTreeMap<Viewpoint, Batch>,
     /// The last probes, one for each witness.
     pub barriers: Vec<Barrier>,
 }
 
+/// Classes, sources or targets that a run does not ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAsked {
+    /// What is not asked: `T2, T3`, or `sources other than acme`.
+    pub what: String,
+    /// The reason, as a sentence without a full stop.
+    pub why: String,
+}
+
 impl Plan {
-    /// Plans a run over these instances.
+    /// Plans a run over these instances. Classes that no audit asks are left out.
     ///
     /// # Errors
     /// [`SelectionError`] when no cell can be tested, or when a name is unknown or not unique.
@@ -110,23 +122,49 @@ impl Plan {
         host: HostSubject,
         selection: &Selection,
     ) -> Result<Self, SelectionError> {
+        Self::made(run, subjects, host, selection, |class| class.on_request.is_none())
+    }
+
+    /// Plans a run over these instances that asks one class, also if no audit asks it.
+    ///
+    /// # Errors
+    /// [`SelectionError`] when no cell can be tested, or when a name is not unique.
+    pub(super) fn on_request(
+        run: u32,
+        subjects: Vec<Subject>,
+        host: HostSubject,
+        class: ClassId,
+    ) -> Result<Self, SelectionError> {
+        Self::made(run, subjects, host, &Selection::default(), |other| other.id == class)
+    }
+
+    fn made(
+        run: u32,
+        subjects: Vec<Subject>,
+        host: HostSubject,
+        selection: &Selection,
+        asks_it: impl Fn(&Class) -> bool,
+    ) -> Result<Self, SelectionError> {
         let selected = selection.check(&subjects, &host)?;
         let mut asks = Asks::new(run, &subjects, &host);
         let mut cells = Vec::new();
-        for class in Class::all().filter(|class| selected.class(class.id)) {
+        for class in Class::all().filter(|class| asks_it(class) && selected.class(class.id)) {
             for source in subjects.iter().filter(|subject| selected.from(&subject.name)) {
                 for target in targets(class, source, &subjects).filter(|target| selected.to(target.name())) {
                     cells.extend(cells_of(class, source, &target, &subjects, &mut asks));
                 }
             }
         }
-        if cells.iter().all(|cell| matches!(cell.way, CellMethod::NotCovered(_))) {
+        let uncovered =
+            |cell: &Cell| matches!(&cell.way, CellMethod::Judged(it) if it.verdict == Verdict::NotCovered);
+        if cells.iter().all(uncovered) {
             return Err(SelectionError::NothingToAsk);
         }
         let barriers = asks.barriers();
         let slowdown = subjects.iter().map(|subject| subject.slowdown).max().unwrap_or(Slowdown::NONE);
         let batches = pace::batches(asks.into_batches(), slowdown);
-        Ok(Self { run, cells, batches, barriers, subjects, host })
+        let not_asked = selected.not_asked();
+        Ok(Self { run, cells, not_asked, batches, barriers, subjects, host })
     }
 
     /// The instance with this name; `None` where the run has none.
@@ -182,31 +220,35 @@ fn cells_of(
         protocol: protocol.to_owned(),
         way,
     };
-    let engines = [Some(source), other].into_iter().flatten().map(|subject| subject.engine);
-    let why = engines.map(|engine| class.coverage(engine)).find_map(|coverage| match coverage {
-        Coverage::Covered => None,
-        Coverage::NotCovered(why) => Some(why),
-    });
-    if let Some(why) = why {
-        let way = CellMethod::NotCovered(why.to_owned());
-        return vec![cell(Viewpoint::Host, "none", way)];
+    let judged = |judgement| cell(Viewpoint::Host, "none", CellMethod::Judged(judgement));
+    let lacks = |subject: &Subject, needs: &[Part]| subject.parts.lacks(needs, &subject.name);
+    if let Some(why) = [Some(source), other].into_iter().flatten().find_map(|of| lacks(of, class.needs)) {
+        return vec![judged(Judgement::not_covered(why))];
     }
-    let viewpoints = class.from.iter().flat_map(|stand| places(*stand, source));
-    viewpoints
-        .flat_map(|viewpoint| match class.way {
-            Method::Fact(fact) => vec![cell(viewpoint, "facts", CellMethod::Fact(fact))],
-            Method::Look(sight) => {
-                let there = other.map_or_else(Vec::new, |other| places(viewpoint.stand(), other));
-                let there = there.iter().map(|place| asks.look(place, sight)).collect();
-                let here = asks.look(&viewpoint, sight);
-                vec![cell(viewpoint, "look", CellMethod::Look { sight, here, there })]
+    match (class.applies)(source, other) {
+        Applies::Yes => {}
+        Applies::No(evidence) => return vec![judged(Judgement::not_applicable(evidence))],
+        Applies::Unknown(why) => return vec![judged(Judgement::inconclusive(why))],
+    }
+    let (possible, missing): (Vec<Stand>, Vec<Stand>) =
+        class.from.iter().partition(|stand| lacks(source, stand.needs()).is_none());
+    let missing = missing.iter().filter_map(|stand| lacks(source, stand.needs()));
+    let missing: Vec<Cell> = missing.map(|why| judged(Judgement::not_covered(why))).collect();
+    let viewpoints = possible.into_iter().flat_map(|stand| places(stand, source));
+    let asked = viewpoints.flat_map(|viewpoint| match class.way {
+        Method::Fact(fact) => vec![cell(viewpoint, "facts", CellMethod::Fact(fact))],
+        Method::Look(sight) => {
+            let there = other.map_or_else(Vec::new, |other| places(viewpoint.stand(), other));
+            let there = there.iter().map(|place| asks.look(place, sight)).collect();
+            let here = asks.look(&viewpoint, sight);
+            vec![cell(viewpoint, "look", CellMethod::Look { sight, here, there })]
+        }
+        Method::Probes(_) => match asks.probes(class, &viewpoint, source, other) {
+            Ok(ways) => {
+                ways.into_iter().map(|(protocol, way)| cell(viewpoint.clone(), protocol, way)).collect()
             }
-            Method::Probes(_) => match asks.probes(class, &viewpoint, source, other) {
-                Ok(ways) => {
-                    ways.into_iter().map(|(protocol, way)| cell(viewpoint.clone(), protocol, way)).collect()
-                }
-                Err(lack) => vec![cell(viewpoint, "none", CellMethod::NotCovered(lack.0))],
-            },
-        })
-        .collect()
+            Err(lack) => vec![cell(viewpoint, "none", CellMethod::Judged(Judgement::inconclusive(lack.0)))],
+        },
+    });
+    asked.chain(missing).collect()
 }

@@ -1,12 +1,11 @@
 //! Every class of leak between two instances that the audit knows, as data.
 //!
-//! A class has a meaning, the viewpoints and targets of its probes, the probes themselves, the rule that judges their
-//! answers, and the [`Injection`] that makes exactly this leak. A class that is not covered gives the reason. Probes
-//! come from pure functions of a [`Scene`]. One function makes the probe across instances and both of its controls, so
-//! they cannot differ. [`Plan`](super::Plan) turns them into cells.
+//! A class has a meaning, the parts of a subject that it needs, the viewpoints and targets of its probes, the probes
+//! themselves, the rule that judges their answers, and the [`Injection`] that makes exactly this leak. Probes come from
+//! pure functions of a [`Scene`]. One function makes the probe across instances and both of its controls, so they cannot
+//! differ. [`Plan`](super::Plan) turns them into cells.
 
 mod id;
-mod coverage;
 mod injection;
 mod questions;
 mod link;
@@ -16,12 +15,10 @@ mod control;
 mod after;
 
 use probe::{Ask, Sight};
-use provisioner::request::EngineKind;
 
-use super::subject::{HostSubject, Subject};
+use super::subject::{HostSubject, Part, Subject};
 use super::viewpoint::{Stand, Viewpoint};
 
-pub use coverage::{Coverage, Coverages};
 pub use id::{ClassId, UnknownClass};
 pub use injection::Injection;
 
@@ -40,11 +37,36 @@ pub struct Class {
     pub towards: Towards,
     /// The method: probes, inspection, or a comparison of facts.
     pub way: Method,
-    /// The engines whose nodes it covers.
-    pub coverage: Coverages,
-    /// The injection that makes exactly this leak. Without one, no test proves that the audit detects the leak, so the
-    /// class counts as not covered.
+    /// The parts that the source needs, and the target where it is an instance. Where one is missing, the class is not
+    /// covered.
+    pub needs: &'static [Part],
+    /// Whether the class has something to ask, by what was found in this run.
+    pub applies: Applicability,
+    /// Why an audit does not ask the class, as a sentence: it would destroy or exhaust something. `None` for a class that
+    /// every audit asks.
+    pub on_request: Option<&'static str>,
+    /// The injection that makes exactly this leak; `None` where no audit asks the class.
     pub injection: Option<Injection>,
+}
+
+/// Finds out whether a class has something to ask from a source to a target (`None`: the host), by what was found in
+/// this run. Pure.
+pub type Applicability = fn(&Subject, Option<&Subject>) -> Applies;
+
+/// Whether a class has something to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applies {
+    /// It has.
+    Yes,
+    /// It has not: the evidence, as a sentence.
+    No(String),
+    /// It is not known: the reason, as a sentence.
+    Unknown(String),
+}
+
+/// The applicability of classes that always have something to ask.
+fn always(_: &Subject, _: Option<&Subject>) -> Applies {
+    Applies::Yes
 }
 
 /// The targets of a class.
@@ -162,6 +184,21 @@ pub enum Proof {
 }
 
 impl Class {
+    /// The class with other needs.
+    const fn needing(self, needs: &'static [Part]) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// The class, asked only where it applies.
+    const fn where_it(self, applies: Applicability) -> Self {
+        Self { applies, ..self }
+    }
+
+    /// The class, which no audit asks, with the reason.
+    const fn on_request(self, why: &'static str) -> Self {
+        Self { on_request: Some(why), ..self }
+    }
+
     /// All classes, in the order of the lists: L, N, H, C, T, S.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         [link::CLASSES, network::CLASSES, host::CLASSES, control::CLASSES, after::CLASSES]
@@ -177,15 +214,5 @@ impl Class {
         Self::all()
             .find(|class| class.id == id)
             .unwrap_or_else(|| panic!("class {id} is in no list of classes"))
-    }
-
-    /// Whether the class covers nodes of this engine. A class without an injection covers none.
-    pub fn coverage(&self, engine: EngineKind) -> Coverage {
-        match (self.coverage.on(engine), self.injection) {
-            (Coverage::Covered, None) => {
-                Coverage::NotCovered("no injection proves that the audit detects this class")
-            }
-            (coverage, _) => coverage,
-        }
     }
 }

@@ -17,7 +17,7 @@ use probe::{Answer, Ask, Nonce, Probe};
 
 use super::cells::{Cell, CellMethod, Plan};
 use super::observed::Observed;
-use super::subject::{NodeSubject, Subject};
+use super::subject::{Kernel, NodeSubject, Subject};
 use super::verdict::Judgement;
 use super::viewpoint::{Target, Viewpoint};
 
@@ -62,7 +62,7 @@ impl<'a> Run<'a> {
     /// The verdict of a cell, and its evidence where probers took part.
     pub(super) fn judge(&self, cell: &Cell) -> (Judgement, Option<Evidence>) {
         match &cell.way {
-            CellMethod::NotCovered(why) => (Judgement::not_covered(why), None),
+            CellMethod::Judged(judgement) => (judgement.clone(), None),
             CellMethod::Fact(fact) => {
                 let source = self.plan.subject(&cell.source);
                 let target = self.plan.subject(cell.target.name());
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
                     class: cell.class,
                     here: self.observed.answers.get(here),
                     there: there.iter().map(|nonce| self.observed.answers.get(nonce)).collect(),
-                    one_kernel: sides().all(|subject| !subject.engine.is_virtual()),
+                    one_kernel: sides().all(|subject| subject.kernel == Kernel::OfHost),
                     adapters: source.map(adapters).unwrap_or_default(),
                     networks: target.map(networks).unwrap_or_default(),
                 });
@@ -206,7 +206,8 @@ fn addresses(of: &Subject) -> Vec<IpAddr> {
 /// The addresses that answer for a node.
 fn of_node(node: &NodeSubject) -> impl Iterator<Item = IpAddr> {
     let others = [node.link_local.map(IpAddr::from), node.management.map(IpAddr::from)];
-    [IpAddr::from(node.address)].into_iter().chain(others.into_iter().flatten())
+    let routed = node.routed_v6.iter().copied().map(IpAddr::from);
+    [IpAddr::from(node.address)].into_iter().chain(others.into_iter().flatten()).chain(routed)
 }
 
 fn networks(of: &Subject) -> Vec<ipnet::Ipv4Net> {

@@ -19,6 +19,7 @@
 //! else is pure: times and the run's number are arguments.
 
 mod subject;
+mod ipv6;
 mod viewpoint;
 mod verdict;
 mod class;
@@ -32,17 +33,17 @@ mod self_test;
 #[cfg(test)]
 mod sample;
 
-pub use cells::{Barrier, Cell, CellMethod, Plan, Selection, SelectionError};
+pub use cells::{Barrier, Cell, CellMethod, NotAsked, Plan, Selection, SelectionError};
 pub use class::{
-    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Method, MissingPart, Proof, Question,
+    Applicability, Applies, Asked, Class, ClassId, Fact, Injection, Method, MissingPart, Proof, Question,
     Questions, Scene, Towards, UnknownClass,
 };
 pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Phase, Watch};
 pub use report::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
-    ProbeReport, Report, VERSION, WitnessReport, accepted_on,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, NotAskedReport, PairReport,
+    PhaseReport, ProbeReport, Report, VERSION, WitnessReport,
 };
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -51,8 +52,8 @@ pub use run::{AuditError, AuditProgress, HostProbesError, InstanceProbes, Probes
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use subject::{
     After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,
-    KnownAuthority, LinkWitness, Management, NodeIdentity, NodeSubject, PodWitness, Property, Search, Secret,
-    Subject, TCP_PORT, UDP_PORT,
+    Kernel, KnownAuthority, LinkWitness, Management, NodeIdentity, NodeSubject, NodeTraces, Part, Parts,
+    PodWitness, Property, Search, Secret, Subject, TCP_PORT, UDP_PORT,
 };
 pub use verdict::{AuditOutcome, Judgement, Verdict};
 pub use viewpoint::{HOST, Route, Stand, Target, Viewpoint};

@@ -17,19 +17,18 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use provisioner::request::{EngineKind, Provider};
 
 use super::cells::Plan;
 use super::class::{Class, ClassId};
 use super::judge::Run;
 use super::observed::Observed;
-use super::subject::Subject;
+use super::subject::{Kernel, Subject};
 use super::verdict::{AuditOutcome, Verdict};
 use super::viewpoint::{HOST, Target};
 
 pub use model::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
-    ProbeReport, Report, VERSION, WitnessReport,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, NotAskedReport, PairReport,
+    PhaseReport, ProbeReport, Report, VERSION, WitnessReport,
 };
 
 /// What container nodes share, whatever the audit finds. Every report states it.
@@ -48,67 +47,17 @@ const BOTH: &str = "The nodes of some instances are containers, which share this
 
 /// What the nodes of these instances share, whatever the audit finds.
 fn shared(subjects: &[Subject]) -> &'static str {
-    let machines = subjects.iter().filter(|subject| subject.engine.is_virtual()).count();
-    match machines {
+    let own = subjects.iter().filter(|subject| subject.kernel == Kernel::Own).count();
+    match own {
         0 => KERNEL,
         all if all == subjects.len() => HYPERVISOR,
         _ => BOTH,
     }
 }
 
-/// The classes that a run on an engine accepts as not covered by default, each with its reason: nodes of this engine
-/// cannot have such a leak, or the answer is known.
-pub fn accepted_on(engine: EngineKind) -> Vec<Acceptance> {
-    let of = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
-    let own = if let EngineKind::Vagrant(provider) = engine {
-        let alone = "VirtualBox has no management network";
-        let h13 = (provider == Provider::Virtualbox).then(|| of(ClassId::H13, alone));
-        let always = [
-            of(ClassId::N2, "the VMs have no routed IPv6"),
-            of(
-                ClassId::H11,
-                "nothing limits an instance's use of processors and disks: this is known and not tested",
-            ),
-        ];
-        always.into_iter().chain(h13).collect()
-    } else if engine == EngineKind::Container {
-        vec![
-            of(ClassId::N2, "container nodes have no routed IPv6"),
-            of(ClassId::H4, "container nodes have no NAT interface"),
-            of(
-                ClassId::H11,
-                "nothing limits an instance's use of the host's resources: this is known and not tested",
-            ),
-            of(ClassId::H13, "container nodes have no hypervisor and no management network"),
-            of(ClassId::C8, "container nodes have no SSH server and no SSH keys"),
-        ]
-    } else {
-        Vec::new()
-    };
-    let destroyed =
-        [ClassId::T2, ClassId::T3].map(|class| of(class, "no instance was destroyed in this run"));
-    own.into_iter().chain(destroyed).collect()
-}
-
-/// The classes that a run on several engines accepts by default. The first engine with a class gives the reason.
-pub(super) fn accepted_on_all(engines: impl IntoIterator<Item = EngineKind>) -> Vec<Acceptance> {
-    let mut accepted: Vec<Acceptance> = Vec::new();
-    for acceptance in engines.into_iter().flat_map(accepted_on) {
-        if accepted.iter().all(|known| known.class != acceptance.class) {
-            accepted.push(acceptance);
-        }
-    }
-    accepted
-}
-
 impl Report {
-    /// Judges every cell of a run and makes the report.
-    pub fn of(
-        plan: &Plan,
-        observed: &Observed,
-        accepted: &[Acceptance],
-        (started, ended): (Timestamp, Timestamp),
-    ) -> Self {
+    /// Judges every cell of a run and makes the report. Nothing is accepted yet: see [`Self::accepting`].
+    pub fn of(plan: &Plan, observed: &Observed, (started, ended): (Timestamp, Timestamp)) -> Self {
         let run = Run::new(plan, observed);
         let cells: Vec<CellReport> = plan
             .cells
@@ -130,7 +79,7 @@ impl Report {
             .collect();
         let instances: Vec<String> = plan.subjects.iter().map(|subject| subject.name.clone()).collect();
         let asked = Class::all().filter(|class| cells.iter().any(|cell| cell.class == class.id));
-        let report = Self {
+        let mut report = Self {
             version: VERSION,
             run: format!("{:08x}", plan.run),
             started: format!("{started:.0}"),
@@ -144,12 +93,15 @@ impl Report {
             accepted: Vec::new(),
             instances,
             left_out: Vec::new(),
+            not_asked: plan.not_asked.iter().map(NotAskedReport::of).collect(),
             cells,
         };
-        report.accepting(accepted)
+        report.judge();
+        report
     }
 
-    /// The report with more classes accepted as not covered. A class that is already accepted keeps its reason.
+    /// The report with classes that the operator accepts as not covered. A class that is already accepted keeps its
+    /// reason. The program itself accepts none.
     #[must_use]
     pub fn accepting(mut self, more: &[Acceptance]) -> Self {
         for acceptance in more {
@@ -159,11 +111,9 @@ impl Report {
         }
         for cell in self.cells.iter_mut().filter(|cell| cell.verdict == Verdict::NotCovered) {
             let known = self.accepted.iter().find(|acceptance| acceptance.class == cell.class);
-            cell.accepted = known.map(|acceptance| acceptance.reason.clone());
+            cell.accepted = known.map(|known| format!("{} (by {})", known.reason, known.by));
         }
         self.judge();
-        self.pairs = pairs(&self.instances, &self.cells);
-        self.counts = Counts::of(&self.cells);
         self
     }
 
@@ -181,21 +131,31 @@ impl Report {
             AuditOutcome::Isolated if !self.left_out.is_empty() => AuditOutcome::Inconclusive,
             outcome => outcome,
         };
+        self.pairs = pairs(&self.instances, &self.cells);
+        self.counts = Counts::of(&self.cells);
     }
 
-    /// The instances without tests and the reasons, a sentence each.
+    /// What this report does not say anything about, and why, a sentence each.
     fn unasked(&self) -> Vec<String> {
         let left_out = self.left_out.iter().map(|LeftOut { instance, why }| {
             format!("{instance} was left out because {why}: no cell has it as source or target.")
         });
         let alone = (self.instances.len() == 1)
             .then(|| "This audit has only one instance: nothing was tested between instances.".to_owned());
-        left_out.chain(alone).collect()
+        let not_asked = self.not_asked.iter().map(|it| format!("{}: {}.", it.what, it.why));
+        left_out.chain(alone).chain(not_asked).collect()
     }
 
     /// Whether the report has a cell of this class.
     pub(super) fn asks(&self, class: ClassId) -> bool {
         self.cells.iter().any(|cell| cell.class == class)
+    }
+
+    /// Why the class says nothing about these instances, where all of its cells are not applicable or not covered.
+    pub(super) fn says_nothing(&self, class: ClassId) -> Option<String> {
+        let cells = || self.cells.iter().filter(|cell| cell.class == class);
+        let says = |cell: &CellReport| ![Verdict::NotApplicable, Verdict::NotCovered].contains(&cell.verdict);
+        cells().next().filter(|_| !cells().any(says)).map(|cell| cell.why.clone())
     }
 
     /// The cells of each class and pair, in the order of the classes.
@@ -223,6 +183,12 @@ impl Report {
                 self.console(false)
             );
         }
+    }
+
+    /// The classes that have nothing to ask, with the evidence. Each evidence appears once.
+    pub fn not_applicable(&self) -> BTreeSet<(ClassId, &str)> {
+        let cells = self.cells.iter().filter(|cell| cell.verdict == Verdict::NotApplicable);
+        cells.map(|cell| (cell.class, cell.why.as_str())).collect()
     }
 
     /// The classes that were not covered: the reason, and whether it is accepted. Each reason appears once.

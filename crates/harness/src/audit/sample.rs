@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use probe::{Answer, Arrival, Ask, Nonce, ProbeOutcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
-use provisioner::request::{CniKind, EngineKind, Provider};
+use provisioner::request::CniKind;
 use provisioner::slowdown::Slowdown;
 
 use super::cells::{CellMethod, Plan};
@@ -17,6 +17,7 @@ use super::subject::*;
 /// A correct instance with containers: `192.168.<third>.0/24`, with this number of workers.
 pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
     let address = |number| Ipv4Addr::new(192, 168, third, number);
+    let net = |text: String| text.parse().expect("a network");
     let node = |suffix: &str, role, number: u8| NodeSubject {
         name: format!("{name}-{suffix}"),
         role,
@@ -24,6 +25,8 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         link_local: Some(format!("fe80::{third}:{number}").parse().expect("an address")),
         witness: format!("{name}-{suffix}/witness"),
         management: None,
+        routed_v6: vec![super::ipv6::beside(address(number), net(format!("192.168.{third}.0/24")))],
+        found: Some(NodeTraces::default()),
         machine: Some(NodeIdentity {
             machine_id: format!("m-{name}-{suffix}"),
             node_uid: format!("u-{name}-{suffix}"),
@@ -45,10 +48,10 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         Property { what: what.to_owned(), recorded: value.clone(), found: value }
     };
     let shown = || ClientCertificate { certificate: format!("CERT {name}"), key: Secret::new("hunter2") };
-    let net = |text: String| text.parse().expect("a network");
     Subject {
         name: name.to_owned(),
-        engine: EngineKind::Container,
+        parts: Parts::default(),
+        kernel: Kernel::OfHost,
         subnet: net(format!("192.168.{third}.0/24")),
         link: format!("hl-{name}"),
         node_link: "eth0".to_owned(),
@@ -98,7 +101,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
 pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
     let mut subject = subject(name, third, workers);
     let at = |number| Ipv4Addr::new(10, 232, third, number);
-    subject.engine = EngineKind::Vagrant(Provider::Libvirt);
+    subject.kernel = Kernel::Own;
     subject.node_link = "eth1".to_owned();
     subject.slowdown = Slowdown::EMULATED;
     subject.management = Some(Management {
@@ -116,6 +119,10 @@ pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
     }
     for (number, node) in (10..).zip(&mut subject.nodes) {
         node.management = Some(at(number));
+        node.found = Some(NodeTraces {
+            ssh: vec!["process sshd".to_owned()],
+            adapters: vec!["eth0".to_owned(), "eth1".to_owned()],
+        });
         let machine = node.machine.as_mut().expect("a machine");
         machine.product = Some(format!("p-{}", node.name));
         machine.host_keys = vec![format!("ssh-ed25519 host-{}", node.name)];
@@ -177,7 +184,7 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
                 Ask::Look { at } => {
                     let subject = viewpoint.instance().and_then(|instance| plan.subject(instance));
                     let kernel = match subject {
-                        Some(subject) if subject.engine.is_virtual() => viewpoint.to_string(),
+                        Some(subject) if subject.kernel == Kernel::Own => viewpoint.to_string(),
                         _ => "the host's".to_owned(),
                     };
                     ProbeOutcome::Seen { boot: Some(kernel), lines: vec![seen(*at, &viewpoint.to_string())] }

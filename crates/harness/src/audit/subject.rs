@@ -5,16 +5,18 @@
 
 mod credentials;
 mod host;
+mod parts;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use provisioner::plan::Role;
-use provisioner::request::{CniKind, EngineKind};
+use provisioner::request::CniKind;
 use provisioner::slowdown::Slowdown;
 
 pub use credentials::{AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, Property, Secret};
 pub use host::{After, Destroyed, HostSubject, Search};
+pub use parts::{Kernel, Part, Parts};
 
 /// The port on which every witness answers TCP.
 pub const TCP_PORT: u16 = 7001;
@@ -28,8 +30,10 @@ pub const CLOSED_PORT: u16 = 7009;
 pub struct Subject {
     /// Its name.
     pub name: String,
-    /// The engine that made its nodes.
-    pub engine: EngineKind,
+    /// The parts of it that the audit can use.
+    pub parts: Parts,
+    /// The kernel of its nodes.
+    pub kernel: Kernel,
     /// The instance's network on the host, a /24 to a /27.
     pub subnet: Ipv4Net,
     /// The host's link into this network, `hl-…`, or a name of the hypervisor. In a single-node instance, the host is
@@ -112,12 +116,26 @@ pub struct NodeSubject {
     pub address: Ipv4Addr,
     /// Its IPv6 link-local address; `None` where it has none.
     pub link_local: Option<Ipv6Addr>,
+    /// Its other IPv6 addresses: those that it has, and the one that the audit adds while nodes use routes through the
+    /// host.
+    pub routed_v6: Vec<Ipv6Addr>,
+    /// The traces of an SSH server, and the adapters, that were found on it; `None` when they could not be read.
+    pub found: Option<NodeTraces>,
     /// Its address in the hypervisor's management network; `None` for containers, and where it is unknown.
     pub management: Option<Ipv4Addr>,
     /// The identity of its witness, unique among all witnesses of a run.
     pub witness: String,
     /// The properties that no other node may have; `None` when they could not be read.
     pub machine: Option<NodeIdentity>,
+}
+
+/// What was found on a node in this run: the evidence that a class has nothing to ask there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeTraces {
+    /// Traces of an SSH server: processes, host keys, files with accepted keys.
+    pub ssh: Vec<String>,
+    /// Links that are network adapters of a machine, `eth0`. A link between two namespaces is none.
+    pub adapters: Vec<String>,
 }
 
 /// The properties that identify a node.

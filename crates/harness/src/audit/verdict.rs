@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
+    /// The class has nothing to ask between these instances, by what was found in this run. Such a cell does not count.
+    NotApplicable,
     /// The controls answered, the source got no answer, and the target's witness did not see the nonce.
     Isolated,
-    /// The class cannot be tested with this engine or on this host.
+    /// A part that the class needs is missing: of an instance, or of this host.
     NotCovered,
     /// The control failed, the probe could not run, or the witness could not be read.
     Inconclusive,
@@ -21,11 +23,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// All verdicts, from the best to the worst.
-    pub const ALL: [Self; 4] = [Self::Isolated, Self::NotCovered, Self::Inconclusive, Self::Leak];
+    pub const ALL: [Self; 5] =
+        [Self::NotApplicable, Self::Isolated, Self::NotCovered, Self::Inconclusive, Self::Leak];
 
     /// The name in reports: `NOT COVERED`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::NotApplicable => "NOT APPLICABLE",
             Self::Isolated => "ISOLATED",
             Self::NotCovered => "NOT COVERED",
             Self::Inconclusive => "INCONCLUSIVE",
@@ -50,6 +54,10 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    pub(super) fn not_applicable(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::NotApplicable, why: why.into() }
+    }
+
     pub(super) fn isolated(why: impl Into<String>) -> Self {
         Self { verdict: Verdict::Isolated, why: why.into() }
     }
@@ -72,7 +80,7 @@ impl Judgement {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditOutcome {
-    /// Every cell is isolated, or not covered and accepted.
+    /// Every cell that counts is isolated, or not covered and accepted.
     Isolated,
     /// At least one cell is a leak.
     Leak,
@@ -81,12 +89,14 @@ pub enum AuditOutcome {
 }
 
 impl AuditOutcome {
-    /// The outcome of cells: the verdict of each, and whether it is accepted. Without any cell, [`Self::Inconclusive`].
+    /// The outcome of cells: the verdict of each, and whether it is accepted. Without any cell that counts,
+    /// [`Self::Inconclusive`].
     pub fn of(cells: impl IntoIterator<Item = (Verdict, bool)>) -> Self {
         let mut outcome = None;
         for (verdict, accepted) in cells {
             let this = match verdict {
                 Verdict::Leak => return Self::Leak,
+                Verdict::NotApplicable => continue,
                 Verdict::Isolated => Self::Isolated,
                 Verdict::NotCovered if accepted => Self::Isolated,
                 Verdict::NotCovered | Verdict::Inconclusive => Self::Inconclusive,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use probe::Ask;
 
+use super::subject::Part;
+
 /// A place where one prober runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Viewpoint {
@@ -51,6 +53,18 @@ pub enum Stand {
     Pivot,
     /// [`Viewpoint::Host`].
     Host,
+}
+
+impl Stand {
+    /// The parts of an instance that this kind of viewpoint needs.
+    pub fn needs(self) -> &'static [Part] {
+        match self {
+            Self::Pod => &[Part::Pods],
+            Self::Node | Self::Pivot => &[Part::Nodes],
+            Self::Routed => &[Part::Nodes, Part::Record],
+            Self::Host => &[],
+        }
+    }
 }
 
 impl Viewpoint {

@@ -129,6 +129,12 @@ fn after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with(char::is_whitespace)).then_some(rest)
 }
 
+/// Whether a line begins an item of a list: `-x` is a plain value (YAML 1.2.2, 7.3.3: `-` is an indicator only before
+/// white space).
+fn begins_item(line: &str) -> bool {
+    line.strip_prefix('-').is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+}
+
 /// The end of a line, from the blank before its comment, or from the line ending if it has no comment.
 fn comment(rest: &str) -> &str {
     let value = quoted(rest);
@@ -167,7 +173,7 @@ impl List {
             matches!(text.trim(), "" | "[]" | "null" | "~").then(|| (place, comment.to_owned()))
         })?;
         let top_level =
-            |line: &String| line.starts_with(|c: char| !c.is_whitespace() && c != '-' && c != '#');
+            |line: &String| !line.starts_with(|c: char| c.is_whitespace() || c == '#') && !begins_item(line);
         let end = (key + 1..lines.len()).find(|&i| top_level(&lines[i])).unwrap_or(lines.len());
         let says_nothing = |i: usize| lines[i].trim().is_empty() || lines[i].trim_start().starts_with('#');
         let Some(first) = (key + 1..end).find(|&i| !says_nothing(i)) else {
@@ -178,7 +184,7 @@ impl List {
             .filter(|&i| {
                 lines[i][..]
                     .get(indent..)
-                    .is_some_and(|rest| rest.starts_with('-') && lines[i][..indent].trim().is_empty())
+                    .is_some_and(|rest| begins_item(rest) && lines[i][..indent].trim().is_empty())
             })
             .collect();
         let items = starts.iter().enumerate().map(|(i, &start)| {

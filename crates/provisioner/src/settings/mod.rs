@@ -4,6 +4,7 @@
 //! the default. This module reads no other source and writes nothing. Next in the flow: `plan` allocates networks from
 //! the pools.
 
+mod audit;
 mod dns;
 mod engine;
 mod fields;
@@ -20,6 +21,7 @@ use crate::plan::Pools;
 
 use fields::Fields;
 
+pub use audit::Audit;
 pub use engine::{EngineFamily, Vagrant};
 pub use fields::SettingsProblem;
 
@@ -34,6 +36,8 @@ pub struct Settings {
     pub engine: EngineFamily,
     /// Provider and size of VMs.
     pub vagrant: Vagrant,
+    /// What the operator accepts in every audit.
+    pub audit: Audit,
 }
 
 /// Why the settings cannot be used.
@@ -99,9 +103,10 @@ impl Settings {
         let dns = dns::read(fields.section("dns"));
         let engine = engine::family(&mut fields);
         let vagrant = engine::vagrant(fields.section("vagrant"));
+        let audit = audit::read(fields.section("audit"));
         fields.end();
         match pools {
-            Some(pools) if problems.is_empty() => Ok(Self { pools, dns, engine, vagrant }),
+            Some(pools) if problems.is_empty() => Ok(Self { pools, dns, engine, vagrant, audit }),
             _ => Err(problems),
         }
     }

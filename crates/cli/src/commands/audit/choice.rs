@@ -53,7 +53,7 @@ pub(super) fn choose(
         let (first, state) = (first.name.clone(), state(first));
         return Err(NoReport::NotRunning { first, state, states: still.iter().map(said).collect() }.into());
     }
-    let asked: Vec<_> = chosen.iter().map(|instance| (instance.name.clone(), instance.engine)).collect();
+    let asked: Vec<String> = chosen.iter().map(|instance| instance.name.clone()).collect();
     selection.asks(&asked).map_err(|error| match (error, chosen.as_slice()) {
         (SelectionError::NothingToAsk, [only]) => NoReport::Alone { name: only.name.clone() },
         (error, _) => NoReport::Selection(error),
@@ -62,7 +62,7 @@ pub(super) fn choose(
     let left_out = left_out
         .map(|instance| LeftOut { instance: instance.name.clone(), why: format!("it is {}", how(instance)) })
         .collect();
-    Ok(Chosen { names: asked.into_iter().map(|(name, _)| name).collect(), left_out })
+    Ok(Chosen { names: asked, left_out })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use probe::{Ask, Nonce, Probe, Sight};
 use super::{Barrier, CellMethod, places};
 use crate::audit::class::{Asked, Class, ClassId, Method, MissingPart, Proof, Scene, Towards};
 use crate::audit::subject::{HostSubject, Subject, UDP_PORT};
+use crate::audit::verdict::Judgement;
 use crate::audit::viewpoint::{HOST, Route, Stand, Viewpoint};
 
 /// The planned probes by protocol, with the evidence that they need.
@@ -34,7 +35,7 @@ impl<'a> Asks<'a> {
     /// protocol.
     ///
     /// # Errors
-    /// [`MissingPart`] when the class cannot be probed there. The cell is then not covered.
+    /// [`MissingPart`] when the class cannot be probed there. The cell is then inconclusive.
     pub(super) fn probes(
         &mut self,
         class: &Class,
@@ -76,9 +77,9 @@ impl<'a> Asks<'a> {
                 _ => None,
             };
             let way = match lacking {
-                Some(name) => {
-                    CellMethod::NotCovered(format!("'{name}' has no possible control for this probe"))
-                }
+                Some(name) => CellMethod::Judged(Judgement::inconclusive(format!(
+                    "'{name}' has no possible control for this probe"
+                ))),
                 None => CellMethod::Probes { proof, cross, control, own },
             };
             (protocol, way)

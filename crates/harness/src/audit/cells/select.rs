@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use provisioner::request::EngineKind;
-
-use crate::audit::class::{Class, ClassId, Coverage, Towards};
+use super::NotAsked;
+use crate::audit::class::{Class, ClassId, Towards};
 use crate::audit::subject::{HostSubject, Subject};
 use crate::audit::viewpoint::HOST;
 
@@ -53,6 +52,14 @@ pub enum SelectionError {
         /// All ids.
         known: Vec<String>,
     },
+    /// No audit asks this class.
+    #[error("class {class} is not asked: {why}")]
+    OnRequest {
+        /// Its id.
+        class: ClassId,
+        /// The reason.
+        why: &'static str,
+    },
     /// No cell can be tested: an audit without cells proves nothing.
     #[error("nothing to audit: the selected classes, sources and targets have no cell that can be tested")]
     NothingToAsk,
@@ -66,13 +73,17 @@ pub(super) struct Selected {
 }
 
 impl Selection {
-    /// Checks that this selects at least one cell that can be tested, by the names and engines of the instances alone.
+    /// Checks that this selects at least one cell, by the names of the instances alone.
     ///
     /// # Errors
-    /// [`SelectionError`] when a name is unknown or no cell can be tested.
-    pub fn asks(&self, instances: &[(String, EngineKind)]) -> Result<(), SelectionError> {
-        let names: Vec<String> = instances.iter().map(|(name, _)| name.clone()).collect();
-        let selected = self.known_among(&names)?;
+    /// [`SelectionError`] when a name is unknown, when it names a class that no audit asks, or when it has no cell.
+    pub fn asks(&self, names: &[String]) -> Result<(), SelectionError> {
+        let selected = self.known_among(names)?;
+        let named = |class: &&Class| !self.classes.is_empty() && selected.class(class.id);
+        let refused = Class::all().filter(named).find_map(|class| Some((class.id, class.on_request?)));
+        if let Some((class, why)) = refused {
+            return Err(SelectionError::OnRequest { class, why });
+        }
         let towards = |class: &Class, source: &str| match class.towards {
             Towards::Instances => names.iter().any(|other| other != source && selected.to(other)),
             Towards::Host | Towards::UnusedAddresses => selected.to(HOST),
@@ -80,18 +91,22 @@ impl Selection {
                 selected.to(HOST) || names.iter().any(|other| other != source && selected.to(other))
             }
         };
-        let asks = |class: &Class| {
-            instances.iter().any(|(source, engine)| {
-                selected.from(source)
-                    && class.coverage(*engine) == Coverage::Covered
-                    && towards(class, source)
-            })
-        };
+        let asks = |class: &Class| names.iter().any(|source| selected.from(source) && towards(class, source));
         if Class::all().any(|class| selected.class(class.id) && asks(class)) {
             Ok(())
         } else {
             Err(SelectionError::NothingToAsk)
         }
+    }
+
+    /// The same selection without classes that no audit asks. Where it has no other class, all classes.
+    pub(in crate::audit) fn of_an_audit(&self) -> Self {
+        let audited = |name: &&String| {
+            let class = name.parse::<ClassId>().ok().map(Class::of);
+            class.is_none_or(|class| class.on_request.is_none())
+        };
+        let classes = self.classes.iter().filter(audited).cloned().collect();
+        Self { classes, ..self.clone() }
     }
 
     /// Whether the selection includes a class.
@@ -128,6 +143,29 @@ impl Selection {
     }
 }
 
+/// The ids that are marked, `C8, L1 to L7`; `None` where none is. Marked ids that follow each other in a group are one
+/// range.
+fn listed(classes: impl Iterator<Item = (ClassId, bool)>) -> Option<String> {
+    let mut ranges: Vec<(ClassId, ClassId)> = Vec::new();
+    let mut before = None;
+    for (id, marked) in classes {
+        match ranges
+            .last_mut()
+            .filter(|range| marked && before == Some(range.1) && range.0.group() == id.group())
+        {
+            Some(range) => range.1 = id,
+            None if marked => ranges.push((id, id)),
+            None => {}
+        }
+        before = Some(id);
+    }
+    let words = ranges.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    });
+    Some(words.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+}
+
 fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), SelectionError> {
     let mut seen = BTreeSet::new();
     for name in names {
@@ -147,6 +185,26 @@ fn known(names: &[String], known: &[String]) -> Result<BTreeSet<String>, Selecti
 }
 
 impl Selected {
+    /// The classes, sources and targets that this leaves out, and the classes that no audit asks.
+    pub(super) fn not_asked(&self) -> Vec<NotAsked> {
+        let ids = |of: &dyn Fn(&Class) -> bool| listed(Class::all().map(|class| (class.id, of(class))));
+        let said = |what: Option<String>, why: &str| Some(NotAsked { what: what?, why: why.to_owned() });
+        let reasons: BTreeSet<&str> = Class::all().filter_map(|class| class.on_request).collect();
+        let on_request =
+            reasons.into_iter().filter_map(|why| said(ids(&|class| class.on_request == Some(why)), why));
+        let deselected = |class: &Class| class.on_request.is_none() && !self.class(class.id);
+        let only = |kind: &str, names: &BTreeSet<String>| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            (!names.is_empty()).then(|| format!("{kind} other than {}", names.join(", ")))
+        };
+        let left_out = [
+            said(ids(&deselected), "the audit was limited to other classes"),
+            said(only("sources", &self.from), "the audit was limited to these sources"),
+            said(only("targets", &self.to), "the audit was limited to these targets"),
+        ];
+        on_request.chain(left_out.into_iter().flatten()).collect()
+    }
+
     pub(super) fn class(&self, id: ClassId) -> bool {
         self.classes.is_empty() || self.classes.contains(&id)
     }
@@ -166,9 +224,18 @@ mod tests {
 
     fn asks(names: &[&str], classes: &[&str], to: &[&str]) -> Result<(), SelectionError> {
         let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let instances: Vec<_> =
-            names.iter().map(|name| ((*name).to_owned(), EngineKind::Container)).collect();
-        Selection { classes: all(classes), from: Vec::new(), to: all(to) }.asks(&instances)
+        Selection { classes: all(classes), from: Vec::new(), to: all(to) }.asks(&all(names))
+    }
+
+    #[test]
+    fn ids_that_follow_each_other_are_one_range() {
+        let only =
+            |wanted: &[ClassId]| listed(Class::all().map(|class| (class.id, wanted.contains(&class.id))));
+        use ClassId::{C1, H1, H2, H3, L6, L7, N1, N2};
+        assert_eq!(only(&[]), None);
+        assert_eq!(only(&[L6, L7, N1, N2, C1]).as_deref(), Some("L6 to L7, N1 to N2, C1"));
+        assert_eq!(only(&[H1, H3]).as_deref(), Some("H1, H3"));
+        assert_eq!(only(&[H1, H2, H3]).as_deref(), Some("H1 to H3"));
     }
 
     #[test]
@@ -178,7 +245,12 @@ mod tests {
         assert_eq!(asks(&["acme"], &["N1", "N3"], &[]), Err(SelectionError::NothingToAsk));
         assert_eq!(asks(&["acme", "globex"], &["N1", "N3"], &[]), Ok(()));
         assert_eq!(asks(&["acme", "globex"], &["N1"], &["host"]), Err(SelectionError::NothingToAsk));
-        assert_eq!(asks(&["acme", "globex"], &["C8"], &[]), Err(SelectionError::NothingToAsk), "not covered");
+        assert_eq!(
+            asks(&["acme", "globex"], &["C8"], &[]),
+            Ok(()),
+            "what nodes have is found out in the run"
+        );
+        assert!(matches!(asks(&["acme", "globex"], &["T2"], &[]), Err(SelectionError::OnRequest { .. })));
         assert_eq!(asks(&[], &[], &[]), Err(SelectionError::NothingToAsk));
         assert!(matches!(asks(&["acme"], &[], &["globex"]), Err(SelectionError::UnknownInstance { .. })));
     }

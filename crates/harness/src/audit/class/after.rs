@@ -2,7 +2,10 @@
 
 use crate::audit::viewpoint::Stand;
 
-use super::{Class, ClassId, Coverages, Fact, Injection, Method, Towards};
+use super::{Class, ClassId, Fact, Injection, Method, Part, Towards, always};
+
+/// Why no audit asks a class that needs the destruction of an instance.
+const DESTROYS: &str = "this destroys an instance; `sudo homelab audit --self-test` tests it";
 
 const fn class(
     id: ClassId,
@@ -12,8 +15,8 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (from, way) = (&[Stand::Host] as &[Stand], Method::Fact(fact));
-    let coverage = Coverages::EVERYWHERE;
-    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
+    let (needs, injection) = (&[Part::Host] as &[Part], Some(injection));
+    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -30,28 +33,32 @@ pub(super) const CLASSES: &[Class] = &[
         "a new instance finds data of an earlier instance with the same name or address",
         (Towards::Instances, Fact::Inherited),
         Injection::OldData,
-    ),
+    )
+    .on_request(DESTROYS),
     class(
         ClassId::T3,
         "destroying one instance leaves the others untouched",
         "destroying the source also changes the target, for example because their names begin alike",
         (Towards::Instances, Fact::Destroyed),
         Injection::RestartOther,
-    ),
+    )
+    .on_request(DESTROYS),
     class(
         ClassId::S1,
         "overlapping networks",
         "two networks have addresses in common: a route leads to only one of them",
         (Towards::Instances, Fact::Networks),
         Injection::SameNetwork,
-    ),
+    )
+    .needing(&[Part::Record]),
     class(
         ClassId::S2,
         "shared authorities and keys",
         "the target accepts signatures of the source's authorities or keys",
         (Towards::Instances, Fact::Authorities),
         Injection::SameAuthority,
-    ),
+    )
+    .needing(&[Part::Credentials]),
     class(
         ClassId::S3,
         "registry and engine disagree",

@@ -13,8 +13,8 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{answered, certificate, https, lack, token};
 use super::{
-    Class, ClassId, Coverages, Fact, Injection, Method, MissingPart, Proof, Question, Questions, Scene,
-    Towards,
+    Applies, Class, ClassId, Fact, Injection, Method, MissingPart, Part, Proof, Question, Questions, Scene,
+    Towards, always,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
@@ -26,16 +26,18 @@ const KUBELET_PORT: u16 = 10250;
 /// credentials that it does not accept (Kubernetes, `system:discovery`).
 const KNOWN_ONLY: &str = "/api";
 
+const LOGIN: &[Part] = &[Part::ApiServer, Part::Credentials];
+
 const fn class(
     id: ClassId,
     title: &'static str,
     means: &'static str,
-    from: &'static [Stand],
+    (from, needs): (&'static [Stand], &'static [Part]),
     way: Method,
     injection: Injection,
 ) -> Class {
-    let (towards, coverage) = (Towards::Instances, Coverages::EVERYWHERE);
-    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
+    let (towards, injection) = (Towards::Instances, Some(injection));
+    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -43,7 +45,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C1,
         "API server reachable",
         "the source can connect to the target's API server: a vulnerability or a stolen key is enough to enter",
-        BOTH,
+        (BOTH, &[Part::ApiServer]),
         Method::Probes(api),
         Injection::ForwardApi,
     ),
@@ -51,7 +53,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C2,
         "client certificate of another instance",
         "the target's API server accepts an administrator's certificate of the source",
-        HOST,
+        (HOST, LOGIN),
         Method::Probes(client_certificate),
         Injection::ForeignClients,
     ),
@@ -59,7 +61,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C3,
         "service-account token of another instance",
         "the target's API server accepts a service-account token of the source",
-        HOST,
+        (HOST, LOGIN),
         Method::Probes(service_account),
         Injection::ForeignTokens,
     ),
@@ -67,7 +69,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C4,
         "bootstrap token of another instance",
         "the target's API server accepts a bootstrap token of the source, so a foreign node could join",
-        HOST,
+        (HOST, LOGIN),
         Method::Probes(bootstrap),
         Injection::ForeignBootstrap,
     ),
@@ -75,7 +77,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C5,
         "certificate authority of another instance",
         "the source can make certificates that clients of the target's servers trust",
-        HOST,
+        (HOST, &[Part::ApiServer, Part::Backends, Part::Credentials]),
         Method::Probes(authority),
         Injection::ForeignServer,
     ),
@@ -83,7 +85,7 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C6,
         "identity of the kubeconfig",
         "a command for the source's cluster is executed on the target's cluster",
-        HOST,
+        (HOST, &[Part::Record]),
         Method::Fact(Fact::Identity),
         Injection::SwappedContext,
     ),
@@ -91,27 +93,24 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C7,
         "etcd and kubelets",
         "the source bypasses the target's API server and reads or writes all secrets and pods",
-        HOST,
+        (HOST, &[Part::Backends, Part::Credentials]),
         Method::Probes(backends as Questions),
         Injection::AnonymousKubelet,
     ),
-    Class {
-        id: ClassId::C8,
-        title: "SSH keys",
-        means: "an SSH key of the source opens a node of the target",
-        from: HOST,
-        towards: Towards::Instances,
-        way: Method::Fact(Fact::Keys),
-        coverage: Coverages::of_machines(
-            "container nodes run no SSH server and have no SSH keys (N11 probes port 22)",
-        ),
-        injection: Some(Injection::ForeignKey),
-    },
+    class(
+        ClassId::C8,
+        "SSH keys",
+        "an SSH key of the source opens a node of the target",
+        (HOST, &[Part::Files]),
+        Method::Fact(Fact::Keys),
+        Injection::ForeignKey,
+    )
+    .where_it(ssh_servers),
     class(
         ClassId::C9,
         "shared image store",
         "root on a node of the source can change programs that run in the target",
-        HOST,
+        (HOST, &[Part::Files, Part::Host]),
         Method::Fact(Fact::Stores),
         Injection::SharedStore,
     ),
@@ -119,11 +118,28 @@ pub(super) const CLASSES: &[Class] = &[
         ClassId::C10,
         "secrets in files and logs",
         "the source's files or logs contain a key to the target",
-        HOST,
+        (HOST, &[Part::Files, Part::Host, Part::Credentials]),
         Method::Fact(Fact::Secrets),
         Injection::LeakedSecret,
     ),
 ];
+
+/// Whether nodes of both sides have an SSH server or accept SSH keys.
+fn ssh_servers(source: &Subject, target: Option<&Subject>) -> Applies {
+    for subject in [Some(source), target].into_iter().flatten() {
+        if let Some(node) = subject.nodes.iter().find(|node| node.found.is_none()) {
+            return Applies::Unknown(format!("whether {} has an SSH server could not be read", node.name));
+        }
+        if subject.nodes.iter().all(|node| node.found.as_ref().is_some_and(|found| found.ssh.is_empty())) {
+            return Applies::No(format!(
+                "none of the {} nodes of '{}' has an SSH server, an SSH host key or a file with accepted keys",
+                subject.nodes.len(),
+                subject.name
+            ));
+        }
+    }
+    Applies::Yes
+}
 
 /// To the cluster's API address, and to each control plane's own address where that differs.
 fn api(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {

@@ -10,8 +10,8 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, answered, lack, ping, syn, tcp, udp, witnessed};
 use super::{
-    Asked, Class, ClassId, Coverage, Coverages, Fact, Injection, Method, MissingPart, Proof, Question, Scene,
-    Towards,
+    Applies, Asked, Class, ClassId, Fact, Injection, Method, MissingPart, Part, Proof, Question, Scene,
+    Towards, always,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
@@ -27,8 +27,8 @@ const fn class(
     way: Method,
     injection: Injection,
 ) -> Class {
-    let coverage = Coverages::EVERYWHERE;
-    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
+    let (needs, injection) = (&[Part::Host] as &[Part], Some(injection));
+    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -56,17 +56,15 @@ pub(super) const CLASSES: &[Class] = &[
         Method::Fact(Fact::Forwards),
         Injection::PublishPort,
     ),
-    Class {
-        coverage: Coverages::of_machines("container nodes have no hypervisor interface; only VMs have one"),
-        ..class(
-            ClassId::H4,
-            "pivot through NAT",
-            "the interface that a hypervisor adds to its VMs leads to the target, or to services of the host",
-            (PIVOT, Towards::InstancesAndHost),
-            Method::Probes(pivot),
-            Injection::NatPivot,
-        )
-    },
+    class(
+        ClassId::H4,
+        "pivot through NAT",
+        "the interface that a hypervisor adds to its VMs leads to the target, or to services of the host",
+        (PIVOT, Towards::InstancesAndHost),
+        Method::Probes(pivot),
+        Injection::NatPivot,
+    )
+    .where_it(managed),
     class(
         ClassId::H5,
         "route_localnet",
@@ -83,7 +81,8 @@ pub(super) const CLASSES: &[Class] = &[
         (BOTH, Towards::UnusedAddresses),
         Method::Probes(metadata),
         Injection::Metadata,
-    ),
+    )
+    .needing(&[Part::Pods]),
     class(
         ClassId::H7,
         "DNS names of another instance",
@@ -91,7 +90,8 @@ pub(super) const CLASSES: &[Class] = &[
         (BOTH, Towards::Instances),
         Method::Probes(names),
         Injection::ForeignNames,
-    ),
+    )
+    .needing(&[Part::Pods]),
     class(
         ClassId::H8,
         "shared files and mounts",
@@ -99,7 +99,8 @@ pub(super) const CLASSES: &[Class] = &[
         (NODE, Towards::Instances),
         Method::Look(Sight::Mounts),
         Injection::SharedMount,
-    ),
+    )
+    .needing(&[Part::Nodes]),
     class(
         ClassId::H9,
         "shared sockets",
@@ -108,7 +109,8 @@ pub(super) const CLASSES: &[Class] = &[
         (NODE, Towards::Instances),
         Method::Look(Sight::Sockets),
         Injection::SharedSocket,
-    ),
+    )
+    .needing(&[Part::Nodes]),
     class(
         ClassId::H10,
         "visible processes",
@@ -116,7 +118,8 @@ pub(super) const CLASSES: &[Class] = &[
         (NODE, Towards::Instances),
         Method::Look(Sight::Processes),
         Injection::SharedProcess,
-    ),
+    )
+    .needing(&[Part::Nodes]),
     Class {
         id: ClassId::H11,
         title: "exhausted resources",
@@ -124,12 +127,9 @@ pub(super) const CLASSES: &[Class] = &[
         from: HOST,
         towards: Towards::Instances,
         way: Method::Probes(|_| Ok(Vec::new())),
-        coverage: Coverages::nowhere(
-            "container nodes share the host's memory, processors and disk; the audit does not exhaust them on a \
-             host in use",
-            "a VM has its own memory, but shares the host's processors and disk; the audit does not exhaust them on a \
-             host in use",
-        ),
+        needs: &[Part::Nodes, Part::ApiServer],
+        applies: always,
+        on_request: Some("this would exhaust a host that is in use, and no command tests it yet"),
         injection: None,
     },
     class(
@@ -139,27 +139,55 @@ pub(super) const CLASSES: &[Class] = &[
         (HOST, Towards::Instances),
         Method::Fact(Fact::NodeIdentities),
         Injection::SameMachineId,
-    ),
-    Class {
-        coverage: Coverages {
-            containers: Coverage::NotCovered("no hypervisor manages container nodes over a network"),
-            libvirt: Coverage::Covered,
-            virtualbox: Coverage::NotCovered(
-                "each VM has its own management adapter, which leads to its own hypervisor process and to no network \
-                 (H4 covers it)",
-            ),
-        },
-        ..class(
-            ClassId::H13,
-            "management network",
-            "the VMs of both instances share the hypervisor's management network, although their other networks are \
-             separate",
-            (NODE, Towards::Instances),
-            Method::Probes(management),
-            Injection::SharedManagement,
-        )
-    },
+    )
+    .needing(&[Part::Files]),
+    class(
+        ClassId::H13,
+        "management network",
+        "the VMs of both instances share the hypervisor's management network, although their other networks are \
+         separate",
+        (NODE, Towards::Instances),
+        Method::Probes(management),
+        Injection::SharedManagement,
+    )
+    .needing(&[Part::Nodes, Part::Record])
+    .where_it(management_network),
 ];
+
+/// Whether the source's nodes have the network adapter by which a hypervisor manages them. A node without any adapter is
+/// no VM.
+fn managed(source: &Subject, _: Option<&Subject>) -> Applies {
+    if source.management.is_some() {
+        return Applies::Yes;
+    }
+    for node in &source.nodes {
+        let Some(found) = &node.found else {
+            return Applies::Unknown(format!("the network adapters of {} could not be read", node.name));
+        };
+        if let Some(adapter) = found.adapters.first() {
+            let name = &node.name;
+            return Applies::Unknown(format!(
+                "{name} has the network adapter {adapter}, of which there is no record"
+            ));
+        }
+    }
+    let (nodes, name) = (source.nodes.len(), &source.name);
+    Applies::No(format!("none of the {nodes} nodes of '{name}' has a network adapter of a hypervisor"))
+}
+
+/// Whether the nodes of both sides are on management networks. An adapter that leads to its hypervisor alone is on none.
+fn management_network(source: &Subject, target: Option<&Subject>) -> Applies {
+    for subject in [Some(source), target].into_iter().flatten() {
+        let Some(network) = &subject.management else { return managed(subject, None) };
+        if network.net.is_none() {
+            let name = &subject.name;
+            return Applies::No(format!(
+                "each VM of '{name}' has an adapter to its own hypervisor process, and the host has no link to it"
+            ));
+        }
+    }
+    Applies::Yes
+}
 
 /// The three probes to an address of the host. In the control, to an address of the source's own instance.
 fn three(to: IpAddr) -> [Question; 3] {

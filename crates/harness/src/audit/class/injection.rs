@@ -17,6 +17,7 @@ pub enum Injection {
     SharedDhcp,
     SameMac,
     ForwardIcmp,
+    ForwardIpv6,
     ForwardTcp,
     ForwardClosed,
     ForwardUdp,
@@ -75,6 +76,7 @@ impl Injection {
             }
             Self::SameMac => "a link of A gets the MAC address of a link of B",
             Self::ForwardIcmp => "the host forwards ICMP from A to B, and nothing else",
+            Self::ForwardIpv6 => "the host forwards IPv6 from A to B",
             Self::ForwardTcp => "the host forwards TCP to the witness's port, and the answers",
             Self::ForwardClosed => "the host forwards TCP to a port without a listener, and the answers",
             Self::ForwardUdp => "the host forwards UDP to the witness's port, and the answers",

@@ -12,7 +12,7 @@ use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
 use super::questions::witnessed;
-use super::{Class, ClassId, Coverages, Injection, Method, MissingPart, Proof, Question, Scene, Towards};
+use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always};
 
 const NODE: &[Stand] = &[Stand::Node];
 
@@ -23,8 +23,9 @@ const fn class(
     way: Method,
     injection: Injection,
 ) -> Class {
-    let (from, towards, coverage) = (NODE, Towards::Instances, Coverages::EVERYWHERE);
-    Class { id, title, means, from, towards, way, coverage, injection: Some(injection) }
+    let (from, towards, needs) = (NODE, Towards::Instances, &[Part::Nodes, Part::Links] as &[Part]);
+    let injection = Some(injection);
+    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -63,7 +64,8 @@ pub(super) const CLASSES: &[Class] = &[
         "a node of the source has an interface in the target's network, or one that it was not given",
         Method::Look(Sight::Links),
         Injection::ExtraLink,
-    ),
+    )
+    .needing(&[Part::Nodes, Part::Record]),
     class(
         ClassId::L6,
         "rogue DHCP or RA",

@@ -3,16 +3,19 @@
 //! The probers run in a pod without privileges, like a workload, and as root on each node, with routes through the
 //! host.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe::{Ask, Overlay};
 use provisioner::request::CniKind;
 
+use crate::audit::ipv6;
 use crate::audit::subject::{CLOSED_PORT, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
 
-use super::questions::{SMALL, ping, syn, tcp, udp, witnessed};
-use super::{Class, ClassId, Coverages, Injection, Method, MissingPart, Question, Questions, Scene, Towards};
+use super::questions::{SMALL, lack, ping, syn, tcp, udp, witnessed};
+use super::{
+    Class, ClassId, Injection, Method, MissingPart, Part, Question, Questions, Scene, Towards, always,
+};
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
@@ -42,8 +45,9 @@ const fn class(
     ask: Questions,
     injection: Injection,
 ) -> Class {
-    let (towards, coverage) = (Towards::Instances, Coverages::EVERYWHERE);
-    Class { id, title, means, from, towards, way: Method::Probes(ask), coverage, injection: Some(injection) }
+    let (towards, needs) = (Towards::Instances, &[Part::Nodes, Part::Pods] as &[Part]);
+    let (way, injection) = (Method::Probes(ask), Some(injection));
+    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -55,19 +59,14 @@ pub(super) const CLASSES: &[Class] = &[
         |scene| every(scene, |to| vec![("icmp", ping(to))]),
         Injection::ForwardIcmp,
     ),
-    Class {
-        id: ClassId::N2,
-        title: "routed IPv6",
-        means: "a path that is closed for IPv4 is open for IPv6",
-        from: ROUTED,
-        towards: Towards::Instances,
-        way: Method::Probes(|_| Ok(Vec::new())),
-        coverage: Coverages::nowhere(
-            "container nodes have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
-            "the VMs have only link-local IPv6 addresses, which no router forwards (L2 covers them)",
-        ),
-        injection: None,
-    },
+    class(
+        ClassId::N2,
+        "routed IPv6",
+        "a path that is closed for IPv4 is open for IPv6",
+        ROUTED,
+        routed_v6,
+        Injection::ForwardIpv6,
+    ),
     class(
         ClassId::N3,
         "TCP, open port",
@@ -172,6 +171,22 @@ where
     A: IntoIterator<Item = (&'static str, Ask)>,
 {
     let asks = scene.everywhere().into_iter().flat_map(ask);
+    Ok(asks.map(|(protocol, ask)| witnessed(protocol, ask)).collect())
+}
+
+/// To every IPv6 address of the other nodes, the ones that the audit adds included. Without another node, to the host's
+/// end of the link, whose witness sees the packets of the node.
+fn routed_v6(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
+    let of_nodes = scene.nodes().flat_map(|node| node.routed_v6.iter().copied());
+    let mut to: Vec<Ipv6Addr> = of_nodes.collect();
+    if scene.nodes().next().is_none() {
+        to.push(ipv6::beside(scene.instance().gateway, scene.instance().subnet));
+    }
+    if to.is_empty() {
+        return Err(lack(scene.instance(), "a routed IPv6 address"));
+    }
+    let ask = |to: IpAddr| [("icmpv6", ping(to)), ("udp", udp(to, UDP_PORT, SMALL))];
+    let asks = to.into_iter().flat_map(|to| ask(to.into()));
     Ok(asks.map(|(protocol, ask)| witnessed(protocol, ask)).collect())
 }
 

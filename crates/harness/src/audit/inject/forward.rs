@@ -6,6 +6,7 @@ use provisioner::request::{EngineKind, Provider};
 
 use super::changes::{Changes, command};
 use super::{InjectError, Pair, networks};
+use crate::audit::ipv6;
 
 /// The host forwards packets that match an nftables condition from the source to the target, and the answers.
 pub(super) async fn open(pair: &Pair<'_>, changes: &mut Changes, condition: &str) -> Result<(), InjectError> {
@@ -31,6 +32,26 @@ async fn open_by(way: &ForwardPath, changes: &mut Changes, condition: &str) -> R
         way.masquerade()
     );
     way.route(changes).await?;
+    changes.change_guard(&rules).await
+}
+
+/// The host forwards IPv6 from the source to the target, between the addresses that the audit adds to nodes. The kernel
+/// forwards IPv6 only where `net.ipv6.conf.all.forwarding` is on.
+pub(super) async fn open_ipv6(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let way = ForwardPath::of(pair);
+    for subject in [pair.source, pair.target] {
+        changes.set(&format!("ipv6/conf/{}/disable_ipv6", subject.link), "0").await?;
+        let own = ipv6::beside(subject.gateway, subject.subnet).to_string();
+        let address = format!("{own}/{}", ipv6::network(subject.subnet).prefix_len());
+        let words = |verb| command("ip", &["-6", "address", verb, &address, "dev", &subject.link, "nodad"]);
+        changes.on_host(&words("add"), command("ip", &["-6", "address", "flush", "to", &own])).await?;
+    }
+    changes.set("ipv6/conf/all/forwarding", "1").await?;
+    let (from, to) = way.names();
+    let rules = format!(
+        "insert rule inet homelab prerouting iifname {{ {from}, {to} }} meta nfproto ipv6 accept
+        insert rule inet homelab forward iifname {from} oifname {to} meta nfproto ipv6 accept\n"
+    );
     changes.change_guard(&rules).await
 }
 
@@ -95,7 +116,7 @@ impl ForwardPath {
             from: pair.source.link.clone(),
             to: pair.target.link.clone(),
             networks: networks(pair.target),
-            hypervisor: pair.target.engine == EngineKind::Vagrant(Provider::Libvirt),
+            hypervisor: pair.to.inner().plan.engine == EngineKind::Vagrant(Provider::Libvirt),
         }
     }
 

@@ -184,6 +184,7 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::SameMac => cable::same_mac(pair, changes).await,
         Injection::ProxyArp => host::proxy_arp(pair, changes).await,
         Injection::ForwardIcmp => forward::open(pair, changes, "meta l4proto icmp").await,
+        Injection::ForwardIpv6 => forward::open_ipv6(pair, changes).await,
         Injection::ForwardTcp => forward::open(pair, changes, "tcp dport 7001").await,
         Injection::ForwardClosed => forward::open(pair, changes, "tcp dport 7009").await,
         Injection::ForwardUdp => forward::open(pair, changes, "udp dport 7002").await,

@@ -7,7 +7,7 @@ use provisioner::identity::CHAIN;
 use super::structure;
 use crate::audit::cells::Plan;
 use crate::audit::class::Fact;
-use crate::audit::subject::{After, HostSubject, NodeIdentity, Property, Subject};
+use crate::audit::subject::{After, HostSubject, Kernel, NodeIdentity, Property, Subject};
 use crate::audit::verdict::Judgement;
 
 /// The facts for one judgement.
@@ -128,7 +128,7 @@ fn machines(source: &Subject, target: &Subject) -> Judgement {
         if machine.machine_id.is_empty() || machine.node_uid.is_empty() {
             return Judgement::inconclusive(format!("{node} has no machine id or no UID"));
         }
-        if source.engine.is_virtual() && (machine.host_keys.is_empty() || machine.product.is_none()) {
+        if source.kernel == Kernel::Own && (machine.host_keys.is_empty() || machine.product.is_none()) {
             return Judgement::inconclusive(format!("{node} has no host key or no UUID of its own"));
         }
         for (other, theirs) in &theirs {

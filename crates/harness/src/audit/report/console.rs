@@ -41,19 +41,20 @@ impl Report {
         };
         let _ = writeln!(
             text,
-            "\n{outcome}: {}, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted)\n{}",
+            "\n{outcome}: {}, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted), {} not applicable\n{}",
             tell::count(counts.total(), "cell"),
             counts.isolated,
             counts.leak,
             counts.inconclusive,
             counts.not_covered,
             counts.accepted,
+            counts.not_applicable,
             self.kernel
         );
         text
     }
 
-    /// The cells that fail with their evidence, then the classes not covered.
+    /// The cells that fail with their evidence, then the classes not applicable and not covered.
     fn listed(&self, colour: bool) -> String {
         let mut text = String::new();
         let groups = self.groups();
@@ -70,6 +71,10 @@ impl Report {
                     }
                 }
             }
+        }
+        for (class, evidence) in self.not_applicable() {
+            let head = painted(Verdict::NotApplicable.name(), Verdict::NotApplicable, colour, 0);
+            let _ = writeln!(text, "{head}  {class} {}: {evidence}", Class::of(class).title);
         }
         for (class, why, accepted) in self.not_covered() {
             let head = painted(Verdict::NotCovered.name(), Verdict::NotCovered, colour, 0);
@@ -112,6 +117,7 @@ fn matrix(report: &Report, colour: bool) -> String {
 fn painted(text: &str, verdict: Verdict, colour: bool, width: usize) -> String {
     let text = format!("{text:<width$}");
     let style: Style = match verdict {
+        Verdict::NotApplicable => AnsiColor::BrightBlack.on_default(),
         Verdict::Isolated => AnsiColor::Green.on_default(),
         Verdict::NotCovered => AnsiColor::Cyan.on_default(),
         Verdict::Inconclusive => AnsiColor::Yellow.on_default(),

@@ -69,6 +69,11 @@ impl Page<'_> {
         all.map(|(class, why, accepted)| (Class::of(class), why, accepted)).collect()
     }
 
+    fn not_applicable(&self) -> Vec<(&'static Class, &str)> {
+        let all = self.report.not_applicable().into_iter();
+        all.map(|(class, evidence)| (Class::of(class), evidence)).collect()
+    }
+
     /// The duration of the run in seconds; `None` where its times cannot be parsed.
     fn took(&self) -> Option<i64> {
         let [started, ended] =
@@ -90,6 +95,7 @@ impl Verdict {
     /// Its class name in the style sheet.
     fn style(self) -> &'static str {
         match self {
+            Self::NotApplicable => "not-applicable",
             Self::Isolated => "isolated",
             Self::Leak => "leak",
             Self::Inconclusive => "inconclusive",
@@ -100,6 +106,7 @@ impl Verdict {
     /// A sign beside the colour, for readers who do not see colours.
     fn sign(self) -> &'static str {
         match self {
+            Self::NotApplicable => "·",
             Self::Isolated => "✓",
             Self::Leak => "✗",
             Self::Inconclusive => "?",

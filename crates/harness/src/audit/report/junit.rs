@@ -2,9 +2,10 @@
 
 use quick_junit::{NonSuccessKind, ReportUuid, TestCase, TestCaseStatus, TestSuite};
 
-use super::model::{Group, LeftOut};
+use super::model::{Group, LeftOut, NotAskedReport};
 use super::{Report, tell};
 use crate::audit::class::Class;
+use crate::audit::verdict::Verdict;
 
 impl Report {
     /// The report as JUnit XML. The `classname` of a case is the class's id. A case that is neither isolated nor
@@ -27,6 +28,11 @@ impl Report {
             suite.add_test_cases(self.left_out.iter().map(left_out));
             report.add_test_suite(suite);
         }
+        if !self.not_asked.is_empty() {
+            let mut suite = TestSuite::new("not asked");
+            suite.add_test_cases(self.not_asked.iter().map(not_asked));
+            report.add_test_suite(suite);
+        }
         report.to_string()
     }
 }
@@ -36,6 +42,13 @@ fn left_out(left_out: &LeftOut) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_type("LEFT OUT").set_message(format!("not audited: {}", left_out.why));
     TestCase::new(format!("{} is audited", left_out.instance), status)
+}
+
+/// The case of classes that were not asked: skipped, with the reason.
+fn not_asked(not_asked: &NotAskedReport) -> TestCase {
+    let mut status = TestCaseStatus::skipped();
+    status.set_type("NOT ASKED").set_message(not_asked.why.clone());
+    TestCase::new(not_asked.what.clone(), status)
 }
 
 fn case(group: &Group<'_>) -> TestCase {
@@ -50,6 +63,10 @@ fn case(group: &Group<'_>) -> TestCase {
     } else if let Some(reason) = group.cells.iter().find_map(|cell| cell.accepted.as_ref()) {
         let mut status = TestCaseStatus::skipped();
         status.set_type(verdict).set_message(format!("accepted: {reason}"));
+        status
+    } else if group.verdict() == Verdict::NotApplicable {
+        let mut status = TestCaseStatus::skipped();
+        status.set_type(verdict).set_message(why.to_owned());
         status
     } else {
         TestCaseStatus::success()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, columns, tell};
+use super::{Acceptance, Report, columns, tell};
 use crate::audit::class::Class;
 use crate::audit::verdict::Verdict;
 
@@ -52,7 +52,15 @@ impl Report {
         }
         for acceptance in &self.accepted {
             let class = Class::of(acceptance.class);
-            let _ = writeln!(text, "- **{} {}**: {}", class.id, class.title, acceptance.reason);
+            let Acceptance { reason, by, .. } = acceptance;
+            let _ = writeln!(text, "- **{} {}**: {reason} (by {by})", class.id, class.title);
+        }
+        let not_applicable = self.not_applicable();
+        if !not_applicable.is_empty() {
+            text.push_str("\n## Not applicable\n\n");
+        }
+        for (class, evidence) in not_applicable {
+            let _ = writeln!(text, "- **{class} {}**: {evidence}", Class::of(class).title);
         }
         text
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::cells::NotAsked;
 use crate::audit::class::{Class, ClassId};
 use crate::audit::observed::Phase;
 use crate::audit::verdict::{AuditOutcome, Verdict};
@@ -32,6 +33,9 @@ pub struct Report {
     /// The instances of this host that were left out of the audit. With at least one, the outcome is never isolated.
     #[serde(default, rename = "leftOut")]
     pub left_out: Vec<LeftOut>,
+    /// Classes, sources and targets that were not asked, each with the reason.
+    #[serde(default, rename = "notAsked")]
+    pub not_asked: Vec<NotAskedReport>,
     /// The number of cells with each verdict.
     pub counts: Counts,
     /// The matrix: each instance against each other one, and against the host, whose name is `host`.
@@ -54,6 +58,16 @@ pub struct LeftOut {
     pub why: String,
 }
 
+/// Classes, sources or targets that the audit did not ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NotAskedReport {
+    /// What was not asked: `T2, T3`, or `sources other than acme`.
+    pub what: String,
+    /// The reason, as a sentence without a full stop.
+    pub why: String,
+}
+
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -72,6 +86,9 @@ pub struct PhaseReport {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
+    /// Cells that have nothing to ask, by what was found in the run.
+    #[serde(default)]
+    pub not_applicable: usize,
     /// Cells that are isolated.
     pub isolated: usize,
     /// Cells that leak.
@@ -120,6 +137,16 @@ pub struct Acceptance {
     pub class: ClassId,
     /// The reason.
     pub reason: String,
+    /// Who accepts it: `ada, by --accept`, `config.yaml`, `the test`.
+    #[serde(default)]
+    pub by: String,
+}
+
+impl Acceptance {
+    /// An acceptance by a test, for [`Report::accepting`].
+    pub fn by_test(class: ClassId, reason: impl Into<String>) -> Self {
+        Self { class, reason: reason.into(), by: "the test".to_owned() }
+    }
 }
 
 /// One cell.
@@ -208,7 +235,8 @@ pub struct Group<'a> {
 impl CellReport {
     /// Whether the cell prevents the outcome *isolated*.
     pub fn fails(&self) -> bool {
-        self.verdict != Verdict::Isolated && self.accepted.is_none()
+        let counts = ![Verdict::Isolated, Verdict::NotApplicable].contains(&self.verdict);
+        counts && self.accepted.is_none()
     }
 }
 
@@ -237,6 +265,12 @@ impl PhaseReport {
     }
 }
 
+impl NotAskedReport {
+    pub(super) fn of(not_asked: &NotAsked) -> Self {
+        Self { what: not_asked.what.clone(), why: not_asked.why.clone() }
+    }
+}
+
 impl ClassReport {
     pub(super) fn of(class: &Class) -> Self {
         let (id, group) = (class.id, class.id.group().to_owned());
@@ -249,6 +283,7 @@ impl Counts {
         let mut counts = Self::default();
         for cell in cells {
             match cell.verdict {
+                Verdict::NotApplicable => counts.not_applicable += 1,
                 Verdict::Isolated => counts.isolated += 1,
                 Verdict::Leak => counts.leak += 1,
                 Verdict::Inconclusive => counts.inconclusive += 1,
@@ -261,12 +296,13 @@ impl Counts {
 
     /// The number of all cells.
     pub fn total(&self) -> usize {
-        self.isolated + self.leak + self.inconclusive + self.not_covered
+        self.isolated + self.leak + self.inconclusive + self.not_covered + self.not_applicable
     }
 
     /// The number of cells with this verdict.
     pub fn with(&self, verdict: Verdict) -> usize {
         match verdict {
+            Verdict::NotApplicable => self.not_applicable,
             Verdict::Isolated => self.isolated,
             Verdict::Leak => self.leak,
             Verdict::Inconclusive => self.inconclusive,

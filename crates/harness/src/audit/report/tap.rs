@@ -4,11 +4,12 @@
 
 use std::fmt::Write;
 
-use super::{Report, tell};
+use super::{Group, Report, tell};
 use crate::audit::class::Class;
+use crate::audit::verdict::Verdict;
 
 impl Report {
-    /// The report as TAP 14. A class that is accepted as not covered is skipped. Every other class that is not isolated
+    /// The report as TAP 14. A class that is not applicable, or accepted as not covered, is skipped. Every other class that is not isolated
     /// is `not ok`.
     pub fn tap(&self) -> String {
         let groups = self.groups();
@@ -21,9 +22,8 @@ impl Report {
             let ok = if group.fails() { "not ok" } else { "ok" };
             let title = Class::of(group.class).title;
             let name = escaped(&format!("{} {title}: {} → {}", group.class, group.source, group.target));
-            let accepted =
-                group.cells.iter().find_map(|cell| cell.accepted.as_deref()).filter(|_| !group.fails());
-            let skip = accepted.map_or(String::new(), |reason| format!(" # SKIP {}", escaped(reason)));
+            let skipped = skipped(group).filter(|_| !group.fails());
+            let skip = skipped.map_or(String::new(), |reason| format!(" # SKIP {}", escaped(reason)));
             let _ = writeln!(text, "{ok} {} - {name}{skip}", number + 1);
             if group.fails() {
                 let _ = writeln!(text, "  ---\n  verdict: {}\n  cells: |", group.verdict());
@@ -41,6 +41,13 @@ impl Report {
         }
         text
     }
+}
+
+/// Why a class was not tested between two instances: what is accepted, or the evidence that there is nothing to ask.
+fn skipped<'a>(group: &Group<'a>) -> Option<&'a str> {
+    let accepted = group.cells.iter().find_map(|cell| cell.accepted.as_deref());
+    let nothing = || group.cells.iter().find(|cell| cell.verdict == Verdict::NotApplicable);
+    accepted.or_else(|| nothing().map(|cell| cell.why.as_str()))
 }
 
 /// Escapes `#`, which begins a directive, and `\`, which begins an escape.

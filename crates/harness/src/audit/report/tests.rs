@@ -7,11 +7,19 @@ use schemars::schema_for;
 use super::*;
 use crate::audit::cells::{CellMethod, Selection};
 use crate::audit::sample;
+use crate::audit::subject::{Part, Parts};
 
 fn plan(classes: &[&str]) -> Plan {
     let classes = classes.iter().map(|class| (*class).to_owned()).collect();
     let selection = Selection { classes, from: vec!["acme".to_owned()], to: Vec::new() };
-    Plan::new(0x2a, sample::two(), sample::host(), &selection).expect("a plan")
+    Plan::new(0x2a, two(), sample::host(), &selection).expect("a plan")
+}
+
+/// The sample instances; the audit cannot use the backends of globex, so C7 is not covered.
+fn two() -> Vec<Subject> {
+    let mut two = sample::two();
+    two[1].parts = Parts::default().without(Part::Backends, "its kubelets do not answer");
+    two
 }
 
 fn times() -> (Timestamp, Timestamp) {
@@ -21,18 +29,12 @@ fn times() -> (Timestamp, Timestamp) {
 
 fn clean() -> Report {
     let plan = plan(&["N8", "H5", "C8"]);
-    Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times())
+    Report::of(&plan, &sample::quiet(&plan), times())
 }
 
-/// The classes accepted by default, except H11.
-fn all_but_h11() -> Vec<Acceptance> {
-    let accepted = accepted_on(EngineKind::Container).into_iter();
-    accepted.filter(|acceptance| acceptance.class != ClassId::H11).collect()
-}
-
-/// N8 leaks from the pod; the control of C2 has no answer; H11 is not covered and not accepted.
+/// N8 leaks from the pod; the control of C2 has no answer; C7 is not covered and not accepted.
 pub(super) fn leaky() -> Report {
-    let plan = plan(&["N8", "C2", "C4", "H11", "C8"]);
+    let plan = plan(&["N8", "C2", "C4", "C7", "C8"]);
     let mut observed = sample::quiet(&plan);
     for cell in &plan.cells {
         let CellMethod::Probes { cross, control, .. } = &cell.way else { continue };
@@ -44,7 +46,7 @@ pub(super) fn leaky() -> Report {
             observed.answers.remove(&control[0]);
         }
     }
-    Report::of(&plan, &observed, &all_but_h11(), times())
+    Report::of(&plan, &observed, times())
 }
 
 #[test]
@@ -54,8 +56,7 @@ fn the_whole_sample_is_isolated_when_nothing_is_wrong() {
         [(sample::two(), KERNEL), (sample::two_of_machines(), HYPERVISOR), (mixed, BOTH)]
     {
         let plan = Plan::new(1, subjects, sample::host(), &Selection::default()).expect("a plan");
-        let accepted = accepted_on_all(plan.subjects.iter().map(|subject| subject.engine));
-        let report = Report::of(&plan, &sample::quiet(&plan), &accepted, times());
+        let report = Report::of(&plan, &sample::quiet(&plan), times());
         let failed: Vec<String> = report
             .cells
             .iter()
@@ -91,13 +92,14 @@ fn a_run_with_a_leak() {
     assert_json_snapshot!("leaky json", report);
 }
 
-/// N8 leaks from acme to globex; the control of C2 in initech has no answer; H11 is not covered and not accepted.
+/// N8 leaks from acme to globex; the control of C2 in initech has no answer; C7 is not covered in globex, and not
+/// accepted.
 fn large() -> Report {
-    let subjects = [("acme", 60, 1), ("globex", 61, 0), ("initech", 62, 0)]
-        .map(|(name, third, workers)| sample::subject(name, third, workers));
-    let classes = ["N5", "N8", "H5", "C2", "C8", "H11", "S1"].map(str::to_owned);
+    let initech = sample::subject("initech", 62, 0);
+    let subjects: Vec<Subject> = two().into_iter().chain([initech]).collect();
+    let classes = ["N5", "N8", "H5", "C2", "C7", "C8", "S1"].map(str::to_owned);
     let selection = Selection { classes: classes.to_vec(), ..Selection::default() };
-    let plan = Plan::new(0x2b, subjects.to_vec(), sample::host(), &selection).expect("a plan");
+    let plan = Plan::new(0x2b, subjects, sample::host(), &selection).expect("a plan");
     let mut observed = sample::quiet(&plan);
     for cell in &plan.cells {
         let CellMethod::Probes { cross, control, .. } = &cell.way else { continue };
@@ -110,7 +112,7 @@ fn large() -> Report {
             _ => {}
         }
     }
-    Report::of(&plan, &observed, &all_but_h11(), times())
+    Report::of(&plan, &observed, times())
 }
 
 #[test]
@@ -123,16 +125,20 @@ fn a_large_run_is_read_back_as_it_was_written() {
 
 #[test]
 fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
-    let plan = plan(&["H5", "H11", "C8"]);
+    let mut subjects = two();
+    subjects[0].parts = Parts::default().without(Part::Pods, "its pods cannot be started");
+    let classes = ["H5", "H6", "C7"].map(str::to_owned).to_vec();
+    let selection = Selection { classes, from: vec!["acme".to_owned()], to: Vec::new() };
+    let plan = Plan::new(0x2a, subjects, sample::host(), &selection).expect("a plan");
     let observed = sample::quiet(&plan);
-    let of = |accepted: &[Acceptance]| Report::of(&plan, &observed, accepted, times());
-    let accept = |class, reason: &str| Acceptance { class, reason: reason.to_owned() };
-    let all = [accept(ClassId::C8, "no servers"), accept(ClassId::H11, "tried by hand")];
+    let of = |accepted: &[Acceptance]| Report::of(&plan, &observed, times()).accepting(accepted);
+    let accept = |class, reason: &str| Acceptance::by_test(class, reason);
+    let all = [accept(ClassId::H6, "no metadata here"), accept(ClassId::C7, "tried by hand")];
     let (first, later) = all.split_at(1);
     assert_eq!(of(first).outcome, AuditOutcome::Inconclusive);
     assert_eq!(of(first).accepting(later), of(&all));
     assert_eq!(of(&all).outcome, AuditOutcome::Isolated);
-    let again = of(&all).accepting(&[accept(ClassId::C8, "another reason"), accept(ClassId::H5, "it hurts")]);
+    let again = of(&all).accepting(&[accept(ClassId::H6, "another reason"), accept(ClassId::H5, "it hurts")]);
     assert_eq!(again.cells, of(&all).cells, "what is covered or accepted already is as it was");
 }
 
@@ -162,7 +168,7 @@ fn what_was_left_out_is_in_every_report_and_keeps_it_from_being_isolated() {
 fn an_audit_of_one_instance_says_that_nothing_was_asked_between_instances() {
     let alone = vec![sample::subject("acme", 60, 0)];
     let plan = Plan::new(1, alone, sample::host(), &Selection::default()).expect("a plan");
-    let report = Report::of(&plan, &sample::quiet(&plan), &accepted_on(EngineKind::Container), times());
+    let report = Report::of(&plan, &sample::quiet(&plan), times());
     let said = "This audit has only one instance: nothing was tested between instances.";
     for text in [report.console(false), report.markdown(), report.tap(), report.html().expect("a page")] {
         assert!(text.contains(said), "{text}");

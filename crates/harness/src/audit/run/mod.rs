@@ -23,7 +23,6 @@ use provisioner::Provisioner;
 use provisioner::exec::CommandError;
 use provisioner::slowdown::Stretched;
 
-use super::report::accepted_on_all;
 use super::{Phase, Report, Selection, SelectionError};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::inventory::Inventory;
@@ -106,6 +105,5 @@ pub async fn audit(
     observed.phases.push(removed);
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     observed.after.left = Some(after.left_since(&before));
-    let accepted = accepted_on_all(clusters.iter().map(|cluster| cluster.inner().instance.engine));
-    Ok(Report::of(&plan, &observed, &accepted, (started, Timestamp::now())))
+    Ok(Report::of(&plan, &observed, (started, Timestamp::now())))
 }

@@ -23,9 +23,7 @@ use super::score::Detection;
 use super::state::{self, Snapshot};
 use crate::audit::inject::Pair;
 use crate::audit::subject::{Destroyed, Subject};
-use crate::audit::{
-    ClassId, HostSubject, Observed, Plan, Property, Report, Selection, SelectionError, accepted_on,
-};
+use crate::audit::{ClassId, HostSubject, Observed, Plan, Property, Report, SelectionError};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::name;
 use crate::undo::{Left, Undos};
@@ -149,13 +147,12 @@ impl Third {
     ) -> Result<Report, DestructionError> {
         let name = self.spec.name.to_string();
         let third = Subject { name: name.clone(), ..pair.source.clone() };
-        let selection = Selection { classes: vec![class.to_string()], ..Selection::default() };
-        let plan = Plan::new(0, vec![third, pair.target.clone()], HostSubject::default(), &selection)?;
+        let plan = Plan::on_request(0, vec![third, pair.target.clone()], HostSubject::default(), class)?;
         let mut observed = Observed::default();
         let others = BTreeMap::from([(pair.to.name().to_owned(), other)]);
         observed.after.destroyed = Some(Destroyed { instance: name, inherited, others });
         let now = Timestamp::now();
-        Ok(Report::of(&plan, &observed, &accepted_on(pair.source.engine), (now, now)))
+        Ok(Report::of(&plan, &observed, (now, now)))
     }
 }
 

@@ -17,12 +17,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 use provisioner::Provisioner;
 
-use super::class::{Class, ClassId, Coverage, Injection, Towards};
+use super::class::{Class, ClassId, Injection, Towards};
 use super::inject::{self, InjectError, Pair};
 use super::run::{AuditError, AuditProgress, Probes, Step};
 use super::subject::Subject;
 use super::viewpoint::HOST;
-use super::{Report, Selection, accepted_on};
+use super::{Report, Selection};
 use crate::cluster::TestCluster;
 use crate::inventory::Inventory;
 
@@ -86,17 +86,19 @@ async fn score(
     progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
     let mut trial = Trial { probes, provisioner, from, to, known: Vec::new(), destroyed: None };
-    let baseline = trial.audit(selection, None).await?;
+    let baseline = trial.audit(&selection.of_an_audit(), None).await?;
     let engine = from.inner().instance.engine;
     let wanted = |class: &&Class| applied.is_empty() || applied.contains(&class.id);
-    let classes: Vec<&Class> = Class::all().filter(|class| baseline.asks(class.id)).filter(wanted).collect();
+    let destroys = |class: &Class| class.injection.is_some_and(Injection::takes_destruction);
+    let asked = |class: &&Class| baseline.asks(class.id) || (destroys(class) && selection.has(class.id));
+    let classes: Vec<&Class> = Class::all().filter(asked).filter(wanted).collect();
     let mut rows = Vec::new();
     for (place, class) in classes.iter().enumerate() {
-        let lacks = class.injection.and_then(|injection| injection.lacks(engine));
-        let detection = match (class.coverage(engine), class.injection, lacks) {
-            (Coverage::NotCovered(why), ..) | (_, _, Some(why)) => Detection::NotCovered(why.to_owned()),
-            (Coverage::Covered, None, None) => Detection::NotCovered("the class has no injection".to_owned()),
-            (Coverage::Covered, Some(injection), None) => {
+        let lacks = class.injection.and_then(|injection| injection.lacks(engine)).map(str::to_owned);
+        let detection = match (lacks.or_else(|| baseline.says_nothing(class.id)), class.injection) {
+            (Some(why), _) => Detection::NotCovered(why),
+            (None, None) => Detection::NotCovered("the class has no injection".to_owned()),
+            (None, Some(injection)) => {
                 progress.say(Step::Inject { class: class.id, place: place + 1, of: classes.len() });
                 let begun = Instant::now();
                 let detection = if injection.takes_destruction() {
@@ -185,8 +187,7 @@ impl Trial<'_, '_> {
         if let Some(applied) = applied {
             applied.revert().await.map_err(AuditError::Left)?;
         }
-        let accepted = accepted_on(self.from.inner().instance.engine);
-        Ok(Report::of(&plan, &observed, &accepted, (started, Timestamp::now())))
+        Ok(Report::of(&plan, &observed, (started, Timestamp::now())))
     }
 
     fn pair(&self) -> Result<Pair<'_>, SelfTestError> {

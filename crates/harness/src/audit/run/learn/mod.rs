@@ -22,8 +22,11 @@ use provisioner::exec::Command;
 use provisioner::home::Home;
 use provisioner::identity::{self, IdentityError};
 use provisioner::plan::ClusterPlan;
+use provisioner::request::EngineKind;
 
-use crate::audit::{ClassId, ClientCertificate, DnsSubject, KnownAuthority, Property, Selection, Subject};
+use crate::audit::{
+    ClassId, ClientCertificate, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection, Subject,
+};
 use crate::cluster::TestCluster;
 
 use super::InstanceProbes;
@@ -73,9 +76,15 @@ async fn subject(
     );
     let (authorities, etcd) = pki.unzip();
     let link = host_link(plan).await;
+    let engine = plan.engine;
     Subject {
         name: cluster.name().to_owned(),
-        engine: cluster.inner().instance.engine,
+        parts: if engine == EngineKind::Simulated {
+            Parts::none("it has no real nodes")
+        } else {
+            Parts::default()
+        },
+        kernel: if engine.is_virtual() { Kernel::Own } else { Kernel::OfHost },
         subnet: plan.subnet,
         gateway: plan.gateway,
         link: link.clone(),

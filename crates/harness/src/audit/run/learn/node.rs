@@ -3,22 +3,28 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Node;
 use provisioner::plan::{ClusterPlan, Role};
 
-use crate::audit::{NodeIdentity, NodeSubject};
+use crate::audit::{NodeIdentity, NodeSubject, NodeTraces, ipv6};
 use crate::cluster::TestNode;
 
 use super::quick;
 
-/// Prints the lines of files, each after a word for its kind, and the addresses. A missing file prints nothing; a file
-/// that cannot be read is an error.
+/// Prints the lines of files, each after a word for its kind, the processes of SSH servers, the network adapters, and the
+/// addresses. A missing file prints nothing; a file that cannot be read is an error.
 const FACTS: &str = r#"export LC_ALL=C
 say() { [ ! -e "$2" ] || sed "s|^|$1 |" "$2" || exit; }
 say machine-id /etc/machine-id
 say product /sys/class/dmi/id/product_uuid
 for key in /etc/ssh/ssh_host_*_key.pub; do say host-key "$key"; done
 for keys in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; do say lets-in "$keys"; done
+for process in /proc/[0-9]*/comm; do
+    read -r name 2>/dev/null < "$process" || continue
+    case $name in sshd* | dropbear*) echo "ssh-server $name" ;; esac
+done
+for link in /sys/class/net/*; do [ ! -e "$link/device" ] || echo "adapter ${link##*/}"; done
 ip -oneline address show"#;
 
 /// The facts about a node. `listed` is its Kubernetes object.
@@ -37,6 +43,8 @@ pub(super) async fn subject(
         role,
         address: node.ip(),
         link_local: own.and_then(|facts| facts.link_local(plan.platform.link)),
+        routed_v6: own.map(|facts| facts.routed_v6(node.ip(), plan.subnet)).unwrap_or_default(),
+        found: own.map(Facts::traces),
         management: own.and_then(|facts| facts.managed(plan)),
         witness: node.real_name().to_owned(),
         machine: facts.zip(node_uid).and_then(|(facts, uid)| facts.machine(uid, plan.engine.is_virtual())),
@@ -50,6 +58,8 @@ struct Facts {
     product: Option<String>,
     host_keys: Vec<String>,
     lets_in: Vec<String>,
+    ssh_servers: Vec<String>,
+    adapters: Vec<String>,
     addresses: Vec<(String, IpAddr)>,
 }
 
@@ -63,6 +73,8 @@ impl Facts {
                 "product" => facts.product = Some(rest.trim().to_lowercase()),
                 "host-key" => facts.host_keys.extend(key(rest)),
                 "lets-in" => facts.lets_in.extend(key(rest)),
+                "ssh-server" => facts.ssh_servers.push(rest.to_owned()),
+                "adapter" => facts.adapters.push(rest.to_owned()),
                 _ => facts.addresses.extend(address(rest)),
             }
         }
@@ -74,6 +86,26 @@ impl Facts {
             IpAddr::V6(address) if on == link && address.is_unicast_link_local() => Some(*address),
             _ => None,
         })
+    }
+
+    /// Its IPv6 addresses that a router forwards, and the one that the audit adds beside this IPv4 address.
+    fn routed_v6(&self, address: Ipv4Addr, net: Ipv4Net) -> Vec<Ipv6Addr> {
+        let routed = self.addresses.iter().filter_map(|(_, address)| match address {
+            IpAddr::V6(address) if !address.is_unicast_link_local() && !address.is_loopback() => {
+                Some(*address)
+            }
+            _ => None,
+        });
+        routed.chain([ipv6::beside(address, net)]).collect()
+    }
+
+    /// The traces of an SSH server, and the network adapters.
+    fn traces(&self) -> NodeTraces {
+        let all =
+            [("process", &self.ssh_servers), ("host key", &self.host_keys), ("accepted key", &self.lets_in)];
+        let ssh =
+            all.into_iter().flat_map(|(kind, found)| found.iter().map(move |it| format!("{kind} {it}")));
+        NodeTraces { ssh: ssh.collect(), adapters: self.adapters.clone() }
     }
 
     /// The node's address in the hypervisor's network. `None` for containers.
@@ -121,9 +153,12 @@ mod tests {
         lets-in # a comment\n\
         lets-in no-pty,command=\"true\" ssh-rsa AAAAuser ada@desk\n\
         lets-in \n\
+        ssh-server sshd\n\
+        adapter eth0\n\
         1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
         2: eth0    inet 10.232.0.12/28 brd 10.232.0.15 scope global eth0\n\
         2: eth0    inet6 fe80::1/64 scope link \n\
+        2: eth0    inet6 2001:db8::7/64 scope global \n\
         3: eth1    inet 192.168.60.10/24 brd 192.168.60.255 scope global eth1\n\
         3: eth1    inet6 fe80::2/64 scope link \n";
 
@@ -132,7 +167,13 @@ mod tests {
         let facts = Facts::read(SAID);
         assert_eq!(facts.link_local("eth1"), Some("fe80::2".parse().unwrap()));
         assert_eq!(facts.link_local("eth2"), None);
-        assert_eq!(facts.addresses.len(), 5);
+        assert_eq!(facts.addresses.len(), 6);
+        let routed = facts.routed_v6(Ipv4Addr::new(192, 168, 60, 10), "192.168.60.0/24".parse().unwrap());
+        let routed: Vec<String> = routed.iter().map(ToString::to_string).collect();
+        assert_eq!(routed, ["2001:db8::7", "fd6c:6162:c0a8:3c00::c0a8:3c0a"]);
+        let traces = facts.traces();
+        let ssh = ["process sshd", "host key ssh-ed25519 AAAAhost", "accepted key ssh-rsa AAAAuser"];
+        assert_eq!((traces.ssh, traces.adapters), (ssh.map(str::to_owned).to_vec(), vec!["eth0".to_owned()]));
         let machine = Facts::read(SAID).machine("uid".to_owned(), true).unwrap();
         let expected = NodeIdentity {
             machine_id: "0a1b".to_owned(),

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use provisioner::exec::Command;
 use provisioner::home::Home;
 
-use crate::audit::{Search, Secret, Subject};
+use crate::audit::{Kernel, Search, Secret, Subject};
 use crate::cluster::TestCluster;
 
 use super::secrets::Needles;
@@ -75,7 +75,7 @@ fn secrets(folder: &Utf8Path, subject: &Subject) -> Option<Vec<Secret>> {
     let mut keys = Vec::new();
     walk(folder.join("vagrant"), &mut keys).ok()?;
     keys.retain(|file| file.file_name() == Some("private_key"));
-    if subject.engine.is_virtual() && keys.len() < subject.nodes.len() {
+    if subject.kernel == Kernel::Own && keys.len() < subject.nodes.len() {
         return None;
     }
     let own = OWN.iter().map(|file| folder.join(file)).chain(keys);
