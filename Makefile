@@ -1,5 +1,6 @@
 # One target per task. The scripts are in ci/. Each target first prepares what it needs, which takes a moment if it is
-# already there. `unit`, `lint` and `install` need no root. Targets that build node images or run clusters do.
+# already there. `unit`, `lint` and `install` need root only if packages are missing. Targets that build node images or run
+# clusters always need it.
 #
 # The CLI and the tests share one cargo profile (dev), so that dependencies are compiled once: most of the time is spent
 # in Kubernetes, not in homelab. `make install` builds with optimisation.
@@ -46,7 +47,7 @@ unit: ## Run the unit tests: no root, a few seconds
 	@ci/setup unit
 	@$(with_tools) $(unit_tests)
 
-fuzz: ## Fuzz the readers of foreign files and answers (SECONDS=600 per target, TARGETS=all; needs a nightly Rust)
+fuzz: ## Fuzz the parsers of files, programs' output and packets (SECONDS=600 per target, TARGETS=all; needs a nightly Rust)
 	@$(with_tools) ci/fuzz $(SECONDS) $(TARGETS)
 
 e2e: setup-e2e ## Run the tests on real clusters
@@ -61,7 +62,7 @@ setup-vagrant: ## Install what nodes in VMs need: Vagrant, its plugin, a box (PR
 test-vagrant: setup-vagrant ## Run only the tests on VMs (PROVIDER=libvirt or virtualbox)
 	@ci/e2e $(PROVIDER)
 
-setup-hosts: ## Install what ordinary hosts in VMs need: QEMU, a disk of each
+setup-hosts: ## Install what the tests on ordinary hosts need: QEMU, a disk with Debian 12 and one with 13
 	@ci/setup hosts
 
 test-hosts: setup-hosts ## Run only the tests on ordinary hosts: Debian 12 and 13, with a real reboot

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes the disk of a machine out of its tree: disk.sh TREE IMAGE SIZE
+# Makes a VM's disk from a tree of files: disk.sh TREE IMAGE SIZE
 #
-# SIZE is in MiB. One partition from the first MiB on; the boot loader is in the sectors before it: its first part in the
-# master boot record, its second right behind (GNU GRUB manual, "BIOS installation"), where the first looks by default.
+# TREE is the folder with the VM's files, IMAGE the raw disk to write, SIZE its size in MiB. The disk has one partition,
+# which begins after the first MiB. The boot loader is in the sectors before it (GNU GRUB manual, "BIOS installation"):
+# boot.img in the master boot record, core.img in the sectors after that, where boot.img expects it by default.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 tree=$1 image=$2 size=$3
