@@ -19,7 +19,8 @@ use probe::{ProbeOutcome, Sight};
 use super::attempt::Attempt;
 use crate::links;
 
-/// The most lines of an answer. A node has fewer by an order of magnitude.
+/// The most lines of an answer. A node has fewer by an order of magnitude. A longer answer is an error: a part of it would
+/// prove nothing.
 const LINES: usize = 20_000;
 
 /// Inspects on a thread outside the runtime, because reading from a dead network file system can block for ever.
@@ -28,8 +29,14 @@ pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<ProbeOutcom
     let mut lines = tokio::task::spawn_blocking(move || see(at)).await.map_err(io::Error::other)??;
     lines.sort();
     lines.dedup();
-    lines.truncate(LINES);
-    Ok(ProbeOutcome::Seen { boot: boot_id(), lines })
+    whole(lines).map(|lines| ProbeOutcome::Seen { boot: boot_id(), lines })
+}
+
+fn whole(lines: Vec<String>) -> io::Result<Vec<String>> {
+    match lines.len() {
+        0..=LINES => Ok(lines),
+        more => Err(io::Error::other(format!("the inspection found {more} lines, more than {LINES}"))),
+    }
 }
 
 /// The boot ID of process 1's kernel, unique per boot (random(4)). `None` if it cannot be read.
@@ -154,6 +161,13 @@ fn identity() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inspection_is_whole_or_an_error() {
+        let lines = |count| vec![String::new(); count];
+        assert_eq!(whole(lines(LINES)).unwrap().len(), LINES);
+        assert!(whole(lines(LINES + 1)).unwrap_err().to_string().contains("20001"));
+    }
 
     #[test]
     fn a_process_is_seen_with_its_name_and_namespace() {

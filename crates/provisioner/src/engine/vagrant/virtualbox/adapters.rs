@@ -75,9 +75,9 @@ impl Mark {
     pub(super) fn all(answer: &str) -> Vec<Self> {
         let read = |line: &str| {
             let (scope, value) = line.strip_prefix("Key: ")?.strip_prefix(KEY)?.split_once(", Value: ")?;
-            let (adapter, address) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-            let id = InstanceId::of_scope(scope)?;
-            Some(Self { id, adapter: adapter.to_owned(), address: address.parse().ok() })
+            let mut words = value.split_whitespace();
+            let (id, adapter) = (InstanceId::of_scope(scope)?, words.next()?.to_owned());
+            Some(Self { id, adapter, address: words.next().and_then(|address| address.parse().ok()) })
         };
         answer.lines().filter_map(read).collect()
     }
