@@ -102,7 +102,7 @@ pub(super) const CLASSES: &[Class] = &[
         from: HOST,
         towards: Towards::Instances,
         way: Method::Fact(Fact::Keys),
-        coverage: Coverages::of_machines(
+        coverage: Coverages::of_vms(
             "container nodes run no SSH server and have no SSH keys (N11 probes port 22)",
         ),
         injection: Some(Injection::ForeignKey),

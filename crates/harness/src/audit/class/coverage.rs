@@ -28,13 +28,13 @@ impl Coverages {
         Self { containers: Coverage::Covered, libvirt: Coverage::Covered, virtualbox: Coverage::Covered };
 
     /// The class covers no nodes: one reason for containers, one for VMs.
-    pub(super) const fn nowhere(containers: &'static str, machines: &'static str) -> Self {
-        let (containers, machines) = (Coverage::NotCovered(containers), Coverage::NotCovered(machines));
-        Self { containers, libvirt: machines, virtualbox: machines }
+    pub(super) const fn nowhere(containers: &'static str, vms: &'static str) -> Self {
+        let (containers, vms) = (Coverage::NotCovered(containers), Coverage::NotCovered(vms));
+        Self { containers, libvirt: vms, virtualbox: vms }
     }
 
     /// The class covers VMs only: the reason for containers.
-    pub(super) const fn of_machines(containers: &'static str) -> Self {
+    pub(super) const fn of_vms(containers: &'static str) -> Self {
         Self { containers: Coverage::NotCovered(containers), ..Self::EVERYWHERE }
     }
 

@@ -57,7 +57,7 @@ pub(super) const CLASSES: &[Class] = &[
         Injection::PublishPort,
     ),
     Class {
-        coverage: Coverages::of_machines("container nodes have no hypervisor interface; only VMs have one"),
+        coverage: Coverages::of_vms("container nodes have no hypervisor interface; only VMs have one"),
         ..class(
             ClassId::H4,
             "pivot through NAT",
