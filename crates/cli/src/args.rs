@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_teaches_itself() {
+    fn the_help_of_every_verb_is_as_published() {
         let paths: [&[&str]; 42] = [
             &[],
             &["doctor"],
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_nobody_knows_are_refused_with_the_known_ones() {
+    fn invalid_values_are_refused_with_the_values_that_are_allowed() {
         let refuse = |line: &[&str]| Args::try_parse_from(line).expect_err("nonsense is refused").to_string();
         let lines: [&[&str]; 12] = [
             &["homelab", "up", "acme", "--topology", "k8s-huge"],
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_name_goes_to_kubectl_with_or_without_dashes() {
+    fn arguments_after_the_instance_are_passed_to_kubectl_with_or_without_dashes() {
         for line in [
             ["homelab", "kubectl", "acme", "--", "get", "pods", "-A"].as_slice(),
             ["homelab", "kubectl", "acme", "get", "pods", "-A"].as_slice(),

@@ -264,7 +264,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_host_that_is_ready() {
+    fn a_ready_host_passes_every_check() {
         let config = FEATURES.iter().map(|(key, _)| format!("{key}=y\n")).collect();
         let facts = Facts {
             image: Some("/root/.cache/homelab/image".to_owned()),
@@ -278,7 +278,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_guard_that_differs_is_told_with_what_puts_it_back_and_what_is_not_ours_is_a_note() {
+    fn a_changed_guard_is_bad_and_a_changed_foreign_setting_is_a_note() {
         let deviations = vec![
             Deviation::Emptied { chain: "input".to_owned() },
             Deviation::SettingOfAll {
@@ -302,7 +302,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn all_problems_are_reported_at_once() {
         let facts = Facts {
             to_run: vec![lack("podman", "apt-get install podman"), lack("runc", "apt-get install runc")],
             to_build: vec![lack("go", "apt-get install golang")],

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_never_change_their_meaning() {
+    fn exit_codes_never_change_their_meaning() {
         let all = [
             (Exit::Ok, 0),
             (Exit::Leak, 1),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_not_written_is_no_success_and_a_failure_stays_what_it_is() {
+    fn an_unwritten_result_turns_a_success_into_an_error_and_keeps_a_failure() {
         for exit in [Exit::Ok, Exit::Problems] {
             assert_eq!(exit.unwritten(), Exit::CouldNotRun);
         }

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_that_was_put_back_is_told_with_everything_that_differed() {
+    fn a_restored_guard_is_reported_with_all_deviations() {
         let deviations = vec![Deviation::NoTable, setting()];
         let (mark, lines) =
             told(&Ok(Restoration::Restored { deviations })).expect("there is something to say");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn who_puts_nothing_back_says_what_differs_and_what_to_type() {
+    fn problems_of_the_guard_are_the_deviations_and_the_command_that_restores_it() {
         let look = |deviations| Ok(Some(Inspection { deviations, has_rules: true }));
         let of_all = Deviation::SettingOfAll {
             key: "net.ipv4.conf.all.proxy_arp".to_owned(),

@@ -19,7 +19,7 @@ pub(crate) struct Budget {
 /// For containers, which are removed within seconds.
 const CONTAINERS: Budget = Budget { total: Duration::from_secs(50), teardown: Duration::from_secs(30) };
 /// For VMs: Vagrant itself takes seconds to start, and removes VMs one after the other.
-const MACHINES: Budget = Budget { total: Duration::from_secs(110), teardown: Duration::from_secs(75) };
+const VMS: Budget = Budget { total: Duration::from_secs(110), teardown: Duration::from_secs(75) };
 
 /// The deadlines of a budget that has begun.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ impl Budget {
     /// The budget of a fixture with these clusters: that of VMs if one of them has VMs. Pure.
     pub(crate) fn of(clusters: &[ClusterSpec]) -> Self {
         match clusters.iter().any(|spec| spec.engine.is_virtual()) {
-            true => MACHINES,
+            true => VMS,
             false => CONTAINERS,
         }
     }

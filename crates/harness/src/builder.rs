@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_fixture_that_fails_tells_what_to_do_about_the_cause() {
+    async fn a_failed_fixture_gives_the_hint_of_the_cause() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
         let home = Home::at(folder.join("home"));
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_come_up_beside_each_other_only_as_far_as_each_has_processors_of_its_own() {
+    fn clusters_of_vms_come_up_in_parallel_only_as_far_as_the_processors_suffice() {
         let container = ClusterSpec::new("acme").check().unwrap();
         let machines = ClusterSpec::new("globex").engine(EngineKind::Vagrant(Provider::Libvirt));
         let machines = machines.check().unwrap();

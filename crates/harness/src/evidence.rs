@@ -141,7 +141,7 @@ mod tests {
 
     /// Two clusters whose API servers hang, kept within 20 s.
     #[tokio::test(start_paused = true)]
-    async fn clusters_are_kept_side_by_side_and_what_hangs_is_cut_off_and_named() {
+    async fn evidence_of_clusters_is_collected_in_parallel_and_a_part_that_hangs_is_cut_off_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
         let home = Home::at(folder.join("home"));

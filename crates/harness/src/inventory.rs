@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_of_a_router_is_the_same_while_its_lifetime_counts_down_and_another_one_is_not() {
+    fn an_advertised_route_is_compared_without_its_remaining_lifetime() {
         // As Debian 13 prints a route.
         let route = |via: &str, seconds: u32| {
             let line = format!(
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_in_containers_differs_and_is_not_left_behind() {
+    fn changes_within_containers_are_differences_but_no_leftovers() {
         let before = with("link", &["lo"]);
         for (kind, is_left) in [(WITHIN, false), (PARTS, false), ("link", true)] {
             let after = with(kind, &["lo", "new"]);

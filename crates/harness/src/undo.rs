@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_deed_is_taken_back_first_and_one_that_stays_does_not_keep_the_others() {
+    async fn the_last_change_is_undone_first_and_a_failed_undo_does_not_stop_the_others() {
         let (mut undos, done) = (Undos::default(), Arc::default());
         for (number, fails) in [(1, false), (2, true), (3, false)] {
             noting(&mut undos, &done, number, fails);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_dropped_half_way_is_taken_back_all_the_same() {
+    async fn dropped_undos_are_still_run() {
         let done = Arc::default();
         let mut undos = Undos::default();
         noting(&mut undos, &done, 1, false);

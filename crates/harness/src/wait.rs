@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looking_has_a_tenth_of_the_time_and_is_done_each_second_at_least() {
+    fn polling_takes_a_tenth_of_the_time_and_pauses_for_at_most_a_second() {
         let millis = Duration::from_millis;
         for (took, expected) in [(0, 100), (10, 100), (20, 180), (100, 900), (120, 1000), (20_000, 1000)] {
             assert_eq!(pause(millis(took)), millis(expected), "{took} ms");

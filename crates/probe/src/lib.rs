@@ -391,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nonce_is_found_wherever_it_stands_and_nothing_else_is() {
+    fn a_nonce_is_found_at_any_place_of_a_text_and_nothing_else_is() {
         let (one, two) = (Nonce::new(0xdead_beef, 7), Nonce::new(1, 0x00ff_ffff));
         assert_eq!((one.as_str(), one.as_str().len()), ("hl1-deadbeef-000007", Nonce::LENGTH));
         let text = format!("\0hl1-{one}{two}hl1-DEADBEEF-000007 {one}hl1-deadbeef-00000");

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_asks_while_an_address_is_tentative_and_not_known_to_be_taken() {
+    fn duplicate_address_detection_runs_while_an_address_is_tentative_and_has_not_failed() {
         let row = |flags: &str, name: &str| {
             format!("fe80000000000000000000fffe000001 05 40 20 {flags}    {name}\n")
         };

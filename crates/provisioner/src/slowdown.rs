@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_without_an_end_stays_one() {
+    fn an_endless_duration_stays_endless() {
         assert_eq!(Slowdown::EMULATED.stretch(Duration::MAX).on_clock(), Duration::MAX);
     }
 }

@@ -81,7 +81,7 @@ impl Trial {
             .with_context(broken("attach finds the nodes of create"))?;
         self.a_node_runs_commands_and_keeps_files().await.with_context(broken("a node runs commands"))?;
         self.sightings_tell_what_exists().await.with_context(broken("sightings list what exists"))?;
-        self.nodes_reach_their_own_and_nobody_else()
+        self.nodes_reach_nodes_of_their_own_instance_only()
             .await
             .with_context(broken("nodes reach only nodes of their own instance"))?;
         self.logs_are_collected().await.with_context(broken("logs are collected"))?;

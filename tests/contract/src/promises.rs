@@ -105,7 +105,7 @@ impl Trial {
         Ok(())
     }
 
-    pub(super) async fn nodes_reach_their_own_and_nobody_else(&self) -> anyhow::Result<()> {
+    pub(super) async fn nodes_reach_nodes_of_their_own_instance_only(&self) -> anyhow::Result<()> {
         let plans = [&self.large, &self.small];
         for from in plans {
             let nodes = self.engine.attach(from).await?;

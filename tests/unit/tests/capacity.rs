@@ -29,7 +29,7 @@ fn refusal(room: &Room, asked: Demand) -> String {
 }
 
 #[test]
-fn a_cluster_costs_what_its_nodes_cost() {
+fn the_demand_of_a_cluster_is_that_of_its_nodes() {
     let of = |workers| cost(CniKind::Routed, Topology::Multi, workers);
     let worker = Demand::of(CniKind::Routed, None, &[Role::ControlPlane, Role::Worker, Role::Worker]);
     assert_eq!(of(2), worker);
@@ -42,7 +42,7 @@ fn a_cluster_costs_what_its_nodes_cost() {
 }
 
 #[test]
-fn a_virtual_machine_costs_the_memory_that_it_is_given_and_none_of_the_hosts_inotify() {
+fn the_demand_of_a_vm_is_its_memory_with_an_overhead_and_no_inotify_instances() {
     let of = |workers| {
         let spec = ClusterSpec::new("acme").workers(workers).cni(CniKind::Cilium);
         let spec = spec.engine(EngineKind::Vagrant(Provider::Libvirt));
@@ -55,7 +55,7 @@ fn a_virtual_machine_costs_the_memory_that_it_is_given_and_none_of_the_hosts_ino
 }
 
 #[test]
-fn a_plan_and_its_further_workers_cost_what_its_spec_says() {
+fn the_demand_of_a_plan_and_of_further_workers_is_that_of_the_spec() {
     let house = House::new();
     for engine in [EngineKind::Container, EngineKind::Vagrant(Provider::Libvirt)] {
         let spec = |workers| ClusterSpec::new("acme").workers(workers).engine(engine).check().unwrap();
@@ -67,7 +67,7 @@ fn a_plan_and_its_further_workers_cost_what_its_spec_says() {
 }
 
 #[test]
-fn virtual_machines_that_do_not_fit_are_refused_with_all_figures() {
+fn vms_that_do_not_fit_are_refused_with_all_figures() {
     let spec = ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Libvirt)).check().unwrap();
     insta::assert_snapshot!(refusal(&empty(8, 7, 8), Demand::of_spec(&spec)), @"not enough capacity on this host: needs 10.4 GiB of memory, 6.0 GiB are left (8.0 GiB in total, 1.0 GiB in use or claimed, 1.0 GiB for the host itself)");
 }
@@ -75,8 +75,8 @@ fn virtual_machines_that_do_not_fit_are_refused_with_all_figures() {
 #[rstest]
 #[case::memory_decides(empty(4, 4, 64))]
 #[case::processors_decide(empty(256, 256, 2))]
-#[case::what_others_use_is_not_there(empty(64, 4, 64))]
-fn as_many_fit_as_are_admitted(#[case] room: Room) {
+#[case::available_memory_decides(empty(64, 4, 64))]
+fn the_number_of_clusters_that_fit_is_the_number_that_is_admitted(#[case] room: Room) {
     for each in [single(), cost(CniKind::Cilium, Topology::Multi, 3)] {
         let many = room.fits(each);
         assert!(many > 0);
@@ -92,13 +92,13 @@ fn sixteen_single_clusters_fit_on_two_processors() {
 }
 
 #[test]
-fn a_machine_that_is_smaller_than_what_is_reserved_has_room_for_nothing() {
+fn a_host_smaller_than_the_reserve_has_no_capacity() {
     let room = empty(1, 0, 1);
     assert_eq!((room.memory(), room.fits(single())), (0, 0));
 }
 
 #[test]
-fn an_instance_that_comes_up_counts_against_what_is_available_and_one_that_runs_does_not_count_twice() {
+fn a_starting_instance_counts_against_the_available_memory_and_a_running_one_does_not_count_twice() {
     let much = Demand { memory: 4096, ..Demand::default() };
     let before = empty(16, 8, 8);
     let starting = Room { starting: much, ..before };
@@ -109,7 +109,7 @@ fn an_instance_that_comes_up_counts_against_what_is_available_and_one_that_runs_
 }
 
 #[test]
-fn an_instance_that_has_not_grown_yet_is_still_promised_what_it_may_take() {
+fn the_full_demand_of_a_running_instance_stays_reserved() {
     let promised = Demand { memory: 12 * 1024, processors: 0, inotify: 0 };
     let room = Room { running: promised, ..empty(16, 15, 8) };
     assert_eq!(room.memory(), 3 * 1024);
@@ -125,13 +125,13 @@ fn a_refusal_has_all_figures() {
 }
 
 #[test]
-fn what_there_is_enough_of_is_not_in_a_refusal() {
+fn a_refusal_names_only_the_resources_that_do_not_suffice() {
     let text = refusal(&empty(4, 4, 64), cost(CniKind::Routed, Topology::Multi, 100));
     assert!(text.contains("of memory") && !text.contains("processors"), "{text}");
 }
 
 #[test]
-fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
+fn too_few_inotify_instances_are_reported_with_the_command_that_raises_them() {
     let few = |room: Room| Room { host: HostResources { inotify_limit: 128, ..room.host }, ..room };
     let room = few(empty(24, 22, 8));
     assert_eq!(room.lack(single()), None);
@@ -144,7 +144,7 @@ fn too_few_inotify_instances_are_said_with_the_command_that_raises_them() {
 }
 
 #[test]
-fn this_machine_can_be_read() {
+fn the_resources_of_this_host_can_be_read() {
     let host = HostResources::here().unwrap();
     assert!(host.memory >= host.available && host.available > 0);
     assert!(host.processors > 0 && host.inotify_limit > 0);

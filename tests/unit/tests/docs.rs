@@ -171,7 +171,7 @@ fn place(path: &str) -> PathBuf {
 }
 
 #[test]
-fn the_code_map_leads_to_files_that_are_there() {
+fn the_code_map_leads_to_files_that_exist() {
     let mapped = mapped();
     assert!(mapped.len() > 30, "the code map was not read: {mapped:?}");
     let missing: Vec<_> = mapped.iter().filter(|path| !place(path).exists()).collect();

@@ -31,7 +31,7 @@ async fn homes_on_one_host_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn a_create_that_fails_half_way_leaves_what_it_made_and_can_be_finished() {
+async fn a_create_that_fails_half_way_leaves_its_objects_and_can_be_finished() {
     let house = House::new();
     let plan = planned("acme", &house.home);
     for after in 0..=4 {
@@ -57,7 +57,7 @@ async fn a_destroy_that_fails_removes_nothing_and_works_the_second_time() {
 }
 
 #[tokio::test]
-async fn a_lack_is_told_by_the_preflight() {
+async fn a_missing_requirement_is_reported_by_the_preflight() {
     let lack = MissingRequirement { what: "root".to_owned(), remedy: "sudo homelab up".to_owned() };
     let engine = SimulatedEngine::new("abcdef").with_fault(Fault::Preflight(lack.clone()));
     assert_eq!(engine.preflight().await, [lack]);
@@ -66,7 +66,7 @@ async fn a_lack_is_told_by_the_preflight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn commands_are_recorded_answered_failed_and_hung_as_told() {
+async fn commands_are_recorded_answered_failed_and_hung_as_configured() {
     let house = House::new();
     let engine = SimulatedEngine::new(house.home.id())
         .answering("uname", "Linux\n")

@@ -31,7 +31,7 @@ fn records(house: &House) -> Vec<Record> {
 }
 
 #[test]
-fn a_record_says_what_when_about_whom_by_whom_and_how_it_ended() {
+fn a_record_has_event_time_instance_actor_and_outcome() {
     let house = House::new();
     let events = events(&house);
     let took = Duration::from_millis(1640);
@@ -71,7 +71,7 @@ fn a_record_says_what_when_about_whom_by_whom_and_how_it_ended() {
 }
 
 #[test]
-fn what_changes_no_state_is_heard_and_not_kept() {
+fn events_that_change_no_state_are_published_and_not_logged() {
     let house = House::new();
     let events = events(&house);
     let mut heard = events.subscribe();
@@ -137,7 +137,7 @@ fn a_line_torn_anywhere_is_reported_and_hurts_no_other() {
 }
 
 #[test]
-fn a_reader_goes_on_where_it_left_off_and_begins_again_in_a_new_file() {
+fn a_reader_continues_where_it_stopped_and_begins_again_in_a_new_file() {
     let house = House::new();
     let mut reader = EventLog::in_home(&house.home).reader();
     assert_eq!(reader.more().unwrap(), Default::default());
@@ -172,7 +172,7 @@ fn records_and_fields_of_newer_versions_are_kept_as_they_are() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_stops_nothing_and_is_told() {
+fn a_log_that_cannot_be_written_stops_nothing_and_is_reported() {
     let house = House::new();
     std::fs::write(house.home.root(), "a file where the folder should be").unwrap();
     let events = events(&house);

@@ -67,7 +67,7 @@ async fn secrets_are_hidden_in_errors() {
 }
 
 #[tokio::test]
-async fn a_deadline_kills_children_and_grandchildren_and_tells_what_they_said() {
+async fn a_deadline_kills_children_and_grandchildren_and_reports_their_output() {
     let script = "(sh -c 'echo $$; exec sleep 1000' & echo started >&2; wait)";
     let command = Command::within(Duration::from_millis(300), "sh").args(["-c", script]);
     let error = refused(&command).await;
@@ -79,7 +79,7 @@ async fn a_deadline_kills_children_and_grandchildren_and_tells_what_they_said() 
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_waits_for_any_more_is_killed() {
+async fn a_command_whose_task_is_cancelled_is_killed() {
     let house = crate::given::House::new();
     let mark = house.path("pid");
     let command = sh(&format!("echo $$ >{mark}.new; mv {mark}.new {mark}; exec sleep 1000"));
@@ -95,7 +95,7 @@ async fn a_command_that_nobody_waits_for_any_more_is_killed() {
 }
 
 #[tokio::test]
-async fn a_background_process_runs_until_it_is_told_to_stop() {
+async fn a_background_process_runs_until_it_is_stopped() {
     let mut sleeper = Background::start(&sh("exec sleep 1000")).unwrap();
     assert!(!sleeper.has_ended());
     sleeper.stop().await;

@@ -39,7 +39,7 @@ fn id_file(home: &Home) -> Utf8PathBuf {
 }
 
 #[test]
-fn a_home_is_its_folder_however_it_is_spelled() {
+fn a_home_is_its_folder_under_every_spelling_of_the_path() {
     let house = House::new();
     claim(&house.home, "acme");
     let root = house.home.root();
@@ -62,7 +62,7 @@ fn a_home_is_its_folder_however_it_is_spelled() {
 }
 
 #[test]
-fn looking_at_a_home_that_is_not_there_makes_nothing_and_its_id_is_the_one_that_it_gets() {
+fn reading_a_missing_home_creates_nothing_and_shows_the_id_that_it_will_get() {
     let house = House::new();
     let (before, link) = (open(house.home.root()).unwrap(), house.path("link"));
     assert_eq!(Registry::in_home(&before).list().unwrap(), []);
@@ -88,7 +88,7 @@ fn a_home_that_is_moved_keeps_its_id_and_can_be_moved_again() {
 }
 
 #[test]
-fn a_copy_is_refused_and_told_how_to_become_a_home_of_its_own_or_the_only_one() {
+fn a_copy_is_refused_with_the_commands_that_make_it_a_separate_home_or_the_only_one() {
     let house = House::new();
     claim(&house.home, "acme");
     copy(house.home.root(), &house.path("copy"));
@@ -120,7 +120,7 @@ fn a_copy_is_refused_and_told_how_to_become_a_home_of_its_own_or_the_only_one() 
 }
 
 #[test]
-fn a_backup_that_is_put_where_the_home_was_is_refused_while_the_home_goes_on_elsewhere() {
+fn a_backup_at_the_old_path_of_a_moved_home_is_refused_and_the_moved_home_works() {
     let house = House::new();
     claim(&house.home, "acme");
     std::fs::rename(house.path("home"), house.path("moved")).unwrap();
@@ -130,7 +130,7 @@ fn a_backup_that_is_put_where_the_home_was_is_refused_while_the_home_goes_on_els
 }
 
 #[test]
-fn a_new_home_where_another_lay_gets_another_id() {
+fn a_new_home_at_the_old_path_of_a_moved_one_gets_another_id() {
     let house = House::new();
     let list = Listed::in_folder(house.path("homes"));
     claim(&house.home, "acme");
@@ -162,7 +162,7 @@ fn a_home_of_an_earlier_version_keeps_the_id_that_its_nodes_have() {
 }
 
 #[test]
-fn whoever_begins_at_the_same_time_finds_one_id() {
+fn concurrent_creators_of_a_home_get_one_id() {
     let house = House::new();
     let ids: Vec<String> = std::thread::scope(|scope| {
         let begun = (0..16).map(|number| {
@@ -182,7 +182,7 @@ fn whoever_begins_at_the_same_time_finds_one_id() {
 }
 
 #[test]
-fn a_file_with_something_else_than_an_id_stops_everything_and_stays_as_it_is() {
+fn an_id_file_without_a_valid_id_is_refused_and_left_alone() {
     let house = House::new();
     claim(&house.home, "acme");
     for damage in ["", "not an id\n", "0a1b2c\ntorn"] {

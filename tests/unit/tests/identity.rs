@@ -59,7 +59,7 @@ impl Lab {
 }
 
 #[tokio::test]
-async fn what_is_recorded_differs_between_clusters_and_leads_to_the_right_one() {
+async fn recorded_identities_differ_between_clusters_and_match_their_own_cluster() {
     let lab = lab().await;
     let of = |name: &str| lab.instance(name).k8s.identity.unwrap();
     assert_eq!(of("acme").server, "https://192.168.60.10:6443");
@@ -74,7 +74,7 @@ async fn what_is_recorded_differs_between_clusters_and_leads_to_the_right_one() 
 }
 
 #[tokio::test]
-async fn swapped_files_stop_at_the_first_link_that_differs_with_both_values() {
+async fn swapped_kubeconfigs_are_refused_at_the_first_difference_with_both_values() {
     let lab = lab().await;
     let (acme, globex) = (lab.isolated("acme"), lab.isolated("globex"));
     let renamed = globex.replace("globex", "acme");
@@ -95,7 +95,7 @@ async fn swapped_files_stop_at_the_first_link_that_differs_with_both_values() {
 }
 
 #[tokio::test]
-async fn a_context_of_the_merged_kubeconfig_that_was_bent_is_found() {
+async fn an_altered_context_of_the_merged_kubeconfig_is_found() {
     let lab = lab().await;
     let merged = lab.house.merged();
     lab.house.kubeconfig(&merged.replace("https://192.168.60.10", "https://192.168.61.10"));
@@ -106,7 +106,7 @@ async fn a_context_of_the_merged_kubeconfig_that_was_bent_is_found() {
 }
 
 #[tokio::test]
-async fn a_kubeconfig_that_is_lost_or_swapped_is_written_anew_from_the_nodes() {
+async fn a_kubeconfig_that_is_lost_or_swapped_is_written_again_from_the_nodes() {
     let lab = lab().await;
     let (acme, merged) = (lab.isolated("acme"), lab.house.merged());
     lab.swap("acme", &lab.isolated("globex"));
@@ -130,7 +130,7 @@ fn unchecked(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String
 }
 
 #[tokio::test]
-async fn nothing_is_told_of_a_cluster_that_was_compared_and_of_one_that_never_came_up() {
+async fn destroying_a_checked_cluster_or_one_that_never_came_up_reports_no_unchecked_identity() {
     let lab = lab().await;
     let mut events = lab.provisioner.events().subscribe();
     let spec = ClusterSpec::new("hooli").workers(0).engine(EngineKind::Simulated).check().unwrap();
@@ -144,7 +144,7 @@ async fn nothing_is_told_of_a_cluster_that_was_compared_and_of_one_that_never_ca
 }
 
 #[tokio::test]
-async fn an_instance_whose_cluster_cannot_be_asked_comes_to_rest_and_that_is_told() {
+async fn an_instance_whose_identity_cannot_be_checked_is_paused_and_that_is_reported() {
     let lab = lab().await;
     let mut events = lab.provisioner.events().subscribe();
     std::fs::remove_file(lab.house.home.isolated_kubeconfig("acme")).unwrap();

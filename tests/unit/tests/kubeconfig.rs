@@ -100,7 +100,7 @@ fn an_admin_conf_that_is_not_kubeadms_is_refused_without_quoting_it() {
 }
 
 #[test]
-fn a_new_kubeconfig_has_our_context_but_no_current_one_and_is_for_its_owner_alone() {
+fn a_new_kubeconfig_has_the_context_but_no_current_one_and_is_for_its_owner_alone() {
     let house = House::new();
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
     insta::assert_snapshot!(house.merged().replace(&house.home.id(), "[home]"));
@@ -127,7 +127,7 @@ fn foreign_contents_survive_a_merge_byte_for_byte_and_an_unmerge_restores_the_fi
 }
 
 #[test]
-fn a_key_that_only_begins_like_one_of_ours_stays_byte_for_byte() {
+fn a_key_that_only_begins_like_a_list_of_the_kubeconfig_stays_byte_for_byte() {
     let house = House::new();
     let text = "clusters:a: 1 # not a list of clusters\nkind: Config\n";
     house.kubeconfig(text);
@@ -167,7 +167,7 @@ fn a_file_in_flow_style_keeps_its_values() {
 }
 
 #[test]
-fn a_file_that_cannot_be_rewritten_without_changing_a_value_is_refused_and_left() {
+fn a_file_that_cannot_be_rewritten_without_changing_a_value_is_refused_and_left_alone() {
     let house = House::new();
     for value in ["1e3", "0123", "0x1F", "1.10"] {
         let text = format!("{{users: [{{name: ada, user: {{password: {value}}}}}]}}\n");
@@ -198,7 +198,7 @@ fn merging_again_replaces_in_place_and_writes_nothing_when_nothing_changes() {
 }
 
 #[test]
-fn an_entry_of_our_name_that_is_somebody_elses_is_refused_and_left() {
+fn a_foreign_entry_of_the_same_name_is_refused_and_left_alone() {
     let house = House::new();
     let theirs = "clusters:\n- name: work\n  cluster: {server: 'https://10.9.8.7:6443'}\n\
                   contexts:\n- name: acme\n  context: {cluster: work, user: me}\nusers: []\n";
@@ -224,7 +224,7 @@ fn another_homes_context_of_the_same_name_is_foreign() {
 }
 
 #[test]
-fn a_file_that_is_no_kubeconfig_is_refused_and_left() {
+fn a_file_that_is_no_kubeconfig_is_refused_and_left_alone() {
     let house = House::new();
     for text in
         ["clusters: [", "just words", "- a\n- b\n", "clusters: 7\n", "a: 1\na: 2\n", "a: 1\n---\nb: 2\n"]

@@ -9,7 +9,7 @@ const END: &str = "<!-- /matrix -->";
 
 /// `HOMELAB_WRITE_DOCS=1` writes the table to the page.
 #[test]
-fn the_page_for_operators_shows_what_is_tested() {
+fn the_page_for_operators_shows_the_tested_combinations() {
     let page = std::fs::read_to_string(PAGE).unwrap();
     let (before, rest) = page.split_once(BEGIN).expect("the page has a place for the table");
     let (shown, after) = rest.split_once(END).expect("the place of the table has an end");

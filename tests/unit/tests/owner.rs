@@ -25,14 +25,14 @@ fn another_process_with_the_same_pid_is_not_the_owner() {
 }
 
 #[test]
-fn nobody_of_an_earlier_boot_is_alive() {
+fn an_owner_of_an_earlier_boot_is_dead() {
     let owner = Owner::current("run-1").unwrap();
     let earlier = Owner { boot_id: "00000000-0000-0000-0000-000000000000".to_owned(), ..owner };
     assert_eq!(earlier.liveness(&House::new().home), Liveness::Dead);
 }
 
 #[test]
-fn a_pid_that_nobody_has_is_dead() {
+fn an_owner_whose_pid_does_not_exist_is_dead() {
     let owner = Owner::current("run-1").unwrap();
     // Above the highest possible pid, 2^22 (proc_sys_kernel(5)).
     assert_eq!(Owner { pid: 1 << 23, ..owner }.liveness(&House::new().home), Liveness::Dead);
@@ -86,7 +86,7 @@ fn an_owner_in_another_pid_namespace_without_a_lock_to_ask_is_neither_alive_nor_
 }
 
 #[test]
-fn a_process_has_one_lock_in_a_home_whatever_it_runs() {
+fn a_process_has_one_lock_in_a_home_for_all_its_runs() {
     let house = House::new();
     let [one, other] = ["run-1", "run-2"].map(|run| Owner::hold(&house.home, run).unwrap());
     assert_eq!(one.lock, other.lock);

@@ -63,7 +63,7 @@ fn a_full_pool_is_an_error_that_says_so() {
 }
 
 #[test]
-fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
+fn subnets_are_drawn_from_ranges_that_virtualbox_allows_and_refused_elsewhere() {
     let claim = |spec: ClusterSpec, there: &[Instance], allowed: &[&str]| {
         let pools = Pools::default().within(allowed.iter().map(|range| net(range)).collect());
         let taken = Taken { instances: there.to_vec(), ..Taken::default() };
@@ -98,14 +98,14 @@ fn subnets_are_drawn_from_what_virtualbox_allows_and_refused_elsewhere() {
 }
 
 #[test]
-fn the_freed_subnet_of_one_client_is_the_next_ones() {
+fn a_freed_subnet_is_drawn_by_the_next_instance() {
     let mut there = full();
     let freed = there.remove(5).subnet;
     assert_eq!(instance("next", &there).subnet, freed);
 }
 
 #[test]
-fn refusals_name_what_is_taken_and_who_has_it() {
+fn refusals_name_the_value_in_use_and_its_holder() {
     let acme = instance("acme", &[]);
     let taken = Taken {
         instances: vec![acme],
@@ -313,7 +313,7 @@ fn objects_on_the_host_never_mix_up_homes_or_names_with_a_common_beginning() {
 }
 
 #[test]
-fn a_pool_that_the_host_has_itself_is_told_with_its_interface_and_the_line_that_moves_it() {
+fn a_pool_that_the_host_uses_is_refused_with_the_interface_and_the_setting_that_moves_it() {
     let host = |networks: &[(&str, &str)]| Taken {
         instances: Vec::new(),
         neighbours: Vec::new(),

@@ -62,7 +62,7 @@ impl Lab {
 }
 
 #[tokio::test]
-async fn destroying_what_does_not_exist_is_one_event() {
+async fn destroying_an_unknown_instance_is_one_event() {
     let lab = lab();
     let mut events = lab.provisioner.events().subscribe();
     assert_eq!(lab.provisioner.destroy("acme").await.unwrap(), []);
@@ -73,7 +73,7 @@ async fn destroying_what_does_not_exist_is_one_event() {
 }
 
 #[tokio::test]
-async fn a_cluster_comes_up_and_goes_and_leaves_nothing() {
+async fn a_cluster_comes_up_and_is_destroyed_and_leaves_nothing() {
     let lab = lab();
     let mut events = lab.provisioner.events().subscribe();
     let cluster = lab.up("acme").await.unwrap();
@@ -175,7 +175,7 @@ async fn a_destroy_that_fails_keeps_the_entry_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn clusters_side_by_side_share_nothing_and_go_alone() {
+async fn clusters_side_by_side_share_nothing_and_are_destroyed_one_by_one() {
     let lab = lab();
     let (acme, globex) = tokio::try_join!(lab.up("acme"), lab.up("acme-1")).unwrap();
     assert_ne!(acme.plan.subnet, globex.plan.subnet);
@@ -188,7 +188,7 @@ async fn clusters_side_by_side_share_nothing_and_go_alone() {
 }
 
 #[tokio::test]
-async fn reaping_takes_the_abandoned_and_the_unexplained_and_nothing_else() {
+async fn reap_removes_abandoned_instances_and_objects_without_an_entry_and_nothing_else() {
     let lab = lab();
     let owner = Owner::current("run-1").unwrap();
     let dead = Owner { start_time: owner.start_time + 1, ..owner.clone() };

@@ -80,7 +80,7 @@ fn nothing_but_the_ledger_its_lock_and_the_id_is_left_in_the_folder() {
 }
 
 #[test]
-fn other_processes_find_what_is_claimed() {
+fn two_handles_of_one_registry_see_the_same_entries() {
     let (house, registry) = two();
     let other = Registry::in_home(&house.home);
     assert_eq!(other.list().unwrap(), registry.list().unwrap());

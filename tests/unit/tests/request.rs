@@ -9,7 +9,7 @@ fn refused(spec: &ClusterSpec) -> SpecError {
 }
 
 #[test]
-fn a_wish_with_nothing_but_a_name_becomes_a_multi_node_cluster_with_three_workers() {
+fn a_request_with_only_a_name_becomes_a_multi_node_cluster_with_three_workers() {
     let spec = ClusterSpec::new("acme").check().unwrap();
     assert_eq!((spec.topology, spec.workers), (Topology::Multi, 3));
     assert_eq!((spec.name.as_str(), spec.tld_prefix.as_str()), ("acme", "acme"));
@@ -45,14 +45,14 @@ fn names_that_are_no_dns_labels_are_refused_with_the_reason() {
 }
 
 #[test]
-fn subnets_that_cannot_be_are_refused_with_the_reason() {
+fn invalid_subnets_are_refused_with_the_reason() {
     let subnets = ["192.168.60", "192.168.60.1/24", "192.168.48.0/20", "8.8.8.0/24", "fd00::/64", ""];
     let reasons = subnets.map(|subnet| refused(&ClusterSpec::new("acme").subnet(subnet)).to_string());
     insta::assert_snapshot!(reasons.join("\n"));
 }
 
 #[test]
-fn an_unknown_topology_is_refused_with_those_that_are_known() {
+fn an_unknown_topology_is_refused_with_the_known_ones() {
     let error = "k8s-huge".parse::<Topology>().unwrap_err();
     insta::assert_snapshot!(error, @"unknown topology 'k8s-huge'; known: k8s-single, k8s-multi, k8s-ha");
     for topology in Topology::ALL {
@@ -61,7 +61,7 @@ fn an_unknown_topology_is_refused_with_those_that_are_known() {
 }
 
 #[test]
-fn what_only_cilium_has_is_refused_without_it() {
+fn options_of_cilium_are_refused_without_cilium() {
     let cilium = CiliumOptions { kube_proxy_replacement: true, hubble: true };
     let asked = ClusterSpec::new("acme").cilium(cilium);
     assert_eq!(asked.check().map(|spec| spec.cilium), Ok(cilium));
@@ -70,7 +70,7 @@ fn what_only_cilium_has_is_refused_without_it() {
 
 proptest! {
     #[test]
-    fn whatever_is_accepted_as_a_label_is_one(text in "[a-zA-Z0-9._-]{0,70}") {
+    fn exactly_the_valid_dns_labels_are_accepted(text in "[a-zA-Z0-9._-]{0,70}") {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let is_one = (1..=63).contains(&text.len())
             && text.chars().all(inner)
@@ -80,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn no_wish_makes_the_check_panic(name in ".{0,80}", subnet in ".{0,20}", workers in any::<u8>()) {
+    fn no_request_makes_the_check_panic(name in ".{0,80}", subnet in ".{0,20}", workers in any::<u8>()) {
         let _ = ClusterSpec::new(name).subnet(subnet).workers(workers).check();
     }
 }

@@ -71,7 +71,7 @@ fn the_documented_smaller_blocks_have_room_for_64_instances() {
 }
 
 #[test]
-fn a_range_of_ones_own_begins_at_its_beginning_unless_told_otherwise() {
+fn a_configured_range_is_used_from_its_beginning_unless_first_is_set() {
     let text = "pools: { subnet: { range: 172.16.0.0/16 }, pod: { range: 10.128.0.0/10, block: 20 } }";
     let pools = read(text).unwrap().pools;
     assert_eq!((pools.subnet.block, pools.subnet.first), (24, net("172.16.0.0/24")));
@@ -82,7 +82,7 @@ fn a_range_of_ones_own_begins_at_its_beginning_unless_told_otherwise() {
 }
 
 #[test]
-fn names_are_served_as_the_file_says() {
+fn the_dns_provider_is_that_of_the_file() {
     let dns = |text: &str| read(&format!("dns: {{ {text} }}")).unwrap().dns;
     let labels = vec!["grafana".parse().unwrap()];
     assert_eq!(
@@ -99,7 +99,7 @@ fn names_are_served_as_the_file_says() {
 }
 
 #[test]
-fn nodes_are_made_as_the_file_says_and_what_it_leaves_out_is_as_usual() {
+fn engine_and_node_size_are_those_of_the_file_and_missing_keys_have_the_defaults() {
     let text = "engine: vagrant\nvagrant: { provider: virtualbox, cpus: 4, memoryMiB: 4096 }";
     let settings = read(text).unwrap();
     assert_eq!(settings.engine, EngineFamily::Vagrant);
@@ -148,7 +148,7 @@ vagrant: { provider: hyperv, cpus: 1, memoryMiB: 1699, disk: 20 }
 }
 
 #[test]
-fn pools_that_cannot_be_drawn_from_are_refused_with_the_reason() {
+fn invalid_pools_and_node_sizes_are_refused_with_the_reason() {
     let files = [
         "pools: { pod: { range: 10.244.0.0/18 } }",
         "pools: { subnet: { first: 192.168.64.0/24 } }",
@@ -168,7 +168,7 @@ fn pools_that_cannot_be_drawn_from_are_refused_with_the_reason() {
 }
 
 #[test]
-fn what_is_no_yaml_is_refused_with_its_place_and_a_provisioner_is_not_made() {
+fn invalid_yaml_is_refused_with_its_place_and_no_provisioner_is_created() {
     let house = House::new();
     for text in ["pools: [", "pools: {}\npools: {}\n"] {
         write(&house, text);

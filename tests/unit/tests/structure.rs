@@ -65,7 +65,7 @@ fn swallows(tokens: TokenStream) -> bool {
 }
 
 #[test]
-fn an_arm_that_swallows_is_found_and_a_named_one_with_a_placeholder_is_not() {
+fn a_catch_all_arm_is_found_and_a_named_variant_with_placeholders_is_not() {
     let found = |text: &str| swallows(text.parse().unwrap());
     assert!(found("match self { Self::A => None, _ => None }"));
     assert!(found("match self { Self::A(inner) => match inner { B::C => None, _ => Some(1) } }"));

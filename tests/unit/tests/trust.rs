@@ -90,7 +90,7 @@ fn every_known_distribution_has_its_folder_and_its_programs() {
 }
 
 #[tokio::test]
-async fn an_anchor_is_one_file_that_everybody_can_read_and_it_goes_alone() {
+async fn an_anchor_is_one_file_that_all_users_can_read_and_is_removed_alone() {
     let host = Host::new();
     std::fs::write(host.anchors.join("corp.crt"), "theirs").unwrap();
     let added = || Exchange::ok("take-note", "");
@@ -108,7 +108,7 @@ async fn an_anchor_is_one_file_that_everybody_can_read_and_it_goes_alone() {
 }
 
 #[tokio::test]
-async fn what_is_not_trusted_needs_no_program_to_be_untrusted() {
+async fn an_authority_that_is_not_trusted_can_be_untrusted_without_a_program() {
     let host = Host::new();
     let script = Scripted::new([]);
     assert_eq!(host.store.untrust(&script, &host.id("acme")).await.unwrap(), None);
@@ -118,7 +118,7 @@ async fn what_is_not_trusted_needs_no_program_to_be_untrusted() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_take_note_has_its_anchors_as_before() {
+async fn a_failed_update_of_the_trust_store_leaves_the_anchors_as_before() {
     let host = Host::new();
     let failing = |command: &str| Scripted::new([Exchange::fails(command, 1, "no space left on device")]);
     let refused = host.store.trust(&failing("take-note"), &host.id("acme"), "ACME").await.unwrap_err();
@@ -133,7 +133,7 @@ async fn a_host_that_does_not_take_note_has_its_anchors_as_before() {
 }
 
 #[tokio::test]
-async fn a_host_without_the_folder_is_told_which_package_is_missing() {
+async fn a_missing_anchor_folder_is_an_error_with_the_missing_package() {
     let host = Host::new();
     std::fs::remove_dir(&host.anchors).unwrap();
     let error = host.store.trust(&Scripted::new([]), &host.id("acme"), "ACME").await.unwrap_err();

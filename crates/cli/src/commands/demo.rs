@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_telling_lines_of_a_ping_are_quoted() {
+    fn only_the_result_lines_of_a_ping_are_quoted() {
         let stdout =
             "PING 192.168.61.10\n\n3 packets transmitted, 0 received, 100% packet loss\nUNREACHABLE\n";
         let expected = "    3 packets transmitted, 0 received, 100% packet loss\n    UNREACHABLE\n";

@@ -103,14 +103,14 @@ async fn facts(app: &App) -> Facts {
         cgroup: cgroup().map(str::to_owned),
         is_emulated: Slowdown::of_host() == Slowdown::EMULATED,
         room: app.provisioner.room().map_err(|error| chain(&error)).transpose(),
-        vagrant: Some(virtual_machines(app).await),
+        vagrant: Some(vm_facts(app).await),
         homes: Some(homes::facts(home)),
         guard: Some(app.provisioner.look_at_guard().await),
         disks: [home.root(), home.cache()].into_iter().filter_map(free).collect(),
     }
 }
 
-async fn virtual_machines(app: &App) -> vagrant::Facts {
+async fn vm_facts(app: &App) -> vagrant::Facts {
     let (provisioner, settings) = (&app.provisioner, app.provisioner.settings());
     let ask = |program| Command::within(Duration::from_secs(20), program).arg("--version");
     let mut lacks = Vec::new();

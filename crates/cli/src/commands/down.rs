@@ -215,7 +215,7 @@ mod tests {
     use crate::commands::instance::tests::{orphan, running};
 
     #[test]
-    fn only_an_operators_data_is_asked_about() {
+    fn only_the_data_of_an_operators_instance_needs_a_confirmation() {
         let throw_away = Instance { handling: Handling::TEST, ..running("test") };
         assert_eq!(question(&[throw_away.clone(), orphan()]), None);
         let asked = question(&[running("acme"), throw_away]).expect("acme is an operator's");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_those_that_no_living_process_needs() {
+    fn all_selects_the_instances_that_no_living_process_needs() {
         let broken =
             |name: Option<&str>| Entry::Broken { name: name.map(str::to_owned), error: String::new() };
         let entries = || {

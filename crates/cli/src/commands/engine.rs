@@ -54,7 +54,7 @@ impl EngineArgs {
         settings: &Settings,
     ) -> Result<(ClusterSpec, Wanted), Refusal> {
         if self.engine.unwrap_or(settings.engine) == EngineFamily::Container {
-            let asked = self.of_virtual_machines();
+            let asked = self.vm_options();
             return match asked.is_empty() {
                 true => Ok((spec.engine(EngineKind::Container), Wanted::Kind(EngineKind::Container))),
                 false => Err(Refusal::NotVirtual { asked, engine: self.engine }),
@@ -72,7 +72,7 @@ impl EngineArgs {
     }
 
     /// The given options that only VMs have, as they were typed.
-    fn of_virtual_machines(&self) -> Vec<String> {
+    fn vm_options(&self) -> Vec<String> {
         let provider = self.provider.map(|provider| format!("--provider {provider}"));
         let cpus = self.cpus.map(|cpus| format!("--cpus {cpus}"));
         let memory = self.memory.map(|memory| format!("--memory {memory}"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_as_set_and_what_is_not_set_is_a_container() {
+    fn the_engine_is_that_of_the_option_else_of_the_settings_else_containers() {
         let container = (EngineKind::Container, None, Wanted::Kind(EngineKind::Container));
         assert_eq!(applied(&NOTHING, &Settings::default()), container);
         let set = vagrant(Some(Provider::Virtualbox));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_goes_before_what_is_set() {
+    fn options_override_the_settings() {
         let said = EngineArgs { provider: Some(Provider::Libvirt), cpus: Some(8), ..NOTHING };
         let kind = EngineKind::Vagrant(Provider::Libvirt);
         let size = NodeSize { cpus: 8, memory_mib: 4096 };
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_nobody_chose_is_left_to_the_host() {
+    fn without_a_chosen_provider_any_provider_will_do() {
         let said = EngineArgs { engine: Some(EngineFamily::Vagrant), ..NOTHING };
         for settings in [Settings::default(), vagrant(None)] {
             assert_eq!(applied(&said, &settings).2, Wanted::AnyProvider);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_virtual_machines_have_is_refused_for_containers_with_everything_that_was_typed() {
+    fn options_of_vms_are_refused_for_containers_and_all_are_named() {
         let engine = Some(EngineFamily::Container);
         let (provider, cpus, memory) = (Some(Provider::Libvirt), Some(2), Some(2560));
         for engine in [None, engine] {

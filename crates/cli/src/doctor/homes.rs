@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_comes_before_the_user_who_called_sudo_and_that_one_before_root() {
+    fn a_variable_takes_precedence_over_the_user_of_sudo() {
         let variables = ["HOMELAB_CACHE", "XDG_CACHE_HOME"];
         assert_eq!(why(&variables, |_| false, None), Why::Own);
         assert_eq!(why(&variables, |_| false, Some("ada")), Why::Sudo("ada".to_owned()));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_home_and_cache_beside_those_of_the_user_who_called_sudo_are_told() {
+    fn home_and_cache_of_root_are_reported_beside_those_of_the_user_of_sudo() {
         let place = |path: &str| Place { path: path.to_owned(), why: Why::Sudo("ada".to_owned()) };
         let other = |path: &str| vec![("root".to_owned(), path.to_owned())];
         let facts = Facts {

@@ -168,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_ready_for_one_provider() {
+    fn a_host_ready_for_one_provider_gets_a_note_on_the_other() {
         insta::assert_snapshot!(told(&ready()));
     }
 
     #[test]
-    fn what_is_missing_is_a_note_where_containers_are_made_and_bad_where_virtual_machines_are_chosen() {
+    fn a_missing_requirement_of_vms_is_a_note_for_containers_and_bad_for_vms() {
         let chosen = |provider| Facts { engine: EngineFamily::Vagrant, provider, ..lacking() };
         let all = [
             ("containers", lacking()),
@@ -184,21 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_vagrant_is_fine_as_long_as_nobody_chooses_it() {
+    fn a_host_without_vagrant_is_bad_only_if_the_settings_choose_vagrant() {
         let without = Facts { vagrant: None, ..lacking() };
         assert!(!is_bad(&without));
         assert!(is_bad(&Facts { engine: EngineFamily::Vagrant, ..without }));
     }
 
     #[test]
-    fn one_provider_that_is_ready_is_enough_where_none_is_chosen() {
+    fn one_ready_provider_is_enough_if_none_is_chosen() {
         assert!(!is_bad(&Facts { engine: EngineFamily::Vagrant, ..ready() }));
         let set = Facts { engine: EngineFamily::Vagrant, provider: Some(Provider::Virtualbox), ..ready() };
         assert!(is_bad(&set));
     }
 
     #[test]
-    fn no_kvm_is_never_bad() {
+    fn missing_kvm_is_never_bad() {
         let slow = Facts { no_kvm: lacking().no_kvm, engine: EngineFamily::Vagrant, ..ready() };
         assert!(!is_bad(&slow));
         assert!(told(&slow).contains("2 to 5 minutes instead of 1"));

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_not_issued_are_a_matter_of_usage_and_a_missing_authority_is_not() {
+    fn refused_host_names_are_a_usage_error_and_a_missing_authority_is_not() {
         let of = |error| CertificatesError::Tls(error).exit();
         let refused = TlsError::Refused { suffix: "acme.lab".to_owned(), names: Vec::new() };
         assert_eq!(of(refused), Exit::Usage);

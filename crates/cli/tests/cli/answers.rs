@@ -44,7 +44,7 @@ async fn a_reader_that_closes_the_pipe_early_is_no_error() {
 }
 
 #[tokio::test]
-async fn an_instance_that_does_not_exist_is_a_matter_of_usage_for_every_verb() {
+async fn an_unknown_instance_is_a_usage_error_of_every_verb() {
     let desk = Desk::with_three();
     let lines = [
         "instance show nosuch",

@@ -5,7 +5,7 @@ use provisioner::registry::{Instance, Registry, State};
 use crate::desk::Desk;
 
 #[tokio::test]
-async fn wrong_names_and_selections_that_ask_nothing_are_refused_with_what_to_do() {
+async fn wrong_names_and_selections_without_a_cell_are_refused_with_a_hint() {
     let session = Desk::with_three()
         .session(&[
             "audit acme globex acme",
@@ -35,7 +35,7 @@ async fn instances_that_do_not_run_are_refused_with_their_state() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_refused_and_nothing_is_made() {
+async fn a_folder_that_cannot_be_written_is_refused_and_nothing_is_created() {
     let desk = Desk::with_three();
     std::fs::write(desk.path("file"), "mine").unwrap();
     std::fs::create_dir_all(desk.path("taken/audit.html")).unwrap();

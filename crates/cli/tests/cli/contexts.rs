@@ -20,7 +20,7 @@ async fn switching_prints_three_lines_and_current_agrees() {
 }
 
 #[tokio::test]
-async fn a_marker_and_a_kubeconfig_that_disagree_are_told() {
+async fn a_marker_and_a_kubeconfig_that_disagree_are_reported() {
     let desk = Desk::with_three();
     desk.homelab("k8s use-context acme").await;
     let merged = desk.home.merged_kubeconfig();
@@ -30,7 +30,7 @@ async fn a_marker_and_a_kubeconfig_that_disagree_are_told() {
 }
 
 #[tokio::test]
-async fn swapped_files_and_bent_contexts_are_refused_with_both_values() {
+async fn swapped_kubeconfigs_and_altered_contexts_are_refused_with_both_values() {
     let desk = Desk::with_three();
     let (acme, globex) = (desk.home.isolated_kubeconfig("acme"), desk.home.isolated_kubeconfig("globex"));
     std::fs::rename(&acme, desk.path("kept")).unwrap();

@@ -27,7 +27,7 @@ fn hostile(command: &Command, umask: &str) -> Command {
 }
 
 #[tokio::test]
-async fn what_homelab_writes_and_what_it_starts_do_not_depend_on_the_umask_of_the_caller() {
+async fn written_files_and_started_programs_do_not_depend_on_the_umask_of_the_caller() {
     for umask in ["077", "000", "027"] {
         let desk = Desk::with_three();
         let (folder, made) = (desk.path("dnsmasq.d"), desk.path("made"));
@@ -45,7 +45,7 @@ async fn what_homelab_writes_and_what_it_starts_do_not_depend_on_the_umask_of_th
 }
 
 #[tokio::test]
-async fn what_homelab_starts_finds_nothing_of_the_callers_environment() {
+async fn started_programs_get_nothing_of_the_callers_environment() {
     let desk = Desk::with_three();
     let (folder, told) = (desk.path("dnsmasq.d"), desk.path("told"));
     std::fs::create_dir(&folder).unwrap();

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::desk::{Desk, FILTERS};
 
 #[tokio::test]
-async fn switches_are_told_by_instance_and_time_and_a_torn_line_is_reported() {
+async fn context_switches_are_listed_by_instance_and_time_and_a_torn_line_is_reported() {
     let desk = Desk::with_three();
     let nothing_yet = desk.homelab("events").await;
     desk.session(&["k8s use-context acme", "k8s use-context globex"]).await;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use crate::desk::Desk;
 
 #[tokio::test]
-async fn a_home_is_found_however_the_environment_spells_it() {
+async fn a_home_is_found_under_every_spelling_of_its_path_in_the_environment() {
     let desk = Desk::with_three();
     symlink(desk.path("lab"), desk.path("link")).unwrap();
     let list = desk.homelab("instance list").await;

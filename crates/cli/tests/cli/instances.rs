@@ -20,12 +20,12 @@ async fn an_instance_is_shown_with_all_that_the_registry_knows() {
 }
 
 #[tokio::test]
-async fn a_host_without_instances_says_how_to_make_one() {
+async fn a_host_without_instances_says_how_to_create_one() {
     insta::assert_snapshot!(Desk::empty().session(&["instance list", "k8s current"]).await);
 }
 
 #[tokio::test]
-async fn what_rests_is_listed_and_shown_as_such_and_any_user_may_look_at_it() {
+async fn paused_and_halted_instances_are_shown_as_such_and_their_status_is_no_error() {
     let desk = Desk::with_three();
     let registry = Registry::in_home(&desk.home);
     for (name, state) in [("acme", State::Paused), ("globex", State::Halted)] {
@@ -40,7 +40,7 @@ async fn what_rests_is_listed_and_shown_as_such_and_any_user_may_look_at_it() {
 }
 
 #[tokio::test]
-async fn what_ran_before_a_reboot_is_off_and_what_was_recorded_without_a_boot_is_taken_at_its_word() {
+async fn an_instance_of_an_earlier_boot_is_off_and_one_without_a_recorded_boot_is_shown_as_recorded() {
     let desk = Desk::with_three();
     let registry = Registry::in_home(&desk.home);
     let this_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();

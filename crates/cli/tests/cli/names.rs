@@ -17,7 +17,7 @@ async fn names_are_listed_recorded_and_removed_and_foreign_lines_stay() {
 }
 
 #[tokio::test]
-async fn dnsmasq_gets_a_drop_in_for_each_instance_and_is_restarted_as_told() {
+async fn dnsmasq_gets_a_drop_in_for_each_instance_and_is_restarted_as_configured() {
     let desk = Desk::with_three();
     let folder = desk.path("dnsmasq.d");
     std::fs::create_dir(&folder).unwrap();

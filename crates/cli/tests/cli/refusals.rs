@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 
 #[tokio::test]
-async fn wrong_specs_and_unknown_names_are_refused_with_everything_that_is_wrong() {
+async fn wrong_specs_and_unknown_names_are_refused_with_all_problems() {
     let desk = Desk::with_three();
     let session = desk
         .session(&[
@@ -39,7 +39,7 @@ async fn settings_that_cannot_be_used_stop_every_verb_with_all_their_problems() 
 }
 
 #[tokio::test]
-async fn a_kubeconfig_that_is_locked_or_no_file_is_refused_and_left() {
+async fn a_kubeconfig_that_is_locked_or_no_file_is_refused_and_left_alone() {
     let desk = Desk::with_three();
     let merged = desk.home.merged_kubeconfig();
     let lock = format!("{merged}.lock");

@@ -98,7 +98,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
 }
 
 /// The same instance with VMs, and the management network `10.232.<third>.0/24`.
-pub(crate) fn machines(name: &str, third: u8, workers: u8) -> Subject {
+pub(crate) fn in_vms(name: &str, third: u8, workers: u8) -> Subject {
     let mut subject = subject(name, third, workers);
     let at = |number| Ipv4Addr::new(10, 232, third, number);
     subject.kernel = Kernel::Own;
@@ -153,8 +153,8 @@ pub(crate) fn two() -> Vec<Subject> {
 }
 
 /// The same two instances with VMs.
-pub(crate) fn two_of_machines() -> Vec<Subject> {
-    vec![machines("acme", 60, 1), machines("globex", 61, 0)]
+pub(crate) fn two_in_vms() -> Vec<Subject> {
+    vec![in_vms("acme", 60, 1), in_vms("globex", 61, 0)]
 }
 
 /// The results of a run in which every control answered, every witness ran to the end, and no probe crossed.

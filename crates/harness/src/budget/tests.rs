@@ -6,7 +6,7 @@ use toml_edit::{DocumentMut, Item, TableLike};
 use super::*;
 
 /// Tests whose fixtures have VMs.
-const ON_MACHINES: [&str; 3] = ["vagrant::clients::any", "vagrant::faults::any", "vagrant::virtualbox::any"];
+const ON_VMS: [&str; 3] = ["vagrant::clients::any", "vagrant::faults::any", "vagrant::virtualbox::any"];
 
 fn configuration() -> DocumentMut {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.config/nextest.toml");
@@ -51,7 +51,7 @@ fn text<'a>(of: &'a dyn TableLike, key: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn nextest_waits_for_evidence_and_teardown_wherever_it_ends_a_test() {
+fn every_grace_period_of_nextest_exceeds_evidence_and_teardown() {
     let configuration = configuration();
     let mut seen = 0;
     for (name, profile) in profiles(&configuration) {
@@ -66,13 +66,13 @@ fn nextest_waits_for_evidence_and_teardown_wherever_it_ends_a_test() {
 }
 
 #[test]
-fn nextest_waits_longer_for_tests_on_virtual_machines() {
+fn nextest_waits_longer_for_tests_on_vms() {
     let configuration = configuration();
     let all = profiles(&configuration);
     let of = |name: &str| all.iter().find(|(other, _)| *other == name).map(|(_, profile)| *profile);
     let mut seen = Vec::new();
     for (name, profile) in &all {
-        for test in ON_MACHINES {
+        for test in ON_VMS {
             if !selects(text(*profile, "default-filter").unwrap(), test) {
                 continue;
             }
@@ -81,7 +81,7 @@ fn nextest_waits_longer_for_tests_on_virtual_machines() {
             let overridden = lines.clone().flat_map(overrides);
             let overridden = overridden.filter(|part| selects(text(*part, "filter").unwrap(), test));
             let grace = overridden.chain(lines).find_map(grace).unwrap();
-            assert!(grace > MACHINES.total, "profile {name}, {test}: {grace:?}");
+            assert!(grace > VMS.total, "profile {name}, {test}: {grace:?}");
             seen.push((*name, test));
         }
     }
@@ -89,10 +89,10 @@ fn nextest_waits_longer_for_tests_on_virtual_machines() {
 }
 
 #[test]
-fn a_fixture_with_one_virtual_machine_has_the_budget_of_machines() {
+fn a_fixture_with_one_cluster_of_vms_has_the_budget_of_vms() {
     use provisioner::request::{EngineKind, Provider};
     let container = ClusterSpec::new("acme");
-    let machine = ClusterSpec::new("globex").engine(EngineKind::Vagrant(Provider::Libvirt));
+    let vm = ClusterSpec::new("globex").engine(EngineKind::Vagrant(Provider::Libvirt));
     assert_eq!(Budget::of(std::slice::from_ref(&container)), CONTAINERS);
-    assert_eq!(Budget::of(&[container, machine]), MACHINES);
+    assert_eq!(Budget::of(&[container, vm]), VMS);
 }

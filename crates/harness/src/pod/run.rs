@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_streams_come_out_of_the_log_as_they_went_in() {
+    fn stdout_and_stderr_are_read_from_the_log_unchanged() {
         let log = "\
 2026-01-01T00:00:00.1Z stdout F one
 2026-01-01T00:00:00.2Z stderr F oops
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_whose_image_cannot_be_had_is_hopeless_and_never_output() {
+    fn a_pod_whose_image_cannot_be_pulled_is_hopeless_and_one_in_creation_is_not() {
         assert_eq!(
             PodProgress::of(&waiting("ErrImagePull")),
             PodProgress::Hopeless("ErrImagePull: why".to_owned())

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_named_by_their_ends() {
+    fn packets_are_described_by_protocol_source_and_destination() {
         let (one, two) = ([192, 168, 48, 1], [192, 168, 48, 2]);
         let mut frame = Vec::new();
         PacketBuilder::ethernet2([2; 6], [4; 6])
@@ -158,7 +158,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_whatever_stop_the_witness(frame: Vec<u8>, hardware: u16) {
+        fn no_frame_makes_the_witness_panic(frame: Vec<u8>, hardware: u16) {
             let seen = seen(&frame, hardware);
             proptest::prop_assert!(!seen.protocol.is_empty());
             arp_reply(&frame, Ipv4Addr::LOCALHOST);

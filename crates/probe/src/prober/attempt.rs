@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_waited_for_from_when_the_packet_has_left() {
+    async fn the_time_to_answer_begins_when_the_packet_was_sent() {
         let patience = Duration::from_millis(800);
         let (lines, read) = Lines::to_test(1);
         let rate = Arc::new(Rate::new(1000, Instant::now()));

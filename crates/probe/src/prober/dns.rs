@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nonce_is_a_label_of_the_name_and_answers_are_told_apart() {
+    fn the_nonce_is_a_label_of_the_name_and_each_kind_of_dns_answer_is_recognised() {
         let nonce = Nonce::new(1, 1);
         let asked = query(7, "*.acme.lab", &nonce).unwrap();
         assert_eq!(Nonce::find_all(&asked), [nonce]);

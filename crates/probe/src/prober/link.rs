@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_advertisement_is_of_its_target_alone() {
+    fn only_an_advertisement_of_the_target_itself_is_an_answer() {
         let target: Ipv6Addr = "fe80::2".parse().unwrap();
         let packet =
             [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target.octets(), &[2, 1, 2, 4, 6, 8, 10, 12]].concat();

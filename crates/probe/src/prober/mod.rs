@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_could_not_be_answered_for_is_refused() {
+    fn a_batch_with_a_limit_of_zero_or_a_repeated_nonce_is_refused() {
         assert_eq!(check(&batch(&[1, 2])), Ok(()));
         assert_eq!(check(&Batch { rate: 0, ..batch(&[]) }), Err(Refusal::Rate));
         assert_eq!(check(&Batch { deadline_ms: 0, ..batch(&[]) }), Err(Refusal::Deadline(0)));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_before_anything_else_is_read() {
+    fn another_version_is_refused_before_anything_else_is_read() {
         let refused = parse(br#"{"version": 2, "probes": "of another kind"}"#);
         assert!(matches!(refused, Err(ProberError::Refused(Refusal::Version(2)))), "{refused:?}");
     }

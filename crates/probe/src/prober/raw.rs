@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_answers_our_packet_is_a_reply() {
+    fn only_an_answer_to_the_packet_that_was_sent_is_a_reply() {
         let nonce = Nonce::new(1, 1);
         let mut chunk = sctp_init(&nonce, 1, 2);
         assert_eq!(reply(SCTP, &chunk, &nonce), None, "an INIT of the target's own");

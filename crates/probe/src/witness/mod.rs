@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_taken_literally_and_refused_when_they_make_no_sense() {
+    fn arguments_of_the_witness_are_parsed_and_invalid_ones_are_refused() {
         let orders = parse(
             "--identity acme --tcp 127.0.0.1:1 --tcp [::1]:2 --udp 127.0.0.1:3 --join ff02::fb --capture",
         );

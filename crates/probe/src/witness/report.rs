@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrival_is_reported_once_for_each_way_and_what_the_reader_does_not_take_is_counted() {
+    fn an_arrival_is_reported_once_for_each_protocol_and_lost_reports_are_counted() {
         let (lines, read) = Lines::to_test(2);
         let reporter = Reporter::new(lines);
         let nonce = Nonce::new(1, 1);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_memory_loses_what_is_new_and_says_so() {
+    fn a_full_memory_drops_new_arrivals_and_reports_the_loss() {
         let (lines, read) = Lines::to_test(1);
         let reporter = Reporter::new(lines);
         reporter.memory().known.extend(0..REMEMBERED as u64);

@@ -60,7 +60,7 @@ fn a_witness_answers_with_its_name_and_reports_every_nonce() {
 }
 
 #[test]
-fn a_witness_says_nothing_to_strangers_and_ends_when_it_is_told() {
+fn a_witness_answers_only_to_a_nonce_and_ends_on_sigterm() {
     let mut witness = Witness::acme();
     let mut stranger = TcpStream::connect(witness.at("tcp")).unwrap();
     stranger.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
@@ -96,7 +96,7 @@ fn a_witness_ends_when_its_reader_closes() {
 }
 
 #[test]
-fn an_open_port_without_a_word_is_an_answer_and_a_silent_one_is_silence() {
+fn an_open_tcp_port_is_an_answer_without_data_and_a_silent_udp_port_is_none() {
     let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let deaf = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let asks = [
@@ -142,7 +142,7 @@ fn unix_sockets_answer_by_path_and_by_abstract_name() {
 }
 
 #[test]
-fn a_look_shows_what_is_there_in_order() {
+fn a_look_shows_mounts_addresses_and_the_boot_id_in_order() {
     // Processes and sockets are left out, because inspecting them takes the rights of process 1 and walks all its
     // mounts.
     let sights = [Sight::Mounts, Sight::Links, Sight::Routes, Sight::Identity];

@@ -114,7 +114,7 @@ fn https(acme: &Authority, connections: usize) -> SocketAddr {
 }
 
 #[test]
-fn a_status_comes_with_the_servers_certificate_and_authorities_are_told_apart() {
+fn an_http_status_comes_with_the_servers_certificate_and_authorities_are_distinguished() {
     let (acme, globex) = (Authority::new("acme authority"), Authority::new("globex authority"));
     let to = https(&acme, 6);
     let ask = |credentials, authority: Option<&Authority>| Ask::Https {

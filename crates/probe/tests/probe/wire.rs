@@ -14,7 +14,7 @@ fn is<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, text: &str
 }
 
 #[test]
-fn questions_are_written_as_they_always_were() {
+fn the_wire_format_of_probes_never_changes() {
     is(&Ask::Tcp { to: "10.0.0.1:6443".parse().unwrap() }, r#"{"kind":"tcp","to":"10.0.0.1:6443"}"#);
     let held = Ask::HeldTcp { to: "[fd00::1]:1".parse().unwrap(), hold_ms: 5 };
     is(&held, r#"{"kind":"held-tcp","to":"[fd00::1]:1","holdMs":5}"#);
@@ -35,7 +35,7 @@ fn questions_are_written_as_they_always_were() {
 }
 
 #[test]
-fn answers_and_reports_are_written_as_they_always_were() {
+fn the_wire_format_of_answers_and_reports_never_changes() {
     let nonce = Nonce::new(1, 2);
     let answer = |outcome| ProbeResult::Answer(Answer { nonce: nonce.clone(), sent: 1, at_us: 3, outcome });
     is(

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_callers_settings_for_go_only_the_sources_of_modules_are_kept() {
+    fn of_the_callers_go_settings_only_the_sources_of_modules_are_used() {
         let answer =
             br#"{"GOPROXY": "https://goproxy.work", "GOSUMDB": "", "GOFLAGS": "-mod=mod", "GOAMD64": "v4"}"#;
         assert_eq!(settings_from(answer), "GOPROXY=https://goproxy.work\n");

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_artefact_is_made_once_even_by_two_builders_at_once() {
+    async fn an_artefact_is_built_once_even_by_two_builders_at_once() {
         let (_folder, cache) = cache();
         let (made, part) = (std::sync::atomic::AtomicU32::new(0), part());
         let build = || {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_killed_builder_left_is_never_taken_for_finished_and_goes() {
+    async fn leftovers_of_a_killed_build_never_count_as_finished_and_are_removed() {
         let (_folder, cache) = cache();
         let left = cache.folder().join(format!("root/.{}.dead", part().key()));
         fs::create_dir_all(&left).unwrap();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sweep_spares_what_is_finished_or_being_made() {
+    async fn a_sweep_spares_artefacts_that_are_finished_or_being_built() {
         let (_folder, cache) = cache();
         let shelf = cache.folder().join("root");
         for name in [".dead.x", ".alive.x", "finished"] {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cache_that_somebody_builds_in_or_uses_is_never_had_alone() {
+    async fn a_cache_in_use_cannot_be_locked_exclusively() {
         let (_folder, cache) = cache();
         let holder = cache.hold().await.unwrap();
         let busy = cache.have_alone().expect_err("it is held");

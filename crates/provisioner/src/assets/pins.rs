@@ -264,7 +264,7 @@ mod tests {
     use crate::request::{KUBERNETES_VERSION, KUBERNETES_VERSIONS};
 
     #[test]
-    fn the_versions_that_kubeadm_is_told_are_the_pinned_ones() {
+    fn kubeadm_gets_the_pinned_versions() {
         let version = |name| Component::named(name, KUBERNETES_VERSION).version();
         assert_eq!(version("coredns"), COREDNS_TAG);
         assert_eq!(version("cilium"), CILIUM_TAG);

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_recipe_has_or_somebody_uses_or_nobody_can_tell_stays_and_all_else_goes() {
+    fn current_used_and_unjudged_artefacts_are_kept_and_all_others_are_old() {
         let none = Users::default();
         let used = Users {
             found: vec![user("a", "x"), user("b", &format!("--rootfs=/c/root/{OLD}:O"))],
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_removed_while_somebody_builds() {
+    async fn nothing_is_removed_during_a_build() {
         let (_folder, assets) = cache();
         let _builder = assets.hold().await.unwrap();
         let refused = assets.prune(async { Users::default() }).await.expect_err("the cache is held");
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cache_that_is_not_there_has_nothing_to_prune_and_is_not_made() {
+    async fn a_missing_cache_has_nothing_to_prune_and_is_not_created() {
         let (_folder, assets) = assets();
         let assets = Assets::in_cache(assets.folder().join("nowhere"));
         let pruned = assets.prune(async { Users::default() }).await.unwrap();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_with_an_artefact_that_stays_is_not_freed() {
+    fn files_shared_with_a_kept_artefact_do_not_count_as_freed() {
         let (_folder, assets) = assets();
         let old = put(&assets, "binaries/00000000000000aa/runc", &"x".repeat(40_000));
         let current = Recipe::all()[0].root.to_string();

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_that_costs_every_user_a_build_is_seen_in_this_snapshot() {
+    fn a_change_that_makes_every_user_rebuild_changes_this_snapshot() {
         // Images, stores and boxes are left out: the probe's sources decide them as well.
         let told = Recipe::all().iter().map(|recipe| {
             let binaries = recipe.components().iter().map(|(it, part)| format!("  {part}  {}\n", it.name));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_share_what_does_not_depend_on_kubernetes_and_nothing_else() {
+    fn versions_share_only_artefacts_that_do_not_depend_on_kubernetes() {
         let [newest, other] = Recipe::all() else { panic!("there are two versions") };
         assert_eq!(newest.node_debian, other.node_debian);
         assert_eq!(newest.binaries("etcd"), other.binaries("etcd"));

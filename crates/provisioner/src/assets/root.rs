@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_debians_own_sources_are_handed_on() {
+    fn only_apt_sources_of_debian_itself_are_used() {
         assert!(offers_suite("Types: deb\nSuites: bookworm bookworm-updates\nComponents: main\n"));
         assert!(offers_suite("deb [signed-by=/k] mirror+file:/etc/mirrors bookworm main contrib\n"));
         assert!(!offers_suite("deb mirror+file:/etc/others cloud-sdk-bookworm main\n"));

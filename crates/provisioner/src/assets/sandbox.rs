@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contained_command_keeps_its_folder_and_its_environment() {
+    fn a_sandboxed_command_keeps_its_folder_and_its_environment() {
         let command =
             Command::within(Duration::from_secs(1), "go").arg("build").env("A", "b").in_directory("/m");
         insta::assert_snapshot!(contained(&command).to_string(), @r#"cd /m && A=b setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc -- sh -c 'exec "$@"' sh go build"#);

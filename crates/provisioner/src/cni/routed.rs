@@ -108,18 +108,18 @@ mod tests {
     use crate::plan::tests::acme;
 
     #[test]
-    fn a_nodes_pods_get_addresses_of_its_own_part() {
+    fn the_pods_of_a_node_get_addresses_of_its_pod_cidr() {
         insta::assert_snapshot!(conflist(acme().first()));
     }
 
     #[test]
-    fn every_node_knows_the_way_to_the_pods_of_all_others_and_no_other_way() {
+    fn every_node_has_routes_to_the_pods_of_all_other_nodes_and_no_others() {
         let plan = acme();
         insta::assert_snapshot!(routes(plan.first(), &plan, &[]));
     }
 
     #[test]
-    fn the_way_to_a_node_that_is_gone_is_forgotten() {
+    fn the_route_to_a_removed_node_is_deleted() {
         let mut plan = acme();
         let gone = plan.nodes.remove(1);
         insta::assert_snapshot!(routes(plan.first(), &plan, &[gone]), @r"

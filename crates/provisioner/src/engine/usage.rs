@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use camino::Utf8Path;
 
 /// The programs that run VMs, by the beginning of their names (proc_pid_comm(5)).
-const MACHINES: [&str; 2] = ["qemu-system", "VBoxHeadless"];
+const HYPERVISORS: [&str; 2] = ["qemu-system", "VBoxHeadless"];
 
 /// The processes that use a folder or something in it: it is mounted in a mount namespace other than ours, or it is the
 /// disk of a VM. For each mount namespace, one process stands for all. Only root sees the processes of other users. A
@@ -43,7 +43,7 @@ fn look(folder: &Utf8Path) -> Vec<String> {
 /// Whether a process runs a VM and has a file in the folder open.
 fn is_disk(process: &Path, folder: &Path) -> bool {
     let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-    MACHINES.iter().any(|machine| name.starts_with(machine)) && {
+    HYPERVISORS.iter().any(|program| name.starts_with(program)) && {
         let mut files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
         files.any(|file| fs::read_link(file.path()).is_ok_and(|path| path.starts_with(folder)))
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_of_the_folder_or_of_something_in_it_counts_and_one_around_it_does_not() {
+    fn a_mount_of_the_folder_or_below_it_counts_and_one_of_a_parent_does_not() {
         let place = place(HOST, Path::new("/home/ada/lab")).unwrap();
         let counts = |line: &str| mounts(line).any(|mount| mount.is_in(&place));
         assert!(counts("50 49 8:1 /home/ada/lab/nodes/acme-main/var /var rw - ext4 /dev/sda1 rw"));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_told_by_its_cgroup() {
+    fn a_container_is_recognised_by_its_cgroup() {
         let id = "0123456789ab".repeat(5) + "cdef";
         for cgroup in [
             format!("0::/machine.slice/libpod-{id}.scope/container\n"),

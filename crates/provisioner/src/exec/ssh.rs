@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_one_line_for_the_machines_shell_which_ends_it_at_its_deadline() {
+    fn a_command_is_one_line_for_the_shell_of_the_vm_which_ends_it_at_its_deadline() {
         let command =
             Command::within(Duration::from_secs(3), "sh").args(["-c", "echo it's $HOME"]).env("A", "b c");
         insta::assert_snapshot!(runner().on_host(&command).to_string().replace(" -", "\n -"));

@@ -96,7 +96,7 @@ mod tests {
     use crate::plan::Pools;
 
     #[test]
-    fn routes_as_wide_as_a_default_route_are_not_in_the_way_and_narrower_ones_are() {
+    fn routes_much_wider_than_the_pools_do_not_block_them_and_narrower_ones_do() {
         let ranges = Pools::default().ranges();
         let judged = |routes: &[&str]| -> Vec<bool> {
             let nets = routes.iter().map(|text| text.parse().expect("a network"));

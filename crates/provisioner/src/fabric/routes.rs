@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_left_of_a_range_is_all_of_it_but_the_addresses_and_nothing_twice(
+        fn a_range_without_some_addresses_has_all_others_exactly_once(
             (range, addresses) in range_and_addresses()
         ) {
             let parts = without(range, &addresses);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_address_space_can_lack_its_ends() {
+    fn the_first_and_the_last_address_can_be_excluded_from_the_whole_address_space() {
         let parts = without(net("0.0.0.0/0"), &kept_free(&["0.0.0.0", "255.255.255.255"]));
         assert_eq!(parts.len(), 62);
         assert_eq!((parts[0], parts[61]), (net("0.0.0.1/32"), net("255.255.255.254/32")));

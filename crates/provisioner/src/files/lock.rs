@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_share_a_lock_keep_out_only_whoever_wants_it_alone() {
+    fn shared_locks_exclude_only_an_exclusive_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("a.lock");
         let one = Lock::shared_of_file(&path).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_says_who_holds_it_and_a_file_that_says_something_else_says_nobody() {
+    fn a_lock_names_its_holder_and_a_file_with_other_contents_names_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("a.lock");
         assert_eq!(Lock::signature(&path), None);

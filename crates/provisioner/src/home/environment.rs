@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_tools_would_take_for_something_else_is_refused_with_the_character() {
+    fn a_path_that_tools_would_misread_is_refused_with_the_character() {
         for (path, said) in [
             ("/a:b", "the character :"),
             ("/a,b", "the character ,"),

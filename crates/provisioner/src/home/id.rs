@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_the_same_where_it_is_moved_or_its_disk_gets_another_number_and_a_copy_is_not() {
+    fn a_moved_or_remounted_folder_is_the_same_home_and_a_copy_is_not() {
         let home = place(7, 12, "/home/ada/.homelab");
         assert!(home.is(&place(7, 12, "/data/lab")), "moved");
         assert!(home.is(&place(8, 12, "/home/ada/.homelab")), "mounted again");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_versions_id_is_that_of_the_spelling_with_traces_on_the_host() {
+    fn the_id_of_an_earlier_version_is_that_of_the_spelling_with_objects_on_the_host() {
         let root = Utf8Path::new("/data/lab");
         let [linked, real, slash] =
             ["/home/ada/lab", "/data/lab", "/data/lab/"].map(|path| short(&digest(path)));

@@ -166,7 +166,7 @@ mod tests {
     use crate::plan::tests::acme_ha;
 
     #[test]
-    fn kubeadm_and_the_kubelet_are_told_of_their_own_node() {
+    fn kubeadm_and_the_kubelet_get_the_configuration_of_their_own_node() {
         let plan = acme_ha();
         let (second, worker) = (&plan.nodes[1], &plan.nodes[3]);
         insta::assert_snapshot!(format!(
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn each_certificate_of_a_node_is_found_behind_its_name() {
+    fn each_certificate_of_a_node_is_read_behind_its_file_name() {
         let pem = Authority::make("acme kubernetes").unwrap().certificate;
         let found = parse("acme-cp-1", &format!("# pki/apiserver.crt\n{pem}# admin.conf\nno PEM\n"));
         let told = found.iter().map(|one| {

@@ -307,7 +307,7 @@ pub(super) fn documents(documents: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::{acme, acme_ha, acme_in_machines};
+    use crate::plan::tests::{acme, acme_ha, acme_in_vms};
     use crate::request::Handling;
 
     fn token() -> BootstrapToken {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_durable_cluster_waits_for_the_disk_and_a_throw_away_one_does_not() {
+    fn etcd_of_a_durable_cluster_syncs_to_the_disk_and_that_of_a_throw_away_one_does_not() {
         let durable = acme();
         let throw_away = ClusterPlan { handling: Handling::TEST, ..acme() };
         assert!(!cluster(&durable, &token()).contains("unsafe-no-fsync"));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_may_run_on_a_control_plane_only_where_nothing_else_runs_them() {
+    fn a_control_plane_runs_pods_only_without_workers() {
         let alone = ClusterPlan { nodes: acme().nodes[..1].to_vec(), ..acme() };
         assert!(cluster(&alone, &token()).contains("taints: []"));
         assert!(!cluster(&acme(), &token()).contains("taints"));
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn several_control_planes_elect_leaders_and_leave_etcd_its_time() {
+    fn several_control_planes_elect_leaders_and_keep_the_default_timing_of_etcd() {
         let several = cluster(&acme_ha(), &token());
         for only_alone in ["leader-elect", "heartbeat-interval", "election-timeout"] {
             assert!(cluster(&acme(), &token()).contains(only_alone), "{only_alone}");
@@ -360,8 +360,8 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_with_systemd_leaves_it_the_cgroups_and_an_emulated_one_leaves_etcd_its_time() {
-        let plan = acme_in_machines();
+    fn a_vm_has_the_systemd_cgroup_driver_and_an_emulated_one_the_default_timing_of_etcd() {
+        let plan = acme_in_vms();
         let text = cluster(&plan, &token());
         assert!(text.contains("cgroupDriver: systemd"), "{text}");
         assert!(!text.contains("heartbeat-interval"), "{text}");
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_know_each_other_and_the_control_planes_name() {
+    fn the_hosts_file_of_a_node_has_all_nodes_and_the_name_of_the_control_plane() {
         insta::assert_snapshot!(hosts(&acme()));
     }
 }

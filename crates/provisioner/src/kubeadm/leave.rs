@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pods_that_belong_to_the_node_are_not_left_over() {
+    fn pods_of_daemon_sets_and_static_pods_do_not_count_as_left() {
         let pods = "default       web-5d8c   ReplicaSet\nkube-system   kube-proxy-x2   DaemonSet\n\
                     kube-system   etcd-acme-cp-1   Node\ndefault       alone   <none>\n";
         assert_eq!(movable(pods), ["default/web-5d8c", "default/alone"]);

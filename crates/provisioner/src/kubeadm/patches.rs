@@ -71,13 +71,13 @@ pub(super) fn coredns(plan: &ClusterPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::{acme, acme_ha, acme_in_machines};
+    use crate::plan::tests::{acme, acme_ha, acme_in_vms};
 
     #[test]
-    fn the_control_plane_of_machines_is_asked_less_often_and_may_take_longer_to_answer() {
+    fn a_control_plane_in_vms_is_probed_less_often_and_has_longer_time_outs() {
         assert_eq!(control_plane(&acme()), []);
         let file = |file: File| format!("{}\n{}", file.path, String::from_utf8(file.contents).unwrap());
-        let files = control_plane(&acme_in_machines()).into_iter().map(file);
+        let files = control_plane(&acme_in_vms()).into_iter().map(file);
         insta::assert_snapshot!(files.collect::<Vec<_>>().join("\n"));
     }
 

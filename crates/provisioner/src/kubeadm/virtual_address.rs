@@ -97,7 +97,7 @@ mod tests {
     use crate::plan::tests::acme_ha;
 
     #[test]
-    fn a_control_plane_asks_its_own_api_server_and_knows_its_peers() {
+    fn keepalived_checks_the_api_server_of_its_own_node_and_has_its_peers() {
         let plan = acme_ha();
         insta::assert_snapshot!(keepalived(&plan, &plan.nodes[1], plan.api_address));
     }

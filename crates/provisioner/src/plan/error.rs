@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_in_use_is_told_with_what_goes_on_with_its_instance_before_what_deletes_it() {
+    fn a_name_in_use_is_refused_with_a_hint_for_the_state_of_its_instance() {
         let cases = [
             (State::Running, None),
             (State::Running, Some(4711)),

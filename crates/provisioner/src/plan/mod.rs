@@ -242,7 +242,7 @@ pub(crate) mod tests {
     }
 
     /// The plan of `acme` with one worker in libvirt VMs.
-    pub(crate) fn acme_in_machines() -> ClusterPlan {
+    pub(crate) fn acme_in_vms() -> ClusterPlan {
         of(ClusterSpec::new("acme").workers(1).engine(EngineKind::Vagrant(Provider::Libvirt)))
     }
 

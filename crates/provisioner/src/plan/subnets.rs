@@ -200,7 +200,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
         #[test]
-        fn the_next_free_block_is_the_one_that_the_definition_says(
+        fn the_next_free_block_is_that_of_a_naive_search(
             (pool, used) in (16..=24_u8, 0..=7_u8, any::<u32>()).prop_flat_map(|(size, more, first)| {
                 let range = Ipv4Net::new_assert([10, 96, 0, 0].into(), size);
                 let block = size + more;
@@ -214,7 +214,7 @@ mod tests {
         }
 
         #[test]
-        fn the_next_free_block_within_some_ranges_is_the_one_that_the_definition_says(
+        fn the_next_free_block_within_some_ranges_is_that_of_a_naive_search(
             (pool, allowed, used) in (16..=24_u8, 0..=7_u8, any::<u32>()).prop_flat_map(|(size, more, first)| {
                 let range = Ipv4Net::new_assert([10, 96, 0, 0].into(), size);
                 let block = size + more;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_address_space_are_blocks_like_all_others() {
+    fn the_first_and_the_last_block_of_the_address_space_can_be_drawn() {
         let all = Pool {
             range: Ipv4Net::new_assert([0, 0, 0, 0].into(), 0),
             block: 1,

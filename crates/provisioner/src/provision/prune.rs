@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_disk_that_grows_from_a_box_is_its_user_and_the_copy_of_the_box_itself_is_not() {
+    async fn a_disk_backed_by_a_box_is_its_user_and_the_copy_of_the_box_itself_is_not() {
         let base = format!("homelab-VAGRANTSLASH-{KEY}_vagrant_box_image_1.36.3_box.img");
         let list = format!(" strict-main.img  /pool/strict-main.img\n {base}  /pool/{base}\n");
         let xml = format!("<volume><backingStore><path>/pool/{base}</path></backingStore></volume>");
@@ -255,7 +255,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_libvirt_without_our_pool_has_no_users_and_one_that_does_not_answer_keeps_all_boxes() {
+    async fn a_libvirt_without_the_pool_of_homelab_has_no_users_and_one_that_does_not_answer_keeps_all_boxes()
+    {
         let list = "virsh --quiet --connect qemu:///system vol-list homelab";
         let none = "error: failed to get pool 'homelab'\nerror: Storage pool not found: no storage pool\n";
         let host = Scripted::new([Exchange::fails(list, 1, none)]);
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn machines_of_ours_on_virtualbox_keep_all_boxes_and_those_of_others_none() {
+    async fn vms_of_homelab_on_virtualbox_keep_all_boxes_and_foreign_vms_keep_none() {
         let list = "VBoxManage list vms";
         let ours = Scripted::new([Exchange::ok(list, "\"homelab-1a2b3c.strict-main\" {uuid}\n")]);
         assert_eq!(virtualbox(&ours).await.unwrap_err().kinds, [Kind::Boxes]);
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_of_every_namespace_are_users_once() {
+    fn a_mount_that_several_processes_see_is_one_user() {
         let folder = tempfile::tempdir().unwrap();
         let proc = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
         let overlay = format!(

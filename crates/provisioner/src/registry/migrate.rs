@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_keeps_what_it_does_not_understand_and_what_is_there_already() {
+    fn a_migration_keeps_unknown_and_invalid_values() {
         let file = json!({
             "colour": "of the file",
             "instances": [
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_workers_becomes_their_numbers_and_what_is_none_stays() {
+    fn a_count_of_workers_becomes_their_numbers_and_an_invalid_one_stays() {
         let workers =
             |workers: Value| json!({ "version": 1, "instances": [{ "name": "a", "workers": workers }] });
         for (before, after) in [

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_in_the_table_is_refused_with_the_table() {
+    fn a_combination_that_is_not_in_the_table_is_refused_with_the_table() {
         assert_eq!(refused(NEWEST, CniKind::Routed, Topology::Single), None);
         insta::assert_snapshot!(refused("v1.0.0", CniKind::Routed, Topology::Single).expect("a refusal"));
     }

@@ -74,7 +74,7 @@ mod tests {
     use crate::plan::tests::acme;
 
     #[test]
-    fn addresses_and_links_are_told_by_the_names_of_what_has_them() {
+    fn addresses_and_links_are_shown_with_the_names_of_their_nodes_pods_and_services() {
         let known = Names { plans: vec![acme()] };
         let plan = &known.plans[0];
         let node = plan.nodes.iter().find(|node| node.role == Role::Worker).expect("acme has workers");

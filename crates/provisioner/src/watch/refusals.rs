@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_is_told_by_its_addresses_its_protocol_and_its_port() {
+    fn a_refused_packet_is_read_with_its_addresses_its_protocol_and_its_port() {
         let (from, to) = ([192, 168, 60, 11], [192, 168, 61, 10]);
         let mut udp = Vec::new();
         PacketBuilder::ipv4(from, to, 64).udp(40_000, 53).write(&mut udp, b"who is there").expect("a packet");
@@ -192,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_whole_messages_is_read() {
+    fn incomplete_messages_are_not_read() {
         assert_eq!(messages(&[]).len(), 0);
         assert_eq!(messages(&[20, 0, 0, 0, 0, 4]).len(), 0);
     }
 
     #[test]
-    fn messages_of_other_subsystems_are_not_read_whatever_is_in_them() {
+    fn messages_of_other_subsystems_are_not_read_even_if_they_are_malformed() {
         // A message of nftables with an attribute of length 0: its parser subtracts the 4 bytes of the header.
         let header = [24_u32.to_ne_bytes(), [9, 10, 0, 0], [0; 4], [0; 4]].concat();
         assert_eq!(messages(&[&header[..], &[0; 8]].concat()).len(), 0);

@@ -129,7 +129,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn the_first_of_a_kind_is_told_at_once_and_its_repetitions_together() {
+    fn the_first_refusal_of_a_kind_is_reported_at_once_and_its_repetitions_together() {
         let (mut tally, start) = (Tally::default(), Instant::now());
         assert!(tally.note("hl-a", Some("tcp 22"), start));
         assert!(!tally.note("hl-a", Some("tcp 22"), start));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_counted_is_told_by_link() {
+    fn refusals_that_are_only_counted_are_reported_by_link() {
         let (mut tally, start) = (Tally::<u16>::default(), Instant::now());
         tally.note_some("hl-a", 0, start);
         assert_eq!(tally.due(start + MINUTE), []);

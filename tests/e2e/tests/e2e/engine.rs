@@ -27,8 +27,8 @@ async fn the_container_engine_keeps_every_promise() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_root_of_a_node_writes_into_its_images_is_in_no_other_node_and_not_in_the_cache()
--> anyhow::Result<()> {
+async fn writes_of_root_on_a_node_into_its_images_reach_no_other_node_and_not_the_cache() -> anyhow::Result<()>
+{
     let (_folder, home, engine) = engine()?;
     let store = assets()?.find(KUBERNETES_VERSION).context("a node image")?.containerd_store;
     let mut taken = taken().await?;

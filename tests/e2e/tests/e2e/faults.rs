@@ -14,7 +14,7 @@ use provisioner::request::{ClusterSpec, Topology};
 use tokio::sync::mpsc::unbounded_channel;
 
 #[tokio::test]
-async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow::Result<()> {
+async fn a_failure_during_an_audit_is_inconclusive_or_an_error_and_never_isolated() -> anyhow::Result<()> {
     fixture()
         .run(async |fx| {
             let globex = fx.cluster("globex");
@@ -61,7 +61,7 @@ async fn what_fails_in_mid_audit_is_inconclusive_and_never_isolated() -> anyhow:
 }
 
 #[tokio::test]
-async fn an_instance_that_cannot_be_asked_is_an_error_before_anything_is_said() -> anyhow::Result<()> {
+async fn an_instance_that_cannot_be_probed_is_an_error_and_not_a_report() -> anyhow::Result<()> {
     fixture()
         .run(async |fx| {
             let (acme, globex) = (fx.cluster("acme"), fx.cluster("globex"));

@@ -81,7 +81,7 @@ async fn up_and_down_leave_a_device_as_it_is() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_mounted_read_only_is_refused_before_anything_is_made() -> anyhow::Result<()> {
+async fn files_mounted_read_only_are_refused_before_anything_is_created() -> anyhow::Result<()> {
     let script = r#"
         mount --bind kube kube; mount -o remount,bind,ro kube
         up
@@ -111,7 +111,7 @@ async fn a_file_that_root_itself_may_not_change_is_refused_with_the_command_that
 }
 
 #[tokio::test]
-async fn a_disk_without_room_is_refused_before_anything_is_made() -> anyhow::Result<()> {
+async fn a_disk_without_room_is_refused_before_anything_is_created() -> anyhow::Result<()> {
     let script = r#"
         mkdir small; mount -t tmpfs -o size=64k tmpfs small
         cp kube/config small; export KUBECONFIG="$PWD/small/config"

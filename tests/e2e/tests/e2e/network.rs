@@ -24,7 +24,7 @@ use crate::web;
 #[case::cilium(ClusterSpec::new("acme").cni(CniKind::Cilium))]
 #[case::cilium_alone(ClusterSpec::new("acme").cilium(WITHOUT_KUBE_PROXY))]
 #[tokio::test]
-async fn pods_meet_across_nodes_by_address_by_service_name_and_from_the_host(
+async fn pods_are_reached_across_nodes_by_address_by_service_name_and_from_the_host(
     #[case] acme: ClusterSpec,
 ) -> anyhow::Result<()> {
     MultiClusterFixture::builder()

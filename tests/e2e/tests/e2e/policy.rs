@@ -21,7 +21,7 @@ use peers::Peers;
 const IN_FORCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn every_policy_denies_what_it_must_and_nothing_else_and_leaves_no_trace() -> anyhow::Result<()> {
+async fn every_policy_denies_the_listed_traffic_and_nothing_else_until_it_is_deleted() -> anyhow::Result<()> {
     let acme = ClusterSpec::new("acme").topology(Topology::Multi).workers(1).cni(CniKind::Cilium);
     MultiClusterFixture::builder()
         .cluster(acme)

@@ -51,7 +51,7 @@ async fn a_test_that_panics_leaves_evidence_and_no_clusters_and_goes_on_panickin
 }
 
 #[tokio::test]
-async fn what_a_killed_test_leaves_is_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
+async fn leftovers_of_a_killed_test_are_reaped_and_an_operators_cluster_is_not() -> anyhow::Result<()> {
     // Without DNS records: the names of an operator's instance would go into the hosts file of this host.
     let provisioner = Provisioner::new(Home::from_env()?)?.with_dns(Dns::None);
     let before = Inventory::take(&provisioner).await?;

@@ -32,7 +32,8 @@ fn one_worker() -> FixtureBuilder {
 }
 
 #[tokio::test]
-async fn a_worker_comes_and_the_first_one_goes_and_pods_services_and_names_follow() -> anyhow::Result<()> {
+async fn a_worker_is_added_and_the_first_one_removed_and_pods_services_and_names_follow() -> anyhow::Result<()>
+{
     let provisioner = Provisioner::new(Home::from_env()?)?;
     let before = Inventory::take(&provisioner).await?;
     one_worker()

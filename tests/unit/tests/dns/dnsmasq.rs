@@ -41,7 +41,7 @@ impl Folder {
 }
 
 #[test]
-fn a_drop_in_has_a_wildcard_the_api_and_no_way_out() {
+fn a_drop_in_has_a_wildcard_the_api_server_and_no_forwarding() {
     let folder = Folder::new();
     assert!(folder.add("acme").unwrap());
     assert!(!folder.add("acme").unwrap(), "a record has changed");
@@ -51,7 +51,7 @@ fn a_drop_in_has_a_wildcard_the_api_and_no_way_out() {
 }
 
 #[test]
-fn drop_ins_come_and_go_alone_and_are_read_back() {
+fn drop_ins_are_added_and_removed_one_by_one_and_read_back() {
     let folder = Folder::new();
     let home = &folder.house.home;
     for name in ["acme", "acme-1"] {
@@ -65,7 +65,7 @@ fn drop_ins_come_and_go_alone_and_are_read_back() {
 }
 
 #[test]
-fn a_drop_in_that_somebody_edited_is_told_and_written_anew() {
+fn an_edited_drop_in_is_reported_as_damaged_and_written_again() {
     let folder = Folder::new();
     folder.add("acme").unwrap();
     let text = std::fs::read_to_string(folder.path("acme")).unwrap();
@@ -90,7 +90,7 @@ fn a_suffix_that_another_drop_in_has_is_refused_with_its_line(#[case] theirs: &s
 }
 
 #[test]
-fn what_dnsmasq_does_not_read_or_only_looks_alike_is_no_conflict() {
+fn files_that_dnsmasq_ignores_and_names_that_only_look_alike_are_no_conflict() {
     let folder = Folder::new();
     for (name, text) in [
         ("lab.conf~", "address=/acme.lab/10.0.0.1"),
@@ -114,7 +114,7 @@ fn another_homes_suffix_is_refused_with_its_owner() {
 }
 
 #[tokio::test]
-async fn dnsmasq_is_restarted_by_the_command_or_it_is_said_that_somebody_must() {
+async fn dnsmasq_is_restarted_by_the_command_and_without_one_names_apply_after_a_restart() {
     let folder = Folder::new();
     assert_eq!(folder.dns.settle(&Scripted::new([])).await.unwrap(), Effect::AfterRestart);
     let restart = Some(["systemctl", "restart", "dnsmasq"].map(str::to_owned).to_vec());

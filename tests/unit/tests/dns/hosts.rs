@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::*;
 
 #[test]
-fn a_block_follows_what_was_there_and_goes_without_a_trace() {
+fn a_block_is_appended_and_removed_without_a_trace() {
     let host = Host::with(FOREIGN);
     assert!(host.add("acme").unwrap());
     insta::assert_snapshot!(host.shown(&host.text()));
@@ -19,7 +19,7 @@ fn a_block_follows_what_was_there_and_goes_without_a_trace() {
 }
 
 #[test]
-fn hosts_know_no_wildcards_so_further_names_are_listed() {
+fn a_hosts_file_has_no_wildcards_so_further_names_are_listed() {
     let mut host = Host::with("");
     let labels = ["grafana", "api", "www"].map(|label| label.parse().unwrap()).to_vec();
     host.dns = Dns::Hosts { file: host.file.clone(), labels };
@@ -66,7 +66,7 @@ fn blocks_are_independent_of_each_other() {
 }
 
 #[test]
-fn what_is_recorded_is_read_back() {
+fn recorded_names_are_read_back() {
     let host = Host::with(FOREIGN);
     host.add("acme").unwrap();
     let place = format!("{}:6", host.file);
@@ -81,7 +81,7 @@ fn what_is_recorded_is_read_back() {
 #[case::another_begins_before_the_end("# BEGIN @acme\n# BEGIN @globex\n# END @globex\n# END @acme\n")]
 #[case::beginning_is_missing("127.0.0.1 mine\n# END @acme\n")]
 #[case::begins_twice("# BEGIN @acme\n# BEGIN @acme\n# END @acme\n")]
-fn a_block_that_is_torn_is_told_and_never_guessed_at(#[case] torn: &str) {
+fn a_torn_block_is_reported_and_left_alone(#[case] torn: &str) {
     let host = Host::with("");
     let text = torn.replace('@', &format!("homelab-{}.", host.home().id()));
     std::fs::write(&host.file, &text).unwrap();
@@ -108,7 +108,7 @@ fn a_torn_block_of_one_instance_does_not_keep_another_from_its_names() {
 #[case("10.9.8.7 API.acme.lab # old lab")]
 #[case("10.9.8.7\tfoo acme.lab.")]
 #[case("::1 acme.lab")]
-fn a_name_that_somebody_leads_elsewhere_is_refused_with_its_line(#[case] theirs: &str) {
+fn a_name_mapped_to_another_address_is_refused_with_its_line(#[case] theirs: &str) {
     let text = format!("{FOREIGN}{theirs}\n");
     let host = Host::with(&text);
     let error = host.add("acme").unwrap_err();
@@ -122,7 +122,7 @@ fn a_name_that_somebody_leads_elsewhere_is_refused_with_its_line(#[case] theirs:
 }
 
 #[test]
-fn a_name_that_somebody_leads_to_the_same_address_is_no_conflict() {
+fn a_name_mapped_to_the_same_address_is_no_conflict() {
     let host = Host::with("192.168.60.10 api.acme.lab\n# 10.0.0.1 acme.lab\n");
     assert!(host.add("acme").unwrap());
 }

@@ -42,7 +42,7 @@ fn changes(synced: &Synced) -> Vec<(&str, Option<Change>)> {
 }
 
 #[tokio::test]
-async fn a_cluster_comes_up_with_its_names_and_goes_with_them() {
+async fn names_are_recorded_with_a_cluster_and_removed_with_it() {
     let lab = lab(FOREIGN);
     let plan = lab.up(spec("acme")).await.unwrap().plan;
     assert_eq!(plan.workload_address, plan.others()[0].address, "the workload address is the first worker's");
@@ -53,7 +53,7 @@ async fn a_cluster_comes_up_with_its_names_and_goes_with_them() {
 }
 
 #[tokio::test]
-async fn the_only_node_is_the_gateway_to_what_it_runs() {
+async fn the_workload_address_of_a_single_node_is_its_api_address() {
     let lab = lab(FOREIGN);
     let plan = lab.up(spec("acme").workers(0)).await.unwrap().plan;
     assert_eq!(plan.workload_address, plan.api_address);
@@ -85,7 +85,7 @@ async fn names_that_are_taken_end_a_creation_before_anything_exists() {
 }
 
 #[tokio::test]
-async fn a_sync_brings_back_what_is_lost_and_removes_what_is_stale() {
+async fn a_sync_restores_missing_names_and_removes_stale_ones() {
     let lab = lab(FOREIGN);
     for name in ["acme", "acme-1"] {
         lab.up(spec(name)).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_sync_goes_on_after_one_instance_fails() {
 }
 
 #[tokio::test]
-async fn a_broken_entry_may_still_need_its_names() {
+async fn the_names_of_a_broken_entry_are_kept() {
     let lab = lab(FOREIGN);
     lab.up(spec("acme")).await.unwrap();
     let registry = lab.host.home().registry();
@@ -131,7 +131,7 @@ async fn a_broken_entry_may_still_need_its_names() {
 }
 
 #[tokio::test]
-async fn the_list_shows_what_should_be_and_what_is() {
+async fn the_list_shows_recorded_missing_and_stale_names() {
     let lab = lab(FOREIGN);
     for name in ["acme", "acme-1"] {
         lab.up(spec(name)).await.unwrap();

@@ -41,7 +41,7 @@ fn given(command: &Command, caller: &[(&str, &str)]) -> BTreeMap<String, String>
 #[case::proxy_for_all("ALL_PROXY", "http://127.0.0.1:9")]
 #[case::no_proxy("NO_PROXY", "*")]
 #[case::project_elsewhere("VAGRANT_CWD", "/home/ann/project")]
-#[case::machines_elsewhere("VAGRANT_DOTFILE_PATH", "/home/ann/.vagrant")]
+#[case::vms_elsewhere("VAGRANT_DOTFILE_PATH", "/home/ann/.vagrant")]
 #[case::another_vagrantfile("VAGRANT_VAGRANTFILE", "Other")]
 #[case::another_provider("VAGRANT_DEFAULT_PROVIDER", "docker")]
 #[case::boxes_elsewhere("VAGRANT_HOME", "/home/ann/.vagrant.d")]
@@ -73,7 +73,7 @@ fn a_variable_of_the_caller_reaches_no_tool(#[case] name: &str, #[case] value: &
 }
 
 #[test]
-fn a_tool_gets_a_path_a_home_a_temporary_folder_and_a_language_that_we_can_read() {
+fn a_tool_gets_a_path_a_home_a_temporary_folder_and_the_locale_c_utf_8() {
     let caller =
         [("PATH", "/opt/bin:/usr/bin"), ("HOME", "/home/ann"), ("TMPDIR", "/scratch"), ("LC_ALL", "de_DE")];
     let expected = [
@@ -89,7 +89,9 @@ fn a_tool_gets_a_path_a_home_a_temporary_folder_and_a_language_that_we_can_read(
 #[case::none(&[])]
 #[case::empty(&[("PATH", ""), ("HOME", ""), ("TMPDIR", "")])]
 #[case::relative(&[("PATH", ".:bin::"), ("HOME", "."), ("TMPDIR", "tmp")])]
-fn no_program_home_or_file_is_looked_for_where_the_caller_happens_to_stand(#[case] caller: &[(&str, &str)]) {
+fn no_program_home_or_file_is_looked_for_in_the_working_folder_of_the_caller(
+    #[case] caller: &[(&str, &str)],
+) {
     let given = given(&tool("nft"), caller);
     assert_eq!(given["PATH"], SYSTEMS);
     assert!(!given.contains_key("HOME") && !given.contains_key("TMPDIR"), "{given:?}");
@@ -118,13 +120,16 @@ fn a_tool_that_downloads_keeps_the_way_to_its_sources(#[case] name: &str, #[case
 #[case::c_flags("CGO_CFLAGS", "-O0")]
 #[case::compiler("CC", "tcc")]
 #[case::debug("GODEBUG", "fips140=on")]
-fn what_decides_how_go_builds_is_not_the_callers(#[case] name: &str, #[case] value: &str) {
+fn variables_that_change_how_go_builds_are_not_taken_from_the_caller(
+    #[case] name: &str,
+    #[case] value: &str,
+) {
     let go = tool("go").keeping(DOWNLOADS.iter().chain(GO).chain(GO_MODULES).copied());
     assert_eq!(given(&go, &[(name, value)]), given(&go, &[]));
 }
 
 #[test]
-fn a_session_has_the_persons_language_terminal_and_editor_and_no_other_way_to_the_cluster() {
+fn a_session_has_the_callers_language_terminal_and_editor_but_not_the_proxies_and_kubeconfig() {
     let kubectl = tool("kubectl").keeping(SESSION.iter().copied()).env("KUBECONFIG", "/home/acme/kubeconfig");
     let persons =
         [("TERM", "xterm"), ("LANG", "de_DE.UTF-8"), ("KUBE_EDITOR", "vi"), ("TZ", "Europe/Berlin")];
@@ -140,14 +145,14 @@ fn a_session_has_the_persons_language_terminal_and_editor_and_no_other_way_to_th
 }
 
 #[test]
-fn what_a_command_sets_itself_comes_last() {
+fn variables_that_a_command_sets_override_those_of_the_caller() {
     let go = tool("go").keeping(["GOPROXY"]).env("GOPROXY", "off").env("LC_ALL", "C");
     let got = given(&go, &[("GOPROXY", "https://goproxy.work"), ("LC_ALL", "de_DE")]);
     assert_eq!((got["GOPROXY"].as_str(), got["LC_ALL"].as_str()), ("off", "C"));
 }
 
 #[tokio::test]
-async fn a_process_finds_what_was_made_for_it_and_nothing_of_ours() {
+async fn a_process_gets_only_the_environment_made_for_it() {
     let set = |name: &str| std::env::var_os(name).is_some();
     assert!(set("CARGO_MANIFEST_DIR"), "the test itself must have a variable of cargo's");
     let told = Local.run(&tool("env").env("A", "b")).await.unwrap().text();
@@ -159,7 +164,7 @@ async fn a_process_finds_what_was_made_for_it_and_nothing_of_ours() {
 }
 
 #[tokio::test]
-async fn a_process_in_the_background_finds_the_same() {
+async fn a_process_in_the_background_gets_the_same_environment() {
     let house = House::new();
     let file = house.path("environment");
     let script = format!("env >{file}.new; mv {file}.new {file}");
@@ -170,7 +175,7 @@ async fn a_process_in_the_background_finds_the_same() {
 }
 
 #[tokio::test]
-async fn a_program_is_found_in_a_folder_that_a_plain_user_has_not_in_the_path() {
+async fn a_program_is_found_in_a_folder_that_is_not_in_the_path_of_a_plain_user() {
     // On Debian chroot is in /usr/sbin, which is not in the PATH of each user that CI may run as.
     Local.run(&tool("sh").args(["-c", "command -v chroot"])).await.unwrap();
     assert!(provisioner::exec::is_installed("chroot"));

@@ -35,7 +35,7 @@ fn crlf(text: &str) -> String {
 #[case::without_most_keys("contexts:\n- name: work\n  context: {cluster: work}\n".to_owned())]
 #[case::as_kubectl_writes_it("apiVersion: v1\nclusters: []\ncontexts: []\ncurrent-context: \"\"\nkind: Config\nusers: []\n".to_owned())]
 #[tokio::test]
-async fn a_kubeconfig_is_the_same_before_a_cluster_comes_and_after_it_went(#[case] text: String) {
+async fn a_kubeconfig_is_the_same_before_up_and_after_down(#[case] text: String) {
     let desk = Desk::new();
     std::fs::write(desk.kubeconfig(), &text).unwrap();
     for name in ["acme", "globex"] {
@@ -106,7 +106,7 @@ async fn a_kubeconfig_of_nothing_but_comments_keeps_them() {
 #[case::that_is_no_text(b"127.0.0.1 localhost # \xe4\xf6\xfc \x00\n".to_vec())]
 #[case::that_is_empty(Vec::new())]
 #[tokio::test]
-async fn a_hosts_file_is_the_same_before_a_cluster_comes_and_after_it_went(#[case] bytes: Vec<u8>) {
+async fn a_hosts_file_is_the_same_before_up_and_after_down(#[case] bytes: Vec<u8>) {
     let desk = Desk::new();
     std::fs::write(desk.hosts(), &bytes).unwrap();
     for name in ["acme", "globex"] {

@@ -42,7 +42,7 @@ async fn a_link_stays_a_link_and_the_file_behind_it_is_changed(#[case] file: &st
 }
 
 #[tokio::test]
-async fn behind_a_dangling_link_the_file_is_made_where_its_folder_is_there() {
+async fn behind_a_dangling_link_the_file_is_created_if_its_folder_exists() {
     let desk = Desk::new();
     let target = desk.house.path("dotfile");
     std::fs::remove_file(desk.kubeconfig()).unwrap();
@@ -57,7 +57,7 @@ async fn behind_a_dangling_link_the_file_is_made_where_its_folder_is_there() {
 #[case::of_the_user("kube/config")]
 #[case::of_hosts("hosts")]
 #[tokio::test]
-async fn behind_a_link_into_a_missing_folder_nothing_is_made(#[case] file: &str) {
+async fn behind_a_link_into_a_missing_folder_nothing_is_created(#[case] file: &str) {
     let desk = Desk::new();
     let (path, target) = (desk.house.path(file), desk.house.path("unmounted/file"));
     std::fs::remove_file(&path).unwrap();
@@ -138,7 +138,7 @@ fn access_control_list_and_attributes_stay() {
 }
 
 #[test]
-fn a_new_file_of_the_hosts_is_for_all_to_read_and_one_of_a_user_for_nobody_else() {
+fn a_new_file_of_the_host_has_mode_644_and_one_of_a_user_has_mode_600() {
     let house = House::new();
     let (public, private) = (house.path("public"), house.path("private"));
     assert!(rewrite(&public, "x").unwrap());
@@ -148,14 +148,14 @@ fn a_new_file_of_the_hosts_is_for_all_to_read_and_one_of_a_user_for_nobody_else(
 }
 
 #[test]
-fn nothing_is_made_where_nothing_is_to_be_written() {
+fn no_file_is_created_if_there_is_nothing_to_write() {
     let house = House::new();
     assert!(!rewrite(&house.path("file"), "").unwrap());
     assert!(!house.path("file").exists());
 }
 
 #[test]
-fn a_file_that_no_kubeconfig_can_be_as_large_as_is_refused() {
+fn a_file_too_large_for_a_kubeconfig_is_refused() {
     let house = House::new();
     let path = house.path("file");
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();

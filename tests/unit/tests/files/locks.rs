@@ -9,12 +9,12 @@ use super::*;
 
 #[rstest]
 #[case::kubectls("empty")]
-#[case::somebody_elses("filled")]
+#[case::of_another_program("filled")]
 #[case::a_pipe("named pipe")]
 #[case::a_folder("folder")]
 #[case::a_dangling_link("link")]
 #[tokio::test]
-async fn a_lock_that_somebody_left_is_told_before_the_claim_and_stays(#[case] kind: &str) {
+async fn a_leftover_lock_is_reported_before_the_claim_and_stays(#[case] kind: &str) {
     let desk = Desk::new();
     let lock = desk.lock();
     match kind {
@@ -44,7 +44,7 @@ async fn a_lock_of_a_dead_homelab_is_swept_before_the_claim() {
 }
 
 #[tokio::test]
-async fn a_lock_that_appeared_later_costs_a_teardown_the_context_alone() {
+async fn with_a_locked_kubeconfig_a_teardown_leaves_only_the_context_and_the_entry() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     std::fs::write(desk.lock(), "").unwrap();
@@ -59,7 +59,7 @@ async fn a_lock_that_appeared_later_costs_a_teardown_the_context_alone() {
 }
 
 #[tokio::test]
-async fn a_lock_is_in_nobodys_way_who_has_nothing_to_change() {
+async fn a_lock_does_not_stop_commands_that_change_nothing() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     kubeconfig::use_context(&desk.house.home, "acme").unwrap();
@@ -71,7 +71,7 @@ async fn a_lock_is_in_nobodys_way_who_has_nothing_to_change() {
 }
 
 #[tokio::test]
-async fn a_lock_keeps_from_choosing_another_context_and_neither_file_is_changed() {
+async fn a_lock_stops_a_context_switch_and_neither_file_is_changed() {
     let desk = Desk::new();
     for name in ["acme", "globex"] {
         desk.up(name).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_lock_keeps_from_choosing_another_context_and_neither_file_is_changed(
 }
 
 #[tokio::test]
-async fn a_second_kubeconfig_that_is_locked_is_in_nobodys_way_who_changes_only_the_first() {
+async fn a_locked_second_kubeconfig_does_not_stop_changes_of_the_first() {
     let desk = Desk::new();
     let shared = desk.house.path("shared");
     std::fs::write(&shared, "contexts:\n- name: shared\n  context: {cluster: shared}\n").unwrap();

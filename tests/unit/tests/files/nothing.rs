@@ -5,7 +5,7 @@ use provisioner::Change;
 use super::*;
 
 #[tokio::test]
-async fn taking_down_what_does_not_exist_touches_no_file_and_no_folder() {
+async fn taking_down_an_unknown_instance_touches_no_file_and_no_folder() {
     let desk = Desk::new();
     let watched = [desk.kubeconfig(), desk.house.path("kube"), desk.hosts(), desk.house.path("")];
     let marker = desk.house.home.active_context();
@@ -19,7 +19,7 @@ async fn taking_down_what_does_not_exist_touches_no_file_and_no_folder() {
 }
 
 #[tokio::test]
-async fn taking_down_what_does_not_exist_makes_no_kubeconfig_and_fills_no_empty_one() {
+async fn taking_down_an_unknown_instance_creates_no_kubeconfig_and_leaves_an_empty_one() {
     let desk = Desk::new();
     std::fs::write(desk.kubeconfig(), "").unwrap();
     let before = state(&desk.kubeconfig());
@@ -63,7 +63,7 @@ async fn a_sync_of_names_that_are_recorded_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_fixtures_cluster_comes_and_goes_whatever_files_of_others_are_like() {
+async fn a_fixtures_cluster_ignores_unusable_kubeconfigs_locks_and_hosts_files() {
     let desk = Desk::new();
     std::fs::write(desk.kubeconfig(), "contexts: [").unwrap();
     std::fs::write(desk.lock(), "").unwrap();

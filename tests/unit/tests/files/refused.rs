@@ -14,7 +14,7 @@ const KINDS: [&str; 4] = ["folder", "named pipe", "socket", "character device"];
 #[case::of_hosts("hosts")]
 #[case::of_the_active_instance("home/active-context")]
 #[tokio::test]
-async fn what_is_no_regular_file_is_refused_by_its_path_before_anything_is_claimed(#[case] file: &str) {
+async fn a_path_that_is_no_regular_file_is_refused_before_anything_is_claimed(#[case] file: &str) {
     for kind in KINDS {
         let desk = Desk::new();
         let path = desk.house.path(file);
@@ -44,7 +44,7 @@ async fn a_second_kubeconfig_that_is_a_pipe_is_refused_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn an_open_file_without_a_name_is_no_kubeconfig() {
+async fn a_removed_file_that_is_still_open_is_no_kubeconfig() {
     let desk = Desk::new();
     let path = desk.house.path("removed");
     std::fs::write(&path, FOREIGN).unwrap();
@@ -88,7 +88,7 @@ async fn a_drop_in_or_an_anchor_of_the_instances_name_that_is_no_file_is_refused
 #[case::of_hosts("hosts")]
 #[case::of_the_active_instance("home/active-context")]
 #[tokio::test]
-async fn a_teardown_finds_nothing_of_ours_in_what_is_no_file_and_leaves_it(#[case] file: &str) {
+async fn a_teardown_skips_a_path_that_is_no_regular_file_and_leaves_it(#[case] file: &str) {
     for kind in KINDS {
         let desk = Desk::new();
         desk.up("acme").await.unwrap();
@@ -103,7 +103,7 @@ async fn a_teardown_finds_nothing_of_ours_in_what_is_no_file_and_leaves_it(#[cas
 }
 
 #[tokio::test]
-async fn choosing_a_context_refuses_them_as_well_and_switches_nothing() {
+async fn choosing_a_context_refuses_a_path_that_is_no_regular_file_and_switches_nothing() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     let marker = desk.house.home.active_context();
@@ -122,7 +122,7 @@ async fn choosing_a_context_refuses_them_as_well_and_switches_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_read_but_never_written_is_not_waited_for_either() {
+async fn a_named_pipe_in_place_of_a_file_that_is_only_read_is_refused_and_not_waited_for() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     let home = &desk.house.home;

@@ -20,7 +20,7 @@ const SYS: &str = "/sys";
 #[case::twice("a: 1\n---\nb: 2\n", "is not a valid kubeconfig; the file was not changed")]
 #[case::that_cannot_be_edited("{users: [{name: ada, user: {password: 1e3}}]}\n", "it is not in block style")]
 #[tokio::test]
-async fn a_kubeconfig_that_makes_no_sense_is_refused_before_the_claim(#[case] text: &str, #[case] why: &str) {
+async fn an_invalid_kubeconfig_is_refused_before_the_claim(#[case] text: &str, #[case] why: &str) {
     let desk = Desk::new();
     std::fs::write(desk.kubeconfig(), text).unwrap();
     let told = desk.refused().await;
@@ -41,7 +41,7 @@ async fn a_kubeconfig_that_is_no_text_is_refused_and_not_quoted() {
 #[case::folder("/sys/config", "/sys")]
 #[case::missing_folder("/sys/missing/kube/config", "/sys")]
 #[tokio::test]
-async fn a_kubeconfig_for_which_no_file_can_be_made_is_refused_before_the_claim(
+async fn a_kubeconfig_that_cannot_be_created_is_refused_before_the_claim(
     #[case] path: &str,
     #[case] named: &str,
 ) {
@@ -61,7 +61,7 @@ async fn a_kubeconfig_below_a_file_is_refused_before_the_claim() {
 }
 
 #[tokio::test]
-async fn a_place_for_names_in_which_nothing_can_be_made_is_refused_before_the_claim() {
+async fn an_unwritable_place_for_dns_names_is_refused_before_the_claim() {
     for dns in [
         Dns::Hosts { file: "/sys/hosts".into(), labels: Vec::new() },
         Dns::Dnsmasq { folder: SYS.into(), restart: None },
@@ -77,7 +77,7 @@ async fn a_place_for_names_in_which_nothing_can_be_made_is_refused_before_the_cl
 }
 
 #[tokio::test]
-async fn a_context_of_that_name_that_is_somebody_elses_is_refused_before_the_claim() {
+async fn a_foreign_entry_of_that_name_is_refused_before_the_claim() {
     let desk = Desk::new();
     let theirs = "users:\n- name: acme\n  user: {token: t}\n";
     std::fs::write(desk.kubeconfig(), theirs).unwrap();
@@ -142,7 +142,7 @@ fn the_hint_on_a_context_that_is_missing_says_how_to_merge_it() {
 }
 
 #[tokio::test]
-async fn a_teardown_goes_on_without_a_damaged_kubeconfig_and_says_what_is_left() {
+async fn a_teardown_continues_without_a_damaged_kubeconfig_and_reports_leftovers() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     let whole = std::fs::read_to_string(desk.kubeconfig()).unwrap();
@@ -183,7 +183,7 @@ async fn a_teardown_is_finished_with_another_kubeconfig_as_its_hint_says() {
 }
 
 #[tokio::test]
-async fn a_damaged_kubeconfig_that_holds_nothing_of_ours_keeps_nobody_from_a_teardown() {
+async fn a_damaged_kubeconfig_without_the_context_does_not_stop_a_teardown() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     for text in ["contexts: [", "\u{0}\u{1}"] {
@@ -195,7 +195,7 @@ async fn a_damaged_kubeconfig_that_holds_nothing_of_ours_keeps_nobody_from_a_tea
 }
 
 #[tokio::test]
-async fn a_torn_block_in_the_hosts_file_keeps_nobody_from_the_rest_of_a_teardown() {
+async fn a_torn_block_in_the_hosts_file_does_not_stop_the_rest_of_a_teardown() {
     let desk = Desk::new();
     desk.up("acme").await.unwrap();
     let whole = std::fs::read_to_string(desk.hosts()).unwrap();
@@ -211,7 +211,7 @@ async fn a_torn_block_in_the_hosts_file_keeps_nobody_from_the_rest_of_a_teardown
 }
 
 #[tokio::test]
-async fn looking_leaves_nothing_behind_and_gives_away_nothing() {
+async fn checks_change_no_file_and_leave_none_behind() {
     let desk = Desk::new();
     std::fs::set_permissions(desk.kubeconfig(), PermissionsExt::from_mode(0o640)).unwrap();
     let before = [state(&desk.kubeconfig()), state(&desk.hosts())];

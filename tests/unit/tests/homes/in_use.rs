@@ -49,7 +49,7 @@ impl Lab {
     }
 
     /// Removes the nodes of an instance, but not its entry.
-    async fn without_machines(&self, name: &str) {
+    async fn without_nodes(&self, name: &str) {
         let instance = self.provisioner.registry().find(name).unwrap().unwrap();
         let plan = ClusterPlan::of(&instance, &self.house.home);
         self.engine.destroy(&plan.id, &plan.folder).await.unwrap();
@@ -82,12 +82,12 @@ async fn a_folder_with_another_homes_node_is_not_removed_and_the_refusal_names_t
 }
 
 #[tokio::test]
-async fn neither_release_nor_reap_nor_down_of_what_has_no_entry_removes_such_a_folder() {
+async fn neither_release_nor_reap_nor_down_without_an_entry_removes_a_folder_with_a_foreign_node() {
     let lab = lab();
     let folder = lab.house.home.instance("acme");
     lab.up("acme").await;
     lab.with_a_stranger("acme").await;
-    lab.without_machines("acme").await;
+    lab.without_nodes("acme").await;
     let error = lab.provisioner.release("acme").await.unwrap_err();
     assert!(matches!(error, ReleaseError::Destroy(_)), "{error}");
     let dead = Owner { start_time: 0, ..Owner::current("run-1").unwrap() };
@@ -100,7 +100,7 @@ async fn neither_release_nor_reap_nor_down_of_what_has_no_entry_removes_such_a_f
 }
 
 #[tokio::test]
-async fn another_instance_with_a_folder_of_its_own_is_no_hindrance() {
+async fn a_foreign_node_in_another_instances_folder_does_not_stop_a_teardown() {
     let lab = lab();
     lab.up("acme").await;
     lab.up("acme-1").await;
@@ -142,7 +142,7 @@ async fn an_owner_takes_its_own_instance_down() {
 }
 
 #[tokio::test]
-async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same() {
+async fn reap_spares_an_instance_whose_owner_may_be_alive_and_down_takes_it_down() {
     let lab = lab();
     lab.up("acme").await;
     lab.owned("acme", &unknown());
@@ -162,7 +162,7 @@ async fn reaping_spares_what_it_cannot_judge_and_down_takes_it_down_all_the_same
         )
     );
     assert_eq!(lab.entries(), entries);
-    lab.without_machines("acme").await;
+    lab.without_nodes("acme").await;
     let error = lab.provisioner.release("acme").await.unwrap_err();
     assert!(matches!(error, ReleaseError::UnknownLiveness { .. }), "{error}");
     assert_eq!(error.hint().as_deref(), Some("`homelab down acme` takes it down anyway"));
@@ -201,7 +201,7 @@ async fn a_bring_up_whose_instance_another_process_takes_down_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_bring_up_whose_claim_is_gone_or_somebody_elses_ends_at_once() {
+async fn a_bring_up_whose_claim_is_gone_or_has_another_owner_ends_at_once() {
     let lab = lab();
     let registry = lab.provisioner.registry().clone();
     let gone = disturbed(&lab, || drop(registry.release("acme").unwrap())).await;

@@ -55,7 +55,7 @@ fn cause(error: &ProvisionError) -> String {
 }
 
 #[tokio::test]
-async fn two_homes_draw_no_network_that_the_other_has_of_whatever_kind() {
+async fn two_homes_never_draw_overlapping_networks_of_any_kind() {
     let host = Host::new();
     let (ada, bob) = (host.home("ada"), host.home("bob"));
     let mut all: Vec<Ipv4Net> = Vec::new();
@@ -102,7 +102,7 @@ async fn a_halted_instance_keeps_its_networks_and_one_that_is_gone_does_not() {
 }
 
 #[tokio::test]
-async fn a_home_whose_folder_is_gone_is_taken_off_the_list() {
+async fn a_home_whose_folder_is_gone_is_removed_from_the_list() {
     let host = Host::new();
     let (ada, bob) = (host.home("ada"), host.home("bob"));
     let acme = up(&ada, spec("acme")).await.unwrap();
@@ -145,7 +145,7 @@ async fn an_instance_whose_networks_another_home_got_meanwhile_is_not_started() 
 }
 
 #[tokio::test]
-async fn a_ledger_of_another_home_that_makes_no_sense_stops_the_claim_and_is_named() {
+async fn an_invalid_ledger_of_another_home_stops_the_claim_and_is_named() {
     let host = Host::new();
     let (ada, bob) = (host.home("ada"), host.home("bob"));
     up(&ada, spec("acme")).await.unwrap();
@@ -196,7 +196,7 @@ fn homes_that_claim_at_the_same_time_share_nothing() {
 }
 
 #[tokio::test]
-async fn a_simulated_engine_has_no_host_and_no_list() {
+async fn a_simulated_engine_ignores_the_other_homes_of_the_host() {
     let house = House::new();
     let alone = Provisioner::with_engine(house.home.clone(), Arc::new(SimulatedEngine::new(house.home.id())));
     let instance = up(&alone, spec("acme")).await.unwrap();

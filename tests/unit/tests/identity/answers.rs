@@ -76,7 +76,7 @@ async fn a_server_that_is_another_one_is_a_mismatch(
 #[case::a_client_without_rights(Shows::Own, "403 Forbidden", status(403, "Forbidden"))]
 #[case::a_certificate_that_has_ended(Shows::Expired, "200 OK", UID.to_owned())]
 #[tokio::test]
-async fn a_server_of_the_right_authority_that_does_not_tell_is_no_other_one(
+async fn a_server_whose_identity_cannot_be_read_is_no_mismatch(
     #[case] shows: Shows,
     #[case] line: &str,
     #[case] body: String,

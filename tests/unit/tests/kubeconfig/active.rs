@@ -24,7 +24,7 @@ fn using_a_context_switches_kubectl_and_records_the_active_instance() {
 }
 
 #[test]
-fn a_context_that_is_not_there_cannot_be_used() {
+fn a_missing_context_cannot_be_used() {
     let house = House::new();
     assert!(matches!(kubeconfig::use_context(&house.home, "acme"), Err(KubeconfigError::NoContext { .. })));
     assert!(!house.home.root().exists());

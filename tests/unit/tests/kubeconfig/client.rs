@@ -22,7 +22,7 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 #[case::no_address("HTTPS_PROXY", "not an address")]
 #[case::no_proxy("NO_PROXY", "not,*,a list:")]
 #[tokio::test]
-async fn an_api_server_is_asked_directly_whatever_proxy_the_caller_has(
+async fn an_api_server_is_asked_directly_despite_a_proxy_of_the_caller(
     #[case] name: &str,
     #[case] value: &str,
 ) {

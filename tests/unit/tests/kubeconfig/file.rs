@@ -29,7 +29,7 @@ fn a_linked_kubeconfig_is_written_where_the_link_leads() {
 }
 
 #[test]
-fn what_a_killed_writer_left_beside_the_file_is_swept_by_the_next() {
+fn the_temporary_file_of_a_killed_writer_is_removed_by_the_next_one() {
     let house = House::new();
     house.kubeconfig(FOREIGN);
     let torn = house.home.root().join(".kubeconfig.homelab-torn");
@@ -99,7 +99,7 @@ fn kubectls_lock_is_waited_for_and_a_dead_homelabs_is_swept() {
 }
 
 #[test]
-fn a_lock_that_never_goes_is_an_error_that_names_it() {
+fn a_lock_that_is_never_released_is_an_error_that_names_it() {
     let house = House::new();
     house.kubeconfig(FOREIGN);
     let lock = format!("{}.lock", house.home.merged_kubeconfig());

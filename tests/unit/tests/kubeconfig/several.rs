@@ -22,7 +22,7 @@ fn read(path: &Utf8PathBuf) -> String {
 }
 
 #[test]
-fn what_is_new_goes_into_the_first_file_that_exists_and_the_others_stay_untouched() {
+fn a_new_entry_is_written_to_the_first_file_that_exists_and_the_others_stay_untouched() {
     let (house, [missing, first, second]) = two_files(WORK, LAB);
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
     assert!(!missing.exists());
@@ -45,7 +45,7 @@ fn without_any_file_the_last_one_is_made_as_kubectl_does() {
 }
 
 #[test]
-fn an_entry_is_replaced_and_removed_in_whichever_file_it_stands() {
+fn an_entry_is_replaced_and_removed_in_the_file_that_has_it() {
     let (house, [_, first, second]) = two_files(WORK, LAB);
     kubeconfig::merge(&house.home, &isolated("acme", &house.home)).unwrap();
     kubeconfig::use_context(&house.home, "acme").unwrap();

@@ -206,7 +206,7 @@ proptest! {
     }
 
     #[test]
-    fn a_release_and_the_same_claim_again_disturb_nobody(
+    fn a_release_and_the_same_claim_again_change_no_other_instance(
         steps in steps(), host in host(), pools in pools(), which in any::<prop::sample::Index>(),
     ) {
         let instances = play(&steps, &host, &pools)?;

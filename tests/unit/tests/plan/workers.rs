@@ -26,7 +26,7 @@ fn nodes(instance: &Instance) -> Vec<NodePlan> {
 }
 
 #[test]
-fn a_removed_worker_leaves_a_gap_and_the_next_one_gets_exactly_what_it_had() {
+fn a_removed_worker_leaves_a_gap_and_the_next_one_gets_the_same_name_and_addresses() {
     let acme = running(ClusterSpec::new("acme"));
     let before = nodes(&acme);
     let without = remove_worker(&acme, "acme-w-2").unwrap();
@@ -42,7 +42,7 @@ fn a_removed_worker_leaves_a_gap_and_the_next_one_gets_exactly_what_it_had() {
 }
 
 #[test]
-fn names_lead_to_the_first_worker_that_there_is() {
+fn the_workload_address_is_that_of_the_first_worker_or_else_of_the_api_server() {
     let plan = |instance: &Instance| ClusterPlan::of(instance, &Home::at("/h"));
     let acme = running(ClusterSpec::new("acme").workers(2));
     let acme = gone(remove_worker(&acme, "acme-w-1").unwrap());
@@ -53,7 +53,7 @@ fn names_lead_to_the_first_worker_that_there_is() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_the_reason() {
+fn impossible_changes_of_workers_are_refused_with_the_reason() {
     let acme = running(ClusterSpec::new("acme").workers(2));
     let small = running(ClusterSpec::new("acme").workers(9).subnet("192.168.60.0/27"));
     let full = running(ClusterSpec::new("acme").workers(179));
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn free_numbers_are_the_lowest_and_nobodys(taken in prop::collection::btree_set(1..=179_u8, 0..179), count in any::<u8>()) {
+    fn free_numbers_are_the_lowest_that_are_not_taken(taken in prop::collection::btree_set(1..=179_u8, 0..179), count in any::<u8>()) {
         let taken = Workers::try_from(taken).unwrap();
         let free: Vec<u8> = taken.free(count).numbers().collect();
         prop_assert_eq!(free.len(), usize::from(count.min(179 - taken.count())));

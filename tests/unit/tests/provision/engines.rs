@@ -16,7 +16,7 @@ fn half_blind() -> Lab {
 }
 
 #[tokio::test]
-async fn an_instance_is_taken_down_and_its_claim_given_back_although_another_engine_cannot_be_asked() {
+async fn an_instance_can_be_destroyed_and_released_although_another_engine_cannot_be_asked() {
     let lab = half_blind();
     lab.up("acme").await.unwrap();
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
@@ -28,7 +28,7 @@ async fn an_instance_is_taken_down_and_its_claim_given_back_although_another_eng
 }
 
 #[tokio::test]
-async fn what_nobody_needs_is_reaped_by_the_engines_that_can_be_asked_and_the_others_are_named() {
+async fn abandoned_instances_are_reaped_and_engines_that_cannot_be_asked_are_named() {
     let lab = half_blind();
     let owner = Owner::current("run-1").unwrap();
     let dead = Owner { start_time: owner.start_time + 1, ..owner };
@@ -43,7 +43,7 @@ async fn what_nobody_needs_is_reaped_by_the_engines_that_can_be_asked_and_the_ot
 }
 
 #[tokio::test]
-async fn what_there_is_of_one_engine_is_seen_and_all_that_is_not_is_told() {
+async fn objects_of_one_engine_are_found_and_an_engine_that_cannot_be_asked_is_reported() {
     let lab = half_blind();
     lab.up("acme").await.unwrap();
     let engines = lab.provisioner.engines();
@@ -55,7 +55,7 @@ async fn what_there_is_of_one_engine_is_seen_and_all_that_is_not_is_told() {
 }
 
 #[tokio::test]
-async fn leftovers_without_an_entry_are_not_gone_as_long_as_one_engine_cannot_be_asked() {
+async fn destroying_leftovers_without_an_entry_fails_as_long_as_one_engine_cannot_be_asked() {
     let lab = half_blind();
     lab.engine.create(&crate::given::planned("stray", &lab.house.home)).await.unwrap();
     lab.provisioner.destroy("stray").await.unwrap_err();

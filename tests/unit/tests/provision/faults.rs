@@ -45,7 +45,7 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
 #[case::hanging_join(Fault::Hang("kubeadm join".to_owned()), Stage::Join, "`kubeadm join` on acme-cp-2")]
 #[case::no_service(Fault::Command("sv restart keepalived".to_owned()), Stage::Init, "restart keepalived on acme-cp-1")]
 #[tokio::test(start_paused = true)]
-async fn a_control_plane_that_does_not_come_is_named_and_destroy_leaves_nothing(
+async fn a_control_plane_that_does_not_come_up_is_named_and_destroy_leaves_nothing(
     #[case] fault: Fault,
     #[case] stage: Stage,
     #[case] told: &str,
@@ -61,7 +61,7 @@ async fn a_control_plane_that_does_not_come_is_named_and_destroy_leaves_nothing(
 }
 
 #[tokio::test]
-async fn a_lacking_host_is_told_before_anything_is_done() {
+async fn a_missing_requirement_is_reported_before_anything_is_done() {
     let lab = lab();
     let lack = MissingRequirement { what: "podman".to_owned(), remedy: "apt-get install podman".to_owned() };
     let _faulty = lab.engine.clone().with_fault(Fault::Preflight(lack));
@@ -75,7 +75,7 @@ async fn a_lacking_host_is_told_before_anything_is_done() {
 #[case::of_kubernetes("pki")]
 #[case::of_the_instance("tls")]
 #[tokio::test]
-async fn authorities_that_cannot_be_written_fail_their_own_stage(#[case] name: &str) {
+async fn authorities_that_cannot_be_written_fail_the_stage_authorities(#[case] name: &str) {
     let lab = lab();
     let folder = lab.house.home.instance("acme");
     lab.house.home.create_dir(&folder).unwrap();
@@ -87,7 +87,7 @@ async fn authorities_that_cannot_be_written_fail_their_own_stage(#[case] name: &
 }
 
 #[tokio::test]
-async fn somebody_elses_context_of_that_name_is_refused_before_the_claim_and_left() {
+async fn a_foreign_context_of_that_name_is_refused_before_the_claim_and_left_alone() {
     let lab = lab();
     let theirs = "contexts:\n- name: acme\n  context: {cluster: other}\n";
     lab.house.kubeconfig(theirs);

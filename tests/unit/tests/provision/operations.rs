@@ -74,7 +74,7 @@ async fn while_a_process_changes_an_instance_every_other_operation_is_refused_an
 #[case::resume(OperationKind::Resume, State::Paused)]
 #[case::certificates(OperationKind::RenewCertificates, State::Running)]
 #[tokio::test]
-async fn what_a_killed_process_began_is_finished_by_the_next_command(
+async fn an_operation_of_a_killed_process_is_finished_by_the_next_command(
     #[case] kind: OperationKind,
     #[case] state: State,
 ) {
@@ -88,7 +88,7 @@ async fn what_a_killed_process_began_is_finished_by_the_next_command(
 }
 
 #[tokio::test]
-async fn what_was_killed_while_it_was_created_is_removed_by_the_next_up_of_its_name() {
+async fn an_instance_whose_creation_was_killed_is_replaced_by_the_next_up_of_its_name() {
     let lab = lab();
     let first = lab.up("acme").await.unwrap();
     lab.record(killed(OperationKind::Create), State::Creating);
@@ -104,7 +104,7 @@ async fn what_was_killed_while_it_was_created_is_removed_by_the_next_up_of_its_n
 #[case::created(OperationKind::Create, State::Creating)]
 #[case::destroyed(OperationKind::Destroy, State::Destroying)]
 #[tokio::test]
-async fn what_was_killed_at_its_beginning_or_end_is_reaped_although_an_operator_keeps_it(
+async fn an_operators_instance_whose_creation_or_destruction_was_killed_is_reaped(
     #[case] kind: OperationKind,
     #[case] state: State,
 ) {
@@ -129,7 +129,7 @@ async fn an_operation_that_fails_is_not_in_progress_any_more() {
 }
 
 #[tokio::test]
-async fn a_failed_creation_stays_this_processs_until_it_is_destroyed_or_kept() {
+async fn a_failed_creation_belongs_to_its_process_until_it_is_destroyed_or_kept() {
     let lab = lab();
     let faulty = lab.engine.clone().with_fault(Fault::Command("kubeadm init".to_owned()));
     lab.up("acme").await.unwrap_err();

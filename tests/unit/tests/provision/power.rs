@@ -31,7 +31,7 @@ impl Lab {
 }
 
 #[tokio::test]
-async fn an_instance_rests_and_goes_on_and_each_verb_may_be_repeated() {
+async fn an_instance_pauses_resumes_halts_and_starts_and_each_verb_may_be_repeated() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     let mut events = lab.provisioner.events().subscribe();
@@ -63,7 +63,7 @@ async fn an_instance_rests_and_goes_on_and_each_verb_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
+async fn a_paused_instance_cannot_be_halted_and_a_halted_one_cannot_be_paused_or_resumed() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     let mut said = Vec::new();
@@ -86,7 +86,7 @@ async fn what_rests_in_one_way_is_not_woken_or_laid_to_rest_in_another() {
 }
 
 #[tokio::test]
-async fn a_start_ends_a_pause_too_as_a_reboot_may_have() {
+async fn a_paused_instance_can_be_started_too() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.power(Power::Pause).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_start_ends_a_pause_too_as_a_reboot_may_have() {
 }
 
 #[tokio::test]
-async fn what_rests_gets_no_workers_and_can_be_taken_down() {
+async fn a_paused_or_halted_instance_gets_no_workers_and_can_be_destroyed() {
     let lab = lab();
     for power in [Power::Pause, Power::Halt] {
         lab.up("acme").await.unwrap();
@@ -110,7 +110,7 @@ async fn what_rests_gets_no_workers_and_can_be_taken_down() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_or_never_came_up_is_told_what_it_is() {
+async fn an_unknown_instance_and_a_failed_one_are_refused_with_the_reason() {
     let lab = lab();
     let unknown = lab.power(Power::Pause).await.unwrap_err();
     insta::assert_snapshot!(unknown, @"no instance 'acme'; there are none");
@@ -124,7 +124,7 @@ async fn what_does_not_exist_or_never_came_up_is_told_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_at_rest() {
+async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_halted() {
     let lab = lab();
     let cluster = lab.up("acme").await.unwrap();
     provisioner::engine::Engine::destroy_node(&lab.engine, &cluster.plan, &cluster.plan.nodes[1])
@@ -141,7 +141,7 @@ async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_at_rest() 
 }
 
 #[tokio::test]
-async fn an_api_server_that_does_not_answer_again_leaves_it_at_rest_and_the_next_try_may_succeed() {
+async fn an_instance_whose_api_server_does_not_answer_stays_halted_and_start_may_be_repeated() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.power(Power::Halt).await.unwrap();
@@ -161,7 +161,7 @@ async fn an_api_server_that_does_not_answer_again_leaves_it_at_rest_and_the_next
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_does_not_boot_fails_the_start_with_its_name_after_a_while() {
+async fn a_node_that_does_not_boot_fails_the_start_and_the_instance_stays_halted() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.power(Power::Halt).await.unwrap();
@@ -174,7 +174,7 @@ async fn a_node_that_does_not_boot_fails_the_start_with_its_name_after_a_while()
 }
 
 #[test]
-fn what_cannot_be_resumed_because_it_is_off_is_to_be_started() {
+fn the_hint_on_resuming_an_instance_that_is_off_is_to_start_it() {
     let off = EngineError::Absent { node: "acme-main".to_owned() };
     let (instance, stage) = ("acme".to_owned(), Stage::Ready);
     let error = PowerError::Stage { power: Power::Resume, instance, stage, source: off.into() };
@@ -182,7 +182,7 @@ fn what_cannot_be_resumed_because_it_is_off_is_to_be_started() {
 }
 
 #[tokio::test]
-async fn nodes_that_start_again_know_the_ways_to_each_others_pods() {
+async fn nodes_that_start_again_get_the_routes_to_each_others_pods() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.power(Power::Halt).await.unwrap();
@@ -195,7 +195,7 @@ async fn nodes_that_start_again_know_the_ways_to_each_others_pods() {
 }
 
 #[tokio::test]
-async fn certificates_that_have_ended_are_issued_anew_when_an_instance_wakes() {
+async fn expired_certificates_are_renewed_when_an_instance_starts() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.power(Power::Halt).await.unwrap();
@@ -228,7 +228,7 @@ async fn certificates_that_have_ended_are_issued_anew_when_an_instance_wakes() {
 }
 
 #[tokio::test]
-async fn the_boot_in_which_nodes_were_last_started_is_on_record() {
+async fn the_boot_in_which_nodes_were_last_started_is_recorded() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     let registry = lab.provisioner.registry();

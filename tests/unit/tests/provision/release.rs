@@ -7,23 +7,23 @@ use provisioner::plan::InstanceId;
 use super::*;
 
 /// Removes the nodes without `down`, as a user could by hand.
-async fn remove_machines(lab: &Lab, name: &str) {
+async fn remove_nodes(lab: &Lab, name: &str) {
     let id = InstanceId { home: lab.house.home.id(), name: name.to_owned() };
     lab.engine.destroy(&id, &lab.house.home.instance(name)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_claim_whose_machines_are_gone_is_given_back_with_everything_else() {
+async fn a_claim_whose_nodes_are_gone_is_released_with_everything_else() {
     let lab = lab();
     lab.up("acme").await.unwrap();
-    remove_machines(&lab, "acme").await;
+    remove_nodes(&lab, "acme").await;
     assert_ne!(lab.provisioner.release("acme").await.unwrap(), []);
     lab.assert_empty().await;
     assert_eq!(lab.provisioner.release("acme").await.unwrap(), [], "something was left to release");
 }
 
 #[tokio::test]
-async fn a_claim_with_machines_is_kept_and_the_refusal_names_them() {
+async fn a_claim_with_nodes_is_kept_and_the_refusal_names_them() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     let before = lab.provisioner.registry().list().unwrap();
@@ -42,20 +42,20 @@ async fn a_claim_with_machines_is_kept_and_the_refusal_names_them() {
 }
 
 #[tokio::test]
-async fn other_instances_and_their_machines_do_not_count() {
+async fn nodes_of_other_instances_do_not_count() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     lab.up("acme-1").await.unwrap();
-    remove_machines(&lab, "acme").await;
+    remove_nodes(&lab, "acme").await;
     assert_ne!(lab.provisioner.release("acme").await.unwrap(), []);
     assert_eq!(lab.provisioner.attach("acme-1").await.unwrap().nodes.len(), 3);
 }
 
 #[tokio::test]
-async fn a_claim_is_kept_while_its_owner_lives_and_given_back_when_it_is_dead() {
+async fn a_claim_is_kept_while_its_owner_lives_and_released_when_it_is_dead() {
     let lab = lab();
     lab.up("acme").await.unwrap();
-    remove_machines(&lab, "acme").await;
+    remove_nodes(&lab, "acme").await;
     let owner = Owner::current("run-1").unwrap();
     let owned = |owner: Owner| {
         lab.provisioner.registry().update("acme", |acme| acme.keeper = Keeper::Run(owner)).unwrap()

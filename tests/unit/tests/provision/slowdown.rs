@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use super::*;
 
 const CONTAINERS: EngineKind = EngineKind::Simulated;
-const MACHINES: EngineKind = EngineKind::Vagrant(Provider::Libvirt);
+const VMS: EngineKind = EngineKind::Vagrant(Provider::Libvirt);
 
 /// A lab with an engine of this kind, whose nodes have an emulated processor or not.
 fn lab_of(kind: EngineKind, is_emulated: bool) -> Lab {
@@ -28,10 +28,10 @@ async fn up(lab: &Lab, kind: EngineKind) -> Result<provisioner::Cluster, Provisi
 #[rstest]
 #[case::containers(CONTAINERS, false, 1)]
 #[case::containers_on_an_emulated_host(CONTAINERS, true, 10)]
-#[case::machines_by_kvm(MACHINES, false, 2)]
-#[case::machines_by_qemu_alone(MACHINES, true, 10)]
+#[case::vms_with_kvm(VMS, false, 2)]
+#[case::vms_without_kvm(VMS, true, 10)]
 #[tokio::test(start_paused = true)]
-async fn a_bring_up_waits_for_what_hangs_as_long_as_that_takes_there_and_no_longer(
+async fn a_bring_up_waits_for_a_step_that_hangs_as_long_as_the_engine_may_take_and_no_longer(
     #[case] kind: EngineKind,
     #[case] is_emulated: bool,
     #[case] times: u64,
@@ -49,7 +49,7 @@ async fn a_bring_up_waits_for_what_hangs_as_long_as_that_takes_there_and_no_long
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_takes_the_time_that_was_chosen_also_on_an_emulated_processor() {
+async fn the_chosen_time_out_of_a_drain_is_the_same_on_an_emulated_processor() {
     let lab = lab_of(CONTAINERS, true);
     up(&lab, CONTAINERS).await.unwrap();
     let _faulty = lab.engine.clone().with_fault(Fault::Hang("drain".to_owned()));
@@ -62,11 +62,11 @@ async fn a_drain_takes_the_time_that_was_chosen_also_on_an_emulated_processor() 
 }
 
 #[tokio::test]
-async fn what_was_found_at_the_claim_counts_also_where_another_process_finds_something_else() {
-    let lab = lab_of(MACHINES, true);
-    up(&lab, MACHINES).await.unwrap();
+async fn the_emulation_found_at_the_claim_also_counts_for_a_process_that_finds_none() {
+    let lab = lab_of(VMS, true);
+    up(&lab, VMS).await.unwrap();
     let later = Arc::new(SimulatedEngine::new(lab.house.home.id()));
-    let later = lab.provisioner.clone().with_engine_of(MACHINES, later);
+    let later = lab.provisioner.clone().with_engine_of(VMS, later);
     let instance = later.registry().find("acme").unwrap().unwrap();
     assert_eq!(instance.emulated, Some(true));
     assert_eq!(ClusterPlan::of(&instance, &lab.house.home).platform.slowdown, Slowdown::EMULATED);
@@ -74,8 +74,8 @@ async fn what_was_found_at_the_claim_counts_also_where_another_process_finds_som
 
 #[rstest]
 #[case::containers(CONTAINERS, Slowdown::NONE)]
-#[case::machines(MACHINES, Slowdown::EMULATED)]
-fn entries_of_earlier_versions_load_and_their_machines_count_as_emulated(
+#[case::vms(VMS, Slowdown::EMULATED)]
+fn entries_of_earlier_versions_load_and_their_vms_count_as_emulated(
     #[case] engine: EngineKind,
     #[case] expected: Slowdown,
 ) {

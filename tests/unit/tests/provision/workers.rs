@@ -13,7 +13,7 @@ const TIMEOUT: Drain = Drain::Within(Duration::from_secs(30));
 
 impl Lab {
     /// The names of all nodes that exist, also of those that the registry does not have.
-    async fn machines(&self) -> Vec<String> {
+    async fn nodes(&self) -> Vec<String> {
         let sightings = self.engine.sightings().await.unwrap();
         let name = |name: String| name.rsplit_once('.').map(|(_, node)| node.to_owned());
         sightings.into_iter().filter_map(|sighting| name(sighting.name)).collect()
@@ -27,7 +27,7 @@ impl Lab {
     async fn assert_as_before(&self, before: &Cluster) {
         assert_eq!(self.entry(), before.instance);
         let names: Vec<&str> = before.plan.nodes.iter().map(|node| node.name.as_str()).collect();
-        assert_eq!(self.machines().await, names);
+        assert_eq!(self.nodes().await, names);
     }
 }
 
@@ -43,14 +43,14 @@ fn stage(error: &WorkersError) -> (Stage, Residue) {
 }
 
 #[tokio::test]
-async fn the_second_of_three_goes_and_the_next_one_takes_its_place() {
+async fn the_second_of_three_is_removed_and_the_next_one_takes_its_place() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(3).engine(EngineKind::Simulated).check().unwrap();
     let before = lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();
     let mut events = lab.provisioner.events().subscribe();
     let without = lab.provisioner.remove_worker("acme", "acme-w-2", TIMEOUT).await.unwrap();
     assert_eq!(names(&without), ["acme-cp-1", "acme-w-1", "acme-w-3"]);
-    assert_eq!(lab.machines().await, names(&without));
+    assert_eq!(lab.nodes().await, names(&without));
     assert_eq!(lab.provisioner.attach("acme").await.unwrap().plan, without.plan);
     let again = lab.provisioner.add_workers("acme", 1).await.unwrap();
     assert_eq!((again.plan, again.instance), (before.plan.clone(), before.instance.clone()));
@@ -91,7 +91,7 @@ async fn adding_and_removing_a_worker_runs_these_commands() {
 #[case::vanished(Fault::Vanish("kubeadm join".to_owned()), Stage::Join)]
 #[case::never_ready(Fault::Hang("condition=Ready".to_owned()), Stage::Ready)]
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_does_not_come_is_taken_away_and_the_next_try_succeeds(
+async fn a_worker_that_does_not_come_up_is_removed_and_the_next_try_succeeds(
     #[case] fault: Fault,
     #[case] at: Stage,
 ) {
@@ -173,7 +173,7 @@ async fn a_drain_that_does_not_finish_names_the_pods_that_are_left_and_the_worke
 }
 
 #[rstest]
-#[case::machine(Fault::Destroy)]
+#[case::node(Fault::Destroy)]
 #[case::node_object(Fault::Command("delete --ignore-not-found node".to_owned()))]
 #[case::routes(Fault::Command("ip -batch".to_owned()))]
 #[tokio::test]
@@ -187,12 +187,12 @@ async fn a_removal_that_fails_half_way_is_finished_by_the_next_one(#[case] fault
     engine.heal();
     let after = lab.provisioner.remove_worker("acme", "acme-w-1", TIMEOUT).await.unwrap();
     assert_eq!(names(&after), ["acme-cp-1", "acme-w-2"]);
-    assert_eq!(lab.machines().await, names(&after));
+    assert_eq!(lab.nodes().await, names(&after));
     assert!(lab.entry().transit.is_empty());
 }
 
 #[tokio::test]
-async fn a_worker_whose_machine_is_gone_is_removed_by_force() {
+async fn a_worker_whose_node_is_gone_is_removed_by_force() {
     let lab = lab();
     let cluster = lab.up("acme").await.unwrap();
     lab.engine.destroy_node(&cluster.plan, &cluster.plan.nodes[2]).await.unwrap();
@@ -236,12 +236,12 @@ async fn a_cancelled_change_and_a_killed_one_are_undone_by_the_next_operation() 
 }
 
 #[tokio::test]
-async fn a_cluster_goes_with_the_workers_that_are_in_transit() {
+async fn destroying_a_cluster_removes_the_workers_in_transit() {
     let lab = lab();
     lab.up("acme").await.unwrap();
     let engine = lab.engine.clone().with_fault(Fault::Command("kubeadm join".to_owned()));
     lab.provisioner.add_workers("acme", 2).await.unwrap_err();
-    assert_eq!(lab.machines().await.len(), 5);
+    assert_eq!(lab.nodes().await.len(), 5);
     engine.heal();
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
     lab.assert_empty().await;
@@ -262,7 +262,7 @@ async fn another_clusters_kubeconfig_stops_every_change_before_it_begins() {
 }
 
 #[tokio::test]
-async fn the_last_worker_goes_and_the_control_plane_takes_its_pods() {
+async fn the_control_plane_runs_pods_after_the_last_worker_is_removed() {
     let lab = lab();
     let spec = ClusterSpec::new("acme").workers(1).engine(EngineKind::Simulated).check().unwrap();
     lab.provisioner.create(&spec, Keeper::Operator).await.unwrap();

@@ -40,7 +40,7 @@ fn names(registry: &Registry) -> Vec<String> {
 }
 
 #[rstest]
-fn reading_what_is_not_there_finds_nothing_and_makes_nothing(
+fn reading_a_missing_registry_finds_nothing_and_creates_nothing(
     #[values(Kept::InHome, Kept::InMemory)] kept: Kept,
 ) {
     let (house, registry) = kept.empty();
@@ -51,7 +51,7 @@ fn reading_what_is_not_there_finds_nothing_and_makes_nothing(
 }
 
 #[rstest]
-fn what_is_claimed_is_found_by_clones_until_it_is_released(
+fn a_claimed_entry_is_found_by_clones_until_it_is_released(
     #[values(Kept::InHome, Kept::InMemory)] kept: Kept,
 ) {
     let (_house, registry) = kept.two();
@@ -109,7 +109,7 @@ fn a_name_is_not_claimed_twice_even_if_the_decision_allows_it(
 }
 
 #[rstest]
-fn an_update_of_what_is_not_there_is_an_error(#[values(Kept::InHome, Kept::InMemory)] kept: Kept) {
+fn an_update_of_an_unknown_instance_is_an_error(#[values(Kept::InHome, Kept::InMemory)] kept: Kept) {
     let (_house, registry) = kept.two();
     assert_eq!(registry.update("initech", |_| ()).unwrap_err().to_string(), "no instance 'initech'");
 }
@@ -129,7 +129,7 @@ fn readers_do_not_wait_for_a_decision_and_see_the_ledger_before_it(
 }
 
 #[rstest]
-fn a_decision_that_panics_changes_nothing_and_keeps_nobody_out(
+fn a_decision_that_panics_changes_nothing_and_releases_the_lock(
     #[values(Kept::InHome, Kept::InMemory)] kept: Kept,
 ) {
     let (_house, registry) = kept.two();

@@ -39,7 +39,7 @@ fn in_folder(house: &House) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_in_force_and_is_swept_by_the_next_change() {
+fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_valid_and_is_removed_by_the_next_change() {
     let (house, registry) = two();
     let old = std::fs::read(house.home.registry()).unwrap();
     claim(&registry, "initech").unwrap();
@@ -64,7 +64,7 @@ fn a_write_that_was_torn_anywhere_leaves_the_old_ledger_in_force_and_is_swept_by
 }
 
 #[test]
-fn only_what_writers_of_the_ledger_left_is_swept_and_only_by_those_who_may_write() {
+fn only_temporary_files_of_the_ledger_are_removed_and_only_by_a_change() {
     let (house, registry) = two();
     let others =
         [".active-context.homelab-a1b2c3", ".instances.json.swp", ".homelab-a1b2c3", "instances.json.bak"];
@@ -84,7 +84,7 @@ fn only_what_writers_of_the_ledger_left_is_swept_and_only_by_those_who_may_write
 }
 
 #[test]
-fn foreign_and_newer_files_are_refused_with_what_to_do() {
+fn foreign_and_newer_files_are_refused_with_a_hint() {
     let (house, registry) = two();
     let files = ["[]", "{}", "null", r#"{"instances": {}}"#, "hello", r#"{"version": 99, "clusters": []}"#];
     let refusals = files.map(|text| {
@@ -99,7 +99,7 @@ fn foreign_and_newer_files_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_broken_entry_is_shown_and_kept_and_keeps_new_claims_out() {
+fn a_broken_entry_is_shown_and_kept_and_stops_new_claims() {
     let (house, registry) = two();
     let mut altered = file(&house);
     let broken = json!({ "name": "initech", "subnet": "192.168.62", "weight": 0.1, "big": 1_u64 << 60 });
@@ -129,7 +129,7 @@ fn a_broken_entry_is_shown_and_kept_and_keeps_new_claims_out() {
 }
 
 #[test]
-fn two_entries_of_one_name_are_not_both_sound() {
+fn the_second_entry_of_one_name_is_broken() {
     let (house, registry) = two();
     let mut altered = file(&house);
     altered["instances"][1] = altered["instances"][0].clone();

@@ -56,7 +56,7 @@ fn kept(house: &House) -> camino::Utf8PathBuf {
 }
 
 #[test]
-fn an_old_file_is_read_with_what_it_leaves_out_filled_in_and_is_not_touched() {
+fn an_old_file_is_read_with_defaults_for_missing_fields_and_is_not_touched() {
     let (house, registry) = written(&old());
     let before = std::fs::read(house.home.registry()).unwrap();
     let instances = registry.instances().unwrap();
@@ -118,7 +118,7 @@ fn the_first_change_writes_the_present_format_and_keeps_the_old_bytes_beside_it(
 }
 
 #[test]
-fn what_was_kept_before_is_never_overwritten() {
+fn an_existing_copy_of_the_old_bytes_is_never_overwritten() {
     let (house, registry) = written(&old());
     std::fs::write(kept(&house), "older still").unwrap();
     registry.release("acme").unwrap().unwrap();
@@ -241,7 +241,7 @@ fn an_owner_becomes_the_keeper_or_the_operation_that_it_was_recorded_for() {
 }
 
 #[test]
-fn a_federation_that_somebody_has_written_by_hand_is_kept() {
+fn a_federation_written_by_hand_is_kept() {
     let mut joined = old();
     joined["instances"][0]["federated"] = json!(["globex"]);
     let (house, registry) = written(&joined);

@@ -32,7 +32,7 @@ fn key_id(certificate: &X509Certificate<'_>, authoritys: bool) -> Vec<u8> {
 }
 
 #[test]
-fn an_authority_may_vouch_for_its_suffix_and_for_nothing_else() {
+fn an_authority_may_sign_for_its_suffix_and_for_nothing_else() {
     let pem = der(&acme().certificate);
     let certificate = parse(&pem);
     let constraints = certificate.name_constraints().unwrap().unwrap();

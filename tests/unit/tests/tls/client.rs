@@ -122,7 +122,7 @@ fn a_leaf_that_is_forged_with_acmes_key_is_refused_because_of_the_constraint() {
 }
 
 #[test]
-fn an_authority_that_is_forged_below_acmes_does_not_lead_around_the_constraint() {
+fn an_authority_that_is_forged_below_acmes_does_not_bypass_the_constraint() {
     let acme = authority("acme");
     let below = forged_authority(&acme);
     let show = |host: &str| {

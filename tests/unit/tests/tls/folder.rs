@@ -45,7 +45,7 @@ fn an_authority_is_made_once() {
 }
 
 #[test]
-fn of_many_that_want_to_make_it_at_once_one_does() {
+fn of_many_concurrent_attempts_one_creates_the_authority() {
     let house = House::new();
     let folder = folder(&house.home, "acme");
     let all: Vec<_> = std::thread::scope(|scope| {
@@ -130,7 +130,7 @@ fn confused(change: impl FnOnce(&House, &Utf8Path)) -> String {
 }
 
 #[test]
-fn what_is_not_the_instances_authority_is_not_used() {
+fn a_foreign_or_damaged_authority_is_not_used() {
     let other = |change: fn(&mut Instance)| {
         confused(move |_, tls| {
             let house = House::new();
@@ -176,7 +176,7 @@ fn what_is_not_the_instances_authority_is_not_used() {
 }
 
 #[test]
-fn a_list_shows_every_leaf_with_its_worth_and_goes_on_after_a_broken_one() {
+fn a_list_shows_every_leaf_with_its_validity_and_continues_after_a_broken_one() {
     let house = House::new();
     let folder = folder(&house.home, "acme");
     folder.init(now()).unwrap();

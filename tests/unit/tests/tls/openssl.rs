@@ -52,7 +52,7 @@ async fn openssl_accepts_acmes_hosts_under_acmes_authority_and_no_others() {
 }
 
 #[tokio::test]
-async fn openssl_refuses_what_is_forged_with_acmes_key_because_of_the_constraint() {
+async fn openssl_refuses_a_leaf_that_is_forged_with_acmes_key_because_of_the_constraint() {
     let acme = authority("acme");
     let without = unconstrained(&acme).certificate;
     let (permitted, excluded) = ("permitted subtree violation", "excluded subtree violation");

@@ -32,7 +32,7 @@ fn trust_events(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<Eve
 }
 
 #[tokio::test]
-async fn a_new_instance_has_its_authority_and_the_hosts_trust_goes_with_it() {
+async fn a_new_instance_has_its_authority_and_the_hosts_trust_is_removed_with_it() {
     let host = Host::new();
     let provisioner = host.provisioner();
     let mut events = provisioner.events().subscribe();
@@ -81,7 +81,7 @@ async fn a_rotation_takes_the_hosts_trust_along_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_anchor_that_no_instance_explains_is_reaped() {
+async fn an_anchor_without_an_instance_is_reaped() {
     let host = Host::new();
     let provisioner = host.provisioner();
     up(&provisioner, "acme").await;
@@ -96,7 +96,7 @@ async fn an_anchor_that_no_instance_explains_is_reaped() {
 }
 
 #[tokio::test]
-async fn a_destroy_that_cannot_take_trust_back_keeps_the_instance() {
+async fn a_destroy_that_cannot_remove_the_trust_keeps_the_instance() {
     let host = Host::new();
     let provisioner = host.provisioner();
     up(&provisioner, "acme").await;
@@ -111,7 +111,7 @@ async fn a_destroy_that_cannot_take_trust_back_keeps_the_instance() {
 }
 
 #[tokio::test]
-async fn nothing_is_done_for_an_instance_that_is_not_there() {
+async fn nothing_is_done_for_an_unknown_instance() {
     let host = Host::new();
     let provisioner = host.provisioner();
     let unknown = |error: CertificatesError| {
@@ -127,7 +127,7 @@ async fn nothing_is_done_for_an_instance_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn an_authority_is_not_trusted_before_it_is_there() {
+async fn an_authority_is_not_trusted_before_it_exists() {
     let host = Host::new();
     let provisioner = host.provisioner();
     up(&provisioner, "acme").await;

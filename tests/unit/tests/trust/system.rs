@@ -116,7 +116,7 @@ async fn trust_adds_one_certificate_and_untrust_leaves_every_byte_as_it_was() {
 }
 
 #[tokio::test]
-async fn of_two_that_are_trusted_one_can_go_and_the_other_stays() {
+async fn one_of_two_trusted_authorities_can_be_untrusted_and_the_other_stays() {
     let debian = Debian::new().await;
     let bundle = debian.bundle();
     let globex = debian.trust("globex").await;

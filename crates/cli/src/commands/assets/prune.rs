@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_and_what_stays_is_said_with_the_reason() {
+    fn removed_and_kept_artefacts_are_listed_with_the_reason() {
         let nothing = Pruned { artefacts: vec![pruned().artefacts[0].clone()], freed: 0 };
         insta::assert_snapshot!(format!(
             "{}{}\n{}\n{}{}",

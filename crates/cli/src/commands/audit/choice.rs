@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn without_names_all_are_meant_and_one_that_rests_is_left_out_with_the_reason() {
+    fn without_names_all_running_instances_are_audited_and_a_halted_one_is_left_out_with_the_reason() {
         let chosen = choose(&[], &three(), as_recorded, &Selection::default()).expect("two run");
         let left_out = vec![LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() }];
         assert_eq!(chosen, Chosen { names: names(&["acme", "globex"]), left_out });
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ran_before_a_reboot_is_off_and_neither_audited_nor_passed_over_in_silence() {
+    fn an_instance_that_is_off_since_a_reboot_is_left_out_with_the_reason_and_refused_by_name() {
         let standing = |instance: &Instance| match instance.name.as_str() {
             "acme" => ObservedState::Off,
             _ => ObservedState::AsRecorded,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn with_names_only_these_are_meant() {
+    fn with_names_only_these_are_audited_and_a_halted_one_is_refused() {
         let chosen = choose(&names(&["globex", "acme"]), &three(), as_recorded, &Selection::default())
             .expect("both run");
         assert_eq!(chosen, Chosen { names: names(&["globex", "acme"]), left_out: Vec::new() });

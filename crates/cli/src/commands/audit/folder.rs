@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_and_a_report_replaces_an_older_one_leaving_nothing_beside_it() {
+    fn the_report_folder_is_created_and_a_report_replaces_an_older_one_without_leftovers() {
         let place = tempfile::tempdir().expect("a folder");
         let place = Utf8Path::from_path(place.path()).expect("a path in UTF-8");
         let home = Home::at(place.join("lab"));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_refused_and_left_as_it_is() {
+    fn a_path_that_cannot_hold_the_reports_is_refused_and_left_unchanged() {
         let place = tempfile::tempdir().expect("a folder");
         let place = Utf8Path::from_path(place.path()).expect("a path in UTF-8");
         let home = Home::at(place.join("lab"));

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_shows_what_should_be_and_what_is_wrong_and_what_to_do() {
+    fn the_list_shows_the_wanted_names_the_problems_and_the_remedies() {
         let names = some();
         let hints = hints(&names, &Dns::etc_hosts()).join("\n");
         insta::assert_snapshot!(format!("{}{hints}", text(&names)));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_is_well_only_the_limits_of_the_provider_are_told() {
+    fn without_problems_the_only_hints_are_the_limits_of_the_provider() {
         let names = &some()[..1];
         let dnsmasq = Dns::Dnsmasq { folder: "/etc/dnsmasq.d".into(), restart: None };
         assert_eq!(hints(names, &dnsmasq), [""; 0]);

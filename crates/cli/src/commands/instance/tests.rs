@@ -108,7 +108,7 @@ fn the_list_is_as_documented_and_shows_a_broken_entry_with_its_error() {
 }
 
 #[test]
-fn what_is_off_since_a_reboot_is_told_with_what_starts_it() {
+fn the_hint_names_an_instance_that_is_off_since_a_reboot_and_the_command_that_starts_it() {
     let hint = list::hint(&some(), standing).expect("something is off");
     insta::assert_snapshot!(hint, @"slept ran before this host's last reboot and is off: `sudo homelab start slept` starts it with its data");
     assert_eq!(list::hint(&some()[..1], standing), None);
@@ -127,7 +127,7 @@ fn an_instance_is_shown_with_everything_that_is_recorded() {
 }
 
 #[test]
-fn a_process_of_which_it_cannot_be_found_out_whether_it_runs_is_not_said_to_run() {
+fn an_owner_of_unknown_liveness_is_not_shown_as_running() {
     let unknown = |_: &Owner| Liveness::Unknown(UnknownLiveness::Namespace);
     let view = ShowView::of(&tested(), ObservedState::AsRecorded, unknown, now());
     let text = show::text(&view);

@@ -147,7 +147,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_ends_is_a_problem_from_a_month_before_with_what_to_do_about_it() {
+    fn a_certificate_is_a_problem_in_its_last_month_and_is_shown_with_the_remedy() {
         let acme = running("acme");
         let told = |instance: &Instance, now| {
             let problems = ending(instance, &some(), now).into_iter().map(|finding| match finding {
@@ -163,7 +163,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn people_are_told_what_ends_first_and_programs_all_of_it() {
+    fn the_text_shows_the_first_certificate_that_expires_and_the_json_shows_all() {
         let told = first_end(&some()).expect("something ends");
         assert_eq!(told, "the first of 8 ends on 2027-02-03: kubeconfig");
         assert_eq!(first_end(&[]), None);

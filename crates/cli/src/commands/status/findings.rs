@@ -150,7 +150,7 @@ mod tests {
     use crate::commands::instance::tests::{multi, orphan, running};
 
     #[test]
-    fn nodes_that_do_not_run_are_a_problem_only_where_they_should() {
+    fn stopped_nodes_are_a_problem_only_if_they_should_run() {
         let absent = AttachError::Engine(EngineError::Absent { node: "acme-main".to_owned() });
         let other = AttachError::Engine(EngineError::Preflight(Vec::new()));
         let at = |state, error| unattached(&Instance { state, ..running("acme") }, error);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_of_an_instance_that_does_not_run_is_a_problem_unless_a_process_changes_it() {
+    fn an_unfinished_or_failed_operation_is_a_problem_unless_a_process_works_on_it() {
         const STATES: [State; 6] =
             [State::Creating, State::Running, State::Paused, State::Halted, State::Failed, State::Destroying];
         let told = |instance: &Instance, need| format!("{}: {:?}", instance.state, recorded(instance, need));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_not_ready_is_a_problem_unless_it_is_on_its_way() {
+    fn a_node_that_is_not_ready_is_a_problem_unless_it_is_in_transit() {
         let instance = multi("acme");
         let plan = ClusterPlan::of(&instance, &provisioner::home::Home::at("/root/.homelab"));
         let ready = parse_readiness("acme-cp-1 True <none>\nacme-w-1 Unknown <none>\n");

@@ -104,14 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_described_by_what_it_vouches_for() {
+    fn an_authority_is_shown_with_the_suffix_that_it_may_sign_for() {
         let about = certificate("HomeLab CA - acme", &[], 0xAB);
         let text = described(&about, "acme.lab", "~/.homelab/instances/acme/tls/ca.crt".to_owned());
         insta::assert_snapshot!(text);
     }
 
     #[test]
-    fn a_rotation_shows_what_was_and_what_is() {
+    fn a_rotation_shows_the_old_and_the_new_fingerprint() {
         let leaf = |name: &str| Issued {
             certificate: format!("/srv/acme/tls/{name}.crt").into(),
             key: format!("/srv/acme/tls/{name}.key").into(),

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_issued_is_shown_with_its_files_and_a_way_to_try_it() {
+    fn an_issued_certificate_is_shown_with_its_files_and_a_command_to_try_it() {
         let about = certificate("*.acme.lab", &["*.acme.lab", "acme.lab"], 0x0A);
         let file = |extension| format!("/srv/acme/tls/_wildcard.acme.lab.{extension}").into();
         let issued = Issued { certificate: file("crt"), key: file("key"), about };

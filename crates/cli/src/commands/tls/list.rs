@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_comes_first_and_what_cannot_be_read_is_shown_with_its_error() {
+    fn the_authority_is_listed_first_and_an_unreadable_certificate_with_its_error() {
         insta::assert_snapshot!(text(&some()));
     }
 

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_put_back_and_what_was_refused_are_a_line_each() {
+    fn each_restoration_and_each_refused_packet_has_one_line() {
         let crossing = |sender: Option<&str>, port| RefusedPacket {
             from: [192, 168, 60, 11].into(),
             sender: sender.map(str::to_owned),

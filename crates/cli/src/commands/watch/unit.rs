@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_runs_this_program_for_this_home_whatever_is_in_their_paths() {
+    fn the_unit_escapes_special_characters_in_the_paths_of_the_program_and_the_home() {
         let unit =
             unit("/opt/home lab/$v1/homelab".into(), r#"/srv/50%/"a"$b"#.into(), "/var/cache/homelab".into());
         insta::assert_snapshot!(unit);
     }
 
     #[tokio::test]
-    async fn a_unit_is_put_there_and_taken_away_as_often_as_one_likes() {
+    async fn installing_and_removing_the_unit_may_be_repeated() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = place(&folder);
         let commands = ["daemon-reload", "enable homelab-watch.service", "restart homelab-watch.service"];
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn neither_a_unit_of_somebody_else_nor_a_host_without_systemd_is_touched() {
+    async fn a_foreign_unit_and_a_host_without_systemd_are_refused_and_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = place(&folder);
         fs::write(&place.unit, "[Service]\nExecStart=/bin/true\n").expect("a unit");

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_ask_at_once_share_one_rate_and_have_time_to_send_all_they_have() {
+    fn probers_that_run_at_once_share_one_rate_and_have_time_to_send_all_their_packets() {
         let (fast, slow) = (Slowdown::NONE, Slowdown::EMULATED);
         for (viewpoints, slowdown, packets, patience_ms) in [
             (1, fast, 40_000, 800),

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_instance_is_asked_about_the_host_and_about_nothing_else() {
+    fn one_instance_can_be_audited_against_the_host_only() {
         assert_eq!(asks(&["acme"], &[], &[]), Ok(()));
         assert_eq!(asks(&["acme"], &["N1", "H5"], &["host"]), Ok(()));
         assert_eq!(asks(&["acme"], &["N1", "N3"], &[]), Err(SelectionError::NothingToAsk));

@@ -13,8 +13,8 @@ fn instances() -> impl Strategy<Value = Vec<Subject>> {
     let names = ["acme", "globex", "initech", "umbrella"];
     let cni = proptest::sample::select(&CniKind::ALL);
     proptest::collection::vec((0_u8..3, cni, any::<bool>()), 1..=names.len()).prop_map(move |wanted| {
-        let subject = |(i, (workers, cni, of_machines)): (usize, (u8, CniKind, bool))| {
-            let make = if of_machines { sample::machines } else { sample::subject };
+        let subject = |(i, (workers, cni, of_vms)): (usize, (u8, CniKind, bool))| {
+            let make = if of_vms { sample::in_vms } else { sample::subject };
             Subject { cni, ..make(names[i], 60 + u8::try_from(i).expect("small"), workers) }
         };
         wanted.into_iter().enumerate().map(subject).collect()
@@ -37,7 +37,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_cell_has_its_controls_whatever_is_selected(subjects in instances(), selection in selection()) {
+    fn every_cell_has_its_controls_under_every_selection(subjects in instances(), selection in selection()) {
         let Ok(plan) = Plan::new(7, subjects, sample::host(), &selection) else { return Ok(()) };
         let known: BTreeSet<&Nonce> = all(&plan).iter().map(|probe| &probe.nonce).collect();
         for cell in &plan.cells {
@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn no_nonce_is_used_twice_and_no_viewpoint_asks_what_it_cannot(subjects in instances()) {
+    fn no_nonce_is_used_twice_and_every_viewpoint_can_send_its_probes(subjects in instances()) {
         let Ok(plan) = Plan::new(7, subjects, sample::host(), &Selection::default()) else { return Ok(()) };
         let barriers = plan.barriers.iter().map(|barrier| &barrier.probe.nonce);
         let nonces: Vec<&Nonce> = all(&plan).iter().map(|probe| &probe.nonce).chain(barriers).collect();
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn both_directions_are_asked_the_same_classes(subjects in instances()) {
+    fn both_directions_have_the_same_classes(subjects in instances()) {
         let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
         let plan = Plan::new(7, subjects, sample::host(), &Selection::default()).expect("a plan");
         let classes = |source: &str, target: &str| -> BTreeSet<ClassId> {
@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_or_a_witness_that_is_missing_never_isolates(lost in 0_usize..4000, subjects in instances()) {
+    fn a_missing_answer_makes_every_cell_that_uses_it_inconclusive(lost in 0_usize..4000, subjects in instances()) {
         let Ok(plan) = Plan::new(7, subjects, sample::host(), &Selection::default()) else { return Ok(()) };
         let mut observed = sample::quiet(&plan);
         let probes = all(&plan);
@@ -116,7 +116,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_to_ask_and_unknown_names_are_errors_that_list_the_known() {
+fn selections_without_a_cell_and_unknown_names_are_errors() {
     let of = |names: &[&str], selection: Selection| {
         let subjects = names.iter().zip(60..).map(|(name, third)| sample::subject(name, third, 0)).collect();
         Plan::new(1, subjects, sample::host(), &selection).map(|_| ()).map_err(|error| error.to_string())
@@ -136,21 +136,21 @@ fn nothing_to_ask_and_unknown_names_are_errors_that_list_the_known() {
 }
 
 #[test]
-fn the_plan_for_two_is_this() {
+fn the_plan_for_two_instances_in_containers_is_as_recorded() {
     insta::assert_snapshot!(planned(sample::two(), &Selection::default()));
 }
 
 #[test]
-fn the_plan_for_two_of_machines_asks_these_classes_otherwise() {
+fn the_plan_for_two_instances_in_vms_differs_in_these_classes() {
     let otherwise = ["L5", "L7", "N2", "H4", "H8", "H9", "H10", "H11", "H12", "H13", "C8", "C9"];
     let classes = otherwise.map(str::to_owned).to_vec();
     let selection = Selection { classes, ..Selection::default() };
-    insta::assert_snapshot!(planned(sample::two_of_machines(), &selection));
+    insta::assert_snapshot!(planned(sample::two_in_vms(), &selection));
 }
 
 #[test]
-fn what_is_asked_of_machines_is_not_asked_between_a_machine_and_a_container() {
-    let two = vec![sample::machines("acme", 60, 1), sample::subject("globex", 61, 1)];
+fn probes_between_vms_are_not_sent_between_a_vm_and_a_container() {
+    let two = vec![sample::in_vms("acme", 60, 1), sample::subject("globex", 61, 1)];
     let classes = ["N1", "H13", "H4"].map(str::to_owned).to_vec();
     insta::assert_snapshot!(planned(two, &Selection { classes, ..Selection::default() }));
 }
@@ -195,7 +195,7 @@ fn every_class_has_a_place_in_the_lists_and_its_own_injection() {
 }
 
 #[test]
-fn other_protocols_are_asked_where_somebody_takes_them() {
+fn other_ip_protocols_are_sent_only_to_addresses_that_receive_them() {
     let asked = |workers, cni| {
         let subjects = [("acme", 60), ("globex", 61)]
             .map(|(name, third)| Subject { cni, ..sample::subject(name, third, workers) });
@@ -221,7 +221,7 @@ fn other_protocols_are_asked_where_somebody_takes_them() {
 }
 
 #[test]
-fn a_sweep_asks_at_every_port_of_the_specification() {
+fn a_sweep_probes_every_port_range_of_the_specification() {
     let plan = Plan::new(
         1,
         sample::two(),
@@ -235,7 +235,7 @@ fn a_sweep_asks_at_every_port_of_the_specification() {
 }
 
 #[test]
-fn a_run_is_isolated_only_without_leak_doubt_or_what_nobody_accepted() {
+fn a_run_is_isolated_only_if_each_cell_is_isolated_or_accepted_as_not_covered() {
     use Verdict::{Inconclusive, Isolated, Leak, NotCovered};
     let of = |cells: &[(Verdict, bool)]| AuditOutcome::of(cells.iter().copied());
     assert_eq!(of(&[]), AuditOutcome::Inconclusive);

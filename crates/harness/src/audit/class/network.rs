@@ -230,8 +230,9 @@ fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 
 /// Every node of the target. In a control, one node is enough to show that sweeps leave and arrive.
 fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
-    let machines = scene.machines().into_iter();
-    let asks = machines.take(if scene.is_control() { 1 } else { usize::MAX }).filter_map(|to| syn(to, SWEEP));
+    let addresses = scene.nodes_or_pod().into_iter();
+    let asks =
+        addresses.take(if scene.is_control() { 1 } else { usize::MAX }).filter_map(|to| syn(to, SWEEP));
     Ok(asks.map(|ask| witnessed("tcp", ask)).collect())
 }
 
@@ -242,7 +243,7 @@ fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         ("geneve", Overlay::Geneve, 6081),
     ];
     let inner = scene.instance().pod.address;
-    let asks = scene.machines().into_iter().flat_map(|to| {
+    let asks = scene.nodes_or_pod().into_iter().flat_map(|to| {
         KINDS.map(|(name, overlay, port)| {
             witnessed(name, Ask::Overlay { to: SocketAddr::new(to, port), overlay, inner })
         })

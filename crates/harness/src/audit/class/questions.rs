@@ -37,7 +37,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The addresses of [`Self::nodes`], or of the witness's pod where there is no other node.
-    pub(super) fn machines(&self) -> Vec<IpAddr> {
+    pub(super) fn nodes_or_pod(&self) -> Vec<IpAddr> {
         let nodes: Vec<IpAddr> = self.nodes().map(|node| node.address.into()).collect();
         if nodes.is_empty() { vec![self.instance().pod.address.into()] } else { nodes }
     }

@@ -174,7 +174,7 @@ pub(super) async fn apply(injection: Injection, pair: &Pair<'_>) -> Result<Appli
 }
 
 async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let of_machines = pair.from.inner().plan.engine.is_virtual();
+    let of_vms = pair.from.inner().plan.engine.is_virtual();
     match injection {
         Injection::SharedBridge => cable::join(pair, changes, "").await,
         Injection::SharedIpv6 => cable::join(pair, changes, cable::ONLY_IPV6).await,
@@ -205,10 +205,10 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::Metadata => host::metadata(pair, changes).await,
         Injection::LeftLink => host::link(changes, "left0").await,
         Injection::Stray => host::stray(pair, changes).await,
-        Injection::SharedMount if of_machines => vms::mount(pair, changes).await,
-        Injection::SharedSocket if of_machines => port::line(pair, changes).await,
-        Injection::SharedProcess if of_machines => vms::kernel(pair, changes).await,
-        Injection::SharedStore if of_machines => vms::disk(pair, changes).await,
+        Injection::SharedMount if of_vms => vms::mount(pair, changes).await,
+        Injection::SharedSocket if of_vms => port::line(pair, changes).await,
+        Injection::SharedProcess if of_vms => vms::kernel(pair, changes).await,
+        Injection::SharedStore if of_vms => vms::disk(pair, changes).await,
         Injection::SharedMount => node::shared_mount(pair, changes).await,
         Injection::SharedSocket => node::shared_socket(pair, changes).await,
         Injection::SharedProcess => node::shared_process(pair, changes).await,

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_end_calls_where_the_first_one_listens() {
+    fn the_port_where_the_first_end_listens_is_read_from_the_monitors_answer() {
         let ends = r#"[{"frontend-open": true, "filename": "unix:/run/monitor,server=on", "label": "charmonitor"},
             {"frontend-open": false, "filename": "disconnected:tcp:127.0.0.1:40123,server=on", "label": "homelab.injected"}]"#;
         assert_eq!(listens_at(ends).as_deref(), Some("40123"));

@@ -27,7 +27,7 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
         (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "different from the registry"),
         (_, None) => Judgement::inconclusive("the target is unknown"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
-        (Fact::NodeIdentities, Some(target)) => machines(source, target),
+        (Fact::NodeIdentities, Some(target)) => identities(source, target),
         (Fact::Keys, Some(target)) => keys(source, target),
         (Fact::Identity, Some(target)) => identity(source, target),
         (Fact::Stores, Some(target)) => stores(source, target),
@@ -119,7 +119,7 @@ fn keys(source: &Subject, target: &Subject) -> Judgement {
     Judgement::isolated(format!("{} and {} nodes, which accept different SSH keys", ours.len(), theirs.len()))
 }
 
-fn machines(source: &Subject, target: &Subject) -> Judgement {
+fn identities(source: &Subject, target: &Subject) -> Judgement {
     let of = of_nodes;
     let (Some(ours), Some(theirs)) = (of(source), of(target)) else {
         return Judgement::inconclusive("a node's machine id, UID or host keys could not be read");

@@ -50,11 +50,9 @@ pub(super) fn leaky() -> Report {
 }
 
 #[test]
-fn the_whole_sample_is_isolated_when_nothing_is_wrong() {
-    let mixed = vec![sample::machines("acme", 60, 1), sample::subject("globex", 61, 0)];
-    for (subjects, shared) in
-        [(sample::two(), KERNEL), (sample::two_of_machines(), HYPERVISOR), (mixed, BOTH)]
-    {
+fn samples_of_containers_of_vms_and_of_both_are_isolated_without_findings() {
+    let mixed = vec![sample::in_vms("acme", 60, 1), sample::subject("globex", 61, 0)];
+    for (subjects, shared) in [(sample::two(), KERNEL), (sample::two_in_vms(), HYPERVISOR), (mixed, BOTH)] {
         let plan = Plan::new(1, subjects, sample::host(), &Selection::default()).expect("a plan");
         let report = Report::of(&plan, &sample::quiet(&plan), times());
         let failed: Vec<String> = report
@@ -69,7 +67,7 @@ fn the_whole_sample_is_isolated_when_nothing_is_wrong() {
 }
 
 #[test]
-fn a_clean_run() {
+fn a_clean_run_is_isolated_and_reported_in_every_format() {
     let report = clean();
     report.assert_isolated();
     assert_snapshot!("clean console", report.console(false));
@@ -80,7 +78,7 @@ fn a_clean_run() {
 }
 
 #[test]
-fn a_run_with_a_leak() {
+fn a_run_with_a_leak_is_reported_in_every_format() {
     let report = leaky();
     assert_eq!(report.outcome, AuditOutcome::Leak);
     assert_snapshot!("leaky console", report.console(false));
@@ -124,7 +122,7 @@ fn a_large_run_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
+fn classes_accepted_later_count_like_those_accepted_at_once() {
     let mut subjects = two();
     subjects[0].parts = Parts::default().without(Part::Pods, "its pods cannot be started");
     let classes = ["H5", "H6", "C7"].map(str::to_owned).to_vec();
@@ -143,7 +141,7 @@ fn what_is_accepted_later_counts_as_if_it_had_been_accepted_at_once() {
 }
 
 #[test]
-fn what_was_left_out_is_in_every_report_and_keeps_it_from_being_isolated() {
+fn an_instance_left_out_is_in_every_format_and_the_report_is_not_isolated() {
     let left_out = LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() };
     let report = clean().without(vec![left_out.clone()]);
     assert_eq!(report.outcome, AuditOutcome::Inconclusive);
@@ -192,7 +190,7 @@ fn no_report_holds_a_secret() {
 
 #[test]
 #[should_panic(expected = "arrived as tcp from 192.168.60.10:40312 at witness globex/pod-witness")]
-fn an_assertion_shows_the_evidence_of_what_fails() {
+fn a_failed_assertion_shows_the_evidence_of_the_leak() {
     leaky().assert_isolated();
 }
 
@@ -209,7 +207,7 @@ fn the_schema_is_as_published() {
 }
 
 #[test]
-fn a_page_asks_nothing_of_any_network() {
+fn the_html_report_loads_nothing_from_a_network() {
     let page = leaky().html().expect("a page");
     for word in ["<script", "src=", "url(", "@import", "<link"] {
         assert!(!page.contains(word), "{word}");

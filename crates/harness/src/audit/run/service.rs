@@ -63,7 +63,7 @@ mod tests {
     use probe::Answer;
 
     #[test]
-    fn only_the_witness_itself_serves() {
+    fn only_an_answer_of_the_witness_itself_counts() {
         let answered = |who: &str| ProbeOutcome::Answered {
             identity: Some(who.to_owned()),
             from: None,

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changed_what_went_and_what_came_differs_and_nothing_else() {
+    fn changed_removed_and_added_items_differ_and_nothing_else() {
         let state = |things: &[(&str, &str)]| {
             Snapshot(things.iter().map(|(what, is)| ((*what).to_owned(), (*is).to_owned())).collect())
         };
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_compared_by_its_uid_and_its_restarts_and_the_copy_of_a_static_pod_is_not() {
+    fn pods_are_compared_by_uid_and_restarts_and_mirror_pods_are_left_out() {
         let pod = |name: &str, annotations: Value| -> Pod {
             serde_json::from_value(json!({
                 "metadata": { "name": name, "uid": format!("uid of {name}"), "annotations": annotations },

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_cannot_be_broken_out_of() {
+    fn paths_and_tokens_that_would_break_out_of_the_request_are_refused() {
         let token = |token: &str| Credentials::Token { token: token.to_owned() };
         let text = written(&request("/version", token("abc"))).unwrap();
         assert!(
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_status_is_known_from_its_line_alone() {
+    async fn an_http_status_is_read_from_its_first_line() {
         let cases = [
             ("HTTP/1.1 401 Unauthorized\r\n", "HTTP 401"),
             ("SSH-2.0-OpenSSH\r\n", "no HTTP: invalid HTTP version"),

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_beside_or_in_a_namespace_that_is_seen_or_unknown() {
+    fn the_peer_of_a_link_is_found_beside_it_or_in_another_namespace() {
         let here = links(&[
             ("host", 3, 4),
             ("net", 4, 3),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_and_what_has_no_other_end_are_no_cables() {
+    fn loopback_and_links_without_a_peer_are_no_veth_pairs() {
         let class = tempfile::tempdir().unwrap();
         for (name, own, other) in [("lo", "1", "1"), ("tunl0", "2", "0"), ("veth1", "3", "7")] {
             fs::create_dir(class.path().join(name)).unwrap();

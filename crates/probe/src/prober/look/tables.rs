@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mounts_have_device_root_and_point() {
+    fn mounts_are_read_with_device_root_and_mount_point() {
         let text = r"36 35 98:0 /mnt1 /mnt2\040x rw,noatime master:1 - ext3 /dev/root rw,errors=continue
             no mount";
         let mount = |mode| Mount {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_kept_of_a_file_is_in_its_checksum() {
+    fn each_exported_property_of_a_file_is_in_its_checksum() {
         let same = entry().checksum("c0ffee");
         assert_eq!(entry().checksum("c0ffee"), same);
         let changed = [

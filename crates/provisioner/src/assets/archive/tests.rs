@@ -203,7 +203,7 @@ fn with_header(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> Vec
 }
 
 #[tokio::test]
-async fn what_is_imported_is_what_was_exported_with_modes_links_and_times() {
+async fn an_import_restores_the_exported_files_with_modes_links_and_times() {
     let (from, to) = (Desk::built(), Desk::empty());
     let root = from.assets.find(KUBERNETES_VERSION).unwrap().root;
     symlink("y".repeat(150), root.join("long-link")).unwrap();
@@ -219,7 +219,7 @@ async fn what_is_imported_is_what_was_exported_with_modes_links_and_times() {
 }
 
 #[tokio::test]
-async fn an_imported_box_names_the_place_where_it_lies_now() {
+async fn the_catalogue_of_an_imported_box_has_its_new_path() {
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", Some(Provider::Libvirt)).await;
     let imported = to.import(&file).await.unwrap();
@@ -235,7 +235,7 @@ async fn an_imported_box_names_the_place_where_it_lies_now() {
 }
 
 #[tokio::test]
-async fn two_exports_of_the_same_assets_are_the_same_file_and_its_checksum_is_told() {
+async fn two_exports_of_the_same_assets_are_the_same_file_and_its_checksum_is_reported() {
     let desk = Desk::built();
     let first = desk.export("one.tgz", None).await;
     let to = Output::File(desk.path("two.tgz"));
@@ -247,7 +247,7 @@ async fn two_exports_of_the_same_assets_are_the_same_file_and_its_checksum_is_to
 }
 
 #[tokio::test]
-async fn what_is_in_the_cache_already_is_not_read_again() {
+async fn an_import_of_cached_assets_reads_only_the_header() {
     let desk = Desk::built();
     let file = desk.export("file.tgz", None).await;
     // The header is enough to see that: the remainder need not have arrived.
@@ -256,7 +256,7 @@ async fn what_is_in_the_cache_already_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_missing_comes_beside_the_root_that_is_there() {
+async fn an_import_adds_a_missing_store_and_leaves_the_existing_root() {
     let (from, to) = (Desk::built(), Desk::empty());
     let recipe = Recipe::of(KUBERNETES_VERSION).unwrap();
     to.put(&format!("{}/mine", recipe.root), "untouched", 0o644);
@@ -267,7 +267,7 @@ async fn a_store_that_is_missing_comes_beside_the_root_that_is_there() {
 }
 
 #[tokio::test]
-async fn a_truncated_file_is_refused_wherever_it_ends() {
+async fn a_file_truncated_at_any_place_is_refused() {
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", None).await;
     assert!(matches!(to.refuse(&[]).await, ArchiveError::Foreign { why, .. } if why == "it is empty"));
@@ -280,7 +280,7 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
 }
 
 #[tokio::test]
-async fn one_changed_byte_never_brings_anything_else_into_the_cache() {
+async fn one_changed_bit_is_refused_or_the_imported_files_are_the_same() {
     let from = Desk::built();
     let file = from.export("file.tgz", None).await;
     let original = from.assets.find(KUBERNETES_VERSION).unwrap();
@@ -306,7 +306,7 @@ async fn one_changed_byte_never_brings_anything_else_into_the_cache() {
 }
 
 #[tokio::test]
-async fn a_change_that_gzip_does_not_notice_is_told_with_the_name_of_the_entry() {
+async fn a_change_that_gzip_does_not_notice_is_reported_with_the_name_of_the_entry() {
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", None).await;
     let names = |entry: &str| format!("{entry} is not what was exported");
@@ -399,7 +399,7 @@ async fn a_device_that_no_node_has_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_export_is_refused_with_what_it_is() {
+async fn a_file_that_is_no_export_is_refused_with_the_reason() {
     let to = Desk::empty();
     let gzipped = |text: &[u8]| {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -453,7 +453,7 @@ async fn an_export_for_other_processors_of_another_recipe_or_another_format_is_r
 }
 
 #[tokio::test]
-async fn a_disk_that_is_too_small_or_full_is_said() {
+async fn a_disk_that_is_too_small_or_full_is_reported() {
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", None).await;
     let huge = with_header(&file, |json| json["parts"][0]["bytes"] = u64::MAX.into());
@@ -501,7 +501,7 @@ async fn an_export_that_is_stopped_leaves_no_file() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_is_not_exported_and_the_command_that_builds_it_is_said() {
+async fn an_export_of_unbuilt_assets_is_refused_with_the_command_that_builds_them() {
     let desk = Desk::empty();
     let to = || Output::File(desk.path("file.tgz"));
     let refused = desk.assets.export(KUBERNETES_VERSION, None, to(), &Events::default()).await.unwrap_err();
@@ -515,7 +515,7 @@ async fn what_is_not_built_is_not_exported_and_the_command_that_builds_it_is_sai
 }
 
 #[tokio::test]
-async fn an_import_that_fails_runs_nothing() {
+async fn an_import_that_fails_runs_no_command() {
     let (from, to) = (Desk::built(), Desk::empty());
     let file = from.export("file.tgz", Some(Provider::Libvirt)).await;
     let from = Box::new(Cursor::new(file[..file.len() - 20].to_vec()));

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_machine_has_is_given() {
+    fn the_agent_gets_only_capabilities_that_its_node_has() {
         let whole = Capabilities::in_status("Name:\tx\nCapBnd:\t000001ffffffffff\n").unwrap();
         let lacks_resource = Capabilities::in_status("CapBnd:\t000001fffeffffff\n").unwrap();
         let all = whole.of_agent();

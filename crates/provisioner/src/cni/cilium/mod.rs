@@ -261,7 +261,7 @@ mod tests {
     const WORDS: &str = "level=fatal msg=\"failed to start: unable to determine direct routing device\"\n";
 
     #[tokio::test]
-    async fn an_agent_that_does_not_get_ready_is_named_with_its_last_words() {
+    async fn an_agent_that_does_not_get_ready_is_named_with_its_last_log_lines() {
         let wait = "sh -c 'until wget --quiet --timeout 5 --tries 1 --header=brief:true --output-document /dev/null \
                     http://127.0.0.1:9879/healthz; do sleep 0.1; done'";
         let look = last_words_command().to_string();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dns_is_served_when_a_pod_is_behind_its_own_service() {
+    async fn dns_is_served_when_its_own_service_has_an_endpoint() {
         let one = r#"[{"ip":"10.244.0.126","port":53},{"ip":"10.244.1.7","port":53}]"#;
         let is_served = async |services: [String; 2]| {
             let grep = Command::within(Duration::from_secs(10), "grep").args(["--quiet", DNS_SERVED]);
@@ -295,8 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn objects_are_applied_again_where_the_api_server_meets_its_own_limit_and_not_where_it_refuses_them()
-     {
+    async fn objects_are_applied_again_after_a_time_out_of_the_api_server_and_not_after_a_refusal() {
         let apply = || apply().args(["--recursive", "--filename"]).arg(format!("{SHARE}/crds"));
         let timeout = || {
             let why = "Error from server (Timeout): error when creating \"ciliumnodes.yaml\": Timeout: request did not \
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_is_asked_on_its_own_node_and_its_words_are_kept_when_it_is_not_well() {
+    async fn an_agent_is_checked_on_its_own_node_and_an_unhealthy_one_without_a_log_is_reported() {
         let ask = ask().join(" ");
         let well = node([Exchange::ok(&ask, "")]);
         assert_eq!(cilium().health(&well).await, Health::Good);
@@ -322,13 +321,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_does_not_tell_its_capabilities_is_no_place_for_an_agent() {
+    async fn a_node_with_unreadable_capabilities_is_an_error() {
         let error = manifests(&node([Exchange::ok("cat /proc/1/status", "Name:\tsh\n")]), &acme()).await;
         insta::assert_snapshot!(error.unwrap_err(), @"read the capabilities of acme-cp-1 in /proc/1/status: Name:	sh");
     }
 
     #[test]
-    fn what_the_chart_deploys_is_one_list_without_the_container_that_cleans_up() {
+    fn the_rendered_chart_is_one_list_without_the_container_that_cleans_up() {
         let manifests = "
 ---
 # Source: cilium/templates/cilium-agent/daemonset.yaml
@@ -348,12 +347,12 @@ kind: ConfigMap
     }
 
     #[test]
-    fn a_node_has_the_agents_own_configuration_before_the_agent() {
+    fn the_cni_configuration_of_a_cilium_node_is_as_recorded() {
         insta::assert_snapshot!(conflist(&acme()));
     }
 
     #[test]
-    fn ports_of_the_node_are_led_to_pods_by_portmap_only_where_cilium_leaves_services_to_kube_proxy() {
+    fn portmap_is_used_only_if_kube_proxy_serves_the_services() {
         let with = |kube_proxy_replacement| {
             let cilium = CiliumOptions { kube_proxy_replacement, ..CiliumOptions::default() };
             conflist(&ClusterPlan { cni: CniKind::Cilium, cilium, ..acme() })

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chart_is_told_what_the_plan_says() {
+    fn the_chart_gets_the_values_of_the_plan() {
         insta::assert_snapshot!(rendered(&acme()));
     }
 
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_too_long_for_the_chart_stays_a_different_one() {
+    fn names_too_long_for_the_chart_are_shortened_and_stay_different() {
         let long = |end: &str| format!("{}{end}", "a".repeat(38));
         assert_eq!(cluster_name("acme"), "acme");
         assert_eq!(cluster_name(&long("-b")).len(), LONGEST_NAME);

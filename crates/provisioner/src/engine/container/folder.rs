@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_file_of_a_node_is_one_of_the_stores_or_of_another_nodes() {
+    async fn a_node_shares_no_file_with_the_store_or_with_another_node() {
         let scratch = tempfile::tempdir().unwrap();
         let scratch = Utf8Path::from_path(scratch.path()).unwrap();
         let places = ["store", "acme-cp-1", "globex-cp-1"].map(|name| scratch.join(name));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_large_is_a_link_to_where_the_node_sees_the_store() {
+    async fn snapshots_and_blobs_are_links_to_where_the_node_sees_the_store() {
         let scratch = tempfile::tempdir().unwrap();
         let scratch = Utf8Path::from_path(scratch.path()).unwrap();
         store(&scratch.join("store"));

@@ -55,7 +55,7 @@ mod tests {
     use crate::plan::tests::{acme, acme_ha};
 
     #[test]
-    fn a_control_plane_that_ends_loses_the_virtual_address() {
+    fn a_hook_removes_the_virtual_address_when_a_control_plane_has_stopped() {
         let plan = acme_ha();
         let namespace = fabric::namespace_path(&plan.id.node_scope("acme-cp-1"));
         insta::assert_snapshot!(hook(&namespace, plan.api_address));

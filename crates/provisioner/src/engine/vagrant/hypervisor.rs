@@ -48,13 +48,13 @@ pub(super) trait Hypervisor: Debug + Send + Sync {
     fn seal<'a>(&'a self, plan: &'a ClusterPlan) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// All VMs whose names begin with the prefix of a home, running or not.
-    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>>;
+    fn vms<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>>;
 
     /// Pauses, resumes, halts or starts one VM. Does nothing if the VM is in that state already.
-    fn power<'a>(&'a self, machine: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
+    fn power<'a>(&'a self, vm: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Removes one VM with its disks, also if Vagrant does not know it.
-    fn remove<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<(), EngineError>>;
+    fn remove<'a>(&'a self, vm: &'a str) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Removes the parts of an instance that are not VMs: networks, adapters, and disks of VMs that are gone. Returns
     /// whether there were any.

@@ -74,21 +74,21 @@ mod tests {
     }
 
     #[test]
-    fn kvm_is_usable_where_the_device_opens_and_the_processor_can() {
+    fn kvm_is_usable_if_the_device_opens_and_the_processor_supports_it() {
         for cpuinfo in [INTEL, AMD] {
             assert!(judge(Ok(()), cpuinfo).is_ok());
         }
     }
 
     #[test]
-    fn a_device_that_opens_proves_nothing_on_a_processor_that_cannot() {
+    fn kvm_is_not_usable_on_a_processor_without_support_even_if_the_device_opens() {
         for cpuinfo in [NEITHER, ""] {
             assert!(matches!(judge(Ok(()), cpuinfo), Err(NoKvm::Processor)));
         }
     }
 
     #[test]
-    fn why_there_is_none_is_said_in_words() {
+    fn each_reason_for_missing_kvm_is_reported_with_a_remedy() {
         let all = [
             judge(failed(io::ErrorKind::NotFound), INTEL),
             judge(failed(io::ErrorKind::PermissionDenied), INTEL),

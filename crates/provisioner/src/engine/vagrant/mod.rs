@@ -98,9 +98,9 @@ impl VagrantEngine {
     }
 
     /// The VM of a node, if it exists.
-    async fn machine(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Vm>, EngineError> {
-        let machines = self.hypervisor.machines(&self.home).await?;
-        Ok(machine_of(plan, node, &machines).cloned())
+    async fn vm(&self, plan: &ClusterPlan, node: &NodePlan) -> Result<Option<Vm>, EngineError> {
+        let vms = self.hypervisor.vms(&self.home).await?;
+        Ok(vm_of(plan, node, &vms).cloned())
     }
 
     /// Starts or resumes the complete VMs of a plan, and removes the incomplete ones. Returns the nodes that have no VM
@@ -113,13 +113,13 @@ impl VagrantEngine {
     ) -> Result<Vec<&'a NodePlan>, EngineError> {
         let mut missing = Vec::new();
         for node in &plan.nodes {
-            match (machine_of(plan, node, there), project.id(node)) {
-                (Some(machine), _) if project.is_whole(node) => {
-                    let power = if machine.state == VmState::Paused { Power::Resume } else { Power::Start };
-                    self.hypervisor.power(machine, power).await?;
+            match (vm_of(plan, node, there), project.id(node)) {
+                (Some(vm), _) if project.is_whole(node) => {
+                    let power = if vm.state == VmState::Paused { Power::Resume } else { Power::Start };
+                    self.hypervisor.power(vm, power).await?;
                     continue;
                 }
-                (Some(machine), _) => self.hypervisor.remove(&machine.name).await?,
+                (Some(vm), _) => self.hypervisor.remove(&vm.name).await?,
                 // A VM whose cloning was killed does not have its name yet.
                 (None, Some(id)) => self.hypervisor.remove(&id).await?,
                 (None, None) => {}
@@ -138,11 +138,11 @@ impl VagrantEngine {
 
     /// Handles on all nodes of a plan, if all of them run.
     async fn handles(&self, plan: &ClusterPlan) -> Result<Vec<Node>, EngineError> {
-        let machines = self.hypervisor.machines(&self.home).await?;
+        let vms = self.hypervisor.vms(&self.home).await?;
         let project = self.project(&plan.folder);
         let handle = |node: &NodePlan| {
-            let there = machine_of(plan, node, &machines);
-            let runs = there.is_some_and(|machine| machine.state == VmState::Running);
+            let there = vm_of(plan, node, &vms);
+            let runs = there.is_some_and(|vm| vm.state == VmState::Running);
             match runs && project.is_whole(node) {
                 true => Ok(self.handle(plan, node)),
                 false => Err(EngineError::Absent { node: node.name.clone() }),
@@ -153,11 +153,11 @@ impl VagrantEngine {
 
     /// Removes VMs from the hypervisor, and returns whether there were any. The caller has Vagrant destroy them first,
     /// so that Vagrant forgets them.
-    async fn remove(&self, machines: &[Vm]) -> Result<bool, EngineError> {
-        for machine in machines {
-            self.hypervisor.remove(&machine.name).await?;
+    async fn remove(&self, vms: &[Vm]) -> Result<bool, EngineError> {
+        for vm in vms {
+            self.hypervisor.remove(&vm.name).await?;
         }
-        Ok(!machines.is_empty())
+        Ok(!vms.is_empty())
     }
 }
 
@@ -183,7 +183,7 @@ impl Engine for VagrantEngine {
             let lock = |source| EngineError::File(failed("lock", self.assets.folder())(source));
             let _held = self.assets.hold().await.map_err(lock)?;
             let project = self.project(&plan.folder);
-            let there = self.hypervisor.machines(&self.home).await?;
+            let there = self.hypervisor.vms(&self.home).await?;
             refuse_foreign(plan, &project, &there)?;
             self.hypervisor.prepare(plan).await?;
             project.write(&vagrantfile::vagrantfile(plan, &image, self.hypervisor.as_ref()))?;
@@ -222,8 +222,8 @@ impl Engine for VagrantEngine {
             }
             let ours = format!("{}.", id.scope());
             let removed = async {
-                let machines = self.hypervisor.machines(&self.home).await?.into_iter();
-                let ours: Vec<Vm> = machines.filter(|it| it.name.starts_with(&ours)).collect();
+                let vms = self.hypervisor.vms(&self.home).await?.into_iter();
+                let ours: Vec<Vm> = vms.filter(|it| it.name.starts_with(&ours)).collect();
                 self.remove(&ours).await
             };
             removal.note(removed.await);
@@ -241,34 +241,34 @@ impl Engine for VagrantEngine {
         Box::pin(async move {
             let project = self.project(&plan.folder);
             let mut removal = Removal::default();
-            let machine = self.machine(plan, node).await?;
-            if machine.is_some() && project.is_there() {
+            let vm = self.vm(plan, node).await?;
+            if vm.is_some() && project.is_there() {
                 drop(project.destroy(&[&node.name]).await);
             }
-            let left = self.machine(plan, node).await?;
+            let left = self.vm(plan, node).await?;
             removal.note(self.remove(left.as_slice()).await);
-            removal.note(project.forget(&node.name).map(|()| machine.is_some()));
+            removal.note(project.forget(&node.name).map(|()| vm.is_some()));
             removal.end(&plan.id.name)
         })
     }
 
     fn power<'a>(&'a self, plan: &'a ClusterPlan, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
-            let machines = self.hypervisor.machines(&self.home).await?;
-            let machine = |node: &NodePlan| {
+            let vms = self.hypervisor.vms(&self.home).await?;
+            let vm = |node: &NodePlan| {
                 let absent = || EngineError::Absent { node: node.name.clone() };
-                machine_of(plan, node, &machines).ok_or_else(absent)
+                vm_of(plan, node, &vms).ok_or_else(absent)
             };
-            let machines = plan.nodes.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
+            let vms = plan.nodes.iter().map(vm).collect::<Result<Vec<_>, _>>()?;
             if power == Power::Start {
                 // After a reboot of the host, the networks may be missing or stopped.
                 self.hypervisor.prepare(plan).await?;
             }
-            try_join_all(machines.iter().map(|machine| self.hypervisor.power(machine, power))).await?;
+            try_join_all(vms.iter().map(|vm| self.hypervisor.power(vm, power))).await?;
             let woken = |state| {
                 matches!((power, state), (Power::Start, VmState::Off) | (Power::Resume, VmState::Paused))
             };
-            let woken = plan.nodes.iter().zip(&machines).filter(|(_, machine)| woken(machine.state));
+            let woken = plan.nodes.iter().zip(&vms).filter(|(_, vm)| woken(vm.state));
             let woken: Vec<Node> = woken.map(|(node, _)| self.handle(plan, node)).collect();
             if !woken.is_empty() {
                 self.hypervisor.seal(plan).await?;
@@ -297,10 +297,9 @@ impl Engine for VagrantEngine {
         into: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
-            let machines = self.hypervisor.machines(&self.home).await?;
-            let runs = |node: &&NodePlan| {
-                machine_of(plan, node, &machines).is_some_and(|it| it.state == VmState::Running)
-            };
+            let vms = self.hypervisor.vms(&self.home).await?;
+            let runs =
+                |node: &&NodePlan| vm_of(plan, node, &vms).is_some_and(|it| it.state == VmState::Running);
             // In parallel, so that a node that does not answer does not delay the logs of the others.
             let logs = plan.nodes.iter().filter(runs).map(async |node: &NodePlan| {
                 logs::collect(&self.handle(plan, node), &into.join(&node.name)).await
@@ -311,17 +310,17 @@ impl Engine for VagrantEngine {
 }
 
 /// The VM of a node among these.
-fn machine_of<'a>(plan: &ClusterPlan, node: &NodePlan, machines: &'a [Vm]) -> Option<&'a Vm> {
+fn vm_of<'a>(plan: &ClusterPlan, node: &NodePlan, vms: &'a [Vm]) -> Option<&'a Vm> {
     let scope = plan.id.node_scope(&node.name);
-    machines.iter().find(|machine| machine.name == scope)
+    vms.iter().find(|vm| vm.name == scope)
 }
 
 /// Refuses a VM with the name of one of the plan's nodes that the instance's Vagrant project did not make.
 fn refuse_foreign(plan: &ClusterPlan, project: &Project, there: &[Vm]) -> Result<(), EngineError> {
     let foreign = plan.nodes.iter().filter(|node| project.id(node).is_none());
-    let mut foreign = foreign.filter_map(|node| machine_of(plan, node, there));
-    foreign.next().map_or(Ok(()), |machine| {
-        Err(EngineError::Foreign { what: format!("a virtual machine named {}", machine.name) })
+    let mut foreign = foreign.filter_map(|node| vm_of(plan, node, there));
+    foreign.next().map_or(Ok(()), |vm| {
+        Err(EngineError::Foreign { what: format!("a virtual machine named {}", vm.name) })
     })
 }
 

@@ -64,13 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_one_range_is_allowed_and_stays_so() {
+    fn a_new_file_also_allows_the_range_that_is_allowed_without_one() {
         assert_eq!(lacks(None), ["* 192.168.56.0/21", "* 192.168.48.0/20"]);
         assert!(lines_to_add(None, "192.168.60.0/22".parse().expect("a network")).is_empty());
     }
 
     #[test]
-    fn a_file_that_allows_the_range_lacks_nothing() {
+    fn a_file_that_allows_the_range_needs_no_line() {
         for text in
             ["* 192.168.48.0/20", "# ours\n  * 10.0.0.0/8 192.168.0.0/16\n* 2001::/64\n", "* 0.0.0.0/0 ::/0"]
         {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_allows_only_a_part_or_none_of_it_lacks_a_line() {
+    fn a_file_that_allows_only_a_part_of_the_range_or_none_needs_a_line() {
         for text in ["", "* 192.168.56.0/21\n", "# * 192.168.0.0/16\n", "192.168.0.0/16\n", "* everything\n"]
         {
             assert_eq!(lacks(Some(text)), ["* 192.168.48.0/20"], "{text}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_no_error_and_one_that_cannot_be_read_is() {
+    fn a_missing_file_is_no_error_and_an_unreadable_one_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = Utf8Path::from_path(folder.path()).expect("its path");
         let path = folder.join("networks.conf");

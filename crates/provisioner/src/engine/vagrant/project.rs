@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use crate::error::chain;
     use crate::exec::Output;
-    use crate::plan::tests::acme_in_machines;
+    use crate::plan::tests::acme_in_vms;
 
     /// A host on which every command fails like this.
     #[derive(Debug)]
@@ -244,7 +244,7 @@ mod tests {
             Provider::Libvirt,
             Vagrant::in_cache(Utf8Path::new("/cache"), Arc::new(Fails(failure))),
         );
-        let plan = acme_in_machines();
+        let plan = acme_in_vms();
         let error = project.up(&[&plan.nodes[0]]).await.unwrap_err();
         assert!(!project.is_whole(&plan.nodes[0]), "a node without login counts as made");
         chain(&error)

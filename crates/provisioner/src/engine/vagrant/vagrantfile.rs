@@ -67,12 +67,12 @@ mod tests {
     use super::*;
     use crate::engine::vagrant::libvirt::{Driver, Libvirt};
     use crate::exec::Scripted;
-    use crate::plan::tests::acme_in_machines;
+    use crate::plan::tests::acme_in_vms;
 
     #[test]
     fn a_vagrantfile_has_each_node_with_its_address_and_nothing_that_instances_share_but_the_box() {
         let libvirt = Libvirt::new(Vec::new(), Driver::Emulated, Arc::new(Scripted::new([])));
-        insta::assert_snapshot!(vagrantfile(&acme_in_machines(), &node_box(), &libvirt));
+        insta::assert_snapshot!(vagrantfile(&acme_in_vms(), &node_box(), &libvirt));
     }
 
     fn node_box() -> NodeBox {

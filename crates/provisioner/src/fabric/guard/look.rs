@@ -185,7 +185,7 @@ mod tests {
     use crate::exec::{Exchange, Scripted};
 
     #[tokio::test]
-    async fn a_guard_that_does_not_stand_has_no_table_and_one_that_cannot_be_read_is_an_error() {
+    async fn a_missing_table_is_no_error_and_an_unreadable_one_is() {
         let ask = "LC_ALL=C nft --json list table inet homelab";
         let fails = |stderr: &str| Scripted::new([Exchange::fails(ask, 1, stderr)]);
         assert_eq!(table(&fails("Error: No such file or directory\n")).await.ok(), Some(None));

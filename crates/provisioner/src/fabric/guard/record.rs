@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_record_the_links_on_the_host_say_what_the_guard_is_for() {
+    fn without_a_record_the_guarded_links_are_found_on_the_host() {
         let pools = ["192.168.48.0/20".parse().expect("a range")];
         let link = |name: &str, is_bridge| (name.to_owned(), is_bridge);
         let links =
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_forgets_links_that_are_gone() {
+    fn a_record_is_read_as_it_was_written_and_drops_links_that_do_not_exist() {
         let record = Record {
             pools: BTreeSet::from(["10.96.0.0/12".parse().expect("a range")]),
             told: NamedLinks { named: set(&["vboxnet0"]), bridges: set(&["hl-virt"]) },

@@ -160,12 +160,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_guard_refuses_every_way_in_and_through() {
+    fn the_ruleset_refuses_traffic_into_and_through_the_host() {
         insta::assert_snapshot!(ruleset(&NamedLinks::default(), Reporting::Logged));
     }
 
     #[test]
-    fn without_a_log_in_the_kernel_refusals_are_counted_all_the_same() {
+    fn without_a_log_in_the_kernel_refusals_are_still_counted() {
         let logged = ruleset(&NamedLinks::default(), Reporting::Logged);
         let counted = ruleset(&NamedLinks::default(), Reporting::Counted);
         let without: Vec<&str> = logged.lines().filter(|line| !line.contains("log prefix")).collect();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_a_hypervisor_has_named_are_refused_the_same_and_what_stays_in_a_bridge_passes() {
+    fn links_named_by_a_hypervisor_are_refused_too_and_traffic_within_a_bridge_passes() {
         let told = NamedLinks {
             named: BTreeSet::from(["vboxnet0", "vboxnet3"].map(str::to_owned)),
             bridges: BTreeSet::from(["hl-0a1b2c3d4e5f", "hl-5f4e3d2c1b0a"].map(str::to_owned)),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn every_link_of_ours_is_one_that_the_guard_watches() {
+    fn the_names_of_all_links_have_the_prefix_that_the_guard_matches() {
         let id = crate::plan::InstanceId { home: "0a1b2c".to_owned(), name: "a".repeat(40) };
         assert!(id.link().starts_with(LINK_PREFIX));
         assert!(id.link().len() <= 15, "IFNAMSIZ: {}", id.link());

@@ -42,7 +42,7 @@ const CHANGES: [(&str, &str); 21] = [
 ];
 
 #[tokio::test]
-async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Result<()> {
+async fn every_change_of_the_guard_is_reported_reverted_and_recorded() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     // A link that a hypervisor named, and a bridge of a client's VMs: the guard is told about both.
     sh("ip link add vboxnet0 type veth peer name there0; ip link add hl-bridge type bridge").await?;
@@ -81,7 +81,7 @@ async fn every_change_of_the_guard_is_told_put_back_and_recorded() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn a_switch_for_all_interfaces_is_told_and_left_alone() -> anyhow::Result<()> {
+async fn a_setting_for_all_interfaces_is_reported_and_left_alone() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     sh("echo 1 > /proc/sys/net/ipv4/conf/all/proxy_arp").await?;
     let deviations = host.deviations().await?;
@@ -98,7 +98,7 @@ async fn a_switch_for_all_interfaces_is_told_and_left_alone() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn the_guard_goes_with_the_last_link_and_is_then_not_reported_as_missing() -> anyhow::Result<()> {
+async fn the_guard_is_removed_with_the_last_link_and_is_then_not_reported_as_missing() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     let cut = async |plan: &provisioner::plan::ClusterPlan| {
         fabric::cut(&plan.id, &Local).await.map_err(|errors| anyhow::anyhow!("{errors:?}"))

@@ -32,7 +32,7 @@ async fn a_guard_that_is_open_on_purpose_stays_open_until_it_is_closed() -> anyh
 }
 
 #[tokio::test]
-async fn what_a_killed_self_test_left_open_is_put_back() -> anyhow::Result<()> {
+async fn a_guard_that_a_killed_self_test_left_open_is_restored() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     let opening = Opening::begin().await?;
     opening.change("flush chain inet homelab prerouting\n", &Local).await?;

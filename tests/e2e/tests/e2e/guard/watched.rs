@@ -63,7 +63,7 @@ async fn every_change_is_reverted_while_the_host_is_watched() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn an_attempt_to_cross_is_recorded_with_who_tried_what_and_a_flood_is_a_few_events()
+async fn a_refused_packet_is_recorded_with_sender_and_target_and_a_flood_is_a_few_events()
 -> anyhow::Result<()> {
     let host = Host::wired().await?;
     let (node, other) = (host.acme.nodes[0].address, host.globex.nodes[0].address);
@@ -107,7 +107,7 @@ async fn an_attempt_to_cross_is_recorded_with_who_tried_what_and_a_flood_is_a_fe
 }
 
 #[tokio::test]
-async fn a_second_watch_says_that_there_is_one() -> anyhow::Result<()> {
+async fn a_second_watch_is_refused_with_the_pid_of_the_first() -> anyhow::Result<()> {
     let host = Host::wired().await?;
     watched(&host, async || {
         let second = Watch::begin(host.provisioner.clone());

@@ -45,7 +45,7 @@ async fn a_vpn_that_takes_the_whole_address_space_in_pieces_leaves_room_for_clie
 }
 
 #[tokio::test]
-async fn what_really_is_in_the_way_is_named_with_its_interface_and_the_line_that_moves_the_pool()
+async fn a_route_or_address_in_a_pool_is_named_with_its_interface_and_the_setting_that_moves_the_pool()
 -> anyhow::Result<()> {
     let host = Host::wired().await?;
     sh("ip link add tun0 type veth peer name office; ip link set tun0 up; ip link set office up").await?;

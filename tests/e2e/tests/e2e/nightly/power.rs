@@ -25,7 +25,7 @@ data: { since: before }
 ";
 
 #[tokio::test]
-async fn a_paused_cluster_is_silent_and_goes_on_and_a_halted_one_starts_again_with_its_data()
+async fn a_paused_cluster_is_silent_and_resumes_and_a_halted_one_starts_again_with_its_data()
 -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(ClusterSpec::new("acme").topology(Topology::Single))

@@ -40,7 +40,7 @@ async fn two_clients_with_kernels_of_their_own_are_isolated_the_audit_proves_it_
 }
 
 #[tokio::test]
-async fn pods_on_two_machines_of_a_client_meet_by_address_and_by_service_name() -> anyhow::Result<()> {
+async fn pods_on_two_vms_of_a_client_are_reached_by_address_and_by_service_name() -> anyhow::Result<()> {
     MultiClusterFixture::builder()
         .cluster(on_libvirt("acme").topology(Topology::Multi).workers(1))
         .run(async |fx| {

@@ -24,8 +24,7 @@ use super::on_libvirt;
 use crate::claims::claimed;
 
 #[tokio::test]
-async fn a_network_or_a_machine_of_our_name_that_is_not_ours_is_named_and_nothing_is_made()
--> anyhow::Result<()> {
+async fn a_foreign_network_or_vm_of_the_same_name_is_named_and_nothing_is_created() -> anyhow::Result<()> {
     let lab = Lab::new("acme", NodeSize::default())?;
     let (network, machine) = (lab.plan.id.scope(), lab.plan.id.node_scope("acme-main"));
     let foreign = format!(
@@ -49,7 +48,7 @@ async fn a_network_or_a_machine_of_our_name_that_is_not_ours_is_named_and_nothin
 }
 
 #[tokio::test]
-async fn a_machine_that_does_not_start_is_an_error_with_vagrants_last_lines() -> anyhow::Result<()> {
+async fn a_vm_that_does_not_start_is_an_error_with_vagrants_last_lines() -> anyhow::Result<()> {
     // More memory than the host has: QEMU ends at once, and Vagrant reports it.
     let lab = Lab::new("acme", NodeSize { cpus: 2, memory_mib: 8_000_000 })?;
     match lab.engine.create(&lab.plan).await {
@@ -66,7 +65,7 @@ async fn a_machine_that_does_not_start_is_an_error_with_vagrants_last_lines() ->
 }
 
 #[tokio::test]
-async fn what_a_killed_up_leaves_is_reaped_and_the_neighbours_machine_runs_on() -> anyhow::Result<()> {
+async fn leftovers_of_a_killed_up_are_reaped_and_the_neighbours_vm_keeps_running() -> anyhow::Result<()> {
     let home = Home::from_env()?;
     let provisioner = Provisioner::new(home)?;
     let neighbour = Lab::new("globex", NodeSize::LEAST)?;

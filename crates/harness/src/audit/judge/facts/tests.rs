@@ -28,7 +28,7 @@ fn destroyed(after: &mut After, inherited: Option<Vec<String>>, found: &str) {
 }
 
 #[test]
-fn machines_have_keys_and_an_identity_of_their_own() {
+fn a_shared_key_or_identity_of_vms_is_a_leak_and_a_missing_one_is_inconclusive() {
     use Verdict::{Inconclusive, Isolated, Leak};
     let machine = |subjects: &mut Vec<Subject>, place: usize, bend: fn(&mut NodeIdentity)| {
         bend(subjects[place].nodes[0].machine.as_mut().expect("a machine"));
@@ -57,7 +57,7 @@ fn machines_have_keys_and_an_identity_of_their_own() {
         (Fact::Keys, Inconclusive, &|all| all[1].nodes[0].machine = None),
     ];
     for (place, (fact, expected, bend)) in table.into_iter().enumerate() {
-        let plan = Plan::new(1, sample::two_of_machines(), sample::host(), &Selection::default());
+        let plan = Plan::new(1, sample::two_in_vms(), sample::host(), &Selection::default());
         let mut plan = plan.expect("a plan");
         bend(&mut plan.subjects);
         let (source, target) = (&plan.subjects[0], Some(&plan.subjects[1]));
@@ -67,7 +67,7 @@ fn machines_have_keys_and_an_identity_of_their_own() {
 }
 
 #[test]
-fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
+fn facts_are_isolated_or_a_leak_and_missing_ones_are_inconclusive_or_not_covered() {
     use Fact::*;
     use Verdict::{Inconclusive, Isolated, Leak, NotCovered};
     let table: [(Fact, Verdict, Bend); 41] = [
@@ -86,15 +86,17 @@ fn every_fact_has_what_isolates_what_leaks_and_what_is_missing() {
             plan.subjects[0].nodes[1].machine = plan.subjects[1].nodes[0].machine.clone();
         }),
         (NodeIdentities, Leak, |plan, _| {
-            machines_with(plan, |machine| machine.machine_id = "same".to_owned())
+            identities_with(plan, |machine| machine.machine_id = "same".to_owned())
         }),
-        (NodeIdentities, Leak, |plan, _| machines_with(plan, |machine| machine.node_uid = "same".to_owned())),
         (NodeIdentities, Leak, |plan, _| {
-            machines_with(plan, |machine| machine.host_keys = vec!["same".to_owned()])
+            identities_with(plan, |machine| machine.node_uid = "same".to_owned())
+        }),
+        (NodeIdentities, Leak, |plan, _| {
+            identities_with(plan, |machine| machine.host_keys = vec!["same".to_owned()])
         }),
         (NodeIdentities, Inconclusive, |plan, _| plan.subjects[0].nodes[0].machine = None),
         (NodeIdentities, Inconclusive, |plan, _| plan.subjects[1].nodes[0].machine = None),
-        (NodeIdentities, Inconclusive, |plan, _| machines_with(plan, |machine| machine.machine_id.clear())),
+        (NodeIdentities, Inconclusive, |plan, _| identities_with(plan, |machine| machine.machine_id.clear())),
         (Identity, Isolated, |_, _| ()),
         (Identity, Leak, |plan, _| links(plan)[3].found = format!("{} of globex", CHAIN[3])),
         (Identity, Leak, |plan, _| links(plan)[1].recorded = "server of globex".to_owned()),
@@ -151,7 +153,7 @@ fn set(plan: &mut Plan, link: &str, value: Option<&str>) {
     plan.host.settings.extend(value.map(|value| (key, value.to_owned())));
 }
 
-fn machines_with(plan: &mut Plan, bend: impl Fn(&mut NodeIdentity)) {
+fn identities_with(plan: &mut Plan, bend: impl Fn(&mut NodeIdentity)) {
     for subject in &mut plan.subjects {
         bend(subject.nodes[0].machine.as_mut().expect("a machine"));
     }

@@ -40,13 +40,13 @@ fn judged_of(
 }
 
 /// The same for VMs: each has its own kernel unless both report the same boot id.
-fn of_machines(class: ClassId, here: (&str, &[&str]), there: (&str, &[&str])) -> Verdict {
+fn of_vms(class: ClassId, here: (&str, &[&str]), there: (&str, &[&str])) -> Verdict {
     let (here, there) = (sees_on(here.0, here.1), sees_on(there.0, there.1));
     judged_of(class, false, Some(&here), &[Some(&there)]).0
 }
 
 #[test]
-fn what_both_see_is_a_leak_and_what_nobody_looked_at_is_none() {
+fn files_that_both_sides_see_are_a_leak_and_a_missing_answer_is_inconclusive() {
     let (a, b) = (sees(&["8:1 2 rw /a /var ext4 x"]), sees(&["8:1 3 rw /b /var ext4 x"]));
     let both = sees(&["8:1 3 rw /b /b ext4 x", "8:1 2 rw /c /a ext4 x"]);
     let class = ClassId::H8;
@@ -70,7 +70,7 @@ fn what_both_see_is_a_leak_and_what_nobody_looked_at_is_none() {
 }
 
 #[test]
-fn a_mac_address_counts_wherever_it_stands_but_loopback_has_none() {
+fn a_mac_address_is_compared_at_any_place_of_a_line_and_loopback_has_none() {
     let a = sees(&["lo 00:00:00:00:00:00", "eth0 02:00:00:00:00:aA 192.168.60.10/24"]);
     let b = sees(&["lo 00:00:00:00:00:00", "eth0 02:00:00:00:00:bb"]);
     let c = sees(&["eth0 mtu 1500 02:00:00:00:00:aa"]);
@@ -79,7 +79,7 @@ fn a_mac_address_counts_wherever_it_stands_but_loopback_has_none() {
 }
 
 #[test]
-fn a_link_with_a_foot_in_the_other_network_is_a_leak_and_an_unknown_link_a_question() {
+fn a_link_with_an_address_of_the_other_network_is_a_leak_and_an_unknown_link_is_inconclusive() {
     let other = sees(&["eth0 02:00:00:00:00:aa up"]);
     let of = |lines: &[&str]| {
         // The links of a node with one pod.
@@ -131,7 +131,7 @@ fn with(mut lines: Vec<String>, line: &str) -> Answer {
 }
 
 #[test]
-fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak() {
+fn clean_nodes_share_only_mounts_of_the_kernel_and_a_folder_of_the_other_node_is_a_leak() {
     let globex = with(node("globex", 11), "254:0 77 ro /opt/tools /opt ext4 /dev/vda");
     let of = |line: &str| judged(ClassId::H8, Some(&with(node("acme", 10), line)), &[Some(&globex)]);
     let (verdict, why) = of("0:1000 1 rw / /tmp tmpfs tmpfs");
@@ -175,7 +175,7 @@ fn clean_nodes_share_nothing_but_the_kernel_and_a_folder_of_the_other_is_a_leak(
 }
 
 #[test]
-fn a_socket_is_the_others_or_everybodys_or_a_question() {
+fn a_socket_of_the_other_node_or_the_host_is_a_leak_and_an_unknown_one_is_inconclusive() {
     let globex = sees(&[
         "0:119 5 /run/containerd/containerd.sock /run",
         "254:0 90 /var/lib/kubelet/device-plugins/kubelet.sock /var",
@@ -202,7 +202,7 @@ fn a_socket_is_the_others_or_everybodys_or_a_question() {
 }
 
 #[test]
-fn a_process_belongs_to_one_side() {
+fn a_process_that_both_sides_see_is_a_leak_and_a_hidden_one_is_inconclusive() {
     let (ours, theirs) = (sees(&["1 init pid:[1]", "2 x -"]), sees(&["1 init pid:[2]"]));
     assert_eq!(judged(ClassId::H10, Some(&ours), &[Some(&theirs)]).0, Verdict::Isolated);
     assert_eq!(judged(ClassId::H10, Some(&ours), &[Some(&ours)]).0, Verdict::Leak);
@@ -213,7 +213,7 @@ fn a_process_belongs_to_one_side() {
 }
 
 #[test]
-fn a_machine_explains_the_two_adapters_that_it_was_given_and_no_third_one() {
+fn a_vm_has_two_known_adapters_and_a_third_one_is_a_leak() {
     let other = sees(&["eth1 52:54:00:00:00:bb up"]);
     let own = [
         "lo - up",
@@ -254,7 +254,7 @@ fn a_machine_explains_the_two_adapters_that_it_was_given_and_no_third_one() {
 }
 
 #[test]
-fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
+fn numbers_of_a_kernel_are_compared_only_between_nodes_with_equal_boot_ids() {
     use Verdict::{Inconclusive, Isolated, Leak};
     let mount: &[&str] = &["8:1 2 rw / / ext4 /dev/vda1"];
     let socket: &[&str] = &["0:20 5 /run/containerd/containerd.sock /run"];
@@ -263,8 +263,8 @@ fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
     for (class, lines) in
         [(ClassId::H8, mount), (ClassId::H9, socket), (ClassId::H9, abstracts), (ClassId::H10, process)]
     {
-        assert_eq!(of_machines(class, ("a", lines), ("b", lines)), Isolated, "{class}: two kernels");
-        assert_eq!(of_machines(class, ("a", lines), ("a", lines)), Leak, "{class}: one kernel");
+        assert_eq!(of_vms(class, ("a", lines), ("b", lines)), Isolated, "{class}: two kernels");
+        assert_eq!(of_vms(class, ("a", lines), ("a", lines)), Leak, "{class}: one kernel");
         // With several target nodes, the node on the same kernel counts.
         let (here, apart, same) = (sees_on("a", lines), sees_on("b", lines), sees_on("a", lines));
         let both = judged_of(class, false, Some(&here), &[Some(&apart), Some(&same)]).0;
@@ -275,16 +275,16 @@ fn numbers_of_a_kernel_count_between_equal_boot_ids_and_nowhere_else() {
         }
         let containers = judged_of(class, true, Some(&here), &[Some(&apart)]).0;
         assert_eq!(containers, Inconclusive, "{class}: containers on one host have one kernel");
-        assert_eq!(of_machines(class, ("a", lines), ("b", &["odd"])), Inconclusive, "{class}");
+        assert_eq!(of_vms(class, ("a", lines), ("b", &["odd"])), Inconclusive, "{class}");
     }
 }
 
 #[test]
-fn of_two_kernels_what_leads_out_of_a_machine_is_compared_by_where_it_leads() {
+fn mounts_that_lead_out_of_a_vm_are_compared_by_tag_or_export() {
     use Verdict::{Inconclusive, Isolated, Leak};
     let of = |here: &str, there: &str| {
         let disk = "254:1 2 rw / / ext4 /dev/vda1";
-        of_machines(ClassId::H8, ("a", &[disk, here]), ("b", &[disk, there]))
+        of_vms(ClassId::H8, ("a", &[disk, here]), ("b", &[disk, there]))
     };
     let nothing = "0:5 1 rw / /run tmpfs tmpfs";
     for (here, there, expected, why) in [
@@ -321,9 +321,9 @@ fn of_two_kernels_what_leads_out_of_a_machine_is_compared_by_where_it_leads() {
 }
 
 #[test]
-fn of_two_kernels_a_port_that_leads_to_the_hypervisor_is_shared_or_a_question() {
+fn a_virtio_port_of_one_name_in_two_vms_is_a_leak_and_an_unknown_one_is_inconclusive() {
     use Verdict::{Inconclusive, Isolated, Leak};
-    let of = |here: &str, there: &str| of_machines(ClassId::H9, ("a", &[here]), ("b", &[there]));
+    let of = |here: &str, there: &str| of_vms(ClassId::H9, ("a", &[here]), ("b", &[there]));
     let own = "0:20 5 /run/dbus/system_bus_socket /run";
     for (here, there, expected, why) in [
         (own, own, Isolated, "each VM's own"),

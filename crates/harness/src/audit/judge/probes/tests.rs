@@ -114,7 +114,7 @@ fn evidence(control: bool, own: bool, outcome: Option<ProbeOutcome>, seen: bool,
 
 /// Every combination as a table. *Isolated* appears only where every condition holds.
 #[test]
-fn isolated_is_only_what_every_condition_allows() {
+fn a_cell_is_isolated_only_if_every_condition_holds() {
     let mut table = String::new();
     for (controls, control, own) in CONTROLS {
         writeln!(table, "\n{controls}").expect("a string");
@@ -142,7 +142,7 @@ fn isolated_is_only_what_every_condition_allows() {
 
 /// Where no witness can see the nonce, its state changes nothing, and the answer alone decides.
 #[test]
-fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
+fn each_kind_of_proof_judges_every_answer_as_recorded_and_none_isolates_without_a_control() {
     let mut table = String::new();
     let proofs = [Proof::Answer, Proof::AnyAnswer, Proof::Address, Proof::Login, Proof::Handshake];
     let answers = [
@@ -186,7 +186,7 @@ fn every_proof_has_answers_that_leak_and_answers_that_say_nothing() {
 }
 
 #[test]
-fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
+fn one_failed_control_of_several_makes_a_cell_inconclusive() {
     let mut cell = evidence(true, true, Some(ProbeOutcome::Silent), false, true);
     assert_eq!(judge(&cell).verdict, Verdict::Isolated);
     cell.control.push(sent(4, SOURCE, None, &[]));
@@ -194,7 +194,7 @@ fn one_control_of_several_that_fails_is_enough_to_say_nothing() {
 }
 
 #[test]
-fn what_the_witness_next_to_the_prober_sees_is_no_control() {
+fn an_arrival_at_a_witness_next_to_the_prober_is_no_control() {
     let mut cell = evidence(false, true, Some(ProbeOutcome::Silent), false, true);
     cell.control =
         vec![Sent { beside: vec!["a-w".to_owned()], ..sent(2, SOURCE, Some(ProbeOutcome::Silent), &["a"]) }];
@@ -204,7 +204,7 @@ fn what_the_witness_next_to_the_prober_sees_is_no_control() {
 }
 
 #[test]
-fn what_only_passes_a_witness_on_its_way_to_another_is_no_control() {
+fn an_arrival_in_transit_at_another_witness_is_no_control() {
     let mut cell = evidence(false, true, Some(ProbeOutcome::Silent), false, true);
     let due = |witness: &str| {
         vec![Sent { due: Some(witness.to_owned()), ..sent(2, SOURCE, Some(ProbeOutcome::Silent), &["a"]) }]
@@ -220,7 +220,7 @@ fn what_only_passes_a_witness_on_its_way_to_another_is_no_control() {
 }
 
 #[test]
-fn nothing_asked_no_witness_nothing_sent_are_never_isolated() {
+fn a_cell_without_probes_controls_witnesses_or_sent_packets_is_inconclusive() {
     let whole = || evidence(true, true, Some(ProbeOutcome::Silent), false, true);
     let empty = [
         Evidence { cross: Vec::new(), ..whole() },
@@ -237,7 +237,7 @@ fn nothing_asked_no_witness_nothing_sent_are_never_isolated() {
 }
 
 #[test]
-fn a_neighbour_may_answer_a_multicast_and_the_witness_decides() {
+fn an_answer_to_a_multicast_from_the_own_side_is_isolated_and_one_from_the_target_is_a_leak() {
     let mut cell = evidence(true, true, Some(hello("a", SOURCE)), false, true);
     let to = "224.0.0.1:7002".parse().expect("an address");
     cell.cross[0].ask = Some(Ask::Group { to, link: None });

@@ -25,7 +25,7 @@ fn networks_of_every_kind_are_compared_with_every_kind_and_with_the_host() {
 }
 
 #[test]
-fn one_shared_authority_of_any_two_kinds_is_a_leak_and_a_missing_one_a_question() {
+fn one_shared_authority_of_any_two_kinds_is_a_leak_and_a_missing_one_is_inconclusive() {
     let (acme, globex) = (sample::subject("acme", 60, 1), sample::subject("globex", 61, 1));
     assert_eq!(authorities(&acme, &globex).verdict, Verdict::Isolated);
     let known = globex.authorities.clone().expect("authorities");

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_rewrite_destinations_are_forwards_and_what_is_not_understood_is_not_none() {
+    fn rules_that_rewrite_destinations_are_forwards_and_an_unknown_rule_makes_the_result_unknown() {
         let demand = |field: &str, right: Value| {
             let left = json!({ "payload": { "protocol": "tcp", "field": field } });
             json!({ "match": { "op": "==", "left": left, "right": right } })

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_one_fingerprint_wherever_it_is() {
+    fn a_key_has_the_same_fingerprint_in_every_role() {
         let bundle = Bundle::make("acme").unwrap();
         let cluster = read(AuthorityRole::Cluster, bundle.cluster.certificate.clone()).unwrap();
         assert_eq!(cluster.pem.as_ref(), Some(&bundle.cluster.certificate));

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_is_its_own_hypervisor_process_and_no_other() {
+    fn the_hypervisor_process_of_a_vm_is_found_by_the_name_of_the_vm() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let qemu =
             words("/usr/bin/qemu-system-x86_64 -name guest=homelab-0a.acme.acme-main,debug-threads=on -S");

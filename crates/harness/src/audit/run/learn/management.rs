@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_link_is_the_one_in_the_network_whatever_a_hypervisor_calls_it() {
+    fn the_hosts_link_is_found_by_its_network_under_any_name_of_a_hypervisor() {
         let spec =
             ClusterSpec::new("acme").engine(EngineKind::Vagrant(Provider::Virtualbox)).check().unwrap();
         let creation = Operation::begin(OperationKind::Create, Owner::current("test").unwrap());

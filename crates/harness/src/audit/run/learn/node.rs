@@ -47,7 +47,7 @@ pub(super) async fn subject(
         found: own.map(Facts::traces),
         management: own.and_then(|facts| facts.managed(plan)),
         witness: node.real_name().to_owned(),
-        machine: facts.zip(node_uid).and_then(|(facts, uid)| facts.machine(uid, plan.engine.is_virtual())),
+        machine: facts.zip(node_uid).and_then(|(facts, uid)| facts.identity(uid, plan.engine.is_virtual())),
     }
 }
 
@@ -118,7 +118,7 @@ impl Facts {
     }
 
     /// The ids and keys that must be unique. Containers have no UUID of their own: they show the host's.
-    fn machine(self, node_uid: String, is_virtual: bool) -> Option<NodeIdentity> {
+    fn identity(self, node_uid: String, is_virtual: bool) -> Option<NodeIdentity> {
         let Self { machine_id, product, host_keys, lets_in, .. } = self;
         let product = product.filter(|_| is_virtual);
         Some(NodeIdentity { machine_id: machine_id?, node_uid, host_keys, product, lets_in })
@@ -163,7 +163,7 @@ mod tests {
         3: eth1    inet6 fe80::2/64 scope link \n";
 
     #[test]
-    fn a_node_says_everything_in_one_answer() {
+    fn all_facts_of_a_node_are_read_from_one_answer() {
         let facts = Facts::read(SAID);
         assert_eq!(facts.link_local("eth1"), Some("fe80::2".parse().unwrap()));
         assert_eq!(facts.link_local("eth2"), None);
@@ -174,7 +174,7 @@ mod tests {
         let traces = facts.traces();
         let ssh = ["process sshd", "host key ssh-ed25519 AAAAhost", "accepted key ssh-rsa AAAAuser"];
         assert_eq!((traces.ssh, traces.adapters), (ssh.map(str::to_owned).to_vec(), vec!["eth0".to_owned()]));
-        let machine = Facts::read(SAID).machine("uid".to_owned(), true).unwrap();
+        let identity = Facts::read(SAID).identity("uid".to_owned(), true).unwrap();
         let expected = NodeIdentity {
             machine_id: "0a1b".to_owned(),
             node_uid: "uid".to_owned(),
@@ -182,8 +182,8 @@ mod tests {
             product: Some("8a5c0000-0000-4000-8000-0000000000aa".to_owned()),
             lets_in: vec!["ssh-rsa AAAAuser".to_owned()],
         };
-        assert_eq!(machine, expected);
-        assert_eq!(facts.machine("uid".to_owned(), false).unwrap().product, None, "the UUID is the host's");
-        assert_eq!(Facts::read("").machine("uid".to_owned(), true), None);
+        assert_eq!(identity, expected);
+        assert_eq!(facts.identity("uid".to_owned(), false).unwrap().product, None, "the UUID is the host's");
+        assert_eq!(Facts::read("").identity("uid".to_owned(), true), None);
     }
 }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_the_other_is_found_wherever_it_is_kept_and_only_there() {
+    fn a_secret_of_the_other_instance_is_found_in_each_place_that_is_searched() {
         let temporary = tempfile::tempdir().unwrap();
         let home = Home::at(Utf8Path::from_path(temporary.path()).unwrap());
         let (mine, other) = ("a secret of acme", "a secret of globex");

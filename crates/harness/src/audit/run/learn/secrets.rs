@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_openssh_is_known_by_its_end() {
+    fn only_the_private_lines_of_an_openssh_key_are_searched() {
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\nof-everybody-and-public\nprivate-one-line\n\
                    private-another-line\n-----END OPENSSH PRIVATE KEY-----\n";
         assert_eq!(parts(key), ["private-one-line", "private-another-line"]);
     }
 
     #[test]
-    fn what_is_too_short_to_be_told_from_anything_is_not_searched() {
+    fn texts_too_short_to_be_unique_are_not_searched() {
         assert_eq!(parts("-----BEGIN X-----\nshort\n-----END X-----\n"), [] as [&str; 0]);
         assert_eq!(parts("a.b"), [] as [&str; 0]);
         assert_eq!(parts("eyJh.eyJz.c2lnbmF0dXJlLW9mLWl0"), ["c2lnbmF0dXJlLW9mLWl0"]);

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_vanished_is_no_reason_to_give_up_and_what_cannot_be_read_is_one() {
+    fn vanished_files_are_ignored_and_unreadable_ones_are_an_error() {
         let vanished = "find: './snapshots/7': No such file or directory\n\
                         stat: cannot statx './blobs/one': No such file or directory\n";
         assert!(only_vanished("") && only_vanished(vanished));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_is_listed_where_it_really_is() {
+    async fn a_linked_file_is_listed_with_the_inode_of_its_target_and_links_in_snapshots_are_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
         for path in ["store/blobs", "store/snapshots/1/fs/usr", "elsewhere"] {

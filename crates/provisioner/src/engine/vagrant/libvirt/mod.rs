@@ -207,31 +207,31 @@ end
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>> {
+    fn vms<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>> {
         Box::pin(async move {
             let prefix = InstanceId::prefix(home);
             if !self.virsh.is_there().await {
                 return Ok(Vec::new());
             }
-            let machines = self.virsh.machines().await?.into_iter();
-            Ok(machines.filter(|machine| machine.name.starts_with(&prefix)).collect())
+            let vms = self.virsh.vms().await?.into_iter();
+            Ok(vms.filter(|vm| vm.name.starts_with(&prefix)).collect())
         })
     }
 
-    fn power<'a>(&'a self, machine: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn power<'a>(&'a self, vm: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
-            match (power, machine.state) {
-                (Power::Pause, VmState::Running) => self.virsh.suspend(&machine.name).await,
-                (Power::Resume, VmState::Paused) => self.virsh.resume(&machine.name).await,
-                (Power::Halt, VmState::Running) => self.virsh.shut_down(&machine.name).await,
-                (Power::Start, VmState::Off) => self.virsh.start(&machine.name).await,
+            match (power, vm.state) {
+                (Power::Pause, VmState::Running) => self.virsh.suspend(&vm.name).await,
+                (Power::Resume, VmState::Paused) => self.virsh.resume(&vm.name).await,
+                (Power::Halt, VmState::Running) => self.virsh.shut_down(&vm.name).await,
+                (Power::Start, VmState::Off) => self.virsh.start(&vm.name).await,
                 _ => Ok(()),
             }
         })
     }
 
-    fn remove<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(self.virsh.remove(machine))
+    fn remove<'a>(&'a self, vm: &'a str) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(self.virsh.remove(vm))
     }
 
     fn clear<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<bool, EngineError>> {
@@ -243,12 +243,12 @@ end
             if !self.virsh.is_there().await {
                 return Ok(Vec::new());
             }
-            let machines = self.virsh.machines().await?.into_iter().map(|machine| machine.name);
-            let machines = machines.map(|name| (SightingKind::Vm, name));
+            let vms = self.virsh.vms().await?.into_iter().map(|vm| vm.name);
+            let vms = vms.map(|name| (SightingKind::Vm, name));
             let volumes = self.virsh.volumes().await?.into_iter().map(|name| (SightingKind::Volume, name));
             let networks = self.virsh.networks().await?.into_iter().map(|name| (SightingKind::Network, name));
             let prefix = InstanceId::prefix(home);
-            let all = machines.chain(volumes).chain(networks).filter_map(|(kind, name)| {
+            let all = vms.chain(volumes).chain(networks).filter_map(|(kind, name)| {
                 let instance = name.strip_prefix(&prefix)?.split('.').next()?.to_owned();
                 Some(Sighting { instance, kind, name })
             });

@@ -85,17 +85,17 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::acme_in_machines;
+    use crate::plan::tests::acme_in_vms;
 
     #[test]
-    fn both_networks_lead_nowhere_and_only_the_hypervisors_own_gives_addresses() {
-        let all: Vec<String> = Network::all(&acme_in_machines()).iter().map(Network::xml).collect();
+    fn neither_network_is_forwarded_and_only_the_management_network_has_dhcp() {
+        let all: Vec<String> = Network::all(&acme_in_vms()).iter().map(Network::xml).collect();
         insta::assert_snapshot!(all.join("\n"));
     }
 
     #[test]
-    fn a_network_of_our_name_that_leads_elsewhere_is_not_ours() {
-        let network = &Network::all(&acme_in_machines())[0];
+    fn a_network_of_the_same_name_with_another_definition_is_foreign() {
+        let network = &Network::all(&acme_in_vms())[0];
         assert!(network.is_described_by(&network.xml()));
         let forwarded = network.xml().replace("<dns", "<forward mode='nat'/>\n  <dns");
         assert!(!network.is_described_by(&forwarded));

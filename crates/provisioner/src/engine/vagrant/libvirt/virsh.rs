@@ -38,7 +38,7 @@ impl Virsh {
     }
 
     /// All VMs of the host, also those that homelab did not make.
-    pub(super) async fn machines(&self) -> Result<Vec<Vm>, EngineError> {
+    pub(super) async fn vms(&self) -> Result<Vec<Vm>, EngineError> {
         let list = async |flags: &[&str]| {
             let args = ["list", "--name"].into_iter().chain(flags.iter().copied());
             Ok::<_, EngineError>(lines(&self.ask("list virtual machines", args).await?))
@@ -102,25 +102,25 @@ impl Virsh {
         self.ask("remove a network", ["net-undefine", name]).await.map(drop)
     }
 
-    pub(super) async fn suspend(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("pause a virtual machine", ["suspend", machine]).await.map(drop)
+    pub(super) async fn suspend(&self, vm: &str) -> Result<(), EngineError> {
+        self.ask("pause a virtual machine", ["suspend", vm]).await.map(drop)
     }
 
-    pub(super) async fn resume(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("resume a virtual machine", ["resume", machine]).await.map(drop)
+    pub(super) async fn resume(&self, vm: &str) -> Result<(), EngineError> {
+        self.ask("resume a virtual machine", ["resume", vm]).await.map(drop)
     }
 
-    pub(super) async fn start(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("start a virtual machine", ["start", machine]).await.map(drop)
+    pub(super) async fn start(&self, vm: &str) -> Result<(), EngineError> {
+        self.ask("start a virtual machine", ["start", vm]).await.map(drop)
     }
 
     /// Shuts a VM down, and powers it off if it still runs after [`SHUTDOWN`].
-    pub(super) async fn shut_down(&self, machine: &str) -> Result<(), EngineError> {
-        self.ask("shut down a virtual machine", ["shutdown", machine]).await?;
+    pub(super) async fn shut_down(&self, vm: &str) -> Result<(), EngineError> {
+        self.ask("shut down a virtual machine", ["shutdown", vm]).await?;
         let asked = Instant::now();
-        while self.machines().await?.iter().any(|it| it.name == machine && it.state != VmState::Off) {
+        while self.vms().await?.iter().any(|it| it.name == vm && it.state != VmState::Off) {
             if asked.elapsed() > SHUTDOWN {
-                return self.ask("power off a virtual machine", ["destroy", machine]).await.map(drop);
+                return self.ask("power off a virtual machine", ["destroy", vm]).await.map(drop);
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -128,15 +128,15 @@ impl Virsh {
     }
 
     /// Removes a VM with its disk, in any state. A VM that does not exist is no error.
-    pub(super) async fn remove(&self, machine: &str) -> Result<(), EngineError> {
-        let machines = self.machines().await?;
-        let Some(there) = machines.iter().find(|it| it.name == machine) else { return Ok(()) };
+    pub(super) async fn remove(&self, vm: &str) -> Result<(), EngineError> {
+        let vms = self.vms().await?;
+        let Some(there) = vms.iter().find(|it| it.name == vm) else { return Ok(()) };
         if there.state != VmState::Off {
-            self.ask("power off a virtual machine", ["destroy", machine]).await?;
+            self.ask("power off a virtual machine", ["destroy", vm]).await?;
         }
-        let undefine = ["undefine", machine, "--managed-save", "--snapshots-metadata", "--nvram"];
+        let undefine = ["undefine", vm, "--managed-save", "--snapshots-metadata", "--nvram"];
         self.ask("remove a virtual machine", undefine).await?;
-        let disk = format!("{machine}.img");
+        let disk = format!("{vm}.img");
         if self.volumes().await?.contains(&disk) { self.delete_volume(&disk).await } else { Ok(()) }
     }
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pool_that_somebody_else_makes_meanwhile_is_ours_as_well() {
+    async fn a_pool_that_another_process_creates_meanwhile_is_used() {
         let exists = "error: Failed to define pool homelab\nerror: operation failed: pool 'homelab' already exists \
                       with uuid 9840e652-f500-44a4-b4a8-c40954808265\n";
         let runs = "error: Failed to start pool homelab\nerror: Requested operation is not valid: storage pool \
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pool_that_libvirt_refuses_is_an_error_with_its_words() {
+    async fn a_pool_that_libvirt_refuses_is_an_error_with_its_message() {
         let denied = "error: Failed to define pool homelab\nerror: authentication unavailable\n";
         let virsh = answers([
             ("pool-list --name", Ok("")),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_neither_runs_nor_pauses_is_off() {
+    async fn a_vm_that_neither_runs_nor_is_paused_is_off() {
         let virsh = answers([
             ("list --name --state-running", Ok("homelab-0a1b2c.acme.acme-main\n\n")),
             ("list --name --state-paused", Ok("theirs\n\n")),
@@ -286,8 +286,7 @@ mod tests {
                 Ok("homelab-0a1b2c.acme.acme-main\ntheirs\nhomelab-0a1b2c.globex.globex-main\n\n"),
             ),
         ]);
-        let states: Vec<_> =
-            virsh.machines().await.unwrap().into_iter().map(|it| (it.name, it.state)).collect();
+        let states: Vec<_> = virsh.vms().await.unwrap().into_iter().map(|it| (it.name, it.state)).collect();
         assert_eq!(
             states,
             [
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_goes_with_its_disk_and_without_asking_it() {
+    async fn a_vm_is_removed_with_its_disk_and_without_a_shutdown() {
         let name = "homelab-0a1b2c.acme.acme-main";
         let virsh = answers([
             ("list --name --state-running", Ok(name)),

@@ -126,8 +126,8 @@ impl VirtualBox {
             let instance = scope.strip_prefix(&prefix)?.split('.').next()?.to_owned();
             Some(Sighting { instance, kind, name })
         };
-        let machines = self.names(home).await?.into_iter();
-        let machines = machines.map(|name| sighting(SightingKind::Vm, &name.clone(), name));
+        let vms = self.names(home).await?.into_iter();
+        let vms = vms.map(|name| sighting(SightingKind::Vm, &name.clone(), name));
         let disks = self.disks().await?;
         let disks = disks
             .iter()
@@ -140,7 +140,7 @@ impl VirtualBox {
             true => Some(Sighting { instance: mark.id.name, kind: SightingKind::Link, name: mark.adapter }),
             false => sighting(SightingKind::Network, &mark.id.scope(), Mark::key(&mark.id)),
         });
-        Ok(machines.chain(disks).chain(networks).flatten().collect())
+        Ok(vms.chain(disks).chain(networks).flatten().collect())
     }
 }
 
@@ -229,24 +229,24 @@ impl Hypervisor for VirtualBox {
         })
     }
 
-    fn machines<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>> {
+    fn vms<'a>(&'a self, home: &'a str) -> BoxFuture<'a, Result<Vec<Vm>, EngineError>> {
         Box::pin(async move {
-            let mut machines = Vec::new();
+            let mut vms = Vec::new();
             for name in self.names(home).await? {
                 // The VM may have been removed meanwhile.
-                let machine = self.describe(&name).await?;
-                machines.extend(machine.map(|machine| Vm { name, state: machine.state.known() }));
+                let vm = self.describe(&name).await?;
+                vms.extend(vm.map(|vm| Vm { name, state: vm.state.known() }));
             }
-            Ok(machines)
+            Ok(vms)
         })
     }
 
-    fn power<'a>(&'a self, machine: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(self.obey(&machine.name, power))
+    fn power<'a>(&'a self, vm: &'a Vm, power: Power) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(self.obey(&vm.name, power))
     }
 
-    fn remove<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move { Ok(self.end(machine).await?) })
+    fn remove<'a>(&'a self, vm: &'a str) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move { Ok(self.end(vm).await?) })
     }
 
     fn clear<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<bool, EngineError>> {

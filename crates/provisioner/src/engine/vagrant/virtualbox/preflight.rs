@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lacks_are_named_with_what_to_type() {
+    fn missing_requirements_are_reported_with_the_remedy() {
         let net = |text: &str| text.parse::<Ipv4Net>().unwrap();
         let lacks = [
             version("6.1.50r161033\n"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_has_everything_lacks_nothing() {
+    fn a_host_with_everything_misses_no_requirement() {
         let warned = "WARNING: The vboxdrv kernel module is not loaded.\n\n7.0.20r163906\n";
         assert_eq!(version(warned), None);
         assert_eq!(modules("vboxnetadp 1\nvboxnetflt 1\nvboxdrv 1\n"), None);

@@ -21,9 +21,7 @@ use super::{Timeouts, VBoxManage, VirtualBox};
 use crate::plan::Power;
 
 use transcripts::Plugged::{Open, Sealed};
-use transcripts::{
-    adapters, answers, dhcp_servers, disks, machine, machines, marks, no_machine, refuses, told,
-};
+use transcripts::{adapters, answers, dhcp_servers, disks, marks, no_vm, refuses, told, vm, vms};
 
 /// The VM of acme's only node.
 const ACME: &str = "homelab-0a1b2c.acme.acme-cp-1";
@@ -84,7 +82,7 @@ fn noted(wires: &Noted) -> Vec<String> {
 }
 
 #[test]
-fn a_vagrantfile_gives_a_machine_its_network_and_nothing_of_the_host() {
+fn a_vagrantfile_gives_a_vm_its_network_and_nothing_of_the_host() {
     let (virtualbox, _) = playing([]);
     let plan = acme();
     let node = virtualbox.configure_node(&plan, &plan.nodes[0]);
@@ -96,7 +94,7 @@ async fn an_adapter_is_marked_and_watched_before_it_has_an_address() {
     let (virtualbox, wires) = playing([
         adapters(&[("vboxnet0", "192.168.56.1")]),
         marks(&[]),
-        machines(&["old machine"]),
+        vms(&["old machine"]),
         answers("hostonlyif create", "0%...10%...100%\nInterface 'vboxnet1' was successfully created\n"),
         told(&format!("setextradata global homelab/{SCOPE} vboxnet1")),
         dhcp_servers(&["vboxnet0"]),
@@ -108,13 +106,13 @@ async fn an_adapter_is_marked_and_watched_before_it_has_an_address() {
 }
 
 #[tokio::test]
-async fn an_adapter_that_is_there_is_watched_again_and_loses_its_dhcp_server() {
+async fn an_existing_adapter_is_watched_again_and_loses_its_dhcp_server() {
     let (virtualbox, wires) = playing([
         adapters(&[("vboxnet0", "192.168.61.1"), ("vboxnet1", "192.168.60.1")]),
         marks(&[(SCOPE, "vboxnet1 192.168.60.1/24"), ("homelab-0a1b2c.globex", "vboxnet0 192.168.61.1/24")]),
-        machines(&["old machine", ACME]),
-        machine("'old machine'", "poweroff", Open("vboxnet0")),
-        machine(ACME, "running", Open("vboxnet1")),
+        vms(&["old machine", ACME]),
+        vm("'old machine'", "poweroff", Open("vboxnet0")),
+        vm(ACME, "running", Open("vboxnet1")),
         dhcp_servers(&["vboxnet0", "vboxnet1"]),
         told("dhcpserver remove --network=HostInterfaceNetworking-vboxnet1"),
         told("hostonlyif ipconfig vboxnet1 --ip 192.168.60.1 --netmask 255.255.255.0"),
@@ -124,11 +122,11 @@ async fn an_adapter_that_is_there_is_watched_again_and_loses_its_dhcp_server() {
 }
 
 #[tokio::test]
-async fn an_adapter_that_a_killed_command_was_making_is_finished_by_the_next_one() {
+async fn the_adapter_of_a_killed_command_is_finished_by_the_next_one() {
     let (virtualbox, _) = playing([
         adapters(&[("vboxnet4", "192.168.60.1")]),
         marks(&[(SCOPE, "vboxnet4")]),
-        machines(&[]),
+        vms(&[]),
         dhcp_servers(&[]),
         told("hostonlyif ipconfig vboxnet4 --ip 192.168.60.1 --netmask 255.255.255.0"),
         told(&format!("setextradata global homelab/{SCOPE} 'vboxnet4 192.168.60.1/24'")),
@@ -137,28 +135,28 @@ async fn an_adapter_that_a_killed_command_was_making_is_finished_by_the_next_one
 }
 
 #[tokio::test]
-async fn a_running_machine_is_unplugged_by_its_process_and_one_that_is_off_by_its_settings() {
+async fn a_running_vm_is_unplugged_from_nat_by_its_process_and_one_that_is_off_by_its_settings() {
     let (virtualbox, _) = playing([
-        machine(ACME, "running", Open("vboxnet1")),
+        vm(ACME, "running", Open("vboxnet1")),
         told(&format!("controlvm {ACME} setlinkstate1 off")),
         told(&format!("controlvm {ACME} natpf1 delete ssh")),
-        machine(ACME, "running", Sealed("vboxnet1")),
+        vm(ACME, "running", Sealed("vboxnet1")),
     ]);
     virtualbox.seal(&acme()).await.unwrap();
 
     let (virtualbox, _) = playing([
-        machine(ACME, "poweroff", Open("vboxnet1")),
+        vm(ACME, "poweroff", Open("vboxnet1")),
         told(&format!("modifyvm {ACME} --cable-connected1 off")),
         told(&format!("modifyvm {ACME} --nat-pf1 delete ssh")),
-        machine(ACME, "poweroff", Sealed("vboxnet1")),
+        vm(ACME, "poweroff", Sealed("vboxnet1")),
     ]);
     virtualbox.seal(&acme()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_machine_that_is_sealed_or_whose_memory_is_on_the_disk_is_left_as_it_is() {
+async fn a_vm_that_is_unplugged_from_nat_or_saved_is_left_as_it_is() {
     for (state, plugged) in [("running", Sealed("vboxnet1")), ("saved", Open("vboxnet1"))] {
-        let (virtualbox, _) = playing([machine(ACME, state, plugged)]);
+        let (virtualbox, _) = playing([vm(ACME, state, plugged)]);
         virtualbox.seal(&acme()).await.unwrap();
     }
 }
@@ -173,42 +171,41 @@ async fn obeys(power: Power, exchanges: impl IntoIterator<Item = Exchange>) -> V
 }
 
 #[tokio::test]
-async fn a_machine_gets_power_without_vagrant_on_a_watched_network_and_off_nat() {
+async fn a_vm_is_started_without_vagrant_on_a_watched_network_and_unplugged_from_nat() {
     // Aborted: the VM's process was killed. The way out that Vagrant left open is closed first.
     for state in ["poweroff", "aborted"] {
         let watched = obeys(
             Power::Start,
             [
-                machine(ACME, state, Open("vboxnet1")),
+                vm(ACME, state, Open("vboxnet1")),
                 told(&format!("modifyvm {ACME} --cable-connected1 off")),
                 told(&format!("modifyvm {ACME} --nat-pf1 delete ssh")),
-                machine(ACME, state, Sealed("vboxnet1")),
+                vm(ACME, state, Sealed("vboxnet1")),
                 told(&format!("startvm {ACME} --type headless")),
             ],
         );
         assert_eq!(watched.await, ["watch vboxnet1"]);
     }
-    let sealed =
-        [machine(ACME, "poweroff", Sealed("vboxnet1")), told(&format!("startvm {ACME} --type headless"))];
+    let sealed = [vm(ACME, "poweroff", Sealed("vboxnet1")), told(&format!("startvm {ACME} --type headless"))];
     assert_eq!(obeys(Power::Start, sealed).await, ["watch vboxnet1"]);
 }
 
 #[tokio::test]
-async fn a_machine_whose_memory_is_on_the_disk_is_unplugged_as_it_comes_back() {
+async fn a_saved_vm_is_unplugged_from_nat_when_it_resumes() {
     let saved = [
-        machine(ACME, "saved", Open("vboxnet1")),
+        vm(ACME, "saved", Open("vboxnet1")),
         told(&format!("startvm {ACME} --type headless")),
-        machine(ACME, "running", Open("vboxnet1")),
+        vm(ACME, "running", Open("vboxnet1")),
         told(&format!("controlvm {ACME} setlinkstate1 off")),
         told(&format!("controlvm {ACME} natpf1 delete ssh")),
-        machine(ACME, "running", Sealed("vboxnet1")),
+        vm(ACME, "running", Sealed("vboxnet1")),
     ];
     assert_eq!(obeys(Power::Resume, saved).await, ["watch vboxnet1"]);
 }
 
 #[tokio::test]
-async fn machines_pause_and_go_on_and_shut_down_and_lose_their_power_if_they_do_not() {
-    let at = |state| machine(ACME, state, Sealed("vboxnet1"));
+async fn vms_pause_resume_and_shut_down_and_are_powered_off_if_they_do_not() {
+    let at = |state| vm(ACME, state, Sealed("vboxnet1"));
     let control = |verb: &str| told(&format!("controlvm {ACME} {verb}"));
     obeys(Power::Pause, [at("running"), control("pause")]).await;
     obeys(Power::Resume, [at("paused"), control("resume")]).await;
@@ -229,11 +226,11 @@ async fn machines_pause_and_go_on_and_shut_down_and_lose_their_power_if_they_do_
 }
 
 #[tokio::test]
-async fn machines_of_this_home_are_known_by_their_names_and_told_by_their_states() {
+async fn vms_of_this_home_are_found_by_their_names_and_listed_with_their_states() {
     let name = |number: u8| format!("homelab-0a1b2c.acme.acme-w-{number}");
     let names: Vec<String> = (1..=6).map(name).collect();
     let states = ["running", "paused", "saved", "poweroff", "aborted"];
-    let mut script = vec![machines(&[
+    let mut script = vec![vms(&[
         "old machine",
         "homelab-ffffff.acme.acme-w-1",
         &names[0],
@@ -243,24 +240,24 @@ async fn machines_of_this_home_are_known_by_their_names_and_told_by_their_states
         &names[4],
         &names[5],
     ])];
-    script.extend(names.iter().zip(states).map(|(name, state)| machine(name, state, Sealed("vboxnet1"))));
-    script.push(no_machine(&names[5])); // removed meanwhile
+    script.extend(names.iter().zip(states).map(|(name, state)| vm(name, state, Sealed("vboxnet1"))));
+    script.push(no_vm(&names[5])); // removed meanwhile
     let (virtualbox, _) = playing(script);
-    let known = virtualbox.machines("0a1b2c").await.unwrap();
-    assert_eq!(known.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>(), &names[..5]);
-    let known: Vec<VmState> = known.iter().map(|machine| machine.state).collect();
+    let known = virtualbox.vms("0a1b2c").await.unwrap();
+    assert_eq!(known.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(), &names[..5]);
+    let known: Vec<VmState> = known.iter().map(|vm| vm.state).collect();
     use VmState::{Off, Paused, Running};
     assert_eq!(known, [Running, Paused, Paused, Off, Off]);
 }
 
 #[tokio::test]
-async fn a_machine_goes_with_its_disks_whatever_it_does_and_one_that_is_gone_is_no_error() {
+async fn a_vm_is_removed_with_its_disks_in_any_state_and_a_missing_one_is_no_error() {
     let (virtualbox, _) = playing([
-        machine(ACME, "running", Open("vboxnet1")),
+        vm(ACME, "running", Open("vboxnet1")),
         told(&format!("controlvm {ACME} poweroff")),
         told(&format!("unregistervm {ACME} --delete")),
-        no_machine(ACME),
-        machine(ACME, "saved", Open("vboxnet1")),
+        no_vm(ACME),
+        vm(ACME, "saved", Open("vboxnet1")),
         told(&format!("unregistervm {ACME} --delete")),
     ]);
     for _ in 0..3 {
@@ -269,7 +266,7 @@ async fn a_machine_goes_with_its_disks_whatever_it_does_and_one_that_is_gone_is_
 }
 
 #[test]
-fn a_disk_comes_before_the_one_that_it_grows_from() {
+fn a_disk_is_listed_before_its_parent() {
     let script = disks(&[("b", "base", "/b"), ("c1", "b", "/c1"), ("d", "c1", "/d"), ("c2", "b", "/c2")]);
     let order: Vec<String> =
         parsed_disks(&script.answer.unwrap()).into_iter().map(|disk: Disk| disk.uuid).collect();
@@ -277,9 +274,9 @@ fn a_disk_comes_before_the_one_that_it_grows_from() {
 }
 
 #[tokio::test]
-async fn sightings_are_what_virtualbox_has_of_this_home_and_nobody_elses() {
+async fn sightings_are_the_objects_of_this_home_in_virtualbox_and_no_others() {
     let (virtualbox, _) = playing([
-        machines(&["old machine", ACME, "homelab-ffffff.acme.acme-cp-1"]),
+        vms(&["old machine", ACME, "homelab-ffffff.acme.acme-cp-1"]),
         disks(&[
             ("1", "base", "/root/VirtualBox VMs/homelab_box_1/box.vmdk"),
             ("2", "1", "/root/VirtualBox VMs/homelab-0a1b2c.globex.globex-main/Snapshots/{2}.vmdk"),
@@ -297,7 +294,7 @@ async fn sightings_are_what_virtualbox_has_of_this_home_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn the_neighbour_with_the_next_adapter_is_untouched() {
+async fn the_neighbour_with_the_next_adapter_is_left_alone() {
     let neighbour = "homelab-0a1b2c.acme-1.acme-1-cp-1";
     let (virtualbox, wires) = playing([
         disks(&[
@@ -308,8 +305,8 @@ async fn the_neighbour_with_the_next_adapter_is_untouched() {
         told("closemedium disk 3 --delete"),
         marks(&[(SCOPE, "vboxnet0 192.168.60.1/24"), ("homelab-0a1b2c.acme-1", "vboxnet1 192.168.61.1/24")]),
         adapters(&[("vboxnet0", "192.168.60.1"), ("vboxnet1", "192.168.61.1")]),
-        machines(&[neighbour]),
-        machine(neighbour, "running", Sealed("vboxnet1")),
+        vms(&[neighbour]),
+        vm(neighbour, "running", Sealed("vboxnet1")),
         dhcp_servers(&["vboxnet1"]),
         told("hostonlyif remove vboxnet0"),
         told(&format!("setextradata global homelab/{SCOPE}")),
@@ -319,7 +316,7 @@ async fn the_neighbour_with_the_next_adapter_is_untouched() {
 }
 
 #[tokio::test]
-async fn an_adapter_whose_name_is_somebody_elses_by_now_stays_and_only_the_mark_goes() {
+async fn a_foreign_adapter_that_reuses_the_name_is_kept_and_only_the_mark_is_removed() {
     let (virtualbox, _) = playing([
         disks(&[]),
         marks(&[(SCOPE, "vboxnet0 192.168.60.1/24")]),
@@ -330,7 +327,7 @@ async fn an_adapter_whose_name_is_somebody_elses_by_now_stays_and_only_the_mark_
 }
 
 #[tokio::test]
-async fn an_instance_of_which_there_is_nothing_is_cleared_without_a_change() {
+async fn an_instance_without_objects_is_cleared_without_a_change() {
     let (virtualbox, _) =
         playing([disks(&[]), marks(&[("homelab-0a1b2c.acme-1", "vboxnet1 192.168.61.1/24")])]);
     assert!(!virtualbox.clear(&id("acme")).await.unwrap());

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_whatever_the_exit_code() {
+    fn an_error_of_vboxmanage_is_one_although_the_exit_code_is_0() {
         let outcome = |stderr: &str| {
             honest(&command(USUAL, ["list", "vms"]), Output { stdout: Vec::new(), stderr: stderr.into() })
         };

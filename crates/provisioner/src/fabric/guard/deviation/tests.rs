@@ -17,7 +17,7 @@ fn said(answer: &str) -> String {
 }
 
 #[test]
-fn a_guard_that_has_refused_something_stands_as_it_was_built() {
+fn refused_packets_are_no_deviation_of_the_guard() {
     let after = include_str!("transcripts/after-refusals.json");
     assert!(after.contains(r#""packets": 1"#), "nothing was refused when this was recorded");
     assert_eq!((said(BUILT), said(after)), (String::new(), String::new()));
@@ -32,7 +32,7 @@ fn a_table_that_is_gone_is_one_deviation() {
 }
 
 #[test]
-fn a_dormant_table_a_changed_policy_and_an_emptied_or_deleted_chain_are_told() {
+fn a_dormant_table_a_changed_policy_and_an_emptied_or_deleted_chain_are_reported() {
     insta::assert_snapshot!(said(include_str!("transcripts/dormant.json")), @"table inet homelab has flags that it was not built with: it may be dormant");
     insta::assert_snapshot!(said(include_str!("transcripts/a-policy-changed.json")), @"chain forward was changed: policy is drop, not accept");
     insta::assert_snapshot!(said(include_str!("transcripts/a-chain-emptied.json")), @"chain input is empty");
@@ -40,7 +40,7 @@ fn a_dormant_table_a_changed_policy_and_an_emptied_or_deleted_chain_are_told() {
 }
 
 #[test]
-fn a_rule_that_was_deleted_inserted_replaced_or_moved_is_told_with_its_chain() {
+fn a_rule_that_was_deleted_inserted_replaced_or_moved_is_reported_with_its_chain() {
     insta::assert_snapshot!(said(include_str!("transcripts/a-rule-deleted.json")), @"a rule of chain forward is missing: nothing enters a client through the host");
     insta::assert_snapshot!(said(include_str!("transcripts/a-rule-inserted.json")), @r#"a rule was added to chain input: [{"match":{"op":"==","left":{"meta":{"key":"iifname"}},"right":"hl-*"}},{"accept":null}]"#);
     insta::assert_snapshot!(said(include_str!("transcripts/a-rule-replaced.json")));
@@ -48,7 +48,7 @@ fn a_rule_that_was_deleted_inserted_replaced_or_moved_is_told_with_its_chain() {
 }
 
 #[test]
-fn other_elements_and_foreign_objects_in_the_table_are_told() {
+fn other_elements_and_foreign_objects_in_the_table_are_reported() {
     insta::assert_snapshot!(said(include_str!("transcripts/other-elements.json")), @r#"
     set links lacks "vboxnet0"
     "eth0" was added to set links
@@ -61,7 +61,7 @@ fn other_elements_and_foreign_objects_in_the_table_are_told() {
 }
 
 #[test]
-fn the_links_that_a_table_was_told_of_are_read_from_it() {
+fn the_named_links_and_bridges_are_read_from_the_table() {
     let told = table(BUILT).told().expect("sets of links");
     let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
     assert_eq!(
@@ -73,7 +73,7 @@ fn the_links_that_a_table_was_told_of_are_read_from_it() {
 }
 
 #[test]
-fn routes_that_are_gone_and_settings_that_were_flipped_are_told_and_what_is_not_there_is_not() {
+fn missing_routes_and_changed_settings_are_reported_and_settings_that_do_not_exist_are_not() {
     let net = |text: &str| -> Ipv4Net { text.parse().expect("a range") };
     let settings = |all: &[(&str, &str)]| -> Settings {
         all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()

@@ -107,7 +107,7 @@ fn makes_the_network() -> Vec<Exchange> {
     vec![
         adapters(&[]),
         marks(&[]),
-        machines(&[]),
+        vms(&[]),
         answers("hostonlyif create", "Interface 'vboxnet0' was successfully created\n"),
         told(&format!("setextradata global homelab/{SCOPE} vboxnet0")),
         dhcp_servers(&[]),
@@ -121,8 +121,8 @@ fn finds_the_network(state: &str, plugged: transcripts::Plugged) -> Vec<Exchange
     vec![
         adapters(&[("vboxnet0", "192.168.60.1")]),
         marks(&[(SCOPE, "vboxnet0 192.168.60.1/24")]),
-        machines(&[ACME]),
-        machine(ACME, state, plugged),
+        vms(&[ACME]),
+        vm(ACME, state, plugged),
         dhcp_servers(&[]),
         told("hostonlyif ipconfig vboxnet0 --ip 192.168.60.1 --netmask 255.255.255.0"),
     ]
@@ -131,16 +131,16 @@ fn finds_the_network(state: &str, plugged: transcripts::Plugged) -> Vec<Exchange
 /// The engine disconnects the VM from NAT.
 fn seals() -> Vec<Exchange> {
     vec![
-        machine(ACME, "running", Open("vboxnet0")),
+        vm(ACME, "running", Open("vboxnet0")),
         told(&format!("controlvm {ACME} setlinkstate1 off")),
         told(&format!("controlvm {ACME} natpf1 delete ssh")),
-        machine(ACME, "running", Sealed("vboxnet0")),
+        vm(ACME, "running", Sealed("vboxnet0")),
     ]
 }
 
 /// The engine lists its VMs.
 fn looks(state: &str) -> Vec<Exchange> {
-    vec![machines(&[ACME]), machine(ACME, state, Sealed("vboxnet0"))]
+    vec![vms(&[ACME]), vm(ACME, state, Sealed("vboxnet0"))]
 }
 
 /// The engine finds no disk and removes the network.
@@ -149,7 +149,7 @@ fn clears() -> Vec<Exchange> {
         disks(&[]),
         marks(&[(SCOPE, "vboxnet0 192.168.60.1/24")]),
         adapters(&[("vboxnet0", "192.168.60.1")]),
-        machines(&[]),
+        vms(&[]),
         dhcp_servers(&[]),
         told("hostonlyif remove vboxnet0"),
         told(&format!("setextradata global homelab/{SCOPE}")),
@@ -159,7 +159,7 @@ fn clears() -> Vec<Exchange> {
 /// The engine makes the network and the VM.
 fn makes(desk: &Desk) -> Vec<Exchange> {
     let up = Exchange::ok(desk.up(), "==> acme-cp-1: Vm booted and ready!\n");
-    let mut script = vec![machines(&[])];
+    let mut script = vec![vms(&[])];
     script.extend(makes_the_network());
     script.extend([desk.boxes(), up]);
     script.extend(seals());
@@ -167,7 +167,7 @@ fn makes(desk: &Desk) -> Vec<Exchange> {
 }
 
 #[tokio::test]
-async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
+async fn vagrant_runs_only_to_create_and_to_destroy_a_vm() {
     let desk = Desk::new();
     let nodes = desk.engine(makes(&desk)).create(&desk.plan).await.unwrap();
     assert_eq!(nodes.len(), 1);
@@ -177,8 +177,7 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
     // Made again: everything exists.
     let mut again = looks("running");
     again.extend(finds_the_network("running", Sealed("vboxnet0")));
-    again
-        .extend([machine(ACME, "running", Sealed("vboxnet0")), machine(ACME, "running", Sealed("vboxnet0"))]);
+    again.extend([vm(ACME, "running", Sealed("vboxnet0")), vm(ACME, "running", Sealed("vboxnet0"))]);
     desk.engine(again).create(&desk.plan).await.unwrap();
 
     // Found, and not found, by another process.
@@ -191,27 +190,27 @@ async fn vagrant_makes_a_machine_and_runs_no_more_until_it_ends() {
     let mut start = looks("aborted");
     start.extend(finds_the_network("aborted", Sealed("vboxnet0")));
     start.extend([
-        machine(ACME, "aborted", Sealed("vboxnet0")),
+        vm(ACME, "aborted", Sealed("vboxnet0")),
         told(&format!("startvm {ACME} --type headless")),
-        machine(ACME, "running", Sealed("vboxnet0")),
+        vm(ACME, "running", Sealed("vboxnet0")),
     ]);
     desk.engine(start).power(&desk.plan, Power::Start).await.unwrap();
 
-    let mut end = vec![Exchange::ok(desk.vagrant("destroy --force"), ""), machines(&[])];
+    let mut end = vec![Exchange::ok(desk.vagrant("destroy --force"), ""), vms(&[])];
     end.extend(clears());
     assert!(desk.engine(end).destroy(&desk.plan.id, &desk.plan.folder).await.unwrap());
     assert!(!desk.is_there());
 }
 
 #[tokio::test]
-async fn a_vagrant_that_fails_half_way_says_why_leaves_no_way_out_and_the_machine_is_made_anew() {
+async fn a_vagrant_that_fails_half_way_says_why_leaves_no_nat_and_the_vm_is_created_again() {
     let desk = Desk::new();
     let failure = "\
 Timed out while waiting for the machine to boot. This means that
 Vagrant was unable to communicate with the guest machine within
 the configured (\"config.vm.boot_timeout\" value) time period.
 ";
-    let mut script = vec![machines(&[])];
+    let mut script = vec![vms(&[])];
     script.extend(makes_the_network());
     script.extend([desk.boxes(), Exchange::fails(desk.up(), 1, failure)]);
     script.extend(seals());
@@ -221,10 +220,10 @@ the configured (\"config.vm.boot_timeout\" value) time period.
         crate::error::chain(&error).replace(desk.plan.folder.as_str(), "<folder>").replace(home, "<cache>");
     insta::assert_snapshot!(shown);
 
-    let mut again = vec![machines(&[ACME]), machine(ACME, "running", Sealed("vboxnet0"))];
+    let mut again = vec![vms(&[ACME]), vm(ACME, "running", Sealed("vboxnet0"))];
     again.extend(finds_the_network("running", Sealed("vboxnet0")));
     again.extend([
-        machine(ACME, "running", Sealed("vboxnet0")),
+        vm(ACME, "running", Sealed("vboxnet0")),
         told(&format!("controlvm {ACME} poweroff")),
         told(&format!("unregistervm {ACME} --delete")),
     ]);
@@ -234,7 +233,7 @@ the configured (\"config.vm.boot_timeout\" value) time period.
 }
 
 #[tokio::test]
-async fn a_machine_that_vagrant_has_locked_goes_nevertheless_and_what_is_left_is_told() {
+async fn a_vm_that_vagrant_has_locked_is_removed_anyway_and_leftovers_are_reported() {
     let desk = Desk::new();
     desk.engine(makes(&desk)).create(&desk.plan).await.unwrap();
     let locked = || {
@@ -242,8 +241,8 @@ async fn a_machine_that_vagrant_has_locked_goes_nevertheless_and_what_is_left_is
                        means that another Vagrant process is currently reading or modifying\nthe machine.\n";
         Exchange::fails(desk.vagrant("destroy --force"), 1, message)
     };
-    let finds = || [machines(&[ACME]), machine(ACME, "running", Open("vboxnet0"))];
-    let ends = || [machine(ACME, "running", Open("vboxnet0")), told(&format!("controlvm {ACME} poweroff"))];
+    let finds = || [vms(&[ACME]), vm(ACME, "running", Open("vboxnet0"))];
+    let ends = || [vm(ACME, "running", Open("vboxnet0")), told(&format!("controlvm {ACME} poweroff"))];
 
     // Another process has locked the VM in VirtualBox, too.
     let mut script = vec![locked()];
@@ -263,7 +262,7 @@ async fn a_machine_that_vagrant_has_locked_goes_nevertheless_and_what_is_left_is
 }
 
 #[tokio::test]
-async fn a_machine_with_our_name_that_vagrant_does_not_know_is_left_alone() {
+async fn a_vm_of_the_same_name_that_vagrant_does_not_know_is_left_alone() {
     let desk = Desk::new();
     let error = desk.engine(looks("poweroff")).create(&desk.plan).await.unwrap_err();
     insta::assert_snapshot!(crate::error::chain(&error));

@@ -21,7 +21,7 @@ async fn refused(exchanges: impl IntoIterator<Item = Exchange>) -> String {
 }
 
 #[tokio::test]
-async fn a_range_that_is_not_allowed_is_refused_before_anything_is_made() {
+async fn a_range_that_is_not_allowed_is_refused_before_anything_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let conf = Utf8PathBuf::from_path_buf(folder.path().join("networks.conf")).unwrap();
     std::fs::write(&conf, "# the office\n* 10.0.0.0/8\n").unwrap();
@@ -32,11 +32,11 @@ async fn a_range_that_is_not_allowed_is_refused_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn a_range_that_virtualbox_refuses_after_all_is_told_with_its_own_words() {
+async fn a_range_that_virtualbox_refuses_is_reported_with_its_message() {
     let refused = refused([
         adapters(&[]),
         marks(&[]),
-        machines(&[]),
+        vms(&[]),
         answers("hostonlyif create", "Interface 'vboxnet0' was successfully created\n"),
         told(&format!("setextradata global homelab/{SCOPE} vboxnet0")),
         dhcp_servers(&[]),
@@ -46,13 +46,13 @@ async fn a_range_that_virtualbox_refuses_after_all_is_told_with_its_own_words() 
 }
 
 #[tokio::test]
-async fn what_such_a_refusal_left_is_cleared() {
+async fn the_adapter_that_a_refused_range_left_is_removed() {
     // The adapter still has the address that belongs to its number.
     let (virtualbox, _) = playing([
         disks(&[]),
         marks(&[(SCOPE, "vboxnet0")]),
         adapters(&[("vboxnet0", "192.168.56.1")]),
-        machines(&[]),
+        vms(&[]),
         dhcp_servers(&[]),
         told("hostonlyif remove vboxnet0"),
         told(&format!("setextradata global homelab/{SCOPE}")),
@@ -61,7 +61,7 @@ async fn what_such_a_refusal_left_is_cleared() {
 }
 
 #[tokio::test]
-async fn a_foreign_adapter_with_our_network_is_refused() {
+async fn a_foreign_adapter_with_the_network_of_the_instance_is_refused() {
     let refused = refused([
         adapters(&[("vboxnet0", "192.168.56.1"), ("vboxnet4", "192.168.60.1")]),
         marks(&[("homelab-0a1b2c.globex", "vboxnet0 192.168.56.1/24")]),
@@ -70,19 +70,19 @@ async fn a_foreign_adapter_with_our_network_is_refused() {
 }
 
 #[tokio::test]
-async fn a_foreign_machine_on_our_adapter_is_refused_and_keeps_the_adapter_from_going() {
-    let stranger = || machine("stranger", "running", Open("vboxnet1"));
+async fn a_foreign_vm_on_the_adapter_is_refused_and_prevents_the_removal_of_the_adapter() {
+    let stranger = || vm("stranger", "running", Open("vboxnet1"));
     let refused = refused([
         adapters(&[("vboxnet1", "192.168.60.1")]),
         marks(&[(SCOPE, "vboxnet1 192.168.60.1/24")]),
-        machines(&["stranger"]),
+        vms(&["stranger"]),
         stranger(),
     ]);
     let (virtualbox, wires) = playing([
         disks(&[]),
         marks(&[(SCOPE, "vboxnet1 192.168.60.1/24")]),
         adapters(&[("vboxnet1", "192.168.60.1")]),
-        machines(&["stranger"]),
+        vms(&["stranger"]),
         stranger(),
     ]);
     let left = virtualbox.clear(&id("acme")).await.unwrap_err();
@@ -91,28 +91,24 @@ async fn a_foreign_machine_on_our_adapter_is_refused_and_keeps_the_adapter_from_
 }
 
 #[tokio::test]
-async fn a_foreign_machine_with_our_name_is_refused_before_anything_is_made() {
-    let elsewhere = refused([
-        adapters(&[]),
-        marks(&[]),
-        machines(&[ACME]),
-        machine(ACME, "poweroff", Plugged::Bridged("eth0")),
-    ]);
+async fn a_foreign_vm_of_the_same_name_is_refused_before_anything_is_created() {
+    let elsewhere =
+        refused([adapters(&[]), marks(&[]), vms(&[ACME]), vm(ACME, "poweroff", Plugged::Bridged("eth0"))]);
     let neighbours = refused([
         adapters(&[("vboxnet0", "192.168.60.1"), ("vboxnet1", "192.168.61.1")]),
         marks(&[(SCOPE, "vboxnet0 192.168.60.1/24")]),
-        machines(&[ACME]),
-        machine(ACME, "running", Open("vboxnet1")),
+        vms(&[ACME]),
+        vm(ACME, "running", Open("vboxnet1")),
     ]);
     insta::assert_snapshot!(format!("{}\n{}", elsewhere.await, neighbours.await));
 }
 
 #[tokio::test]
-async fn modules_that_are_not_loaded_are_named_with_what_loads_them() {
+async fn missing_kernel_modules_are_named_with_the_command_that_loads_them() {
     let no_adapter =
-        refused([adapters(&[]), marks(&[]), machines(&[]), refuses("hostonlyif create", NO_ADAPTER_MODULE)]);
+        refused([adapters(&[]), marks(&[]), vms(&[]), refuses("hostonlyif create", NO_ADAPTER_MODULE)]);
     let (virtualbox, _) = playing([
-        machine(ACME, "poweroff", Sealed("vboxnet1")),
+        vm(ACME, "poweroff", Sealed("vboxnet1")),
         refuses(&format!("startvm {ACME} --type headless"), NO_DRIVER),
     ]);
     let off = Vm { name: ACME.to_owned(), state: VmState::Off };
@@ -121,18 +117,18 @@ async fn modules_that_are_not_loaded_are_named_with_what_loads_them() {
 }
 
 #[tokio::test]
-async fn a_machine_that_another_process_holds_is_left_with_the_reason() {
+async fn a_vm_that_another_process_has_locked_is_an_error_with_the_reason() {
     let (virtualbox, _) = playing([
-        machine(ACME, "poweroff", Sealed("vboxnet1")),
+        vm(ACME, "poweroff", Sealed("vboxnet1")),
         refuses(&format!("unregistervm {ACME} --delete"), LOCKED),
     ]);
     insta::assert_snapshot!(shown(&virtualbox.remove(ACME).await.unwrap_err()));
 }
 
 #[tokio::test]
-async fn a_machine_that_is_let_go_of_in_time_is_removed() {
+async fn a_vm_that_is_unlocked_in_time_is_removed() {
     let (mut virtualbox, _) = playing([
-        machine(ACME, "paused", Sealed("vboxnet1")),
+        vm(ACME, "paused", Sealed("vboxnet1")),
         told(&format!("controlvm {ACME} poweroff")),
         refuses(&format!("unregistervm {ACME} --delete"), LOCKED),
         told(&format!("unregistervm {ACME} --delete")),
@@ -142,24 +138,24 @@ async fn a_machine_that_is_let_go_of_in_time_is_removed() {
 }
 
 #[tokio::test]
-async fn a_machine_that_keeps_its_way_out_is_an_error() {
+async fn a_vm_that_stays_plugged_into_nat_is_an_error() {
     let (virtualbox, _) = playing([
-        machine(ACME, "running", Open("vboxnet1")),
+        vm(ACME, "running", Open("vboxnet1")),
         told(&format!("controlvm {ACME} setlinkstate1 off")),
         told(&format!("controlvm {ACME} natpf1 delete ssh")),
-        machine(ACME, "running", Open("vboxnet1")),
+        vm(ACME, "running", Open("vboxnet1")),
     ]);
     insta::assert_snapshot!(shown(&virtualbox.seal(&acme()).await.unwrap_err()));
-    let (virtualbox, _) = playing([no_machine(ACME)]);
+    let (virtualbox, _) = playing([no_vm(ACME)]);
     assert!(
         matches!(virtualbox.seal(&acme()).await, Err(EngineError::Absent { node }) if node == "acme-cp-1")
     );
 }
 
 #[tokio::test]
-async fn a_state_that_nobody_knows_is_no_state() {
-    let (virtualbox, _) = playing([machines(&[ACME]), machine(ACME, "dreaming", Sealed("vboxnet1"))]);
-    insta::assert_snapshot!(shown(&virtualbox.machines("0a1b2c").await.unwrap_err()));
+async fn an_unknown_state_of_a_vm_is_an_error() {
+    let (virtualbox, _) = playing([vms(&[ACME]), vm(ACME, "dreaming", Sealed("vboxnet1"))]);
+    insta::assert_snapshot!(shown(&virtualbox.vms("0a1b2c").await.unwrap_err()));
 }
 
 /// A host without VBoxManage.
@@ -175,9 +171,9 @@ impl Runner for Bare {
 }
 
 #[tokio::test]
-async fn a_host_without_virtualbox_has_nothing_of_ours_and_takes_nothing() {
+async fn a_host_without_virtualbox_has_no_objects_and_cannot_be_prepared() {
     let (virtualbox, _) = on(Arc::new(Bare), "/nonexistent/networks.conf".into());
-    assert_eq!(virtualbox.machines("0a1b2c").await.unwrap(), []);
+    assert_eq!(virtualbox.vms("0a1b2c").await.unwrap(), []);
     assert_eq!(virtualbox.sightings("0a1b2c").await.unwrap(), []);
     assert!(!virtualbox.clear(&id("acme")).await.unwrap());
     let error = virtualbox.prepare(&acme()).await.unwrap_err();

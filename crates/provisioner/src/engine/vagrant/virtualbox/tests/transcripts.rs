@@ -26,7 +26,7 @@ pub(super) fn refuses(args: &str, stderr: &str) -> Exchange {
 }
 
 /// `VBoxManage list vms`
-pub(super) fn machines(names: &[&str]) -> Exchange {
+pub(super) fn vms(names: &[&str]) -> Exchange {
     let line = |(number, name): (usize, &&str)| {
         format!("\"{name}\" {{5d0a2c4e-7f6b-4c1d-9e8f-0000000000{number:02}}}\n")
     };
@@ -119,7 +119,7 @@ pub(super) enum Plugged {
 }
 
 /// `VBoxManage showvminfo <name> --machinereadable`: all lines that matter, and some that do not.
-pub(super) fn machine(name: &str, state: &str, plugged: Plugged) -> Exchange {
+pub(super) fn vm(name: &str, state: &str, plugged: Plugged) -> Exchange {
     let (cable, second) = match plugged {
         Plugged::Open(adapter) => ("on", format!("hostonlyadapter2=\"{adapter}\"\nnic2=\"hostonly\"")),
         Plugged::Sealed(adapter) => ("off", format!("hostonlyadapter2=\"{adapter}\"\nnic2=\"hostonly\"")),
@@ -157,7 +157,7 @@ audio=\"none\"
 }
 
 /// `VBoxManage showvminfo` for a VM that does not exist.
-pub(super) fn no_machine(name: &str) -> Exchange {
+pub(super) fn no_vm(name: &str) -> Exchange {
     refuses(
         &format!("showvminfo {name} --machinereadable"),
         &format!(
