@@ -77,7 +77,7 @@ pub struct Batch {
     pub deadline_ms: u64,
     /// How long a probe waits for an answer after its last packet, in milliseconds. Without an answer, the probe
     /// repeats its packet a few times, a quarter of this apart, because a busy host may drop a packet without a trace.
-    pub patience_ms: u64,
+    pub answer_timeout_ms: u64,
     /// The most packets sent and connections opened per second, over all probes of the batch.
     pub rate: u32,
     /// The probes. They run in parallel, as far as the rate and the number of sockets allow.

@@ -19,7 +19,7 @@ pub(super) const TRIES: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) nonce: Nonce,
-    patience: Duration,
+    answer_timeout: Duration,
     rate: Arc<Rate>,
     lines: Lines,
     state: Mutex<AttemptState>,
@@ -36,15 +36,15 @@ struct AttemptState {
 }
 
 impl Attempt {
-    pub(super) fn new(nonce: Nonce, patience: Duration, rate: Arc<Rate>, lines: Lines) -> Self {
-        Self { nonce, patience, rate, lines, state: Mutex::default() }
+    pub(super) fn new(nonce: Nonce, answer_timeout: Duration, rate: Arc<Rate>, lines: Lines) -> Self {
+        Self { nonce, answer_timeout, rate, lines, state: Mutex::default() }
     }
 
     /// Runs the probe until it has an answer, its time-out ends or the deadline is reached. Writes an answer in each
     /// case.
     pub(super) async fn run(&self, trying: impl Future<Output = ProbeOutcome>, deadline: Instant) {
         let mut trying = std::pin::pin!(trying);
-        self.state().until = Some(Instant::now() + self.patience);
+        self.state().until = Some(Instant::now() + self.answer_timeout);
         loop {
             let until = self.state().until.map_or(deadline, |until| until.min(deadline));
             if let Ok(outcome) = timeout_at(until, &mut trying).await {
@@ -83,13 +83,13 @@ impl Attempt {
     /// Starts the time-out when the packets are sent, because a prober may wait for a CPU before that.
     async fn leaves(&self, sending: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         self.first(sending).await?;
-        self.state().until = Some(Instant::now() + self.patience);
+        self.state().until = Some(Instant::now() + self.answer_timeout);
         Ok(())
     }
 
     /// Waits until the next try.
     pub(super) async fn pause(&self) {
-        sleep(self.patience / 4).await;
+        sleep(self.answer_timeout / 4).await;
         // The time-out does not run while the prober waits for a CPU, or for its turn under the rate.
         self.state().until = None;
         self.turn().await;
@@ -103,7 +103,7 @@ impl Attempt {
 
     /// Sends nothing for `pause`. The time-out starts again afterwards.
     pub(super) async fn hold(&self, pause: Duration) {
-        self.state().until = Some(Instant::now() + pause + self.patience);
+        self.state().until = Some(Instant::now() + pause + self.answer_timeout);
         sleep(pause).await;
         self.sent();
     }
@@ -126,7 +126,7 @@ impl Attempt {
             state.at_us = clock::now_us();
         }
         state.sent += 1;
-        state.until = Some(Instant::now() + self.patience);
+        state.until = Some(Instant::now() + self.answer_timeout);
     }
 
     /// Sets the answer to give if the time runs out.
@@ -171,17 +171,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_waited_for_from_when_the_packet_has_left() {
-        let patience = Duration::from_millis(800);
+        let answer_timeout = Duration::from_millis(800);
         let (lines, read) = Lines::to_test(1);
         let rate = Arc::new(Rate::new(1000, Instant::now()));
-        let attempt = Attempt::new(Nonce::new(1, 1), patience, rate, lines);
-        let held_up = 2 * patience;
+        let attempt = Attempt::new(Nonce::new(1, 1), answer_timeout, rate, lines);
+        let held_up = 2 * answer_timeout;
         let send = async || {
             sleep(held_up).await;
             Ok(())
         };
         let hear = async {
-            sleep(held_up + patience / 8).await;
+            sleep(held_up + answer_timeout / 8).await;
             Ok(())
         };
         let trying = async {
@@ -192,7 +192,7 @@ mod tests {
                 what: Vec::new(),
             })
         };
-        attempt.run(trying, Instant::now() + 100 * patience).await;
+        attempt.run(trying, Instant::now() + 100 * answer_timeout).await;
         let answer = String::from_utf8(read.recv().unwrap()).unwrap();
         assert!(answer.contains("answered"), "{answer}");
     }

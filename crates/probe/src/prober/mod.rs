@@ -82,8 +82,8 @@ pub(crate) enum Refusal {
     Rate,
     #[error("its deadline of {0} ms is not between 1 ms and 1 h")]
     Deadline(u64),
-    #[error("its patience of {0} ms is not between 1 ms and 1 h")]
-    Patience(u64),
+    #[error("its answer time-out of {0} ms is not between 1 ms and 1 h")]
+    AnswerTimeout(u64),
     #[error("two of its probes have the nonce {0}")]
     Twice(String),
 }
@@ -128,8 +128,8 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
     if !sound(batch.deadline_ms) {
         return Err(Refusal::Deadline(batch.deadline_ms));
     }
-    if !sound(batch.patience_ms) {
-        return Err(Refusal::Patience(batch.patience_ms));
+    if !sound(batch.answer_timeout_ms) {
+        return Err(Refusal::AnswerTimeout(batch.answer_timeout_ms));
     }
     if batch.probes.len() > PROBES {
         return Err(Refusal::Probes(batch.probes.len()));
@@ -143,7 +143,7 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
 
 async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
     let end = read + Duration::from_millis(batch.deadline_ms);
-    let patience = Duration::from_millis(batch.patience_ms);
+    let answer_timeout = Duration::from_millis(batch.answer_timeout_ms);
     let answers = batch.probes.len();
     let (lines, mut ended) = Lines::start(answers + 1).map_err(ProberError::Start)?;
     let sockets = AT_ONCE.min(descriptors() / 2);
@@ -152,7 +152,7 @@ async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
     let mut attempts = Vec::with_capacity(answers);
     let mut asks = Vec::with_capacity(answers);
     for Probe { nonce, ask } in batch.probes {
-        let attempt = Arc::new(Attempt::new(nonce, patience, Arc::clone(&rate), lines.clone()));
+        let attempt = Arc::new(Attempt::new(nonce, answer_timeout, Arc::clone(&rate), lines.clone()));
         attempts.push(Arc::clone(&attempt));
         asks.push((attempt, ask));
     }
@@ -238,7 +238,7 @@ mod tests {
         let probe =
             |number: &u32| Probe { nonce: Nonce::new(1, *number), ask: Ask::Look { at: Sight::Links } };
         let probes = numbers.iter().map(probe).collect();
-        Batch { version: VERSION, deadline_ms: 1000, patience_ms: 1000, rate: 10, probes }
+        Batch { version: VERSION, deadline_ms: 1000, answer_timeout_ms: 1000, rate: 10, probes }
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(check(&batch(&[1, 2])), Ok(()));
         assert_eq!(check(&Batch { rate: 0, ..batch(&[]) }), Err(Refusal::Rate));
         assert_eq!(check(&Batch { deadline_ms: 0, ..batch(&[]) }), Err(Refusal::Deadline(0)));
-        assert_eq!(check(&Batch { patience_ms: 0, ..batch(&[]) }), Err(Refusal::Patience(0)));
+        assert_eq!(check(&Batch { answer_timeout_ms: 0, ..batch(&[]) }), Err(Refusal::AnswerTimeout(0)));
         assert_eq!(check(&batch(&[1, 2, 1])), Err(Refusal::Twice("hl1-00000001-000001".to_owned())));
     }
 

@@ -22,7 +22,7 @@ fn silent() -> (UdpSocket, SocketAddr) {
 fn four_thousand_silent_probes_end_with_their_time_out_in_little_memory() {
     let (_socket, to) = silent();
     let asks = (0..4000).map(|_| Ask::Udp { to, size: 0 });
-    let wanted = Batch { patience_ms: 200, ..batch(Duration::from_secs(60), asks) };
+    let wanted = Batch { answer_timeout_ms: 200, ..batch(Duration::from_secs(60), asks) };
     let mut process = Process::start(&["prober"]);
     process.stdin().write_all(&serde_json::to_vec(&wanted).unwrap()).unwrap();
     let mut peak = 0;

@@ -69,7 +69,7 @@ pub(crate) fn batch(deadline: Duration, asks: impl IntoIterator<Item = Ask>) -> 
     Batch {
         version: VERSION,
         deadline_ms: deadline.as_millis() as u64,
-        patience_ms: deadline.as_millis() as u64,
+        answer_timeout_ms: deadline.as_millis() as u64,
         rate: 20_000,
         probes: (0..).zip(asks).map(number).collect(),
     }

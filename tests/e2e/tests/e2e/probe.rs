@@ -104,7 +104,7 @@ async fn over_the_cable(
 ) -> anyhow::Result<(BTreeMap<Nonce, Answer>, Vec<Arrival>)> {
     let probes = (0..).zip(asks).map(|(number, ask)| Probe { nonce: Nonce::new(RUN, number), ask }).collect();
     // The kernel takes three seconds to find that no node has an address (arp(7)), so the time-out is longer.
-    let batch = Batch { version: VERSION, deadline_ms: 12_000, patience_ms: 4000, rate: 1000, probes };
+    let batch = Batch { version: VERSION, deadline_ms: 12_000, answer_timeout_ms: 4000, rate: 1000, probes };
     let folder = tempfile::tempdir()?;
     let folder = Utf8PathBuf::try_from(folder.path().to_owned()).map(|path| (path, folder))?;
     let program = folder.0.join("homelab-probe");

@@ -54,8 +54,8 @@ fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
     let sending = packets * 1000 / u64::from(rate);
     // A busy host may send at half of the allowed rate.
     let deadline_ms = 2 * sending + slowdown.stretch(GRACE).as_millis();
-    let patience_ms = slowdown.stretch(TIMEOUT).as_millis();
-    Batch { version: VERSION, deadline_ms, patience_ms, rate, probes }
+    let answer_timeout_ms = slowdown.stretch(TIMEOUT).as_millis();
+    Batch { version: VERSION, deadline_ms, answer_timeout_ms, rate, probes }
 }
 
 /// The approximate maximum of packets that a probe sends.
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn all_that_ask_at_once_share_one_rate_and_have_time_to_send_all_they_have() {
         let (fast, slow) = (Slowdown::NONE, Slowdown::EMULATED);
-        for (viewpoints, slowdown, packets, patience_ms) in [
+        for (viewpoints, slowdown, packets, answer_timeout_ms) in [
             (1, fast, 40_000, 800),
             (8, fast, 40_000, 800),
             (16, fast, 40_000, 800),
@@ -110,8 +110,8 @@ mod tests {
                 assert!(at_once.iter().map(|batch| batch.rate).sum::<u32>() <= packets);
                 for batch in at_once {
                     let sending = 2768 * 1000 / u64::from(batch.rate);
-                    assert!(batch.deadline_ms > sending + 3 * batch.patience_ms, "{batch:?}");
-                    assert_eq!(batch.patience_ms, patience_ms);
+                    assert!(batch.deadline_ms > sending + 3 * batch.answer_timeout_ms, "{batch:?}");
+                    assert_eq!(batch.answer_timeout_ms, answer_timeout_ms);
                 }
             }
         }

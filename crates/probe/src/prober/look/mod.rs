@@ -164,6 +164,6 @@ mod tests {
         assert!(line.ends_with(own.to_str().unwrap()), "{line}");
         let alone = process("7", Path::new("/proc/self"));
         assert_eq!(alone.split_once(' ').map(|(_, rest)| rest), line.split_once(' ').map(|(_, rest)| rest));
-        assert_eq!(process("8", Path::new("/proc/nobody")), "8 - -", "the process has ended");
+        assert_eq!(process("8", Path::new("/proc/ended")), "8 - -", "the process has ended");
     }
 }
