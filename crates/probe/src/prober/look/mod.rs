@@ -24,7 +24,7 @@ const LINES: usize = 20_000;
 
 /// Inspects on a thread outside the runtime, because reading from a dead network file system can block for ever.
 pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<ProbeOutcome> {
-    attempt.sent();
+    attempt.sent(1);
     let mut lines = tokio::task::spawn_blocking(move || see(at)).await.map_err(io::Error::other)??;
     lines.sort();
     lines.dedup();
