@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use probe::{Answer, Arrival, Nonce, ProbeResult, VERSION, WitnessLine};
+use probe::{Answer, Arrival, Nonce, Peer, ProbeResult, VERSION, WitnessLine};
 
 use super::subject::After;
 use super::viewpoint::Viewpoint;
@@ -80,6 +80,10 @@ pub struct Watch {
     pub lost: u64,
     /// The nonces that arrived.
     pub arrivals: Vec<Arrival>,
+    /// The kinds of frames that arrived, with or without a nonce.
+    pub peers: Vec<Peer>,
+    /// The number of further kinds, which it did not report.
+    pub peers_omitted: u64,
     /// Why its reports could not be read; `None` where they could.
     pub unreadable: Option<String>,
 }
@@ -101,6 +105,8 @@ impl Watch {
                         Some(format!("witness '{said}' with format {version} answered instead"));
                 }
                 WitnessLine::Arrived(arrival) => watch.arrivals.push(arrival),
+                WitnessLine::Peer(peer) => watch.peers.push(peer),
+                WitnessLine::PeersOmitted { peers } => watch.peers_omitted += peers,
                 WitnessLine::Lost { packets } => watch.lost += packets,
             }
         }

@@ -192,6 +192,9 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
                 _ => ProbeOutcome::Silent,
             };
             say(&mut observed, &probe.nonce, outcome);
+            let answer = observed.answers.get_mut(&probe.nonce).expect("the answer of just now");
+            answer.sent =
+                u32::try_from(probe.ask.packets_at_least()).expect("a plan of thousands of packets");
         }
     }
     let nothing = Observed::default();

@@ -94,6 +94,8 @@ impl Viewpoint {
             Ask::Tcp { .. } | Ask::HeldTcp { .. } | Ask::Udp { .. } | Ask::Ping { .. } => true,
             Ask::Dns { .. } | Ask::Https { .. } | Ask::Unix { .. } | Ask::Look { .. } => true,
             Ask::Syn { .. } | Ask::Arp { .. } | Ask::Neighbour { .. } | Ask::Group { .. } => self.is_root(),
+            Ask::Datagrams { .. } | Ask::Protocols { .. } => self.is_root(),
+            Ask::Frames { .. } | Ask::NextHops { .. } => self.is_root(),
             Ask::Raw { .. } | Ask::Overlay { .. } | Ask::Advertise { .. } => self.is_root(),
         }
     }

@@ -1,12 +1,14 @@
 //! Builds packets that contain a nonce. Pure.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use etherparse::{
     ArpEthIpv4Packet, ArpOperation, ArpPacket, EtherType, Ethernet2Header, IcmpEchoHeader, Icmpv4Header,
     Icmpv4Type, PacketBuilder, TcpHeader,
 };
 use probe::{Nonce, Overlay};
+
+use super::ip::{number, seal};
 
 /// Source and destination of a flow.
 #[derive(Debug, Clone, Copy)]
@@ -90,15 +92,15 @@ pub(crate) fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
 }
 
 /// A SYN with the nonce as its data (RFC 9293, section 3.4) without its IP header.
-pub(crate) fn syn(nonce: &Nonce, ends: Ends, sequence: u32) -> Vec<u8> {
-    let data = nonce.as_str().as_bytes();
-    let mut header = TcpHeader::new(ends.from.port(), ends.to.port(), sequence, 64240);
+pub(crate) fn syn(nonce: &Nonce, from: SocketAddr, to: SocketAddr, sequence: u32) -> Vec<u8> {
+    const CHECKSUM: usize = 16;
+    let mut header = TcpHeader::new(from.port(), to.port(), sequence, 64240);
     header.syn = true;
-    // An error means that there is more data than an IP packet can hold.
-    header.checksum = header
-        .calc_checksum_ipv4_raw(ends.from.ip().octets(), ends.to.ip().octets(), data)
-        .unwrap_or_default();
-    [&header.to_bytes()[..], data].concat()
+    let mut segment = Vec::with_capacity(20 + Nonce::LENGTH);
+    segment.extend_from_slice(&header.to_bytes());
+    segment.extend_from_slice(nonce.as_str().as_bytes());
+    seal(from.ip(), to.ip(), number::TCP, &mut segment, CHECKSUM);
+    segment
 }
 
 /// The verification tag that the target must use in its answer.
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_syn_parses_with_a_sound_checksum_and_the_nonce_as_its_data() {
-        let segment = syn(&nonce(), ends(), 7);
+        let segment = syn(&nonce(), ends().from.into(), ends().to.into(), 7);
         let (header, data) = TcpHeader::from_slice(&segment).unwrap();
         assert!(header.syn && !header.ack && header.sequence_number == 7);
         assert_eq!((header.source_port, header.destination_port), (4000, 22));

@@ -26,7 +26,7 @@ pub(super) async fn ask(attempt: &Attempt, server: SocketAddr, name: &str) -> io
             }
         }
     };
-    let heard = attempt.insist(TRIES, async || wire.send(&packet).await, hear).await;
+    let heard = attempt.insist(TRIES, async || attempt.counted(wire.send(&packet)).await, hear).await;
     Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 

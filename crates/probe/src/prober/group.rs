@@ -26,20 +26,20 @@ pub(super) async fn ask(attempt: &Attempt, to: SocketAddr, link: Option<&str>) -
     let outlets = outlets.iter().map(|link| open(link, to)).collect::<io::Result<Vec<_>>>()?;
     let data = filled(&attempt.nonce, 0);
     let send = async || {
-        let (mut sent, mut failure) = (false, None);
+        // Every link is tried, but an error on one of them ends the probe: its silence would prove nothing there.
+        let mut failure = None;
         for (place, (wire, to)) in outlets.iter().enumerate() {
             if place > 0 {
                 attempt.turn().await;
             }
-            match wire.send_to(&data, *to).await {
-                Ok(()) => sent = true,
-                Err(error) => failure = Some(error),
-            }
+            failure = attempt.counted(wire.send_to(&data, *to)).await.err().or(failure);
         }
-        // An error on one link does not matter if another link could send.
-        failure.filter(|_| !sent).map_or(Ok(()), Err)
+        let Some(error) = failure else { return Ok(()) };
+        tokio::time::sleep(attempt.answer_timeout()).await; // the other links may answer
+        Err(error)
     };
-    attempt.insist(TRIES, send, listed(attempt, &outlets)).await
+    let heard = attempt.insist(TRIES, send, listed(attempt, &outlets)).await;
+    heard.or_else(|error| attempt.learnt().ok_or(error))
 }
 
 /// Lists the answers, up to [`LISTED`].

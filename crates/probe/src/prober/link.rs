@@ -10,15 +10,15 @@ use super::attempt::{Attempt, TRIES};
 use super::reply::answered;
 use super::wire::Wire;
 use crate::links::{self, Link};
-use crate::packet::{arp_reply, arp_request, neighbour_solicitation, router_advertisement, solicited_node};
+use crate::packet::{
+    ALL_NODES, arp_reply, arp_request, neighbour_solicitation, router_advertisement, solicited_node,
+};
 
 /// ETH_P_ARP, in network order as packet(7) wants it.
 const ARP: i32 = 0x0806_u16.to_be() as i32;
 const ICMPV6: i32 = 58;
 /// The hop limit of neighbour discovery: a packet with a lower one came through a router (RFC 4861, section 7.1).
 const NEIGHBOURS: u32 = 255;
-/// All nodes on a link (RFC 4291, section 2.7.1).
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// Sends ARP requests for an address.
 pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>) -> io::Result<ProbeOutcome> {
@@ -32,6 +32,7 @@ pub(super) async fn arp(attempt: &Attempt, target: Ipv4Addr, link: Option<&str>)
             }
             if let Some(hardware) = &link.hardware {
                 wire.send_frame(&arp_request(&attempt.nonce, *mac, own, target), hardware).await?;
+                attempt.sent(1);
             }
         }
         Ok(())
@@ -106,6 +107,7 @@ async fn to_all(
         }
         let to = SocketAddrV6::new(group, 0, 0, link.index());
         wire.send_to(&packet(*mac), to.into()).await?;
+        attempt.sent(1);
     }
     Ok(())
 }

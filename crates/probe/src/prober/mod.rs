@@ -10,7 +10,7 @@ mod attempt;
 mod wire;
 mod reply;
 mod tcp;
-mod syn;
+mod scan;
 mod udp;
 mod ping;
 mod link;
@@ -26,7 +26,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use probe::{Ask, Batch, Probe, ProbeOutcome, ProbeResult, VERSION};
+use probe::{Ask, Batch, ProbeOutcome, ProbeResult, VERSION};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
@@ -82,8 +82,8 @@ pub(crate) enum Refusal {
     Rate,
     #[error("its deadline of {0} ms is not between 1 ms and 1 h")]
     Deadline(u64),
-    #[error("its patience of {0} ms is not between 1 ms and 1 h")]
-    Patience(u64),
+    #[error("its answer time-out of {0} ms is not between 1 ms and 1 h")]
+    AnswerTimeout(u64),
     #[error("two of its probes have the nonce {0}")]
     Twice(String),
 }
@@ -128,8 +128,8 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
     if !sound(batch.deadline_ms) {
         return Err(Refusal::Deadline(batch.deadline_ms));
     }
-    if !sound(batch.patience_ms) {
-        return Err(Refusal::Patience(batch.patience_ms));
+    if !sound(batch.answer_timeout_ms) {
+        return Err(Refusal::AnswerTimeout(batch.answer_timeout_ms));
     }
     if batch.probes.len() > PROBES {
         return Err(Refusal::Probes(batch.probes.len()));
@@ -143,7 +143,7 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
 
 async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
     let end = read + Duration::from_millis(batch.deadline_ms);
-    let patience = Duration::from_millis(batch.patience_ms);
+    let answer_timeout = Duration::from_millis(batch.answer_timeout_ms);
     let answers = batch.probes.len();
     let (lines, mut ended) = Lines::start(answers + 1).map_err(ProberError::Start)?;
     let sockets = AT_ONCE.min(descriptors() / 2);
@@ -151,20 +151,24 @@ async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
 
     let mut attempts = Vec::with_capacity(answers);
     let mut asks = Vec::with_capacity(answers);
-    for Probe { nonce, ask } in batch.probes {
-        let attempt = Arc::new(Attempt::new(nonce, patience, Arc::clone(&rate), lines.clone()));
+    for probe in batch.probes {
+        let attempt = Arc::new(Attempt::new(&probe, answer_timeout, Arc::clone(&rate), lines.clone()));
         attempts.push(Arc::clone(&attempt));
-        asks.push((attempt, ask));
+        asks.push((attempt, probe.ask));
     }
     let all = async move {
         let slots = Arc::new(Semaphore::new(sockets));
+        let scans = Arc::new(Semaphore::new(Batch::SCANS_AT_ONCE));
         let mut running = JoinSet::new();
         for (attempt, ask) in asks {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-            rate.turn().await;
+            rate.turns(1).await;
+            let scans = Arc::clone(&scans);
             running.spawn_local(async move {
+                // A scan that waits for its turn keeps no other probe from starting.
+                let turn = if ask.is_scan() { scans.acquire().await.ok() } else { None };
                 attempt.run(try_out(&attempt, ask), end).await;
-                drop(slot);
+                drop((slot, turn));
             });
             while running.try_join_next().is_some() {}
         }
@@ -177,7 +181,7 @@ async fn answer(batch: Batch, read: Instant) -> Result<(), ProberError> {
         () = all => {}
     }
     for attempt in attempts {
-        attempt.time_is_up(); // has an effect only on probes without an answer
+        attempt.deadline_is_reached(); // has an effect only on probes without an answer
     }
     lines.say(&ProbeResult::End { answers });
     drop(lines);
@@ -201,20 +205,25 @@ fn descriptors() -> usize {
     granted.map_or(AT_ONCE * 2, |count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
+/// Asks a question. Futures with buffers are boxed, because a task reserves the room of the largest of them.
 async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> ProbeOutcome {
     let tried = match ask {
         Ask::Tcp { to } => tcp::ask(attempt, to).await,
         Ask::HeldTcp { to, hold_ms } => tcp::hold(attempt, to, Duration::from_millis(hold_ms)).await,
-        Ask::Syn { to, ports } => syn::ask(attempt, to, &ports).await,
+        scan @ (Ask::Syn { .. }
+        | Ask::Datagrams { .. }
+        | Ask::Protocols { .. }
+        | Ask::Frames { .. }
+        | Ask::NextHops { .. }) => Box::pin(scan::ask(attempt, scan)).await,
         Ask::Udp { to, size } => udp::ask(attempt, to, size).await,
-        Ask::Ping { to, size, dont_fragment } => ping::ask(attempt, to, size, dont_fragment).await,
-        Ask::Arp { target, link } => link::arp(attempt, target, link.as_deref()).await,
-        Ask::Neighbour { target, link } => link::neighbour(attempt, target, link.as_deref()).await,
-        Ask::Advertise { link } => link::router(attempt, link.as_deref()).await,
-        Ask::Group { to, link } => group::ask(attempt, to, link.as_deref()).await,
-        Ask::Raw { to, protocol } => raw::ask(attempt, to, protocol).await,
+        Ask::Ping { to, size, dont_fragment } => Box::pin(ping::ask(attempt, to, size, dont_fragment)).await,
+        Ask::Arp { target, link } => Box::pin(link::arp(attempt, target, link.as_deref())).await,
+        Ask::Neighbour { target, link } => Box::pin(link::neighbour(attempt, target, link.as_deref())).await,
+        Ask::Advertise { link } => Box::pin(link::router(attempt, link.as_deref())).await,
+        Ask::Group { to, link } => Box::pin(group::ask(attempt, to, link.as_deref())).await,
+        Ask::Raw { to, protocol } => Box::pin(raw::ask(attempt, to, protocol)).await,
         Ask::Overlay { to, overlay, inner } => udp::overlay(attempt, to, overlay, inner).await,
-        Ask::Dns { server, name } => dns::ask(attempt, server, &name).await,
+        Ask::Dns { server, name } => Box::pin(dns::ask(attempt, server, &name)).await,
         Ask::Https { to, name, path, credentials, authority } => {
             let request = https::Request { to, name, path, credentials, authority };
             Box::pin(https::ask(attempt, request)).await
@@ -230,7 +239,7 @@ async fn try_out(attempt: &Arc<Attempt>, ask: Ask) -> ProbeOutcome {
 
 #[cfg(test)]
 mod tests {
-    use probe::{Nonce, Sight};
+    use probe::{Nonce, Probe, Sight};
 
     use super::*;
 
@@ -238,7 +247,7 @@ mod tests {
         let probe =
             |number: &u32| Probe { nonce: Nonce::new(1, *number), ask: Ask::Look { at: Sight::Links } };
         let probes = numbers.iter().map(probe).collect();
-        Batch { version: VERSION, deadline_ms: 1000, patience_ms: 1000, rate: 10, probes }
+        Batch { version: VERSION, deadline_ms: 1000, answer_timeout_ms: 1000, rate: 10, probes }
     }
 
     #[test]
@@ -246,13 +255,13 @@ mod tests {
         assert_eq!(check(&batch(&[1, 2])), Ok(()));
         assert_eq!(check(&Batch { rate: 0, ..batch(&[]) }), Err(Refusal::Rate));
         assert_eq!(check(&Batch { deadline_ms: 0, ..batch(&[]) }), Err(Refusal::Deadline(0)));
-        assert_eq!(check(&Batch { patience_ms: 0, ..batch(&[]) }), Err(Refusal::Patience(0)));
+        assert_eq!(check(&Batch { answer_timeout_ms: 0, ..batch(&[]) }), Err(Refusal::AnswerTimeout(0)));
         assert_eq!(check(&batch(&[1, 2, 1])), Err(Refusal::Twice("hl1-00000001-000001".to_owned())));
     }
 
     #[test]
     fn another_version_is_refused_before_anything_else_is_read() {
-        let refused = parse(br#"{"version": 2, "probes": "of another kind"}"#);
-        assert!(matches!(refused, Err(ProberError::Refused(Refusal::Version(2)))), "{refused:?}");
+        let refused = parse(br#"{"version": 3, "probes": "of another kind"}"#);
+        assert!(matches!(refused, Err(ProberError::Refused(Refusal::Version(3)))), "{refused:?}");
     }
 }

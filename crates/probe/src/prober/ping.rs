@@ -65,13 +65,16 @@ pub(super) async fn ask(
 /// Sends to the connected peer, or to each of `scopes`.
 async fn send(attempt: &Attempt, wire: &Wire, packet: &[u8], scopes: &[SocketAddr]) -> io::Result<()> {
     if scopes.is_empty() {
-        return wire.send(packet).await;
+        wire.send(packet).await?;
+        attempt.sent(1);
+        return Ok(());
     }
     for (place, scope) in scopes.iter().enumerate() {
         if place > 0 {
             attempt.turn().await;
         }
         wire.send_to(packet, *scope).await?;
+        attempt.sent(1);
     }
     Ok(())
 }

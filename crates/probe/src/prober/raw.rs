@@ -33,7 +33,7 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Re
             }
         }
     };
-    let heard = attempt.insist(TRIES, async || wire.send(&packet).await, hear).await;
+    let heard = attempt.insist(TRIES, async || attempt.counted(wire.send(&packet)).await, hear).await;
     Ok(heard.unwrap_or_else(|error| wire.outcome(&error)))
 }
 

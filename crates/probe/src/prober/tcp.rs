@@ -19,7 +19,8 @@ const ANSWER: usize = 1024;
 /// second (RFC 6298, section 2).
 pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<TcpStream> {
     let mut tries = JoinSet::new();
-    attempt.sent();
+    attempt.sent(1);
+    attempt.waits();
     tries.spawn(TcpStream::connect(to));
     for _ in 1..TRIES {
         tokio::select! {
@@ -27,6 +28,8 @@ pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<Tcp
             Some(tried) = tries.join_next() => return tried?,
             () = attempt.pause() => {}
         }
+        attempt.sent(1);
+        attempt.waits();
         tries.spawn(TcpStream::connect(to));
     }
     let tried = tries.join_next().await;
@@ -37,7 +40,8 @@ pub(super) async fn connect(attempt: &Attempt, to: SocketAddr) -> io::Result<Tcp
 /// accepted it.
 pub(super) async fn ask(attempt: &Attempt, to: SocketAddr) -> io::Result<ProbeOutcome> {
     let mut stream = connect(attempt, to).await?;
-    attempt.sent();
+    attempt.sent(1);
+    attempt.waits();
     let connected = answered(Some(to.ip()), "connected");
     attempt.so_far(connected.clone());
     Ok(match converse(attempt, &mut stream).await {
@@ -53,7 +57,7 @@ pub(super) async fn hold(attempt: &Attempt, to: SocketAddr, hold: Duration) -> i
         why: "connected, but the deadline was reached while the connection was held".to_owned(),
     });
     attempt.hold(hold).await;
-    attempt.so_far(ProbeOutcome::Silent);
+    attempt.learns(|| None);
     let answer = converse(attempt, &mut stream).await?;
     if answer.is_empty() {
         let what = vec!["the peer closed the connection while it was held".to_owned()];

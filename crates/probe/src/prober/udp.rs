@@ -45,7 +45,8 @@ pub(super) async fn overlay(
 
 async fn exchange(attempt: &Attempt, wire: &Wire, to: SocketAddr, packet: &[u8]) -> io::Result<ProbeOutcome> {
     let mut buffer = [0; 1024];
-    let heard = attempt.insist(TRIES, async || wire.send(packet).await, wire.receive(&mut buffer)).await;
+    let send = async || attempt.counted(wire.send(packet)).await;
+    let heard = attempt.insist(TRIES, send, wire.receive(&mut buffer)).await;
     Ok(match heard {
         Ok((length, _)) => said(&attempt.nonce, Some(to.ip()), &buffer[..length]),
         Err(error) => wire.outcome(&error),

@@ -9,7 +9,7 @@ use super::attempt::Attempt;
 
 /// Connects, and answers with the user and process that listen.
 pub(super) async fn ask(attempt: &Attempt, path: &str) -> io::Result<ProbeOutcome> {
-    attempt.sent();
+    attempt.sent(1);
     // unix(7): an abstract name begins with a zero byte, written as `@` by convention.
     let name = path.strip_prefix('@').map_or_else(|| path.to_owned(), |name| format!("\0{name}"));
     match UnixStream::connect(name).await {

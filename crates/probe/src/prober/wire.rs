@@ -1,6 +1,6 @@
 //! A non-blocking socket of any kind, driven by tokio.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
@@ -9,6 +9,7 @@ use nix::sys::socket::{
     recvfrom, recvmsg, sendto, setsockopt, sockopt,
 };
 use probe::ProbeOutcome;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -68,6 +69,40 @@ impl Wire {
     async fn send_any(&self, packet: &[u8], to: &(dyn SockaddrLike + Sync)) -> io::Result<()> {
         let send = |socket: &Socket| Ok(sendto(socket.as_raw_fd(), packet, to, MsgFlags::empty())?);
         self.0.async_io(Interest::WRITABLE, send).await.map(drop)
+    }
+
+    /// Sends packets to the connected peer, or on the bound link, in one system call (sendmmsg(2)); each after `header`.
+    /// Returns how many of them the kernel took: at least one.
+    pub(super) async fn send_all(&self, header: &[u8], packets: &[Vec<u8>]) -> io::Result<usize> {
+        let parts: Vec<_> =
+            packets.iter().map(|packet| [IoSlice::new(header), IoSlice::new(packet)]).collect();
+        let send = |socket: &Socket| {
+            let mut nothing: Vec<_> = parts.iter().map(|_| SendAncillaryBuffer::default()).collect();
+            let messages = parts.iter().zip(&mut nothing);
+            let mut messages: Vec<_> = messages.map(|(parts, none)| MMsgHdr::new(parts, none)).collect();
+            Ok(sendmmsg(socket, &mut messages, SendFlags::empty())?)
+        };
+        self.0.async_io(Interest::WRITABLE, send).await
+    }
+
+    /// Waits until a packet can be received. The caller must then receive until there is none.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// Receives the next packet, if there is one: its length, and how many packets the socket had no room for since it
+    /// was opened (SO_RXQ_OVFL, socket(7)).
+    pub(super) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Option<u32>)> {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let mut control = nix::cmsg_space!(u32);
+        let fd = self.socket().as_raw_fd();
+        let got = recvmsg::<()>(fd, &mut parts, Some(&mut control), MsgFlags::empty())?;
+        let dropped = got.cmsgs()?.find_map(|message| match message {
+            ControlMessageOwned::RxqOvfl(total) => Some(total),
+            _ => None,
+        });
+        Ok((got.bytes, dropped))
     }
 
     /// Receives the next packet: its length and its sender.

@@ -10,12 +10,14 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
 use probe::Nonce;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::peers::{Peers, cast};
 use super::report::Reporter;
-use crate::packet::seen;
+use crate::packet::{of_frame, of_packet, seen};
 
 /// ETH_P_ALL, in network order as packet(7) wants it.
 const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
@@ -35,6 +37,17 @@ const TICK: Duration = Duration::from_secs(1);
 /// From this number of frames per tick, the socket's buffer may have overflowed.
 const BUSY: u32 = 64;
 
+/// The length of a packet's auxiliary data, in bytes: a VLAN tag, which the kernel removes from the frame, is in there.
+const AUXILIARY: usize = 20;
+/// ARPHRD_ETHER, linux/if_arp.h.
+const ETHER: u16 = 1;
+
+/// The socket option that adds auxiliary data to each packet (packet(7)).
+#[derive(Debug, Clone, Copy)]
+struct AuxiliaryData;
+
+nix::setsockopt_impl!(AuxiliaryData, libc::SOL_PACKET, libc::PACKET_AUXDATA, bool, sockopt::SetBool);
+
 /// A socket that receives every frame that arrives on one link, or on all links, from now on.
 pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERYTHING)))?;
@@ -43,6 +56,7 @@ pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
         socket.set_recv_buffer_size(WAITING)?;
     }
     setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    setsockopt(&socket, AuxiliaryData, &true)?;
     socket.set_read_timeout(Some(TICK))?;
     socket.attach_filter(&filter(link))?;
     Ok(socket)
@@ -74,9 +88,14 @@ fn filter(link: Option<u32>) -> Vec<SockFilter> {
 }
 
 /// Reads frames until an error occurs. Runs on a separate thread until the process ends.
-pub(super) fn watch(socket: &Socket, link: Option<u32>, reporter: &Reporter) -> io::Result<()> {
+pub(super) fn watch(
+    socket: &Socket,
+    link: Option<u32>,
+    reporter: &Reporter,
+    mut peers: Peers,
+) -> io::Result<()> {
     let mut buffer = vec![0; FRAME];
-    let mut control = nix::cmsg_space!(u32);
+    let mut control = nix::cmsg_space!(u32, [u8; AUXILIARY]);
     let (mut dropped, mut frames, mut ticked) = (0_u32, 0_u32, Instant::now());
     loop {
         match next(socket, &mut buffer, &mut control) {
@@ -89,7 +108,7 @@ pub(super) fn watch(socket: &Socket, link: Option<u32>, reporter: &Reporter) -> 
                 if frame.truncated {
                     reporter.lost(1);
                 }
-                look(&frame, &buffer[..frame.length.min(FRAME)], link, reporter);
+                look(&frame, &buffer[..frame.length.min(FRAME)], link, reporter, &mut peers);
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             // A link that goes down causes one ENETDOWN. The capture goes on for the other links.
@@ -102,6 +121,7 @@ pub(super) fn watch(socket: &Socket, link: Option<u32>, reporter: &Reporter) -> 
             }
             (frames, ticked) = (0, Instant::now());
             reporter.tell_lost();
+            peers.tell_omitted();
         }
     }
 }
@@ -111,26 +131,45 @@ struct Frame {
     truncated: bool,
     from: Option<LinkAddr>,
     dropped: Option<u32>,
+    /// The tag control information of the VLAN tag that the kernel removed.
+    tag: Option<u16>,
 }
 
 fn next(socket: &Socket, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Frame> {
     let mut parts = [IoSliceMut::new(buffer)];
     let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(control), MsgFlags::empty())?;
-    let dropped = got.cmsgs()?.find_map(|message| match message {
-        ControlMessageOwned::RxqOvfl(total) => Some(total),
-        _ => None,
-    });
+    let (mut dropped, mut tag) = (None, None);
+    for message in got.cmsgs()? {
+        match message {
+            ControlMessageOwned::RxqOvfl(total) => dropped = Some(total),
+            ControlMessageOwned::Unknown(other) => tag = removed_tag(&other.data_bytes).or(tag),
+            _ => {}
+        }
+    }
     let truncated = got.flags.contains(MsgFlags::MSG_TRUNC);
-    Ok(Frame { length: got.bytes, truncated, from: got.address, dropped })
+    Ok(Frame { length: got.bytes, truncated, from: got.address, dropped, tag })
 }
 
-fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter) {
+/// The VLAN tag in the auxiliary data of a packet, if there is one (struct tpacket_auxdata, linux/if_packet.h).
+fn removed_tag(auxiliary: &[u8]) -> Option<u16> {
+    const HAS_TAG: u32 = 1 << 4; // TP_STATUS_VLAN_VALID
+    let auxiliary: &[u8; AUXILIARY] = auxiliary.try_into().ok()?;
+    let status = u32::from_ne_bytes(*auxiliary.first_chunk()?);
+    (status & HAS_TAG != 0).then(|| u16::from_ne_bytes([auxiliary[16], auxiliary[17]]))
+}
+
+fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter, peers: &mut Peers) {
     // An outgoing frame is no arrival. Such frames may be in the buffer from before the filter was attached.
     let Some(from) = frame.from.filter(|from| from.pkttype() != OUTGOING) else { return };
     let index = u32::try_from(from.ifindex()).unwrap_or(0);
     if index == LOOPBACK || link.is_some_and(|link| link != index) {
         return;
     }
+    let ends = match from.hatype() {
+        ETHER => of_frame(bytes, frame.tag),
+        _ => of_packet(bytes, u16::from_be(from.protocol())),
+    };
+    peers.arrived(index, cast(from.pkttype()), ends);
     let nonces = Nonce::find_all(bytes);
     if nonces.is_empty() {
         return;

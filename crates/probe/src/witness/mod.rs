@@ -6,6 +6,7 @@
 mod report;
 mod listen;
 mod capture;
+mod peers;
 
 use std::ffi::OsString;
 use std::io;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::lines::Lines;
 use crate::links;
+use peers::Peers;
 use report::Reporter;
 
 /// The most lines that wait for the reader. Further arrivals are lost.
@@ -118,7 +120,7 @@ async fn watch(orders: Orders) -> Result<(), WitnessError> {
     let (broken, mut breaks) = oneshot::channel();
     let capturing = frames.is_some();
     if let Some((frames, link)) = frames {
-        let work = move || broken.send(capture::watch(&frames, link, &reporter));
+        let work = move || broken.send(capture::watch(&frames, link, &reporter, Peers::new(lines)));
         thread::Builder::new().name("capture".to_owned()).spawn(work).map_err(WitnessError::Start)?;
     }
     tokio::select! {

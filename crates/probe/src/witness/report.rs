@@ -1,6 +1,6 @@
 //! Reports arrivals once each, and counts those that could not be reported.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +11,11 @@ use crate::clock;
 use crate::lines::Lines;
 use crate::packet::Seen;
 
-/// The most arrivals that are remembered. Only hashes are kept: 4 MB.
+/// The most arrivals that are remembered. Only hashes are kept: 10 MB.
 const REMEMBERED: usize = 200_000;
+
+/// The most protocols that are reported of a nonce on a link: a scan of all EtherTypes is one question.
+const PROTOCOLS: u8 = 8;
 
 /// Reports each arrival once, from any thread.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ struct Memory {
     hasher: RandomState,
     /// Hashes of reported arrivals: nonce, protocol, link. The probability that two of 200 000 collide is 1 in 10^9.
     known: HashSet<u64>,
+    /// The number of reported protocols for each nonce and link, by their hashes.
+    protocols: HashMap<u64, u8>,
     lost: u64,
 }
 
@@ -33,6 +38,7 @@ impl Reporter {
             lines,
             hasher: RandomState::new(),
             known: HashSet::new(),
+            protocols: HashMap::new(),
             lost: 0,
         })))
     }
@@ -42,6 +48,10 @@ impl Reporter {
         let mut memory = self.memory();
         let key = memory.hasher.hash_one((&nonce, &seen.protocol, &link));
         if memory.known.contains(&key) {
+            return;
+        }
+        let of_nonce = memory.hasher.hash_one((&nonce, &link));
+        if memory.protocols.get(&of_nonce).is_some_and(|count| *count >= PROTOCOLS) {
             return;
         }
         if memory.known.len() >= REMEMBERED {
@@ -58,6 +68,7 @@ impl Reporter {
         };
         if memory.tell_lost() && memory.lines.say(&WitnessLine::Arrived(arrival)) {
             memory.known.insert(key);
+            *memory.protocols.entry(of_nonce).or_default() += 1;
         } else {
             memory.lost += 1;
         }
@@ -128,6 +139,19 @@ mod tests {
         assert!(matches!(next(&read), Some(WitnessLine::Arrived(_))));
         reporter.tell_lost();
         assert_eq!(next(&read), None, "a reported loss is not reported again");
+    }
+
+    #[test]
+    fn a_nonce_in_all_protocols_is_reported_a_few_times_on_each_link() {
+        let (lines, read) = Lines::to_test(100);
+        let reporter = Reporter::new(lines);
+        for number in 0..300 {
+            for link in [None, Some(1)] {
+                reporter.arrived(Nonce::new(1, 1), &seen(&format!("protocol {number}"), "10.0.0.1"), link);
+            }
+        }
+        reporter.tell_lost();
+        assert_eq!(read.try_iter().count(), 2 * usize::from(PROTOCOLS));
     }
 
     #[test]

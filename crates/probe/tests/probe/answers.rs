@@ -36,13 +36,13 @@ fn closed() -> (SocketAddr, TcpListener, UdpSocket) {
 fn a_witness_answers_with_its_name_and_reports_every_nonce() {
     let mut witness_process = Witness::acme();
     let (tcp, udp) = (witness_process.at("tcp"), witness_process.at("udp"));
-    let (nobody, _tcp, _udp) = closed();
+    let (unused, _tcp, _udp) = closed();
     let asks = [
         Ask::Tcp { to: tcp },
         Ask::Udp { to: udp, size: 1300 },
         Ask::HeldTcp { to: tcp, hold_ms: 200 },
-        Ask::Tcp { to: nobody },
-        Ask::Udp { to: nobody, size: 20 },
+        Ask::Tcp { to: unused },
+        Ask::Udp { to: unused, size: 20 },
     ];
     let done = prober(&batch(SOON, asks));
     assert!(done.status.success());
@@ -50,7 +50,7 @@ fn a_witness_answers_with_its_name_and_reports_every_nonce() {
     assert_eq!(done.outcome(1), &witness(udp));
     assert_eq!(done.outcome(2), &witness(tcp));
     assert_eq!(done.outcome(3), &refused(None));
-    assert_eq!(done.outcome(4), &refused(Some(nobody)));
+    assert_eq!(done.outcome(4), &refused(Some(unused)));
     let mut arrivals: Vec<_> =
         (0..3).map(|_| witness_process.arrival()).map(|it| (it.nonce, it.protocol, it.to.unwrap())).collect();
     arrivals.sort();
@@ -165,7 +165,7 @@ fn an_unanswered_probe_is_repeated_and_given_up_long_before_the_deadline() {
     let deaf = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     deaf.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let asks = [Ask::Udp { to: deaf.local_addr().unwrap(), size: 0 }];
-    let done = prober(&Batch { patience_ms: 80, ..batch(Duration::from_secs(3600), asks) });
+    let done = prober(&Batch { answer_timeout_ms: 80, ..batch(Duration::from_secs(3600), asks) });
     assert_eq!((done.outcome(0), done.answers[0].sent), (&ProbeOutcome::Silent, 3));
     let mut buffer = [0; 100];
     for _ in 0..3 {

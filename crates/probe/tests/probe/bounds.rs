@@ -1,10 +1,10 @@
 //! Time, memory and answers are bounded, whatever the batch contains.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use probe::{Ask, Batch, ProbeOutcome, Sight};
+use probe::{Ask, Batch, Mac, ProbeOutcome, Sight};
 use proptest::prelude::*;
 
 use crate::run::{Process, batch, prober};
@@ -22,7 +22,7 @@ fn silent() -> (UdpSocket, SocketAddr) {
 fn four_thousand_silent_probes_end_with_their_time_out_in_little_memory() {
     let (_socket, to) = silent();
     let asks = (0..4000).map(|_| Ask::Udp { to, size: 0 });
-    let wanted = Batch { patience_ms: 200, ..batch(Duration::from_secs(60), asks) };
+    let wanted = Batch { answer_timeout_ms: 200, ..batch(Duration::from_secs(60), asks) };
     let mut process = Process::start(&["prober"]);
     process.stdin().write_all(&serde_json::to_vec(&wanted).unwrap()).unwrap();
     let mut peak = 0;
@@ -49,11 +49,14 @@ fn four_thousand_silent_probes_end_with_their_time_out_in_little_memory() {
 fn a_rate_too_low_leaves_probes_that_were_not_run_and_says_so() {
     let (_socket, to) = silent();
     let asks = (0..100).map(|_| Ask::Udp { to, size: 0 });
-    let done = prober(&Batch { rate: 50, ..batch(Duration::from_millis(500), asks) });
+    let wanted = batch(Duration::from_millis(500), asks);
+    let done = prober(&Batch { rate: 50, answer_timeout_ms: 10, ..wanted });
     let silent = done.answers.iter().filter(|answer| answer.outcome == ProbeOutcome::Silent).count();
     let not_run = done.answers.iter().filter(|it| matches!(it.outcome, ProbeOutcome::NotRun { .. })).count();
     assert_eq!(silent + not_run, 100);
-    assert!((10..=27).contains(&silent), "{silent} at 50 a second in half a second");
+    let sent: u32 = done.answers.iter().map(|answer| answer.sent).sum();
+    assert!((10..=27).contains(&sent), "{sent} at 50 a second in half a second");
+    assert!(silent * 3 <= sent as usize, "each probe is sent three times before it is silent");
     assert!(done.took < Duration::from_millis(500) + OVER, "{:?}", done.took);
 }
 
@@ -63,7 +66,7 @@ fn a_bad_batch_is_refused_with_a_reason() {
     let bad = [
         ("", "parse the batch"),
         ("{}", "missing field `version`"),
-        (&good.replace(r#""version":1"#, r#""version":2"#), "its version is 2, not 1"),
+        (&good.replace(r#""version":2"#, r#""version":1"#), "its version is 1, not 2"),
         (&good.replace("20000", "0"), "its rate is 0"),
     ];
     for (text, reason) in bad {
@@ -91,26 +94,52 @@ fn a_prober_ends_when_its_reader_closes() {
 
 /// Any probe that stays on loopback. Most of them make no sense.
 fn ask() -> impl Strategy<Value = Ask> {
-    let to = (1_u16..=65535).prop_map(|port| SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), port)));
+    let end = (1_u16..=65535).prop_map(|port| SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), port)));
+    let to = IpAddr::from(Ipv4Addr::LOCALHOST);
     prop_oneof![
-        to.clone().prop_map(|to| Ask::Tcp { to }),
-        (to.clone(), 0_u64..500).prop_map(|(to, hold_ms)| Ask::HeldTcp { to, hold_ms }),
-        (to.clone(), 0_usize..70_000).prop_map(|(to, size)| Ask::Udp { to, size }),
+        end.clone().prop_map(|to| Ask::Tcp { to }),
+        (end.clone(), 0_u64..500).prop_map(|(to, hold_ms)| Ask::HeldTcp { to, hold_ms }),
+        (end.clone(), 0_usize..70_000).prop_map(|(to, size)| Ask::Udp { to, size }),
         (0_usize..70_000, any::<bool>()).prop_map(|(size, dont_fragment)| {
             Ask::Ping { to: Ipv4Addr::LOCALHOST.into(), size, dont_fragment }
         }),
-        (to.clone(), "[a-z*.]{0,30}").prop_map(|(server, name)| Ask::Dns { server, name }),
-        (to, "[a-z.]{0,9}", "[/a-z \n]{0,9}").prop_map(|(to, name, path)| Ask::Https {
+        (end.clone(), "[a-z*.]{0,30}").prop_map(|(server, name)| Ask::Dns { server, name }),
+        (end, "[a-z.]{0,9}", "[/a-z \n]{0,9}").prop_map(|(to, name, path)| Ask::Https {
             to,
             name,
             path,
             credentials: probe::Credentials::None,
             authority: None,
         }),
-        "[@/]?[a-z]{0,120}".prop_map(|path| Ask::Unix { path }),
+        "[@/]?[a-z]{0,120}".prop_map(move |path| Ask::Unix { path }),
         Just(Ask::Look { at: Sight::Links }),
         Just(Ask::Arp { target: Ipv4Addr::LOCALHOST, link: Some("none".to_owned()) }),
-        any::<u16>().prop_map(|port| Ask::Syn { to: Ipv4Addr::LOCALHOST, ports: vec![(port, port)] }),
+        any::<(u16, u16)>().prop_map(move |ports| Ask::Syn { to, ports: vec![ports], via: None, from: None }),
+        any::<(u16, u16)>().prop_map(move |ports| Ask::Datagrams {
+            to,
+            ports: vec![ports],
+            via: None,
+            from: None
+        }),
+        any::<(u8, u8)>().prop_map(move |protocols| Ask::Protocols {
+            to,
+            protocols: vec![protocols],
+            via: None,
+            from: None
+        }),
+        any::<(u16, u16)>().prop_map(move |types| Ask::Frames {
+            link: "lo".to_owned(),
+            to: vec![Mac::BROADCAST],
+            source: None,
+            types: vec![types],
+            vlans: Vec::new(),
+            saps: Vec::new(),
+        }),
+        any::<u8>().prop_map(|prefix| Ask::NextHops {
+            link: "lo".to_owned(),
+            net: Ipv4Addr::LOCALHOST,
+            prefix
+        }),
         any::<u8>().prop_map(|protocol| Ask::Raw { to: Ipv4Addr::LOCALHOST, protocol }),
     ]
 }

@@ -69,7 +69,8 @@ pub(crate) fn batch(deadline: Duration, asks: impl IntoIterator<Item = Ask>) -> 
     Batch {
         version: VERSION,
         deadline_ms: deadline.as_millis() as u64,
-        patience_ms: deadline.as_millis() as u64,
+        // Three tries, a quarter of it apart, and the whole of it after the last: one and a half times this.
+        answer_timeout_ms: (deadline.as_millis() as u64 / 2).max(1),
         rate: 20_000,
         probes: (0..).zip(asks).map(number).collect(),
     }

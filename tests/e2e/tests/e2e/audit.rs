@@ -34,7 +34,7 @@ async fn a_probe_within_a_client_is_answered_and_witnessed_and_one_across_is_nei
             let asked = |first: u32| Batch {
                 version: VERSION,
                 deadline_ms: 3000,
-                patience_ms: 1000,
+                answer_timeout_ms: 1000,
                 rate: 1000,
                 probes: [batch(first, inside), batch(first + 2, outside)].concat(),
             };

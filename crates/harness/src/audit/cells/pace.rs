@@ -51,23 +51,20 @@ fn packets_a_second(slowdown: Slowdown) -> u32 {
 /// One batch at this rate, in packets per second.
 fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
     let packets: u64 = probes.iter().map(|probe| packets(&probe.ask)).sum();
+    let scans = probes.iter().filter(|probe| probe.ask.is_scan()).count().div_ceil(Batch::SCANS_AT_ONCE);
     let sending = packets * 1000 / u64::from(rate);
+    let answer_timeout_ms = slowdown.stretch(TIMEOUT).as_millis();
+    // A scan waits for answers after each round. Scans of one group wait together, and the groups one after another.
+    let waiting = 2 * answer_timeout_ms * scans as u64;
     // A busy host may send at half of the allowed rate.
-    let deadline_ms = 2 * sending + slowdown.stretch(GRACE).as_millis();
-    let patience_ms = slowdown.stretch(TIMEOUT).as_millis();
-    Batch { version: VERSION, deadline_ms, patience_ms, rate, probes }
+    let deadline_ms = 2 * sending + waiting + slowdown.stretch(GRACE).as_millis();
+    Batch { version: VERSION, deadline_ms, answer_timeout_ms, rate, probes }
 }
 
 /// The approximate maximum of packets that a probe sends.
 fn packets(ask: &Ask) -> u64 {
     const A_FEW: u64 = 10;
-    match ask {
-        Ask::Syn { ports, .. } => {
-            let count = |&(first, last): &(u16, u16)| u64::from(last.saturating_sub(first)) + 1;
-            A_FEW + ports.iter().map(count).sum::<u64>()
-        }
-        _ => A_FEW,
-    }
+    A_FEW + ask.packets_at_least()
 }
 
 #[cfg(test)]
@@ -84,14 +81,15 @@ mod tests {
     }
 
     fn sweep() -> Vec<Probe> {
-        let ask = Ask::Syn { to: Ipv4Addr::LOCALHOST, ports: vec![(30000, 32767)] };
+        let ask =
+            Ask::Syn { to: Ipv4Addr::LOCALHOST.into(), ports: vec![(30000, 32767)], via: None, from: None };
         vec![Probe { nonce: Nonce::new(1, 1), ask }]
     }
 
     #[test]
     fn probers_that_run_at_once_share_one_rate_and_have_time_to_send_all_their_packets() {
         let (fast, slow) = (Slowdown::NONE, Slowdown::EMULATED);
-        for (viewpoints, slowdown, packets, patience_ms) in [
+        for (viewpoints, slowdown, packets, answer_timeout_ms) in [
             (1, fast, 40_000, 800),
             (8, fast, 40_000, 800),
             (16, fast, 40_000, 800),
@@ -109,9 +107,9 @@ mod tests {
                 assert_eq!(at_once.len(), viewpoints);
                 assert!(at_once.iter().map(|batch| batch.rate).sum::<u32>() <= packets);
                 for batch in at_once {
-                    let sending = 2768 * 1000 / u64::from(batch.rate);
-                    assert!(batch.deadline_ms > sending + 3 * batch.patience_ms, "{batch:?}");
-                    assert_eq!(batch.patience_ms, patience_ms);
+                    let sending = 2 * 2768 * 1000 / u64::from(batch.rate);
+                    assert!(batch.deadline_ms > sending + 3 * batch.answer_timeout_ms, "{batch:?}");
+                    assert_eq!(batch.answer_timeout_ms, answer_timeout_ms);
                 }
             }
         }

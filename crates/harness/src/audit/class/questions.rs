@@ -74,7 +74,7 @@ pub(super) fn ping(to: IpAddr) -> Ask {
 /// A SYN to each port of some ranges; `None` for IPv6.
 pub(super) fn syn(to: IpAddr, ports: &[(u16, u16)]) -> Option<Ask> {
     match to {
-        IpAddr::V4(to) => Some(Ask::Syn { to, ports: ports.to_vec() }),
+        IpAddr::V4(_) => Some(Ask::Syn { to, ports: ports.to_vec(), via: None, from: None }),
         IpAddr::V6(_) => None,
     }
 }

@@ -33,8 +33,8 @@ impl NameServer {
         let probes = vec![Probe { nonce: Nonce::new(0, 0), ask: question }];
         let slowdown = self.cluster.slowdown();
         let millis = |usual| slowdown.stretch(Duration::from_millis(usual)).as_millis();
-        let (deadline_ms, patience_ms) = (millis(3_000), millis(1_000));
-        let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 100, probes };
+        let (deadline_ms, answer_timeout_ms) = (millis(3_000), millis(1_000));
+        let batch = Batch { version: VERSION, deadline_ms, answer_timeout_ms, rate: 100, probes };
         let within = slowdown.stretch(TIMEOUT);
         let waited = wait::until(format!("{} at {}", self.name, self.server), within, async || {
             let said = ask(&pods, slowdown, PROBER, &batch).await?;

@@ -96,11 +96,13 @@ impl Sent {
 /// The destination address of a probe; `None` for probes without one.
 pub(super) fn address(ask: &Ask) -> Option<IpAddr> {
     Some(match ask {
-        Ask::Syn { to, .. } | Ask::Raw { to, .. } => (*to).into(),
+        Ask::Raw { to, .. } => (*to).into(),
+        Ask::Syn { to, .. } | Ask::Datagrams { to, .. } | Ask::Protocols { to, .. } => *to,
         Ask::Ping { to, .. } => *to,
         Ask::Arp { target, .. } => (*target).into(),
         Ask::Neighbour { target, .. } => (*target).into(),
         Ask::Advertise { .. } | Ask::Unix { .. } | Ask::Look { .. } => return None,
+        Ask::Frames { .. } | Ask::NextHops { .. } => return None,
         other => end(other)?.ip(),
     })
 }

@@ -1,9 +1,10 @@
 //! Evidence in words. Texts name the kind of credentials in a probe, and never the credentials.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
-use probe::{Arrival, Ask, Credentials};
+use probe::{Arrival, Ask, Credentials, Mac, NextHop};
 
 use super::model::{CellReport, EvidenceReport, ProbeReport, WitnessReport};
 use crate::audit::judge::{Evidence, Sent, words};
@@ -58,13 +59,29 @@ fn ask(ask: &Ask) -> String {
     match ask {
         Ask::Tcp { to } => format!("TCP connection to {to}"),
         Ask::HeldTcp { to, hold_ms } => format!("TCP connection to {to}, used after {hold_ms} ms"),
-        Ask::Syn { to, ports } => {
-            let range = |(first, last): &(u16, u16)| match first == last {
-                true => first.to_string(),
-                false => format!("{first}-{last}"),
-            };
-            format!("SYN to {to}, ports {}", ports.iter().map(range).collect::<Vec<_>>().join(" "))
+        Ask::Syn { to, ports, via, from } => {
+            format!("SYN to {to}, ports {}{}", ranges(ports), way(via, from))
         }
+        Ask::Datagrams { to, ports, via, from } => {
+            format!("UDP datagrams to {to}, ports {}{}", ranges(ports), way(via, from))
+        }
+        Ask::Protocols { to, protocols, via, from } => {
+            format!("IP packets to {to}, protocols {}{}", ranges(protocols), way(via, from))
+        }
+        Ask::Frames { link, to, source, types, vlans, saps } => {
+            let list = |words: Vec<String>| words.join(" ");
+            let hex = |(first, last): &(u16, u16)| format!("{first:#06x}-{last:#06x}");
+            let mut text =
+                format!("Ethernet frames on {link} to {}", list(to.iter().map(Mac::to_string).collect()));
+            if let Some(source) = source {
+                let _ = write!(text, " from {source}");
+            }
+            let _ = write!(text, ", EtherTypes {}", list(types.iter().map(hex).collect()));
+            let _ = write!(text, ", VLANs {}", list(vlans.iter().map(u16::to_string).collect()));
+            let _ = write!(text, ", SAPs {}", list(saps.iter().map(|sap| format!("{sap:#04x}")).collect()));
+            text
+        }
+        Ask::NextHops { link, net, prefix } => format!("search for neighbours on {link} in {net}/{prefix}"),
         Ask::Udp { to, size } => format!("UDP datagram of {size} bytes to {to}"),
         Ask::Ping { to, size, dont_fragment } => {
             format!(
@@ -93,6 +110,21 @@ fn ask(ask: &Ask) -> String {
         Ask::Unix { path } => format!("connection to the socket {path}"),
         Ask::Look { at } => format!("inspection of {}", format!("{at:?}").to_lowercase()),
     }
+}
+
+/// Ranges of numbers, such as `22 80-82`.
+fn ranges<T: Copy + Eq + std::fmt::Display>(ranges: &[(T, T)]) -> String {
+    let range = |(first, last): &(T, T)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(" ")
+}
+
+/// The next hop and the source address of a scan, where they are not the kernel's.
+fn way(via: &Option<NextHop>, from: &Option<IpAddr>) -> String {
+    let via = via.as_ref().map_or(String::new(), |via| format!(", via {} on {}", via.mac, via.link));
+    from.map_or(via.clone(), |from| format!("{via}, from {from}"))
 }
 
 /// The name of a cell in one line: `N3 tcp, a pod of acme → globex`.

@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// The deadline of a batch of last probes. Stretched where nodes are slow.
 const BARRIER_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a last probe waits for an answer: one that goes to the host gets none, because the guard drops it.
-const BARRIER_PATIENCE: Duration = Duration::from_millis(400);
+const BARRIER_ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The deployed witnesses and probers, in all clusters and on the host.
 #[derive(Debug)]
@@ -220,8 +220,8 @@ impl<'a> Probes<'a> {
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {
             let millis = |usual| self.slowdown().stretch(usual).as_millis();
-            let (deadline_ms, patience_ms) = (millis(BARRIER_DEADLINE), millis(BARRIER_PATIENCE));
-            let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 1_000, probes };
+            let (deadline_ms, answer_timeout_ms) = (millis(BARRIER_DEADLINE), millis(BARRIER_ANSWER_TIMEOUT));
+            let batch = Batch { version: VERSION, deadline_ms, answer_timeout_ms, rate: 1_000, probes };
             (viewpoint, self.ask_one(viewpoint, &batch).await)
         });
         for (viewpoint, said) in join_all(asked).await {

@@ -33,8 +33,8 @@ pub(super) async fn leads(
     let probes: Vec<Probe> = probes.collect();
     let all = probes.len();
     let millis = |usual| slowdown.stretch(Duration::from_millis(usual)).as_millis();
-    let (deadline_ms, patience_ms) = (millis(2_000), millis(500));
-    let batch = Batch { version: VERSION, deadline_ms, patience_ms, rate: 100, probes };
+    let (deadline_ms, answer_timeout_ms) = (millis(2_000), millis(500));
+    let batch = Batch { version: VERSION, deadline_ms, answer_timeout_ms, rate: 100, probes };
     wait::until(format!("the service of {}", witness.witness), slowdown.stretch(WITHIN), async || {
         Ok(match ask(pods, slowdown, PROBER, &batch).await {
             Ok(said) if served(&said, &witness.witness) == all => Wait::Done(()),

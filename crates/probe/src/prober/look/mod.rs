@@ -25,7 +25,7 @@ const LINES: usize = 20_000;
 
 /// Inspects on a thread outside the runtime, because reading from a dead network file system can block for ever.
 pub(super) async fn look(attempt: &Attempt, at: Sight) -> io::Result<ProbeOutcome> {
-    attempt.sent();
+    attempt.sent(1);
     let mut lines = tokio::task::spawn_blocking(move || see(at)).await.map_err(io::Error::other)??;
     lines.sort();
     lines.dedup();
@@ -178,6 +178,6 @@ mod tests {
         assert!(line.ends_with(own.to_str().unwrap()), "{line}");
         let alone = process("7", Path::new("/proc/self"));
         assert_eq!(alone.split_once(' ').map(|(_, rest)| rest), line.split_once(' ').map(|(_, rest)| rest));
-        assert_eq!(process("8", Path::new("/proc/nobody")), "8 - -", "the process has ended");
+        assert_eq!(process("8", Path::new("/proc/ended")), "8 - -", "the process has ended");
     }
 }

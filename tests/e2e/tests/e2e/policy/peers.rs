@@ -77,8 +77,13 @@ impl<'a> Peers<'a> {
 
     async fn ask_from(&self, from: &str, probes: Vec<Probe>) -> anyhow::Result<Vec<(Nonce, ProbeOutcome)>> {
         let (namespace, pod) = from.split_once('/').context("a pod is <namespace>/<name>")?;
-        let batch =
-            Batch { version: probe::VERSION, deadline_ms: 10_000, patience_ms: 600, rate: 1000, probes };
+        let batch = Batch {
+            version: probe::VERSION,
+            deadline_ms: 10_000,
+            answer_timeout_ms: 600,
+            rate: 1000,
+            probes,
+        };
         let said = self.cluster.ask(namespace, pod, &batch).await?;
         ensure!(matches!(said.last(), Some(ProbeResult::End { .. })), "the prober in {from} was cut off");
         let answers = said.into_iter().filter_map(|said| match said {

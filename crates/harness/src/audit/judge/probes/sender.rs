@@ -41,16 +41,17 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
         Some(broken) => Heard::Unknown(format!("{}: {why}; {broken}", sent.nonce)),
         None => Heard::Unknown(format!("{}: {why}", sent.nonce)),
     };
-    if sent.ask.is_none() {
-        return unknown("the probe was not planned".to_owned());
-    }
+    let Some(ask) = &sent.ask else { return unknown("the probe was not planned".to_owned()) };
     let outcome = match outcome(sent.answer.as_ref()) {
         Err(why) => return unknown(why),
         Ok(outcome) => outcome,
     };
-    let packets = sent.answer.as_ref().map_or(0, |answer| answer.sent);
-    if packets == 0 && matches!(outcome, ProbeOutcome::Silent) {
-        return unknown("no answer, and no packet was sent".to_owned());
+    let packets = sent.answer.as_ref().map_or(0, |answer| u64::from(answer.sent));
+    if packets < ask.packets_at_least() && matches!(outcome, ProbeOutcome::Silent) {
+        return unknown(format!(
+            "no answer, but only {packets} of {} packets were sent",
+            ask.packets_at_least()
+        ));
     }
     if let ProbeOutcome::Seen { .. } = outcome {
         return unknown("the answer does not match the probe".to_owned());

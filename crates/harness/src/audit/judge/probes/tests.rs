@@ -33,7 +33,7 @@ fn sent(number: u32, to: &str, outcome: Option<ProbeOutcome>, at: &[&str]) -> Se
         ((*owner).to_owned(), format!("{owner}-w"), arrival)
     };
     Sent {
-        answer: outcome.map(|outcome| Answer { nonce: nonce.clone(), sent: 1, at_us: 1, outcome }),
+        answer: outcome.map(|outcome| Answer { nonce: nonce.clone(), sent: 3, at_us: 1, outcome }),
         ask: Some(Ask::Tcp { to: (to, 7001).into() }),
         arrivals: at.iter().map(arrival).collect(),
         from: None,

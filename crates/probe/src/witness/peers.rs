@@ -1,0 +1,133 @@
+//! Reports each kind of frame once, so that a reader who knows what belongs on a link finds what does not.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use nix::net::if_::if_indextoname;
+use probe::{Cast, Peer, WitnessLine};
+
+use crate::clock;
+use crate::lines::Lines;
+use crate::packet::PeerEnds;
+
+/// The most kinds that are reported.
+const REPORTED: usize = 2048;
+/// The most kinds that are remembered, reported or not. Only hashes are kept: 1 MiB.
+const REMEMBERED: usize = 65_536;
+
+/// The kinds of frames that arrived.
+#[derive(Debug)]
+pub(super) struct Peers {
+    lines: Lines,
+    hasher: RandomState,
+    known: HashSet<u64>,
+    reported: usize,
+    omitted: u64,
+}
+
+impl Peers {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self { lines, hasher: RandomState::new(), known: HashSet::new(), reported: 0, omitted: 0 }
+    }
+
+    /// A frame arrived on the link with this index. `ends` computes its ends and its destination.
+    pub(super) fn arrived(
+        &mut self,
+        link: u32,
+        cast: Cast,
+        (ends, to): (PeerEnds, Option<std::net::IpAddr>),
+    ) {
+        let key = self.hasher.hash_one((link, cast, ends));
+        if self.known.contains(&key) || self.known.len() >= REMEMBERED {
+            return;
+        }
+        if self.reported >= REPORTED {
+            self.omitted += 1;
+            self.known.insert(key);
+            return;
+        }
+        let PeerEnds { mac, ether_type, vlan, from } = ends;
+        let link = if_indextoname(link).ok().and_then(|name| name.into_string().ok());
+        let peer = Peer { at_us: clock::now_us(), link, mac, ether_type, vlan, from, to, cast };
+        if self.lines.say(&WitnessLine::Peer(peer)) {
+            self.known.insert(key);
+            self.reported += 1;
+        } else {
+            self.omitted += 1; // the next frame of this kind tries again
+        }
+    }
+
+    /// Reports the number of kinds that were not reported, if it is not 0.
+    pub(super) fn tell_omitted(&mut self) {
+        if self.omitted > 0 && self.lines.say(&WitnessLine::PeersOmitted { peers: self.omitted }) {
+            self.omitted = 0;
+        }
+    }
+}
+
+/// To whom a frame is addressed, from its packet type (linux/if_packet.h).
+pub(super) fn cast(packet_type: u8) -> Cast {
+    match packet_type {
+        0 => Cast::Own,
+        1 => Cast::Broadcast,
+        2 => Cast::Multicast,
+        _ => Cast::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use probe::Mac;
+
+    use super::*;
+
+    const NO_LINK: u32 = u32::MAX;
+
+    fn ends(number: u32) -> (PeerEnds, Option<IpAddr>) {
+        let from = Some(Ipv4Addr::from_bits(number).into());
+        (PeerEnds { mac: Some(Mac([2; 6])), ether_type: 0x0800, vlan: None, from }, None)
+    }
+
+    #[test]
+    fn each_kind_is_reported_once_and_what_is_too_much_is_counted() {
+        let (lines, read) = Lines::to_test(REPORTED + 1);
+        let mut peers = Peers::new(lines);
+        for number in 0..REPORTED as u32 + 10 {
+            peers.arrived(NO_LINK, Cast::Own, ends(number));
+            peers.arrived(NO_LINK, Cast::Own, ends(number));
+        }
+        peers.tell_omitted();
+        peers.tell_omitted();
+        let said: Vec<WitnessLine> = std::iter::from_fn(|| read.try_recv().ok())
+            .map(|line| serde_json::from_slice(&line).unwrap())
+            .collect();
+        assert_eq!((said.len(), said.last()), (REPORTED + 1, Some(&WitnessLine::PeersOmitted { peers: 10 })));
+        let first = Peer {
+            at_us: match &said[0] {
+                WitnessLine::Peer(peer) => peer.at_us,
+                other => panic!("{other:?}"),
+            },
+            link: None,
+            mac: Some(Mac([2; 6])),
+            ether_type: 0x0800,
+            vlan: None,
+            from: Some(Ipv4Addr::UNSPECIFIED.into()),
+            to: None,
+            cast: Cast::Own,
+        };
+        assert_eq!(said[0], WitnessLine::Peer(first));
+    }
+
+    #[test]
+    fn a_kind_for_which_the_queue_has_no_room_is_reported_later() {
+        let (lines, read) = Lines::to_test(1);
+        let mut peers = Peers::new(lines);
+        peers.arrived(NO_LINK, Cast::Own, ends(1));
+        peers.arrived(NO_LINK, Cast::Other, ends(1));
+        assert!(read.try_recv().is_ok() && read.try_recv().is_err());
+        peers.arrived(NO_LINK, Cast::Other, ends(1));
+        assert!(String::from_utf8(read.recv().unwrap()).unwrap().contains(r#""cast":"other""#));
+    }
+}
