@@ -203,7 +203,7 @@ mod tests {
     fn the_page_of_verbs_is_the_command_line() {
         let options = clap_markdown::MarkdownOptions::new().title("Verbs".to_owned()).show_footer(false);
         let page = clap_markdown::help_markdown_command_custom(&Args::command(), &options);
-        crate::commands::instance::tests::is_page("reference/verbs.md", &page);
+        published::is_page("reference/verbs.md", &page);
     }
 
     #[test]

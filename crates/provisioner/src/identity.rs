@@ -88,7 +88,8 @@ pub const CHAIN: [&str; 4] = ["context", "server", "certificate authority", "UID
 /// identity.
 ///
 /// # Errors
-/// [`IdentityError::NoFile`] or [`IdentityError::Kubeconfig`].
+/// [`IdentityError::NoFile`] when the file does not exist; [`IdentityError::Kubeconfig`] when it cannot be read or
+/// parsed.
 pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<IdentityLink>, IdentityError> {
     if !path.exists() {
         return Err(IdentityError::NoFile { path: path.to_owned() });
@@ -102,7 +103,8 @@ pub fn links_in(instance: &Instance, path: &Utf8Path) -> Result<Vec<IdentityLink
 /// certificate, returns the link `certificate authority` instead. `None` for an instance without a recorded identity.
 ///
 /// # Errors
-/// [`IdentityError::Unanswered`].
+/// [`IdentityError::Unanswered`] when the API server does not answer, or answers with an error. A missing namespace and
+/// a certificate by another authority are no errors: the link shows them.
 pub async fn link_of(instance: &Instance, client: Client) -> Result<Option<IdentityLink>, IdentityError> {
     let Some(recorded) = &instance.k8s.identity else { return Ok(None) };
     let unanswered = |source: kube::Error| IdentityError::Unanswered {

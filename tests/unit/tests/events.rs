@@ -184,18 +184,13 @@ fn a_log_that_cannot_be_written_stops_nothing_and_is_reported() {
     assert!(events.lost().is_none(), "the error was returned twice");
 }
 
-/// `HOMELAB_WRITE_DOCS=1` writes the schema.
 #[test]
 fn the_format_of_a_line_is_published() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schemas/event.json");
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Record)).unwrap() + "\n";
-    if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
-        std::fs::write(path, schema).unwrap();
-        return;
-    }
-    let published = std::fs::read_to_string(path).unwrap();
-    assert!(
-        schema == published,
-        "docs/schemas/event.json is not the schema of the code, which is:\n{schema}"
-    );
+    published::is_schema::<Record>("event.json");
+    let house = House::new();
+    let events = events(&house);
+    events.publish(down("acme"));
+    events.publish(Event::StageStarted { instance: "acme".to_owned(), stage: Stage::Nodes, node: None });
+    events.publish(Event::GuardRestored { instances: Vec::new(), deviations: Vec::new(), times: 2 });
+    published::conform("event.json", &text(&house).lines().collect::<Vec<_>>());
 }

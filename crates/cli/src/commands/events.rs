@@ -132,8 +132,8 @@ mod tests {
         serde_json::from_value(json).expect("a record as the log has it")
     }
 
-    #[test]
-    fn an_event_is_a_line_with_its_time_outcome_and_actor() {
+    /// A claim, a failed stage, and an event of a newer version.
+    fn some() -> [Record; 3] {
         let actor = serde_json::json!({ "user": "ada", "pid": 4711, "command": "homelab up acme" });
         let lines = [
             serde_json::json!({
@@ -149,7 +149,18 @@ mod tests {
                 "instances": ["acme", "globex"], "outcome": "ok", "actor": actor,
             }),
         ];
-        insta::assert_snapshot!(lines.map(|line| text(&record(line))).concat());
+        lines.map(record)
+    }
+
+    #[test]
+    fn an_event_is_a_line_with_its_time_outcome_and_actor() {
+        insta::assert_snapshot!(some().each_ref().map(text).concat());
+    }
+
+    #[test]
+    fn programs_get_what_is_published() {
+        let events = Events { follow: false, instance: None, since: None, format: Format::Json };
+        published::conform("event.json", &some().each_ref().map(|record| events.shown(record)));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Engines {
     /// [`Engine::create`] by the plan's engine.
     ///
     /// # Errors
-    /// As for [`Engine::create`].
+    /// As for [`Engine::create`]; also [`EngineError::Absent`] when the engine returns no node.
     pub async fn create(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         whole(plan, self.of(plan.engine).create(plan).await?)
     }
@@ -54,7 +54,7 @@ impl Engines {
     /// [`Engine::attach`] by the plan's engine.
     ///
     /// # Errors
-    /// As for [`Engine::attach`].
+    /// As for [`Engine::attach`]; also [`EngineError::Absent`] when the engine returns no node.
     pub async fn attach(&self, plan: &ClusterPlan) -> Result<Nodes, EngineError> {
         whole(plan, self.of(plan.engine).attach(plan).await?)
     }

@@ -24,7 +24,7 @@ impl Lock {
     /// Waits for the lock of a folder, which must exist.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// [`FileError`] when the folder cannot be opened or locked, for instance because it does not exist.
     pub fn of_folder(folder: &Utf8Path) -> Result<Self, FileError> {
         let lock = || {
             let folder = File::open(folder)?;
@@ -37,7 +37,8 @@ impl Lock {
     /// Waits for the exclusive lock of a file. A missing file is made, owned by this process's user.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// [`FileError`] when the path leads to anything but a regular file, or when the file cannot be made, opened or
+    /// locked. A file that was made stays.
     pub fn of_file(path: &Utf8Path) -> Result<Self, FileError> {
         Self::held(path, File::lock)
     }
@@ -45,7 +46,7 @@ impl Lock {
     /// As [`Self::of_file`], with a shared lock.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// As for [`Self::of_file`].
     pub fn shared_of_file(path: &Utf8Path) -> Result<Self, FileError> {
         Self::held(path, File::lock_shared)
     }
@@ -62,7 +63,7 @@ impl Lock {
     /// As [`Self::of_file`], with a new file owned by the home's user.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// As for [`Self::of_file`]; also when the new file cannot be given to the home's user.
     pub fn in_home(home: &Home, path: &Utf8Path) -> Result<Self, FileError> {
         let lock = || {
             let (file, made) = opened(path)?;
@@ -78,7 +79,7 @@ impl Lock {
     /// The exclusive lock of a file, or `None` when it is held already.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// As for [`Self::of_file`]. A lock that is held already is no error.
     pub fn try_of_file(path: &Utf8Path) -> Result<Option<Self>, FileError> {
         Self::tried(path, File::try_lock)
     }
@@ -86,7 +87,7 @@ impl Lock {
     /// As [`Self::try_of_file`], with a shared lock.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// As for [`Self::try_of_file`].
     pub fn try_shared_of_file(path: &Utf8Path) -> Result<Option<Self>, FileError> {
         Self::tried(path, File::try_lock_shared)
     }
@@ -123,7 +124,7 @@ impl Lock {
     /// Waits for a lock on a thread for blocking calls, because the wait has no limit.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// The error of `take`; a [`FileError`] also when `take` panics.
     pub async fn waited_for(
         path: Utf8PathBuf,
         take: fn(&Utf8Path) -> Result<Self, FileError>,

@@ -27,7 +27,7 @@ pub fn regular(path: &Utf8Path) -> Result<Option<Metadata>, FileError> {
 /// Opens a regular file for reading; `None` when it does not exist.
 ///
 /// # Errors
-/// As [`regular`].
+/// As for [`regular`]; also when the file cannot be opened.
 pub fn open(path: &Utf8Path) -> Result<Option<File>, FileError> {
     // Checked before it is opened: opening a device or a pipe may block or have an effect.
     if regular(path)?.is_none() {
@@ -47,7 +47,7 @@ pub fn open(path: &Utf8Path) -> Result<Option<File>, FileError> {
 /// The contents of a regular file; `None` when it does not exist.
 ///
 /// # Errors
-/// As [`regular`].
+/// As for [`open`]; also when the file cannot be read, and with [`Unfit::TooLarge`] above 256 MiB.
 pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>, FileError> {
     let Some(mut file) = open(path)? else { return Ok(None) };
     read_all(&mut file).map(Some).map_err(failed("read", path))
@@ -56,7 +56,7 @@ pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>, FileError> {
 /// As [`read`], as text.
 ///
 /// # Errors
-/// As [`regular`]; also when the contents are not UTF-8.
+/// As for [`read`]; also when the contents are not UTF-8.
 pub fn read_text(path: &Utf8Path) -> Result<Option<String>, FileError> {
     let text = |bytes| String::from_utf8(bytes).map_err(|error| failed("read", path)(no_text(error)));
     read(path)?.map(text).transpose()

@@ -19,7 +19,8 @@ use super::{FileError, failed};
 /// folder must exist. A symbolic link is replaced, not followed: see [`Foreign`](super::Foreign) for files of others.
 ///
 /// # Errors
-/// [`FileError`]; the file is unchanged then.
+/// [`FileError`]; the file is unchanged then, with one exception: when only the folder cannot be synced, the file has
+/// the new contents, which a power cut may undo.
 pub fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> Result<(), FileError> {
     let old = regular(path)?;
     let write = || {
@@ -37,7 +38,7 @@ pub fn replace(home: &Home, path: &Utf8Path, contents: &[u8]) -> Result<(), File
 /// the permissions of an existing file are not kept.
 ///
 /// # Errors
-/// As [`replace`].
+/// As for [`replace`].
 pub fn replace_public(path: &Utf8Path, contents: &[u8]) -> Result<(), FileError> {
     regular(path)?;
     let write = || {
@@ -52,7 +53,8 @@ pub fn replace_public(path: &Utf8Path, contents: &[u8]) -> Result<(), FileError>
 /// that keeps other writers out, or else this would remove a file that is being written.
 ///
 /// # Errors
-/// [`FileError`].
+/// [`FileError`] when the folder cannot be read or a temporary file cannot be removed. Some temporary files may be left
+/// then.
 pub fn sweep(path: &Utf8Path) -> Result<(), FileError> {
     let sweep = || {
         let unfinished = unfinished(path);

@@ -28,7 +28,7 @@ impl Authority {
     /// Makes an authority on P-256, which costs a fraction of RSA and works with every TLS stack in a cluster.
     ///
     /// # Errors
-    /// [`PkiError::Make`].
+    /// [`PkiError::Make`] when the key cannot be generated or the certificate cannot be signed.
     pub fn make(name: &str) -> Result<Self, PkiError> {
         let failed = |source| PkiError::Make { what: format!("the authority '{name}'"), source };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
@@ -53,7 +53,8 @@ impl Authority {
     /// (kubernetes.io, "Using Node Authorization"). Returns the certificate followed by its key, both PEM.
     ///
     /// # Errors
-    /// [`PkiError::Make`].
+    /// [`PkiError::Make`] when the key cannot be generated, or when the authority's own certificate or key cannot be
+    /// parsed.
     pub fn kubelet(&self, node: &str) -> Result<Secret, PkiError> {
         let failed = |source| PkiError::Make { what: format!("the certificate of {node}'s kubelet"), source };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;

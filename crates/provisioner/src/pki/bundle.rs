@@ -33,7 +33,7 @@ impl Bundle {
     /// Makes a set for an instance.
     ///
     /// # Errors
-    /// [`PkiError::Make`].
+    /// [`PkiError::Make`] when a key cannot be generated or a certificate cannot be signed.
     pub fn make(instance: &str) -> Result<Self, PkiError> {
         let what = format!("the service account key of '{instance}'");
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
@@ -70,7 +70,7 @@ impl Bundle {
     /// Reads the set in an instance's folder, which must exist.
     ///
     /// # Errors
-    /// [`PkiError::File`].
+    /// [`PkiError::File`] when one of its files cannot be read.
     pub fn kept(home: &Home, instance: &str) -> Result<Self, PkiError> {
         Self::read(&home.instance(instance).join("pki"))
     }

@@ -55,7 +55,7 @@ pub fn remove_worker(instance: &Instance, node: &str) -> Result<Instance, PlanEr
 /// Refuses an instance that does not run.
 ///
 /// # Errors
-/// [`PlanError::NotRunning`].
+/// [`PlanError::NotRunning`] with the recorded state.
 pub fn running(instance: &Instance) -> Result<(), PlanError> {
     match instance.state {
         State::Running => Ok(()),

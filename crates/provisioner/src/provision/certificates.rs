@@ -51,7 +51,9 @@ impl Provisioner {
     /// Makes an instance's authority unless it exists.
     ///
     /// # Errors
-    /// [`CertificatesError`].
+    /// [`CertificatesError::Registry`] when the registry cannot be read or has no such instance.
+    /// [`CertificatesError::Tls`] when the existing files are not this instance's authority, or when the authority
+    /// cannot be read, made or written.
     pub fn tls_init(&self, name: &str) -> Result<Init, CertificatesError> {
         Ok(self.certificates_of(name)?.init(Timestamp::now())?)
     }
@@ -67,7 +69,9 @@ impl Provisioner {
     /// An instance's own authority, the host's trust in it, and its leaves.
     ///
     /// # Errors
-    /// [`CertificatesError`].
+    /// [`CertificatesError::Registry`] when the registry cannot be read or has no such instance.
+    /// [`CertificatesError::Tls`] when the instance has no authority or its files cannot be read; a leaf that cannot be
+    /// read is no error. [`CertificatesError::Trust`] when the host's trust store cannot be read.
     pub fn certificates(&self, name: &str) -> Result<Certificates, CertificatesError> {
         let folder = self.certificates_of(name)?;
         let authority = folder.authority()?;
@@ -79,7 +83,7 @@ impl Provisioner {
     /// Whether the host accepts an authority of this instance, the present one or an earlier one.
     ///
     /// # Errors
-    /// [`CertificatesError`].
+    /// [`CertificatesError::Trust`] when the host's trust store cannot be read. The registry is not asked.
     pub fn is_trusted(&self, name: &str) -> Result<bool, CertificatesError> {
         Ok(self.trust.trusted(&self.id(name))?.is_some())
     }

@@ -33,7 +33,12 @@ impl Authority {
     /// authorities, as OpenSSL does, refuse what the authority signs for code, mail or clients (4.2.1.12).
     ///
     /// # Errors
-    /// [`TlsError::Make`], [`TlsError::Serial`].
+    /// [`TlsError::Make`] when the key or the certificate cannot be made; [`TlsError::Serial`] when the kernel gives no
+    /// random bytes.
+    ///
+    /// # Panics
+    /// When `now` is so late that the validity would end after the year 9999, or when the new certificate cannot be
+    /// parsed, which would be a bug.
     pub fn make(subject: &str, suffix: &str, now: Timestamp) -> Result<Self, TlsError> {
         let failed = |source| TlsError::Make { what: format!("the authority '{subject}'"), source };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;

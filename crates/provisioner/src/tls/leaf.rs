@@ -35,7 +35,11 @@ impl Authority {
     /// already; [`Folder::issue`](super::Folder::issue) refuses that case.
     ///
     /// # Errors
-    /// [`TlsError::Make`], [`TlsError::Serial`].
+    /// [`TlsError::Make`] when the key or the certificate cannot be made, for instance because the authority's own
+    /// certificate or key cannot be parsed; [`TlsError::Serial`] when the kernel gives no random bytes.
+    ///
+    /// # Panics
+    /// When `now` plus `days` is after the year 9999, or when the new certificate cannot be parsed, which would be a bug.
     pub fn issue(&self, names: &HostNames, days: u16, now: Timestamp) -> Result<Leaf, TlsError> {
         let first = names.first();
         let failed = |source| TlsError::Make { what: format!("the certificate of {first}"), source };

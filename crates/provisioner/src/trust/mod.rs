@@ -69,7 +69,7 @@ impl Store {
     /// The certificate of the authority that is trusted for an instance; `None` if it has no anchor.
     ///
     /// # Errors
-    /// [`TrustError::File`].
+    /// [`TrustError::File`] when `/etc/os-release` or the anchor cannot be read.
     pub fn trusted(&self, id: &InstanceId) -> Result<Option<String>, TrustError> {
         let Some(family) = self.family()? else { return Ok(None) };
         Ok(files::read_text(&anchor(&family, id))?)
@@ -78,7 +78,8 @@ impl Store {
     /// The instances of a home that have an anchor, whether or not the registry has them.
     ///
     /// # Errors
-    /// [`TrustError::File`].
+    /// [`TrustError::File`] when `/etc/os-release` or the folder of anchors cannot be read. A missing folder is no
+    /// error.
     pub fn anchors(&self, home: &str) -> Result<Vec<InstanceId>, TrustError> {
         let Some(family) = self.family()? else { return Ok(Vec::new()) };
         let entries = match family.anchors.read_dir_utf8() {

@@ -124,7 +124,8 @@ impl Watch {
     /// Takes the lock of the watch and subscribes to the kernel's reports. Needs root.
     ///
     /// # Errors
-    /// [`WatchError`]
+    /// [`WatchError::Watched`] while another process watches this host; [`WatchError::File`] when the lock file cannot
+    /// be made, locked or written; [`WatchError::Listen`] when the kernel refuses a subscription.
     pub fn begin(provisioner: Provisioner) -> Result<Self, WatchError> {
         let alone = alone()?;
         let listen = |what| move |source| WatchError::Listen { what, source };

@@ -5,7 +5,7 @@ use provisioner::registry::{
     Entry, Instance, Keeper, Liveness, ObservedState, Operation, OperationKind, Owner, UnknownLiveness,
 };
 use provisioner::request::{EngineKind, Handling, NodeSize, Provider};
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::list;
@@ -140,62 +140,10 @@ fn show(instance: &Instance) -> ShowView {
     ShowView::of(instance, standing(instance), |_| Liveness::Dead, now())
 }
 
-/// Checks that a file below `docs` has this text. `HOMELAB_WRITE_DOCS=1` writes it.
-pub(crate) fn is_page(file: &str, text: &str) {
-    let path = format!("{}/../../docs/{file}", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
-        std::fs::write(&path, text).expect("the folder of the pages can be written");
-    }
-    let published = std::fs::read_to_string(&path).expect("the page can be read");
-    assert!(text == published, "docs/{file} is not what the code says, which is:\n{text}");
-}
-
 /// Checks that the schema of a view is the published one, and that printed views conform to it.
 pub(crate) fn published<V: JsonSchema + serde::Serialize>(file: &str, views: &[V]) {
-    let schema = serde_json::to_value(schema_for!(V)).expect("keys of a schema are strings");
-    let text = format!("{}\n", serde_json::to_string_pretty(&schema).expect("keys of a schema are strings"));
-    is_page(&format!("schemas/{file}"), &text);
-    for view in views {
-        let printed: Value = serde_json::from_str(&crate::printer::json(view)).expect("it prints JSON");
-        assert!(conforms(&printed, &schema, &schema), "{printed:#}");
-        let mut lacking = printed.clone();
-        lacking.as_object_mut().expect("a view is an object").remove("version");
-        assert!(!conforms(&lacking, &schema, &schema), "the schema does not ask for a version");
-    }
-}
-
-/// Validates JSON by the keywords that our schemas use: references, constants, alternatives, types, fields and
-/// items. Other
-/// keywords are ignored. A field that the schema does not have is refused.
-fn conforms(value: &Value, schema: &Value, root: &Value) -> bool {
-    if let Some(reference) = schema["$ref"].as_str() {
-        let target = root.pointer(reference.trim_start_matches('#')).expect("the reference leads somewhere");
-        return conforms(value, target, root);
-    }
-    if let Some(wanted) = schema.get("const") {
-        return value == wanted;
-    }
-    if let Some(alternatives) = schema.get("anyOf").or(schema.get("oneOf")).and_then(Value::as_array) {
-        return alternatives.iter().any(|alternative| conforms(value, alternative, root));
-    }
-    let is = |kind: &Value| match kind.as_str() {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("boolean") => value.is_boolean(),
-        Some("null") => value.is_null(),
-        other => panic!("no type of ours: {other:?}"),
-    };
-    let of_its_type =
-        schema["type"].as_array().map_or_else(|| is(&schema["type"]), |types| types.iter().any(is));
-    let required = schema["required"].as_array().into_iter().flatten();
-    of_its_type
-        && required.filter_map(Value::as_str).all(|key| value.get(key).is_some())
-        && value.as_object().into_iter().flatten().all(|(key, value)| {
-            schema["properties"].get(key).is_some_and(|schema| conforms(value, schema, root))
-        })
-        && value.as_array().into_iter().flatten().all(|item| conforms(item, &schema["items"], root))
+    ::published::is_schema::<V>(file);
+    ::published::conform(file, &views.iter().map(crate::printer::json).collect::<Vec<_>>());
 }
 
 #[test]

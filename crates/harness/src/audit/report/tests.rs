@@ -2,7 +2,6 @@
 //! covered. A larger run with three instances is kept as JSON, for tests of renderings elsewhere.
 
 use insta::{assert_binary_snapshot, assert_json_snapshot, assert_snapshot};
-use schemars::schema_for;
 
 use super::*;
 use crate::audit::cells::{CellMethod, Selection};
@@ -194,16 +193,12 @@ fn a_failed_assertion_shows_the_evidence_of_the_leak() {
     leaky().assert_isolated();
 }
 
-/// `HOMELAB_WRITE_DOCS=1` writes the schema.
 #[test]
-fn the_schema_is_as_published() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schemas/audit.json");
-    let schema = serde_json::to_string_pretty(&schema_for!(Report)).expect("a schema") + "\n";
-    if std::env::var_os("HOMELAB_WRITE_DOCS").is_some() {
-        std::fs::write(path, schema).expect("the schema can be written");
-        return;
-    }
-    assert_eq!(schema, std::fs::read_to_string(path).expect("the schema can be read"));
+fn the_report_for_programs_is_as_published() {
+    published::is_schema::<Report>("audit.json");
+    let left_out = LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() };
+    let reports = [clean(), leaky(), large(), clean().without(vec![left_out])];
+    published::conform("audit.json", &reports.map(|report| report.json().expect("JSON")));
 }
 
 #[test]

@@ -204,7 +204,8 @@ impl InstanceProbes {
     /// Has the prober on the pod network send a batch of probes.
     ///
     /// # Errors
-    /// [`ProbesError::Ask`].
+    /// [`ProbesError::Ask`] when the exec is refused or breaks off, when an answer is not in its format, or when the
+    /// prober does not end in time. No answer is returned then, but probes may have been sent.
     pub async fn ask_from_pod(&self, batch: &Batch) -> Result<Vec<ProbeResult>, ProbesError> {
         Ok(ask::ask(&self.pods(), self.slowdown, PROBER, batch).await?)
     }
@@ -212,7 +213,7 @@ impl InstanceProbes {
     /// Has a prober on the host network of a node send a batch of probes.
     ///
     /// # Errors
-    /// [`ProbesError::Ask`].
+    /// As for [`Self::ask_from_pod`].
     pub async fn ask_from_node(&self, node: &str, batch: &Batch) -> Result<Vec<ProbeResult>, ProbesError> {
         Ok(ask::ask(&self.pods(), self.slowdown, &manifest::node_pod(node), batch).await?)
     }

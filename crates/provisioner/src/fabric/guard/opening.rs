@@ -29,7 +29,7 @@ impl Opening {
     /// Waits until no other process changes the guard or holds it open.
     ///
     /// # Errors
-    /// [`FabricError::File`]
+    /// [`FabricError::File`] when the lock file cannot be made, locked or written.
     pub async fn begin() -> Result<Self, FabricError> {
         let mut alone = locked(OPENED, Lock::of_file).await?;
         alone.sign(Utf8Path::new(OPENED))?;
