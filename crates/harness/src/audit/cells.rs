@@ -125,7 +125,7 @@ impl Plan {
         Self::made(run, subjects, host, selection, |class| class.on_request.is_none())
     }
 
-    /// Plans a run over these instances that asks one class, also if no audit asks it.
+    /// Plans a run that asks one class with one source, also if no audit asks the class.
     ///
     /// # Errors
     /// [`SelectionError`] when no cell can be tested, or when a name is not unique.
@@ -133,9 +133,10 @@ impl Plan {
         run: u32,
         subjects: Vec<Subject>,
         host: HostSubject,
-        class: ClassId,
+        (class, from): (ClassId, &str),
     ) -> Result<Self, SelectionError> {
-        Self::made(run, subjects, host, &Selection::default(), |other| other.id == class)
+        let selection = Selection { from: vec![from.to_owned()], ..Selection::default() };
+        Self::made(run, subjects, host, &selection, |other| other.id == class)
     }
 
     fn made(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use probe::{Answer, Arrival, Ask, Nonce, ProbeOutcome, Sight};
+use probe::{Answer, Arrival, Ask, Mac, Nonce, ProbeOutcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
 use provisioner::request::CniKind;
@@ -26,6 +26,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         witness: format!("{name}-{suffix}/witness"),
         management: None,
         routed_v6: vec![super::ipv6::beside(address(number), net(format!("192.168.{third}.0/24")))],
+        mac: Some(Mac([2, 0, 192, 168, third, number])),
         found: Some(NodeTraces::default()),
         machine: Some(NodeIdentity {
             machine_id: format!("m-{name}-{suffix}"),

@@ -10,6 +10,7 @@ mod parts;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
+use probe::Mac;
 use provisioner::plan::Role;
 use provisioner::request::CniKind;
 use provisioner::slowdown::Slowdown;
@@ -119,6 +120,8 @@ pub struct NodeSubject {
     /// Its other IPv6 addresses: those that it has, and the one that the audit adds while nodes use routes through the
     /// host.
     pub routed_v6: Vec<Ipv6Addr>,
+    /// The hardware address of its link into the instance's network; `None` where it could not be read.
+    pub mac: Option<Mac>,
     /// The traces of an SSH server, and the adapters, that were found on it; `None` when they could not be read.
     pub found: Option<NodeTraces>,
     /// Its address in the hypervisor's management network; `None` for containers, and where it is unknown.

@@ -159,9 +159,10 @@ fn listed(classes: impl Iterator<Item = (ClassId, bool)>) -> Option<String> {
         }
         before = Some(id);
     }
-    let words = ranges.iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first} to {last}"),
+    let words = ranges.iter().map(|&(first, last)| match last as usize - first as usize {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first} to {last}"),
     });
     Some(words.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
 }
@@ -233,7 +234,7 @@ mod tests {
             |wanted: &[ClassId]| listed(Class::all().map(|class| (class.id, wanted.contains(&class.id))));
         use ClassId::{C1, H1, H2, H3, L6, L7, N1, N2};
         assert_eq!(only(&[]), None);
-        assert_eq!(only(&[L6, L7, N1, N2, C1]).as_deref(), Some("L6 to L7, N1 to N2, C1"));
+        assert_eq!(only(&[L6, L7, N1, N2, C1]).as_deref(), Some("L6, L7, N1, N2, C1"));
         assert_eq!(only(&[H1, H3]).as_deref(), Some("H1, H3"));
         assert_eq!(only(&[H1, H2, H3]).as_deref(), Some("H1 to H3"));
     }

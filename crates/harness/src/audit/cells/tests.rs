@@ -221,17 +221,38 @@ fn other_ip_protocols_are_sent_only_to_addresses_that_receive_them() {
 }
 
 #[test]
-fn a_sweep_probes_every_port_range_of_the_specification() {
-    let plan = Plan::new(
-        1,
-        sample::two(),
-        sample::host(),
-        &Selection { classes: vec!["N11".to_owned()], ..Selection::default() },
-    );
-    let plan = plan.expect("a plan");
-    let swept =
-        all(&plan).iter().all(|probe| matches!(&probe.ask, Ask::Syn { ports, .. } if ports.len() == 13));
-    assert!(swept);
+fn from_one_viewpoint_every_tcp_and_udp_port_of_every_node_is_asked() {
+    let classes = ["N11", "N15"].map(str::to_owned).to_vec();
+    let selection = Selection { classes, ..Selection::default() };
+    let plan = Plan::new(1, sample::two(), sample::host(), &selection).expect("a plan");
+    let asked = |wanted: &str, from: &str, address: &str| {
+        let cells = plan.cells.iter().filter(|cell| cell.source == from && cell.protocol == wanted);
+        let nonces: BTreeSet<&Nonce> = cells
+            .flat_map(|cell| match &cell.way {
+                CellMethod::Probes { cross, .. } => cross.clone(),
+                other => panic!("{other:?}"),
+            })
+            .map(|nonce| {
+                all(&plan).into_iter().map(|probe| &probe.nonce).find(|other| **other == nonce).unwrap()
+            })
+            .collect();
+        let ports = all(&plan).into_iter().filter(|probe| nonces.contains(&probe.nonce)).map(|probe| {
+            match &probe.ask {
+                Ask::Syn { to, ports, .. } | Ask::Datagrams { to, ports, .. }
+                    if to.to_string() == address =>
+                {
+                    ports.iter().flat_map(|&(first, last)| first..=last).collect::<BTreeSet<u16>>().len()
+                }
+                _ => 0,
+            }
+        });
+        ports.max()
+    };
+    for protocol in ["tcp", "udp"] {
+        assert_eq!(asked(protocol, "acme", "192.168.61.10"), Some(65_535), "{protocol}");
+        assert_eq!(asked(protocol, "globex", "192.168.60.10"), Some(65_535), "{protocol}");
+        assert_eq!(asked(protocol, "globex", "192.168.60.21"), Some(65_535), "{protocol}");
+    }
 }
 
 #[test]

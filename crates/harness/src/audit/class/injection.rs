@@ -16,6 +16,7 @@ pub enum Injection {
     ExtraLink,
     SharedDhcp,
     SameMac,
+    SharedEtherType,
     ForwardIcmp,
     ForwardIpv6,
     ForwardTcp,
@@ -30,6 +31,7 @@ pub enum Injection {
     ForwardOverlay,
     ForwardPods,
     ForwardNodePorts,
+    ForwardUdpPort,
     WeakHost,
     OpenInput,
     PublishPort,
@@ -75,6 +77,9 @@ impl Injection {
                 "a cable that passes only DHCP and router advertisements joins the bridges of A and B"
             }
             Self::SameMac => "a link of A gets the MAC address of a link of B",
+            Self::SharedEtherType => {
+                "a cable that passes only frames of the EtherType 0x88b5 joins the bridges of A and B"
+            }
             Self::ForwardIcmp => "the host forwards ICMP from A to B, and nothing else",
             Self::ForwardIpv6 => "the host forwards IPv6 from A to B",
             Self::ForwardTcp => "the host forwards TCP to the witness's port, and the answers",
@@ -91,6 +96,7 @@ impl Injection {
             Self::ForwardOverlay => "the host forwards UDP to ports 4789, 6081 and 8472",
             Self::ForwardPods => "the host forwards to B's pod and service CIDRs, through B's node",
             Self::ForwardNodePorts => "the host forwards to NodePorts of B",
+            Self::ForwardUdpPort => "the host forwards UDP to port 53, which has no listener",
             Self::WeakHost => {
                 "the guard's prerouting chain is empty and its input chain accepts packets of A: every address of the \
                  host answers"
@@ -149,8 +155,8 @@ impl Injection {
     /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
-            ExtraLink, ForeignKey, NatPivot, SharedBridge, SharedDhcp, SharedGroups, SharedIpv6,
-            SharedManagement, SharedSocket, SharedStore,
+            ExtraLink, ForeignKey, NatPivot, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
+            SharedIpv6, SharedManagement, SharedSocket, SharedStore,
         };
         match (engine, self) {
             (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
@@ -158,7 +164,8 @@ impl Injection {
             }
             (
                 EngineKind::Vagrant(Provider::Virtualbox),
-                SharedBridge | SharedIpv6 | SharedGroups | SharedDhcp | NatPivot | SharedManagement,
+                SharedBridge | SharedIpv6 | SharedGroups | SharedDhcp | SharedEtherType | NatPivot
+                | SharedManagement,
             ) => Some("VirtualBox networks are not bridges, so a cable cannot join them"),
             (EngineKind::Vagrant(Provider::Virtualbox), ExtraLink | SharedSocket | SharedStore) => {
                 Some("VirtualBox adds adapters, ports and disks only to VMs that are off")
@@ -177,8 +184,8 @@ impl Injection {
     pub fn is_mutual(self) -> bool {
         use Injection::{
             ForeignKey, LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork,
-            SharedBridge, SharedDhcp, SharedGroups, SharedIpv6, SharedManagement, SharedMount, SharedProcess,
-            SharedSocket, SharedStore, Stray,
+            SharedBridge, SharedDhcp, SharedEtherType, SharedGroups, SharedIpv6, SharedManagement,
+            SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
         };
         matches!(
             self,
@@ -186,6 +193,7 @@ impl Injection {
                 | SharedIpv6
                 | SharedGroups
                 | SharedDhcp
+                | SharedEtherType
                 | SharedManagement
                 | ForeignKey
                 | SameMac

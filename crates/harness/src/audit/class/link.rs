@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use probe::{Ask, Sight};
+use probe::{Ask, Mac, Sight};
 
 use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
@@ -15,6 +15,28 @@ use super::questions::witnessed;
 use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always};
 
 const NODE: &[Stand] = &[Stand::Node];
+
+/// All EtherTypes (IEEE 802.3, clause 3.2.6: lower numbers are lengths).
+const EVERY_TYPE: &[(u16, u16)] = &[(0x0600, 0xffff)];
+/// IPv4 and ARP, IPv6, MPLS, PPPoE, 802.1X, LLDP, MACsec, and the EtherTypes for experiments.
+const KNOWN_TYPES: &[(u16, u16)] = &[
+    (0x0800, 0x0806),
+    (0x86dd, 0x86dd),
+    (0x8847, 0x8848),
+    (0x8863, 0x8864),
+    (0x888e, 0x888e),
+    (0x88b5, 0x88b6),
+    (0x88cc, 0x88cc),
+    (0x88e5, 0x88e5),
+];
+/// EtherTypes for experiments (IEEE 802, clause 9.2.3).
+const EXPERIMENTS: &[(u16, u16)] = &[(0x88b5, 0x88b6)];
+/// VLANs whose tags are sent: the lowest, one in the middle, and the highest.
+const VLANS: &[u16] = &[1, 100, 4094];
+/// Spanning tree, SNAP, ISO protocols (IEEE 802.2).
+const SAPS: &[u8] = &[0x42, 0xaa, 0xfe];
+/// The Ethernet address of the IPv4 group of all systems (RFC 1112, section 6.4).
+const ALL_SYSTEMS: Mac = Mac([0x01, 0x00, 0x5e, 0, 0, 1]);
 
 const fn class(
     id: ClassId,
@@ -79,6 +101,13 @@ pub(super) const CLASSES: &[Class] = &[
         "two nodes have one MAC address: on a common link, each receives the other's frames",
         Method::Look(Sight::Links),
         Injection::SameMac,
+    ),
+    class(
+        ClassId::L8,
+        "frames of every EtherType",
+        "the two instances share a link that passes some kind of frame, although it passes no ARP and no IP",
+        Method::Probes(frames),
+        Injection::SharedEtherType,
     ),
 ];
 
@@ -146,6 +175,34 @@ fn rogues(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     if speaks_ipv6(scene) {
         questions.push(group(scene, "dhcpv6", servers, 547));
         questions.push(witnessed("router advertisement", Ask::Advertise { link: link(scene) }));
+    }
+    Ok(questions)
+}
+
+/// Frames of every EtherType to all systems and to a node of the target, and frames of known kinds to groups and to every
+/// node of the target. In a control, a few EtherTypes show that frames of any kind leave and arrive.
+fn frames(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
+    let macs = scene.nodes().map(|node| {
+        node.mac.ok_or_else(|| MissingPart(format!("the hardware address of {} is unknown", node.name)))
+    });
+    let macs: Vec<Mac> = macs.collect::<Result<_, _>>()?;
+    let frames = |to: Vec<Mac>, types: &[(u16, u16)], vlans: &[u16], saps: &[u8]| Ask::Frames {
+        link: link(scene).unwrap_or_else(|| scene.source.node_link.clone()),
+        to,
+        source: None,
+        types: types.to_vec(),
+        vlans: vlans.to_vec(),
+        saps: saps.to_vec(),
+    };
+    let anyone = |first: Option<&Mac>| [Mac::BROADCAST].into_iter().chain(first.copied()).collect::<Vec<_>>();
+    if scene.is_control() || scene.viewpoint.stand() == Stand::Host {
+        let asked = frames(anyone(macs.first()), EXPERIMENTS, &[], &[]);
+        return Ok(vec![witnessed("every type", asked.clone()), witnessed("known types", asked)]);
+    }
+    let known = [ALL_SYSTEMS].into_iter().chain(macs.iter().copied()).collect();
+    let mut questions = vec![witnessed("known types", frames(known, KNOWN_TYPES, VLANS, SAPS))];
+    if scene.is_thorough() {
+        questions.push(witnessed("every type", frames(anyone(macs.first()), EVERY_TYPE, VLANS, SAPS)));
     }
     Ok(questions)
 }

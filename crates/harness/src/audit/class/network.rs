@@ -20,7 +20,12 @@ use super::{
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
 
-/// The port ranges of N11: services of nodes, etcd, Cilium, the kubelet and NodePorts.
+/// Every port of TCP and UDP that a listener can have.
+const ALL_PORTS: &[(u16, u16)] = &[(1, 65535)];
+/// The ports of a sweep's controls.
+const CONTROL_PORTS: &[(u16, u16)] = &[(1, 2), (UDP_PORT, UDP_PORT), (65534, 65535)];
+
+/// The ports of a sweep that asks a sample: services of nodes, etcd, Cilium, the kubelet and NodePorts.
 const SWEEP: &[(u16, u16)] = &[
     (22, 22),
     (53, 53),
@@ -133,8 +138,8 @@ pub(super) const CLASSES: &[Class] = &[
     ),
     class(
         ClassId::N11,
-        "port sweep",
-        "the source can reach a port of a target node: SSH, etcd, kubelet, an exporter, a NodePort",
+        "sweep of all TCP ports",
+        "the source can reach a TCP port of a target node: SSH, etcd, kubelet, an exporter, a NodePort",
         ROUTED,
         sweep,
         Injection::ForwardPort,
@@ -162,6 +167,14 @@ pub(super) const CLASSES: &[Class] = &[
         BOTH,
         node_ports,
         Injection::ForwardNodePorts,
+    ),
+    class(
+        ClassId::N15,
+        "sweep of all UDP ports",
+        "the source can reach a UDP port of a target node: DNS, NTP, a VPN, a game",
+        ROUTED,
+        udp_sweep,
+        Injection::ForwardUdpPort,
     ),
 ];
 
@@ -211,7 +224,18 @@ fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         to.push(subject.gateway);
     }
     let ask = |to| PROTOCOLS.map(|(name, protocol)| witnessed(name, Ask::Raw { to, protocol }));
-    Ok(to.into_iter().flat_map(ask).collect())
+    // In a control, the protocols without a meaning show that a packet of any number leaves and arrives (RFC 3692).
+    let numbers = if scene.is_control() { vec![(253, 254)] } else { vec![(0, 255)] };
+    let every = |to: &Ipv4Addr| Ask::Protocols {
+        to: (*to).into(),
+        protocols: numbers.clone(),
+        via: None,
+        from: None,
+    };
+    let thorough = scene.is_thorough() || scene.is_control();
+    let all: Vec<Question> =
+        to.iter().filter(|_| thorough).map(|to| witnessed("all protocols", every(to))).collect();
+    Ok(to.into_iter().flat_map(ask).chain(all).collect())
 }
 
 fn held(to: IpAddr) -> Ask {
@@ -228,12 +252,27 @@ fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     })
 }
 
-/// Every node of the target. In a control, one node is enough to show that sweeps leave and arrive.
+/// Every node of the target, from one viewpoint on every port. In a control, one node and a few ports, the highest and the
+/// lowest among them, are enough to show that sweeps leave and arrive.
+fn sweep_at(scene: &Scene<'_>) -> (Vec<IpAddr>, &'static [(u16, u16)]) {
+    let mut to = scene.nodes_or_pod();
+    if scene.is_control() {
+        to.truncate(1);
+        return (to, CONTROL_PORTS);
+    }
+    (to, if scene.is_thorough() { ALL_PORTS } else { SWEEP })
+}
+
 fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
-    let addresses = scene.nodes_or_pod().into_iter();
-    let asks =
-        addresses.take(if scene.is_control() { 1 } else { usize::MAX }).filter_map(|to| syn(to, SWEEP));
+    let (to, ports) = sweep_at(scene);
+    let asks = to.into_iter().filter_map(|to| syn(to, ports));
     Ok(asks.map(|ask| witnessed("tcp", ask)).collect())
+}
+
+fn udp_sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
+    let (to, ports) = sweep_at(scene);
+    let ask = |to| Ask::Datagrams { to, ports: ports.to_vec(), via: None, from: None };
+    Ok(to.into_iter().map(|to| witnessed("udp", ask(to))).collect())
 }
 
 fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {

@@ -26,6 +26,13 @@ impl<'a> Scene<'a> {
         matches!(self.target, Asked::Instance(target) if target.name == self.source.name)
     }
 
+    /// Whether this viewpoint asks every port, protocol and kind of frame: the last node of the source. The others ask a
+    /// sample, so that the cost is per pair of instances.
+    pub(super) fn is_thorough(&self) -> bool {
+        let last = self.source.nodes.last().map(|node| node.name.as_str());
+        matches!(self.viewpoint, Viewpoint::Node { node, .. } if Some(node.as_str()) == last)
+    }
+
     /// The nodes of the target without the prober's own node: a probe that never leaves its node proves nothing.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &'a NodeSubject> {
         let here = match self.viewpoint {

@@ -36,7 +36,8 @@ async fn open_by(way: &ForwardPath, changes: &mut Changes, condition: &str) -> R
 }
 
 /// The host forwards IPv6 from the source to the target, between the addresses that the audit adds to nodes. The kernel
-/// forwards IPv6 only where `net.ipv6.conf.all.forwarding` is on.
+/// forwards IPv6 only where `net.ipv6.conf.all.forwarding` is on, and the host needs the answers of the target's nodes to
+/// its neighbour solicitations.
 pub(super) async fn open_ipv6(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let way = ForwardPath::of(pair);
     for subject in [pair.source, pair.target] {
@@ -50,6 +51,7 @@ pub(super) async fn open_ipv6(pair: &Pair<'_>, changes: &mut Changes) -> Result<
     let (from, to) = way.names();
     let rules = format!(
         "insert rule inet homelab prerouting iifname {{ {from}, {to} }} meta nfproto ipv6 accept
+        insert rule inet homelab input iifname {to} meta l4proto ipv6-icmp accept
         insert rule inet homelab forward iifname {from} oifname {to} meta nfproto ipv6 accept\n"
     );
     changes.change_guard(&rules).await

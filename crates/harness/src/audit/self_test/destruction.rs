@@ -147,7 +147,8 @@ impl Third {
     ) -> Result<Report, DestructionError> {
         let name = self.spec.name.to_string();
         let third = Subject { name: name.clone(), ..pair.source.clone() };
-        let plan = Plan::on_request(0, vec![third, pair.target.clone()], HostSubject::default(), class)?;
+        let plan =
+            Plan::on_request(0, vec![third, pair.target.clone()], HostSubject::default(), (class, &name))?;
         let mut observed = Observed::default();
         let others = BTreeMap::from([(pair.to.name().to_owned(), other)]);
         observed.after.destroyed = Some(Destroyed { instance: name, inherited, others });

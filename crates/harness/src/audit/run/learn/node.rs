@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Node;
+use probe::Mac;
 use provisioner::plan::{ClusterPlan, Role};
 
 use crate::audit::{NodeIdentity, NodeSubject, NodeTraces, ipv6};
@@ -24,7 +25,10 @@ for process in /proc/[0-9]*/comm; do
     read -r name 2>/dev/null < "$process" || continue
     case $name in sshd* | dropbear*) echo "ssh-server $name" ;; esac
 done
-for link in /sys/class/net/*; do [ ! -e "$link/device" ] || echo "adapter ${link##*/}"; done
+for link in /sys/class/net/*; do
+    [ ! -e "$link/device" ] || echo "adapter ${link##*/}"
+    [ ! -e "$link/address" ] || sed "s|^|mac ${link##*/} |" "$link/address" || exit
+done
 ip -oneline address show"#;
 
 /// The facts about a node. `listed` is its Kubernetes object.
@@ -44,6 +48,7 @@ pub(super) async fn subject(
         address: node.ip(),
         link_local: own.and_then(|facts| facts.link_local(plan.platform.link)),
         routed_v6: own.map(|facts| facts.routed_v6(node.ip(), plan.subnet)).unwrap_or_default(),
+        mac: own.and_then(|facts| facts.mac(plan.platform.link)),
         found: own.map(Facts::traces),
         management: own.and_then(|facts| facts.managed(plan)),
         witness: node.real_name().to_owned(),
@@ -60,6 +65,7 @@ struct Facts {
     lets_in: Vec<String>,
     ssh_servers: Vec<String>,
     adapters: Vec<String>,
+    macs: Vec<(String, Mac)>,
     addresses: Vec<(String, IpAddr)>,
 }
 
@@ -75,6 +81,7 @@ impl Facts {
                 "lets-in" => facts.lets_in.extend(key(rest)),
                 "ssh-server" => facts.ssh_servers.push(rest.to_owned()),
                 "adapter" => facts.adapters.push(rest.to_owned()),
+                "mac" => facts.macs.extend(mac(rest)),
                 _ => facts.addresses.extend(address(rest)),
             }
         }
@@ -86,6 +93,10 @@ impl Facts {
             IpAddr::V6(address) if on == link && address.is_unicast_link_local() => Some(*address),
             _ => None,
         })
+    }
+
+    fn mac(&self, link: &str) -> Option<Mac> {
+        self.macs.iter().find_map(|(on, mac)| (on == link).then_some(*mac))
     }
 
     /// Its IPv6 addresses that a router forwards, and the one that the audit adds beside this IPv4 address.
@@ -134,6 +145,12 @@ fn key(line: &str) -> Option<String> {
     Some(format!("{} {}", words.next()?, words.next()?))
 }
 
+/// The link and the hardware address of a line such as `eth0 02:00:c0:a8:3c:0a`. Pure.
+fn mac(line: &str) -> Option<(String, Mac)> {
+    let (link, mac) = line.split_once(' ')?;
+    Some((link.to_owned(), mac.trim().parse().ok()?))
+}
+
 /// Property and address of a line such as `eth0    inet 192.168.60.10/24 brd …`, which ip-address(8) prints after a number.
 /// Pure.
 fn address(line: &str) -> Option<(String, IpAddr)> {
@@ -155,6 +172,8 @@ mod tests {
         lets-in \n\
         ssh-server sshd\n\
         adapter eth0\n\
+        mac lo 00:00:00:00:00:00\n\
+        mac eth1 02:00:c0:a8:3c:0a\n\
         1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n\
         2: eth0    inet 10.232.0.12/28 brd 10.232.0.15 scope global eth0\n\
         2: eth0    inet6 fe80::1/64 scope link \n\
@@ -167,6 +186,8 @@ mod tests {
         let facts = Facts::read(SAID);
         assert_eq!(facts.link_local("eth1"), Some("fe80::2".parse().unwrap()));
         assert_eq!(facts.link_local("eth2"), None);
+        assert_eq!(facts.mac("eth1"), Some(Mac([2, 0, 0xc0, 0xa8, 0x3c, 0x0a])));
+        assert_eq!(facts.mac("eth0"), None);
         assert_eq!(facts.addresses.len(), 6);
         let routed = facts.routed_v6(Ipv4Addr::new(192, 168, 60, 10), "192.168.60.0/24".parse().unwrap());
         let routed: Vec<String> = routed.iter().map(ToString::to_string).collect();
