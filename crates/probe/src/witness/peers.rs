@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use nix::net::if_::if_indextoname;
 use probe::{Cast, Peer, WitnessLine};
 
 use crate::clock;
 use crate::lines::Lines;
+use crate::links;
 use crate::packet::PeerEnds;
 
 /// The most kinds that are reported.
@@ -47,7 +47,7 @@ impl Peers {
             return;
         }
         let PeerEnds { mac, ether_type, vlan, from } = ends;
-        let link = if_indextoname(link).ok().and_then(|name| name.into_string().ok());
+        let link = links::name(link);
         let peer = Peer { at_us: clock::now_us(), link, mac, ether_type, vlan, from, to, cast };
         if self.lines.say(&WitnessLine::Peer(peer)) {
             self.known.insert(key);
