@@ -2,7 +2,8 @@
 # a router that passes only some packets. The namespaces end with their processes, so killing this process group cleans
 # up.
 # $1: the probe's binary. $2: a folder with the batch, which also gets the answers and the witness's output.
-# $3: `switch` or `router`. $4: rules of nftables for what the switch passes from one side to the other, or what the
+# $3: `switch`, `router`, or `mirror`: two links that are not connected, but what arrives from the witness is copied to
+# the prober's link. $4: rules of nftables for what the switch passes from one side to the other, or what the
 # router forwards. $5: `stop` stops the prober in the middle of its scan, until its deadline has passed.
 probe=$1
 folder=$2
@@ -43,6 +44,11 @@ switch)
     printf 'table bridge only { chain passed {\ntype filter hook forward priority 0; policy drop;\n%s\n}\n}\n' "$4" |
         middle nft -f -
     ;;
+mirror)
+    there ip address add 192.168.48.2/24 broadcast + dev east
+    middle tc qdisc add dev far clsact
+    middle tc filter add dev far ingress u32 match u32 0 0 action mirred egress mirror dev near
+    ;;
 router)
     # The prober has no route to the witness: its kernel knows only its own net.
     there ip address add 192.168.49.2/24 dev east
@@ -67,6 +73,13 @@ trap 'kill $witness $near $middle $there' EXIT
 for one in witness near; do
     until grep -q ready "$folder/$one"; do kill -0 $witness $near; done
 done
+if [ $3 = mirror ]; then
+    there ip neighbour replace 192.168.48.7 lladdr 02:00:00:00:00:07 dev east
+    there "$probe" prober >/dev/null <<END
+{"version":2,"deadlineMs":5000,"answerTimeoutMs":100,"rate":100,"probes":[
+    {"nonce":"hl1-00000000-000000","ask":{"kind":"udp","to":"192.168.48.7:9","size":20}}]}
+END
+fi
 if [ "${5:-}" != stop ]; then
     "$probe" prober <"$folder/batch" >"$folder/answers"
     sleep 0.2 # the witnesses write what has arrived
