@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{InterfaceFlags, if_indextoname};
 use nix::sys::socket::{LinkAddr, SockaddrStorage};
 
 /// A network link.
@@ -78,6 +78,12 @@ pub(crate) fn all() -> io::Result<Vec<Link>> {
         }
     }
     Ok(links.into_values().collect())
+}
+
+/// The name of the link with this index. `None` if there is none.
+pub(crate) fn name(index: u32) -> Option<String> {
+    let name = if_indextoname(index).ok()?.into_string().ok()?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// Waits until a link, or every link, may send from its IPv6 addresses, that is, until duplicate address detection has

@@ -24,6 +24,7 @@ pub enum WitnessLine {
     /// over EtherTypes is no more than 8 arrivals.
     Arrived(Arrival),
     /// A frame of this kind arrived, with or without a nonce. The witness reports each kind once, up to 2048 kinds.
+    /// Of frames with a nonce, it reports 16 kinds for each sender on a link, because their nonces are arrivals.
     Peer(Peer),
     /// Kinds of frames that the witness did not report since its last line, because it has reported 2048.
     PeersOmitted {

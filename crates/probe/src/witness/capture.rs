@@ -169,8 +169,8 @@ fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter, pee
         ETHER => of_frame(bytes, frame.tag),
         _ => of_packet(bytes, u16::from_be(from.protocol())),
     };
-    peers.arrived(index, cast(from.pkttype()), ends);
     let nonces = Nonce::find_all(bytes);
+    peers.arrived(index, cast(from.pkttype()), ends, !nonces.is_empty());
     if nonces.is_empty() {
         return;
     }

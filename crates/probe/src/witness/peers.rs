@@ -1,13 +1,14 @@
 //! Reports each kind of frame once, so that a reader who knows what belongs on a link finds what does not.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 
-use nix::net::if_::if_indextoname;
-use probe::{Cast, Peer, WitnessLine};
+use probe::{Cast, Mac, Peer, WitnessLine};
 
 use crate::clock;
 use crate::lines::Lines;
+use crate::links;
 use crate::packet::PeerEnds;
 
 /// The most kinds that are reported.
@@ -15,31 +16,52 @@ const REPORTED: usize = 2048;
 /// The most kinds that are remembered, reported or not. Only hashes are kept: 1 MiB.
 const REMEMBERED: usize = 65_536;
 
+/// The most kinds of frames with nonces that are reported for each sender on a link. A scan of all EtherTypes would
+/// otherwise leave no room for others; its nonces are reported as arrivals.
+const WITH_NONCE: u8 = 16;
+
 /// The kinds of frames that arrived.
 #[derive(Debug)]
 pub(super) struct Peers {
     lines: Lines,
     hasher: RandomState,
     known: HashSet<u64>,
+    /// The number of kinds with nonces for each link and sender.
+    with_nonce: HashMap<(u32, Option<Mac>), u8>,
     reported: usize,
     omitted: u64,
 }
 
 impl Peers {
     pub(super) fn new(lines: Lines) -> Self {
-        Self { lines, hasher: RandomState::new(), known: HashSet::new(), reported: 0, omitted: 0 }
+        Self {
+            lines,
+            hasher: RandomState::new(),
+            known: HashSet::new(),
+            with_nonce: HashMap::new(),
+            reported: 0,
+            omitted: 0,
+        }
     }
 
-    /// A frame arrived on the link with this index. `ends` computes its ends and its destination.
+    /// A frame arrived on the link with this index, with these ends and this destination.
     pub(super) fn arrived(
         &mut self,
         link: u32,
         cast: Cast,
-        (ends, to): (PeerEnds, Option<std::net::IpAddr>),
+        (ends, to): (PeerEnds, Option<IpAddr>),
+        has_nonce: bool,
     ) {
         let key = self.hasher.hash_one((link, cast, ends));
         if self.known.contains(&key) || self.known.len() >= REMEMBERED {
             return;
+        }
+        if has_nonce {
+            let count = self.with_nonce.entry((link, ends.mac)).or_default();
+            if *count >= WITH_NONCE {
+                return;
+            }
+            *count += 1;
         }
         if self.reported >= REPORTED {
             self.omitted += 1;
@@ -47,7 +69,7 @@ impl Peers {
             return;
         }
         let PeerEnds { mac, ether_type, vlan, from } = ends;
-        let link = if_indextoname(link).ok().and_then(|name| name.into_string().ok());
+        let link = links::name(link);
         let peer = Peer { at_us: clock::now_us(), link, mac, ether_type, vlan, from, to, cast };
         if self.lines.say(&WitnessLine::Peer(peer)) {
             self.known.insert(key);
@@ -77,9 +99,7 @@ pub(super) fn cast(packet_type: u8) -> Cast {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use probe::Mac;
+    use std::net::Ipv4Addr;
 
     use super::*;
 
@@ -95,8 +115,8 @@ mod tests {
         let (lines, read) = Lines::to_test(REPORTED + 1);
         let mut peers = Peers::new(lines);
         for number in 0..REPORTED as u32 + 10 {
-            peers.arrived(NO_LINK, Cast::Own, ends(number));
-            peers.arrived(NO_LINK, Cast::Own, ends(number));
+            peers.arrived(NO_LINK, Cast::Own, ends(number), false);
+            peers.arrived(NO_LINK, Cast::Own, ends(number), false);
         }
         peers.tell_omitted();
         peers.tell_omitted();
@@ -121,13 +141,25 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_of_all_kinds_leaves_room_for_frames_without_a_nonce() {
+        let (lines, read) = Lines::to_test(100);
+        let mut peers = Peers::new(lines);
+        for number in 0..1000 {
+            peers.arrived(NO_LINK, Cast::Own, ends(number), true);
+        }
+        peers.arrived(NO_LINK, Cast::Own, ends(1000), false);
+        peers.tell_omitted();
+        assert_eq!(read.try_iter().count(), usize::from(WITH_NONCE) + 1);
+    }
+
+    #[test]
     fn a_kind_for_which_the_queue_has_no_room_is_reported_later() {
         let (lines, read) = Lines::to_test(1);
         let mut peers = Peers::new(lines);
-        peers.arrived(NO_LINK, Cast::Own, ends(1));
-        peers.arrived(NO_LINK, Cast::Other, ends(1));
+        peers.arrived(NO_LINK, Cast::Own, ends(1), false);
+        peers.arrived(NO_LINK, Cast::Other, ends(1), false);
         assert!(read.try_recv().is_ok() && read.try_recv().is_err());
-        peers.arrived(NO_LINK, Cast::Other, ends(1));
+        peers.arrived(NO_LINK, Cast::Other, ends(1), false);
         assert!(String::from_utf8(read.recv().unwrap()).unwrap().contains(r#""cast":"other""#));
     }
 }

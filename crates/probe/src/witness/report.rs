@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nix::net::if_::if_indextoname;
 use probe::{Arrival, Nonce, WitnessLine};
 
 use crate::clock;
 use crate::lines::Lines;
+use crate::links;
 use crate::packet::Seen;
 
 /// The most arrivals that are remembered. Only hashes are kept: 10 MB.
@@ -61,7 +61,7 @@ impl Reporter {
         let arrival = Arrival {
             nonce,
             at_us: clock::now_us(),
-            link: link.and_then(|index| if_indextoname(index).ok()?.into_string().ok()),
+            link: link.and_then(links::name),
             protocol: seen.protocol.clone(),
             from: seen.from.clone(),
             to: seen.to.clone(),

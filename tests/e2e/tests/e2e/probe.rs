@@ -3,9 +3,12 @@
 //! The network consists of two namespaces that `probe/wire.sh` makes; the host's network is not used. For each kind of
 //! silence there is a similar probe that is answered, and the witness has seen each packet without an answer.
 
+mod scans;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -15,6 +18,7 @@ use probe::{
 };
 use provisioner::assets::PROBE;
 use provisioner::exec::{Command, Local, Runner};
+use tempfile::TempDir;
 
 const RUN: u32 = 0x00c0_ffee;
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 168, 48, 1);
@@ -102,31 +106,47 @@ async fn over_the_cable(
     let probes = (0..).zip(asks).map(|(number, ask)| Probe { nonce: Nonce::new(RUN, number), ask }).collect();
     // The kernel takes three seconds to find that no node has an address (arp(7)), so the time-out is longer.
     let batch = Batch { version: VERSION, deadline_ms: 12_000, answer_timeout_ms: 4000, rate: 1000, probes };
-    let folder = tempfile::tempdir()?;
-    let folder = Utf8PathBuf::try_from(folder.path().to_owned()).map(|path| (path, folder))?;
-    let program = folder.0.join("homelab-probe");
-    std::fs::write(&program, PROBE)?;
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
-    std::fs::write(folder.0.join("batch"), serde_json::to_vec(&batch)?)?;
+    let (folder, program) = prepared(&batch)?;
     let run =
         Command::within(Duration::from_secs(30), "unshare").args(["--net", "sh", "-euc", SCRIPT, "wire"]);
-    Local.run(&run.arg(program).arg(folder.0.as_str())).await?;
+    Local.run(&run.arg(program).arg(folder.path().display().to_string())).await?;
 
-    let mut answers = BTreeMap::new();
-    for line in std::fs::read_to_string(folder.0.join("answers"))?.lines() {
-        if let ProbeResult::Answer(answer) = serde_json::from_str(line)? {
-            answers.insert(answer.nonce.clone(), answer);
-        }
-    }
     let mut arrivals = Vec::new();
-    for line in std::fs::read_to_string(folder.0.join("witness"))?.lines() {
-        match serde_json::from_str(line)? {
+    for line in reports(&folder.path().join("witness"))? {
+        match line {
             WitnessLine::Arrived(arrival) => arrivals.push(arrival),
             WitnessLine::Ready { .. } | WitnessLine::Peer(_) | WitnessLine::PeersOmitted { .. } => {}
             WitnessLine::Lost { packets } => anyhow::bail!("{packets} packets were lost on an idle link"),
         }
     }
-    Ok((answers, arrivals))
+    Ok((answers(&folder.path().join("answers"))?, arrivals))
+}
+
+/// A folder with the probe's binary and a batch, and the path of the binary.
+fn prepared(batch: &Batch) -> anyhow::Result<(TempDir, Utf8PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let program = Utf8PathBuf::try_from(folder.path().join("homelab-probe"))?;
+    std::fs::write(&program, PROBE)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::write(folder.path().join("batch"), serde_json::to_vec(batch)?)?;
+    Ok((folder, program))
+}
+
+/// The answers in a prober's output.
+fn answers(file: &Path) -> anyhow::Result<BTreeMap<Nonce, Answer>> {
+    let mut answers = BTreeMap::new();
+    for line in std::fs::read_to_string(file)?.lines() {
+        if let ProbeResult::Answer(answer) = serde_json::from_str(line)? {
+            answers.insert(answer.nonce.clone(), answer);
+        }
+    }
+    Ok(answers)
+}
+
+/// The lines of a witness's output.
+fn reports(file: &Path) -> anyhow::Result<Vec<WitnessLine>> {
+    let text = std::fs::read_to_string(file)?;
+    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
 }
 
 fn in_short(outcome: &ProbeOutcome) -> String {

@@ -69,16 +69,18 @@ fn ask(ask: &Ask) -> String {
             format!("IP packets to {to}, protocols {}{}", ranges(protocols), way(via, from))
         }
         Ask::Frames { link, to, source, types, vlans, saps } => {
-            let list = |words: Vec<String>| words.join(" ");
-            let hex = |(first, last): &(u16, u16)| format!("{first:#06x}-{last:#06x}");
-            let mut text =
-                format!("Ethernet frames on {link} to {}", list(to.iter().map(Mac::to_string).collect()));
-            if let Some(source) = source {
-                let _ = write!(text, " from {source}");
+            let types = types.iter().map(|(first, last)| format!("{first:#06x}-{last:#06x}")).collect();
+            let parts: [(&str, Vec<String>); 5] = [
+                ("to", to.iter().map(Mac::to_string).collect()),
+                ("from", source.iter().map(Mac::to_string).collect()),
+                ("of EtherTypes", types),
+                ("of VLANs", vlans.iter().map(u16::to_string).collect()),
+                ("to SAPs", saps.iter().map(|sap| format!("{sap:#04x}")).collect()),
+            ];
+            let mut text = format!("Ethernet frames on {link}");
+            for (word, values) in parts.iter().filter(|(_, values)| !values.is_empty()) {
+                let _ = write!(text, " {word} {}", values.join(" "));
             }
-            let _ = write!(text, ", EtherTypes {}", list(types.iter().map(hex).collect()));
-            let _ = write!(text, ", VLANs {}", list(vlans.iter().map(u16::to_string).collect()));
-            let _ = write!(text, ", SAPs {}", list(saps.iter().map(|sap| format!("{sap:#04x}")).collect()));
             text
         }
         Ask::NextHops { link, net, prefix } => format!("search for neighbours on {link} in {net}/{prefix}"),
