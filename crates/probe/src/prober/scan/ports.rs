@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn only_segments_that_acknowledge_our_syn_are_replies() {
+    fn only_segments_that_acknowledge_the_syn_that_was_sent_are_replies() {
         let segment = |syn: bool, rst: bool, acknowledged: u32| {
             let mut header = TcpHeader::new(22, 4000, 99, 100);
             (header.syn, header.rst, header.ack) = (syn, rst, true);
