@@ -115,7 +115,7 @@ impl Hint for FixtureError {
             Self::Provision(error) => error.source.hint(), // what is left is the fixture's to remove
             Self::Cluster(error) => error.hint(),
             Self::Teardown(failures) if failures.is_empty() => None,
-            Self::Teardown(_) => Some("`homelab reap` tries again".to_owned()),
+            Self::Teardown(_) => Some("`sudo homelab reap` tries again".to_owned()),
             Self::Empty | Self::Owner(_) | Self::Signals(_) | Self::Interrupted(_) => None,
         }
     }
@@ -238,7 +238,7 @@ impl FixtureBuilder {
                 // As an operator's instance: `reap` does not remove those.
                 let kept = provisioner.keep(&name).map(drop);
                 let why = kept.map_or_else(|error| format!(" ({error})"), |()| String::new());
-                say(&format!("kept: `homelab down {name}` takes it down{why}"));
+                say(&format!("kept: `sudo homelab down {name}` takes it down{why}"));
             }
         }
         let left = teardown.close(ends.teardown).await;

@@ -53,7 +53,7 @@ impl Teardown {
             Err(_) => {
                 let names = doomed.join(", ");
                 say(&format!(
-                    "teardown of {names} is late; `homelab reap` finishes it if this test is killed"
+                    "teardown of {names} is late; `sudo homelab reap` finishes it if this test is killed"
                 ));
                 closing.await
             }
@@ -82,7 +82,7 @@ impl Drop for Teardown {
             if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
         });
         if let Err(why) = done {
-            say(&format!("teardown is incomplete, `homelab reap` finishes it: {why}"));
+            say(&format!("teardown is incomplete, `sudo homelab reap` finishes it: {why}"));
         }
     }
 }

@@ -134,7 +134,9 @@ impl Hint for AttachError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
-            Self::Unknown { known, .. } if known.is_empty() => Some("`homelab up NAME` makes one".to_owned()),
+            Self::Unknown { known, .. } if known.is_empty() => {
+                Some("`sudo homelab up NAME` makes one".to_owned())
+            }
             Self::Unknown { .. } => Some("`homelab instance list` shows them".to_owned()),
             Self::Engine(error) => error.hint(),
         }

@@ -79,7 +79,7 @@ impl Hint for Refusal {
             )),
             Self::Terminal { .. } => Some("give the name of a file, or use a pipe".to_owned()),
             Self::NoHelp { .. } => Some("`homelab help` lists the verbs and the topics".to_owned()),
-            Self::NoKubeconfig { name, .. } => Some(format!("`homelab status {name}` shows its state")),
+            Self::NoKubeconfig { name, .. } => Some(format!("`sudo homelab status {name}` shows its state")),
             Self::Unrecorded { .. }
             | Self::Spec(_)
             | Self::Signals(_)

@@ -131,7 +131,7 @@ impl Hint for AssetsError {
         match self {
             Self::Tools(missing) => Some(tools::remedy(missing)),
             Self::Disk { .. } => Some(
-                "`homelab assets prune` removes what no node uses; HOMELAB_CACHE=<folder> moves the cache"
+                "`sudo homelab assets prune` removes what no node uses; HOMELAB_CACHE=<folder> moves the cache"
                     .to_owned(),
             ),
             Self::Busy { .. } => Some("repeat the command when that has ended".to_owned()),
@@ -144,7 +144,7 @@ impl Hint for AssetsError {
                 Some("free disk space, then repeat the command: finished parts are kept".to_owned())
             }
             Self::Step { .. } | Self::File(_) => {
-                Some("`homelab assets build` continues where it stopped".to_owned())
+                Some("`sudo homelab assets build` continues where it stopped".to_owned())
             }
             Self::Version { .. } => None,
         }

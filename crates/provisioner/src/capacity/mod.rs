@@ -175,11 +175,11 @@ impl Hint for CapacityError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::TooMuch(_) => Some(
-                "ask for fewer workers, remove an instance with `homelab down NAME` (`homelab instance list` shows all), \
-                 or skip this check with `homelab up --force`"
+                "ask for fewer workers, remove an instance with `sudo homelab down NAME` (`homelab instance list` shows all), \
+                 or skip this check with `sudo homelab up --force`"
                     .to_owned(),
             ),
-            Self::Unread { .. } => Some("`homelab up --force` skips this check".to_owned()),
+            Self::Unread { .. } => Some("`sudo homelab up --force` skips this check".to_owned()),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Hint for DnsError {
                 Some(format!("remove line {line} of {path}, or choose another suffix with --tld"))
             }
             Self::Claimed { holder: Some(_), .. } => Some(
-                "`homelab dns sync` removes records that no instance of yours has; if the suffix belongs to another \
+                "`sudo homelab dns sync` removes records that no instance of yours has; if the suffix belongs to another \
                  user's instance, choose another one with --tld"
                     .to_owned(),
             ),

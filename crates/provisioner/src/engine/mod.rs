@@ -245,7 +245,7 @@ impl Hint for EngineError {
         match self {
             Self::VirtualBox(error) => error.hint(),
             Self::Foreign { .. } => {
-                Some("choose another name, or run `homelab reap` if a killed command left it".to_owned())
+                Some("choose another name, or run `sudo homelab reap` if a killed command left it".to_owned())
             }
             Self::Preflight(_) => Some("`homelab doctor` lists all missing requirements".to_owned()),
             Self::File(error) => error.hint(),

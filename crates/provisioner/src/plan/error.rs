@@ -193,20 +193,20 @@ impl Hint for PlanError {
                 Some(format!("use fewer workers, or set a larger network: pools.{key}.block in config.yaml"))
             }
             Self::NoWorkers { .. } => {
-                Some("`homelab up NAME --topology k8s-multi` creates an instance with workers".to_owned())
+                Some("`sudo homelab up NAME --topology k8s-multi` creates an instance with workers".to_owned())
             }
             Self::NotRunning { instance, state: State::Paused } => {
-                Some(format!("`homelab resume {instance}` makes it run again"))
+                Some(format!("`sudo homelab resume {instance}` makes it run again"))
             }
             Self::NotRunning { instance, state: State::Halted } => {
-                Some(format!("`homelab start {instance}` starts it"))
+                Some(format!("`sudo homelab start {instance}` starts it"))
             }
-            Self::NotRunning { instance, .. } => Some(format!("`homelab status {instance}` shows its state")),
+            Self::NotRunning { instance, .. } => Some(format!("`sudo homelab status {instance}` shows its state")),
             Self::Busy { owner, .. } => Some(format!(
                 "wait until process {owner} has finished; or end it, and the next command continues from the state \
                  that it left"
             )),
-            Self::NotAWorker { instance, .. } => Some(format!("`homelab status {instance}` lists the workers")),
+            Self::NotAWorker { instance, .. } => Some(format!("`sudo homelab status {instance}` lists the workers")),
             Self::NoSuchNode { .. } => None,
         }
     }
@@ -216,9 +216,11 @@ impl Hint for PlanError {
 /// named before the one that deletes it.
 fn instead(name: &str, state: State, owner: Option<u32>) -> String {
     match (state, owner) {
-        (State::Paused, _) => format!("`homelab resume {name}` makes it run again; or choose another name"),
+        (State::Paused, _) => {
+            format!("`sudo homelab resume {name}` makes it run again; or choose another name")
+        }
         (State::Halted, _) => {
-            format!("`homelab start {name}` starts it with its data; or choose another name")
+            format!("`sudo homelab start {name}` starts it with its data; or choose another name")
         }
         (State::Creating, Some(pid)) => {
             format!(
@@ -226,18 +228,18 @@ fn instead(name: &str, state: State, owner: Option<u32>) -> String {
             )
         }
         (State::Running, Some(pid)) => {
-            format!("process {pid} uses it: choose another name; `homelab status {name}` shows it")
+            format!("process {pid} uses it: choose another name; `sudo homelab status {name}` shows it")
         }
         (State::Running, None) => {
-            format!("it is running: `homelab status {name}` shows it; or choose another name")
+            format!("it is running: `sudo homelab status {name}` shows it; or choose another name")
         }
         (State::Creating, None) | (State::Failed, _) => format!(
-            "`homelab status {name}` shows its state; choose another name, or remove it with `homelab down {name}` and \
+            "`sudo homelab status {name}` shows its state; choose another name, or remove it with `sudo homelab down {name}` and \
              create it again"
         ),
         (State::Destroying, _) => {
             format!(
-                "its removal is not finished: `homelab down {name}` finishes it, and then the name is free"
+                "its removal is not finished: `sudo homelab down {name}` finishes it, and then the name is free"
             )
         }
     }

@@ -125,8 +125,8 @@ impl Hint for ProvisionError {
     fn hint(&self) -> Option<String> {
         self.source.hint().or_else(|| match self.residue {
             Residue::Nothing => None,
-            Residue::Recorded => Some(format!("`homelab down {}` removes what was made", self.cluster)),
-            Residue::Unknown => Some("`homelab reap` removes what no instance explains".to_owned()),
+            Residue::Recorded => Some(format!("`sudo homelab down {}` removes what was made", self.cluster)),
+            Residue::Unknown => Some("`sudo homelab reap` removes what no instance explains".to_owned()),
         })
     }
 }
@@ -152,7 +152,7 @@ impl Hint for DestroyError {
         let refusal = self.failures.iter().find(is_refusal).and_then(Hint::hint);
         Some(refusal.or_else(|| self.left_outside()).unwrap_or_else(|| {
             format!(
-                "`homelab down {}` may be repeated until it succeeds; `homelab doctor` may show the cause",
+                "`sudo homelab down {}` may be repeated until it succeeds; `homelab doctor` may show the cause",
                 self.cluster
             )
         }))
@@ -171,7 +171,7 @@ impl DestroyError {
         let left = left.collect::<Option<Vec<_>>>()?.join(" and ");
         let first = self.failures.iter().find_map(Hint::hint).map(|hint| format!("{hint}; then "));
         Some(format!(
-            "its nodes are removed, but {left} and its registry entry are not: {}`homelab down {}` removes the rest",
+            "its nodes are removed, but {left} and its registry entry are not: {}`sudo homelab down {}` removes the rest",
             first.unwrap_or_default(),
             self.cluster
         ))

@@ -46,7 +46,7 @@ impl Hint for InUseError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Owner { pid, .. } => Some(format!(
-                "wait for process {pid}; or end it: it takes the instance down, or `homelab reap` does"
+                "wait for process {pid}; or end it: it takes the instance down, or `sudo homelab reap` does"
             )),
             Self::Folder { .. } => Some(
                 "stop the users of the folder; a container `homelab-<id>.…` belongs to the home with that id: take its \

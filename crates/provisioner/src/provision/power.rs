@@ -84,17 +84,17 @@ impl Hint for PowerError {
             Self::Identity(error) => error.hint(),
             Self::Attach(error) => error.hint(),
             Self::Gone { instance, .. } => Some(format!(
-                "`homelab status {instance}` shows what is left; the node's data is lost, and \
-                     `homelab down {instance}` removes the rest"
+                "`sudo homelab status {instance}` shows what is left; the node's data is lost, and \
+                     `sudo homelab down {instance}` removes the rest"
             )),
             Self::Stage {
                 power: Power::Resume,
                 instance,
                 source: StageError::Engine(EngineError::Absent { .. }),
                 ..
-            } => Some(format!("it is off, as after a reboot of the host: `homelab start {instance}`")),
+            } => Some(format!("it is off, as after a reboot of the host: `sudo homelab start {instance}`")),
             Self::Stage { power, instance, .. } => Some(format!(
-                "`homelab {power} {instance}` may be repeated; `homelab status {instance}` shows the nodes"
+                "`sudo homelab {power} {instance}` may be repeated; `sudo homelab status {instance}` shows the nodes"
             )),
         }
     }

@@ -51,10 +51,10 @@ impl Hint for ReleaseError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::There { instance, .. } => Some(format!(
-                "`homelab status {instance}` shows it; `homelab down {instance}` removes it with its data"
+                "`sudo homelab status {instance}` shows it; `sudo homelab down {instance}` removes it with its data"
             )),
             Self::UnknownLiveness { instance, .. } => {
-                Some(format!("`homelab down {instance}` takes it down anyway"))
+                Some(format!("`sudo homelab down {instance}` takes it down anyway"))
             }
             Self::Needed { pid, .. } => Some(format!("wait for process {pid}, or end it")),
             Self::Registry(error) => error.hint(),

@@ -113,13 +113,15 @@ fn absent(node: &str) -> String {
     match node.rsplit_once("-w-") {
         Some((instance, _)) => {
             format!(
-                "`homelab k8s remove-worker {instance} {node} --force` removes a worker that does not run"
+                "`sudo homelab k8s remove-worker {instance} {node} --force` removes a worker that does not run"
             )
         }
         None => {
             let instance =
                 node.strip_suffix("-main").or_else(|| Some(node.rsplit_once("-cp-")?.0)).unwrap_or(node);
-            format!("`homelab start {instance}` starts nodes that do not run, as after a reboot of the host")
+            format!(
+                "`sudo homelab start {instance}` starts nodes that do not run, as after a reboot of the host"
+            )
         }
     }
 }

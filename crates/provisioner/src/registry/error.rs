@@ -91,7 +91,7 @@ impl Hint for RegistryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Damaged { path, .. } => Some(format!(
-                "restore {path} from a backup; without its entries, `homelab reap` would remove all instances with \
+                "restore {path} from a backup; without its entries, `sudo homelab reap` would remove all instances with \
                  their data"
             )),
             Self::Newer { .. } => Some("use the newer homelab that wrote it".to_owned()),

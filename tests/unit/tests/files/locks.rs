@@ -51,7 +51,7 @@ async fn with_a_locked_kubeconfig_a_teardown_leaves_only_the_context_and_the_ent
     let error = desk.provisioner.destroy("acme").await.unwrap_err();
     assert!(error.to_string().contains(desk.lock().as_str()), "{error}");
     let hint = error.hint().unwrap();
-    assert!(hint.contains(&format!("`rm {}`; then `homelab down acme`", desk.lock())), "{hint}");
+    assert!(hint.contains(&format!("`rm {}`; then `sudo homelab down acme`", desk.lock())), "{hint}");
     assert!(error.removed.contains(&Removed::Nodes) && error.removed.contains(&Removed::Folder));
     std::fs::remove_file(desk.lock()).unwrap();
     assert_eq!(desk.provisioner.destroy("acme").await.unwrap(), [Removed::Context, Removed::Entry]);

@@ -157,7 +157,7 @@ async fn a_teardown_continues_without_a_damaged_kubeconfig_and_reports_leftovers
         ),
         "{hint}"
     );
-    assert!(hint.contains("set KUBECONFIG to another file; then `homelab down acme`"), "{hint}");
+    assert!(hint.contains("set KUBECONFIG to another file; then `sudo homelab down acme`"), "{hint}");
     assert!(!desk.house.home.instance("acme").exists());
     let entry = desk.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Destroying);

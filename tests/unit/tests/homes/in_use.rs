@@ -165,7 +165,7 @@ async fn reap_spares_an_instance_whose_owner_may_be_alive_and_down_takes_it_down
     lab.without_nodes("acme").await;
     let error = lab.provisioner.release("acme").await.unwrap_err();
     assert!(matches!(error, ReleaseError::UnknownLiveness { .. }), "{error}");
-    assert_eq!(error.hint().as_deref(), Some("`homelab down acme` takes it down anyway"));
+    assert_eq!(error.hint().as_deref(), Some("`sudo homelab down acme` takes it down anyway"));
     assert_ne!(lab.provisioner.destroy("acme").await.unwrap(), []);
 }
 

@@ -30,7 +30,7 @@ async fn a_fault_is_recorded_and_destroy_leaves_nothing(#[case] fault: Fault, #[
     let engine = lab.engine.clone().with_fault(fault);
     let error = lab.up("acme").await.unwrap_err();
     assert_eq!((error.stage, error.residue), (stage, Residue::Recorded), "{error:?}");
-    assert_eq!(error.hint().as_deref(), Some("`homelab down acme` removes what was made"));
+    assert_eq!(error.hint().as_deref(), Some("`sudo homelab down acme` removes what was made"));
     let entry = lab.provisioner.registry().find("acme").unwrap().unwrap();
     assert_eq!(entry.state, State::Failed);
     assert_eq!(lab.house.merged(), FOREIGN, "a cluster that did not come up has a context");

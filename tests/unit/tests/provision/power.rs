@@ -79,9 +79,9 @@ async fn a_paused_instance_cannot_be_halted_and_a_halted_one_cannot_be_paused_or
         lab.power(wake).await.unwrap();
     }
     insta::assert_snapshot!(said.join("\n"), @r"
-    halt: instance 'acme' is paused, not running; `homelab resume acme` makes it run again
-    pause: instance 'acme' is halted, not running; `homelab start acme` starts it
-    resume: instance 'acme' is halted, not running; `homelab start acme` starts it
+    halt: instance 'acme' is paused, not running; `sudo homelab resume acme` makes it run again
+    pause: instance 'acme' is halted, not running; `sudo homelab start acme` starts it
+    resume: instance 'acme' is halted, not running; `sudo homelab start acme` starts it
     ");
 }
 
@@ -133,7 +133,7 @@ async fn a_node_that_is_gone_is_named_and_the_instance_is_recorded_as_halted() {
     let absent = lab.power(Power::Halt).await.unwrap_err();
     insta::assert_snapshot!(format!("{absent}\nhint: {}", absent.hint().unwrap()), @r"
     halt acme: its node acme-w-1 is gone
-    hint: `homelab status acme` shows what is left; the node's data is lost, and `homelab down acme` removes the rest
+    hint: `sudo homelab status acme` shows what is left; the node's data is lost, and `sudo homelab down acme` removes the rest
     ");
     assert_eq!(lab.state(), State::Halted, "some of its nodes may be off");
     lab.provisioner.destroy("acme").await.unwrap();
@@ -153,7 +153,7 @@ async fn an_instance_whose_api_server_does_not_answer_stays_halted_and_start_may
     assert!(at(&silent), "{silent:?}");
     assert_eq!(
         silent.hint().unwrap(),
-        "`homelab start acme` may be repeated; `homelab status acme` shows the nodes"
+        "`sudo homelab start acme` may be repeated; `sudo homelab status acme` shows the nodes"
     );
     assert_eq!(lab.state(), State::Halted);
     lab.engine.heal();
@@ -178,7 +178,7 @@ fn the_hint_on_resuming_an_instance_that_is_off_is_to_start_it() {
     let off = EngineError::Absent { node: "acme-main".to_owned() };
     let (instance, stage) = ("acme".to_owned(), Stage::Ready);
     let error = PowerError::Stage { power: Power::Resume, instance, stage, source: off.into() };
-    assert_eq!(error.hint().unwrap(), "it is off, as after a reboot of the host: `homelab start acme`");
+    assert_eq!(error.hint().unwrap(), "it is off, as after a reboot of the host: `sudo homelab start acme`");
 }
 
 #[tokio::test]

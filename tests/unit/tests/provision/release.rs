@@ -35,7 +35,7 @@ async fn a_claim_with_nodes_is_kept_and_the_refusal_names_them() {
     }
     assert_eq!(
         error.hint().unwrap(),
-        "`homelab status acme` shows it; `homelab down acme` removes it with its data"
+        "`sudo homelab status acme` shows it; `sudo homelab down acme` removes it with its data"
     );
     assert_eq!(lab.provisioner.registry().list().unwrap(), before);
     assert_eq!(lab.engine.sightings().await.unwrap(), seen);

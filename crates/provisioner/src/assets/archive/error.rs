@@ -117,18 +117,18 @@ impl Hint for ArchiveError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Foreign { .. } => Some("`homelab assets export FILE` writes one".to_owned()),
-            Self::Format { .. } | Self::Recipe { .. } => {
-                Some("export it with the same version of homelab, or `homelab assets build` here".to_owned())
-            }
+            Self::Format { .. } | Self::Recipe { .. } => Some(
+                "export it with the same version of homelab, or `sudo homelab assets build` here".to_owned(),
+            ),
             Self::Architecture { .. } => {
-                Some("`homelab assets build` makes them for this processor".to_owned())
+                Some("`sudo homelab assets build` makes them for this processor".to_owned())
             }
             Self::Damaged { .. } | Self::Changed { .. } | Self::Missing { .. } | Self::Extra { .. } => Some(
                 "copy it again: `sha256sum` must print the checksum that `assets export` printed".to_owned(),
             ),
             Self::Unsafe { .. } => Some("do not import files from the source of this file".to_owned()),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("`homelab assets prune` removes what no node uses".to_owned())
+                Some("`sudo homelab assets prune` removes what no node uses".to_owned())
             }
             Self::File { .. } | Self::Stopped => None,
         }

@@ -169,14 +169,14 @@ impl Hint for VirtualBoxError {
                 lines => add(lines),
             }),
             Self::ForeignAdapter { adapter, .. } => Some(format!(
-                "`homelab reap` removes it if a killed command left it; `VBoxManage hostonlyif remove {adapter}` \
+                "`sudo homelab reap` removes it if a killed command left it; `VBoxManage hostonlyif remove {adapter}` \
                  removes it if it is not needed; `--subnet` chooses another network"
             )),
             Self::ForeignPassenger { machine, .. } => {
                 Some(format!("power it off and give it another network: `VBoxManage modifyvm {machine} …`"))
             }
             Self::ForeignMachine { instance, .. } => Some(format!(
-                "choose another name; or, if that virtual machine is not needed, `homelab down {instance}` removes all \
+                "choose another name; or, if that virtual machine is not needed, `sudo homelab down {instance}` removes all \
                  virtual machines with this instance's names"
             )),
             Self::Open { machine } => Some(format!(
