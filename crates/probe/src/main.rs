@@ -5,6 +5,7 @@
 //! `prober` sends probes and `witness` records which of them arrive. Their wire types are in the library beside this
 //! file.
 
+mod arrivals;
 mod clock;
 mod lines;
 mod links;

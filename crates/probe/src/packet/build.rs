@@ -103,6 +103,9 @@ pub(crate) fn syn(nonce: &Nonce, from: SocketAddr, to: SocketAddr, sequence: u32
     segment
 }
 
+/// A port that no service uses, so an answer to it comes from the target's network stack.
+pub(crate) const UNUSED_PORT: u16 = 36412;
+
 /// The verification tag that the target must use in its answer.
 pub(crate) const INITIATE_TAG: u32 = 0x686c_3101;
 

@@ -8,7 +8,7 @@ mod peer;
 mod seen;
 
 pub(crate) use build::{
-    Ends, INITIATE_TAG, arp_request, echo4, echo6, filled, neighbour_solicitation, overlay,
+    Ends, INITIATE_TAG, UNUSED_PORT, arp_request, echo4, echo6, filled, neighbour_solicitation, overlay,
     router_advertisement, sctp_init, solicited_node, syn,
 };
 pub(crate) use frame::{ALL_NODES, Kind, ethernet, framed, link_local};

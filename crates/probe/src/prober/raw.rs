@@ -7,20 +7,18 @@ use probe::{Nonce, ProbeOutcome};
 use socket2::Type;
 
 use super::attempt::{Attempt, TRIES};
-use super::reply::answered;
+use super::reply::{answered, sctp};
 use super::wire::Wire;
-use crate::packet::{INITIATE_TAG, sctp_init, without_ip_header};
+use crate::packet::{UNUSED_PORT, sctp_init, without_ip_header};
 
 /// SCTP's IANA number.
 const SCTP: u8 = 132;
-/// Source and destination port of the INIT. No service uses it, so an answer comes from the target's SCTP stack.
-const PORT: u16 = 36412;
 
 /// Sends the nonce as the payload of a protocol. The kernel adds the IP header (raw(7)).
 pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Result<ProbeOutcome> {
     let wire = Wire::towards(SocketAddr::from((to, 0)), Type::RAW, Some(protocol.into()))?;
     let packet = match protocol {
-        SCTP => sctp_init(&attempt.nonce, PORT, PORT),
+        SCTP => sctp_init(&attempt.nonce, UNUSED_PORT, UNUSED_PORT),
         _ => attempt.nonce.as_str().as_bytes().to_vec(),
     };
     let hear = async {
@@ -39,22 +37,17 @@ pub(super) async fn ask(attempt: &Attempt, to: Ipv4Addr, protocol: u8) -> io::Re
 
 /// The answer in words, if a packet of the same protocol from the target answers ours. Other packets from the target
 /// prove nothing.
-fn reply(protocol: u8, payload: &[u8], nonce: &Nonce) -> Option<String> {
-    const HEADER: usize = 12;
-    if protocol != SCTP {
-        return Nonce::find_all(payload).contains(nonce).then(|| "the nonce came back".to_owned());
-    }
-    let ours = payload.get(4..8)? == INITIATE_TAG.to_be_bytes();
-    match (ours, payload.get(HEADER)?) {
-        (true, 2) => Some("SCTP INIT ACK".to_owned()),
-        (true, 6) => Some("SCTP ABORT".to_owned()),
-        _ => None,
+fn reply(protocol: u8, payload: &[u8], nonce: &Nonce) -> Option<&'static str> {
+    match protocol {
+        SCTP => sctp(payload),
+        _ => Nonce::find_all(payload).contains(nonce).then_some("the nonce came back"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::INITIATE_TAG;
 
     #[test]
     fn only_an_answer_to_the_packet_that_was_sent_is_a_reply() {
@@ -64,10 +57,10 @@ mod tests {
         chunk[4..8].copy_from_slice(&INITIATE_TAG.to_be_bytes());
         for (kind, expected) in [(2, Some("SCTP INIT ACK")), (6, Some("SCTP ABORT")), (4, None)] {
             chunk[12] = kind;
-            assert_eq!(reply(SCTP, &chunk, &nonce).as_deref(), expected);
+            assert_eq!(reply(SCTP, &chunk, &nonce), expected);
         }
         assert_eq!(reply(47, b"something else", &nonce), None);
-        assert_eq!(reply(47, nonce.as_str().as_bytes(), &nonce).as_deref(), Some("the nonce came back"));
+        assert_eq!(reply(47, nonce.as_str().as_bytes(), &nonce), Some("the nonce came back"));
         assert_eq!(reply(SCTP, b"short", &nonce), None);
     }
 }

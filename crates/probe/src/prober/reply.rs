@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use probe::{Nonce, ProbeOutcome};
 
+use crate::packet::INITIATE_TAG;
+
 /// The most bytes of other data that the answer repeats.
 const REPEATED: usize = 80;
 
@@ -27,6 +29,18 @@ pub(super) fn identity(nonce: &Nonce, bytes: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let (identity, echoed) = line.split_once(' ')?;
     (echoed == nonce.as_str() && !identity.is_empty()).then(|| identity.to_owned())
+}
+
+/// The answer of a target's SCTP stack to our INIT, in words: an INIT ACK, or an ABORT, with our verification tag (RFC
+/// 9260, sections 3.3.3 and 3.3.7). `None` for other packets.
+pub(super) fn sctp(packet: &[u8]) -> Option<&'static str> {
+    const HEADER: usize = 12;
+    let ours = packet.get(4..8)? == INITIATE_TAG.to_be_bytes();
+    match (ours, packet.get(HEADER)?) {
+        (true, 2) => Some("SCTP INIT ACK"),
+        (true, 6) => Some("SCTP ABORT"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -17,10 +17,9 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::peers::{Peers, cast};
 use super::report::Reporter;
+use crate::arrivals::{self, EQUAL, EVERYTHING, LINK, LOAD, LOAD_LENGTH, RETURN};
 use crate::packet::{of_frame, of_packet, seen};
 
-/// ETH_P_ALL, in network order as packet(7) wants it.
-const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
 /// PACKET_OUTGOING, linux/if_packet.h: a frame that this network namespace sends.
 const OUTGOING: u8 = 4;
 /// The index of loopback in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
@@ -28,8 +27,6 @@ const LOOPBACK: u32 = 1;
 /// The length of [`nudge`]'s frame, the only kind of loopback frame that the filter accepts: Ethernet, IPv4 and UDP
 /// headers.
 const NUDGE: u32 = 14 + 20 + 8;
-/// The socket's receive buffer, in bytes.
-const WAITING: usize = 16 << 20;
 /// The largest frame that is read whole, in bytes. Receive offload makes frames of up to 64 KiB.
 const FRAME: usize = 128 << 10;
 /// How often losses are checked.
@@ -51,11 +48,7 @@ nix::setsockopt_impl!(AuxiliaryData, libc::SOL_PACKET, libc::PACKET_AUXDATA, boo
 /// A socket that receives every frame that arrives on one link, or on all links, from now on.
 pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERYTHING)))?;
-    // Without CAP_NET_ADMIN net.core.rmem_max is the limit.
-    if setsockopt(&socket, sockopt::RcvBufForce, &WAITING).is_err() {
-        socket.set_recv_buffer_size(WAITING)?;
-    }
-    setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+    arrivals::make_room(&socket)?;
     setsockopt(&socket, AuxiliaryData, &true)?;
     socket.set_read_timeout(Some(TICK))?;
     socket.attach_filter(&filter(link))?;
@@ -67,12 +60,7 @@ pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
 /// frame never comes from another node, and on a node loopback carries the traffic of API server and etcd, and a
 /// prober's batch.
 fn filter(link: Option<u32>) -> Vec<SockFilter> {
-    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-    const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-    const LENGTH: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
     const PACKET_TYPE: u32 = 0xffff_f004; // SKF_AD_OFF + SKF_AD_PKTTYPE
-    const LINK: u32 = 0xffff_f008; // SKF_AD_OFF + SKF_AD_IFINDEX
     let end = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
     let (load, equal) =
         (|what| SockFilter::new(LOAD, 0, 0, what), |yes, no, to| SockFilter::new(EQUAL, yes, no, to));
@@ -80,7 +68,7 @@ fn filter(link: Option<u32>) -> Vec<SockFilter> {
     let elsewhere = match link {
         Some(link) => vec![load(LINK), equal(1, 0, link), end(0)],
         None => {
-            let length = SockFilter::new(LENGTH, 0, 0, 0);
+            let length = SockFilter::new(LOAD_LENGTH, 0, 0, 0);
             vec![load(LINK), equal(0, 3, LOOPBACK), length, equal(1, 0, NUDGE), end(0)]
         }
     };

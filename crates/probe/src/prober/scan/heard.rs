@@ -1,12 +1,27 @@
-//! What a scan heard: ports or protocols by answer and by refusal. Pure.
+//! What a scan heard: ports or protocols by answer and by refusal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use probe::ProbeOutcome;
 
 /// The most ranges of numbers that are listed for each kind of answer.
 const LISTED: usize = 256;
+
+/// What a scan heard. The attempt shares it: a scan may be cut off.
+#[derive(Debug, Clone)]
+pub(super) struct Shared(Arc<Mutex<Heard>>);
+
+impl Shared {
+    pub(super) fn new(to: IpAddr) -> Self {
+        Self(Arc::new(Mutex::new(Heard::new(to))))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Ports or protocols with what was heard of them.
 #[derive(Debug)]
@@ -15,14 +30,14 @@ pub(super) struct Heard {
     identity: Option<String>,
     /// The numbers for each answer of the target, such as `SYN-ACK from`.
     answers: BTreeMap<String, BTreeSet<u16>>,
-    /// The numbers for each refusal, such as `RST from`, and for whoever sent it.
+    /// The numbers for each refusal, by its sender and its words, such as `RST from`.
     refusals: BTreeMap<(IpAddr, String), BTreeSet<u16>>,
     unreachable: Option<String>,
     known: BTreeSet<u16>,
 }
 
 impl Heard {
-    pub(super) fn new(to: IpAddr) -> Self {
+    fn new(to: IpAddr) -> Self {
         Self {
             to,
             identity: None,

@@ -7,21 +7,20 @@ use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 
-use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, SockFilter, Type};
 use tokio::time::{Instant, timeout_at};
 
+use crate::arrivals::{
+    self, ANY_BIT, EQUAL, EVERYTHING, HEADER_LENGTH, LINK, LOAD, LOAD_BYTE, LOAD_HALF, LOAD_HALF_BEHIND,
+    RETURN,
+};
 use crate::packet::number;
 use crate::prober::wire::Wire;
 
-/// ETH_P_IP, ETH_P_IPV6 and ETH_P_ALL, in network order as packet(7) wants them. A socket of one protocol receives no
+/// ETH_P_IP and ETH_P_IPV6, in network order as packet(7) wants them. A socket of one protocol receives no
 /// outgoing packets.
 const IPV4: i32 = 0x0800_u16.to_be() as i32;
 const IPV6: i32 = 0x86dd_u16.to_be() as i32;
-const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
-/// The receive buffer, in bytes. A packet needs about 1 KiB of it, so this is a tenth of a second at 200 000 packets a
-/// second.
-const WAITING: usize = 16 << 20;
 /// The most packets that are read before the deadline is checked.
 const AT_ONCE: usize = 4096;
 /// The longest packet that is read whole, in bytes.
@@ -61,11 +60,7 @@ impl Inlet {
 
     fn of(wire: Wire, filter: &[SockFilter]) -> io::Result<Self> {
         wire.socket().attach_filter(filter)?;
-        // Without CAP_NET_ADMIN net.core.rmem_max is the limit.
-        if setsockopt(wire.socket(), sockopt::RcvBufForce, &WAITING).is_err() {
-            wire.socket().set_recv_buffer_size(WAITING)?;
-        }
-        setsockopt(wire.socket(), sockopt::RxqOvfl, &1)?;
+        arrivals::make_room(wire.socket())?;
         Ok(Self { wire, dropped: Cell::new(0) })
     }
 
@@ -98,16 +93,7 @@ impl Inlet {
     }
 }
 
-// Classic BPF, linux/filter.h. Offsets count from the IP header, or from the Ethernet header for neighbours.
-const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
-const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const HEADER_LENGTH: u16 = 0xb1; // BPF_LDX | BPF_B | BPF_MSH: four times the lower four bits
-const LOAD_HALF_BEHIND: u16 = 0x48; // BPF_LD | BPF_H | BPF_IND
-const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
-
+/// One step of a filter. Offsets count from the IP header, or from the Ethernet header for neighbours.
 fn step(code: u16, yes: u8, no: u8, value: u32) -> SockFilter {
     SockFilter::new(code, yes, no, value)
 }
@@ -147,31 +133,26 @@ fn filter6(wanted: Wanted) -> Vec<SockFilter> {
     const NEXT_HEADER: u32 = 6;
     const SOURCE_END: u32 = 20;
     const PORT: u32 = 40 + 2;
-    let value = match wanted {
-        Wanted::Port(_, port) => port.into(),
-        // The last four bytes suffice: `hear` compares the whole address.
-        Wanted::From(IpAddr::V6(from)) => from.to_bits() as u32,
-        Wanted::From(IpAddr::V4(_)) => return ending([]),
-    };
     match wanted {
-        Wanted::Port(protocol, _) => ending([
+        Wanted::Port(protocol, port) => ending([
             step(LOAD_BYTE, 0, 0, NEXT_HEADER),
             step(EQUAL, 3, 0, number::ICMPV6.into()),
             step(EQUAL, 0, 3, protocol.into()),
             step(LOAD_HALF, 0, 0, PORT),
-            step(EQUAL, 0, 1, value),
+            step(EQUAL, 0, 1, port.into()),
         ]),
-        Wanted::From(_) => ending([
+        Wanted::From(IpAddr::V6(from)) => ending([
             step(LOAD_BYTE, 0, 0, NEXT_HEADER),
             step(EQUAL, 2, 0, number::ICMPV6.into()),
+            // The last four bytes suffice: `hear` compares the whole address.
             step(LOAD, 0, 0, SOURCE_END),
-            step(EQUAL, 0, 1, value),
+            step(EQUAL, 0, 1, from.to_bits() as u32),
         ]),
+        Wanted::From(IpAddr::V4(_)) => ending([]),
     }
 }
 
 fn neighbours(link: u32) -> Vec<SockFilter> {
-    const LINK: u32 = 0xffff_f008; // SKF_AD_OFF + SKF_AD_IFINDEX
     const TYPE: u32 = 12;
     const NEXT_HEADER: u32 = 14 + 6;
     ending([

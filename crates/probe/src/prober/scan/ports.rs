@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etherparse::TcpHeader;
 use probe::{Nonce, ProbeOutcome};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::heard::Heard;
+use super::heard::Shared;
 use super::inlet::{Inlet, Wanted};
 use super::{Scan, Target, rounds, run};
 use crate::clock;
-use crate::packet::unspecified;
-use crate::packet::{Received, Refusal, filled, ip, number, ports, received, refusal, syn as segment, udp};
+use crate::packet::{
+    Received, Refusal, filled, ip, number, ports, received, refusal, syn as segment, udp, unspecified,
+};
 use crate::prober::attempt::Attempt;
 use crate::prober::reply::identity;
 
@@ -49,7 +49,7 @@ async fn scan(
     reserved.bind(&SockAddr::from(SocketAddr::new(unspecified(target.to), 0)))?;
     let port = reserved.local_addr()?.as_socket().map(|own| own.port());
     let port = port.ok_or_else(|| io::Error::other("the kernel gave no port"))?;
-    let heard = Arc::new(Mutex::new(Heard::new(target.to)));
+    let heard = Shared::new(target.to);
     let scan = Ports {
         nonce: attempt.nonce.clone(),
         protocol,
@@ -57,9 +57,9 @@ async fn scan(
         to: target.to,
         ports: ports.into_iter().collect(),
         sequence: clock::now_us() as u32,
-        heard: Arc::clone(&heard),
+        heard: heard.clone(),
     };
-    attempt.learns(move || heard.lock().unwrap_or_else(PoisonError::into_inner).outcome_so_far());
+    attempt.learns(move || heard.lock().outcome_so_far());
     let inlet = Inlet::open(target.to, Wanted::Port(protocol, port))?;
     run(attempt, &scan, rounds(scan.ports.len()), &target.outlet()?, Some(&inlet)).await
 }
@@ -72,14 +72,10 @@ struct Ports {
     to: IpAddr,
     ports: Vec<u16>,
     sequence: u32,
-    heard: Arc<Mutex<Heard>>,
+    heard: Shared,
 }
 
 impl Ports {
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// An ICMP error about one of the scan's packets.
     fn complaint(&self, packet: &Received<'_>) {
         let Some((refusal, quoted)) = refusal(packet) else { return };
@@ -88,9 +84,9 @@ impl Ports {
             return;
         }
         match refusal {
-            Refusal::Port => self.heard().refused(packet.from, "port unreachable", port),
-            Refusal::Protocol => self.heard().refused(packet.from, "protocol unreachable", port),
-            Refusal::Unreachable(why) => self.heard().unreachable(packet.from, why),
+            Refusal::Port => self.heard.lock().refused(packet.from, "port unreachable", port),
+            Refusal::Protocol => self.heard.lock().refused(packet.from, "protocol unreachable", port),
+            Refusal::Unreachable(why) => self.heard.lock().unreachable(packet.from, why),
         }
     }
 }
@@ -110,11 +106,11 @@ impl Scan for Ports {
     }
 
     fn is_answered(&self, place: usize) -> bool {
-        self.heard().has(self.ports[place])
+        self.heard.lock().has(self.ports[place])
     }
 
     fn is_complete(&self) -> bool {
-        self.heard().count() >= self.ports.len()
+        self.heard.lock().count() >= self.ports.len()
     }
 
     fn hear(&self, packet: &[u8]) {
@@ -127,8 +123,8 @@ impl Scan for Ports {
         }
         if self.protocol == number::TCP {
             match reply(packet.payload, self.from.port(), self.sequence) {
-                Some((port, PortState::Open)) => self.heard().answered("SYN-ACK from", port, None),
-                Some((port, PortState::Closed)) => self.heard().refused(packet.from, "RST from", port),
+                Some((port, PortState::Open)) => self.heard.lock().answered("SYN-ACK from", port, None),
+                Some((port, PortState::Closed)) => self.heard.lock().refused(packet.from, "RST from", port),
                 None => {}
             }
             return;
@@ -138,18 +134,18 @@ impl Scan for Ports {
             && own == self.from.port()
         {
             match identity(&self.nonce, data) {
-                Some(who) => self.heard().answered("witness at", port, Some(who)),
-                None => self.heard().answered("datagram from", port, None),
+                Some(who) => self.heard.lock().answered("witness at", port, Some(who)),
+                None => self.heard.lock().answered("datagram from", port, None),
             }
         }
     }
 
     fn is_settled(&self) -> bool {
-        self.heard().is_settled()
+        self.heard.lock().is_settled()
     }
 
     fn outcome(&self) -> Option<ProbeOutcome> {
-        self.heard().outcome()
+        self.heard.lock().outcome()
     }
 }
 
@@ -189,7 +185,7 @@ mod tests {
             to,
             ports: ports.to_vec(),
             sequence: 7,
-            heard: Arc::new(Mutex::new(Heard::new(to))),
+            heard: Shared::new(to),
         }
     }
 

@@ -3,24 +3,20 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use probe::{Nonce, ProbeOutcome};
 
-use super::heard::Heard;
+use super::heard::Shared;
 use super::inlet::{Inlet, Wanted};
 use super::ports::{PortState, reply as segment_reply};
 use super::{Scan, Target, rounds, run};
 use crate::clock;
 use crate::packet::{
-    INITIATE_TAG, Received, Refusal, echo4, echo6, ip, number, ports, received, refusal, sctp_init, seal,
-    syn, udp,
+    Received, Refusal, UNUSED_PORT, echo4, echo6, ip, number, ports, received, refusal, sctp_init, seal, syn,
+    udp,
 };
 use crate::prober::attempt::Attempt;
-
-/// Source and destination port of protocols with ports. No service uses it, so an answer comes from the target's
-/// network stack.
-const PORT: u16 = 36412;
+use crate::prober::reply::sctp;
 
 /// Sends a packet of each protocol.
 pub(in crate::prober) async fn ask(
@@ -29,16 +25,16 @@ pub(in crate::prober) async fn ask(
     ranges: &[(u8, u8)],
 ) -> io::Result<ProbeOutcome> {
     let protocols: BTreeSet<u8> = ranges.iter().flat_map(|&(first, last)| first..=last).collect();
-    let heard = Arc::new(Mutex::new(Heard::new(target.to)));
+    let heard = Shared::new(target.to);
     let scan = Protocols {
         nonce: attempt.nonce.clone(),
         from: target.own()?,
         to: target.to,
         protocols: protocols.into_iter().collect(),
         sequence: clock::now_us() as u32,
-        heard: Arc::clone(&heard),
+        heard: heard.clone(),
     };
-    attempt.learns(move || heard.lock().unwrap_or_else(PoisonError::into_inner).outcome_so_far());
+    attempt.learns(move || heard.lock().outcome_so_far());
     let inlet = Inlet::open(target.to, Wanted::From(target.to))?;
     run(attempt, &scan, rounds(scan.protocols.len()), &target.outlet()?, Some(&inlet)).await
 }
@@ -49,17 +45,13 @@ struct Protocols {
     to: IpAddr,
     protocols: Vec<u8>,
     sequence: u32,
-    heard: Arc<Mutex<Heard>>,
+    heard: Shared,
 }
 
 impl Protocols {
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn payload(&self, protocol: u8) -> Vec<u8> {
         let text = self.nonce.as_str().as_bytes();
-        let (from, to) = (SocketAddr::new(self.from, PORT), SocketAddr::new(self.to, PORT));
+        let (from, to) = (SocketAddr::new(self.from, UNUSED_PORT), SocketAddr::new(self.to, UNUSED_PORT));
         match (protocol, self.to) {
             (number::TCP, _) => syn(&self.nonce, from, to, self.sequence),
             (number::UDP, _) => udp(from, to, text),
@@ -69,7 +61,7 @@ impl Protocols {
                 seal(self.from, self.to, number::ICMPV6, &mut packet, 2);
                 packet
             }
-            (number::SCTP, _) => sctp_init(&self.nonce, PORT, PORT),
+            (number::SCTP, _) => sctp_init(&self.nonce, UNUSED_PORT, UNUSED_PORT),
             _ => text.to_vec(),
         }
     }
@@ -81,7 +73,9 @@ impl Protocols {
             return false;
         }
         match quoted.protocol {
-            number::TCP | number::UDP | number::SCTP => ports(quoted.payload) == Some((PORT, PORT)),
+            number::TCP | number::UDP | number::SCTP => {
+                ports(quoted.payload) == Some((UNUSED_PORT, UNUSED_PORT))
+            }
             _ => {
                 let nonces = Nonce::find_all(quoted.payload);
                 nonces.is_empty() || nonces.contains(&self.nonce)
@@ -89,29 +83,21 @@ impl Protocols {
         }
     }
 
-    /// The answer in words, if the target's packet answers ours.
+    /// The answer in words, without its protocol, if the target's packet answers ours.
     fn answer(&self, packet: &Received<'_>) -> Option<(Kind, &'static str)> {
         match packet.protocol {
-            number::TCP => match segment_reply(packet.payload, PORT, self.sequence)?.1 {
-                PortState::Open => Some((Kind::Answer, "SYN-ACK by protocol")),
-                PortState::Closed => Some((Kind::Refusal, "RST by protocol")),
+            number::TCP => match segment_reply(packet.payload, UNUSED_PORT, self.sequence)?.1 {
+                PortState::Open => Some((Kind::Answer, "SYN-ACK")),
+                PortState::Closed => Some((Kind::Refusal, "RST")),
             },
-            number::SCTP => {
-                const HEADER: usize = 12;
-                let ours = packet.payload.get(4..8)? == INITIATE_TAG.to_be_bytes();
-                match (ours, packet.payload.get(HEADER)?) {
-                    (true, 2) => Some((Kind::Answer, "SCTP INIT ACK by protocol")),
-                    (true, 6) => Some((Kind::Answer, "SCTP ABORT by protocol")),
-                    _ => None,
-                }
-            }
+            number::SCTP => Some((Kind::Answer, sctp(packet.payload)?)),
             _ => {
                 let ours = Nonce::find_all(packet.payload).contains(&self.nonce);
                 let is_echo = matches!(
                     (packet.protocol, packet.payload.first()?),
                     (number::ICMP, 0) | (number::ICMPV6, 129)
                 );
-                let word = if is_echo { "echo reply by protocol" } else { "the nonce came back by protocol" };
+                let word = if is_echo { "echo reply" } else { "the nonce came back" };
                 ours.then_some((Kind::Answer, word))
             }
         }
@@ -134,30 +120,34 @@ impl Scan for Protocols {
     }
 
     fn is_answered(&self, place: usize) -> bool {
-        self.heard().has(self.protocols[place].into())
+        self.heard.lock().has(self.protocols[place].into())
     }
 
     fn is_complete(&self) -> bool {
-        self.heard().count() >= self.protocols.len()
+        self.heard.lock().count() >= self.protocols.len()
     }
 
     fn hear(&self, packet: &[u8]) {
         let Some(packet) = received(packet) else { return };
         match refusal(&packet) {
             Some((_, quoted)) if !self.is_ours(&quoted) => {}
-            Some((Refusal::Unreachable(why), _)) => self.heard().unreachable(packet.from, why),
+            Some((Refusal::Unreachable(why), _)) => self.heard.lock().unreachable(packet.from, why),
             Some((Refusal::Protocol, quoted)) => {
-                self.heard().refused(packet.from, "protocol unreachable", quoted.protocol.into());
+                self.heard.lock().refused(packet.from, "protocol unreachable", quoted.protocol.into());
             }
             Some((Refusal::Port, quoted)) => {
-                self.heard().refused(packet.from, "port unreachable by protocol", quoted.protocol.into());
+                self.heard.lock().refused(
+                    packet.from,
+                    "port unreachable by protocol",
+                    quoted.protocol.into(),
+                );
             }
             None if packet.from == self.to && self.protocols.contains(&packet.protocol) => {
-                let number = packet.protocol.into();
-                match self.answer(&packet) {
-                    Some((Kind::Answer, word)) => self.heard().answered(word, number, None),
-                    Some((Kind::Refusal, word)) => self.heard().refused(packet.from, word, number),
-                    None => {}
+                let Some((kind, word)) = self.answer(&packet) else { return };
+                let (what, number) = (format!("{word} by protocol"), packet.protocol.into());
+                match kind {
+                    Kind::Answer => self.heard.lock().answered(&what, number, None),
+                    Kind::Refusal => self.heard.lock().refused(packet.from, &what, number),
                 }
             }
             None => {}
@@ -165,17 +155,18 @@ impl Scan for Protocols {
     }
 
     fn is_settled(&self) -> bool {
-        self.heard().is_settled()
+        self.heard.lock().is_settled()
     }
 
     fn outcome(&self) -> Option<ProbeOutcome> {
-        self.heard().outcome()
+        self.heard.lock().outcome()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::INITIATE_TAG;
 
     fn scan(to: &str, from: &str) -> Protocols {
         let to: IpAddr = to.parse().unwrap();
@@ -185,7 +176,7 @@ mod tests {
             to,
             protocols: (0..=255).collect(),
             sequence: 7,
-            heard: Arc::new(Mutex::new(Heard::new(to))),
+            heard: Shared::new(to),
         }
     }
 
