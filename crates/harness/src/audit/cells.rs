@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use probe::{Batch, Nonce, Probe, Sight};
 use provisioner::slowdown::Slowdown;
+use serde::{Deserialize, Serialize};
 
 use super::class::{Applies, Class, ClassId, Fact, Method, Proof, Towards};
 use super::subject::{HostSubject, Part, Subject};
@@ -103,7 +104,8 @@ pub struct Plan {
 }
 
 /// Classes, sources or targets that a run does not ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NotAsked {
     /// What is not asked: `T2, T3`, or `sources other than acme`.
     pub what: String,
@@ -231,12 +233,15 @@ fn cells_of(
         Applies::No(evidence) => return vec![judged(Judgement::not_applicable(evidence))],
         Applies::Unknown(why) => return vec![judged(Judgement::inconclusive(why))],
     }
-    let (possible, missing): (Vec<Stand>, Vec<Stand>) =
-        class.from.iter().partition(|stand| lacks(source, stand.needs()).is_none());
-    let missing = missing.iter().filter_map(|stand| lacks(source, stand.needs()));
-    let missing: Vec<Cell> = missing.map(|why| judged(Judgement::not_covered(why))).collect();
-    let viewpoints = possible.into_iter().flat_map(|stand| places(stand, source));
-    let asked = viewpoints.flat_map(|viewpoint| match class.way {
+    let mut missing = Vec::new();
+    let mut viewpoints = Vec::new();
+    for stand in class.from {
+        match lacks(source, stand.needs()) {
+            Some(why) => missing.push(judged(Judgement::not_covered(why))),
+            None => viewpoints.extend(places(*stand, source)),
+        }
+    }
+    let asked = viewpoints.into_iter().flat_map(|viewpoint| match class.way {
         Method::Fact(fact) => vec![cell(viewpoint, "facts", CellMethod::Fact(fact))],
         Method::Look(sight) => {
             let there = other.map_or_else(Vec::new, |other| places(viewpoint.stand(), other));

@@ -42,8 +42,8 @@ pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Phase, Watch};
 pub use report::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, NotAskedReport, PairReport,
-    PhaseReport, ProbeReport, Report, VERSION, WitnessReport,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
+    ProbeReport, Report, VERSION, WitnessReport,
 };
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -27,8 +27,8 @@ use super::verdict::{AuditOutcome, Verdict};
 use super::viewpoint::{HOST, Target};
 
 pub use model::{
-    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, NotAskedReport, PairReport,
-    PhaseReport, ProbeReport, Report, VERSION, WitnessReport,
+    Acceptance, CellReport, ClassReport, Counts, EvidenceReport, Group, LeftOut, PairReport, PhaseReport,
+    ProbeReport, Report, VERSION, WitnessReport,
 };
 
 /// What container nodes share, whatever the audit finds. Every report states it.
@@ -93,7 +93,7 @@ impl Report {
             accepted: Vec::new(),
             instances,
             left_out: Vec::new(),
-            not_asked: plan.not_asked.iter().map(NotAskedReport::of).collect(),
+            not_asked: plan.not_asked.clone(),
             cells,
         };
         report.judge();

@@ -2,8 +2,9 @@
 
 use quick_junit::{NonSuccessKind, ReportUuid, TestCase, TestCaseStatus, TestSuite};
 
-use super::model::{Group, LeftOut, NotAskedReport};
+use super::model::{Group, LeftOut};
 use super::{Report, tell};
+use crate::audit::cells::NotAsked;
 use crate::audit::class::Class;
 use crate::audit::verdict::Verdict;
 
@@ -45,7 +46,7 @@ fn left_out(left_out: &LeftOut) -> TestCase {
 }
 
 /// The case of classes that were not asked: skipped, with the reason.
-fn not_asked(not_asked: &NotAskedReport) -> TestCase {
+fn not_asked(not_asked: &NotAsked) -> TestCase {
     let mut status = TestCaseStatus::skipped();
     status.set_type("NOT ASKED").set_message(not_asked.why.clone());
     TestCase::new(not_asked.what.clone(), status)

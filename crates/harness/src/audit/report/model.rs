@@ -35,7 +35,7 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// Classes, sources and targets that were not asked, each with the reason.
     #[serde(default, rename = "notAsked")]
-    pub not_asked: Vec<NotAskedReport>,
+    pub not_asked: Vec<NotAsked>,
     /// The number of cells with each verdict.
     pub counts: Counts,
     /// The matrix: each instance against each other one, and against the host, whose name is `host`.
@@ -55,16 +55,6 @@ pub struct LeftOut {
     /// Its name.
     pub instance: String,
     /// The reason: `it is halted`.
-    pub why: String,
-}
-
-/// Classes, sources or targets that the audit did not ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct NotAskedReport {
-    /// What was not asked: `T2, T3`, or `sources other than acme`.
-    pub what: String,
-    /// The reason, as a sentence without a full stop.
     pub why: String,
 }
 
@@ -262,12 +252,6 @@ impl PhaseReport {
     pub(super) fn of(phase: &Phase) -> Self {
         let took_ms = u64::try_from(phase.took.as_millis()).unwrap_or(u64::MAX);
         Self { name: phase.name.to_owned(), took_ms }
-    }
-}
-
-impl NotAskedReport {
-    pub(super) fn of(not_asked: &NotAsked) -> Self {
-        Self { what: not_asked.what.clone(), why: not_asked.why.clone() }
     }
 }
 
