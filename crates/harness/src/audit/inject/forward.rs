@@ -37,10 +37,12 @@ async fn open_by(way: &ForwardPath, changes: &mut Changes, condition: &str) -> R
 
 /// The host forwards IPv6 from the source to the target, between the addresses that the audit adds to nodes. The kernel
 /// forwards IPv6 only where `net.ipv6.conf.all.forwarding` is on, and the host needs the answers of the target's nodes to
-/// its neighbour solicitations.
+/// its neighbour solicitations. It sends them from its link-local address, which must therefore be usable at once:
+/// without duplicate address detection (RFC 4862, section 5.4), which takes up to two seconds.
 pub(super) async fn open_ipv6(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let way = ForwardPath::of(pair);
     for subject in [pair.source, pair.target] {
+        changes.set(&format!("ipv6/conf/{}/accept_dad", subject.link), "0").await?;
         changes.set(&format!("ipv6/conf/{}/disable_ipv6", subject.link), "0").await?;
         let own = ipv6::beside(subject.gateway, subject.subnet).to_string();
         let address = format!("{own}/{}", ipv6::network(subject.subnet).prefix_len());
