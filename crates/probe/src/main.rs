@@ -2,8 +2,8 @@
 //!
 //! Every node has it, and so have its `pause` and `toolbox` images. Each pod sandbox of every cluster keeps one in
 //! memory, so the binary stays small and contains nothing that only the host needs. `pause` holds a pod's namespaces;
-//! `prober` sends probes and `witness` records which of them arrive. Their wire types are in the library beside this
-//! file.
+//! `prober` sends probes and `witness` records which of them arrive; `walk` reads everything that can connect instances.
+//! Their wire types are in the library beside this file.
 
 mod arrivals;
 mod clock;
@@ -13,6 +13,7 @@ mod packet;
 mod pause;
 mod witness;
 mod prober;
+mod walk;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -27,6 +28,8 @@ usage: homelab-probe pause       hold a pod's namespaces until SIGTERM or SIGINT
        homelab-probe witness --identity NAME [--tcp ADDR:PORT]… [--udp ADDR:PORT]… [--join GROUP]… [--capture[=LINK]]
                                  answer each nonce and report its arrival
        homelab-probe prober      send the probes of a batch on standard input, report each result
+       homelab-probe walk        read all namespaces, links, mounts and processes of this host, as root; a request as JSON
+                                 on standard input
        homelab-probe --version
 ";
 
@@ -48,6 +51,11 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_of_the_batch() => failed("prober", &error, 2),
             Err(error) => failed("prober", &error, 1),
+        },
+        (Some("walk"), true) => match walk::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_of_the_request() => failed("walk", &error, 2),
+            Err(error) => failed("walk", &error, 1),
         },
         (Some("--version"), true) => {
             let version = concat!("homelab-probe ", env!("CARGO_PKG_VERSION"), "\n");

@@ -30,6 +30,11 @@ mod inject;
 mod judge;
 mod report;
 mod self_test;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the judges of the structure are wired in with their classes")
+)]
+mod structure;
 #[cfg(test)]
 mod sample;
 

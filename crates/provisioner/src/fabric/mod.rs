@@ -25,9 +25,12 @@ use crate::sighting::{Sighting, SightingKind};
 
 #[cfg(feature = "fuzzing")]
 pub use guard::read_nft;
-pub use guard::{Deviation, GuardedLink, Inspection, LOG_GROUP, Opening, Restoration};
+pub use guard::{
+    Deviation, ExpectedGuard, FoundGuard, GuardedLink, Inspection, LOG_GROUP, Opening, Restoration,
+};
 pub use host::networks as host_networks;
 pub use netns::path as namespace_path;
+pub use routes::PROTOCOL as ROUTE_PROTOCOL;
 
 /// Why namespaces, links, routes or the guard could not be made, read or removed.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +139,18 @@ pub async fn look_at_guard(
     runner: &dyn Runner,
 ) -> Result<Option<Inspection>, FabricError> {
     guard::look(pools, runner).await
+}
+
+/// The guard as it must be on this host, for a caller that reads the host itself; `None` if the host has no link of
+/// ours. Needs root. `pools` are those of the caller's home; they are used if no record of the guard exists.
+///
+/// # Errors
+/// [`FabricError`] when the host cannot be asked.
+pub async fn expected_guard(
+    pools: &[Ipv4Net],
+    runner: &dyn Runner,
+) -> Result<Option<ExpectedGuard>, FabricError> {
+    guard::expected(pools, runner).await
 }
 
 /// Whether the kernel's settings of all links of ours have the values that [`harden`] sets. Reads a few files and

@@ -20,7 +20,7 @@ use super::FabricError;
 use super::cable::{Namespace, is};
 
 /// The protocol number that marks our routes. No known program uses it (rtnetlink(7): values above 4 are for users).
-const PROTOCOL: u8 = 104;
+pub const PROTOCOL: u8 = 104;
 /// The metric of our routes: any other route for the same range comes first.
 const METRIC: u32 = 4_000_000_000;
 

@@ -61,14 +61,7 @@ pub(in crate::fabric) async fn look(
     };
     let Some(record) = record else { return Ok(None) };
     let reference = if has_rules { Some(reference(&record.told, runner).await?) } else { None };
-    let ranges: Vec<Ipv4Net> = record.pools.iter().copied().collect();
-    let settings = settings::wanted(&record.closed);
-    let wanted = GuardState {
-        table: reference,
-        routes: routes::wanted(&[], &ranges, &nameservers::of_host()?).into_iter().collect(),
-        of_all: settings::wanted_of_all(),
-        settings,
-    };
+    let wanted = wanted(&record, reference)?;
     let found = GuardState {
         table,
         routes: routes::found().await?.into_iter().collect(),
@@ -76,6 +69,17 @@ pub(in crate::fabric) async fn look(
         of_all: settings::found(&wanted.of_all)?,
     };
     Ok(Some(Inspection { deviations: compare(&wanted, &found), has_rules }))
+}
+
+/// The guard that a record asks for, with these rules.
+pub(super) fn wanted(record: &Record, table: Option<Table>) -> Result<GuardState, FabricError> {
+    let ranges: Vec<Ipv4Net> = record.pools.iter().copied().collect();
+    Ok(GuardState {
+        table,
+        routes: routes::wanted(&[], &ranges, &nameservers::of_host()?).into_iter().collect(),
+        settings: settings::wanted(&record.closed),
+        of_all: settings::wanted_of_all(),
+    })
 }
 
 /// The record of the guard. If there is none, it is derived from the host's links and the guard's sets; `None` if the
@@ -144,7 +148,7 @@ async fn table(runner: &dyn Runner) -> Result<Option<Table>, FabricError> {
 }
 
 /// The table that the guard must have, as this host's nft prints it.
-async fn reference(told: &NamedLinks, runner: &dyn Runner) -> Result<Table, FabricError> {
+pub(super) async fn reference(told: &NamedLinks, runner: &dyn Runner) -> Result<Table, FabricError> {
     const LOAD_AND_LIST: &str = "nft --file - && exec nft --json list table inet homelab";
     let load_and_list = |rules: String| {
         let command = Command::within(Duration::from_secs(20), "unshare");

@@ -22,6 +22,7 @@ mod settings;
 mod table;
 mod deviation;
 mod look;
+mod expected;
 mod opening;
 
 use std::fs;
@@ -38,6 +39,8 @@ use record::Record;
 use ruleset::{NamedLinks, Reporting, ruleset};
 
 pub use deviation::Deviation;
+pub(super) use expected::expected;
+pub use expected::{ExpectedGuard, FoundGuard};
 pub use look::Inspection;
 #[cfg(feature = "fuzzing")]
 pub use look::read_nft;

@@ -1,0 +1,136 @@
+//! Cgroups: whether a node sees or uses those of others, and limits that nobody planned.
+
+use std::collections::BTreeSet;
+
+use super::ground::{Ground, is_of_container};
+use super::{Difference, Effect, Kind};
+
+pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
+    let mut all = Vec::new();
+    split(ground, &mut all);
+    mounted(ground, &mut all);
+    limits(ground, &mut all);
+    all
+}
+
+/// Processes with cgroups of a container in some hierarchies, and with others in the rest. A hierarchy in which podman
+/// makes no cgroups has all processes at its root.
+fn split(ground: &Ground<'_>, all: &mut Vec<Difference>) {
+    for process in &ground.seen.processes {
+        let Some(node) = ground.nodes.get(&process.pid) else { continue };
+        let mut others = BTreeSet::new();
+        let mut outside = Vec::new();
+        for (controllers, path) in process.cgroups.iter().filter_map(|it| it.split_once(':')) {
+            match owner(ground, path) {
+                Some(found) if found == *node => {}
+                Some(found) => drop(others.insert(found)),
+                None if path == "/" => {}
+                None => outside.push(format!("{controllers}:{path}")),
+            }
+        }
+        let words = format!("{} of node {}", ground.process(process.pid), ground.node(*node).name);
+        if let Some(other) = others.iter().find(|other| other.0 != node.0) {
+            let found = format!("{words} is also in cgroups of node {}", ground.node(*other).name);
+            let names = [ground.name(node.0), ground.name(other.0)];
+            all.push(
+                Difference::of(Kind::Cgroups, names, Effect::OpensPath, found)
+                    .instead_of("cgroups of its own node"),
+            );
+        } else if let Some(other) = others.iter().next() {
+            let found = format!("{words} is also in cgroups of node {}", ground.node(*other).name);
+            let difference = Difference::of(Kind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
+            all.push(difference.instead_of("cgroups of its own node"));
+        }
+        if !outside.is_empty() {
+            let found = format!("{words} is also in {}", outside.join(", "));
+            let difference = Difference::of(Kind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
+            all.push(difference.instead_of("cgroups of its own node"));
+        }
+    }
+}
+
+/// The node to which a cgroup belongs.
+fn owner(ground: &Ground<'_>, path: &str) -> Option<(usize, usize)> {
+    ground.instances().find_map(|(instance, plan)| {
+        let is = |node: &&super::PlannedNode| {
+            node.container.as_deref().is_some_and(|id| is_of_container(path, id))
+        };
+        Some((instance, plan.nodes.iter().position(|node| is(&node))?))
+    })
+}
+
+/// Mounts of cgroups above the node's own: the node sees, and can change, the cgroups of others. The kernel tells the
+/// root of such a mount as seen from the walk's own cgroup namespace.
+fn mounted(ground: &Ground<'_>, all: &mut Vec<Difference>) {
+    for table in &ground.seen.mounts {
+        let Some(node) = ground.mounts.get(&table.inode) else { continue };
+        let mut roots = BTreeSet::new();
+        for mount in table.mounts.iter().filter(|mount| mount.kind == "cgroup" || mount.kind == "cgroup2") {
+            let found = owner(ground, &mount.root);
+            if found != Some(*node) {
+                roots.insert((found, mount.root.as_str(), mount.writable));
+            }
+        }
+        for (found, root, writable) in roots {
+            let names = found.into_iter().chain([*node]).map(|(instance, _)| ground.name(instance));
+            let effect = if writable { Effect::OpensPath } else { Effect::Unplanned };
+            let found = format!("node {} has cgroup {root} mounted", ground.node(*node).name);
+            all.push(Difference::of(Kind::Cgroups, names, effect, found).instead_of("the node's own cgroup"));
+        }
+    }
+}
+
+/// No limits are planned for the nodes of an instance.
+fn limits(ground: &Ground<'_>, all: &mut Vec<Difference>) {
+    for cgroup in &ground.seen.cgroups {
+        let Some(node) = owner(ground, &cgroup.path) else { continue };
+        for (name, limit) in &cgroup.limits {
+            let found = format!("node {} has limit {name} {limit}", ground.node(node).name);
+            let difference = Difference::of(Kind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
+            all.push(difference.instead_of("no limit"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe::structure::Cgroup;
+
+    use super::super::sample::*;
+
+    fn found(change: impl FnOnce(&mut probe::structure::Seen)) -> String {
+        found_by(super::compare, change)
+    }
+
+    #[test]
+    fn cgroups_of_the_own_node_are_no_difference() {
+        assert_eq!(found(|_| {}), "");
+    }
+
+    #[test]
+    fn processes_in_cgroups_of_others_are_told() {
+        insta::assert_snapshot!(found(|seen| {
+            let own = |seen: &mut probe::structure::Seen, pid, cgroup: String| {
+                seen.processes.iter_mut().find(|process| process.pid == pid).unwrap().cgroups.push(cgroup);
+            };
+            own(seen, ACME_PID, format!("pids:/libpod_parent/libpod-{}", container("globex", 0)));
+            own(seen, GLOBEX_PID, "freezer:/lab".to_owned());
+            own(seen, GLOBEX_PID, "cpuset:/".to_owned());
+        }));
+    }
+
+    #[test]
+    fn a_mount_of_a_cgroup_above_the_own_and_a_limit_are_told() {
+        insta::assert_snapshot!(found(|seen| {
+            let table = seen.mounts.iter_mut().find(|table| table.inode == ACME_CP + 1000).unwrap();
+            table.mounts.push(mount("0:30", "/libpod_parent", "/mnt/cgroup", "cgroup"));
+            let other = format!("/libpod_parent/libpod-{}", container("globex", 0));
+            table.mounts.push(mount("0:31", &other, "/mnt/other", "cgroup2"));
+            seen.cgroups.push(Cgroup {
+                path: format!("/libpod_parent/libpod-{}", container("acme", 0)),
+                limits: [("pids.max".to_owned(), "100".to_owned())].into(),
+                ..Cgroup::default()
+            });
+        }));
+    }
+}

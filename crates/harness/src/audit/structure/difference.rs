@@ -1,0 +1,118 @@
+//! One difference of a host from what was planned.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What a difference is about. Each kind has a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// The rules, routes and settings of the host guard.
+    Guard,
+    /// The ports of the instances' bridges.
+    Ports,
+    /// Links, by their other ends.
+    Links,
+    /// Addresses and hardware addresses.
+    Addresses,
+    /// Routes, policy rules, neighbours, and settings that answer for others.
+    Routes,
+    /// Programs and filters on links, namespaces and cgroups.
+    Hooks,
+    /// Processes, and the namespaces that they share.
+    Processes,
+    /// Sockets that lead into an instance.
+    Sockets,
+    /// Rules that change, copy or redirect packets.
+    Nat,
+    /// Mounts, layers of overlays, and files with several names.
+    Mounts,
+    /// Device nodes and access to devices.
+    Devices,
+    /// Cgroups.
+    Cgroups,
+}
+
+/// What a difference does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Effect {
+    /// It opens a path to another instance, or to an address or a device that others reach.
+    OpensPath,
+    /// Nothing is known of a path, but the plan does not have it.
+    Unplanned,
+}
+
+/// Who explains something that is not in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Explanation {
+    /// The pod network of the instance, by the cgroup of the process that holds it.
+    PodNetwork,
+    /// The hypervisor that runs the instance's VMs.
+    Hypervisor,
+    /// The audit itself: this process and its descendants.
+    Audit,
+}
+
+/// Something on the host that is not as it was planned, and that touches an instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Difference {
+    /// What it is about.
+    pub(crate) kind: Kind,
+    /// The names of the instances that it touches.
+    pub(crate) instances: BTreeSet<String>,
+    /// Whether it opens a path.
+    pub(crate) effect: Effect,
+    /// What was planned, such as `a veth pair to the switch of acme`; empty where nothing was.
+    pub(crate) planned: String,
+    /// What was found.
+    pub(crate) found: String,
+    /// Who explains it; `None` if nobody does.
+    pub(crate) explained: Option<Explanation>,
+}
+
+impl Difference {
+    /// A difference of these instances that nobody explains and for which nothing was planned.
+    pub(super) fn of<'a>(
+        kind: Kind,
+        instances: impl IntoIterator<Item = &'a str>,
+        effect: Effect,
+        found: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            instances: instances.into_iter().map(str::to_owned).collect(),
+            effect,
+            planned: String::new(),
+            found: found.into(),
+            explained: None,
+        }
+    }
+
+    /// The same, with what was planned.
+    pub(super) fn instead_of(self, planned: impl Into<String>) -> Self {
+        Self { planned: planned.into(), ..self }
+    }
+
+    /// The same, with an explanation.
+    pub(super) fn explained(self, explained: Option<Explanation>) -> Self {
+        Self { explained, ..self }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.instances.iter().map(String::as_str).collect();
+        write!(f, "{}: {}", names.join(", "), self.found)?;
+        if !self.planned.is_empty() {
+            write!(f, "; planned: {}", self.planned)?;
+        }
+        if self.effect == Effect::OpensPath {
+            f.write_str(" (opens a path)")?;
+        }
+        match self.explained {
+            None => Ok(()),
+            Some(Explanation::PodNetwork) => f.write_str(" (explained by the pod network)"),
+            Some(Explanation::Hypervisor) => f.write_str(" (explained by the hypervisor)"),
+            Some(Explanation::Audit) => f.write_str(" (explained by the audit)"),
+        }
+    }
+}

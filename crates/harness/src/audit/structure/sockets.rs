@@ -1,0 +1,348 @@
+//! Sockets of the host that lead into an instance, serve it, or listen on its links.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use probe::structure::{Process, Socket};
+
+use super::ground::{Ground, Owner};
+use super::{Difference, Effect, Explanation, Kind};
+
+pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
+    let mut all: Vec<Difference> =
+        ground.seen.processes.iter().flat_map(|process| relays(ground, process)).collect();
+    all.extend(on_own_addresses(ground));
+    all.extend(sniffers(ground));
+    all.extend(unix(ground));
+    all.extend(vsock(ground));
+    all
+}
+
+fn audit(ground: &Ground<'_>, pid: u32) -> Option<Explanation> {
+    ground.of_audit.contains(&pid).then_some(Explanation::Audit)
+}
+
+/// Whether others can send to a socket: TCP and SCTP listen, datagram sockets have no peer.
+fn listens(socket: &Socket) -> bool {
+    const LISTEN: u8 = 10;
+    match socket.protocol.as_str() {
+        "tcp" | "tcp6" | "dccp" | "sctp" | "vsock" => socket.state == LISTEN,
+        "udp" | "udp6" | "udplite" | "udplite6" => {
+            socket.remote.is_none() && socket.local.is_some_and(|it| it.1 != 0)
+        }
+        _ => false,
+    }
+}
+
+fn said(socket: &Socket) -> String {
+    let place = socket.local.map(|(address, port)| match address {
+        IpAddr::V4(address) => format!("{address}:{port}"),
+        IpAddr::V6(address) => format!("[{address}]:{port}"),
+    });
+    let place = place.or(socket.name.clone()).unwrap_or_default();
+    format!("{} {place}", socket.protocol)
+}
+
+/// A process outside of an instance that is connected to it, or has an address of it in its command line, and listens
+/// for others at the same time. A process that only asks is a client.
+fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
+    let home = ground.nodes.get(&process.pid).map(|(instance, _)| *instance);
+    let sockets: Vec<&(u64, &Socket)> =
+        process.sockets.iter().filter_map(|inode| ground.sockets.get(inode)).collect();
+    let mut led: BTreeMap<usize, String> = BTreeMap::new();
+    for address in &process.mentions {
+        if let Some(instance) = ground.with_address(*address) {
+            led.insert(instance, format!("has {address} in its command line"));
+        }
+    }
+    for (net, socket) in &sockets {
+        let inside = ground.owners.get(net).and_then(|owner| owner.instance());
+        if let Some((address, port)) = socket.remote
+            && let Some(instance) = ground.with_address(address)
+            && inside != Some(instance)
+            && !listens(socket)
+        {
+            led.insert(instance, format!("is connected to {address}:{port}"));
+        }
+    }
+    led.retain(|instance, _| home != Some(*instance));
+    // Addresses of the host itself are in the instances' networks, and no instance is behind them.
+    let listeners: Vec<&Socket> =
+        sockets.iter().map(|(_, socket)| *socket).filter(|it| listens(it)).collect();
+    let is_far = |socket: &&Socket| socket.local.is_none_or(|(address, _)| !address.is_loopback());
+    let mut all = Vec::new();
+    for (instance, how) in led {
+        let plan = ground.instance(instance);
+        let listeners: Vec<&Socket> = listeners.clone();
+        if listeners.is_empty() {
+            continue;
+        }
+        let far: Vec<&Socket> = listeners.iter().copied().filter(is_far).collect();
+        let (effect, told) =
+            if far.is_empty() { (Effect::Unplanned, listeners) } else { (Effect::OpensPath, far) };
+        let told: Vec<String> = told.into_iter().map(said).collect();
+        let found = format!("{} {how} and listens on {}", ground.process(process.pid), told.join(", "));
+        let names = [plan.name.as_str()].into_iter().chain(home.map(|home| ground.name(home)));
+        all.push(Difference::of(Kind::Sockets, names, effect, found).explained(audit(ground, process.pid)));
+    }
+    all
+}
+
+/// The holders of a socket.
+fn holders<'a>(ground: &Ground<'a>, inode: u64) -> Vec<&'a Process> {
+    ground.seen.processes.iter().filter(|process| process.sockets.contains(&inode)).collect()
+}
+
+/// Sockets on the host's own addresses in the instances' networks. The host offers nothing there, but for the
+/// hypervisor's DHCP and DNS in a management network.
+fn on_own_addresses(ground: &Ground<'_>) -> Vec<Difference> {
+    let Some(host) = ground.host() else { return Vec::new() };
+    let mut all = Vec::new();
+    for socket in host.sockets.iter().filter(|socket| listens(socket)) {
+        let Some(instance) = socket.local.and_then(|(address, _)| ground.with_address(address)) else {
+            continue;
+        };
+        let plan = ground.instance(instance);
+        let holders = holders(ground, socket.inode);
+        let port = socket.local.map(|(_, port)| port).unwrap_or_default();
+        let in_management = socket.local.is_some_and(|(address, _)| match address {
+            IpAddr::V4(address) => plan.management.is_some_and(|net| net.contains(&address)),
+            IpAddr::V6(_) => false,
+        });
+        let by_hypervisor =
+            in_management && [53, 67].contains(&port) && holders.iter().any(|it| it.comm == "dnsmasq");
+        let by_audit = !holders.is_empty() && holders.iter().all(|it| ground.of_audit.contains(&it.pid));
+        let explained = match (by_hypervisor, by_audit) {
+            (true, _) => Some(Explanation::Hypervisor),
+            (_, true) => Some(Explanation::Audit),
+            _ => None,
+        };
+        let found = format!("{} listens on the host's address {}", who(ground, &holders), said(socket));
+        let difference = Difference::of(Kind::Sockets, [plan.name.as_str()], Effect::Unplanned, found);
+        all.push(difference.instead_of("no service of the host").explained(explained));
+    }
+    all
+}
+
+fn who(ground: &Ground<'_>, holders: &[&Process]) -> String {
+    if holders.is_empty() {
+        return "an unknown process".to_owned();
+    }
+    holders.iter().map(|process| ground.process(process.pid)).collect::<Vec<_>>().join(", ")
+}
+
+/// Sockets that take whole frames (packet, XDP) from a link of an instance: outside of it, they can copy its traffic.
+fn sniffers(ground: &Ground<'_>) -> Vec<Difference> {
+    let Some(host) = ground.host() else { return Vec::new() };
+    let mut all = Vec::new();
+    for socket in host.sockets.iter().filter(|it| it.protocol == "packet" || it.protocol == "xdp") {
+        let link = socket.link.filter(|index| *index != 0);
+        let name = link
+            .and_then(|index| host.links.iter().find(|link| link.index == index))
+            .map(|link| link.name.as_str());
+        let instance = name.and_then(|name| ground.host_link(name));
+        let (names, on, effect) = match (link, instance) {
+            (_, Some(instance)) => (vec![ground.name(instance)], name.unwrap_or_default(), Effect::OpensPath),
+            (None, _) => (ground.names().collect(), "all links of the host", Effect::Unplanned),
+            (Some(_), None) => continue,
+        };
+        let holders = holders(ground, socket.inode);
+        let by_audit = !holders.is_empty() && holders.iter().all(|it| ground.of_audit.contains(&it.pid));
+        let found = format!("{} takes frames from {on} ({} socket)", who(ground, &holders), socket.protocol);
+        let difference = Difference::of(Kind::Sockets, names, effect, found);
+        all.push(difference.explained(by_audit.then_some(Explanation::Audit)));
+    }
+    all
+}
+
+/// UNIX sockets that connect a process of an instance with one of another instance or of the host.
+fn unix(ground: &Ground<'_>) -> Vec<Difference> {
+    let mut by_inode: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for process in &ground.seen.processes {
+        for inode in &process.sockets {
+            by_inode.entry(*inode).or_default().push(process.pid);
+        }
+    }
+    let parties = |inode: u64| -> BTreeSet<Option<usize>> {
+        let pids = by_inode.get(&inode).into_iter().flatten();
+        pids.map(|pid| ground.nodes.get(pid).map(|(instance, _)| *instance)).collect()
+    };
+    let mut told = BTreeSet::new();
+    let mut all = Vec::new();
+    for (inode, (_, socket)) in ground.sockets.iter().filter(|(_, (_, socket))| socket.protocol == "unix") {
+        let peer = socket.peer.unwrap_or(*inode);
+        if !told.insert((peer.min(*inode), peer.max(*inode))) {
+            continue;
+        }
+        let parties: BTreeSet<Option<usize>> = parties(*inode).union(&parties(peer)).copied().collect();
+        let instances: BTreeSet<usize> = parties.iter().flatten().copied().collect();
+        if instances.is_empty() || parties.len() < 2 {
+            continue;
+        }
+        let pids: BTreeSet<u32> =
+            [*inode, peer].iter().filter_map(|inode| by_inode.get(inode)).flatten().copied().collect();
+        let by_audit = pids.iter().all(|pid| ground.of_audit.contains(pid) || ground.nodes.contains_key(pid))
+            && pids.iter().any(|pid| ground.of_audit.contains(pid));
+        let pids: Vec<String> = pids.iter().map(|pid| ground.process(*pid)).collect();
+        let name = socket.name.as_deref().unwrap_or("without a name");
+        let effect = if instances.len() > 1 { Effect::OpensPath } else { Effect::Unplanned };
+        let names = instances.into_iter().map(|instance| ground.name(instance));
+        let found = format!("{} share a UNIX socket {name}", pids.join(", "));
+        let explained = (by_audit && effect == Effect::Unplanned).then_some(Explanation::Audit);
+        all.push(Difference::of(Kind::Sockets, names, effect, found).explained(explained));
+    }
+    all
+}
+
+/// Services of the host for VMs that need no network. Only VMs with a vsock device reach them.
+fn vsock(ground: &Ground<'_>) -> Vec<Difference> {
+    let reaching =
+        ground.seen.processes.iter().filter(|it| it.open_devices.iter().any(|it| it == "/dev/vhost-vsock"));
+    let instances: BTreeSet<usize> = reaching.filter_map(|process| ground.of_guest(process)).collect();
+    let host = ground.owned().filter(|(owner, _)| *owner == Owner::Host).flat_map(|(_, host)| &host.sockets);
+    let listening = host.filter(|socket| socket.protocol == "vsock" && listens(socket));
+    let told = listening.filter(|_| !instances.is_empty()).map(|socket| {
+        let names = instances.iter().map(|instance| ground.name(*instance));
+        let found = format!("{} listens on {}", who(ground, &holders(ground, socket.inode)), said(socket));
+        Difference::of(Kind::Sockets, names, Effect::OpensPath, found)
+    });
+    told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::*;
+    use super::*;
+
+    fn found(change: impl FnOnce(&mut probe::structure::Seen)) -> String {
+        found_by(super::compare, change)
+    }
+
+    fn listening(protocol: &str, inode: u64, local: &str, port: u16) -> Socket {
+        let state = if protocol.starts_with("udp") { 7 } else { 10 };
+        let local = Some((local.parse().unwrap(), port));
+        Socket { protocol: protocol.to_owned(), inode, local, state, ..Socket::default() }
+    }
+
+    fn connected(protocol: &str, inode: u64, remote: &str, port: u16) -> Socket {
+        let remote = Some((remote.parse().unwrap(), port));
+        Socket { protocol: protocol.to_owned(), inode, remote, state: 1, ..Socket::default() }
+    }
+
+    #[test]
+    fn clients_and_services_that_have_nothing_to_do_with_an_instance_are_no_difference() {
+        assert_eq!(
+            found(|seen| {
+                let host = seen.host;
+                network(seen, HOST).sockets.extend([
+                    connected("tcp", 1, "192.168.60.10", 6443),
+                    listening("tcp", 2, "0.0.0.0", 22),
+                    listening("udp6", 3, "::", 53),
+                    connected("tcp", 4, "203.0.113.7", 443),
+                    listening("tcp", 5, "127.0.0.1", 8001),
+                ]);
+                seen.processes.push(process(7000, "kubectl", host, &[1]));
+                seen.processes.push(process(7001, "sshd", host, &[2, 3, 4]));
+                seen.processes.push(process(7002, "ide", host, &[5]));
+            }),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_connected_to_an_instance_and_listens_is_a_relay() {
+        insta::assert_snapshot!(found(|seen| {
+            let host = seen.host;
+            network(seen, HOST).sockets.extend([
+                connected("tcp", 1, "192.168.60.10", 6443),
+                listening("tcp6", 2, "::", 8080),
+                connected("udp", 3, "10.245.0.7", 53),
+                listening("udp", 4, "127.0.0.1", 5353),
+                listening("sctp", 5, "0.0.0.0", 7777),
+            ]);
+            seen.processes.push(process(7000, "kubectl", host, &[1, 2]));
+            seen.processes.push(process(7001, "dns", host, &[3, 4]));
+            let mut idle = process(7002, "socat", host, &[5]);
+            idle.mentions = vec!["192.168.61.10".parse().unwrap()];
+            seen.processes.push(idle);
+        }));
+    }
+
+    #[test]
+    fn a_relay_within_another_instance_names_both() {
+        insta::assert_snapshot!(found(|seen| {
+            network(seen, GLOBEX_CP)
+                .sockets
+                .extend([connected("tcp", 1, "192.168.60.10", 6443), listening("tcp", 2, "0.0.0.0", 443)]);
+            let globex = seen.processes.iter_mut().find(|process| process.pid == GLOBEX_PID).unwrap();
+            globex.sockets = vec![1, 2];
+        }));
+    }
+
+    #[test]
+    fn services_on_the_hosts_own_address_and_sniffers_are_told() {
+        insta::assert_snapshot!(found(|seen| {
+            let host = seen.host;
+            let sniffer = |inode, link| Socket {
+                protocol: "packet".to_owned(),
+                inode,
+                link: Some(link),
+                ..Socket::default()
+            };
+            network(seen, HOST).sockets.extend([
+                listening("udp", 1, "192.168.60.1", 53),
+                sniffer(2, HL_A),
+                sniffer(3, 0),
+                sniffer(4, 2),
+            ]);
+            seen.processes.push(process(7000, "named", host, &[1]));
+            seen.processes.push(process(7001, "tcpdump", host, &[2, 3, 4]));
+        }));
+    }
+
+    #[test]
+    fn unix_sockets_between_instances_and_to_the_host_are_told() {
+        insta::assert_snapshot!(found(|seen| {
+            let unix = |inode, peer| Socket {
+                protocol: "unix".to_owned(),
+                inode,
+                peer: Some(peer),
+                state: 1,
+                ..Socket::default()
+            };
+            network(seen, ACME_CP).sockets.extend([unix(1, 2), unix(3, 4), unix(5, 6)]);
+            network(seen, GLOBEX_CP).sockets.push(unix(2, 1));
+            network(seen, HOST).sockets.push(unix(4, 3));
+            network(seen, ACME_CP).sockets.push(unix(6, 5));
+            let own = |seen: &mut probe::structure::Seen, pid, sockets: &[u64]| {
+                seen.processes.iter_mut().find(|process| process.pid == pid).unwrap().sockets.extend(sockets);
+            };
+            own(seen, ACME_PID, &[1, 3, 5, 6]);
+            own(seen, GLOBEX_PID, &[2]);
+            let host = seen.host;
+            seen.processes.push(process(7000, "agent", host, &[4]));
+        }));
+    }
+
+    #[test]
+    fn a_hypervisors_dhcp_is_explained_and_a_vsock_service_is_not() {
+        let (planned, mut seen) = vms();
+        let host = seen.host;
+        let gateway = planned.instances[0].management.and_then(|net| net.hosts().next()).unwrap().to_string();
+        network(&mut seen, HOST).sockets.extend([
+            listening("udp", 1, &gateway, 67),
+            Socket {
+                protocol: "vsock".to_owned(),
+                inode: 2,
+                state: 10,
+                name: Some("2:1024".to_owned()),
+                ..Socket::default()
+            },
+        ]);
+        seen.processes.push(process(7000, "dnsmasq", host, &[1]));
+        seen.processes.push(process(7001, "agent", host, &[2]));
+        let machine = seen.processes.iter_mut().find(|process| process.guest.is_some()).unwrap();
+        machine.open_devices = vec!["/dev/vhost-vsock".to_owned()];
+        insta::assert_snapshot!(told(&compare(&Ground::of(&planned, &seen))));
+    }
+}
