@@ -170,6 +170,11 @@ impl Plan {
         Ok(Self { run, cells, not_asked, batches, barriers, subjects, host })
     }
 
+    /// Whether a cell is judged by the structure of the host.
+    pub(super) fn asks_structure(&self) -> bool {
+        self.cells.iter().any(|cell| matches!(cell.way, CellMethod::Fact(Fact::Structure(_))))
+    }
+
     /// The instance with this name; `None` where the run has none.
     pub fn subject(&self, name: &str) -> Option<&Subject> {
         self.subjects.iter().find(|subject| subject.name == name)

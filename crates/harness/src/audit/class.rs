@@ -13,9 +13,11 @@ mod network;
 mod host;
 mod control;
 mod after;
+mod structure;
 
 use probe::{Ask, Sight};
 
+use super::structure::DifferenceKind;
 use super::subject::{HostSubject, Part, Subject};
 use super::viewpoint::{Stand, Viewpoint};
 
@@ -129,6 +131,8 @@ pub enum Fact {
     Authorities,
     /// The registry against the objects that the engines report (S3).
     Registry,
+    /// What is on the host against what was planned (S4 to S14).
+    Structure(DifferenceKind),
 }
 
 /// The input from which the probes of a class are made.
@@ -201,9 +205,8 @@ impl Class {
 
     /// All classes, in the order of the lists: L, N, H, C, T, S.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        [link::CLASSES, network::CLASSES, host::CLASSES, control::CLASSES, after::CLASSES]
-            .into_iter()
-            .flatten()
+        let all = [link::CLASSES, network::CLASSES, host::CLASSES, control::CLASSES, after::CLASSES];
+        all.into_iter().chain([structure::CLASSES]).flatten()
     }
 
     /// The class with this id.

@@ -9,6 +9,7 @@ mod probes;
 mod look;
 mod facts;
 mod structure;
+mod differences;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -30,10 +30,6 @@ mod inject;
 mod judge;
 mod report;
 mod self_test;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the judges of the structure are wired in with their classes")
-)]
 mod structure;
 #[cfg(test)]
 mod sample;
@@ -55,6 +51,7 @@ pub use report::{
 pub use run::read_forwards;
 pub use run::{AuditError, AuditProgress, HostProbesError, InstanceProbes, ProbesError, Step, audit};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
+pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
     After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,
     Kernel, KnownAuthority, LinkWitness, Management, NodeIdentity, NodeSubject, NodeTraces, Part, Parts,

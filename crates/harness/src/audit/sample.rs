@@ -12,6 +12,7 @@ use provisioner::slowdown::Slowdown;
 use super::cells::{CellMethod, Plan};
 use super::class::Proof;
 use super::observed::{Observed, Watch};
+use super::structure::Structure;
 use super::subject::*;
 
 /// A correct instance with containers: `192.168.<third>.0/24`, with this number of workers.
@@ -162,6 +163,7 @@ pub(crate) fn two_in_vms() -> Vec<Subject> {
 pub(crate) fn quiet(plan: &Plan) -> Observed {
     let mut observed = Observed::default();
     observed.after.left = Some(Vec::new());
+    observed.after.structure = Some(Ok(Structure::default()));
     for subject in &plan.subjects {
         for witness in subject.witnesses() {
             observed.watches.insert(witness.to_owned(), watch());

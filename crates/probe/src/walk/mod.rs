@@ -73,6 +73,7 @@ fn walk(request: &Request) -> Result<Seen, WalkError> {
     });
     let mut processes = processes::all(&request.networks, &mut unread);
     let tables = mounts::all(&mut processes.ways, &mut unread);
+    processes.hold_opened();
     let roots = mounts::roots(&processes.ways);
     let handles = handles(&processes.ways, &mut unread);
     let programs = bpf::programs(&mut unread);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use probe::structure::{NamespaceKind, Namespaces, Process, Range};
@@ -20,6 +21,24 @@ pub(super) struct Processes {
     pub(super) all: Vec<Process>,
     pub(super) bpf: BpfDescriptors,
     pub(super) ways: Ways,
+    /// The namespaces that processes have opened by the path of a bind mount, by the pid: the link of such a descriptor
+    /// is that path, and does not tell the kind.
+    opened: Vec<(u32, u64, PathBuf)>,
+}
+
+impl Processes {
+    /// Adds the namespaces that processes have opened by a path, as soon as all others are known with their kinds. One
+    /// that is not known otherwise is taken for a network: the other kinds are no use without a process.
+    pub(super) fn hold_opened(&mut self) {
+        for (pid, inode, path) in std::mem::take(&mut self.opened) {
+            let known = self.ways.namespaces().find(|(_, known)| *known == inode);
+            let namespace = known.unwrap_or((NamespaceKind::Net, inode));
+            self.ways.add(namespace, || path);
+            if let Some(process) = self.all.iter_mut().find(|process| process.pid == pid) {
+                process.held.push(namespace);
+            }
+        }
+    }
 }
 
 /// For each namespace, paths that lead to it: of processes, threads, descriptors, bind mounts. Several, since a process
@@ -69,7 +88,7 @@ pub(super) fn all(networks: &[Range], unread: &mut Vec<String>) -> Processes {
                 let folder = PathBuf::from(format!("/proc/{pid}"));
                 for (what, part) in parts {
                     match part(&folder, &mut process, &mut found) {
-                        Err(error) if !is_gone(&error) => {
+                        Err(error) if !is_gone(&error) && !is_hidden(pid, &error) => {
                             unread.push(format!("read {what} of process {pid} ({}): {error}", process.comm));
                         }
                         _ => {}
@@ -85,6 +104,12 @@ pub(super) fn all(networks: &[Range], unread: &mut Vec<String>) -> Processes {
     }
     found.all.sort_by_key(|process| process.pid);
     found
+}
+
+/// Whether the host hides its first process from root, as some hypervisors of small VMs do. It starts all others, and no
+/// instance has a part in it.
+fn is_hidden(pid: u32, error: &io::Error) -> bool {
+    pid == 1 && error.kind() == io::ErrorKind::PermissionDenied
 }
 
 type Part = fn(&Path, &mut Process, &mut Processes) -> io::Result<()>;
@@ -177,6 +202,7 @@ fn threads(folder: &Path, process: &mut Process, found: &mut Processes) -> io::R
 }
 
 fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> io::Result<()> {
+    let of_namespaces = fs::metadata("/proc/self/ns/net")?.dev();
     for entry in fs::read_dir(folder.join("fd"))?.flatten() {
         let Ok(target) = fs::read_link(entry.path()) else { continue }; // closed meanwhile
         let Some(target) = target.to_str() else { continue };
@@ -193,6 +219,12 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
             found.bpf.push((details(), process.pid));
         } else if target == "/dev/net/tun" {
             process.taps.extend(details().remove("iff"));
+        } else if let Some(file) = Some(target)
+            .filter(|target| target.starts_with('/'))
+            .and_then(|_| fs::metadata(entry.path()).ok())
+            .filter(|file| file.dev() == of_namespaces)
+        {
+            found.opened.push((process.pid, file.ino(), entry.path()));
         } else if is_device(target) && !process.open_devices.iter().any(|device| device == target) {
             process.open_devices.push(target.to_owned());
         }

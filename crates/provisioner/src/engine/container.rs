@@ -9,7 +9,7 @@ mod hook;
 mod monitor;
 mod podman;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -296,6 +296,21 @@ impl Engine for ContainerEngine {
         folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<Vec<String>, EngineError>> {
         Box::pin(self.volumes_in(id, folder))
+    }
+
+    fn cgroups<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, EngineError>> {
+        Box::pin(async move {
+            let containers = self.containers().await?;
+            let id = |node: &NodePlan| {
+                let scope = plan.id.node_scope(&node.name);
+                let container = containers.iter().find(|container| container.names.contains(&scope))?;
+                Some((node.name.clone(), container.id.clone()))
+            };
+            Ok(plan.nodes.iter().filter_map(id).collect())
+        })
     }
 
     fn collect_logs<'a>(

@@ -1,5 +1,6 @@
 //! All engines of a home. Each instance is made by one of them; leftovers on the host may be of any.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::Utf8Path;
@@ -148,6 +149,14 @@ impl Engines {
     pub async fn strangers(&self, id: &InstanceId, folder: &Utf8Path) -> Vec<String> {
         let asked = self.0.iter().map(|(_, engine)| engine.strangers(id, folder));
         futures::future::join_all(asked).await.into_iter().flatten().flatten().collect()
+    }
+
+    /// [`Engine::cgroups`] by the plan's engine.
+    ///
+    /// # Errors
+    /// As for [`Engine::cgroups`].
+    pub async fn cgroups(&self, plan: &ClusterPlan) -> Result<BTreeMap<String, String>, EngineError> {
+        self.of(plan.engine).cgroups(plan).await
     }
 
     /// [`Engine::collect_logs`] by the plan's engine.

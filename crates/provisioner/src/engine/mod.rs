@@ -11,6 +11,7 @@ mod vagrant;
 #[cfg(feature = "simulated")]
 mod simulated;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -113,6 +114,18 @@ pub trait Engine: Debug + Send + Sync {
         id: &'a InstanceId,
         folder: &'a Utf8Path,
     ) -> BoxFuture<'a, Result<Vec<String>, EngineError>>;
+
+    /// For each node of an instance, by its name, a text that is in the names of all its cgroups on this host, such as
+    /// the id of its container. A node without an entry has no such text, as a VM, or does not exist.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the host cannot be inspected.
+    fn cgroups<'a>(
+        &'a self,
+        _plan: &'a ClusterPlan,
+    ) -> BoxFuture<'a, Result<BTreeMap<String, String>, EngineError>> {
+        Box::pin(async { Ok(BTreeMap::new()) })
+    }
 
     /// Copies the logs of an instance's nodes into a folder, with a subfolder for each node that has logs.
     ///

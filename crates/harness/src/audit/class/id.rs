@@ -62,6 +62,17 @@ pub enum ClassId {
     S1,
     S2,
     S3,
+    S4,
+    S5,
+    S6,
+    S7,
+    S8,
+    S9,
+    S10,
+    S11,
+    S12,
+    S13,
+    S14,
 }
 
 /// The text is not the id of a class.

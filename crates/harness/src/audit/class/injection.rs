@@ -60,6 +60,17 @@ pub enum Injection {
     SameNetwork,
     SameAuthority,
     Stray,
+    OpenGuard,
+    DeadCable,
+    HiddenLink,
+    HiddenAddress,
+    ProxyNeighbour,
+    MirroredLink,
+    PlantedProcess,
+    Relay,
+    HiddenNat,
+    HiddenMount,
+    HiddenCgroup,
 }
 
 impl Injection {
@@ -131,6 +142,19 @@ impl Injection {
             Self::SameNetwork => "in memory, B's registry entry gets A's pod CIDR",
             Self::SameAuthority => "in memory, B's front-proxy CA is replaced by A's",
             Self::Stray => "the host has a link of an instance that the registry does not know",
+            Self::OpenGuard => "the guard accepts UDP to port 9 from A to B",
+            Self::DeadCable => "a cable that passes no frame joins the bridges of A and B",
+            Self::HiddenLink => "a cable that is switched off joins a node of A and a node of B",
+            Self::HiddenAddress => "a node of A has an address of B",
+            Self::ProxyNeighbour => "the host answers ARP in A for one address of B (proxy neighbour)",
+            Self::MirroredLink => "a filter of traffic control copies frames from A's link to B's link",
+            Self::PlantedProcess => {
+                "a process in the network of a node of A holds the network of a node of B"
+            }
+            Self::Relay => "a process listens in A's network and has an address of B in its command line",
+            Self::HiddenNat => "an nftables table sends UDP to port 9 from A's link to B",
+            Self::HiddenMount => "files of B's node are mounted in A's node",
+            Self::HiddenCgroup => "the cgroup of B's node is mounted in A's node",
         }
     }
 
@@ -155,8 +179,9 @@ impl Injection {
     /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
-            ExtraLink, ForeignKey, NatPivot, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
-            SharedIpv6, SharedManagement, SharedSocket, SharedStore,
+            DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, NatPivot,
+            PlantedProcess, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups, SharedIpv6,
+            SharedManagement, SharedSocket, SharedStore,
         };
         match (engine, self) {
             (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
@@ -169,6 +194,12 @@ impl Injection {
             ) => Some("VirtualBox networks are not bridges, so a cable cannot join them"),
             (EngineKind::Vagrant(Provider::Virtualbox), ExtraLink | SharedSocket | SharedStore) => {
                 Some("VirtualBox adds adapters, ports and disks only to VMs that are off")
+            }
+            (
+                EngineKind::Vagrant(_),
+                DeadCable | HiddenLink | HiddenAddress | PlantedProcess | HiddenMount | HiddenCgroup,
+            ) => {
+                Some("the kernel of a VM is its own, so the host has none of its links, files and processes")
             }
             _ => None,
         }
@@ -183,9 +214,10 @@ impl Injection {
     /// the host that affect every instance.
     pub fn is_mutual(self) -> bool {
         use Injection::{
-            ForeignKey, LeftLink, RouteLocalnet, SameAuthority, SameMac, SameMachineId, SameNetwork,
-            SharedBridge, SharedDhcp, SharedEtherType, SharedGroups, SharedIpv6, SharedManagement,
-            SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
+            DeadCable, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, HiddenNat, LeftLink,
+            MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
+            SameMac, SameMachineId, SameNetwork, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
+            SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
         };
         matches!(
             self,
@@ -207,6 +239,17 @@ impl Injection {
                 | RouteLocalnet
                 | LeftLink
                 | Stray
+                | OpenGuard
+                | DeadCable
+                | HiddenLink
+                | HiddenAddress
+                | ProxyNeighbour
+                | MirroredLink
+                | PlantedProcess
+                | Relay
+                | HiddenNat
+                | HiddenMount
+                | HiddenCgroup
         )
     }
 }

@@ -25,6 +25,8 @@ pub(super) const ONLY_GROUPS: &str =
     "meta pkttype { multicast, broadcast } meta protocol ip meta l4proto udp accept";
 /// The filter that accepts only frames of an EtherType for experiments (IEEE 802, clause 9.2.3).
 pub(super) const ONLY_AN_ETHER_TYPE: &str = "meta protocol 0x88b5 accept";
+/// The filter that accepts nothing.
+pub(super) const NOTHING: &str = "counter drop";
 /// The filter that accepts only DHCP and router advertisements.
 pub(super) const ONLY_DHCP: &str =
     "udp dport { 67, 68, 546, 547 } accept\n icmpv6 type nd-router-advert accept";

@@ -17,6 +17,7 @@ mod port;
 mod access;
 mod name_server;
 mod control;
+mod hidden;
 
 use ipnet::Ipv4Net;
 use provisioner::Provisioner;
@@ -227,6 +228,17 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::ForeignServer => control::foreign_server(pair, changes).await,
         Injection::SwappedContext => control::swapped_context(pair, changes),
         Injection::AnonymousKubelet => control::anonymous_kubelet(pair, changes).await,
+        Injection::OpenGuard => hidden::open_guard(pair, changes).await,
+        Injection::DeadCable => cable::join(pair, changes, cable::NOTHING).await,
+        Injection::HiddenLink => hidden::link(pair, changes).await,
+        Injection::HiddenAddress => hidden::address(pair, changes).await,
+        Injection::ProxyNeighbour => hidden::proxy_neighbour(pair, changes).await,
+        Injection::MirroredLink => hidden::mirrored_link(pair, changes).await,
+        Injection::PlantedProcess => hidden::planted_process(pair, changes).await,
+        Injection::Relay => hidden::relay(pair, changes).await,
+        Injection::HiddenNat => hidden::nat(pair, changes).await,
+        Injection::HiddenMount => hidden::mount(pair, changes).await,
+        Injection::HiddenCgroup => hidden::cgroup(pair, changes).await,
         Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Applied::change_facts`
         Injection::OldData | Injection::RestartOther => Ok(()),      // with a third instance: see `self_test`
     }

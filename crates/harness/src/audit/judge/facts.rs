@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use provisioner::identity::CHAIN;
 
-use super::structure;
+use super::{differences, structure};
 use crate::audit::cells::Plan;
 use crate::audit::class::Fact;
 use crate::audit::subject::{After, HostSubject, Kernel, NodeIdentity, Property, Subject};
@@ -25,6 +25,9 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
         (Fact::RouteLocalnet, _) => route_localnet(&plan.host),
         (Fact::Left, _) => none_of(after.left.as_deref(), "left behind"),
         (Fact::Registry, _) => none_of(plan.host.disagreements.as_deref(), "different from the registry"),
+        (Fact::Structure(kind), target) => {
+            differences::judge(kind, (source, target), &plan.subjects, after.structure.as_ref())
+        }
         (_, None) => Judgement::inconclusive("the target is unknown"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
         (Fact::NodeIdentities, Some(target)) => identities(source, target),

@@ -88,7 +88,7 @@ impl HostProbes {
         let folder = folder.map_err(unwritable(Utf8Path::new("a temporary folder")))?;
         let mut host = Self { folder, witnesses: Vec::new() };
         let path = host.path();
-        let program = path.join("homelab-probe");
+        let program = host.program();
         fs::write(&program, assets::PROBE)
             .and_then(|()| fs::set_permissions(&program, fs::Permissions::from_mode(0o700)))
             .map_err(unwritable(&path))?;
@@ -134,7 +134,7 @@ impl HostProbes {
         let within = Stretched::exactly(Duration::from_millis(batch.deadline_ms));
         let within = within + Slowdown::of_host().stretch(GRACE);
         let batch = serde_json::to_vec(batch).map_err(|error| error.to_string())?;
-        let program = self.path().join("homelab-probe");
+        let program = self.program();
         let prober = Command::within(within, program.as_str()).arg("prober").input(batch);
         let text = Local.run(&prober).await.map_err(|error| error.to_string())?.text();
         text.lines()
@@ -165,6 +165,11 @@ impl HostProbes {
     /// Ends the witnesses and removes the folder.
     pub(super) async fn remove(self) {
         futures::future::join_all(self.witnesses.into_iter().map(|witness| witness.process.stop())).await;
+    }
+
+    /// The path of the probe's program.
+    pub(super) fn program(&self) -> Utf8PathBuf {
+        self.path().join("homelab-probe")
     }
 
     fn path(&self) -> Utf8PathBuf {

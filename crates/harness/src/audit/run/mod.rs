@@ -15,6 +15,7 @@ mod host_probes;
 mod routes;
 mod progress;
 mod probes;
+mod walk;
 
 use std::time::{Duration, Instant};
 

@@ -19,7 +19,7 @@ use crate::wait::{self, Wait};
 
 use super::host_probes::{self, HostProbes};
 use super::progress::{AuditProgress, Step};
-use super::{AuditError, InstanceProbes, ProbesError, learn, routes};
+use super::{AuditError, InstanceProbes, ProbesError, learn, routes, walk};
 
 /// The time within which the last probes have to be in the witnesses' logs. Stretched where nodes are slow.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -130,6 +130,15 @@ impl<'a> Probes<'a> {
         let begun = Instant::now();
         progress.say(Step::Read);
         self.ask_last(plan, &mut observed).await;
+        // The walk is the audit's last look at the host, while everything that it asks is still there.
+        let structure = async {
+            if plan.asks_structure() {
+                Some(walk::structure(self.provisioner, self.clusters, &self.host).await)
+            } else {
+                None
+            }
+        };
+        observed.after.structure = structure.await;
         self.hear(plan, &mut observed).await;
         observed.phases.push(Phase::since("read", begun));
         Ok(observed)

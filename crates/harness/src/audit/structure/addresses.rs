@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use probe::structure::{Address, Link, Network, Range};
+use probe::structure::{Address, Link, Network, Peer, Range};
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Kind};
+use super::{Difference, DifferenceKind, Effect};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
@@ -42,7 +42,10 @@ fn of_instance(ground: &Ground<'_>, owner: Owner, network: &Network, all: &mut V
         let found =
             format!("address {} on {} in {}", address.address, link.name, ground.place(network.inode));
         let names = [Some(own), other].into_iter().flatten().map(|instance| ground.name(instance));
-        all.push(Difference::of(Kind::Addresses, names, effect, found).instead_of(planned(ground, owner)));
+        all.push(
+            Difference::of(DifferenceKind::Addresses, names, effect, found)
+                .instead_of(planned(ground, owner)),
+        );
     }
 }
 
@@ -104,18 +107,30 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
         if !is_gateway && !is_management {
             let found = format!("address {} on the host's link {}", address.address, link.name);
             let planned = format!("{}/{} on {}", plan.gateway, plan.subnet.prefix_len(), plan.link);
-            let difference = Difference::of(Kind::Addresses, [plan.name.as_str()], Effect::OpensPath, found);
+            let difference =
+                Difference::of(DifferenceKind::Addresses, [plan.name.as_str()], Effect::OpensPath, found);
             all.push(difference.instead_of(planned));
         }
     }
 }
 
-/// A namespace that belongs to nobody has no address of an instance.
+/// A namespace that belongs to nobody has no address of an instance, if it has a link to the host or to an instance. One
+/// without such a link may use the same networks: no packet of it gets here.
 fn of_nobody(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) {
+    let ends = network.links.iter().filter_map(|link| link.peer);
+    let is_linked = |peer: Peer| peer.namespace.is_none_or(|inode| ground.owners.contains_key(&inode));
+    if !ends.into_iter().any(is_linked) {
+        return;
+    }
     for address in &network.addresses {
         if let Some(instance) = ground.with_address(address.address.address) {
             let found = format!("address {} in {}", address.address, ground.place(network.inode));
-            all.push(Difference::of(Kind::Addresses, [ground.name(instance)], Effect::OpensPath, found));
+            all.push(Difference::of(
+                DifferenceKind::Addresses,
+                [ground.name(instance)],
+                Effect::OpensPath,
+                found,
+            ));
         }
     }
 }
@@ -127,7 +142,7 @@ fn missing(ground: &Ground<'_>) -> Vec<Difference> {
         let has = |network: &Network| network.addresses.iter().any(|it| it.address.address == address);
         if network.is_some_and(|network| !has(network)) {
             let difference = Difference::of(
-                Kind::Addresses,
+                DifferenceKind::Addresses,
                 [name],
                 Effect::Unplanned,
                 format!("no address {address} on {place}"),
@@ -166,7 +181,7 @@ fn twice(ground: &Ground<'_>) -> Vec<Difference> {
     let told = by_mac.into_iter().map(|(mac, instances)| {
         let names = instances.into_iter().map(|instance| ground.name(instance));
         Difference::of(
-            Kind::Addresses,
+            DifferenceKind::Addresses,
             names,
             Effect::OpensPath,
             format!("links of several instances have hardware address {mac}"),
@@ -205,7 +220,12 @@ mod tests {
         insta::assert_snapshot!(found(|seen| {
             network(seen, HOST).addresses.push(address(2, "10.244.0.99", 32));
             network(seen, HOST).addresses.push(address(HL_A, "fd00:60::1", 64));
-            add_network(seen, 902, &[]).addresses.push(address(1, "192.168.61.50", 24));
+            add_network(seen, 902, &[veth(2, "eth0", (77, HOST))]).addresses.push(address(
+                2,
+                "192.168.61.50",
+                24,
+            ));
+            add_network(seen, 903, &[]).addresses.push(address(1, "192.168.61.51", 24));
         }));
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ground::{Ground, is_of_container};
-use super::{Difference, Effect, Kind};
+use super::{Difference, DifferenceKind, Effect};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
@@ -33,17 +33,19 @@ fn split(ground: &Ground<'_>, all: &mut Vec<Difference>) {
             let found = format!("{words} is also in cgroups of node {}", ground.node(*other).name);
             let names = [ground.name(node.0), ground.name(other.0)];
             all.push(
-                Difference::of(Kind::Cgroups, names, Effect::OpensPath, found)
+                Difference::of(DifferenceKind::Cgroups, names, Effect::OpensPath, found)
                     .instead_of("cgroups of its own node"),
             );
         } else if let Some(other) = others.iter().next() {
             let found = format!("{words} is also in cgroups of node {}", ground.node(*other).name);
-            let difference = Difference::of(Kind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
+            let difference =
+                Difference::of(DifferenceKind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
             all.push(difference.instead_of("cgroups of its own node"));
         }
         if !outside.is_empty() {
             let found = format!("{words} is also in {}", outside.join(", "));
-            let difference = Difference::of(Kind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
+            let difference =
+                Difference::of(DifferenceKind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
             all.push(difference.instead_of("cgroups of its own node"));
         }
     }
@@ -75,7 +77,10 @@ fn mounted(ground: &Ground<'_>, all: &mut Vec<Difference>) {
             let names = found.into_iter().chain([*node]).map(|(instance, _)| ground.name(instance));
             let effect = if writable { Effect::OpensPath } else { Effect::Unplanned };
             let found = format!("node {} has cgroup {root} mounted", ground.node(*node).name);
-            all.push(Difference::of(Kind::Cgroups, names, effect, found).instead_of("the node's own cgroup"));
+            all.push(
+                Difference::of(DifferenceKind::Cgroups, names, effect, found)
+                    .instead_of("the node's own cgroup"),
+            );
         }
     }
 }
@@ -86,7 +91,8 @@ fn limits(ground: &Ground<'_>, all: &mut Vec<Difference>) {
         let Some(node) = owner(ground, &cgroup.path) else { continue };
         for (name, limit) in &cgroup.limits {
             let found = format!("node {} has limit {name} {limit}", ground.node(node).name);
-            let difference = Difference::of(Kind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
+            let difference =
+                Difference::of(DifferenceKind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
             all.push(difference.instead_of("no limit"));
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use probe::structure::{DeviceNode, Place};
 
 use super::ground::{Ground, is_of_container, spot};
-use super::{Difference, Effect, Kind};
+use super::{Difference, DifferenceKind, Effect};
 
 /// Character devices that every container has, by major and minor numbers (devices.txt of Linux): null, zero, full,
 /// random, urandom; tty, console, ptmx.
@@ -43,13 +43,13 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     for (node, groups) in by_node {
         for (group, (effect, paths)) in groups {
             let found = format!("node {} has {group}: {}", ground.node(node).name, listed(&paths));
-            let difference = Difference::of(Kind::Devices, [ground.name(node.0)], effect, found);
+            let difference = Difference::of(DifferenceKind::Devices, [ground.name(node.0)], effect, found);
             all.push(difference.instead_of("null, zero, full, random, urandom and terminals"));
         }
     }
     for (own, other, found) in others {
         all.push(Difference::of(
-            Kind::Devices,
+            DifferenceKind::Devices,
             [ground.name(own), ground.name(other)],
             Effect::OpensPath,
             found,
@@ -140,7 +140,7 @@ fn allowed(ground: &Ground<'_>) -> Vec<Difference> {
             if !wide.is_empty() {
                 let found = format!("the cgroup of node {} allows {}", node.name, wide.join(", "));
                 let difference =
-                    Difference::of(Kind::Devices, [plan.name.as_str()], Effect::OpensPath, found);
+                    Difference::of(DifferenceKind::Devices, [plan.name.as_str()], Effect::OpensPath, found);
                 all.push(difference.instead_of("no block device"));
             }
         }

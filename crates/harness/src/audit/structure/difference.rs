@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What a difference is about. Each kind has a file of its own.
+/// What a difference is about. Each kind has a file of its own, and a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
+pub enum DifferenceKind {
     /// The rules, routes and settings of the host guard.
     Guard,
     /// The ports of the instances' bridges.
@@ -32,9 +32,18 @@ pub(crate) enum Kind {
     Cgroups,
 }
 
+/// The differences of a host from what was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Structure {
+    /// All differences, also those with an explanation.
+    pub differences: Vec<Difference>,
+    /// What could not be read, with the reason, a sentence each. Nothing is known of it.
+    pub unread: Vec<String>,
+}
+
 /// What a difference does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// It opens a path to another instance, or to an address or a device that others reach.
     OpensPath,
     /// Nothing is known of a path, but the plan does not have it.
@@ -43,7 +52,7 @@ pub(crate) enum Effect {
 
 /// Who explains something that is not in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Explanation {
+pub enum Explanation {
     /// The pod network of the instance, by the cgroup of the process that holds it.
     PodNetwork,
     /// The hypervisor that runs the instance's VMs.
@@ -54,25 +63,25 @@ pub(crate) enum Explanation {
 
 /// Something on the host that is not as it was planned, and that touches an instance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Difference {
+pub struct Difference {
     /// What it is about.
-    pub(crate) kind: Kind,
+    pub kind: DifferenceKind,
     /// The names of the instances that it touches.
-    pub(crate) instances: BTreeSet<String>,
+    pub instances: BTreeSet<String>,
     /// Whether it opens a path.
-    pub(crate) effect: Effect,
+    pub effect: Effect,
     /// What was planned, such as `a veth pair to the switch of acme`; empty where nothing was.
-    pub(crate) planned: String,
+    pub planned: String,
     /// What was found.
-    pub(crate) found: String,
+    pub found: String,
     /// Who explains it; `None` if nobody does.
-    pub(crate) explained: Option<Explanation>,
+    pub explained: Option<Explanation>,
 }
 
 impl Difference {
     /// A difference of these instances that nobody explains and for which nothing was planned.
     pub(super) fn of<'a>(
-        kind: Kind,
+        kind: DifferenceKind,
         instances: impl IntoIterator<Item = &'a str>,
         effect: Effect,
         found: impl Into<String>,

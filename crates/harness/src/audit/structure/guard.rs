@@ -7,14 +7,15 @@ use ipnet::Ipv4Net;
 use provisioner::fabric::{FoundGuard, ROUTE_PROTOCOL};
 
 use super::ground::Ground;
-use super::{Difference, Effect, Kind};
+use super::{Difference, DifferenceKind, Effect};
 
 /// The type of routes that refuse packets (RTN_UNREACHABLE).
 const UNREACHABLE: u8 = 7;
 
 /// Every deviation of the guard is a difference of all instances: the guard is one for all of them.
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
-    let difference = |found: String| Difference::of(Kind::Guard, ground.names(), Effect::OpensPath, found);
+    let difference =
+        |found: String| Difference::of(DifferenceKind::Guard, ground.names(), Effect::OpensPath, found);
     let Some(host) = ground.host() else {
         return vec![difference("the host's own network namespace was not read".to_owned())];
     };

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use probe::structure::{Link, Network};
+use probe::structure::{Filter, Link, Network};
 use provisioner::request::CniKind;
 use serde_json::Value;
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Explanation, Kind};
+use super::{Difference, DifferenceKind, Effect, Explanation};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
@@ -72,11 +72,19 @@ fn on_link(ground: &Ground<'_>, network: &Network, link: &Link, all: &mut Vec<Di
     let names: Vec<&str> = instance.into_iter().map(|instance| ground.name(instance)).collect();
     let told = |effect, what: String| {
         let found = format!("{what} on {} in {place}", link.name);
-        Difference::of(Kind::Hooks, names.iter().copied(), effect, found)
+        Difference::of(DifferenceKind::Hooks, names.iter().copied(), effect, found)
             .instead_of("no program and no filter")
     };
     // A filter of any link may send packets into the host's link of an instance.
-    for filter in network.filters.iter().filter(|filter| filter.link == link.index) {
+    let filters = || network.filters.iter().filter(|filter| filter.link == link.index);
+    // u32 lists the hash tables of its filters as filters that do nothing.
+    let does_something =
+        |filter: &&Filter| filter.program.is_some() || !filter.actions.is_empty() || !filter.to.is_empty();
+    let is_table = |filter: &Filter| {
+        let others = filters().filter(|other| other.kind == filter.kind).any(|it| does_something(&it));
+        others && !does_something(&filter)
+    };
+    for filter in filters().filter(|filter| !is_table(filter)) {
         let targets =
             filter.to.iter().filter_map(|index| network.links.iter().find(|link| link.index == *index));
         let targets: Vec<&Link> = targets.collect();
@@ -96,7 +104,7 @@ fn on_link(ground: &Ground<'_>, network: &Network, link: &Link, all: &mut Vec<Di
             filter.program.zip(instance).and_then(|(program, instance)| explained(ground, instance, program));
         let names = instance.into_iter().chain(into).map(|instance| ground.name(instance));
         let found = format!("{what} on {} in {place}", link.name);
-        let difference = Difference::of(Kind::Hooks, names, Effect::OpensPath, found);
+        let difference = Difference::of(DifferenceKind::Hooks, names, Effect::OpensPath, found);
         all.push(difference.instead_of("no program and no filter").explained(why));
     }
     let Some(instance) = instance else { return };
@@ -137,7 +145,10 @@ fn netdev(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) {
         let found =
             format!("netdev chain {} {} on {} in {place}", text("table"), text("name"), devices.join(", "));
         let names = instances.into_iter().map(|instance| ground.name(instance));
-        all.push(Difference::of(Kind::Hooks, names, Effect::OpensPath, found).instead_of("no netdev chain"));
+        all.push(
+            Difference::of(DifferenceKind::Hooks, names, Effect::OpensPath, found)
+                .instead_of("no netdev chain"),
+        );
     }
 }
 
@@ -150,7 +161,8 @@ fn attached(ground: &Ground<'_>, all: &mut Vec<Difference>) {
         let Some(instance) = of_namespace.or(of_cgroup) else { continue };
         let kind = link.kind.as_deref().unwrap_or_default();
         let found = format!("{} attached to a {kind} of the instance", program_name(ground, link.program));
-        let difference = Difference::of(Kind::Hooks, [ground.name(instance)], Effect::OpensPath, found);
+        let difference =
+            Difference::of(DifferenceKind::Hooks, [ground.name(instance)], Effect::OpensPath, found);
         all.push(difference.explained(explained(ground, instance, link.program)));
     }
 }
@@ -176,16 +188,18 @@ fn between_sockets(ground: &Ground<'_>, all: &mut Vec<Difference>) {
         };
         let found = format!("{} moves data between sockets", program_name(ground, program.id));
         all.push(match owner {
-            Some(instance) => Difference::of(Kind::Hooks, [ground.name(instance)], Effect::Unplanned, found)
-                .explained(explained(ground, instance, program.id)),
-            None => Difference::of(Kind::Hooks, ground.names(), Effect::OpensPath, found),
+            Some(instance) => {
+                Difference::of(DifferenceKind::Hooks, [ground.name(instance)], Effect::Unplanned, found)
+                    .explained(explained(ground, instance, program.id))
+            }
+            None => Difference::of(DifferenceKind::Hooks, ground.names(), Effect::OpensPath, found),
         });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use probe::structure::{Bpf, BpfLink, Cgroup, Filter, Pin, Program, Qdisc};
+    use probe::structure::{Bpf, BpfLink, Cgroup, Pin, Program, Qdisc};
     use serde_json::json;
 
     use super::super::sample::*;

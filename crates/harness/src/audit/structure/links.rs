@@ -7,7 +7,7 @@ use probe::structure::{Link, Network};
 use provisioner::request::CniKind;
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Kind};
+use super::{Difference, DifferenceKind, Effect};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
@@ -105,7 +105,7 @@ fn unplanned(ground: &Ground<'_>, owner: Owner, network: &Network, link: &Link) 
         Owner::Host => "",
     };
     let names = instances.into_iter().map(|instance| ground.name(instance));
-    Difference::of(Kind::Links, names, effect, found).instead_of(planned)
+    Difference::of(DifferenceKind::Links, names, effect, found).instead_of(planned)
 }
 
 /// Where an unplanned link leads, in words, and what that means.
@@ -180,7 +180,7 @@ fn elsewhere(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) 
                 let found =
                     format!("the other end of the host's link {} is in an unknown namespace", link.name);
                 let difference =
-                    Difference::of(Kind::Links, [ground.name(instance)], Effect::OpensPath, found);
+                    Difference::of(DifferenceKind::Links, [ground.name(instance)], Effect::OpensPath, found);
                 all.push(difference.instead_of("a veth pair to the switch"));
             }
             continue;
@@ -191,7 +191,7 @@ fn elsewhere(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) 
             if there != Some(Owner::Switch(instance)) {
                 let found = format!("the host's link {} leads to {}", link.name, ground.place(inode));
                 let difference =
-                    Difference::of(Kind::Links, [ground.name(instance)], Effect::OpensPath, found);
+                    Difference::of(DifferenceKind::Links, [ground.name(instance)], Effect::OpensPath, found);
                 all.push(difference.instead_of("a veth pair to the switch"));
             }
             continue;
@@ -212,7 +212,7 @@ fn elsewhere(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) 
             let mut instances = feet(ground, network.inode);
             instances.insert(instance);
             let names = instances.into_iter().map(|instance| ground.name(instance));
-            all.push(Difference::of(Kind::Links, names, Effect::OpensPath, found));
+            all.push(Difference::of(DifferenceKind::Links, names, Effect::OpensPath, found));
         }
     }
 }

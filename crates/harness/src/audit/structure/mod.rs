@@ -27,14 +27,13 @@ mod sample;
 
 use probe::structure::Seen;
 
-pub(crate) use difference::{Difference, Effect, Explanation, Kind};
+pub use difference::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub(crate) use planned::{Planned, PlannedInstance, PlannedNode};
 
 use ground::Ground;
 
-/// All differences of what was seen from what was planned, by kind. Differences with an explanation are among them.
-/// What the walk could not read is not: see [`Seen::unread`]. Pure.
-pub(crate) fn compare(planned: &Planned, seen: &Seen) -> Vec<Difference> {
+/// All differences of what was seen from what was planned, by kind. Pure.
+pub(crate) fn compare(planned: &Planned, seen: &Seen) -> Structure {
     let ground = Ground::of(planned, seen);
     let kinds: [fn(&Ground<'_>) -> Vec<Difference>; 12] = [
         guard::compare,
@@ -50,5 +49,6 @@ pub(crate) fn compare(planned: &Planned, seen: &Seen) -> Vec<Difference> {
         devices::compare,
         cgroups::compare,
     ];
-    kinds.iter().flat_map(|kind| kind(&ground)).collect()
+    let differences = kinds.iter().flat_map(|kind| kind(&ground)).collect();
+    Structure { differences, unread: seen.unread.clone() }
 }

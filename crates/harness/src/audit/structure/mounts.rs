@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use probe::structure::{Mount, MountTable};
 
 use super::ground::{Ground, Spot, spot};
-use super::{Difference, Effect, Kind};
+use super::{Difference, DifferenceKind, Effect};
 
 /// File systems of the kernel, of which every node has mounts. Cgroups are compared by `cgroups`.
 const OF_KERNEL: [&str; 15] = [
@@ -92,7 +92,7 @@ fn one(ground: &Ground<'_>, folders: &Folders, table: &MountTable, mount: &Mount
             instances.into_iter().chain(owner.map(|(own, _)| own)).map(|instance| ground.name(instance));
         let found = format!("{place} has {what} at {}", mount.point);
         let planned = if owner.is_some() { "files of the node's own folder" } else { "" };
-        all.push(Difference::of(Kind::Mounts, names, effect, found).instead_of(planned));
+        all.push(Difference::of(DifferenceKind::Mounts, names, effect, found).instead_of(planned));
     };
     if mount.kind == "overlay" {
         for (layer, is_lower) in layers(mount) {
@@ -129,7 +129,13 @@ fn one(ground: &Ground<'_>, folders: &Folders, table: &MountTable, mount: &Mount
     }
     let at: Spot = (mount.device.clone(), Utf8PathBuf::from(&mount.root));
     let is_own_folder = owner.is_some_and(|node| within(folders.nodes.get(&node), &at));
-    if is_own_folder {
+    // A service of the host may have a mount namespace of its own, with the host's mounts in it. It sees no more than
+    // every process of the host.
+    let is_as_on_host = || {
+        let mut host = ground.host_mounts().into_iter().flat_map(|host| &host.mounts);
+        host.any(|it| it.device == mount.device && it.root == mount.root)
+    };
+    if is_own_folder || (owner.is_none() && is_as_on_host()) {
         return all;
     }
     let found: BTreeSet<usize> =
@@ -199,7 +205,7 @@ fn shared(ground: &Ground<'_>) -> Vec<Difference> {
     let told = several.map(|(device, (instances, mount))| {
         let names = instances.into_iter().map(|instance| ground.name(instance));
         let found = format!("nodes of several instances have the same file system {device} ({})", mount.kind);
-        Difference::of(Kind::Mounts, names, Effect::OpensPath, found)
+        Difference::of(DifferenceKind::Mounts, names, Effect::OpensPath, found)
             .instead_of("file systems of its own for each node")
     });
     told.collect()
@@ -227,7 +233,9 @@ fn linked(ground: &Ground<'_>) -> Vec<Difference> {
             file.inode
         );
         let told = instances.into_iter().map(|instance| ground.name(instance));
-        all.push(Difference::of(Kind::Mounts, told, effect, found).instead_of("files of one node each"));
+        all.push(
+            Difference::of(DifferenceKind::Mounts, told, effect, found).instead_of("files of one node each"),
+        );
     }
     all
 }
@@ -269,6 +277,15 @@ mod tests {
             add(seen, GLOBEX_CP, mount("8:1", "/var/log", "/var/log/host", "ext4"));
             add(seen, GLOBEX_CP, Mount { writable: false, ..mount("8:1", "/srv", "/srv", "ext4") });
         }));
+    }
+
+    #[test]
+    fn a_service_of_the_host_with_mounts_of_its_own_sees_no_more_than_the_host() {
+        let service = |mounts: Vec<Mount>| {
+            found(|seen| seen.mounts.push(MountTable { inode: 4711, mounts, ..MountTable::default() }))
+        };
+        assert_eq!(service(vec![mount("8:1", "/", "/", "ext4"), mount("0:20", "/", "/run", "tmpfs")]), "");
+        insta::assert_snapshot!(service(vec![mount("8:1", "/home/ada/.homelab", "/data", "ext4")]));
     }
 
     #[test]

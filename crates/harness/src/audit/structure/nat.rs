@@ -8,7 +8,7 @@ use probe::structure::Network;
 use serde_json::Value;
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Explanation, Kind, PlannedInstance};
+use super::{Difference, DifferenceKind, Effect, Explanation, PlannedInstance};
 
 /// Statements of nft that change, copy or redirect packets (libnftables-json(5)).
 const CHANGING: [&str; 8] = ["dnat", "snat", "masquerade", "redirect", "tproxy", "fwd", "dup", "flow"];
@@ -97,17 +97,17 @@ impl Of<'_> {
             let effect = if foreign { Effect::OpensPath } else { Effect::Unplanned };
             let explained = (of_pods && !foreign).then_some(Explanation::PodNetwork);
             let names = touched.into_iter().map(|instance| ground.name(instance));
-            return Some(Difference::of(Kind::Nat, names, effect, found).explained(explained));
+            return Some(Difference::of(DifferenceKind::Nat, names, effect, found).explained(explained));
         }
         let is_host = self.network.inode == ground.seen.host.net;
         if touched.is_empty() {
             // It applies to packets of instances as to all others; the guard drops these before.
             let names = ground.names();
             return (rule.is_wide && is_host)
-                .then(|| Difference::of(Kind::Nat, names, Effect::Unplanned, found));
+                .then(|| Difference::of(DifferenceKind::Nat, names, Effect::Unplanned, found));
         }
         let names = touched.into_iter().map(|instance| ground.name(instance));
-        Some(Difference::of(Kind::Nat, names, Effect::OpensPath, found))
+        Some(Difference::of(DifferenceKind::Nat, names, Effect::OpensPath, found))
     }
 
     /// Whether a rule within an instance sends packets to an address of the host.

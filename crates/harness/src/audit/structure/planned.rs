@@ -26,7 +26,7 @@ pub(crate) struct Planned {
 /// What was planned of an instance.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedInstance {
-    /// Its name.
+    /// The name of its subject in the audit.
     pub(crate) name: String,
     /// Whether its nodes are VMs.
     pub(crate) is_virtual: bool,
@@ -77,8 +77,9 @@ pub(crate) struct PlannedNode {
 }
 
 impl PlannedInstance {
-    /// What the plan says. `containers` are the ids of its nodes' containers by the nodes' names.
-    pub(crate) fn of(plan: &ClusterPlan, containers: &BTreeMap<String, String>) -> Self {
+    /// What the plan says of the subject with this name. In a fixture, the name of its instance has a suffix.
+    /// `containers` are the ids of its nodes' containers by the nodes' names.
+    pub(crate) fn of(subject: &str, plan: &ClusterPlan, containers: &BTreeMap<String, String>) -> Self {
         let nodes = plan.nodes.iter().map(|node| PlannedNode {
             name: node.name.clone(),
             is_control_plane: node.role == Role::ControlPlane,
@@ -89,7 +90,7 @@ impl PlannedInstance {
             container: containers.get(&node.name).cloned(),
         });
         Self {
-            name: plan.id.name.clone(),
+            name: subject.to_owned(),
             is_virtual: plan.engine.is_virtual(),
             switch: plan.id.scope(),
             link: plan.id.link(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use probe::structure::{Link, Network};
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Kind, PlannedInstance};
+use super::{Difference, DifferenceKind, Effect, PlannedInstance};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
@@ -28,7 +28,7 @@ enum End {
 
 fn of_switch(ground: &Ground<'_>, place: usize, instance: &PlannedInstance, all: &mut Vec<Difference>) {
     let name = instance.name.as_str();
-    let difference = |effect, found: String| Difference::of(Kind::Ports, [name], effect, found);
+    let difference = |effect, found: String| Difference::of(DifferenceKind::Ports, [name], effect, found);
     let Some((_, switch)) = ground.owned().find(|(owner, _)| *owner == Owner::Switch(place)) else {
         let planned = format!("the namespace {} with its bridge", instance.switch);
         return all.push(
@@ -51,9 +51,12 @@ fn of_switch(ground: &Ground<'_>, place: usize, instance: &PlannedInstance, all:
                     || format!("a {}", port.kind.as_deref().unwrap_or("device")),
                     |inode| format!("the link to {}", ground.place(inode)),
                 );
+                let peer = port.peer.and_then(|peer| ground.owners.get(&peer.namespace?));
+                let other = peer.and_then(|owner| owner.instance()).map(|instance| ground.name(instance));
                 let found = format!("port {} of the switch is {to}", port.name);
+                let names = [name].into_iter().chain(other);
                 all.push(
-                    difference(Effect::OpensPath, found)
+                    Difference::of(DifferenceKind::Ports, names, Effect::OpensPath, found)
                         .instead_of("a port to the host and one for each node"),
                 );
             }
@@ -102,7 +105,8 @@ fn on_host(ground: &Ground<'_>, instance: &PlannedInstance, all: &mut Vec<Differ
     if let Some(controller) = own.and_then(|link| link.controller) {
         let bridge = name_of(host, controller);
         let found = format!("the host's link {} is a port of {bridge}", instance.link);
-        let difference = Difference::of(Kind::Ports, [instance.name.as_str()], Effect::OpensPath, found);
+        let difference =
+            Difference::of(DifferenceKind::Ports, [instance.name.as_str()], Effect::OpensPath, found);
         all.push(difference.instead_of("a link that is a port of nothing"));
     }
 }
@@ -114,7 +118,8 @@ fn of_vms(ground: &Ground<'_>, place: usize, instance: &PlannedInstance, all: &m
     for bridge in [Some(instance.link.as_str()), management].into_iter().flatten() {
         let Some(bridge) = host.links.iter().find(|link| link.name == bridge) else {
             let found = format!("the host has no bridge {bridge}");
-            let difference = Difference::of(Kind::Ports, [instance.name.as_str()], Effect::Unplanned, found);
+            let difference =
+                Difference::of(DifferenceKind::Ports, [instance.name.as_str()], Effect::Unplanned, found);
             all.push(difference.instead_of("a bridge for each network of the instance"));
             continue;
         };
@@ -130,12 +135,13 @@ fn of_vms(ground: &Ground<'_>, place: usize, instance: &PlannedInstance, all: &m
             let found =
                 format!("port {} of bridge {} is no link of a VM of the instance", port.name, bridge.name);
             let names = others.iter().map(|other| ground.name(*other)).chain([instance.name.as_str()]);
-            let difference = Difference::of(Kind::Ports, names, Effect::OpensPath, found);
+            let difference = Difference::of(DifferenceKind::Ports, names, Effect::OpensPath, found);
             all.push(difference.instead_of("a TAP of each VM of the instance"));
         }
         if let Some(controller) = bridge.controller {
             let found = format!("bridge {} is a port of {}", bridge.name, name_of(host, controller));
-            let difference = Difference::of(Kind::Ports, [instance.name.as_str()], Effect::OpensPath, found);
+            let difference =
+                Difference::of(DifferenceKind::Ports, [instance.name.as_str()], Effect::OpensPath, found);
             all.push(difference.instead_of("a bridge that is a port of nothing"));
         }
     }

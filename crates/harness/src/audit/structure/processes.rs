@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use probe::structure::{NamespaceKind, Process};
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Explanation, Kind};
+use super::{Difference, DifferenceKind, Effect, Explanation};
 
 /// The folder of planned pins, and the point that every mount namespace copies from the host's.
 const PINS: &str = "/run/homelab/netns/";
@@ -81,12 +81,21 @@ fn one(ground: &Ground<'_>, owners: &Owners, process: &Process) -> Vec<Differenc
     };
     let mut tell = |instances: &BTreeSet<usize>, effect, found: String, planned: &str| {
         let names = instances.iter().map(|instance| ground.name(*instance));
-        let difference = Difference::of(Kind::Processes, names, effect, found).instead_of(planned);
+        let difference = Difference::of(DifferenceKind::Processes, names, effect, found).instead_of(planned);
         all.push(difference.explained(explained));
     };
 
     let foreign: BTreeSet<usize> =
         feet.keys().copied().filter(|instance| home.is_none_or(|(own, _)| own != *instance)).collect();
+    let held = self::feet(owners, &process.held);
+    let held: BTreeSet<usize> = held
+        .into_keys()
+        .filter(|instance| home.is_none_or(|(own, _)| own != *instance) && !foreign.contains(instance))
+        .collect();
+    let held_words = || {
+        let names: Vec<&str> = held.iter().map(|instance| ground.name(*instance)).collect();
+        format!("holds a namespace of {}", names.join(" and "))
+    };
     if !foreign.is_empty() {
         let places: Vec<String> = feet
             .iter()
@@ -96,13 +105,15 @@ fn one(ground: &Ground<'_>, owners: &Owners, process: &Process) -> Vec<Differenc
                 format!("{} ({})", ground.name(*instance), kinds.join(", "))
             })
             .collect();
-        let opens = home.is_some() || foreign.len() > 1 || leads_out(ground, process, &foreign);
-        let instances = foreign.iter().copied().chain(home.map(|(own, _)| own)).collect();
+        let opens =
+            home.is_some() || foreign.len() > 1 || !held.is_empty() || leads_out(ground, process, &foreign);
+        let instances = foreign.iter().chain(&held).copied().chain(home.map(|(own, _)| own)).collect();
         let effect = if opens { Effect::OpensPath } else { Effect::Unplanned };
+        let holds = if held.is_empty() { String::new() } else { format!(" and {}", held_words()) };
         tell(
             &instances,
             effect,
-            format!("{words} is in {}", places.join(" and ")),
+            format!("{words} is in {}{holds}", places.join(" and ")),
             "processes of the instance's own containers only",
         );
     }
@@ -129,16 +140,10 @@ fn one(ground: &Ground<'_>, owners: &Owners, process: &Process) -> Vec<Differenc
             tell(&BTreeSet::from([node.0]), Effect::Unplanned, found, "namespaces of its own node");
         }
     }
-    let held = self::feet(owners, &process.held);
-    let held: BTreeSet<usize> = held
-        .into_keys()
-        .filter(|instance| home.is_none_or(|(own, _)| own != *instance) && !foreign.contains(instance))
-        .collect();
-    if !held.is_empty() {
-        let names: Vec<&str> = held.iter().map(|instance| ground.name(*instance)).collect();
+    if foreign.is_empty() && !held.is_empty() {
         let effect = if home.is_some() || held.len() > 1 { Effect::OpensPath } else { Effect::Unplanned };
-        let found = format!("{words} holds a namespace of {}", names.join(" and "));
-        tell(&held.iter().copied().chain(home.map(|(own, _)| own)).collect(), effect, found, "");
+        let instances = held.iter().copied().chain(home.map(|(own, _)| own)).collect();
+        tell(&instances, effect, format!("{words} {}", held_words()), "");
     }
     all
 }
@@ -190,7 +195,7 @@ fn pins(ground: &Ground<'_>) -> Vec<Difference> {
                     ground.place(namespace.inode)
                 );
                 let names = [instance].into_iter().chain(place).map(|instance| ground.name(instance));
-                all.push(Difference::of(Kind::Processes, names, effect, found));
+                all.push(Difference::of(DifferenceKind::Processes, names, effect, found));
             }
         }
     }
@@ -204,7 +209,7 @@ fn unknown(ground: &Ground<'_>) -> Vec<Difference> {
     let nodes = nodes.filter(|(_, node)| node.container.is_none());
     let told = nodes.map(|(plan, node)| {
         let found = format!("the container of node {} is unknown", node.name);
-        Difference::of(Kind::Processes, [plan.name.as_str()], Effect::Unplanned, found)
+        Difference::of(DifferenceKind::Processes, [plan.name.as_str()], Effect::Unplanned, found)
             .instead_of("a container for each node")
     });
     told.collect()
@@ -268,6 +273,10 @@ mod tests {
             let mut holder = process(6200, "holder", seen.host, &[]);
             holder.held = vec![(NamespaceKind::Net, ACME_CP), (NamespaceKind::Mnt, GLOBEX_CP + 1000)];
             seen.processes.push(holder);
+            let mut inside = process(6203, "entered", seen.host, &[]);
+            inside.namespaces.net = ACME_CP;
+            inside.held = vec![(NamespaceKind::Net, GLOBEX_CP)];
+            seen.processes.push(inside);
             let mut own = process(6201, "homelab-probe", seen.host, &[]);
             own.parent = AUDIT_PID;
             own.namespaces.net = ACME_CP;

@@ -8,7 +8,7 @@ use provisioner::fabric::ROUTE_PROTOCOL;
 use provisioner::request::CniKind;
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Explanation, Kind, PlannedInstance};
+use super::{Difference, DifferenceKind, Effect, Explanation, PlannedInstance};
 
 const INET: u8 = 2;
 const INET6: u8 = 10;
@@ -28,7 +28,12 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
         };
         let plan = ground.instance(instance);
         let told = |effect, found: String| {
-            Difference::of(Kind::Routes, [plan.name.as_str()], effect, format!("{found} in {place}"))
+            Difference::of(
+                DifferenceKind::Routes,
+                [plan.name.as_str()],
+                effect,
+                format!("{found} in {place}"),
+            )
         };
         for route in &network.routes {
             if let Some(effect) = strays(ground, plan, owner, network, route) {
@@ -120,11 +125,14 @@ fn is_of_links(range: Range) -> bool {
     }
 }
 
-/// The rules that the kernel has in every namespace; 128 and 129 are the families of multicast routes.
+/// The rules that the kernel has in every namespace. The last one of IPv6 multicast routes leads to the main table, as
+/// IPv6 has no default table (`ip6mr_rules_init` in Linux).
 fn is_default(rule: &PolicyRule) -> bool {
+    const IP6MR: u8 = 129;
     let plain = rule.from.is_none() && rule.to.is_none() && rule.mark.is_none();
     let plain = plain && rule.incoming.is_none() && rule.outgoing.is_none() && rule.action == 1;
-    plain && [(0, 255), (32766, 254), (32767, 253)].contains(&(rule.priority, rule.table))
+    let known = [(0, 255), (32766, 254), (32767, if rule.family == IP6MR { 254 } else { 253 })];
+    plain && known.contains(&(rule.priority, rule.table))
 }
 
 /// What is wrong with a neighbour of a system of an instance.
@@ -171,7 +179,8 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
             });
         if !is_connected && !(REFUSING.contains(&route.kind)) {
             let found = format!("{} on the host", said(route, host));
-            let difference = Difference::of(Kind::Routes, [plan.name.as_str()], Effect::OpensPath, found);
+            let difference =
+                Difference::of(DifferenceKind::Routes, [plan.name.as_str()], Effect::OpensPath, found);
             all.push(difference.instead_of(format!("{} by {}", plan.subnet, plan.link)));
         }
     }
@@ -182,7 +191,12 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
             || [rule.from, rule.to].into_iter().flatten().find_map(|range| overlapping(ground, range));
         if let Some(instance) = link.or_else(range) {
             let found = format!("policy rule {} (table {}) on the host", rule.priority, rule.table);
-            all.push(Difference::of(Kind::Routes, [ground.name(instance)], Effect::OpensPath, found));
+            all.push(Difference::of(
+                DifferenceKind::Routes,
+                [ground.name(instance)],
+                Effect::OpensPath,
+                found,
+            ));
         }
     }
     for neighbour in &host.neighbours {
@@ -195,7 +209,7 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
             let found = format!("{} on the host", entry(neighbour));
             let names =
                 [on, of].into_iter().flatten().chain([instance]).map(|instance| ground.name(instance));
-            all.push(Difference::of(Kind::Routes, names, Effect::OpensPath, found));
+            all.push(Difference::of(DifferenceKind::Routes, names, Effect::OpensPath, found));
         }
     }
 }

@@ -50,7 +50,7 @@ fn plans(engine: EngineKind) -> Vec<PlannedInstance> {
         let containers = plan.nodes.iter().enumerate();
         let containers: BTreeMap<String, String> =
             containers.map(|(place, node)| (node.name.clone(), container(name, place))).collect();
-        let mut planned = PlannedInstance::of(&plan, &containers);
+        let mut planned = PlannedInstance::of(&plan.id.name, &plan, &containers);
         planned.link = link.to_owned();
         planned.management_link = link.replace("hl-", "hl-m");
         planned.cni = CniKind::Routed;
@@ -171,7 +171,9 @@ fn host() -> Seen {
 fn rules() -> Vec<PolicyRule> {
     let rule =
         |family, priority, table| PolicyRule { family, priority, table, action: 1, ..PolicyRule::default() };
-    vec![rule(2, 0, 255), rule(2, 32766, 254), rule(2, 32767, 253), rule(10, 0, 255), rule(10, 32766, 254)]
+    let ip4 = [rule(2, 0, 255), rule(2, 32766, 254), rule(2, 32767, 253), rule(128, 32767, 253)];
+    let ip6 = [rule(10, 0, 255), rule(10, 32766, 254), rule(129, 32767, 254)];
+    ip4.into_iter().chain(ip6).collect()
 }
 
 /// Adds an instance with a control plane, a worker, and a pod on the control plane.
@@ -444,7 +446,7 @@ pub(super) fn found_by(
 #[test]
 fn a_clean_pair_has_no_difference() {
     for (planned, seen) in [pair(), vms()] {
-        assert_eq!(told(&compare(&planned, &seen)), "");
+        assert_eq!(told(&compare(&planned, &seen).differences), "");
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use probe::structure::{Process, Socket};
 
 use super::ground::{Ground, Owner};
-use super::{Difference, Effect, Explanation, Kind};
+use super::{Difference, DifferenceKind, Effect, Explanation};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all: Vec<Difference> =
@@ -80,10 +80,17 @@ fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
         let far: Vec<&Socket> = listeners.iter().copied().filter(is_far).collect();
         let (effect, told) =
             if far.is_empty() { (Effect::Unplanned, listeners) } else { (Effect::OpensPath, far) };
+        // Who can connect: the instances in whose networks it listens.
+        let near = told.iter().filter_map(|socket| ground.with_address(socket.local?.0));
+        let near: Vec<usize> = near.collect();
         let told: Vec<String> = told.into_iter().map(said).collect();
         let found = format!("{} {how} and listens on {}", ground.process(process.pid), told.join(", "));
-        let names = [plan.name.as_str()].into_iter().chain(home.map(|home| ground.name(home)));
-        all.push(Difference::of(Kind::Sockets, names, effect, found).explained(audit(ground, process.pid)));
+        let others = home.into_iter().chain(near).map(|instance| ground.name(instance));
+        let names = [plan.name.as_str()].into_iter().chain(others);
+        all.push(
+            Difference::of(DifferenceKind::Sockets, names, effect, found)
+                .explained(audit(ground, process.pid)),
+        );
     }
     all
 }
@@ -118,7 +125,8 @@ fn on_own_addresses(ground: &Ground<'_>) -> Vec<Difference> {
             _ => None,
         };
         let found = format!("{} listens on the host's address {}", who(ground, &holders), said(socket));
-        let difference = Difference::of(Kind::Sockets, [plan.name.as_str()], Effect::Unplanned, found);
+        let difference =
+            Difference::of(DifferenceKind::Sockets, [plan.name.as_str()], Effect::Unplanned, found);
         all.push(difference.instead_of("no service of the host").explained(explained));
     }
     all
@@ -149,7 +157,7 @@ fn sniffers(ground: &Ground<'_>) -> Vec<Difference> {
         let holders = holders(ground, socket.inode);
         let by_audit = !holders.is_empty() && holders.iter().all(|it| ground.of_audit.contains(&it.pid));
         let found = format!("{} takes frames from {on} ({} socket)", who(ground, &holders), socket.protocol);
-        let difference = Difference::of(Kind::Sockets, names, effect, found);
+        let difference = Difference::of(DifferenceKind::Sockets, names, effect, found);
         all.push(difference.explained(by_audit.then_some(Explanation::Audit)));
     }
     all
@@ -189,7 +197,7 @@ fn unix(ground: &Ground<'_>) -> Vec<Difference> {
         let names = instances.into_iter().map(|instance| ground.name(instance));
         let found = format!("{} share a UNIX socket {name}", pids.join(", "));
         let explained = (by_audit && effect == Effect::Unplanned).then_some(Explanation::Audit);
-        all.push(Difference::of(Kind::Sockets, names, effect, found).explained(explained));
+        all.push(Difference::of(DifferenceKind::Sockets, names, effect, found).explained(explained));
     }
     all
 }
@@ -204,7 +212,7 @@ fn vsock(ground: &Ground<'_>) -> Vec<Difference> {
     let told = listening.filter(|_| !instances.is_empty()).map(|socket| {
         let names = instances.iter().map(|instance| ground.name(*instance));
         let found = format!("{} listens on {}", who(ground, &holders(ground, socket.inode)), said(socket));
-        Difference::of(Kind::Sockets, names, Effect::OpensPath, found)
+        Difference::of(DifferenceKind::Sockets, names, Effect::OpensPath, found)
     });
     told.collect()
 }

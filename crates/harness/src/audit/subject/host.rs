@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::Ipv4Net;
 
+use crate::audit::structure::Structure;
+
 use super::Property;
 
 /// The facts of the host.
@@ -34,6 +36,8 @@ pub struct HostSubject {
 pub struct After {
     /// Objects that the run left on the host, a line each: `+ link: hl-x`.
     pub left: Option<Vec<String>>,
+    /// The differences of the host from what was planned, or why they are unknown. `None` where no class asks for them.
+    pub structure: Option<Result<Structure, String>>,
     /// The effects of a destruction; `None` where no instance was destroyed.
     pub destroyed: Option<Destroyed>,
 }

@@ -1,0 +1,54 @@
+//! Looks at the structure of the host: runs `homelab-probe walk` there, and compares the result with the plans of the
+//! audited instances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use probe::structure::Seen;
+use provisioner::Provisioner;
+use provisioner::error::chain;
+use provisioner::exec::{Command, Local, Runner};
+use provisioner::fabric;
+
+use crate::audit::structure::{Planned, PlannedInstance, Structure, compare};
+use crate::cluster::TestCluster;
+
+use super::host_probes::HostProbes;
+
+/// The deadline of a walk. Stretched on a slow host.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The differences of the host from the plans of these instances.
+///
+/// # Errors
+/// Why they are unknown, in words.
+pub(super) async fn structure(
+    provisioner: &Provisioner,
+    clusters: &[TestCluster],
+    host: &HostProbes,
+) -> Result<Structure, String> {
+    let planned = planned(provisioner, clusters).await?;
+    let request = serde_json::to_vec(&planned.request()).map_err(|error| chain(&error))?;
+    let walk = Command::within(WITHIN, host.program().as_str()).arg("walk").input(request);
+    let answer = Local.run(&walk).await.map_err(|error| chain(&error))?;
+    let seen: Seen = serde_json::from_slice(&answer.stdout).map_err(|error| chain(&error))?;
+    Ok(compare(&planned, &seen))
+}
+
+async fn planned(provisioner: &Provisioner, clusters: &[TestCluster]) -> Result<Planned, String> {
+    let mut instances = Vec::new();
+    for cluster in clusters {
+        let plan = &cluster.inner().plan;
+        let containers: BTreeMap<String, String> =
+            provisioner.engines().cgroups(plan).await.map_err(|error| chain(&error))?;
+        instances.push(PlannedInstance::of(cluster.name(), plan, &containers));
+    }
+    let pools = provisioner.settings().pools.ranges().to_vec();
+    let guard = fabric::expected_guard(&pools, provisioner.runner().as_ref()).await;
+    Ok(Planned {
+        instances,
+        guard: guard.map_err(|error| chain(&error))?,
+        own: BTreeSet::from([std::process::id()]),
+        shared: vec![provisioner.assets().folder().to_owned()],
+    })
+}
