@@ -393,7 +393,8 @@ pub(super) fn route(to: Option<(&str, u8)>, via: Option<&str>, link: u32) -> Rou
 }
 
 fn neighbour(link: u32, address: &str) -> Neighbour {
-    Neighbour { family: 2, link, address: address.parse().ok(), ..Neighbour::default() }
+    let mac = Some("02:00:00:00:00:99".to_owned());
+    Neighbour { family: 2, link, address: address.parse().ok(), mac, ..Neighbour::default() }
 }
 
 pub(super) fn mount(device: &str, root: &str, point: &str, kind: &str) -> Mount {

@@ -9,9 +9,15 @@ use super::ground::{Ground, Owner};
 use super::{Difference, DifferenceKind, Effect, Explanation};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
-    let mut all: Vec<Difference> =
-        ground.seen.processes.iter().flat_map(|process| relays(ground, process)).collect();
-    all.extend(on_own_addresses(ground));
+    let relays: BTreeMap<u32, Vec<Difference>> = ground
+        .seen
+        .processes
+        .iter()
+        .map(|process| (process.pid, relays(ground, process)))
+        .filter(|(_, found)| !found.is_empty())
+        .collect();
+    let mut all = on_own_addresses(ground, &relays.keys().copied().collect());
+    all.extend(relays.into_values().flatten());
     all.extend(sniffers(ground));
     all.extend(unix(ground));
     all.extend(vsock(ground));
@@ -50,7 +56,10 @@ fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
     let sockets: Vec<&(u64, &Socket)> =
         process.sockets.iter().filter_map(|inode| ground.sockets.get(inode)).collect();
     let mut led: BTreeMap<usize, String> = BTreeMap::new();
-    for address in &process.mentions {
+    let of_host = |address: &IpAddr| {
+        ground.host().is_some_and(|host| host.addresses.iter().any(|own| own.address.address == *address))
+    };
+    for address in process.mentions.iter().filter(|address| !of_host(address)) {
         if let Some(instance) = ground.with_address(*address) {
             led.insert(instance, format!("has {address} in its command line"));
         }
@@ -101,8 +110,8 @@ fn holders<'a>(ground: &Ground<'a>, inode: u64) -> Vec<&'a Process> {
 }
 
 /// Sockets on the host's own addresses in the instances' networks. The host offers nothing there, but for the
-/// hypervisor's DHCP and DNS in a management network.
-fn on_own_addresses(ground: &Ground<'_>) -> Vec<Difference> {
+/// hypervisor's DHCP and DNS in a management network. Sockets of relays are told with them.
+fn on_own_addresses(ground: &Ground<'_>, relays: &BTreeSet<u32>) -> Vec<Difference> {
     let Some(host) = ground.host() else { return Vec::new() };
     let mut all = Vec::new();
     for socket in host.sockets.iter().filter(|socket| listens(socket)) {
@@ -111,6 +120,9 @@ fn on_own_addresses(ground: &Ground<'_>) -> Vec<Difference> {
         };
         let plan = ground.instance(instance);
         let holders = holders(ground, socket.inode);
+        if !holders.is_empty() && holders.iter().all(|process| relays.contains(&process.pid)) {
+            continue;
+        }
         let port = socket.local.map(|(_, port)| port).unwrap_or_default();
         let in_management = socket.local.is_some_and(|(address, _)| match address {
             IpAddr::V4(address) => plan.management.is_some_and(|net| net.contains(&address)),
@@ -267,12 +279,16 @@ mod tests {
                 connected("udp", 3, "10.245.0.7", 53),
                 listening("udp", 4, "127.0.0.1", 5353),
                 listening("sctp", 5, "0.0.0.0", 7777),
+                listening("tcp", 6, "192.168.60.1", 7778),
             ]);
             seen.processes.push(process(7000, "kubectl", host, &[1, 2]));
             seen.processes.push(process(7001, "dns", host, &[3, 4]));
             let mut idle = process(7002, "socat", host, &[5]);
             idle.mentions = vec!["192.168.61.10".parse().unwrap()];
             seen.processes.push(idle);
+            let mut between = process(7003, "socat", host, &[6]);
+            between.mentions = vec!["192.168.60.1".parse().unwrap(), "192.168.61.10".parse().unwrap()];
+            seen.processes.push(between);
         }));
     }
 
