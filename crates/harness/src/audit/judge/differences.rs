@@ -147,7 +147,8 @@ mod tests {
         let many = vec![difference(&["acme"], Effect::OpensPath, None); 8];
         let structure = Ok(Structure { differences: many, unread: Vec::new() });
         let acme = subject("acme", 60, 1);
-        let judged = judge(DifferenceKind::Links, (&acme, None), &[acme.clone()], Some(&structure));
+        let judged =
+            judge(DifferenceKind::Links, (&acme, None), std::slice::from_ref(&acme), Some(&structure));
         let one = "another link (planned: one link)";
         assert_eq!(judged.why, format!("{}; and 2 more", [one; 6].join("; ")));
     }

@@ -281,9 +281,7 @@ mod tests {
 
     #[test]
     fn a_service_of_the_host_with_mounts_of_its_own_sees_no_more_than_the_host() {
-        let service = |mounts: Vec<Mount>| {
-            found(|seen| seen.mounts.push(MountTable { inode: 4711, mounts, ..MountTable::default() }))
-        };
+        let service = |mounts: Vec<Mount>| found(|seen| seen.mounts.push(MountTable { inode: 4711, mounts }));
         assert_eq!(service(vec![mount("8:1", "/", "/", "ext4"), mount("0:20", "/", "/run", "tmpfs")]), "");
         insta::assert_snapshot!(service(vec![mount("8:1", "/home/ada/.homelab", "/data", "ext4")]));
     }
