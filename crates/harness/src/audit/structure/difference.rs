@@ -41,6 +41,23 @@ pub struct Structure {
     pub unread: Vec<String>,
 }
 
+impl Structure {
+    /// The differences without an explanation.
+    fn findings(&self) -> BTreeSet<&Difference> {
+        self.differences.iter().filter(|difference| difference.explained.is_none()).collect()
+    }
+
+    /// Whether everything was read, and each difference has an explanation.
+    pub(in crate::audit) fn is_clean(&self) -> bool {
+        self.unread.is_empty() && self.findings().is_empty()
+    }
+
+    /// Whether another walk has found the same, apart from what has an explanation.
+    pub(in crate::audit) fn agrees(&self, other: &Self) -> bool {
+        self.findings() == other.findings() && self.unread == other.unread
+    }
+}
+
 /// What a difference does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
@@ -123,5 +140,26 @@ impl fmt::Display for Difference {
             Some(Explanation::Hypervisor) => f.write_str(" (explained by the hypervisor)"),
             Some(Explanation::Audit) => f.write_str(" (explained by the audit)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walks_agree_if_they_have_the_same_findings_whatever_is_explained() {
+        let of = |found: &str| Difference::of(DifferenceKind::Hooks, ["acme"], Effect::OpensPath, found);
+        let walk = |differences: Vec<Difference>, unread: &[&str]| Structure {
+            differences,
+            unread: unread.iter().map(|line| (*line).to_owned()).collect(),
+        };
+        let explained = of("program 1").explained(Some(Explanation::PodNetwork));
+        let (clean, leaky) =
+            (walk(vec![explained.clone()], &[]), walk(vec![of("program 2"), explained], &[]));
+        assert!(clean.is_clean() && !leaky.is_clean() && !walk(vec![], &["a table"]).is_clean());
+        assert!(leaky.agrees(&walk(vec![of("program 2")], &[])));
+        assert!(!leaky.agrees(&walk(vec![of("program 3")], &[])) && !leaky.agrees(&clean));
+        assert!(!leaky.agrees(&walk(vec![of("program 2")], &["a table"])));
     }
 }
