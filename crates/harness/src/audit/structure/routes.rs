@@ -9,7 +9,6 @@ use provisioner::request::CniKind;
 
 use super::ground::{Ground, Owner};
 use super::{Difference, DifferenceKind, Effect, Explanation, PlannedInstance};
-use crate::audit::ipv6;
 
 const INET: u8 = 2;
 const INET6: u8 = 10;
@@ -54,14 +53,9 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
             );
         }
         for neighbour in &network.neighbours {
-            if let Some(effect) = strange(plan, network, neighbour) {
-                // The audit adds IPv6 addresses to nodes, and the nodes remember them.
-                let of_audit = matches!(neighbour.address, Some(IpAddr::V6(address))
-                    if !neighbour.proxy && ipv6::network(plan.subnet).contains(&address));
+            if let Some(effect) = strange(plan, neighbour) {
                 all.push(
-                    told(effect, entry(neighbour))
-                        .instead_of("neighbours of the instance's own networks")
-                        .explained(of_audit.then_some(Explanation::Audit)),
+                    told(effect, entry(neighbour)).instead_of("neighbours of the instance's own networks"),
                 );
             }
         }
@@ -141,8 +135,9 @@ fn is_default(rule: &PolicyRule) -> bool {
     plain && known.contains(&(rule.priority, rule.table))
 }
 
-/// What is wrong with a neighbour of a system of an instance.
-fn strange(plan: &PlannedInstance, network: &Network, neighbour: &Neighbour) -> Option<Effect> {
+/// What is wrong with a neighbour of a system of an instance. An entry that the kernel has learned or made is none: it
+/// tells what was on the link at some time, and `links` and `ports` tell what is there now.
+fn strange(plan: &PlannedInstance, neighbour: &Neighbour) -> Option<Effect> {
     if neighbour.proxy {
         return Some(Effect::OpensPath);
     }
@@ -152,16 +147,7 @@ fn strange(plan: &PlannedInstance, network: &Network, neighbour: &Neighbour) -> 
         return (!plan.has(address)).then_some(Effect::OpensPath);
     }
     let is_plain = plan.has(address) || address.is_unspecified() || is_of_links(Range { address, bits: 32 });
-    (!is_plain && is_known(network, neighbour)).then_some(Effect::OpensPath)
-}
-
-/// Whether the entry says that a system has the address. One without a hardware address means that no system answered,
-/// and the kernel makes some without asking: with a group address for each broadcast, and with the link's own address on
-/// a link without ARP.
-fn is_known(network: &Network, neighbour: &Neighbour) -> bool {
-    let first = neighbour.mac.as_ref().and_then(|mac| u8::from_str_radix(mac.get(..2)?, 16).ok());
-    let is_own = network.links.iter().any(|link| link.index == neighbour.link && link.mac == neighbour.mac);
-    neighbour.permanent || (first.is_some_and(|first| first % 2 == 0) && !is_own)
+    (!is_plain && neighbour.permanent).then_some(Effect::OpensPath)
 }
 
 fn entry(neighbour: &Neighbour) -> String {
@@ -220,7 +206,7 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
         let Some(instance) = on.or(of) else { continue };
         let plain =
             on == of || neighbour.address.is_none_or(|address| is_of_links(Range { address, bits: 32 }));
-        if neighbour.proxy || (!plain && neighbour.family != 7 && is_known(host, neighbour)) {
+        if neighbour.proxy || (!plain && neighbour.family != 7 && neighbour.permanent) {
             let found = format!("{} on the host", entry(neighbour));
             let names =
                 [on, of].into_iter().flatten().chain([instance]).map(|instance| ground.name(instance));
@@ -316,17 +302,13 @@ mod tests {
                 ..Neighbour::default()
             };
             network(seen, ACME_CP).neighbours.push(neighbour("192.168.61.10", false));
-            network(seen, ACME_CP)
+            let set = |address| Neighbour { permanent: true, ..neighbour(address, false) };
+            network(seen, ACME_W).neighbours.push(set("192.168.61.11"));
+            network(seen, ACME_W).neighbours.push(set("fd6c:6162:c0a8:3d00::c0a8:3d0a"));
+            network(seen, HOST).neighbours.push(Neighbour { link: HL_A, ..set("192.168.61.12") });
+            network(seen, HOST)
                 .neighbours
-                .push(Neighbour { mac: None, ..neighbour("192.168.61.11", false) });
-            let broadcast = Some("ff:ff:ff:ff:ff:ff".to_owned());
-            let broadcast = Neighbour { mac: broadcast, ..neighbour("192.168.61.255", false) };
-            network(seen, ACME_CP).neighbours.push(broadcast.clone());
-            let mac = network(seen, ACME_CP).links.iter().find(|link| link.index == 2).unwrap().mac.clone();
-            network(seen, ACME_CP).neighbours.push(Neighbour { mac, ..neighbour("192.168.61.12", false) });
-            network(seen, ACME_W).neighbours.push(Neighbour { permanent: true, ..broadcast });
-            network(seen, ACME_W).neighbours.push(neighbour("fd6c:6162:c0a8:3c00::c0a8:3c0a", false));
-            network(seen, ACME_W).neighbours.push(neighbour("fd6c:6162:c0a8:3d00::c0a8:3d0a", false));
+                .push(Neighbour { link: HL_A, ..neighbour("192.168.61.13", false) });
             network(seen, ACME_SWITCH).neighbours.push(neighbour("192.168.60.77", true));
             network(seen, HOST).neighbours.push(Neighbour { link: HL_A, ..neighbour("192.168.61.10", true) });
             network(seen, ACME_POD).settings.insert("ipv6/conf/eth0/proxy_ndp".to_owned(), "1".to_owned());
