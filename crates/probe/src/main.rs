@@ -9,6 +9,7 @@ mod arrivals;
 mod clock;
 mod lines;
 mod links;
+mod mountinfo;
 mod packet;
 mod pause;
 mod witness;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use probe::structure::{Cgroup, Process};
 
+use crate::mountinfo::{self, Line, unescaped};
+
 /// A mounted hierarchy: its controllers, and its mount point. The unified one has no controllers here.
 type Hierarchy = (Vec<String>, PathBuf);
 
@@ -61,7 +63,7 @@ fn upto(path: &str, texts: &BTreeSet<String>) -> Option<String> {
     Some(parts[..=place].join("/"))
 }
 
-fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
+fn hierarchies(text: &str) -> Vec<Hierarchy> {
     const OPTIONS: [&str; 8] = [
         "rw",
         "ro",
@@ -72,23 +74,20 @@ fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
         "noprefix",
         "clone_children",
     ];
-    let read = |line: &str| {
-        let (place, system) = line.split_once(" - ")?;
-        let mut system = system.split(' ');
-        let (kind, options) = (system.next()?, system.next_back()?);
-        let point = PathBuf::from(place.split(' ').nth(4)?);
-        match kind {
+    let read = |line: Line<'_>| {
+        let point = PathBuf::from(unescaped(line.point));
+        match line.kind {
             "cgroup2" => Some((Vec::new(), point)),
             "cgroup" => {
+                let options = line.super_options.split(',');
                 let controllers = options
-                    .split(',')
                     .filter(|option| !OPTIONS.contains(option) && !option.starts_with("release_agent"));
                 Some((controllers.map(str::to_owned).collect(), point))
             }
             _ => None,
         }
     };
-    mountinfo.lines().filter_map(read).collect()
+    mountinfo::lines(text).filter_map(read).collect()
 }
 
 fn read(folder: &std::path::Path, controllers: &[String], cgroup: &mut Cgroup) -> io::Result<()> {

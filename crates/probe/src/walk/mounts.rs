@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::processes::Ways;
+use crate::mountinfo::{self, Line, unescaped};
 
 /// The mounts of all mount namespaces. A namespace is read by a process in it; one without a process is entered.
 /// Namespaces that only a bind mount keeps are found in the mounts of another one, and added to the ways.
@@ -81,29 +82,23 @@ fn entered(way: PathBuf) -> io::Result<String> {
 }
 
 pub(super) fn read(text: &str) -> Vec<Mount> {
-    text.lines().filter_map(line).collect()
+    mountinfo::lines(text).map(mount).collect()
 }
 
-fn line(line: &str) -> Option<Mount> {
-    let (place, system) = line.split_once(" - ")?;
-    let words: Vec<&str> = place.split(' ').collect();
-    let mut system = system.splitn(3, ' ');
-    let (kind, source, options) = (system.next()?, system.next()?, system.next().unwrap_or_default());
-    let own = words.get(5)?;
-    let is_writable = |options: &str| !options.split(',').any(|option| option == "ro");
-    let layers = if kind == "overlay" { layers(options) } else { Layers::default() };
-    Some(Mount {
-        device: (*words.get(2)?).to_owned(),
-        root: unescaped(words.get(3)?),
-        point: unescaped(words.get(4)?),
-        kind: kind.to_owned(),
-        source: unescaped(source),
-        writable: is_writable(own) && is_writable(options),
-        shared: words.iter().find_map(|word| word.strip_prefix("shared:")?.parse().ok()),
+fn mount(line: Line<'_>) -> Mount {
+    let layers = if line.kind == "overlay" { layers(line.super_options) } else { Layers::default() };
+    Mount {
+        device: line.device.to_owned(),
+        root: unescaped(line.root),
+        point: unescaped(line.point),
+        kind: line.kind.to_owned(),
+        source: unescaped(line.source),
+        writable: !line.is_read_only(),
+        shared: line.shared,
         lower: layers.lower,
         upper: layers.upper,
         work: layers.work,
-    })
+    }
 }
 
 #[derive(Default)]
@@ -147,26 +142,6 @@ fn split(text: &str, separator: char) -> Vec<String> {
 
 fn plain(text: &str) -> String {
     unescaped(text).replace("\\:", ":").replace("\\,", ",")
-}
-
-/// Replaces escapes such as `\040` (blank) by their characters.
-fn unescaped(text: &str) -> String {
-    let mut parts = text.split('\\');
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match (code, part.get(3..)) {
-            (Some(code), Some(rest)) => {
-                plain.push(char::from(code));
-                plain.push_str(rest);
-            }
-            _ => {
-                plain.push('\\');
-                plain.push_str(part);
-            }
-        }
-    }
-    plain
 }
 
 /// The bind mounts of namespaces (nsfs) in these tables: the kind, the inode, the table's inode and the mount point.

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{major, minor};
 
 use super::of_first;
-use super::tables::{Mount, abstract_sockets, escaped};
+use super::tables::{Mount, abstract_sockets};
+use crate::mountinfo::escaped;
 
 /// File systems that cannot contain sockets of services.
 const WITHOUT: [&str; 15] = [

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::mountinfo::{self, Line, unescaped};
+
 /// A line of mountinfo. Blanks in paths stay escaped as in the kernel's text, so that a line still splits into words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mount {
@@ -21,52 +23,17 @@ impl Mount {
     }
 }
 
-/// Parses mountinfo (proc_pid_mountinfo(5)). Both the mount and its file system can be read-only.
+/// Parses mountinfo.
 pub(super) fn mounts(text: &str) -> Vec<Mount> {
-    let read = |line: &str| {
-        let (place, kind) = line.split_once(" - ")?;
-        let [_, _, device, root, point, options] = first(place)?;
-        let [kind, source, super_options] = first(kind)?;
-        let read_only = |options: &str| options.split(',').any(|option| option == "ro");
-        Some(Mount {
-            device: device.to_owned(),
-            mode: if read_only(options) || read_only(super_options) { "ro" } else { "rw" },
-            root: root.to_owned(),
-            point: point.to_owned(),
-            kind: kind.to_owned(),
-            source: source.to_owned(),
-        })
+    let read = |line: Line<'_>| Mount {
+        mode: if line.is_read_only() { "ro" } else { "rw" },
+        device: line.device.to_owned(),
+        root: line.root.to_owned(),
+        point: line.point.to_owned(),
+        kind: line.kind.to_owned(),
+        source: line.source.to_owned(),
     };
-    text.lines().filter_map(read).collect()
-}
-
-/// Escapes blanks and backslashes as the kernel does; the reverse of [`unescaped`].
-pub(super) fn escaped(text: &str) -> String {
-    let escape = |text: String, letter: char| match letter {
-        ' ' | '\t' | '\n' | '\\' => format!("{text}\\{:03o}", u32::from(letter)),
-        letter => text + letter.encode_utf8(&mut [0; 4]),
-    };
-    text.chars().fold(String::new(), escape)
-}
-
-/// Replaces escapes such as `\040` (blank) by their characters.
-fn unescaped(text: &str) -> String {
-    let mut parts = text.split('\\');
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match (code, part.get(3..)) {
-            (Some(code), Some(rest)) => {
-                plain.push(char::from(code));
-                plain.push_str(rest);
-            }
-            _ => {
-                plain.push('\\');
-                plain.push_str(part);
-            }
-        }
-    }
-    plain
+    mountinfo::lines(text).map(read).collect()
 }
 
 /// IPv4 routes from /proc/net/route, such as `default via 10.0.0.1 dev eth0`.
@@ -150,11 +117,6 @@ mod tests {
             "the file system is read-only"
         );
         assert_eq!(mount("rw").path(), "/mnt2 x");
-        assert_eq!(
-            (escaped("/mnt2 x"), unescaped(&escaped("a\\ b"))),
-            (r"/mnt2\040x".to_owned(), "a\\ b".to_owned())
-        );
-        assert_eq!(unescaped(r"a\\134b\0"), r"a\\b\0");
     }
 
     #[test]
