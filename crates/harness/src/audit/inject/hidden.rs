@@ -1,7 +1,6 @@
 //! Injections that no probe of a usual kind finds: objects that open a path only for the one who knows of them, or only
 //! once they are switched on.
 
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 
 use camino::Utf8PathBuf;
@@ -19,7 +18,7 @@ use crate::cluster::TestCluster;
 /// Where the relay listens.
 const RELAY_PORT: u16 = 17444;
 
-/// The guard accepts a port that nobody asks for.
+/// The guard accepts a port that no class asks alone.
 pub(super) async fn open_guard(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let (from, to) = (&pair.source.link, &pair.target.link);
     let rule =
@@ -36,14 +35,14 @@ pub(super) async fn link(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), I
 
 /// A node of the source has an address of the target's network.
 pub(super) async fn address(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let address = format!("{}/32", api(pair));
+    let address = format!("{}/32", pair.target.api);
     let words = |verb| command("ip", &["address", verb, &address, "dev", &pair.source.node_link]);
     changes.on_node(last(pair.from)?, &words("add"), words("del")).await
 }
 
 /// The host answers on the source's link for one address of the target.
 pub(super) async fn proxy_neighbour(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let address = api(pair).to_string();
+    let address = pair.target.api.to_string();
     let words = |verb| command("ip", &["neigh", verb, "proxy", &address, "dev", &pair.source.link]);
     changes.on_host(&words("add"), words("del")).await
 }
@@ -74,7 +73,8 @@ pub(super) async fn relay(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), 
         std::fs::write(path, assets::PROBE)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
     })?;
-    let (near, far) = (format!("{}:{RELAY_PORT}", pair.source.gateway), format!("{}:{API_PORT}", api(pair)));
+    let (near, far) =
+        (format!("{}:{RELAY_PORT}", pair.source.gateway), format!("{}:{API_PORT}", pair.target.api));
     start(changes, &["timeout", "600", program.as_str(), "witness", "--identity", &far, "--tcp", &near]).await
 }
 
@@ -83,8 +83,7 @@ pub(super) async fn nat(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), In
     let rules = format!(
         "table ip injected {{\n chain pre {{\n type nat hook prerouting priority dstnat;\n \
          iifname \"{}\" udp dport 9 dnat to {}\n }}\n}}\n",
-        pair.source.link,
-        api(pair)
+        pair.source.link, pair.target.api
     );
     let gone = "table ip injected\ndelete table ip injected\n".to_owned();
     let nft = |rules: String| command("nft", &["-f", "-"]).input(rules);
@@ -107,10 +106,6 @@ pub(super) async fn cgroup(pair: &Pair<'_>, changes: &mut Changes) -> Result<(),
 /// The name of the network namespace of a cluster's last node.
 fn namespace(of: &TestCluster) -> Result<String, InjectError> {
     Ok(of.inner().plan.id.node_scope(last(of)?.real_name()))
-}
-
-fn api(pair: &Pair<'_>) -> Ipv4Addr {
-    pair.target.api
 }
 
 /// Starts a process that does not descend from the audit. The undo ends it by its pid.

@@ -1,11 +1,13 @@
 //! Looks at the structure of the host: runs `homelab-probe walk` there, and compares the result with the plans of the
 //! audited instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use probe::structure::Seen;
 use provisioner::Provisioner;
+use provisioner::engine::EngineError;
 use provisioner::error::chain;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::fabric;
@@ -65,13 +67,12 @@ pub(super) async fn structure(
 struct Unread(String);
 
 async fn planned(provisioner: &Provisioner, clusters: &[TestCluster]) -> Result<Planned, String> {
-    let mut instances = Vec::new();
-    for cluster in clusters {
+    let of = async |cluster: &TestCluster| {
         let plan = &cluster.inner().plan;
-        let containers: BTreeMap<String, String> =
-            provisioner.engines().cgroups(plan).await.map_err(|error| chain(&error))?;
-        instances.push(PlannedInstance::of(cluster.name(), plan, &containers));
-    }
+        let containers = provisioner.engines().cgroups(plan).await?;
+        Ok::<_, EngineError>(PlannedInstance::of(cluster.name(), plan, &containers))
+    };
+    let instances = try_join_all(clusters.iter().map(of)).await.map_err(|error| chain(&error))?;
     let pools = provisioner.settings().pools.ranges().to_vec();
     let guard = fabric::expected_guard(&pools, provisioner.runner().as_ref()).await;
     Ok(Planned {
