@@ -14,8 +14,12 @@ mod ip;
 mod peer;
 
 #[path = "../../../crates/probe/src/packet/netlink.rs"]
-#[expect(dead_code, reason = "the prober also builds the request")]
+#[expect(dead_code, reason = "the walk reads more of a message")]
 mod netlink;
+
+#[path = "../../../crates/probe/src/packet/neighbour.rs"]
+#[expect(dead_code, reason = "the prober also builds the request")]
+mod neighbour;
 
 /// A frame, and the same bytes as a packet without a link-layer header.
 ///
@@ -31,7 +35,7 @@ pub fn packet(data: &[u8]) {
         assert!(ends.vlan.is_some() || tag.is_none(), "the kernel's tag is the first one");
     }
     peer::of_packet(data, 0x0800);
-    netlink::neighbours(data, 1);
+    neighbour::neighbours(data, 1);
     if let Some(packet) = ip::received(data) {
         assert!(packet.payload.len() + 20 <= data.len(), "an IP header has at least 20 bytes");
         if let Some((_, quoted)) = ip::refusal(&packet) {

@@ -3,7 +3,8 @@
 mod build;
 mod frame;
 mod ip;
-mod netlink;
+mod neighbour;
+pub(crate) mod netlink;
 mod peer;
 mod seen;
 
@@ -13,6 +14,6 @@ pub(crate) use build::{
 };
 pub(crate) use frame::{ALL_NODES, Kind, ethernet, framed, link_local};
 pub(crate) use ip::{Received, Refusal, ip, number, ports, received, refusal, seal, udp, unspecified};
-pub(crate) use netlink::{neighbour_request, neighbours};
+pub(crate) use neighbour::{neighbour_request, neighbours};
 pub(crate) use peer::{Ends as PeerEnds, of_frame, of_packet};
 pub(crate) use seen::{Seen, arp_reply, seen, without_ip_header};

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use probe::Mac;
 
-const HEADER: usize = 16; // struct nlmsghdr
+use super::netlink::{DONE, ERROR, HEADER, address, checked_attributes, split, u32_at};
+
 const BODY: usize = 12; // struct ndmsg
 
 /// The request for all neighbours.
@@ -22,11 +23,9 @@ pub(crate) fn neighbour_request() -> Vec<u8> {
 /// The neighbours on a link in a part of the answer, and whether this is the last part. Groups, and neighbours without
 /// a hardware address, are left out.
 pub(crate) fn neighbours(part: &[u8], link: u32) -> (Vec<(IpAddr, Mac)>, bool) {
-    const ERROR: u16 = 2; // NLMSG_ERROR
-    const DONE: u16 = 3; // NLMSG_DONE
     const NEIGHBOUR: u16 = 28; // RTM_NEWNEIGH
     let (mut found, mut rest) = (Vec::new(), part);
-    while let Some((kind, body, next)) = message(rest) {
+    while let Some(((kind, _, body), next)) = split(rest) {
         match kind {
             ERROR | DONE => return (found, true),
             NEIGHBOUR => found.extend(neighbour(body, link)),
@@ -37,37 +36,20 @@ pub(crate) fn neighbours(part: &[u8], link: u32) -> (Vec<(IpAddr, Mac)>, bool) {
     (found, false)
 }
 
-/// The type and body of the first message, and the messages behind it.
-fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
-    let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
-    let next = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some((kind, bytes.get(HEADER..length)?, next))
-}
-
 fn neighbour(body: &[u8], link: u32) -> Option<(IpAddr, Mac)> {
     const ADDRESS: u16 = 1; // NDA_DST
     const HARDWARE: u16 = 2; // NDA_LLADDR
-    let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
-    let (mut address, mut mac, mut rest) = (None, None, body.get(BODY..)?);
-    // Each attribute begins with its length and its type (struct rtattr).
-    while let Some([a, b, c, d]) = rest.first_chunk() {
-        let (length, kind) = (usize::from(u16::from_ne_bytes([*a, *b])), u16::from_ne_bytes([*c, *d]));
-        let value = rest.get(4..length)?;
-        match kind {
-            ADDRESS => address = ip(value),
-            HARDWARE => mac = <[u8; 6]>::try_from(value).ok().map(Mac),
+    let index = u32_at(body, 4)?;
+    let (mut own, mut mac) = (None, None);
+    for attribute in checked_attributes(body.get(BODY..)?) {
+        match attribute? {
+            (ADDRESS, value) => own = address(value),
+            (HARDWARE, value) => mac = <[u8; 6]>::try_from(value).ok().map(Mac),
             _ => {}
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     let mac = mac.filter(|mac| index == link && !mac.is_group() && mac.0 != [0; 6])?;
-    Some((address?, mac))
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+    Some((own?, mac))
 }
 
 #[cfg(test)]

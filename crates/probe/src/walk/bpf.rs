@@ -32,8 +32,7 @@ pub(super) fn programs(unread: &mut Vec<String>) -> Vec<Program> {
             }),
             Err(error) => {
                 let told = told(&error);
-                // ENOENT: it was unloaded meanwhile. ENOSYS: the kernel was built without BPF.
-                if !told.contains("os error 2)") && !told.contains("os error 38)") {
+                if !is_none(&told) {
                     unread.push(format!("list BPF programs: {told}"));
                     break;
                 }
@@ -41,6 +40,12 @@ pub(super) fn programs(unread: &mut Vec<String>) -> Vec<Program> {
         }
     }
     programs
+}
+
+/// Whether an error says that there is no object: it was removed meanwhile (ENOENT), or the kernel was built without BPF
+/// (ENOSYS).
+fn is_none(told: &str) -> bool {
+    told.contains("os error 2)") || told.contains("os error 38)")
 }
 
 /// Adds holders, links and pins to the programs.
@@ -60,7 +65,7 @@ pub(super) fn all(
             }
             Err(error) => {
                 let told = told(&error);
-                if !told.contains("os error 2)") && !told.contains("os error 38)") {
+                if !is_none(&told) {
                     unread.push(format!("list BPF links: {told}"));
                     break;
                 }
@@ -81,7 +86,7 @@ pub(super) fn all(
     let pins = pins(tables, roots, &mut links, unread);
     for link in links.values().filter(|link| link.kind.is_none()) {
         unread.push(format!(
-            "find out where BPF link {} attaches program {}: nobody who holds it was found",
+            "find out where BPF link {} attaches program {}: no process holds it",
             link.id, link.program
         ));
     }

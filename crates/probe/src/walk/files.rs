@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use probe::structure::{Backed, DeviceNode, LinkedFile, Place};
 use rustix::fs::{major, minor};
 
+use super::is_gone;
+
 /// The most files in all roots together.
 const FILES: usize = 2_000_000;
 
@@ -149,8 +151,7 @@ pub(super) fn backed(unread: &mut Vec<String>) -> Vec<Backed> {
 /// A file that vanished meanwhile is none.
 fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        // ESRCH: the process whose root it is has ended.
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(None),
+        Err(error) if is_gone(&error) => Ok(None),
         result => result.map(Some),
     }
 }

@@ -1,6 +1,6 @@
 //! `homelab-probe walk`: one walk through `/proc`, and one dump of each network namespace, as root on a host.
 //!
-//! It reads and judges nothing, and changes nothing. The wire types are in `structure.rs` of the library. The steps: all
+//! It reads and judges nothing, and changes nothing. The wire types are in `structure` of the library. The steps: all
 //! processes; the mounts of all mount namespaces, which also keep namespaces; then, at the same time, the network
 //! namespaces, and files, cgroups and BPF programs.
 
@@ -125,7 +125,7 @@ fn handles(ways: &Ways, unread: &mut Vec<String>) -> Handles {
     for (inode, paths) in ways.of(NamespaceKind::Net) {
         match open(inode, paths) {
             Ok(file) => drop(handles.insert(inode, file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => {}
+            Err(error) if is_gone(&error) => {}
             Err(error) => unread.push(format!("open network namespace {inode}: {error}")),
         }
     }
@@ -168,6 +168,11 @@ fn namespaces(
     }
     all.retain(|(_, inode), _| *inode != 0);
     all.into_values().collect()
+}
+
+/// Whether a process, or a file of it, has vanished between two reads (ENOENT, ESRCH).
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3)
 }
 
 /// An error with its causes.

@@ -9,7 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use probe::structure::{NamespaceKind, Namespaces, Process, Range};
+use ipnet::IpNet;
+use probe::structure::{NamespaceKind, Namespaces, Process};
+
+use super::is_gone;
 
 /// What the descriptors of all processes say about BPF objects: the object (`prog`, `link`) with its id, the fields of
 /// its fdinfo, and the pid.
@@ -24,6 +27,8 @@ pub(super) struct Processes {
     /// The namespaces that processes have opened by the path of a bind mount, by the pid: the link of such a descriptor
     /// is that path, and does not tell the kind.
     opened: Vec<(u32, u64, PathBuf)>,
+    /// The device of the file system of namespaces.
+    of_namespaces: u64,
 }
 
 impl Processes {
@@ -70,10 +75,14 @@ impl Ways {
 }
 
 /// Reads all processes.
-pub(super) fn all(networks: &[Range], unread: &mut Vec<String>) -> Processes {
+pub(super) fn all(networks: &[IpNet], unread: &mut Vec<String>) -> Processes {
     let mut found = Processes::default();
-    let entries = match fs::read_dir("/proc") {
-        Ok(entries) => entries,
+    let read = || Ok::<_, io::Error>((fs::read_dir("/proc")?, fs::metadata("/proc/self/ns/net")?));
+    let entries = match read() {
+        Ok((entries, own)) => {
+            found.of_namespaces = own.dev();
+            entries
+        }
         Err(error) => {
             unread.push(format!("list /proc: {error}"));
             return found;
@@ -114,13 +123,8 @@ fn is_hidden(pid: u32, error: &io::Error) -> bool {
 
 type Part = fn(&Path, &mut Process, &mut Processes) -> io::Result<()>;
 
-/// Whether a process has ended between two reads (ENOENT, ESRCH).
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3)
-}
-
 /// A process without its namespaces and descriptors, and whether it still has some.
-fn one(pid: u32, networks: &[Range]) -> io::Result<(Process, bool)> {
+fn one(pid: u32, networks: &[IpNet]) -> io::Result<(Process, bool)> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let stat = fs::read_to_string(folder.join("stat"))?;
     let (parent, start) =
@@ -202,7 +206,6 @@ fn threads(folder: &Path, process: &mut Process, found: &mut Processes) -> io::R
 }
 
 fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> io::Result<()> {
-    let of_namespaces = fs::metadata("/proc/self/ns/net")?.dev();
     for entry in fs::read_dir(folder.join("fd"))?.flatten() {
         let Ok(target) = fs::read_link(entry.path()) else { continue }; // closed meanwhile
         let Some(target) = target.to_str() else { continue };
@@ -219,10 +222,9 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
             found.bpf.push((details(), process.pid));
         } else if target == "/dev/net/tun" {
             process.taps.extend(details().remove("iff"));
-        } else if let Some(file) = Some(target)
-            .filter(|target| target.starts_with('/'))
-            .and_then(|_| fs::metadata(entry.path()).ok())
-            .filter(|file| file.dev() == of_namespaces)
+        } else if target.starts_with('/')
+            && let Ok(file) = fs::metadata(entry.path())
+            && file.dev() == found.of_namespaces
         {
             found.opened.push((process.pid, file.ino(), entry.path()));
         } else if is_device(target) && !process.open_devices.iter().any(|device| device == target) {
@@ -270,12 +272,12 @@ fn guest(words: &[String]) -> Option<String> {
 }
 
 /// The addresses in these words that are in one of the networks.
-fn mentions(words: &[String], networks: &[Range]) -> Vec<IpAddr> {
+fn mentions(words: &[String], networks: &[IpNet]) -> Vec<IpAddr> {
     let parts =
         words.iter().flat_map(|word| word.split(|letter: char| !letter.is_ascii_digit() && letter != '.'));
     let addresses = parts.filter_map(|part| part.parse::<Ipv4Addr>().ok()).map(IpAddr::V4);
     let mut found: Vec<IpAddr> =
-        addresses.filter(|address| networks.iter().any(|network| network.contains(*address))).collect();
+        addresses.filter(|address| networks.iter().any(|network| network.contains(address))).collect();
     found.sort();
     found.dedup();
     found
@@ -306,7 +308,7 @@ mod tests {
         let machine = words("/usr/bin/qemu-system-x86_64 -name guest=acme_acme-cp-1,debug-threads=on -S");
         assert_eq!(guest(&machine), Some("acme_acme-cp-1".to_owned()));
         assert_eq!(guest(&words("grep -name guest=x")), None);
-        let networks = [Range { address: "192.168.60.0".parse().unwrap(), bits: 24 }];
+        let networks = ["192.168.60.0/24".parse().unwrap()];
         let relay = words("socat TCP-LISTEN:80,fork TCP:192.168.60.10:6443,bind=10.0.0.1 192.168.61.1");
         assert_eq!(mentions(&relay, &networks), ["192.168.60.10".parse::<IpAddr>().unwrap()]);
     }

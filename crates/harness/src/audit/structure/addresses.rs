@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use probe::structure::{Address, Link, Network, Peer, Range};
+use ipnet::IpNet;
+use probe::structure::{Address, Link, Network, Peer};
 
 use super::ground::{Ground, Owner};
 use super::{Difference, DifferenceKind, Effect};
@@ -14,7 +15,7 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
         match ground.owners.get(&network.inode) {
             Some(Owner::Host) => of_host(ground, network, &mut all),
             Some(owner) => of_instance(ground, *owner, network, &mut all),
-            None => of_nobody(ground, network, &mut all),
+            None => of_others(ground, network, &mut all),
         }
     }
     all.extend(missing(ground));
@@ -34,10 +35,8 @@ fn of_instance(ground: &Ground<'_>, owner: Owner, network: &Network, all: &mut V
         if is_planned(ground, owner, link, address.address) {
             continue;
         }
-        let other = ground.with_address(address.address.address).filter(|other| *other != own);
-        let of_host = ground.host().is_some_and(|host| {
-            host.addresses.iter().any(|it| it.address.address == address.address.address)
-        });
+        let other = ground.with_address(address.address.addr()).filter(|other| *other != own);
+        let of_host = ground.is_of_host(address.address.addr());
         let effect = if other.is_some() || of_host { Effect::OpensPath } else { Effect::Unplanned };
         let found =
             format!("address {} on {} in {}", address.address, link.name, ground.place(network.inode));
@@ -49,18 +48,18 @@ fn of_instance(ground: &Ground<'_>, owner: Owner, network: &Network, all: &mut V
     }
 }
 
-fn is_planned(ground: &Ground<'_>, owner: Owner, link: &Link, range: Range) -> bool {
+fn is_planned(ground: &Ground<'_>, owner: Owner, link: &Link, range: IpNet) -> bool {
     let to = link.peer.and_then(|peer| peer.namespace).and_then(|inode| ground.owners.get(&inode)).copied();
-    match (range.address, owner) {
-        _ if link.loopback => range.address.is_loopback(),
+    match (range.addr(), owner) {
+        _ if link.loopback => range.addr().is_loopback(),
         (_, Owner::Switch(_) | Owner::Host) => false,
         (IpAddr::V6(address), _) => {
-            range.bits == 64 && Some(address) == link.mac.as_deref().and_then(link_local)
+            range.prefix_len() == 64 && Some(address) == link.mac.as_deref().and_then(link_local)
         }
         (IpAddr::V4(address), Owner::Node(instance, node)) => {
             let (plan, node) = (ground.instance(instance), ground.node((instance, node)));
             let is_uplink = to == Some(Owner::Switch(instance));
-            let is_own = address == node.address && range.bits == plan.subnet.prefix_len();
+            let is_own = address == node.address && range.prefix_len() == plan.subnet.prefix_len();
             let is_virtual = node.is_control_plane && plan.virtual_address == Some(address);
             if is_uplink { is_own || is_virtual } else { node.pod_cidr.contains(&address) }
         }
@@ -96,9 +95,9 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
     for address in &host.addresses {
         let Some(link) = link(host, address) else { continue };
         let on = ground.host_link(&link.name);
-        let Some(instance) = on.or(ground.with_address(address.address.address)) else { continue };
+        let Some(instance) = on.or(ground.with_address(address.address.addr())) else { continue };
         let plan = ground.instance(instance);
-        let is = |wanted: Ipv4Addr, bits: u8| address.address == Range { address: wanted.into(), bits };
+        let is = |wanted: Ipv4Addr, bits| Ok(address.address) == IpNet::new(wanted.into(), bits);
         let is_gateway = link.name == plan.link && is(plan.gateway, plan.subnet.prefix_len());
         let is_management = plan.management.is_some_and(|net| {
             let first = net.hosts().next().unwrap_or(net.network());
@@ -114,16 +113,16 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
     }
 }
 
-/// A namespace that belongs to nobody has no address of an instance, if it has a link to the host or to an instance. One
+/// A namespace that belongs to no instance has no address of one, if it has a link to the host or to an instance. One
 /// without such a link may use the same networks: no packet of it gets here.
-fn of_nobody(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) {
+fn of_others(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) {
     let ends = network.links.iter().filter_map(|link| link.peer);
     let is_linked = |peer: Peer| peer.namespace.is_none_or(|inode| ground.owners.contains_key(&inode));
     if !ends.into_iter().any(is_linked) {
         return;
     }
     for address in &network.addresses {
-        if let Some(instance) = ground.with_address(address.address.address) {
+        if let Some(instance) = ground.with_address(address.address.addr()) {
             let found = format!("address {} in {}", address.address, ground.place(network.inode));
             all.push(Difference::of(
                 DifferenceKind::Addresses,
@@ -139,7 +138,7 @@ fn of_nobody(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) 
 fn missing(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
     let mut lacks = |name: &str, address: Ipv4Addr, place: String, network: Option<&Network>| {
-        let has = |network: &Network| network.addresses.iter().any(|it| it.address.address == address);
+        let has = |network: &Network| network.addresses.iter().any(|it| it.address.addr() == address);
         if network.is_some_and(|network| !has(network)) {
             let difference = Difference::of(
                 DifferenceKind::Addresses,
@@ -232,10 +231,10 @@ mod tests {
     #[test]
     fn an_address_that_is_gone_and_a_hardware_address_that_is_there_twice_are_told() {
         insta::assert_snapshot!(found(|seen| {
-            network(seen, ACME_CP).addresses.retain(|it| it.address.address.to_string() != "192.168.60.10");
+            network(seen, ACME_CP).addresses.retain(|it| it.address.addr().to_string() != "192.168.60.10");
             let mac = network(seen, ACME_CP).links[1].mac.clone();
             network(seen, GLOBEX_CP).links[1].mac = mac;
-            network(seen, GLOBEX_CP).addresses.retain(|it| it.address.address.is_ipv4());
+            network(seen, GLOBEX_CP).addresses.retain(|it| it.address.addr().is_ipv4());
         }));
     }
 }

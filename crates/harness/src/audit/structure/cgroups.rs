@@ -1,4 +1,4 @@
-//! Cgroups: whether a node sees or uses those of others, and limits that nobody planned.
+//! Cgroups: whether a node sees or uses those of others, and unplanned limits.
 
 use std::collections::BTreeSet;
 

@@ -67,7 +67,7 @@ pub enum Effect {
     Unplanned,
 }
 
-/// Who explains something that is not in the plan.
+/// What explains something that is not in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Explanation {
     /// The pod network of the instance, by the cgroup of the process that holds it.
@@ -91,12 +91,12 @@ pub struct Difference {
     pub planned: String,
     /// What was found.
     pub found: String,
-    /// Who explains it; `None` if nobody does.
+    /// What explains it; `None` for a finding.
     pub explained: Option<Explanation>,
 }
 
 impl Difference {
-    /// A difference of these instances that nobody explains and for which nothing was planned.
+    /// A finding about these instances, for which nothing was planned.
     pub(super) fn of<'a>(
         kind: DifferenceKind,
         instances: impl IntoIterator<Item = &'a str>,

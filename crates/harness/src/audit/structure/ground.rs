@@ -38,7 +38,7 @@ impl Owner {
 pub(super) struct Ground<'a> {
     pub(super) planned: &'a Planned,
     pub(super) seen: &'a Seen,
-    /// The owners of network namespaces, by inode. One that is not here belongs to nobody who was planned.
+    /// The owners of network namespaces, by inode. One that is not here belongs to no planned instance.
     pub(super) owners: BTreeMap<u64, Owner>,
     /// The node of each process, by the process's cgroup.
     pub(super) nodes: BTreeMap<u32, (usize, usize)>,
@@ -195,6 +195,11 @@ impl<'a> Ground<'a> {
     /// A link by its namespace and index.
     pub(super) fn link(&self, namespace: u64, index: u32) -> Option<&'a Link> {
         self.network(namespace)?.links.iter().find(|link| link.index == index)
+    }
+
+    /// Whether an address is the host's own.
+    pub(super) fn is_of_host(&self, address: IpAddr) -> bool {
+        self.host().is_some_and(|host| host.addresses.iter().any(|own| own.address.addr() == address))
     }
 
     /// The mounts of the host.

@@ -1,9 +1,8 @@
 //! The host guard: its rules, routes and settings, as the walk has read them.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use provisioner::fabric::{FoundGuard, ROUTE_PROTOCOL};
 
 use super::ground::Ground;
@@ -27,8 +26,8 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
         .iter()
         .filter(|route| route.protocol == ROUTE_PROTOCOL && route.kind == UNREACHABLE && route.family == 2);
     let routes: BTreeSet<Ipv4Net> = routes
-        .filter_map(|route| match route.to.map(|to| (to.address, to.bits)) {
-            Some((IpAddr::V4(address), bits)) => Ipv4Net::new(address, bits).ok(),
+        .filter_map(|route| match route.to {
+            Some(IpNet::V4(to)) => Some(to),
             _ => None,
         })
         .collect();
@@ -38,13 +37,11 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{pair, told};
+    use super::super::sample::{found_by, pair};
     use super::*;
 
     fn found(change: impl FnOnce(&mut probe::structure::Seen)) -> String {
-        let (planned, mut seen) = pair();
-        change(&mut seen);
-        told(&compare(&Ground::of(&planned, &seen)))
+        found_by(super::compare, change)
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn feet(ground: &Ground<'_>, inode: u64) -> BTreeSet<usize> {
     ends.collect()
 }
 
-/// Links of the host, and of namespaces that belong to nobody, that lead into an instance.
+/// Links of the host, and of namespaces that belong to no instance, that lead into an instance.
 fn elsewhere(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) {
     let is_host = network.inode == ground.seen.host.net;
     for link in &network.links {

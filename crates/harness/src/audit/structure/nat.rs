@@ -115,7 +115,7 @@ impl Of<'_> {
         let gateway = self.ground.instance(own).gateway;
         let of_host = self.ground.host().into_iter().flat_map(|host| &host.addresses);
         let mut of_host =
-            of_host.map(|address| address.address.address).filter(|address| !address.is_loopback());
+            of_host.map(|address| address.address.addr()).filter(|address| !address.is_loopback());
         let is = |address: IpAddr| matches!(address, IpAddr::V4(address) if rule.mentions.contains(&Ipv4Net::from(address)));
         is(gateway.into()) || of_host.any(is)
     }

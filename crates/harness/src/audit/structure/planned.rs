@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use camino::Utf8PathBuf;
-use ipnet::Ipv4Net;
-use probe::structure::{Range, Request, VERSION};
+use ipnet::{IpNet, Ipv4Net};
+use probe::structure::{Request, VERSION};
 use provisioner::fabric::ExpectedGuard;
 use provisioner::plan::{ClusterPlan, Role};
 use provisioner::request::CniKind;
@@ -118,9 +118,8 @@ impl PlannedInstance {
     }
 
     /// Whether all addresses of a range are in one of its networks.
-    pub(super) fn has_all(&self, range: Range) -> bool {
-        let IpAddr::V4(address) = range.address else { return false };
-        Ipv4Net::new(address, range.bits).is_ok_and(|range| self.networks().any(|net| net.contains(&range)))
+    pub(super) fn has_all(&self, range: IpNet) -> bool {
+        matches!(range, IpNet::V4(range) if self.networks().any(|net| net.contains(&range)))
     }
 }
 
@@ -133,9 +132,7 @@ impl Planned {
             version: VERSION,
             roots: nodes().map(|node| (node.scope.clone(), node.folder.to_string())).collect(),
             cgroups: nodes().filter_map(|node| node.container.clone()).collect(),
-            networks: networks
-                .map(|net| Range { address: net.network().into(), bits: net.prefix_len() })
-                .collect(),
+            networks: networks.map(|net| net.trunc().into()).collect(),
         }
     }
 }

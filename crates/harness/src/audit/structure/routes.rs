@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
-use probe::structure::{Neighbour, Network, PolicyRule, Range, Route};
+use ipnet::{IpNet, Ipv4Net};
+use probe::structure::{Neighbour, Network, PolicyRule, Route};
 use provisioner::fabric::ROUTE_PROTOCOL;
 use provisioner::request::CniKind;
 
@@ -86,9 +86,8 @@ fn strays(
         _ if ![INET, INET6].contains(&route.family) => return Some(Effect::OpensPath),
         kind if REFUSING.contains(&kind) => return None,
         LOCAL => {
-            let own = |to: Range| {
-                to.address.is_loopback()
-                    || network.addresses.iter().any(|it| it.address.address == to.address)
+            let own = |to: IpNet| {
+                to.addr().is_loopback() || network.addresses.iter().any(|it| it.address.addr() == to.addr())
             };
             // The host's own part of its address 0 in the subnets of IPv6 (anycast) is of another type.
             return (!route.to.is_some_and(own)).then_some(Effect::Unplanned);
@@ -96,13 +95,13 @@ fn strays(
         UNICAST => {}
         // Broadcast, anycast and multicast go to the link itself.
         _ => {
-            return (!route.to.is_none_or(|to| plan.has_all(to) || is_of_links(to)))
+            return (!route.to.is_none_or(|to| plan.has_all(to) || is_of_links(to.addr())))
                 .then_some(Effect::Unplanned);
         }
     }
     let is_own = |address: IpAddr| plan.has(address) && address != IpAddr::V4(plan.gateway);
     let hops_own = route.hops.iter().all(|(gateway, _)| gateway.is_none_or(is_own));
-    let to_own = route.to.is_some_and(|to| plan.has_all(to) || is_of_links(to));
+    let to_own = route.to.is_some_and(|to| plan.has_all(to) || is_of_links(to.addr()));
     let is_pods_default = matches!(owner, Owner::Pod(..)) && route.to.is_none() && route.family == INET;
     if route.wrapped {
         return Some(Effect::Unplanned);
@@ -110,14 +109,14 @@ fn strays(
     if hops_own && (to_own || (is_pods_default && route.hops.iter().all(|(gateway, _)| gateway.is_some()))) {
         return None;
     }
-    // A packet for a network of nobody stays on the instance's own link, or goes to its own node.
-    let to_nobody = route.to.is_some_and(|to| ground.with_address(to.address).is_none());
-    Some(if hops_own && to_nobody { Effect::Unplanned } else { Effect::OpensPath })
+    // A packet for a network of no instance stays on the instance's own link, or goes to its own node.
+    let to_none = route.to.is_some_and(|to| ground.with_address(to.addr()).is_none());
+    Some(if hops_own && to_none { Effect::Unplanned } else { Effect::OpensPath })
 }
 
-/// Networks that do not leave a link: loopback, link-local, multicast.
-fn is_of_links(range: Range) -> bool {
-    match range.address {
+/// Addresses that do not leave a link: loopback, link-local, multicast.
+fn is_of_links(address: IpAddr) -> bool {
+    match address {
         IpAddr::V4(address) => address.is_loopback() || address.is_multicast() || address.is_broadcast(),
         IpAddr::V6(address) => {
             address.is_loopback() || address.is_multicast() || address.is_unicast_link_local()
@@ -146,7 +145,7 @@ fn strange(plan: &PlannedInstance, neighbour: &Neighbour) -> Option<Effect> {
     if neighbour.family == 7 {
         return (!plan.has(address)).then_some(Effect::OpensPath);
     }
-    let is_plain = plan.has(address) || address.is_unspecified() || is_of_links(Range { address, bits: 32 });
+    let is_plain = plan.has(address) || address.is_unspecified() || is_of_links(address);
     (!is_plain && neighbour.permanent).then_some(Effect::OpensPath)
 }
 
@@ -204,8 +203,7 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
         let on = name(neighbour.link).and_then(|link| ground.host_link(link));
         let of = neighbour.address.and_then(|address| ground.with_address(address));
         let Some(instance) = on.or(of) else { continue };
-        let plain =
-            on == of || neighbour.address.is_none_or(|address| is_of_links(Range { address, bits: 32 }));
+        let plain = on == of || neighbour.address.is_none_or(is_of_links);
         if neighbour.proxy || (!plain && neighbour.family != 7 && neighbour.permanent) {
             let found = format!("{} on the host", entry(neighbour));
             let names =
@@ -216,20 +214,20 @@ fn of_host(ground: &Ground<'_>, host: &Network, all: &mut Vec<Difference>) {
 }
 
 /// Whether a range is a network of which the host has an address, or an address of the host or for all in it.
-fn is_connected(plan: &PlannedInstance, to: Range) -> bool {
+fn is_connected(plan: &PlannedInstance, to: IpNet) -> bool {
     let is = |net: Ipv4Net| {
         let own = [net.network(), net.broadcast(), net.hosts().next().unwrap_or(net.network())];
-        let address = |bits| move |address| Range { address: IpAddr::V4(address), bits };
-        to == address(net.prefix_len())(net.network())
-            || own.into_iter().map(address(32)).any(|range| range == to)
+        to == net.trunc().into() || own.into_iter().any(|address| to == IpAddr::V4(address).into())
     };
-    is(plan.subnet) || plan.management.is_some_and(is) || is_of_links(to)
+    is(plan.subnet) || plan.management.is_some_and(is) || is_of_links(to.addr())
 }
 
 /// The first instance with which a range has an address in common; the range of all addresses has none.
-fn overlapping(ground: &Ground<'_>, range: Range) -> Option<usize> {
-    let IpAddr::V4(address) = range.address else { return None };
-    let range = Ipv4Net::new(address, range.bits).ok().filter(|range| range.prefix_len() > 0)?;
+fn overlapping(ground: &Ground<'_>, range: IpNet) -> Option<usize> {
+    let IpNet::V4(range) = range else { return None };
+    if range.prefix_len() == 0 {
+        return None;
+    }
     let overlaps = |net: Ipv4Net| net.contains(&range) || range.contains(&net);
     ground.instances().find(|(_, plan)| plan.networks().any(overlaps)).map(|(place, _)| place)
 }

@@ -1,12 +1,13 @@
 //! A pair of clean instances for tests, with everything that a host with them has; as containers, and as VMs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use probe::structure::{
     Address, Cgroup, DeviceNode, Link, Mount, MountTable, Namespace, NamespaceKind, Namespaces, Neighbour,
-    Network, Peer, Place, PolicyRule, Process, Range, Route, Seen, Socket, VERSION,
+    Network, Peer, Place, PolicyRule, Process, Route, Seen, Socket, VERSION,
 };
 use provisioner::fabric::{ExpectedGuard, ROUTE_PROTOCOL};
 use provisioner::home::Home;
@@ -381,13 +382,17 @@ pub(super) fn veth(index: u32, name: &str, (peer, namespace): (u32, u64)) -> Lin
     Link { mac: Some(mac), peer, ..link(index, name, Some("veth")) }
 }
 
+fn net(address: &str, bits: u8) -> IpNet {
+    IpNet::new(address.parse().unwrap(), bits).unwrap()
+}
+
 pub(super) fn address(link: u32, address: &str, bits: u8) -> Address {
-    Address { link, address: Range { address: address.parse().unwrap(), bits } }
+    Address { link, address: net(address, bits) }
 }
 
 pub(super) fn route(to: Option<(&str, u8)>, via: Option<&str>, link: u32) -> Route {
-    let to = to.map(|(address, bits)| Range { address: address.parse().unwrap(), bits });
-    let family = if to.is_some_and(|to| to.address.is_ipv6()) { 10 } else { 2 };
+    let to = to.map(|(address, bits)| net(address, bits));
+    let family = if to.is_some_and(|to| to.addr().is_ipv6()) { 10 } else { 2 };
     let hops = vec![(via.map(|via| via.parse().unwrap()), Some(link))];
     Route { family, table: 254, kind: 1, protocol: 3, to, hops, ..Route::default() }
 }
@@ -416,7 +421,7 @@ pub(super) fn network(seen: &mut Seen, inode: u64) -> &mut Network {
     seen.networks.iter_mut().find(|network| network.inode == inode).unwrap()
 }
 
-/// Adds a network namespace that belongs to nobody.
+/// Adds a network namespace that belongs to no instance.
 pub(super) fn add_network<'a>(seen: &'a mut Seen, inode: u64, links: &[Link]) -> &'a mut Network {
     seen.namespaces.push(Namespace {
         kind: NamespaceKind::Net,
@@ -457,5 +462,5 @@ fn a_walk_is_told_of_all_nodes_and_networks() {
     let request = planned.request();
     assert_eq!(request.roots.len(), 4);
     assert_eq!(request.cgroups.len(), 4);
-    assert!(request.networks.iter().any(|range| range.contains("192.168.61.10".parse().unwrap())));
+    assert!(request.networks.iter().any(|range| range.contains(&"192.168.61.10".parse::<IpAddr>().unwrap())));
 }

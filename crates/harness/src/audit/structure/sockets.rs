@@ -56,10 +56,7 @@ fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
     let sockets: Vec<&(u64, &Socket)> =
         process.sockets.iter().filter_map(|inode| ground.sockets.get(inode)).collect();
     let mut led: BTreeMap<usize, String> = BTreeMap::new();
-    let of_host = |address: &IpAddr| {
-        ground.host().is_some_and(|host| host.addresses.iter().any(|own| own.address.address == *address))
-    };
-    for address in process.mentions.iter().filter(|address| !of_host(address)) {
+    for address in process.mentions.iter().filter(|address| !ground.is_of_host(**address)) {
         if let Some(instance) = ground.with_address(*address) {
             led.insert(instance, format!("has {address} in its command line"));
         }

@@ -1,13 +1,14 @@
 //! Addresses, routes, policy rules and neighbours of a network namespace.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use probe::structure::{Address, Neighbour, PolicyRule, Range, Route};
+use ipnet::IpNet;
+use probe::structure::{Address, Neighbour, PolicyRule, Route};
 
-use super::super::netlink::{Netlink, after, text, u8_at, u16_at, u32_at};
-use super::address;
 use super::links::mac;
+use crate::packet::netlink::{address, after, text, u8_at, u16_at, u32_at};
+use crate::walk::netlink::Netlink;
 
 const GETADDR: u16 = 22;
 const GETROUTE: u16 = 26;
@@ -16,13 +17,15 @@ const GETRULE: u16 = 34;
 /// Lengths of `ifaddrmsg`, `rtmsg`, `ndmsg` and `fib_rule_hdr`.
 const OF_ADDRESS: usize = 8;
 const OF_ROUTE: usize = 12;
+/// The flag of proxy entries in the table of neighbours (NTF_PROXY).
+const PROXY: u8 = 8;
 
 pub(super) fn addresses(route: &Netlink) -> io::Result<Vec<Address>> {
     let read = |body: &[u8]| {
         // The local address is an own attribute on links whose other attribute is the peer's address.
         let of = |wanted| after(body, OF_ADDRESS).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
         let address = address(of(2).or_else(|| of(1))?)?;
-        Some(Address { link: u32_at(body, 4)?, address: Range { address, bits: u8_at(body, 1)? } })
+        Some(Address { link: u32_at(body, 4)?, address: IpNet::new(address, u8_at(body, 1)?).ok()? })
     };
     Ok(route.dump(GETADDR, &[0; OF_ADDRESS])?.iter().filter_map(|(_, body)| read(body)).collect())
 }
@@ -46,8 +49,8 @@ fn read_route(body: &[u8]) -> Route {
     let (mut gateway, mut link) = (None, None);
     for (kind, value) in after(body, OF_ROUTE) {
         match kind {
-            1 => route.to = address(value).map(|address| Range { address, bits: byte(1) }),
-            2 => route.from = address(value).map(|address| Range { address, bits: byte(2) }),
+            1 => route.to = net(value, byte(1)),
+            2 => route.from = net(value, byte(2)),
             4 => link = u32_at(value, 0),
             5 => gateway = address(value),
             // RTA_VIA: a gateway of another family.
@@ -62,7 +65,7 @@ fn read_route(body: &[u8]) -> Route {
         route.hops.push((gateway, link));
     }
     // A prefix of 0 bits is a default route, with an address or without.
-    route.to = route.to.filter(|to| to.bits != 0);
+    route.to = route.to.filter(|to| to.prefix_len() != 0);
     route
 }
 
@@ -94,8 +97,8 @@ fn read_rule(body: &[u8]) -> PolicyRule {
         PolicyRule { family: byte(0), table: byte(4).into(), action: byte(7), ..PolicyRule::default() };
     for (kind, value) in after(body, OF_ROUTE) {
         match kind {
-            1 => rule.to = address(value).map(|address| Range { address, bits: byte(1) }),
-            2 => rule.from = address(value).map(|address| Range { address, bits: byte(2) }),
+            1 => rule.to = net(value, byte(1)),
+            2 => rule.from = net(value, byte(2)),
             3 => rule.incoming = Some(text(value)),
             6 => rule.priority = u32_at(value, 0).unwrap_or(0),
             10 => rule.mark = u32_at(value, 0),
@@ -107,9 +110,13 @@ fn read_rule(body: &[u8]) -> PolicyRule {
     rule
 }
 
+/// A network with a prefix of so many bits.
+fn net(value: &[u8], bits: u8) -> Option<IpNet> {
+    IpNet::new(address(value)?, bits).ok()
+}
+
 /// The neighbours of all families, the proxy entries, and the tables of bridges.
 pub(super) fn neighbours(route: &Netlink) -> io::Result<Vec<Neighbour>> {
-    const PROXY: u8 = 8;
     const AF_BRIDGE: u8 = 7;
     let request = |family, flags| {
         let mut body = [0; OF_ROUTE];
@@ -125,7 +132,6 @@ pub(super) fn neighbours(route: &Netlink) -> io::Result<Vec<Neighbour>> {
 
 fn read_neighbour(body: &[u8]) -> Neighbour {
     const PERMANENT: u16 = 0x80;
-    const PROXY: u8 = 8;
     let mut neighbour = Neighbour {
         family: u8_at(body, 0).unwrap_or(0),
         link: u32_at(body, 4).unwrap_or(0),
@@ -141,12 +147,4 @@ fn read_neighbour(body: &[u8]) -> Neighbour {
         }
     }
     neighbour
-}
-
-/// An address of four or sixteen bytes.
-pub(super) fn read_address(value: &[u8]) -> Option<IpAddr> {
-    if let Ok(four) = <[u8; 4]>::try_from(value) {
-        return Some(Ipv4Addr::from(four).into());
-    }
-    <[u8; 16]>::try_from(value).ok().map(|sixteen| Ipv6Addr::from(sixteen).into())
 }

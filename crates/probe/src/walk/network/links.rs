@@ -8,10 +8,10 @@ use std::os::fd::AsRawFd;
 use aya::programs::{SchedClassifier, TcAttachType};
 use probe::structure::{Link, Peer};
 
-use super::super::netlink::{
-    Netlink, after, attribute, attributes, i32_at, text, u8_at, u16_at, u32_at, within,
+use crate::packet::netlink::{
+    address, after, attribute, attributes, i32_at, text, u8_at, u16_at, u32_at, within,
 };
-use super::address;
+use crate::walk::netlink::Netlink;
 
 const GETLINK: u16 = 18;
 const GETNSID: u16 = 90;

@@ -16,8 +16,7 @@ use std::thread::JoinHandle;
 use probe::structure::{Link, Network};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::netlink::Netlink;
-use ip::read_address as address;
+use crate::walk::netlink::Netlink;
 
 pub(super) use links::Handles;
 pub(super) use sockets::vsock;

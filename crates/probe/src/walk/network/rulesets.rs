@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::super::netlink::Netlink;
+use crate::walk::netlink::Netlink;
 
 const NETFILTER: isize = 12;
 /// The most bytes of rules of one kind in one namespace; a node with many services has about a megabyte.

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use probe::structure::Socket;
 
-use super::super::netlink::{Netlink, after, u8_at, u32_at};
+use crate::packet::netlink::{after, u8_at, u32_at};
+use crate::walk::netlink::Netlink;
 
 /// NETLINK_SOCK_DIAG, and SOCK_DIAG_BY_FAMILY.
 pub(in super::super) const DIAG: isize = 4;

@@ -1,10 +1,11 @@
-//! Traffic control of a network namespace: queueing disciplines that somebody set, and their filters.
+//! Traffic control of a network namespace: queueing disciplines other than the kernel's defaults, and their filters.
 
 use std::io;
 
 use probe::structure::{Filter, Link, Qdisc};
 
-use super::super::netlink::{Netlink, after, attributes, i32_at, text, u32_at, within};
+use crate::packet::netlink::{after, attributes, i32_at, text, u32_at, within};
+use crate::walk::netlink::Netlink;
 
 const GETQDISC: u16 = 38;
 const GETTFILTER: u16 = 46;
@@ -44,9 +45,6 @@ pub(super) fn filters(route: &Netlink, qdiscs: &[Qdisc], links: &[Link]) -> io::
             }
         }
     }
-    // The kernel tells the head of a chain and each filter in it.
-    filters
-        .retain(|filter| filter.program.is_some() || !filter.actions.is_empty() || !filter.kind.is_empty());
     filters.dedup();
     Ok(filters)
 }
