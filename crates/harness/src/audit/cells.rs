@@ -73,7 +73,7 @@ pub enum CellMethod {
     Judged(Judgement),
 }
 
-/// The last probe to a witness, which the witness must see. It is sent after all batches.
+/// The first or the last probe to a witness, which the witness must see. It is sent before or after all batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barrier {
     /// The identity of the witness.
@@ -99,6 +99,9 @@ pub struct Plan {
     pub not_asked: Vec<NotAsked>,
     /// The probes of each viewpoint, which it sends concurrently.
     pub batches: BTreeMap<Viewpoint, Batch>,
+    /// The first probes, one for each witness: from then on it hears for this run. Empty where no class judges what
+    /// witnesses hear without a question.
+    pub openers: Vec<Barrier>,
     /// The last probes, one for each witness.
     pub barriers: Vec<Barrier>,
 }
@@ -163,11 +166,13 @@ impl Plan {
         if cells.iter().all(uncovered) {
             return Err(SelectionError::NothingToAsk);
         }
+        let listens = cells.iter().any(|cell| matches!(cell.way, CellMethod::Fact(Fact::Overheard)));
+        let openers = if listens { asks.barriers() } else { Vec::new() };
         let barriers = asks.barriers();
         let slowdown = subjects.iter().map(|subject| subject.slowdown).max().unwrap_or(Slowdown::NONE);
         let batches = pace::batches(asks.into_batches(), slowdown);
         let not_asked = selected.not_asked();
-        Ok(Self { run, cells, not_asked, batches, barriers, subjects, host })
+        Ok(Self { run, cells, not_asked, batches, openers, barriers, subjects, host })
     }
 
     /// Whether a cell is judged by the structure of the host.

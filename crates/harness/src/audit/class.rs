@@ -105,6 +105,8 @@ pub struct MissingPart(pub String);
 /// The fact that is compared where no probe is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
+    /// Frames that reached the target's witnesses without a question (L9).
+    Overheard,
     /// Ports of the host that lead into an instance (H3).
     Forwards,
     /// `route_localnet` on the host (H5).

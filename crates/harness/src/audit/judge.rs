@@ -1,12 +1,13 @@
 //! Judges the results of a run: a verdict for each cell.
 //!
 //! A cell is *isolated* only when every condition was checked and holds. Missing evidence gives *inconclusive*. There
-//! are four judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
-//! sides, [`facts`] and [`structure`] compare known facts. Next: [`report`](super::report).
+//! are five judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
+//! sides, [`overheard`] compares frames that arrived with the plan, [`facts`] and [`structure`] compare known facts. Next: [`report`](super::report).
 
 mod evidence;
 mod probes;
 mod look;
+mod overheard;
 mod facts;
 mod structure;
 mod differences;
@@ -14,10 +15,11 @@ mod differences;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use probe::{Answer, Ask, Nonce, Probe};
+use probe::{Answer, Arrival, Ask, Nonce, Probe};
 
 use super::cells::{Cell, CellMethod, Plan};
-use super::observed::Observed;
+use super::class::Fact;
+use super::observed::{Observed, Watch};
 use super::subject::{Kernel, NodeSubject, Subject};
 use super::verdict::Judgement;
 use super::viewpoint::{Target, Viewpoint};
@@ -70,6 +72,9 @@ impl<'a> Run<'a> {
                 let Some(source) = source else {
                     return (Judgement::inconclusive("the source instance is unknown"), None);
                 };
+                if let (Fact::Overheard, Some(target)) = (fact, target) {
+                    return (overheard::judge(&self.heard(source, target)), None);
+                }
                 let known = facts::Known { source, target, plan: self.plan, after: &self.observed.after };
                 (facts::judge(*fact, &known), None)
             }
@@ -92,6 +97,36 @@ impl<'a> Run<'a> {
                 let evidence = self.evidence(cell, Some(*proof), cross, control, own.as_deref());
                 (judge(&evidence), Some(evidence))
             }
+        }
+    }
+
+    /// What the target's witnesses heard in this run.
+    fn heard(&self, source: &'a Subject, target: &'a Subject) -> overheard::Heard<'a> {
+        let watches =
+            target.witnesses().filter_map(|witness| Some((witness, self.observed.watches.get(witness)?)));
+        let watches: Vec<(&str, &Watch)> = watches.collect();
+        let arrivals = watches.iter().flat_map(|(witness, watch)| {
+            let planned =
+                |arrival: &'a Arrival| Some((*witness, arrival, self.probes.get(&arrival.nonce)?.0));
+            watch.arrivals.iter().filter_map(planned)
+        });
+        let frames = watches
+            .iter()
+            .flat_map(|(witness, watch)| watch.frames_of(self.plan.run).map(move |peer| (*witness, peer)));
+        let doubt = self.states(&target.name).into_iter().find_map(|state| {
+            let why = state.doubt?;
+            Some(format!("{}: {why}", state.witness))
+        });
+        let omitted = watches.iter().find(|(_, watch)| watch.peers_omitted > 0).map(|(witness, watch)| {
+            format!("{witness} did not report {} kinds of frames", watch.peers_omitted)
+        });
+        overheard::Heard {
+            source,
+            target,
+            host: &self.plan.host,
+            arrivals: arrivals.collect(),
+            frames: frames.collect(),
+            doubt: doubt.or(omitted),
         }
     }
 

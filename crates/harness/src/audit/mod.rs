@@ -54,8 +54,8 @@ pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
     After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,
-    Kernel, KnownAuthority, LinkWitness, Management, NodeIdentity, NodeSubject, NodeTraces, Part, Parts,
-    PodWitness, Property, Search, Secret, Subject, TCP_PORT, UDP_PORT,
+    Kernel, KnownAuthority, LinkWitness, Management, Neighbour, NodeIdentity, NodeSubject, NodeTraces, Part,
+    Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, UDP_PORT,
 };
 pub use verdict::{AuditOutcome, Judgement, Verdict};
 pub use viewpoint::{HOST, Route, Stand, Target, Viewpoint};

@@ -113,6 +113,14 @@ impl Watch {
         watch
     }
 
+    /// The kinds of frames that the witness reported in a run: those after the first nonce of the run.
+    pub(super) fn frames_of(&self, run: u32) -> impl Iterator<Item = &Peer> {
+        let run = Nonce::new(run, 0);
+        let own = self.arrivals.iter().filter(|arrival| arrival.nonce.run() == run.run());
+        let began = own.map(|arrival| arrival.at_us).min();
+        self.peers.iter().filter(move |peer| began.is_some_and(|began| peer.at_us >= began))
+    }
+
     /// Whether the witness saw this nonce.
     pub(super) fn has_seen(&self, nonce: &Nonce) -> bool {
         self.arrivals.iter().any(|arrival| arrival.nonce == *nonce)

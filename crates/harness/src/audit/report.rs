@@ -151,11 +151,12 @@ impl Report {
         self.cells.iter().any(|cell| cell.class == class)
     }
 
-    /// Why the class says nothing about these instances, where all of its cells are not applicable or not covered.
-    pub(super) fn says_nothing(&self, class: ClassId) -> Option<String> {
+    /// Why the class is not covered, where none of its cells is. A class that is not applicable becomes applicable by
+    /// its injection.
+    pub(super) fn why_not_covered(&self, class: ClassId) -> Option<String> {
         let cells = || self.cells.iter().filter(|cell| cell.class == class);
-        let says = |cell: &CellReport| ![Verdict::NotApplicable, Verdict::NotCovered].contains(&cell.verdict);
-        cells().next().filter(|_| !cells().any(says)).map(|cell| cell.why.clone())
+        let covered = |cell: &CellReport| cell.verdict != Verdict::NotCovered;
+        cells().next().filter(|_| !cells().any(covered)).map(|cell| cell.why.clone())
     }
 
     /// The cells of each class and pair, in the order of the classes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use probe::{Answer, Arrival, Ask, Mac, Nonce, ProbeOutcome, Sight};
+use probe::{Answer, Arrival, Ask, Cast, Mac, Nonce, Peer, ProbeOutcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
 use provisioner::request::CniKind;
@@ -28,6 +28,11 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         management: None,
         routed_v6: vec![super::ipv6::beside(address(number), net(format!("192.168.{third}.0/24")))],
         mac: Some(Mac([2, 0, 192, 168, third, number])),
+        macs: vec![Mac([2, 0, 192, 168, third, number])],
+        neighbours: Some(vec![Neighbour {
+            address: address(1).into(),
+            mac: Mac([2, 0, 192, 168, third, 1]),
+        }]),
         found: Some(NodeTraces::default()),
         machine: Some(NodeIdentity {
             machine_id: format!("m-{name}-{suffix}"),
@@ -68,6 +73,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             .collect(),
         slowdown: Slowdown::NONE,
         gateway: address(1),
+        gateway_mac: Some(Mac([2, 0, 192, 168, third, 1])),
         cni: CniKind::Routed,
         pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
         service_cidr: net(format!("10.{}.0.0/16", 36 + u16::from(third))),
@@ -133,6 +139,12 @@ pub(crate) fn in_vms(name: &str, third: u8, workers: u8) -> Subject {
     subject
 }
 
+/// Adds a system to the link of the first node that is neither a node nor the host.
+pub(crate) fn add_stranger(subject: &mut Subject) {
+    let stranger = Neighbour { address: subject.subnet.broadcast().into(), mac: Mac([2, 9, 9, 9, 9, 9]) };
+    subject.nodes[0].neighbours.get_or_insert_default().push(stranger);
+}
+
 /// A correct host.
 pub(crate) fn host() -> HostSubject {
     let addresses = [("eth0", "10.0.0.7"), ("hl-acme", "192.168.60.1"), ("hl-globex", "192.168.61.1")];
@@ -168,9 +180,13 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
         for witness in subject.witnesses() {
             observed.watches.insert(witness.to_owned(), watch());
         }
+        for node in &subject.nodes {
+            let watch = observed.watches.get_mut(&node.witness).expect("the witness of just now");
+            watch.peers.push(of_host(subject));
+        }
     }
     observed.watches.insert(plan.host.witness.clone(), watch());
-    for barrier in &plan.barriers {
+    for barrier in plan.openers.iter().chain(&plan.barriers) {
         arrive(&mut observed, &barrier.witness, &barrier.probe.nonce);
     }
     let asks: BTreeMap<_, _> = plan
@@ -243,6 +259,20 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
 
 fn watch() -> Watch {
     Watch { ready: true, alive: true, ..Watch::default() }
+}
+
+/// A frame of the host on the link of a subject's nodes.
+fn of_host(subject: &Subject) -> Peer {
+    Peer {
+        at_us: 1_795_000_000_000_500,
+        link: Some(subject.node_link.clone()),
+        mac: subject.gateway_mac,
+        ether_type: 0x0806,
+        vlan: None,
+        from: Some(subject.gateway.into()),
+        to: None,
+        cast: Cast::Broadcast,
+    }
 }
 
 fn seen(at: Sight, viewpoint: &str) -> String {

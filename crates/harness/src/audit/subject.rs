@@ -7,7 +7,7 @@ mod credentials;
 mod host;
 mod parts;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use probe::Mac;
@@ -51,6 +51,8 @@ pub struct Subject {
     pub slowdown: Slowdown,
     /// The host's address in [`Self::subnet`].
     pub gateway: Ipv4Addr,
+    /// The hardware address of [`Self::link`]; `None` where it could not be read.
+    pub gateway_mac: Option<Mac>,
     /// Its pod network.
     pub cni: CniKind,
     /// The addresses of its pods.
@@ -122,6 +124,11 @@ pub struct NodeSubject {
     pub routed_v6: Vec<Ipv6Addr>,
     /// The hardware address of its link into the instance's network; `None` where it could not be read.
     pub mac: Option<Mac>,
+    /// The hardware addresses of all its links. Pod networks also send frames from others than [`Self::mac`].
+    pub macs: Vec<Mac>,
+    /// The systems that answered on its link into the instance's network, and those that its kernel knows there;
+    /// `None` when they could not be asked.
+    pub neighbours: Option<Vec<Neighbour>>,
     /// The traces of an SSH server, and the adapters, that were found on it; `None` when they could not be read.
     pub found: Option<NodeTraces>,
     /// Its address in the hypervisor's management network; `None` for containers, and where it is unknown.
@@ -130,6 +137,15 @@ pub struct NodeSubject {
     pub witness: String,
     /// The properties that no other node may have; `None` when they could not be read.
     pub machine: Option<NodeIdentity>,
+}
+
+/// A system on a node's link, as the link knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its hardware address.
+    pub mac: Mac,
 }
 
 /// What was found on a node in this run: the evidence that a class has nothing to ask there.
@@ -183,6 +199,18 @@ pub struct DnsSubject {
 }
 
 impl Subject {
+    /// The hardware addresses that belong on its network: those of its nodes and of the host's link.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        let of_nodes = self.nodes.iter().flat_map(|node| node.macs.iter().copied());
+        of_nodes.chain(self.gateway_mac)
+    }
+
+    /// The systems on a node's link that are neither its nodes nor the host. `None` when they could not be asked.
+    pub fn unknown_neighbours<'a>(&self, node: &'a NodeSubject) -> Option<Vec<&'a Neighbour>> {
+        let is_unknown = |other: &&Neighbour| self.macs().all(|mac| mac != other.mac);
+        Some(node.neighbours.as_ref()?.iter().filter(is_unknown).collect())
+    }
+
     /// The identities of all its witnesses.
     pub fn witnesses(&self) -> impl Iterator<Item = &str> {
         let nodes = self.nodes.iter().map(|node| node.witness.as_str());

@@ -34,6 +34,11 @@ impl Nonce {
         (hex(run, 8) && hex(number, 6)).then(|| Self(text.to_owned()))
     }
 
+    /// The run, eight hex digits: `deadbeef`. Empty in a nonce that was read as JSON and is none.
+    pub fn run(&self) -> &str {
+        self.0.get(Self::PREFIX.len()..Self::PREFIX.len() + 8).unwrap_or_default()
+    }
+
     /// All nonces in `bytes`, each once, in the order of their first occurrence.
     pub fn find_all(bytes: &[u8]) -> Vec<Self> {
         let mut found = Vec::new();
@@ -67,6 +72,7 @@ mod tests {
     fn a_nonce_is_found_at_any_place_of_a_text_and_nothing_else_is() {
         let (one, two) = (Nonce::new(0xdead_beef, 7), Nonce::new(1, 0x00ff_ffff));
         assert_eq!((one.as_str(), one.as_str().len()), ("hl1-deadbeef-000007", Nonce::LENGTH));
+        assert_eq!((one.run(), two.run()), ("deadbeef", "00000001"));
         let text = format!("\0hl1-{one}{two}hl1-DEADBEEF-000007 {one}hl1-deadbeef-00000");
         assert_eq!(Nonce::find_all(text.as_bytes()), [one, two]);
         assert_eq!(Nonce::find_all(b"hl1-"), []);

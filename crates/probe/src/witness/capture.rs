@@ -158,14 +158,16 @@ fn look(frame: &Frame, bytes: &[u8], link: Option<u32>, reporter: &Reporter, pee
         _ => of_packet(bytes, u16::from_be(from.protocol())),
     };
     let nonces = Nonce::find_all(bytes);
-    peers.arrived(index, cast(from.pkttype()), ends, !nonces.is_empty());
-    if nonces.is_empty() {
-        return;
+    let has_nonce = !nonces.is_empty();
+    if has_nonce {
+        let seen = seen(bytes, from.hatype());
+        for nonce in nonces {
+            peers.nonce_arrived(&nonce);
+            reporter.arrived(nonce, &seen, Some(index));
+        }
     }
-    let seen = seen(bytes, from.hatype());
-    for nonce in nonces {
-        reporter.arrived(nonce, &seen, Some(index));
-    }
+    // After the nonces: what a run has heard is reported after its first nonce.
+    peers.arrived(index, cast(from.pkttype()), ends, has_nonce);
 }
 
 /// Sends a frame over loopback. The kernel reports its count of dropped frames with the next accepted frame

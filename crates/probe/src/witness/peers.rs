@@ -1,17 +1,17 @@
-//! Reports each kind of frame once, so that a reader who knows what belongs on a link finds what does not.
+//! Reports each kind of frame once in each run, so that a reader who knows what belongs on a link finds what does not.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
-use probe::{Cast, Mac, Peer, WitnessLine};
+use probe::{Cast, Mac, Nonce, Peer, WitnessLine};
 
 use crate::clock;
 use crate::lines::Lines;
 use crate::links;
 use crate::packet::PeerEnds;
 
-/// The most kinds that are reported.
+/// The most kinds that are reported in a run.
 const REPORTED: usize = 2048;
 /// The most kinds that are remembered, reported or not. Only hashes are kept: 1 MiB.
 const REMEMBERED: usize = 65_536;
@@ -20,11 +20,16 @@ const REMEMBERED: usize = 65_536;
 /// otherwise leave no room for others; its nonces are reported as arrivals.
 const WITH_NONCE: u8 = 16;
 
+/// The most runs that are told apart. One witness serves the runs of one audit or of one self-test.
+const RUNS: usize = 1024;
+
 /// The kinds of frames that arrived.
 #[derive(Debug)]
 pub(super) struct Peers {
     lines: Lines,
     hasher: RandomState,
+    /// The runs whose nonces arrived.
+    runs: HashSet<String>,
     known: HashSet<u64>,
     /// The number of kinds with nonces for each link and sender.
     with_nonce: HashMap<(u32, Option<Mac>), u8>,
@@ -37,10 +42,21 @@ impl Peers {
         Self {
             lines,
             hasher: RandomState::new(),
+            runs: HashSet::new(),
             known: HashSet::new(),
             with_nonce: HashMap::new(),
             reported: 0,
             omitted: 0,
+        }
+    }
+
+    /// A nonce arrived. With the first one of a run, all kinds are reported again.
+    pub(super) fn nonce_arrived(&mut self, nonce: &Nonce) {
+        if !self.runs.contains(nonce.run()) && self.runs.len() < RUNS {
+            self.runs.insert(nonce.run().to_owned());
+            self.known.clear();
+            self.with_nonce.clear();
+            self.reported = 0;
         }
     }
 
@@ -138,6 +154,17 @@ mod tests {
             cast: Cast::Own,
         };
         assert_eq!(said[0], WitnessLine::Peer(first));
+    }
+
+    #[test]
+    fn all_kinds_are_reported_again_in_each_run() {
+        let (lines, read) = Lines::to_test(100);
+        let mut peers = Peers::new(lines);
+        for (run, reported) in [(1, 1), (1, 0), (2, 1), (1, 0), (2, 0), (3, 1)] {
+            peers.nonce_arrived(&Nonce::new(run, 7));
+            peers.arrived(NO_LINK, Cast::Own, ends(1), false);
+            assert_eq!(read.try_iter().count(), reported, "run {run}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl<'a> Asks<'a> {
         nonce
     }
 
-    /// A last datagram for each witness, from another node of its instance where there is one.
+    /// A first or last datagram for each witness, from another node of its instance where there is one.
     pub(super) fn barriers(&mut self) -> Vec<Barrier> {
         let mut barriers = Vec::new();
         for subject in self.subjects {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use probe::{Ask, Batch, Probe, VERSION};
+use probe::{Batch, Probe, VERSION};
 use provisioner::slowdown::Slowdown;
 
 use crate::audit::viewpoint::{Stand, Viewpoint};
@@ -11,6 +11,8 @@ use crate::audit::viewpoint::{Stand, Viewpoint};
 /// Packets per second of all viewpoints that send at once. Two cores send, route and refuse about as many; a packet that
 /// is dropped on its way is sent again in the second round of its scan.
 const PACKETS: u32 = 120_000;
+/// The lowest rate of a viewpoint, for those with few probes.
+const LOWEST: u32 = 500;
 /// The time-out of a probe after its last packet. An answer on a link between two containers takes less than a
 /// millisecond; the remaining time is for processes that wait for a core.
 const TIMEOUT: Duration = Duration::from_millis(800);
@@ -19,8 +21,9 @@ const TIMEOUT: Duration = Duration::from_millis(800);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The batches of all viewpoints. Viewpoints with added routes send after the others, one kind after another, so each
-/// kind has the whole rate of the host. On nodes that are slower than containers, rates fall and times grow by that
-/// factor.
+/// kind has the whole rate of the host. It is divided by the number of packets that each viewpoint sends, so that all
+/// end at the same time: the few that sweep all ports get nearly all of it. On nodes that are slower than containers,
+/// rates fall and times grow by that factor.
 pub(super) fn batches(
     probes: BTreeMap<Viewpoint, Vec<Probe>>,
     slowdown: Slowdown,
@@ -30,14 +33,15 @@ pub(super) fn batches(
         Stand::Routed => 1,
         Stand::Pivot => 2_usize,
     };
-    let mut beside = [0_u32; 3];
-    for viewpoint in probes.keys() {
-        beside[kind(viewpoint)] += 1;
+    let mut beside = [0_u64; 3];
+    for (viewpoint, probes) in &probes {
+        beside[kind(viewpoint)] += packets_of(probes);
     }
-    let packets = packets_a_second(slowdown);
+    let of_host = packets_a_second(slowdown);
     let paced = probes.into_iter().map(|(viewpoint, probes)| {
-        let rate = packets / beside[kind(&viewpoint)];
-        (viewpoint, batch(probes, rate.max(1), slowdown))
+        let rate = u64::from(of_host) * packets_of(&probes) / beside[kind(&viewpoint)].max(1);
+        let rate = u32::try_from(rate).unwrap_or(u32::MAX).max(LOWEST.min(of_host));
+        (viewpoint, batch(probes, rate, slowdown))
     });
     paced.collect()
 }
@@ -50,7 +54,7 @@ fn packets_a_second(slowdown: Slowdown) -> u32 {
 
 /// One batch at this rate, in packets per second.
 fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
-    let packets: u64 = probes.iter().map(|probe| packets(&probe.ask)).sum();
+    let packets = packets_of(&probes);
     let scans = probes.iter().filter(|probe| probe.ask.is_scan()).count().div_ceil(Batch::SCANS_AT_ONCE);
     let sending = packets * 1000 / u64::from(rate);
     let answer_timeout_ms = slowdown.stretch(TIMEOUT).as_millis();
@@ -61,17 +65,17 @@ fn batch(probes: Vec<Probe>, rate: u32, slowdown: Slowdown) -> Batch {
     Batch { version: VERSION, deadline_ms, answer_timeout_ms, rate, probes }
 }
 
-/// The approximate maximum of packets that a probe sends.
-fn packets(ask: &Ask) -> u64 {
+/// The approximate maximum of packets that these probes send.
+fn packets_of(probes: &[Probe]) -> u64 {
     const A_FEW: u64 = 10;
-    A_FEW + ask.packets_at_least()
+    probes.iter().map(|probe| A_FEW + probe.ask.packets_at_least()).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
-    use probe::Nonce;
+    use probe::{Ask, Nonce};
 
     use super::*;
     use crate::audit::viewpoint::Route;
@@ -113,5 +117,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn viewpoints_get_rates_by_the_number_of_their_packets_so_that_all_end_together() {
+        let few = |by| (node(1, by), vec![Probe { nonce: Nonce::new(1, 2), ask: ping() }]);
+        let all = [(node(0, Route::Own), sweep()), few(Route::Own), (node(2, Route::Own), Vec::new())];
+        let batches = batches(all.into(), Slowdown::NONE);
+        let rates: Vec<u32> = batches.values().map(|batch| batch.rate).collect();
+        assert!(rates[0] > 119_000, "{rates:?}");
+        assert_eq!(rates[1..], [500, 500], "few packets need not wait for the sweep");
+    }
+
+    fn ping() -> Ask {
+        Ask::Ping { to: Ipv4Addr::LOCALHOST.into(), size: 64, dont_fragment: false }
     }
 }

@@ -12,10 +12,16 @@ use crate::audit::verdict::{AuditOutcome, Verdict};
 fn instances() -> impl Strategy<Value = Vec<Subject>> {
     let names = ["acme", "globex", "initech", "umbrella"];
     let cni = proptest::sample::select(&CniKind::ALL);
-    proptest::collection::vec((0_u8..3, cni, any::<bool>()), 1..=names.len()).prop_map(move |wanted| {
-        let subject = |(i, (workers, cni, of_vms)): (usize, (u8, CniKind, bool))| {
+    let one = (0_u8..3, cni, any::<bool>(), any::<bool>());
+    proptest::collection::vec(one, 1..=names.len()).prop_map(move |wanted| {
+        let subject = |(i, (workers, cni, of_vms, has_stranger)): (usize, (u8, CniKind, bool, bool))| {
             let make = if of_vms { sample::in_vms } else { sample::subject };
-            Subject { cni, ..make(names[i], 60 + u8::try_from(i).expect("small"), workers) }
+            let mut subject =
+                Subject { cni, ..make(names[i], 60 + u8::try_from(i).expect("small"), workers) };
+            if has_stranger {
+                sample::add_stranger(&mut subject);
+            }
+            subject
         };
         wanted.into_iter().enumerate().map(subject).collect()
     })
@@ -64,7 +70,7 @@ proptest! {
     #[test]
     fn no_nonce_is_used_twice_and_every_viewpoint_can_send_its_probes(subjects in instances()) {
         let Ok(plan) = Plan::new(7, subjects, sample::host(), &Selection::default()) else { return Ok(()) };
-        let barriers = plan.barriers.iter().map(|barrier| &barrier.probe.nonce);
+        let barriers = plan.openers.iter().chain(&plan.barriers).map(|barrier| &barrier.probe.nonce);
         let nonces: Vec<&Nonce> = all(&plan).iter().map(|probe| &probe.nonce).chain(barriers).collect();
         prop_assert_eq!(nonces.iter().collect::<BTreeSet<_>>().len(), nonces.len());
         for (viewpoint, batch) in &plan.batches {

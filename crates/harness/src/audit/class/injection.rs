@@ -71,6 +71,8 @@ pub enum Injection {
     HiddenNat,
     HiddenMount,
     HiddenCgroup,
+    CopiedFrames,
+    SecondRouter,
 }
 
 impl Injection {
@@ -155,6 +157,10 @@ impl Injection {
             Self::HiddenNat => "an nftables table sends UDP to port 9 from A's link to B",
             Self::HiddenMount => "files of B's node are mounted in A's node",
             Self::HiddenCgroup => "the cgroup of B's node is mounted in A's node",
+            Self::CopiedFrames => "each TCP packet of A's nodes is copied into B's bridge",
+            Self::SecondRouter => {
+                "a network namespace with a link in the networks of A and B forwards everything between them"
+            }
         }
     }
 
@@ -179,9 +185,9 @@ impl Injection {
     /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
-            DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, NatPivot,
-            PlantedProcess, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups, SharedIpv6,
-            SharedManagement, SharedSocket, SharedStore,
+            CopiedFrames, DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink,
+            HiddenMount, NatPivot, PlantedProcess, SecondRouter, SharedBridge, SharedDhcp, SharedEtherType,
+            SharedGroups, SharedIpv6, SharedManagement, SharedSocket, SharedStore,
         };
         match (engine, self) {
             (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
@@ -190,7 +196,7 @@ impl Injection {
             (
                 EngineKind::Vagrant(Provider::Virtualbox),
                 SharedBridge | SharedIpv6 | SharedGroups | SharedDhcp | SharedEtherType | NatPivot
-                | SharedManagement,
+                | SharedManagement | CopiedFrames | SecondRouter,
             ) => Some("VirtualBox networks are not bridges, so a cable cannot join them"),
             (EngineKind::Vagrant(Provider::Virtualbox), ExtraLink | SharedSocket | SharedStore) => {
                 Some("VirtualBox adds adapters, ports and disks only to VMs that are off")
@@ -216,8 +222,9 @@ impl Injection {
         use Injection::{
             DeadCable, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, HiddenNat, LeftLink,
             MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
-            SameMac, SameMachineId, SameNetwork, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
-            SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
+            SameMac, SameMachineId, SameNetwork, SecondRouter, SharedBridge, SharedDhcp, SharedEtherType,
+            SharedGroups, SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket,
+            SharedStore, Stray,
         };
         matches!(
             self,
@@ -250,6 +257,7 @@ impl Injection {
                 | HiddenNat
                 | HiddenMount
                 | HiddenCgroup
+                | SecondRouter
         )
     }
 }

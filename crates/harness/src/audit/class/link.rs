@@ -12,7 +12,9 @@ use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
 use super::questions::witnessed;
-use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always};
+use super::{
+    Class, ClassId, Fact, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always,
+};
 
 const NODE: &[Stand] = &[Stand::Node];
 
@@ -109,6 +111,17 @@ pub(super) const CLASSES: &[Class] = &[
         Method::Probes(frames),
         Injection::SharedEtherType,
     ),
+    Class {
+        from: &[Stand::Host],
+        ..class(
+            ClassId::L9,
+            "frames of another instance",
+            "frames of the source arrive at the target although no probe was sent there: a mirror, a tap, or a path for \
+             traffic that no probe resembles",
+            Method::Fact(Fact::Overheard),
+            Injection::CopiedFrames,
+        )
+    },
 ];
 
 /// The link through which a probe leaves. The host has many links, so the probe names one; a node uses all of its

@@ -3,18 +3,20 @@
 //! The probers run in a pod without privileges, like a workload, and as root on each node, with routes through the
 //! host.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use probe::{Ask, Overlay};
+use probe::{Ask, Mac, NextHop, Overlay};
 use provisioner::request::CniKind;
 
 use crate::audit::ipv6;
-use crate::audit::subject::{CLOSED_PORT, TCP_PORT, UDP_PORT};
-use crate::audit::viewpoint::Stand;
+use crate::audit::subject::{CLOSED_PORT, Subject, TCP_PORT, UDP_PORT};
+use crate::audit::viewpoint::{Stand, Viewpoint};
 
 use super::questions::{SMALL, lack, ping, syn, tcp, udp, witnessed};
 use super::{
-    Class, ClassId, Injection, Method, MissingPart, Part, Question, Questions, Scene, Towards, always,
+    Applies, Class, ClassId, Injection, Method, MissingPart, Part, Question, Questions, Scene, Towards,
+    always,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
@@ -176,6 +178,15 @@ pub(super) const CLASSES: &[Class] = &[
         udp_sweep,
         Injection::ForwardUdpPort,
     ),
+    class(
+        ClassId::N16,
+        "every other next hop",
+        "a system on the source's link that is neither its node nor the host forwards packets to the target",
+        &[Stand::Node],
+        other_hops,
+        Injection::SecondRouter,
+    )
+    .where_it(has_other_hops),
 ];
 
 /// The same probes to every node and to the witness's pod, which are the places with witnesses.
@@ -305,4 +316,61 @@ fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let subject = scene.instance();
     let ask = |address| witnessed("tcp", tcp(address, subject.pod.node_port));
     Ok(subject.nodes.iter().map(|node| ask(node.address.into())).collect())
+}
+
+/// Every port, and every IP protocol, through each neighbour that is neither a node of the source nor the host, in frames
+/// addressed to it. In a control, the neighbour is the node itself that the packet goes to.
+fn other_hops(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
+    let subject = scene.instance();
+    let (link, own) = match scene.viewpoint {
+        Viewpoint::Node { node, .. } => {
+            (&scene.source.node_link, scene.source.nodes.iter().find(|own| own.name == *node))
+        }
+        _ => (&subject.link, None),
+    };
+    let from = own.map_or(subject.gateway, |own| own.address);
+    let through = |mac: Mac, to: Ipv4Addr, ports: &[(u16, u16)], protocols: (u8, u8)| {
+        let (ports, to, from) = (ports.to_vec(), IpAddr::from(to), Some(IpAddr::from(from)));
+        let via = Some(NextHop { link: link.clone(), mac });
+        [
+            ("tcp", Ask::Syn { to, ports: ports.clone(), via: via.clone(), from }),
+            ("udp", Ask::Datagrams { to, ports, via: via.clone(), from }),
+            ("all protocols", Ask::Protocols { to, protocols: vec![protocols], via, from }),
+        ]
+        .map(|(protocol, ask)| witnessed(protocol, ask))
+    };
+    if scene.is_control() || own.is_none() {
+        let mut to: Vec<_> = scene.nodes().map(|node| (node.mac, node.address)).take(1).collect();
+        if to.is_empty() {
+            to.push((subject.gateway_mac, subject.gateway));
+        }
+        let known = to.into_iter().filter_map(|(mac, to)| Some((mac?, to)));
+        let asks = known.flat_map(|(mac, to)| through(mac, to, CONTROL_PORTS, (253, 254))); // RFC 3692
+        return Ok(asks.collect());
+    }
+    let hops = own.and_then(|own| scene.source.unknown_neighbours(own)).unwrap_or_default();
+    let hops: BTreeSet<Mac> = hops.into_iter().map(|hop| hop.mac).collect();
+    let ports = if scene.is_thorough() { ALL_PORTS } else { SWEEP };
+    let all = hops.into_iter().flat_map(|mac| subject.nodes.iter().map(move |node| (mac, node.address)));
+    Ok(all.flat_map(|(mac, to)| through(mac, to, ports, (0, 255))).collect())
+}
+
+/// A link on which only the source's nodes and the host answer has no other next hop.
+fn has_other_hops(source: &Subject, _: Option<&Subject>) -> Applies {
+    let mut others = BTreeSet::new();
+    for node in &source.nodes {
+        match source.unknown_neighbours(node) {
+            None => {
+                return Applies::Unknown(format!(
+                    "the systems on the link of {} could not be asked",
+                    node.name
+                ));
+            }
+            Some(found) => others.extend(found.into_iter().map(|it| (it.address, it.mac))),
+        }
+    }
+    match others.is_empty() {
+        true => Applies::No(format!("only its nodes and the host answer on the link of '{}'", source.name)),
+        false => Applies::Yes,
+    }
 }

@@ -1,5 +1,6 @@
 //! Injections on the link layer: cables (veth pairs) between bridges, and extra links of nodes.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use provisioner::fabric::namespace_path;
@@ -8,6 +9,7 @@ use provisioner::slowdown::Slowdown;
 use super::changes::{Changes, command};
 use super::switch::Switch;
 use super::{InjectError, Pair, vms};
+use crate::audit::subject::Subject;
 use crate::cluster::{TestCluster, TestNode};
 use crate::wait::{self, Wait};
 
@@ -52,9 +54,7 @@ pub(super) async fn join_managements(pair: &Pair<'_>, changes: &mut Changes) -> 
 
 async fn lay(changes: &mut Changes, switches: &[Switch; 2], filter: &str) -> Result<(), InjectError> {
     let [ours, theirs] = switches;
-    let other = theirs.path();
-    let cable = ["link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1], "netns", &other];
-    changes.on_host(&ours.there("ip", &cable), ours.there("ip", &["link", "del", ENDS[0]])).await?;
+    lay_between(changes, ours, theirs).await?;
     for (switch, end) in switches.iter().zip(ENDS) {
         if !filter.is_empty() {
             let rules = format!(
@@ -73,8 +73,39 @@ async fn lay(changes: &mut Changes, switches: &[Switch; 2], filter: &str) -> Res
     Ok(())
 }
 
+/// Copies each TCP packet that a node of the source sends into the bridge of the target. The cable is no port of the
+/// source's bridge, so nothing else passes.
+pub(super) async fn copy(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let of = |cluster: &TestCluster| Switch::of(&cluster.inner().plan);
+    let (ours, theirs) = (of(pair.from), of(pair.to));
+    let ports = changes.ask(&ours.there("ip", &["-oneline", "link", "show", "master", &ours.bridge])).await?;
+    lay_between(changes, &ours, &theirs).await?;
+    changes.ask(&ours.there("ip", &["link", "set", ENDS[0], "up"])).await?;
+    changes.ask(&theirs.there("ip", &["link", "set", ENDS[1], "master", &theirs.bridge, "up"])).await?;
+    // Otherwise the target's bridge learns that the source's nodes are behind the cable, and sends their frames nowhere.
+    changes.ask(&theirs.there("bridge", &["link", "set", "dev", ENDS[1], "learning", "off"])).await?;
+    carries(changes, &theirs, ENDS[1]).await?;
+    // A line is `5: port-10@if6: <BROADCAST,…`.
+    for port in ports.lines().filter_map(|line| line.split_whitespace().nth(1)?.split(['@', ':']).next()) {
+        let qdisc = |verb| ours.there("tc", &["qdisc", verb, "dev", port, "ingress"]);
+        changes.on_host(&qdisc("add"), qdisc("del")).await?;
+        let to = ["action", "mirred", "egress", "mirror", "dev", ENDS[0]];
+        let tcp = ["protocol", "ip", "u32", "match", "ip", "protocol", "6", "0xff"];
+        let filter = [&["filter", "add", "dev", port, "parent", "ffff:"][..], &tcp, &to].concat();
+        changes.ask(&ours.there("tc", &filter)).await?;
+    }
+    Ok(())
+}
+
+/// Adds a cable between the namespaces of two bridges. Its ends are no ports yet.
+async fn lay_between(changes: &mut Changes, ours: &Switch, theirs: &Switch) -> Result<(), InjectError> {
+    let other = theirs.path();
+    let cable = ["link", "add", ENDS[0], "type", "veth", "peer", "name", ENDS[1], "netns", &other];
+    changes.on_host(&ours.there("ip", &cable), ours.there("ip", &["link", "del", ENDS[0]])).await
+}
+
 /// Waits until a port of a bridge forwards frames. The kernel updates the carrier state at most once in a second.
-async fn carries(changes: &Changes, switch: &Switch, port: &str) -> Result<(), InjectError> {
+pub(super) async fn carries(changes: &Changes, switch: &Switch, port: &str) -> Result<(), InjectError> {
     let show = switch.there("bridge", &["link", "show", "dev", port]);
     let carries = wait::until(format!("port {port}"), Slowdown::of_host().stretch(TIMEOUT), async || {
         let shown = changes.ask(&show).await?;
@@ -92,7 +123,7 @@ pub(super) async fn extra_link(pair: &Pair<'_>, changes: &mut Changes) -> Result
     } else {
         extra_cable(pair, changes, node).await?
     };
-    let address = format!("{}/{}", spare(pair), pair.target.subnet.prefix_len());
+    let address = spare(pair.target);
     node.run(&command("ip", &["address", "add", &address, "dev", &link])).await?;
     node.run(&command("ip", &["link", "set", &link, "up"])).await?;
     Ok(())
@@ -108,9 +139,10 @@ async fn extra_cable(pair: &Pair<'_>, changes: &mut Changes, node: &TestNode) ->
     Ok(EXTRA.to_owned())
 }
 
-/// An unused address of the target's network: the last one before the broadcast address. Pure.
-fn spare(pair: &Pair<'_>) -> std::net::Ipv4Addr {
-    std::net::Ipv4Addr::from_bits(pair.target.subnet.broadcast().to_bits() - 1)
+/// An unused address of an instance's network, the last one before the broadcast address: `192.168.60.254/24`. Pure.
+pub(super) fn spare(of: &Subject) -> String {
+    let address = Ipv4Addr::from_bits(of.subnet.broadcast().to_bits() - 1);
+    format!("{address}/{}", of.subnet.prefix_len())
 }
 
 /// Adds a link to a node of the source, with the MAC address of a node of the target.

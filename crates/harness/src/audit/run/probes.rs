@@ -12,7 +12,9 @@ use probe::{Batch, ProbeResult, VERSION};
 use provisioner::Provisioner;
 use provisioner::slowdown::Slowdown;
 
-use crate::audit::{HostSubject, Observed, Phase, Plan, Route, Selection, Stand, Subject, Viewpoint};
+use crate::audit::{
+    Barrier, HostSubject, Observed, Phase, Plan, Route, Selection, Stand, Subject, Viewpoint,
+};
 use crate::cluster::TestCluster;
 use crate::undo::Undos;
 use crate::wait::{self, Wait};
@@ -23,9 +25,12 @@ use super::{AuditError, InstanceProbes, ProbesError, learn, routes, walk};
 
 /// The time within which the last probes have to be in the witnesses' logs. Stretched where nodes are slow.
 const SETTLE: Duration = Duration::from_secs(5);
-/// The deadline of a batch of last probes. Stretched where nodes are slow.
+/// The shortest time for which witnesses listen for frames that no probe caused. The nodes of an idle cluster exchange
+/// packets several times in a second. Stretched where nodes are slow.
+const LISTENING: Duration = Duration::from_secs(2);
+/// The deadline of a batch of first or last probes. Stretched where nodes are slow.
 const BARRIER_DEADLINE: Duration = Duration::from_secs(2);
-/// How long a last probe waits for an answer: one that goes to the host gets none, because the guard drops it.
+/// How long such a probe waits for an answer: one that goes to the host gets none, because the guard drops it.
 const BARRIER_ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The deployed witnesses and probers, in all clusters and on the host.
@@ -121,15 +126,20 @@ impl<'a> Probes<'a> {
         // First the viewpoints without extra routes, then root with extra routes: a node's routes would serve its other
         // viewpoints as well.
         let begun = Instant::now();
+        self.ask_each(&plan.openers, &mut observed).await;
         progress.say(Step::Probe { cells: plan.cells.len() });
         let as_they_are = |stand| ![Stand::Routed, Stand::Pivot].contains(&stand);
         self.ask_all(plan, as_they_are, &mut observed).await;
         observed.phases.push(Phase::since("probe", begun));
         self.ask_by(Route::Host, plan, &mut observed, progress).await?;
         self.ask_by(Route::Hypervisor, plan, &mut observed, progress).await?;
+        if !plan.openers.is_empty() {
+            let until = begun + self.slowdown().stretch(LISTENING).on_clock();
+            tokio::time::sleep_until(until.into()).await;
+        }
         let begun = Instant::now();
         progress.say(Step::Read);
-        self.ask_last(plan, &mut observed).await;
+        self.ask_each(&plan.barriers, &mut observed).await;
         // The walk is the audit's last look at the host, while everything that it asks is still there.
         if plan.asks_structure() {
             let structure = walk::structure(self.provisioner, self.clusters, &self.host).await;
@@ -217,10 +227,10 @@ impl<'a> Probes<'a> {
         deployed.command(&cluster.inner().instance.k8s.kubeconfig_context, viewpoint)
     }
 
-    /// Sends each witness its last probe, the barrier.
-    async fn ask_last(&self, plan: &Plan, observed: &mut Observed) {
+    /// Sends each witness its first or its last probe.
+    async fn ask_each(&self, barriers: &[Barrier], observed: &mut Observed) {
         let mut batches: BTreeMap<&Viewpoint, Vec<_>> = BTreeMap::new();
-        for barrier in &plan.barriers {
+        for barrier in barriers {
             batches.entry(&barrier.from).or_default().push(barrier.probe.clone());
         }
         let asked = batches.into_iter().map(async |(viewpoint, probes)| {

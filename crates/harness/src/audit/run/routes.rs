@@ -3,10 +3,10 @@
 //! For IPv6, a node also gets an address ([`ipv6`]), because it may have none that a router forwards, and the host's
 //! hardware address as its neighbour, because the host answers no solicitation on a link without IPv6.
 
-use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use probe::Mac;
 use provisioner::exec::{Command, CommandError};
 use provisioner::plan::ClusterPlan;
 
@@ -26,7 +26,7 @@ pub(super) async fn lay(clusters: &[TestCluster], by: Route, undos: &mut Undos) 
     for cluster in clusters {
         let Some(hop) = hop(cluster, by) else { continue };
         let plan = &cluster.inner().plan;
-        let router = if by == Route::Host { hardware(&learn::host_link(plan).await) } else { None };
+        let router = if by == Route::Host { learn::host_mac(&learn::host_link(plan).await) } else { None };
         for node in cluster.nodes() {
             let there = node.clone();
             // `flush`, unlike `del`, succeeds for a route that was never added.
@@ -37,7 +37,7 @@ pub(super) async fn lay(clusters: &[TestCluster], by: Route, undos: &mut Undos) 
             });
             // A link without a carrier accepts a route as well. No packet leaves by it then, and no probe is answered.
             run(node, &routes(&format!("replace {{}} {hop} onlink"))).await?;
-            if let Some(v6) = router.as_ref().map(|router| RoutedV6::of(plan, node.ip(), router)) {
+            if let Some(v6) = router.map(|router| RoutedV6::of(plan, node.ip(), router)) {
                 let (there, gone) = (node.clone(), v6.gone());
                 undos.push(format!("remove the audit's IPv6 address of {}", node.real_name()), move || {
                     let (there, gone) = (there.clone(), gone.clone());
@@ -65,27 +65,21 @@ fn hop(cluster: &TestCluster, by: Route) -> Option<String> {
     }
 }
 
-/// The hardware address of a link of the host; `None` where it has none.
-fn hardware(link: &str) -> Option<String> {
-    let address = fs::read_to_string(format!("/sys/class/net/{link}/address")).ok()?;
-    Some(address.trim().to_owned()).filter(|address| !address.is_empty())
-}
-
 /// The IPv6 address of a node, and its route to all others through the host.
 struct RoutedV6 {
     address: String,
     router: String,
-    hardware: String,
+    hardware: Mac,
     link: &'static str,
 }
 
 impl RoutedV6 {
-    fn of(plan: &ClusterPlan, node: Ipv4Addr, hardware: &str) -> Self {
+    fn of(plan: &ClusterPlan, node: Ipv4Addr, hardware: Mac) -> Self {
         let bits = ipv6::network(plan.subnet).prefix_len();
         Self {
             address: format!("{}/{bits}", ipv6::beside(node, plan.subnet)),
             router: ipv6::beside(plan.gateway, plan.subnet).to_string(),
-            hardware: hardware.to_owned(),
+            hardware,
             link: plan.platform.link,
         }
     }

@@ -95,7 +95,7 @@ async fn score(
     let mut rows = Vec::new();
     for (place, class) in classes.iter().enumerate() {
         let lacks = class.injection.and_then(|injection| injection.lacks(engine)).map(str::to_owned);
-        let detection = match (lacks.or_else(|| baseline.says_nothing(class.id)), class.injection) {
+        let detection = match (lacks.or_else(|| baseline.why_not_covered(class.id)), class.injection) {
             (Some(why), _) => Detection::NotCovered(why),
             (None, None) => Detection::NotCovered("the class has no injection".to_owned()),
             (None, Some(injection)) => {

@@ -1,7 +1,9 @@
 //! The network by which a hypervisor manages the VMs of an instance, and the host's links in the instance's networks.
 
+use std::fs;
 use std::net::Ipv4Addr;
 
+use probe::Mac;
 use provisioner::fabric;
 use provisioner::plan::{ClusterPlan, HostNetwork};
 use provisioner::request::{EngineKind, Provider};
@@ -15,6 +17,11 @@ const VIRTUALBOX: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// (`vboxnet0`).
 pub(in crate::audit) async fn host_link(plan: &ClusterPlan) -> String {
     link_among(&fabric::host_networks(&[], |_| false).await.unwrap_or_default(), plan)
+}
+
+/// The hardware address of a link of the host; `None` where it has none.
+pub(in crate::audit) fn host_mac(link: &str) -> Option<Mac> {
+    fs::read_to_string(format!("/sys/class/net/{link}/address")).ok()?.trim().parse().ok()
 }
 
 /// The link among these networks of the host that is in the instance's network, or else the planned name. Pure.

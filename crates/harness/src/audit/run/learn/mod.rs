@@ -4,6 +4,7 @@
 
 mod node;
 mod files;
+mod neighbours;
 mod management;
 mod credentials;
 mod authorities;
@@ -32,7 +33,7 @@ use crate::cluster::TestCluster;
 use super::InstanceProbes;
 
 pub(in crate::audit) use credentials::administrator;
-pub(super) use management::{host_link, link_witnesses, of as management};
+pub(super) use management::{host_link, host_mac, link_witnesses, of as management};
 
 /// The deadline of one kind of facts. Stretched where nodes are slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,12 +69,16 @@ async fn subject(
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
         node::subject(plan, planned.role, node, listed.iter().find(same))
     });
-    let (nodes, pki, identity, store) = futures::join!(
+    let (mut nodes, neighbours, pki, identity, store) = futures::join!(
         join_all(nodes),
+        neighbours::all(cluster, deployed, selection),
         within(plan, pki(home, cluster)),
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
     );
+    for (node, found) in nodes.iter_mut().zip(neighbours) {
+        node.neighbours = found;
+    }
     let (authorities, etcd) = pki.unzip();
     let link = host_link(plan).await;
     let engine = plan.engine;
@@ -87,6 +92,7 @@ async fn subject(
         kernel: if engine.is_virtual() { Kernel::Own } else { Kernel::OfHost },
         subnet: plan.subnet,
         gateway: plan.gateway,
+        gateway_mac: host_mac(&link),
         link: link.clone(),
         node_link: plan.platform.link.to_owned(),
         management: management(plan),

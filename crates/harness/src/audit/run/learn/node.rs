@@ -49,6 +49,8 @@ pub(super) async fn subject(
         link_local: own.and_then(|facts| facts.link_local(plan.platform.link)),
         routed_v6: own.map(|facts| facts.routed_v6(node.ip(), plan.subnet)).unwrap_or_default(),
         mac: own.and_then(|facts| facts.mac(plan.platform.link)),
+        macs: own.map(Facts::all_macs).unwrap_or_default(),
+        neighbours: None, // see `neighbours`
         found: own.map(Facts::traces),
         management: own.and_then(|facts| facts.managed(plan)),
         witness: node.real_name().to_owned(),
@@ -97,6 +99,11 @@ impl Facts {
 
     fn mac(&self, link: &str) -> Option<Mac> {
         self.macs.iter().find_map(|(on, mac)| (on == link).then_some(*mac))
+    }
+
+    /// The hardware addresses of all links that have one.
+    fn all_macs(&self) -> Vec<Mac> {
+        self.macs.iter().map(|(_, mac)| *mac).filter(|mac| *mac != Mac([0; 6])).collect()
     }
 
     /// Its IPv6 addresses that a router forwards, and the one that the audit adds beside this IPv4 address.
@@ -188,6 +195,7 @@ mod tests {
         assert_eq!(facts.link_local("eth2"), None);
         assert_eq!(facts.mac("eth1"), Some(Mac([2, 0, 0xc0, 0xa8, 0x3c, 0x0a])));
         assert_eq!(facts.mac("eth0"), None);
+        assert_eq!(facts.all_macs(), [Mac([2, 0, 0xc0, 0xa8, 0x3c, 0x0a])], "without loopback");
         assert_eq!(facts.addresses.len(), 6);
         let routed = facts.routed_v6(Ipv4Addr::new(192, 168, 60, 10), "192.168.60.0/24".parse().unwrap());
         let routed: Vec<String> = routed.iter().map(ToString::to_string).collect();

@@ -1,0 +1,32 @@
+//! A second router: a network namespace with a link in the networks of both clusters.
+
+use super::cable::{carries, spare};
+use super::changes::{Changes, command};
+use super::switch::Switch;
+use super::{InjectError, Pair};
+
+/// The name of the namespace.
+const ROUTER: &str = "injected-router";
+/// The names of its links, on both ends.
+const LINKS: [&str; 2] = ["router0", "router1"];
+
+/// Adds a network namespace that forwards everything between the networks of both clusters. The host and its guard take
+/// no part.
+pub(super) async fn between(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let own = |verb| command("ip", &["netns", verb, ROUTER]);
+    changes.on_host(&own("add"), own("del")).await?;
+    let inside = |words: &[&str]| command("ip", &[&["netns", "exec", ROUTER][..], words].concat());
+    let path = format!("/run/netns/{ROUTER}");
+    let sides = [(pair.from, pair.source), (pair.to, pair.target)];
+    for ((cluster, subject), link) in sides.into_iter().zip(LINKS) {
+        let switch = Switch::of(&cluster.inner().plan);
+        let lay = ["link", "add", link, "type", "veth", "peer", "name", link, "netns", &path];
+        changes.on_host(&switch.there("ip", &lay), switch.there("ip", &["link", "del", link])).await?;
+        changes.ask(&switch.there("ip", &["link", "set", link, "master", &switch.bridge, "up"])).await?;
+        changes.ask(&inside(&["ip", "address", "add", &spare(subject), "dev", link])).await?;
+        changes.ask(&inside(&["ip", "link", "set", link, "up"])).await?;
+        carries(changes, &switch, link).await?;
+    }
+    let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward";
+    changes.ask(&inside(&["sh", "-c", forward])).await.map(drop)
+}
