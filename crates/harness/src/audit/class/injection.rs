@@ -71,6 +71,7 @@ pub enum Injection {
     HiddenNat,
     HiddenMount,
     HiddenCgroup,
+    LoopDevice,
 }
 
 impl Injection {
@@ -155,6 +156,7 @@ impl Injection {
             Self::HiddenNat => "an nftables table sends UDP to port 9 from A's link to B",
             Self::HiddenMount => "files of B's node are mounted in A's node",
             Self::HiddenCgroup => "the cgroup of B's node is mounted in A's node",
+            Self::LoopDevice => "A's node can use a loop device over a file of B's node",
         }
     }
 
@@ -179,7 +181,7 @@ impl Injection {
     /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
-            DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, NatPivot,
+            DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, LoopDevice, NatPivot,
             PlantedProcess, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups, SharedIpv6,
             SharedManagement, SharedSocket, SharedStore,
         };
@@ -197,7 +199,8 @@ impl Injection {
             }
             (
                 EngineKind::Vagrant(_),
-                DeadCable | HiddenLink | HiddenAddress | PlantedProcess | HiddenMount | HiddenCgroup,
+                DeadCable | HiddenLink | HiddenAddress | PlantedProcess | HiddenMount | HiddenCgroup
+                | LoopDevice,
             ) => {
                 Some("the kernel of a VM is its own, so the host has none of its links, files and processes")
             }
@@ -215,7 +218,7 @@ impl Injection {
     pub fn is_mutual(self) -> bool {
         use Injection::{
             DeadCable, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, HiddenNat, LeftLink,
-            MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
+            LoopDevice, MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
             SameMac, SameMachineId, SameNetwork, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
             SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
         };
@@ -250,6 +253,7 @@ impl Injection {
                 | HiddenNat
                 | HiddenMount
                 | HiddenCgroup
+                | LoopDevice
         )
     }
 }

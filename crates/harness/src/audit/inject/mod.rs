@@ -18,6 +18,7 @@ mod access;
 mod name_server;
 mod control;
 mod hidden;
+mod device;
 
 use ipnet::Ipv4Net;
 use provisioner::Provisioner;
@@ -239,6 +240,7 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::HiddenNat => hidden::nat(pair, changes).await,
         Injection::HiddenMount => hidden::mount(pair, changes).await,
         Injection::HiddenCgroup => hidden::cgroup(pair, changes).await,
+        Injection::LoopDevice => device::loop_device(pair, changes).await,
         Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Applied::change_facts`
         Injection::OldData | Injection::RestartOther => Ok(()),      // with a third instance: see `self_test`
     }
