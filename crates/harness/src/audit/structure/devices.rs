@@ -30,16 +30,15 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     for device in &ground.seen.devices {
         let Some(node) = node_of(ground, &device.place) else { continue };
         let Some((group, effect)) = meaning(device.block, device.major, device.minor) else { continue };
-        let entry = by_node.entry(node).or_default().entry(group).or_insert((effect, BTreeSet::new()));
-        entry.1.insert(device.path.clone());
-        if device.block {
-            for (other, file) in behind(ground, &format!("{}:{}", device.major, device.minor)).into_iter().filter(|(other, _)| *other != node.0) {
-                others.insert((
-                    node.0,
-                    other,
-                    format!("{} of node {} is made of {file}", device.path, ground.node(node).name),
-                ));
-            }
+        let foreign =
+            if device.block { foreign(ground, node.0, device.major, device.minor) } else { Vec::new() };
+        if foreign.is_empty() {
+            let entry = by_node.entry(node).or_default().entry(group).or_insert((effect, BTreeSet::new()));
+            entry.1.insert(device.path.clone());
+        }
+        for (other, file) in foreign {
+            let found = format!("{} of node {} is made of {file}", device.path, ground.node(node).name);
+            others.insert((node.0, other, found));
         }
     }
     for (node, groups) in by_node {
@@ -88,9 +87,10 @@ fn meaning(is_block: bool, major: u32, minor: u32) -> Option<(&'static str, Effe
     }
 }
 
-/// The instances in whose folders the file of a loop device with this number is, such as `7:0`, with the file; also
-/// through devices that are made of others.
-fn behind(ground: &Ground<'_>, number: &str) -> Vec<(usize, String)> {
+/// The files of other instances of which a block device is made, such as a loop device; also through devices that are
+/// made of others.
+fn foreign(ground: &Ground<'_>, own: usize, major: u32, minor: u32) -> Vec<(usize, String)> {
+    let number = format!("{major}:{minor}");
     let mut found = Vec::new();
     let mut next: Vec<&str> = ground
         .seen
@@ -105,7 +105,7 @@ fn behind(ground: &Ground<'_>, number: &str) -> Vec<(usize, String)> {
         next.extend(below.flat_map(|backed| backed.by.iter().map(String::as_str)));
         let Some(host) = ground.host_mounts() else { continue };
         let Some(at) = by.starts_with('/').then(|| spot(host, by.into())).flatten() else { continue };
-        for (instance, plan) in ground.instances() {
+        for (instance, plan) in ground.instances().filter(|(instance, _)| *instance != own) {
             if spot(host, &plan.folder).is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
             {
                 found.push((instance, by.to_owned()));
@@ -137,8 +137,12 @@ fn allowed(ground: &Ground<'_>) -> Vec<Difference> {
             let mut by_effect: BTreeMap<Effect, Vec<&str>> = BTreeMap::new();
             for line in lines {
                 let Some(effect) = permits(line) else { continue };
-                by_effect.entry(effect).or_default().push(line);
-                for (other, file) in loops(ground, line).into_iter().filter(|(other, _)| *other != instance) {
+                let foreign = of_one(line).map(|(major, minor)| foreign(ground, instance, major, minor));
+                let foreign = foreign.unwrap_or_default();
+                if foreign.is_empty() {
+                    by_effect.entry(effect).or_default().push(line);
+                }
+                for (other, file) in foreign {
                     let found =
                         format!("the cgroup of node {} allows {line}, which is made of {file}", node.name);
                     let names = [plan.name.as_str(), ground.name(other)];
@@ -173,10 +177,11 @@ fn permits(line: &str) -> Option<Effect> {
     }
 }
 
-/// The files of instances of which the one block device in a line of `devices.list` is made.
-fn loops(ground: &Ground<'_>, line: &str) -> Vec<(usize, String)> {
-    let number = line.strip_prefix("b ").and_then(|rest| rest.split_once(' '));
-    number.map(|(number, _)| behind(ground, number)).unwrap_or_default()
+/// The number of the one block device in a line of `devices.list`; `None` for other lines.
+fn of_one(line: &str) -> Option<(u32, u32)> {
+    let (number, _) = line.strip_prefix("b ")?.split_once(' ')?;
+    let (major, minor) = number.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -245,7 +250,6 @@ mod tests {
         }), @r"
         acme: the cgroup of node acme-cp-1 allows a *:* rwm; planned: null, zero, full, random, urandom and terminals (opens a path)
         acme, globex: the cgroup of node globex-cp-1 allows b 7:0 r, which is made of /home/ada/.homelab/instances/acme/nodes/acme-cp-1/var/disk.img (opens a path)
-        globex: the cgroup of node globex-cp-1 allows b 7:0 r; planned: null, zero, full, random, urandom and terminals (opens a path)
         globex: the cgroup of node globex-cp-1 allows c 10:229 rwm; planned: null, zero, full, random, urandom and terminals
         ");
     }
