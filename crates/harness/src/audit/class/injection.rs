@@ -181,9 +181,9 @@ impl Injection {
     /// Why the injection cannot be applied between an engine's nodes; `None` where it can.
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
-            DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, LoopDevice, NatPivot,
-            PlantedProcess, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups, SharedIpv6,
-            SharedManagement, SharedSocket, SharedStore,
+            DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount,
+            LoopDevice, NatPivot, PlantedProcess, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
+            SharedIpv6, SharedManagement, SharedSocket, SharedStore,
         };
         match (engine, self) {
             (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
@@ -218,9 +218,10 @@ impl Injection {
     pub fn is_mutual(self) -> bool {
         use Injection::{
             DeadCable, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, HiddenNat, LeftLink,
-            LoopDevice, MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
-            SameMac, SameMachineId, SameNetwork, SharedBridge, SharedDhcp, SharedEtherType, SharedGroups,
-            SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket, SharedStore, Stray,
+            LoopDevice, MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet,
+            SameAuthority, SameMac, SameMachineId, SameNetwork, SharedBridge, SharedDhcp, SharedEtherType,
+            SharedGroups, SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket,
+            SharedStore, Stray,
         };
         matches!(
             self,

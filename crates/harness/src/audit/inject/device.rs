@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn a_node_has_two_cgroups_of_devices_and_none_with_version_2() {
-        let text = "6:freezer:/libpod_parent/libpod-0a/node\n5:devices:/libpod_parent/libpod-0a/node\n0::/x/node\n";
+        let text =
+            "6:freezer:/libpod_parent/libpod-0a/node\n5:devices:/libpod_parent/libpod-0a/node\n0::/x/node\n";
         assert_eq!(groups(text), ["/libpod_parent/libpod-0a", "/libpod_parent/libpod-0a/node"]);
         assert_eq!(groups("0::/machine.slice/libpod-0a.scope/node/init\n"), [""; 0]);
     }

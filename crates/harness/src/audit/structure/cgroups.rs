@@ -89,7 +89,7 @@ fn mounted(ground: &Ground<'_>, all: &mut Vec<Difference>) {
 
 /// The limits of each container: memory, processor time and processes, as they were planned.
 fn limits(ground: &Ground<'_>, all: &mut Vec<Difference>) {
-    for (_, plan) in ground.instances() {
+    for (_, plan) in ground.instances().filter(|(_, plan)| !plan.is_virtual) {
         for node in &plan.nodes {
             let Some(container) = &node.container else { continue };
             let own = || ground.seen.cgroups.iter().filter(|cgroup| is_of_container(&cgroup.path, container));
@@ -103,8 +103,12 @@ fn limits(ground: &Ground<'_>, all: &mut Vec<Difference>) {
                 };
                 // The two names of a limit have one value, written in two ways.
                 let planned = found.map_or(&planned[0].1, |(_, limit, _)| limit);
-                let difference =
-                    Difference::of(DifferenceKind::Cgroups, [plan.name.as_str()], Effect::Unplanned, sentence);
+                let difference = Difference::of(
+                    DifferenceKind::Cgroups,
+                    [plan.name.as_str()],
+                    Effect::Unplanned,
+                    sentence,
+                );
                 all.push(difference.instead_of(format!("{what} {planned}")));
             }
         }
@@ -189,13 +193,10 @@ mod tests {
         assert_eq!(
             found(|seen| {
                 for cgroup in &mut seen.cgroups {
-                    cgroup.limits = [
-                        ("memory.max", "5905580032"),
-                        ("cpu.max", "200000 100000"),
-                        ("pids.max", "8192"),
-                    ]
-                    .map(|(name, limit)| (name.to_owned(), limit.to_owned()))
-                    .into();
+                    cgroup.limits =
+                        [("memory.max", "5905580032"), ("cpu.max", "200000 100000"), ("pids.max", "8192")]
+                            .map(|(name, limit)| (name.to_owned(), limit.to_owned()))
+                            .into();
                 }
             }),
             ""

@@ -293,11 +293,8 @@ fn instance(seen: &mut Seen, plan: &PlannedInstance, base: u64, place: u32) {
             minor: 3,
         };
         seen.devices.push(null);
-        let limits = [
-            ("memory.limit_in_bytes", "5905580032"),
-            ("cpu.cfs_quota_us", "200000"),
-            ("pids.max", "8192"),
-        ];
+        let limits =
+            [("memory.limit_in_bytes", "5905580032"), ("cpu.cfs_quota_us", "200000"), ("pids.max", "8192")];
         let devices = ["c *:* m", "b *:* m", "c 1:3 rwm", "c 5:2 rwm", "c 136:* rwm", "c 10:200 rwm"];
         seen.cgroups.push(Cgroup {
             path: root,

@@ -58,7 +58,8 @@ pub(super) fn write(node_folder: &Utf8Path) -> Result<(), EngineError> {
 pub(super) fn options(node_folder: &Utf8Path) -> Vec<String> {
     let mut options = vec!["--cap-add".to_owned(), "all".to_owned()];
     options.extend(DROPPED.iter().flat_map(|one| ["--cap-drop".to_owned(), (*one).to_owned()]));
-    let security = [&format!("seccomp={}", profile_path(node_folder)), "apparmor=unconfined", "label=disable"];
+    let security =
+        [&format!("seccomp={}", profile_path(node_folder)), "apparmor=unconfined", "label=disable"];
     options.extend(security.iter().flat_map(|one| ["--security-opt".to_owned(), (*one).to_owned()]));
     options
 }
