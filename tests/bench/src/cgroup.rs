@@ -48,7 +48,8 @@ impl Cgroup {
             _ => {
                 let path = path("").context("a cgroup")?;
                 // The first process is in a leaf below the node's own cgroup.
-                let path = PathBuf::from(format!("/sys/fs/cgroup{}", path.trim_end_matches("/init")));
+                let path = path.trim_end_matches("/init").trim_end_matches("/node");
+                let path = PathBuf::from(format!("/sys/fs/cgroup{path}"));
                 Ok(Self { node, memory: path.clone(), processor: path })
             }
         }

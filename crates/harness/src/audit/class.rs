@@ -133,7 +133,7 @@ pub enum Fact {
     Authorities,
     /// The registry against the objects that the engines report (S3).
     Registry,
-    /// What is on the host against what was planned (S4 to S14).
+    /// What is on the host against what was planned (S4 to S15).
     Structure(DifferenceKind),
 }
 

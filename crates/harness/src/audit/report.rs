@@ -32,9 +32,9 @@ pub use model::{
 };
 
 /// What container nodes share, whatever the audit finds. Every report states it.
-const KERNEL: &str = "The nodes of all instances are containers and share this host's kernel: a kernel \
-                      vulnerability breaks the isolation of all clients, whatever this report says. Only VMs \
-                      have separate kernels.";
+const KERNEL: &str = "The nodes of all instances are containers and share this host's kernel: root on a node can \
+                      change settings of the kernel that all nodes share, and a kernel vulnerability breaks the \
+                      isolation of all clients, whatever this report says. Only VMs have separate kernels.";
 /// What VMs share.
 const HYPERVISOR: &str = "The nodes of all instances are VMs, each with its own kernel. They share this host's \
                           hypervisor, network stack, processors and disks: a vulnerability in one of these breaks \

@@ -1,9 +1,10 @@
-//! The default engine: nodes are privileged podman containers in network namespaces that homelab makes.
+//! The default engine: nodes are podman containers in network namespaces that homelab makes.
 //!
 //! podman only starts and stops the containers. `fabric` makes the network, because podman's own networks switch the
 //! host's IP forwarding on and share a bridge between clients. All clients share the host's kernel; nodes with kernels
 //! of their own need an engine with VMs.
 
+mod confinement;
 mod folder;
 mod hook;
 mod monitor;
@@ -30,7 +31,7 @@ use crate::sighting::{Sighting, SightingKind};
 use crate::stage::Stage;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, MissingRequirement, users_of};
+use super::{Engine, EngineError, MissingRequirement, NodeLimits, users_of};
 use podman::{
     Container, HOME_LABEL, INSTANCE_LABEL, Inspected, Mount, hooked, node_folder, podman, run, verb,
 };
@@ -77,7 +78,8 @@ impl ContainerEngine {
         folder::prepare(&folder, &image.containerd_store).await?;
         let overlaid = folder::prepare_root(&folder, &image.root).await?;
         hook::write(plan, node, &folder)?;
-        let command = run(plan, node, &image, &folder, &overlaid);
+        confinement::write(&folder)?;
+        let command = run(plan, node, &image, &folder, &overlaid, NodeLimits::here());
         let failed = |source| EngineError::Start { node: node.name.clone(), source };
         self.host.run(&command).await.map_err(failed)?;
         self.events.publish(Event::StageCompleted {

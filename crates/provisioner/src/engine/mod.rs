@@ -5,6 +5,7 @@
 
 mod container;
 mod engines;
+mod limits;
 mod preflight;
 mod usage;
 mod vagrant;
@@ -30,6 +31,7 @@ pub use container::ContainerEngine;
 #[cfg(feature = "fuzzing")]
 pub use container::read_podman;
 pub use engines::{Engines, Survey};
+pub use limits::NodeLimits;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
 pub(crate) use usage::users_of;

@@ -1,4 +1,4 @@
-//! The container engine passes the contract suite, and its nodes share no writable file.
+//! The container engine passes the contract suite, and its nodes share no writable file and use no device of the host.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -72,6 +72,47 @@ async fn look(engine: &ContainerEngine, plans: &[ClusterPlan], store: &Utf8Path)
     let in_cache = Local.run(&shell(&written(store.as_str()))).await?.text();
     ensure!(in_cache.is_empty(), "the cache has data that acme wrote: {in_cache}");
     Ok(())
+}
+
+/// Joins the cgroups and the namespaces of the process with the pid `$0`, and tells which devices it can open there, before
+/// and after it has asked its own cgroup to allow all of them.
+const TRY_DEVICES: &str = r#"
+while IFS=: read -r _ controllers path; do
+    case $controllers in
+        devices) echo $$ > "/sys/fs/cgroup/devices$path/cgroup.procs" ;;
+        '') [ ! -f /sys/fs/cgroup/cgroup.controllers ] || echo $$ > "/sys/fs/cgroup$path/cgroup.procs" ;;
+    esac
+done < "/proc/$0/cgroup"
+exec nsenter --target "$0" --all sh -c '
+try() { mknod "/dev/tried-$1" "$2" "$3" "$4"; (: < "/dev/tried-$1") 2> /dev/null && echo "$1"; rm "/dev/tried-$1"; }
+all() { try null c 1 3; try memory c 1 1; try messages c 1 11; try loop b 7 0; try disk b 8 0; try disk b 254 0; }
+all
+(echo "a *:* rwm" > /sys/fs/cgroup/devices/devices.allow) 2> /dev/null
+all'
+"#;
+
+#[tokio::test]
+async fn root_on_a_node_opens_no_device_of_the_host_and_cannot_allow_it_to_itself() -> anyhow::Result<()> {
+    let (_folder, home, engine) = engine()?;
+    let spec = ClusterSpec::new("acme").topology(Topology::Single).throw_away().check()?;
+    let plan = ClusterPlan::of(&claimed(&spec, &taken().await?, &Pools::default())?, &home);
+    home.create_dir(&home.instance("acme"))?;
+    let opened = opened(&engine, &plan).await;
+    engine.destroy(&plan.id, &plan.folder).await?;
+    // The null device is the control: it opens, so that the others are refused and not missing.
+    let opened = opened?;
+    ensure!(opened == "null\nnull\n", "a node can open these devices: {opened}");
+    Ok(())
+}
+
+/// The devices that root on the plan's first node can open, a line each.
+async fn opened(engine: &ContainerEngine, plan: &ClusterPlan) -> anyhow::Result<String> {
+    engine.create(plan).await?;
+    let scope = plan.id.node_scope(&plan.first().name);
+    let inspect = Command::within(Duration::from_secs(30), "podman");
+    let inspect = inspect.args(["inspect", "--format", "{{.State.Pid}}", &scope]);
+    let pid = Local.run(&inspect).await?.text();
+    Ok(Local.run(&shell(TRY_DEVICES).arg(pid.trim())).await?.text())
 }
 
 /// The image store of a node.

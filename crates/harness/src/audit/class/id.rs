@@ -75,6 +75,7 @@ pub enum ClassId {
     S12,
     S13,
     S14,
+    S15,
 }
 
 /// The text is not the id of a class.

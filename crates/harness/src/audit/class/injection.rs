@@ -73,6 +73,7 @@ pub enum Injection {
     HiddenCgroup,
     CopiedFrames,
     SecondRouter,
+    LoopDevice,
 }
 
 impl Injection {
@@ -161,6 +162,7 @@ impl Injection {
             Self::SecondRouter => {
                 "a network namespace with a link in the networks of A and B forwards everything between them"
             }
+            Self::LoopDevice => "A's node can use a loop device over a file of B's node",
         }
     }
 
@@ -186,8 +188,8 @@ impl Injection {
     pub fn lacks(self, engine: EngineKind) -> Option<&'static str> {
         use Injection::{
             CopiedFrames, DeadCable, ExtraLink, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink,
-            HiddenMount, NatPivot, PlantedProcess, SecondRouter, SharedBridge, SharedDhcp, SharedEtherType,
-            SharedGroups, SharedIpv6, SharedManagement, SharedSocket, SharedStore,
+            HiddenMount, LoopDevice, NatPivot, PlantedProcess, SecondRouter, SharedBridge, SharedDhcp,
+            SharedEtherType, SharedGroups, SharedIpv6, SharedManagement, SharedSocket, SharedStore,
         };
         match (engine, self) {
             (EngineKind::Container, NatPivot | SharedManagement | ForeignKey) => {
@@ -203,7 +205,8 @@ impl Injection {
             }
             (
                 EngineKind::Vagrant(_),
-                DeadCable | HiddenLink | HiddenAddress | PlantedProcess | HiddenMount | HiddenCgroup,
+                DeadCable | HiddenLink | HiddenAddress | PlantedProcess | HiddenMount | HiddenCgroup
+                | LoopDevice,
             ) => {
                 Some("the kernel of a VM is its own, so the host has none of its links, files and processes")
             }
@@ -221,7 +224,7 @@ impl Injection {
     pub fn is_mutual(self) -> bool {
         use Injection::{
             DeadCable, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, HiddenNat, LeftLink,
-            MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
+            LoopDevice, MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
             SameMac, SameMachineId, SameNetwork, SecondRouter, SharedBridge, SharedDhcp, SharedEtherType,
             SharedGroups, SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket,
             SharedStore, Stray,
@@ -258,6 +261,7 @@ impl Injection {
                 | HiddenMount
                 | HiddenCgroup
                 | SecondRouter
+                | LoopDevice
         )
     }
 }

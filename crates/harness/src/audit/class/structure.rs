@@ -1,4 +1,4 @@
-//! Classes S4 to S14: what is on the host against what was planned, a class for each kind of difference.
+//! Classes S4 to S15: what is on the host against what was planned, a class for each kind of difference.
 //!
 //! Probes find a path only if they use it. These classes need no probe: everything that touches an instance, that the
 //! plan does not have and that nothing explains is a finding, whatever it is.
@@ -106,5 +106,12 @@ pub(super) const CLASSES: &[Class] = &[
         "a node sees or changes the cgroups of another instance, and so its processes and limits",
         DifferenceKind::Cgroups,
         Injection::HiddenCgroup,
+    ),
+    class(
+        ClassId::S15,
+        "devices",
+        "a node can use a device of the host, such as a disk with files of other instances",
+        DifferenceKind::Devices,
+        Injection::LoopDevice,
     ),
 ];

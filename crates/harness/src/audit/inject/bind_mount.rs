@@ -45,7 +45,11 @@ pub(super) async fn bind_mount(
 }
 
 /// The `/proc` folder, on the host, of a node's first process, which has the node's namespaces.
-async fn process(cluster: &TestCluster, node: &TestNode, changes: &Changes) -> Result<PathBuf, InjectError> {
+pub(super) async fn process(
+    cluster: &TestCluster,
+    node: &TestNode,
+    changes: &Changes,
+) -> Result<PathBuf, InjectError> {
     let container = cluster.inner().plan.id.node_scope(node.real_name());
     let inspect = command("podman", &["inspect", "--format", "{{.State.Pid}}", &container]);
     Ok(Path::new("/proc").join(changes.ask(&inspect).await?.trim()))

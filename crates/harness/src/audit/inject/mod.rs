@@ -19,6 +19,7 @@ mod name_server;
 mod control;
 mod hidden;
 mod router;
+mod device;
 
 use ipnet::Ipv4Net;
 use provisioner::Provisioner;
@@ -242,6 +243,7 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::HiddenCgroup => hidden::cgroup(pair, changes).await,
         Injection::CopiedFrames => cable::copy(pair, changes).await,
         Injection::SecondRouter => router::between(pair, changes).await,
+        Injection::LoopDevice => device::loop_device(pair, changes).await,
         Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Applied::change_facts`
         Injection::OldData | Injection::RestartOther => Ok(()),      // with a third instance: see `self_test`
     }

@@ -1,4 +1,4 @@
-//! Judges the differences of the host from what was planned (S4 to S14).
+//! Judges the differences of the host from what was planned (S4 to S15).
 //!
 //! A difference that opens a path is a leak, from each instance that it touches to each other one, or to the host where
 //! it touches no other one. A difference of which no path is known is inconclusive: nothing explains why it is

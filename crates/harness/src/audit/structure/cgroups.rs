@@ -1,6 +1,8 @@
-//! Cgroups: whether a node sees or uses those of others, and unplanned limits.
+//! Cgroups: whether a node sees or uses those of others, and whether it has its limits.
 
 use std::collections::BTreeSet;
+
+use provisioner::engine::NodeLimits;
 
 use super::ground::{Ground, is_of_container};
 use super::{Difference, DifferenceKind, Effect};
@@ -85,23 +87,52 @@ fn mounted(ground: &Ground<'_>, all: &mut Vec<Difference>) {
     }
 }
 
-/// No limits are planned for the nodes of an instance.
+/// The limits of each container: memory, processor time and processes, as they were planned.
 fn limits(ground: &Ground<'_>, all: &mut Vec<Difference>) {
-    for cgroup in &ground.seen.cgroups {
-        let Some(node) = owner(ground, &cgroup.path) else { continue };
-        for (name, limit) in &cgroup.limits {
-            let found = format!("node {} has limit {name} {limit}", ground.node(node).name);
-            let difference =
-                Difference::of(DifferenceKind::Cgroups, [ground.name(node.0)], Effect::Unplanned, found);
-            all.push(difference.instead_of("no limit"));
+    for (_, plan) in ground.instances().filter(|(_, plan)| !plan.is_virtual) {
+        for node in &plan.nodes {
+            let Some(container) = &node.container else { continue };
+            let own = || ground.seen.cgroups.iter().filter(|cgroup| is_of_container(&cgroup.path, container));
+            for (what, planned) in wanted(ground.planned.limits) {
+                let found = |name: &str| own().find_map(|cgroup| cgroup.limits.get(name));
+                let found = planned.iter().find_map(|(name, limit)| Some((*name, limit, found(name)?)));
+                let sentence = match found {
+                    Some((_, limit, found)) if found == limit => continue,
+                    Some((name, _, found)) => format!("node {} has limit {name} {found}", node.name),
+                    None => format!("node {} has no limit of {what}", node.name),
+                };
+                // The two names of a limit have one value, written in two ways.
+                let planned = found.map_or(&planned[0].1, |(_, limit, _)| limit);
+                let difference = Difference::of(
+                    DifferenceKind::Cgroups,
+                    [plan.name.as_str()],
+                    Effect::Unplanned,
+                    sentence,
+                );
+                all.push(difference.instead_of(format!("{what} {planned}")));
+            }
         }
     }
 }
 
+/// The planned limits as the kernel tells them, each in cgroup v2 and in v1. Pure.
+fn wanted(limits: NodeLimits) -> [(&'static str, Vec<(&'static str, String)>); 3] {
+    /// The period of processor time, in microseconds, that podman sets: the kernel's default.
+    const PERIOD: u64 = 100_000;
+    let bytes = (limits.memory * 1024 * 1024).to_string();
+    let quota = limits.processors * PERIOD;
+    [
+        ("memory", vec![("memory.max", bytes.clone()), ("memory.limit_in_bytes", bytes)]),
+        (
+            "processor time",
+            vec![("cpu.max", format!("{quota} {PERIOD}")), ("cpu.cfs_quota_us", quota.to_string())],
+        ),
+        ("processes", vec![("pids.max", limits.processes.to_string())]),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
-    use probe::structure::Cgroup;
-
     use super::super::sample::*;
 
     fn found(change: impl FnOnce(&mut probe::structure::Seen)) -> String {
@@ -126,17 +157,49 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_of_a_cgroup_above_the_own_and_a_limit_are_told() {
+    fn a_mount_of_a_cgroup_above_the_own_is_told() {
         insta::assert_snapshot!(found(|seen| {
             let table = seen.mounts.iter_mut().find(|table| table.inode == ACME_CP + 1000).unwrap();
             table.mounts.push(mount("0:30", "/libpod_parent", "/mnt/cgroup", "cgroup"));
             let other = format!("/libpod_parent/libpod-{}", container("globex", 0));
             table.mounts.push(mount("0:31", &other, "/mnt/other", "cgroup2"));
-            seen.cgroups.push(Cgroup {
-                path: format!("/libpod_parent/libpod-{}", container("acme", 0)),
-                limits: [("pids.max".to_owned(), "100".to_owned())].into(),
-                ..Cgroup::default()
-            });
-        }));
+        }), @r"
+        acme: node acme-cp-1 has cgroup /libpod_parent mounted; planned: the node's own cgroup (opens a path)
+        acme, globex: node acme-cp-1 has cgroup /libpod_parent/libpod-globex0c0ffee mounted; planned: the node's own cgroup (opens a path)
+        ");
+    }
+
+    #[test]
+    fn a_node_without_a_limit_or_with_another_than_the_planned_one_is_told() {
+        insta::assert_snapshot!(found(|seen| {
+            let of = |instance: &str| format!("/libpod_parent/libpod-{}", container(instance, 0));
+            for cgroup in &mut seen.cgroups {
+                if cgroup.path == of("acme") {
+                    cgroup.limits.insert("pids.max".to_owned(), "30000".to_owned());
+                } else if cgroup.path == of("globex") {
+                    cgroup.limits.clear();
+                }
+            }
+        }), @r"
+        acme: node acme-cp-1 has limit pids.max 30000; planned: processes 8192
+        globex: node globex-cp-1 has no limit of memory; planned: memory 5905580032
+        globex: node globex-cp-1 has no limit of processor time; planned: processor time 200000 100000
+        globex: node globex-cp-1 has no limit of processes; planned: processes 8192
+        ");
+    }
+
+    #[test]
+    fn limits_of_both_versions_of_cgroups_are_known() {
+        assert_eq!(
+            found(|seen| {
+                for cgroup in &mut seen.cgroups {
+                    cgroup.limits =
+                        [("memory.max", "5905580032"), ("cpu.max", "200000 100000"), ("pids.max", "8192")]
+                            .map(|(name, limit)| (name.to_owned(), limit.to_owned()))
+                            .into();
+                }
+            }),
+            ""
+        );
     }
 }

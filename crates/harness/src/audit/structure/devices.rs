@@ -4,19 +4,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use probe::structure::{DeviceNode, Place};
+use probe::structure::Place;
 
 use super::ground::{Ground, is_of_container, spot};
 use super::{Difference, DifferenceKind, Effect};
 
-/// Character devices that every container has, by major and minor numbers (devices.txt of Linux): null, zero, full,
-/// random, urandom; tty, console, ptmx.
+/// The character devices that are planned for every node, by major and minor numbers (devices.txt of Linux): null, zero,
+/// full, random, urandom; tty, console, ptmx.
 const PLAIN: [(u32, u32); 8] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
-/// Terminals of processes, and the node's own links (`/dev/net/tun`): they belong to a mount or a namespace of the node.
+/// Terminals of processes, which belong to a mount of the node. They are planned as well.
 const TERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
+/// Links that a program makes (`/dev/net/tun`). runc lets each container use them, in its own network namespace only. No
+/// node has the device node.
 const TUN: (u32, u32) = (10, 200);
-/// FUSE: file systems in programs of the node itself.
-const FUSE: (u32, u32) = (10, 229);
+/// The planned devices, in words.
+const PLANNED: &str = "null, zero, full, random, urandom and terminals";
 
 /// The paths of a node's devices by the group, and what the group opens.
 type Groups = BTreeMap<&'static str, (Effect, BTreeSet<String>)>;
@@ -27,24 +29,23 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut others: BTreeSet<(usize, usize, String)> = BTreeSet::new();
     for device in &ground.seen.devices {
         let Some(node) = node_of(ground, &device.place) else { continue };
-        let Some((group, effect)) = meaning(device) else { continue };
-        let entry = by_node.entry(node).or_default().entry(group).or_insert((effect, BTreeSet::new()));
-        entry.1.insert(device.path.clone());
-        if device.block {
-            for (other, file) in behind(ground, device).into_iter().filter(|(other, _)| *other != node.0) {
-                others.insert((
-                    node.0,
-                    other,
-                    format!("{} of node {} is made of {file}", device.path, ground.node(node).name),
-                ));
-            }
+        let Some((group, effect)) = meaning(device.block, device.major, device.minor) else { continue };
+        let foreign =
+            if device.block { foreign(ground, node.0, device.major, device.minor) } else { Vec::new() };
+        if foreign.is_empty() {
+            let entry = by_node.entry(node).or_default().entry(group).or_insert((effect, BTreeSet::new()));
+            entry.1.insert(device.path.clone());
+        }
+        for (other, file) in foreign {
+            let found = format!("{} of node {} is made of {file}", device.path, ground.node(node).name);
+            others.insert((node.0, other, found));
         }
     }
     for (node, groups) in by_node {
         for (group, (effect, paths)) in groups {
             let found = format!("node {} has {group}: {}", ground.node(node).name, listed(&paths));
             let difference = Difference::of(DifferenceKind::Devices, [ground.name(node.0)], effect, found);
-            all.push(difference.instead_of("null, zero, full, random, urandom and terminals"));
+            all.push(difference.instead_of(PLANNED));
         }
     }
     for (own, other, found) in others {
@@ -69,14 +70,12 @@ fn node_of(ground: &Ground<'_>, place: &Place) -> Option<(usize, usize)> {
     }
 }
 
-/// The group of a device, and what it opens; `None` for devices that every container has.
-fn meaning(device: &DeviceNode) -> Option<(&'static str, Effect)> {
-    let number = (device.major, device.minor);
-    match (device.block, number) {
+/// The group of a device, and what it opens; `None` for planned devices.
+fn meaning(is_block: bool, major: u32, minor: u32) -> Option<(&'static str, Effect)> {
+    match (is_block, (major, minor)) {
         // Disks of the host hold the files of all nodes.
         (true, _) => Some(("block devices of the host", Effect::OpensPath)),
         (false, number) if PLAIN.contains(&number) || TERMINALS.contains(&number.0) => None,
-        (false, TUN | FUSE) => None,
         // mem, kmem, port, kmsg.
         (false, (1, 1 | 2 | 4 | 11)) => Some(("the host's memory or its messages", Effect::OpensPath)),
         // loop-control, device mapper, btrfs: they make devices of any file.
@@ -88,10 +87,10 @@ fn meaning(device: &DeviceNode) -> Option<(&'static str, Effect)> {
     }
 }
 
-/// The instances in whose folders the file of a loop device is, with the file; also through devices that are made of
-/// others.
-fn behind(ground: &Ground<'_>, device: &DeviceNode) -> Vec<(usize, String)> {
-    let number = format!("{}:{}", device.major, device.minor);
+/// The files of other instances of which a block device is made, such as a loop device; also through devices that are
+/// made of others.
+fn foreign(ground: &Ground<'_>, own: usize, major: u32, minor: u32) -> Vec<(usize, String)> {
+    let number = format!("{major}:{minor}");
     let mut found = Vec::new();
     let mut next: Vec<&str> = ground
         .seen
@@ -106,7 +105,7 @@ fn behind(ground: &Ground<'_>, device: &DeviceNode) -> Vec<(usize, String)> {
         next.extend(below.flat_map(|backed| backed.by.iter().map(String::as_str)));
         let Some(host) = ground.host_mounts() else { continue };
         let Some(at) = by.starts_with('/').then(|| spot(host, by.into())).flatten() else { continue };
-        for (instance, plan) in ground.instances() {
+        for (instance, plan) in ground.instances().filter(|(instance, _)| *instance != own) {
             if spot(host, &plan.folder).is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
             {
                 found.push((instance, by.to_owned()));
@@ -125,40 +124,69 @@ fn listed(paths: &BTreeSet<String>) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// Devices that a node's cgroup allows beyond those that it has: with `b *:* rwm`, root on the node makes a node for
-/// each disk.
+/// Devices that a node's cgroup allows beyond the planned ones: with `b *:* rwm`, root on the node makes a node for each
+/// disk. Only cgroup v1 tells what it allows; with v2, a program decides.
 fn allowed(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = Vec::new();
-    for (_, plan) in ground.instances() {
+    for (instance, plan) in ground.instances() {
         for node in &plan.nodes {
             let Some(container) = &node.container else { continue };
             let own = ground.seen.cgroups.iter().filter(|cgroup| is_of_container(&cgroup.path, container));
             let lines: BTreeSet<&String> =
                 own.filter_map(|cgroup| cgroup.devices.as_ref()).flatten().collect();
-            let wide: Vec<&str> =
-                lines.iter().map(|line| line.as_str()).filter(|line| is_wide(line)).collect();
-            if !wide.is_empty() {
-                let found = format!("the cgroup of node {} allows {}", node.name, wide.join(", "));
-                let difference =
-                    Difference::of(DifferenceKind::Devices, [plan.name.as_str()], Effect::OpensPath, found);
-                all.push(difference.instead_of("no block device"));
+            let mut by_effect: BTreeMap<Effect, Vec<&str>> = BTreeMap::new();
+            for line in lines {
+                let Some(effect) = permits(line) else { continue };
+                let foreign = of_one(line).map(|(major, minor)| foreign(ground, instance, major, minor));
+                let foreign = foreign.unwrap_or_default();
+                if foreign.is_empty() {
+                    by_effect.entry(effect).or_default().push(line);
+                }
+                for (other, file) in foreign {
+                    let found =
+                        format!("the cgroup of node {} allows {line}, which is made of {file}", node.name);
+                    let names = [plan.name.as_str(), ground.name(other)];
+                    all.push(Difference::of(DifferenceKind::Devices, names, Effect::OpensPath, found));
+                }
+            }
+            for (effect, lines) in by_effect {
+                let found = format!("the cgroup of node {} allows {}", node.name, lines.join(", "));
+                let difference = Difference::of(DifferenceKind::Devices, [plan.name.as_str()], effect, found);
+                all.push(difference.instead_of(PLANNED));
             }
         }
     }
     all
 }
 
-/// Whether a line of `devices.list` allows to read or write a block device, or every device: `a *:* rwm`. To make a
-/// node (`m`) alone opens nothing.
-fn is_wide(line: &str) -> bool {
-    let words: Vec<&str> = line.split(' ').collect();
-    let uses = words.get(2).is_some_and(|access| access.contains(['r', 'w']));
-    uses && matches!(words.first(), Some(&("a" | "b")))
+/// What a line of `devices.list` opens, such as `b 7:0 rwm` or `a *:* rwm`; `None` for a planned device. To make a node
+/// (`m`) alone opens nothing.
+fn permits(line: &str) -> Option<Effect> {
+    let mut words = line.split(' ');
+    let (kind, number, access) = (words.next()?, words.next()?, words.next()?);
+    if !access.contains(['r', 'w']) {
+        return None;
+    }
+    let (major, minor) = number.split_once(':')?;
+    match (kind, major.parse(), minor.parse()) {
+        ("c", Ok(major), Ok(minor)) if (major, minor) == TUN => None,
+        ("c", Ok(major), Ok(minor)) => meaning(false, major, minor).map(|(_, effect)| effect),
+        // All devices of a driver.
+        ("c", Ok(major), Err(_)) if TERMINALS.contains(&major) => None,
+        _ => Some(Effect::OpensPath),
+    }
+}
+
+/// The number of the one block device in a line of `devices.list`; `None` for other lines.
+fn of_one(line: &str) -> Option<(u32, u32)> {
+    let (number, _) = line.strip_prefix("b ")?.split_once(' ')?;
+    let (major, minor) = number.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use probe::structure::{Backed, Cgroup};
+    use probe::structure::{Backed, Cgroup, DeviceNode};
 
     use super::super::sample::*;
     use super::*;
@@ -206,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_that_allows_block_devices_is_told_and_one_that_only_lets_make_nodes_is_not() {
+    fn a_cgroup_that_allows_other_devices_is_told_and_one_that_only_lets_make_nodes_is_not() {
         insta::assert_snapshot!(found(|seen| {
             let cgroup = |instance: &str, lines: &[&str]| Cgroup {
                 path: format!("/libpod_parent/libpod-{}", container(instance, 0)),
@@ -215,11 +243,14 @@ mod tests {
             };
             seen.cgroups = vec![
                 cgroup("acme", &["a *:* rwm"]),
-                cgroup("globex", &["c *:* m", "b *:* m", "c 1:3 rwm", "b 7:0 r"]),
+                cgroup("globex", &["c *:* m", "b *:* m", "c 1:3 rwm", "b 7:0 r", "c 10:229 rwm", "c 10:200 rwm"]),
             ];
+            let file = "/home/ada/.homelab/instances/acme/nodes/acme-cp-1/var/disk.img".to_owned();
+            seen.backed = vec![Backed { device: "7:0".to_owned(), name: "loop0".to_owned(), by: vec![file] }];
         }), @r"
-        acme: the cgroup of node acme-cp-1 allows a *:* rwm; planned: no block device (opens a path)
-        globex: the cgroup of node globex-cp-1 allows b 7:0 r; planned: no block device (opens a path)
+        acme: the cgroup of node acme-cp-1 allows a *:* rwm; planned: null, zero, full, random, urandom and terminals (opens a path)
+        acme, globex: the cgroup of node globex-cp-1 allows b 7:0 r, which is made of /home/ada/.homelab/instances/acme/nodes/acme-cp-1/var/disk.img (opens a path)
+        globex: the cgroup of node globex-cp-1 allows c 10:229 rwm; planned: null, zero, full, random, urandom and terminals
         ");
     }
 }

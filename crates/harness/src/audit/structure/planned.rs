@@ -6,12 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use camino::Utf8PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use probe::structure::{Request, VERSION};
+use provisioner::engine::NodeLimits;
 use provisioner::fabric::ExpectedGuard;
 use provisioner::plan::{ClusterPlan, Role};
 use provisioner::request::CniKind;
 
 /// Everything that was planned on a host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Planned {
     /// All running instances.
     pub(crate) instances: Vec<PlannedInstance>,
@@ -19,6 +20,8 @@ pub(crate) struct Planned {
     pub(crate) guard: Option<ExpectedGuard>,
     /// The pids of the audit's own processes; their descendants count as well.
     pub(crate) own: BTreeSet<u32>,
+    /// The limits of each node that is a container.
+    pub(crate) limits: NodeLimits,
     /// The folders of the node image and of the image store, which all nodes share, read-only, as lower layers.
     pub(crate) shared: Vec<Utf8PathBuf>,
 }

@@ -9,6 +9,7 @@ use probe::structure::{
     Address, Cgroup, DeviceNode, Link, Mount, MountTable, Namespace, NamespaceKind, Namespaces, Neighbour,
     Network, Peer, Place, PolicyRule, Process, Route, Seen, Socket, VERSION,
 };
+use provisioner::engine::NodeLimits;
 use provisioner::fabric::{ExpectedGuard, ROUTE_PROTOCOL};
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken, claim};
@@ -78,6 +79,7 @@ fn planned(instances: Vec<PlannedInstance>) -> Planned {
         instances,
         guard: ExpectedGuard::new(&guard_rules(), routes, &links),
         own: BTreeSet::from([AUDIT_PID]),
+        limits: NodeLimits::of(23_552, 2),
         shared: vec!["/cache/root".into(), "/cache/store".into()],
     }
 }
@@ -291,7 +293,16 @@ fn instance(seen: &mut Seen, plan: &PlannedInstance, base: u64, place: u32) {
             minor: 3,
         };
         seen.devices.push(null);
-        seen.cgroups.push(Cgroup { path: root, controllers: vec!["pids".to_owned()], ..Cgroup::default() });
+        let limits =
+            [("memory.limit_in_bytes", "5905580032"), ("cpu.cfs_quota_us", "200000"), ("pids.max", "8192")];
+        let devices = ["c *:* m", "b *:* m", "c 1:3 rwm", "c 5:2 rwm", "c 136:* rwm", "c 10:200 rwm"];
+        seen.cgroups.push(Cgroup {
+            path: root,
+            controllers: vec!["pids".to_owned()],
+            limits: limits.map(|(name, limit)| (name.to_owned(), limit.to_owned())).into(),
+            devices: Some(devices.map(str::to_owned).into()),
+            ..Cgroup::default()
+        });
     }
 
     // A pod on the control plane: its own namespaces, but for the user's.

@@ -11,7 +11,8 @@ use crate::exec::{Command, ENVIRONMENT};
 use crate::fabric;
 use crate::plan::{ClusterPlan, NodePlan, Power};
 
-use super::{folder, hook};
+use super::super::NodeLimits;
+use super::{confinement, folder, hook};
 
 /// The label of all homelab containers. Its value is the home's id.
 pub(super) const HOME_LABEL: &str = "homelab.home";
@@ -86,6 +87,7 @@ pub(super) fn run(
     image: &NodeImage,
     folder: &Utf8Path,
     overlaid: &[String],
+    limits: NodeLimits,
 ) -> Command {
     let scope = plan.id.node_scope(&node.name);
     let overlays = overlaid.iter().flat_map(|name| {
@@ -95,7 +97,8 @@ pub(super) fn run(
     });
     hooked(plan, node, folder)
         // crun refuses the hybrid cgroup layout of older hosts; runc takes every layout.
-        .args(["--runtime", "runc", "run", "--detach", "--privileged", "--cgroupns", "private"])
+        .args(["--runtime", "runc", "run", "--detach", "--cgroupns", "private"])
+        .args(confinement::options(folder))
         // A node has the environment of commands on nodes. Nothing is inherited from the host, above all no proxy, and
         // nothing from a containers.conf.
         .args(["--http-proxy=false", "--unsetenv-all"])
@@ -105,10 +108,12 @@ pub(super) fn run(
         .args(["--label", &format!("{INSTANCE_LABEL}={}", plan.id.name)])
         .args(["--network", &format!("ns:{}", fabric::namespace_path(&scope))])
         // Below the hard limits of hosts without CAP_SYS_RESOURCE, where podman's own defaults are refused.
-        .args(["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=30000:30000", "--pids-limit", "-1"])
+        .args(["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=30000:30000"])
+        .args(["--pids-limit", &limits.processes.to_string(), "--cpus", &limits.processors.to_string()])
+        .args(["--memory", &format!("{}m", limits.memory)])
         .args(["--volume", &format!("{}:/var", folder.join("var"))])
         // `O` is an overlay with an upper folder for this container alone. A read-only bind mount would not protect the
-        // store: root in a privileged container can make it writable.
+        // store: root on a node can make it writable.
         .args(["--volume", &format!("{}:{}:O", image.containerd_store, folder::STORE)])
         .args(overlays)
         .args(["--tmpfs", "/run", "--tmpfs", "/tmp"])
@@ -124,7 +129,8 @@ mod tests {
         let plan = crate::plan::tests::acme();
         let image = NodeImage { root: "/cache/root".into(), containerd_store: "/cache/store".into() };
         let overlaid = ["etc", "usr"].map(str::to_owned);
-        let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into(), &overlaid);
+        let limits = NodeLimits::of(23_552, 2);
+        let command = run(&plan, plan.first(), &image, "/home/nodes/acme-cp-1".into(), &overlaid, limits);
         insta::assert_snapshot!(command.to_string().replace(" --", "\n --"));
     }
 
