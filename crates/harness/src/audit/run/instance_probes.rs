@@ -143,8 +143,8 @@ impl InstanceProbes {
             namespace,
             client,
         };
-        sweep(cluster).await?;
         let owner = Owner::current(&deployed.namespace).map_err(ProbesError::Owner)?;
+        sweep(cluster, &owner).await?;
         let namespaces: Api<Namespace> = Api::all(deployed.client.clone());
         deployed.make(&namespaces, manifest::namespace(&deployed.namespace, &owner)).await?;
         let pods = deployed.pods();

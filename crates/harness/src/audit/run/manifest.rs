@@ -20,10 +20,11 @@ const GROUPS: [&str; 2] = ["224.0.0.251", "ff02::1:2"];
 
 /// The label of an audit's namespace.
 pub(super) const OWNED: &str = "homelab/audit";
-/// The annotation with the process that runs the audit. The next audit removes namespaces whose process has ended.
+/// The annotation with the process that runs the audit. The next audit on the same host removes
+/// namespaces whose process has ended.
 pub(super) const OWNER: &str = "homelab/owner";
 /// The longest lifetime of a pod, in seconds, in case the audit does not remove it.
-const LIFETIME: u32 = 3600;
+pub(super) const LIFETIME: u32 = 3600;
 
 /// The namespace of an audit.
 pub(super) fn namespace(name: &str, owner: &Owner) -> Value {

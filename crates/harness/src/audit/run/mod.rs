@@ -6,6 +6,7 @@
 //! Neither knows what a verdict means.
 
 mod manifest;
+mod lease;
 mod token;
 mod instance_probes;
 mod remove;

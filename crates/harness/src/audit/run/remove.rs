@@ -1,13 +1,15 @@
 //! Removes a [`InstanceProbes`]: at the end of its audit, and before the next audit where the process of an audit was killed.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
-use provisioner::registry::{Liveness, Owner};
+use provisioner::registry::Owner;
 use provisioner::slowdown::Stretched;
 use tokio::time::timeout;
 
 use super::instance_probes::TIMEOUT;
+use super::lease::Owned;
 use super::{InstanceProbes, ProbesError, manifest, token};
 use crate::cluster::TestCluster;
 use crate::wait::{self, Wait};
@@ -32,8 +34,9 @@ impl InstanceProbes {
     }
 }
 
-/// Removes the namespaces of audits whose process has ended without removing them.
-pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), ProbesError> {
+/// Removes the namespaces of earlier audits that were abandoned. `this` is the process of the present audit. Namespaces
+/// of audits that other hosts run stay.
+pub(super) async fn sweep(cluster: &TestCluster, this: &Owner) -> Result<(), ProbesError> {
     let (client, instance) = (cluster.client(), cluster.name());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let refused = |source| ProbesError::Api {
@@ -42,14 +45,10 @@ pub(super) async fn sweep(cluster: &TestCluster) -> Result<(), ProbesError> {
         source: Box::new(source),
     };
     let found = namespaces.list(&ListParams::default().labels(manifest::OWNED)).await.map_err(refused)?;
-    let dead = found.into_iter().filter_map(|namespace| {
-        let owner = namespace.metadata.annotations?.remove(manifest::OWNER)?;
-        let owner: Owner = serde_json::from_str(&owner).ok()?;
-        namespace.metadata.name.filter(|_| owner.liveness_by_proc() == Liveness::Dead)
-    });
-    let dead: Vec<String> = dead.collect();
+    let (found, now) = (found.into_iter().filter_map(Owned::read), Timestamp::now());
+    let abandoned: Vec<Owned> = found.filter(|namespace| namespace.is_abandoned(this, now)).collect();
     let within = cluster.slowdown().stretch(TIMEOUT);
-    let removed = dead.iter().map(|name| remove(&client, instance, name, within));
+    let removed = abandoned.iter().map(|namespace| remove(&client, instance, &namespace.name, within));
     futures::future::try_join_all(removed).await.map(drop)
 }
 
