@@ -1,14 +1,15 @@
 //! Judges the results of a run: a verdict for each cell.
 //!
 //! A cell is *isolated* only when every condition was checked and holds. Missing evidence gives *inconclusive*. There
-//! are four judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
-//! sides, [`facts`] and [`structure`] compare known facts. Next: [`report`](super::report).
+//! are five judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
+//! sides, [`facts`], [`structure`] and [`trust`] compare known facts. Next: [`report`](super::report).
 
 mod evidence;
 mod probes;
 mod look;
 mod facts;
 mod structure;
+mod trust;
 mod differences;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,6 +7,7 @@ mod files;
 mod management;
 mod credentials;
 mod authorities;
+mod trust;
 mod store;
 mod disks;
 mod secrets;
@@ -26,6 +27,7 @@ use provisioner::request::EngineKind;
 
 use crate::audit::{
     ClassId, ClientCertificate, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection, Subject,
+    Trust,
 };
 use crate::cluster::TestCluster;
 
@@ -68,9 +70,10 @@ async fn subject(
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
         node::subject(plan, planned.role, node, listed.iter().find(same))
     });
-    let (nodes, pki, identity, store) = futures::join!(
+    let (nodes, pki, trust, identity, store) = futures::join!(
         join_all(nodes),
         within(plan, pki(home, cluster)),
+        async { if selection.has(ClassId::S2) { trust::of(cluster).await } else { Trust::default() } },
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
     );
@@ -107,6 +110,7 @@ async fn subject(
         api_name: plan.api_name.clone(),
         credentials: credentials::of(cluster, deployed, etcd),
         authorities,
+        trust,
         identity,
         store,
         search: None,
