@@ -18,8 +18,8 @@ const CONTROL_PLANE: [(&str, &str, AuthorityRole); 7] = [
 /// The same for each node.
 const NODE: [(&str, &str, AuthorityRole); 1] = [("kubelet", "clientCAFile", AuthorityRole::Cluster)];
 
-/// No server of the target may trust a key of the source, or a key that a server of the source trusts too. A key that
-/// is not the target's own is unexplained.
+/// No server of the target may trust a key of the source, or a key of a third system that a server of the source trusts
+/// too. Every other key that is not the target's own is unexplained.
 pub(super) fn judge(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (&source.authorities, &target.authorities) else {
         return Judgement::inconclusive("the authorities of an instance could not be read");
@@ -31,13 +31,14 @@ pub(super) fn judge(source: &Subject, target: &Subject) -> Judgement {
             return Judgement::leak(format!("{} is the {what} of '{}'", place(anchor), source.name));
         }
     }
-    for anchor in trusted {
+    let of_another = |anchor: &&TrustAnchor| theirs.iter().all(|own| own.key != anchor.key);
+    for anchor in trusted.iter().filter(of_another) {
         if let Some(same) = source.trust.anchors.iter().find(|same| same.key == anchor.key) {
             return Judgement::leak(format!("{} is also {}", place(anchor), place(same)));
         }
     }
     let missing = missing(target, theirs).map(|what| format!("the control failed: {what}"));
-    let unknown = trusted.iter().find(|anchor| theirs.iter().all(|own| own.key != anchor.key));
+    let unknown = trusted.iter().find(of_another);
     let unknown = unknown.map(|anchor| format!("{} is none of '{}'", place(anchor), target.name));
     let open = target.trust.unread.first().or(target.trust.unplanned.first()).cloned();
     match open.or(unknown).or(missing) {
