@@ -1,8 +1,9 @@
 //! Judges the results of a run: a verdict for each cell.
 //!
 //! A cell is *isolated* only when every condition was checked and holds. Missing evidence gives *inconclusive*. There
-//! are five judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
-//! sides, [`overheard`] compares frames that arrived with the plan, [`facts`] and [`structure`] compare known facts. Next: [`report`](super::report).
+//! are six judges, each pure: [`probes`] compares answers with witnesses, [`look`] compares the inspections of two
+//! sides, [`overheard`] compares frames that arrived with the plan, [`facts`], [`structure`] and [`trust`] compare known
+//! facts. Next: [`report`](super::report).
 
 mod evidence;
 mod probes;
@@ -10,6 +11,7 @@ mod look;
 mod overheard;
 mod facts;
 mod structure;
+mod trust;
 mod differences;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -55,7 +55,7 @@ pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
     After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,
     Kernel, KnownAuthority, LinkWitness, Management, Neighbour, NodeIdentity, NodeSubject, NodeTraces, Part,
-    Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, UDP_PORT,
+    Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, Trust, TrustAnchor, UDP_PORT,
 };
 pub use verdict::{AuditOutcome, Judgement, Verdict};
 pub use viewpoint::{HOST, Route, Stand, Target, Viewpoint};

@@ -98,11 +98,37 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             bootstrap: Some(Secret::new("hunter2")),
         },
         authorities: Some(AuthorityRole::ALL.map(authority).to_vec()),
+        trust: trust(name, &nodes),
         identity: Some(CHAIN.map(link).to_vec()),
         store: Some(vec![format!("8:1:{third} /var/lib/containerd/blob")]),
         search: Some(Search { control_found: true, found: Vec::new() }),
         nodes,
     }
+}
+
+/// What the servers of an instance trust: authorities of its own.
+fn trust(name: &str, nodes: &[NodeSubject]) -> Trust {
+    use AuthorityRole::{Cluster, Etcd, FrontProxy, ServiceAccounts};
+    let anchor = |node: &NodeSubject, (server, setting, role): (&str, &str, AuthorityRole)| TrustAnchor {
+        node: node.name.clone(),
+        server: server.to_owned(),
+        setting: setting.to_owned(),
+        file: format!("/pki/{setting}"),
+        block: 1,
+        key: format!("key {name} {}", role.name()),
+    };
+    let control_plane = [
+        ("kube-apiserver", "client-ca-file", Cluster),
+        ("kube-apiserver", "requestheader-client-ca-file", FrontProxy),
+        ("kube-apiserver", "service-account-key-file", ServiceAccounts),
+        ("kube-apiserver", "etcd-cafile", Etcd),
+        ("kube-controller-manager", "root-ca-file", Cluster),
+        ("etcd", "trusted-ca-file", Etcd),
+        ("etcd", "peer-trusted-ca-file", Etcd),
+    ];
+    let first = control_plane.map(|setting| anchor(&nodes[0], setting));
+    let kubelets = nodes.iter().map(|node| anchor(node, ("kubelet", "clientCAFile", Cluster)));
+    Trust { anchors: first.into_iter().chain(kubelets).collect(), ..Trust::default() }
 }
 
 /// The same instance with VMs, and the management network `10.232.<third>.0/24`.

@@ -4,6 +4,7 @@
 //! is [`Plan`](super::Plan).
 
 mod credentials;
+mod trust;
 mod host;
 mod parts;
 
@@ -18,6 +19,7 @@ use provisioner::slowdown::Slowdown;
 pub use credentials::{AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, Property, Secret};
 pub use host::{After, Destroyed, HostSubject, Search};
 pub use parts::{Kernel, Part, Parts};
+pub use trust::{Trust, TrustAnchor};
 
 /// The port on which every witness answers TCP.
 pub const TCP_PORT: u16 = 7001;
@@ -73,6 +75,8 @@ pub struct Subject {
     pub credentials: CredentialSet,
     /// Its certificate authorities and its service-account key.
     pub authorities: Option<Vec<KnownAuthority>>,
+    /// The keys that its running servers trust.
+    pub trust: Trust,
     /// Its identity: for each property, the value that was recorded at creation and the value that was found now.
     pub identity: Option<Vec<Property>>,
     /// Files of the host that its nodes can write: `<device>:<inode> <path>`. For containers, the files of their image

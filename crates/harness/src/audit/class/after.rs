@@ -56,9 +56,9 @@ pub(super) const CLASSES: &[Class] = &[
         "shared authorities and keys",
         "the target accepts signatures of the source's authorities or keys",
         (Towards::Instances, Fact::Authorities),
-        Injection::SameAuthority,
+        Injection::ForeignAuthority,
     )
-    .needing(&[Part::Credentials]),
+    .needing(&[Part::Credentials, Part::Files]),
     class(
         ClassId::S3,
         "registry and engine disagree",

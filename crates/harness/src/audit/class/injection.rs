@@ -58,7 +58,7 @@ pub enum Injection {
     OldData,
     RestartOther,
     SameNetwork,
-    SameAuthority,
+    ForeignAuthority,
     Stray,
     OpenGuard,
     DeadCable,
@@ -138,12 +138,12 @@ impl Injection {
             Self::AnonymousKubelet => "a kubelet of B accepts anonymous requests",
             Self::ForeignKey => "a node of B accepts an SSH key of A",
             Self::SharedStore => "a writable file of A's image store is a hard link to a file of B's",
-            Self::LeakedSecret => "a key of B is copied into a log of A",
+            Self::LeakedSecret => "B's admin.conf is in a folder of A's node, outside of /var",
             Self::LeftLink => "a network link is left on the host",
             Self::OldData => "data of a destroyed instance is put into its successor",
             Self::RestartOther => "a node of B restarts its kubelet when another instance is destroyed",
             Self::SameNetwork => "in memory, B's registry entry gets A's pod CIDR",
-            Self::SameAuthority => "in memory, B's front-proxy CA is replaced by A's",
+            Self::ForeignAuthority => "A's front-proxy CA is the second block of B's front-proxy CA file",
             Self::Stray => "the host has a link of an instance that the registry does not know",
             Self::OpenGuard => "the guard accepts UDP to port 9 from A to B",
             Self::DeadCable => "a cable that passes no frame joins the bridges of A and B",
@@ -224,7 +224,7 @@ impl Injection {
     pub fn is_mutual(self) -> bool {
         use Injection::{
             DeadCable, ForeignKey, HiddenAddress, HiddenCgroup, HiddenLink, HiddenMount, HiddenNat, LeftLink,
-            LoopDevice, MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet, SameAuthority,
+            LoopDevice, MirroredLink, OpenGuard, PlantedProcess, ProxyNeighbour, Relay, RouteLocalnet,
             SameMac, SameMachineId, SameNetwork, SecondRouter, SharedBridge, SharedDhcp, SharedEtherType,
             SharedGroups, SharedIpv6, SharedManagement, SharedMount, SharedProcess, SharedSocket,
             SharedStore, Stray,
@@ -245,7 +245,6 @@ impl Injection {
                 | SharedStore
                 | SameMachineId
                 | SameNetwork
-                | SameAuthority
                 | RouteLocalnet
                 | LeftLink
                 | Stray

@@ -30,6 +30,8 @@ pub(in crate::audit) struct Access {
     pub(in crate::audit) credentials: Credentials,
     /// The path that is requested.
     pub(in crate::audit) path: &'static str,
+    /// Further headers of the request.
+    pub(in crate::audit) headers: &'static [(&'static str, &'static str)],
     /// The slowdown of the server's cluster.
     pub(in crate::audit) slowdown: Slowdown,
 }
@@ -70,7 +72,10 @@ impl Access {
                 config.auth_info.client_key_data = Some(base64(key).into());
             }
         }
-        let request = http::Request::get(self.path).body(Body::empty()).map_err(kube::Error::HttpError)?;
+        let request = http::Request::get(self.path);
+        let request =
+            self.headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Body::empty()).map_err(kube::Error::HttpError)?;
         Ok(Client::try_from(config)?.send(request).await?.status().as_u16())
     }
 }

@@ -167,17 +167,17 @@ pub(super) async fn anonymous_kubelet(pair: &Pair<'_>, changes: &mut Changes) ->
     access.until(true).await
 }
 
-fn missing(what: &'static str, of: &Subject) -> InjectError {
+pub(super) fn missing(what: &'static str, of: &Subject) -> InjectError {
     InjectError::Missing { what, cluster: of.name.clone() }
 }
 
-fn plane(of: &TestCluster) -> Result<&TestNode, InjectError> {
+pub(super) fn plane(of: &TestCluster) -> Result<&TestNode, InjectError> {
     let cluster = of.name().to_owned();
     of.nodes().first().ok_or(InjectError::Missing { what: "a control plane", cluster })
 }
 
 /// The control-plane nodes of the target.
-fn planes<'a>(pair: &Pair<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
+pub(super) fn planes<'a>(pair: &Pair<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
     let of_role = pair.target.nodes.iter().filter(|node| node.role == Role::ControlPlane);
     let nodes =
         of_role.filter_map(|planned| pair.to.nodes().iter().find(|node| node.real_name() == planned.name));
@@ -187,14 +187,14 @@ fn planes<'a>(pair: &Pair<'a>) -> Result<Vec<&'a TestNode>, InjectError> {
 
 /// A request to the target's API server for `/api`, which all authenticated users may read and no others (Kubernetes,
 /// `system:discovery`).
-fn api_of(target: &Subject, credentials: Credentials) -> Access {
+pub(super) fn api_of(target: &Subject, credentials: Credentials) -> Access {
     let server = format!("https://{}:{API_PORT}", target.api);
     let (cluster, slowdown) = (target.name.clone(), target.slowdown);
-    Access { cluster, server, authority: None, credentials, path: "/api", slowdown }
+    Access { cluster, server, authority: None, credentials, path: "/api", headers: &[], slowdown }
 }
 
 /// Pushes an undo that waits until the server refuses the request again. It runs last, so it is pushed first.
-fn close_behind(access: &Access, changes: &mut Changes) {
+pub(super) fn close_behind(access: &Access, changes: &mut Changes) {
     let access = access.clone();
     changes.undos.push(format!("wait until {} refuses", access.server), move || {
         let access = access.clone();

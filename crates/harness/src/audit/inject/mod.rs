@@ -1,9 +1,9 @@
 //! Applies injections: makes each leak for real, on the host, in links, nodes and control planes of test clusters.
 //!
 //! [`open`] applies an [`Injection`] and returns a value that reverts it. Each undo is pushed before its change, so
-//! that a panic, a signal or an error half-way leaves nothing; what SIGKILL leaves is removed with the clusters. Two
-//! injections change only the facts that the audit has collected: see [`Applied::change_facts`]. This module does not know how
-//! a leak is found.
+//! that a panic, a signal or an error half-way leaves nothing; what SIGKILL leaves is removed with the clusters. One
+//! injection changes only the facts that the audit has collected: see [`Applied::change_facts`]. This module does not
+//! know how a leak is found.
 
 mod changes;
 mod switch;
@@ -11,12 +11,13 @@ mod cable;
 mod forward;
 mod host;
 mod bind_mount;
-mod node;
 mod vms;
 mod port;
 mod access;
 mod name_server;
 mod control;
+mod front_proxy;
+mod node;
 mod hidden;
 mod router;
 mod device;
@@ -27,7 +28,7 @@ use provisioner::exec::CommandError;
 use provisioner::fabric::FabricError;
 
 use super::class::Injection;
-use super::subject::{AuthorityRole, Subject};
+use super::subject::Subject;
 use crate::cluster::{ClusterError, TestCluster};
 use crate::undo::Left;
 use crate::wait::WaitError;
@@ -143,18 +144,8 @@ impl Applied {
         let source = subjects.iter().find(|subject| subject.name == from).cloned();
         let target = subjects.iter_mut().find(|subject| subject.name == to);
         let (Some(source), Some(target)) = (source, target) else { return };
-        match self.change_facts {
-            Some(Injection::SameNetwork) => target.pod_cidr = source.pod_cidr,
-            Some(Injection::SameAuthority) => {
-                let proxy = |of: &Subject| {
-                    let mut known = of.authorities.iter().flatten();
-                    known.find(|authority| authority.role == AuthorityRole::FrontProxy).cloned()
-                };
-                let theirs = target.authorities.iter_mut().flatten();
-                let theirs = theirs.filter(|authority| authority.role == AuthorityRole::FrontProxy);
-                theirs.zip(proxy(&source)).for_each(|(theirs, ours)| *theirs = ours);
-            }
-            _ => {}
+        if self.change_facts == Some(Injection::SameNetwork) {
+            target.pod_cidr = source.pod_cidr;
         }
     }
 }
@@ -165,8 +156,7 @@ impl Applied {
 /// [`InjectError`]; the changes made until then are reverted.
 pub(super) async fn apply(injection: Injection, pair: &Pair<'_>) -> Result<Applied, InjectError> {
     let mut changes = Changes::on(pair);
-    let change_facts =
-        matches!(injection, Injection::SameNetwork | Injection::SameAuthority).then_some(injection);
+    let change_facts = matches!(injection, Injection::SameNetwork).then_some(injection);
     match perform(injection, pair, &mut changes).await {
         Ok(()) => Ok(Applied { changes, change_facts }),
         Err(error) => {
@@ -228,6 +218,7 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::ForeignTokens => control::foreign_tokens(pair, changes).await,
         Injection::ForeignBootstrap => control::foreign_bootstrap(pair, changes).await,
         Injection::ForeignServer => control::foreign_server(pair, changes).await,
+        Injection::ForeignAuthority => front_proxy::foreign_authority(pair, changes).await,
         Injection::SwappedContext => control::swapped_context(pair, changes),
         Injection::AnonymousKubelet => control::anonymous_kubelet(pair, changes).await,
         Injection::OpenGuard => hidden::open_guard(pair, changes).await,
@@ -244,8 +235,8 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::CopiedFrames => cable::copy(pair, changes).await,
         Injection::SecondRouter => router::between(pair, changes).await,
         Injection::LoopDevice => device::loop_device(pair, changes).await,
-        Injection::SameNetwork | Injection::SameAuthority => Ok(()), // changes facts only: see `Applied::change_facts`
-        Injection::OldData | Injection::RestartOther => Ok(()),      // with a third instance: see `self_test`
+        Injection::SameNetwork => Ok(()), // changes facts only: see `Applied::change_facts`
+        Injection::OldData | Injection::RestartOther => Ok(()), // with a third instance: see `self_test`
     }
 }
 

@@ -1,14 +1,14 @@
 //! Injections of things that container nodes share: folders, sockets, processes, ids, files.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8PathBuf;
+use provisioner::kubernetes::ADMIN;
 
 use super::bind_mount::bind_mount;
 use super::cable::last;
-use super::changes::Changes;
+use super::changes::{Changes, command};
+use super::control::plane;
 use super::{InjectError, Pair};
 use crate::cluster::TestCluster;
 
@@ -49,17 +49,11 @@ pub(super) fn shared_store(pair: &Pair<'_>, changes: &mut Changes) -> Result<(),
     changes.make(&ours, |path| fs::hard_link(&theirs, path))
 }
 
-/// The target's administrator key is in a log of the source.
+/// The target's kubeconfig of the administrator is in a folder of a source node.
 pub(super) async fn leaked_secret(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let missing =
-        || InjectError::Missing { what: "an administrator's key", cluster: pair.target.name.clone() };
-    let key = pair.target.credentials.administrator.as_ref().ok_or_else(missing)?.key.reveal().to_owned();
-    let folder = &pair.from.inner().plan.folder;
-    let logs = folder.join("nodes").join(last(pair.from)?.real_name()).join("var/log");
-    // A VM keeps its logs on its own disk: the host has only the instance's folder.
-    let log = if logs.is_dir() { logs } else { folder.clone() }.join("injected.log");
-    changes.make(&log, |path| {
-        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all(key.as_bytes())
-    })
+    const FOLDER: &str = "/opt/injected";
+    let config = plane(pair.to)?.read(ADMIN).await?;
+    let write = format!("umask 077; mkdir -p {FOLDER}/one && cat > {FOLDER}/one/two");
+    let write = command("sh", &["-c", &write]).input(config);
+    changes.on_node(last(pair.from)?, &write, command("rm", &["-rf", FOLDER])).await
 }

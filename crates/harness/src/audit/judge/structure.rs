@@ -2,8 +2,9 @@
 
 use ipnet::Ipv4Net;
 
+use super::trust;
 use crate::audit::subject::{AuthorityRole, HostSubject, Subject};
-use crate::audit::verdict::Judgement;
+use crate::audit::verdict::{Judgement, Verdict};
 
 /// Compares every kind of network of the source with every kind of the target, with its own other kinds, and with the
 /// host's own networks.
@@ -39,7 +40,7 @@ fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
 }
 
 /// Compares every certificate and key with every other one. A key that two instances share is a leak also where it has
-/// a different role in each.
+/// a different role in each. Then [`trust`] judges what the target's servers trust.
 pub(super) fn authorities(source: &Subject, target: &Subject) -> Judgement {
     let (Some(ours), Some(theirs)) = (&source.authorities, &target.authorities) else {
         return Judgement::inconclusive("the authorities of an instance could not be read");
@@ -65,7 +66,12 @@ pub(super) fn authorities(source: &Subject, target: &Subject) -> Judgement {
             }
         }
     }
-    Judgement::isolated(format!("{} and {} authorities, all distinct", ours.len(), theirs.len()))
+    let trusted = trust::judge(source, target);
+    if trusted.verdict != Verdict::Isolated {
+        return trusted;
+    }
+    let count = ours.len() + theirs.len();
+    Judgement::isolated(format!("{count} authorities, all distinct; {}", trusted.why))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use provisioner::home::Home;
 use provisioner::kubernetes::PKI;
 use provisioner::tls::Folder;
 use sha2::{Digest, Sha256};
-use x509_parser::pem::parse_x509_pem;
+use x509_parser::pem::{Pem, parse_x509_pem};
 
 use crate::audit::{AuthorityRole, KnownAuthority};
 use crate::cluster::TestCluster;
@@ -42,15 +42,20 @@ fn on_node() -> impl Iterator<Item = (AuthorityRole, String)> {
 /// Pure.
 fn read(role: AuthorityRole, pem: String) -> Option<KnownAuthority> {
     let (_, parsed) = parse_x509_pem(pem.as_bytes()).ok()?;
-    let (certificate, key) = match parsed.label.as_str() {
-        "CERTIFICATE" => {
-            let certificate = parsed.parse_x509().ok()?;
-            (Some(sha256(&parsed.contents)), sha256(certificate.public_key().raw))
-        }
-        "PUBLIC KEY" => (None, sha256(&parsed.contents)),
-        _ => return None,
-    };
+    let (certificate, key) = prints(&parsed)?;
     Some(KnownAuthority { role, pem: certificate.is_some().then_some(pem), certificate, key })
+}
+
+/// The fingerprints of a certificate and its key, or of a public key alone. `None` for other PEM. Pure.
+pub(super) fn prints(block: &Pem) -> Option<(Option<String>, String)> {
+    match block.label.as_str() {
+        "CERTIFICATE" => {
+            let certificate = block.parse_x509().ok()?;
+            Some((Some(sha256(&block.contents)), sha256(certificate.public_key().raw)))
+        }
+        "PUBLIC KEY" => Some((None, sha256(&block.contents))),
+        _ => None,
+    }
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -8,6 +8,7 @@ mod neighbours;
 mod management;
 mod credentials;
 mod authorities;
+mod trust;
 mod store;
 mod disks;
 mod secrets;
@@ -27,6 +28,7 @@ use provisioner::request::EngineKind;
 
 use crate::audit::{
     ClassId, ClientCertificate, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection, Subject,
+    Trust,
 };
 use crate::cluster::TestCluster;
 
@@ -69,10 +71,11 @@ async fn subject(
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
         node::subject(plan, planned.role, node, listed.iter().find(same))
     });
-    let (mut nodes, neighbours, pki, identity, store) = futures::join!(
+    let (mut nodes, neighbours, pki, trust, identity, store) = futures::join!(
         join_all(nodes),
         neighbours::all(cluster, deployed, selection),
         within(plan, pki(home, cluster)),
+        async { if selection.has(ClassId::S2) { trust::of(cluster).await } else { Trust::default() } },
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
     );
@@ -113,6 +116,7 @@ async fn subject(
         api_name: plan.api_name.clone(),
         credentials: credentials::of(cluster, deployed, etcd),
         authorities,
+        trust,
         identity,
         store,
         search: None,

@@ -1,10 +1,13 @@
-//! Searches the files that the host keeps of each instance for the secrets of all other instances (C10).
+//! Searches the files of each instance, on the host and on its nodes, for the secrets of all other instances (C10).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::join_all;
 use provisioner::exec::Command;
@@ -13,7 +16,7 @@ use provisioner::home::Home;
 use crate::audit::{Kernel, Search, Secret, Subject};
 use crate::cluster::TestCluster;
 
-use super::secrets::Needles;
+use super::secrets::{Needles, private_keys};
 
 /// The control of the search: files of an instance's folder in which it has to find the instance's own secrets. These
 /// have the keys of its authorities as PEM; the kubeconfig has the administrator's key as base64 of PEM.
@@ -21,53 +24,80 @@ const OWN: [&str; 5] =
     ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
 const KUBECONFIG: &str = "kubeconfig";
 
-/// Prints all logs of a VM, which keeps them on its own disk, as one uncompressed tar archive. Exit code 1 means that a
-/// file changed while it was read, which is no error here (tar(1), "Return value").
-const LOGS: &str = "tar --create --directory=/var/log . 2>/dev/null || [ $? -eq 1 ]";
+/// Prints the files in the folders `$@` and on every tmpfs of a node, such as `/run`, `/tmp` and the volumes of pods in
+/// memory, as one uncompressed tar archive. Exit code 1 means that a file changed while it was read, which is no error
+/// here (tar(1), "Return value").
+const READ: &str = r#"while read -r _ at type _; do [ "$type" = tmpfs ] && [ -d "$at" ] && set -- "$@" "$at"; done \
+< /proc/mounts; tar --create --one-file-system --directory=/ -- "$@" 2>/dev/null || [ $? -eq 1 ]"#;
+/// The folders that are read on VMs, which keep them on their own disk. Without programs, etcd's data and image stores.
+const ON_DISK: [&str; 8] =
+    ["/etc", "/home", "/opt", "/root", "/srv", "/var/lib/kubelet", "/var/log", "/var/tmp"];
+
+/// Prints a line of base64 for each file that may have a private key of a node.
+const KEYS: &str = r#"find /etc/kubernetes /var/lib/kubelet/pki -type f -size -64k -exec sh -c \
+'for file; do base64 --wrap=0 -- "$file" || exit; echo; done' sh '{}' +"#;
 
 /// Fills in the search of each subject. It stays `None` where files cannot be read, and for all subjects when one
 /// secret is unknown, because that secret could not be found.
 pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [Subject]) {
     let folders: Vec<Utf8PathBuf> =
         clusters.iter().map(|cluster| home.instance(&cluster.inner().instance.name)).collect();
-    let secrets = folders.iter().zip(&*subjects).map(|(folder, subject)| secrets(folder, subject));
+    let (on_nodes, read) =
+        futures::join!(join_all(clusters.iter().map(keys)), join_all(clusters.iter().map(read_nodes)));
+    let secrets = folders
+        .iter()
+        .zip(&*subjects)
+        .zip(on_nodes)
+        .map(|((folder, subject), on_nodes)| Some([secrets(folder, subject)?, on_nodes?].concat()));
     let Some(needles) = secrets.collect::<Option<Vec<_>>>().and_then(|secrets| Needles::of(&secrets)) else {
         return;
     };
-    let logs = join_all(clusters.iter().map(logs)).await;
     let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
     let home = home.clone();
     let searched = tokio::task::spawn_blocking(move || {
-        let one = |(own, (folder, logs)): (usize, (&Utf8PathBuf, &Option<Logs>))| {
+        let one = |(own, (folder, texts)): (usize, (&Utf8PathBuf, &Option<Texts>))| {
             let mut search = search(&home, folder, own, &names, &needles).ok()?;
-            for (place, text) in logs.as_ref()? {
+            for (place, text) in texts.as_ref()? {
                 let owners = needles.found_in(text.as_slice()).ok()?.into_iter();
                 let others = owners.filter(|owner| *owner != own);
                 search.found.extend(others.map(|owner| (names[owner].clone(), place.clone())));
             }
             Some(search)
         };
-        folders.iter().zip(&logs).enumerate().map(one).collect::<Vec<_>>()
+        folders.iter().zip(&read).enumerate().map(one).collect::<Vec<_>>()
     });
     for (subject, search) in subjects.iter_mut().zip(searched.await.unwrap_or_default()) {
         subject.search = search;
     }
 }
 
-/// Each log's place, in words, and its contents.
-type Logs = Vec<(String, Vec<u8>)>;
+/// The files of each node: the node's name and the archive.
+type Texts = Vec<(String, Vec<u8>)>;
 
-/// The logs that are not on the host: those of VMs. `None` when those of a VM cannot be read.
-async fn logs(cluster: &TestCluster) -> Option<Logs> {
-    if !cluster.inner().plan.engine.is_virtual() {
-        return Some(Logs::new()); // the instance's folder has the logs of containers
-    }
+/// The files of nodes that are not on the host: those in memory, and those on the disks of VMs. `None` when those of a
+/// node cannot be read.
+async fn read_nodes(cluster: &TestCluster) -> Option<Texts> {
+    // The instance's folder has all files on the disks of containers.
+    let on_disk = if cluster.inner().plan.engine.is_virtual() { ON_DISK.as_slice() } else { &[] };
     let read = cluster.nodes().iter().map(async |node| {
-        let read = Command::within(Duration::from_secs(30), "sh").args(["-c", LOGS]);
+        let words = ["-c", READ, "sh"].into_iter().chain(on_disk.iter().copied());
+        let read = Command::within(Duration::from_secs(30), "sh").args(words);
         let text = node.run(&read).await.ok()?.stdout;
-        Some((format!("/var/log of {}", node.real_name()), text))
+        Some((format!("a file of {}", node.real_name()), text))
     });
     join_all(read).await.into_iter().collect()
+}
+
+/// The private keys on all nodes of a cluster. `None` when those of a node cannot be read.
+async fn keys(cluster: &TestCluster) -> Option<Vec<Secret>> {
+    let read = cluster.nodes().iter().map(async |node| {
+        let read = Command::within(Duration::from_secs(30), "sh").args(["-c", KEYS]);
+        let printed = node.run(&read).await.ok()?.text();
+        let files = printed.lines().filter_map(|line| String::from_utf8(STANDARD.decode(line).ok()?).ok());
+        let keys: Vec<Secret> = files.flat_map(|file| private_keys(&file)).collect();
+        (!keys.is_empty()).then_some(keys) // each node has at least the key of its kubelet
+    });
+    Some(join_all(read).await.into_iter().collect::<Option<Vec<_>>>()?.concat())
 }
 
 /// All secrets of an instance: keys, tokens, and the SSH keys of its VMs. `None` when one cannot be read.
@@ -98,8 +128,13 @@ fn search(
     needles: &Needles,
 ) -> io::Result<Search> {
     let (mut found, mut at_home) = (Vec::new(), BTreeSet::new());
+    let mut read = HashSet::new();
     for path in kept(home, folder)? {
         let Some(file) = there(File::open(&path))? else { continue };
+        let meta = file.metadata()?;
+        if !read.insert((meta.dev(), meta.ino())) {
+            continue; // another name of a file that was read
+        }
         for owner in needles.found_in(file)? {
             if owner == own {
                 at_home.extend(path.strip_prefix(folder).ok().map(Utf8Path::to_owned));
@@ -112,22 +147,12 @@ fn search(
     Ok(Search { control_found, found })
 }
 
-/// The files that the host keeps of an instance: its folder, the events, and the evidence of its failures. Of its
-/// nodes, only `/var/log`, which has the output of all containers. The rest is the node's own file system with etcd's
-/// data and images; whether another instance can see that is class H8. The user's merged kubeconfig is left out,
-/// because it has the keys of all instances by design.
+/// The files that the host keeps of an instance: its folder with all that its container nodes have written, the events,
+/// and the evidence of its failures. The images that all nodes share are read-only layers outside of that folder. The
+/// user's merged kubeconfig is left out, because it has the keys of all instances by design.
 fn kept(home: &Home, folder: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
     let mut files = Vec::new();
-    for entry in folder.read_dir_utf8()? {
-        let path = entry?.into_path();
-        if path.file_name() != Some("nodes") {
-            walk(path, &mut files)?;
-            continue;
-        }
-        for node in path.read_dir_utf8()? {
-            walk(node?.path().join("var/log"), &mut files)?;
-        }
-    }
+    walk(folder.to_owned(), &mut files)?;
     walk(home.events(), &mut files)?;
     let evidence = home.root().join("evidence");
     for entry in there(evidence.read_dir_utf8())?.into_iter().flatten() {
@@ -199,11 +224,13 @@ mod tests {
         let names = ["acme", "globex"].map(str::to_owned);
         let searched = || search(&home, &acme, 0, &names, &needles).unwrap();
         let evidence = home.root().join("evidence");
-        write(&acme.join("nodes/acme-cp-1/var/lib/etcd/db"), other);
         write(&evidence.join("acme-1-20261121T120000Z/plan.txt"), other);
         assert_eq!(searched(), Search { control_found: true, found: Vec::new() });
         for place in [
             acme.join("nodes/acme-cp-1/var/log/pods/a/0.log"),
+            acme.join("nodes/acme-cp-1/var/lib/etcd/member/snap/db"),
+            acme.join("nodes/acme-cp-1/var/lib/kubelet/pods/1/volumes/kubernetes.io~empty-dir/data/file"),
+            acme.join("nodes/acme-cp-1/overlays/opt/upper/x/y"),
             acme.join("snapshots/one/etcd.db"),
             acme.join("kubeconfig"),
             evidence.join("acme-20261121T120000Z/plan.txt"),

@@ -1,8 +1,10 @@
-//! The search patterns for the secrets of instances: each secret as it is, and within base64 of a longer text.
+//! The search patterns for the secrets of instances: each secret as it is, as DER, and within base64 of a longer text.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::audit::Secret;
 
@@ -12,7 +14,8 @@ const DISTINCT: usize = 12;
 /// The patterns of the secrets of several owners, for one pass over a file.
 pub(super) struct Needles {
     automaton: AhoCorasick,
-    owners: Vec<usize>,
+    /// The owners of each pattern, by their indices. A secret that several instances have has several owners.
+    owners: Vec<BTreeSet<usize>>,
 }
 
 impl std::fmt::Debug for Needles {
@@ -24,28 +27,46 @@ impl std::fmt::Debug for Needles {
 impl Needles {
     /// The patterns for each owner's secrets. `None` when there are too many of them for the automaton. Pure.
     pub(super) fn of(secrets: &[Vec<Secret>]) -> Option<Self> {
-        let (mut needles, mut owners) = (Vec::new(), Vec::new());
+        let mut needles: BTreeMap<Vec<u8>, BTreeSet<usize>> = BTreeMap::new();
         for (owner, secrets) in secrets.iter().enumerate() {
             for needle in secrets.iter().flat_map(|secret| parts(secret.reveal())).flat_map(forms) {
-                needles.push(needle);
-                owners.push(owner);
+                needles.entry(needle).or_default().insert(owner);
             }
         }
+        let (needles, owners): (Vec<_>, Vec<_>) = needles.into_iter().unzip();
         Some(Self { automaton: AhoCorasick::new(needles).ok()?, owners })
     }
 
     /// The indices of the owners whose secrets occur in the input, each once. Reads in pieces, so that a long log takes
     /// no memory.
-    pub(super) fn found_in(&self, read: impl std::io::Read) -> std::io::Result<Vec<usize>> {
-        let mut found = Vec::new();
+    pub(super) fn found_in(&self, read: impl std::io::Read) -> std::io::Result<BTreeSet<usize>> {
+        let mut found = BTreeSet::new();
         for hit in self.automaton.stream_find_iter(read) {
-            let owner = self.owners[hit?.pattern().as_usize()];
-            if !found.contains(&owner) {
-                found.push(owner);
-            }
+            found.extend(&self.owners[hit?.pattern().as_usize()]);
         }
         Ok(found)
     }
+}
+
+/// The private keys in a file of a node: PEM blocks, also within base64 in a kubeconfig (`client-key-data`). Pure.
+pub(super) fn private_keys(text: &str) -> Vec<Secret> {
+    let words = text.split_whitespace().filter(|word| word.starts_with("LS0tLS1CRUdJTi")); // `-----BEGIN `
+    let decoded =
+        words.filter_map(|word| STANDARD.decode(word).ok().and_then(|it| String::from_utf8(it).ok()));
+    let texts = decoded.chain([text.to_owned()]);
+    texts.flat_map(|text| blocks(&text).map(Secret::new).collect::<Vec<_>>()).collect()
+}
+
+/// The PEM blocks of private keys in a text.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN ";
+    text.match_indices(BEGIN).filter_map(|(start, _)| {
+        let block = &text[start..];
+        let (label, _) = block[BEGIN.len()..].split_once("-----")?;
+        let end = format!("-----END {label}-----");
+        let length = block.find(&end)? + end.len();
+        label.ends_with("PRIVATE KEY").then(|| &block[..length])
+    })
 }
 
 /// The parts of a secret that identify it. Pure.
@@ -67,20 +88,28 @@ fn parts(secret: &str) -> Vec<&str> {
     found.into_iter().map(str::trim).filter(|part| part.len() >= DISTINCT).collect()
 }
 
-/// A text as it is, and as it appears within base64 of a longer text: one form for each of the three positions in a
-/// group of three bytes (RFC 4648, section 4), without the characters that depend on the surrounding text. Pure.
-fn forms(text: &str) -> Vec<String> {
-    let within = (0..3_usize).map(|before| {
-        let encoded = STANDARD_NO_PAD.encode([&vec![0; before], text.as_bytes()].concat());
-        let (first, last) = ((before * 8).div_ceil(6), (before + text.len()) * 8 / 6);
-        encoded[first..last].to_owned()
+/// A text as it is, and within base64 of a longer text. A line of PEM is base64 of a part of the DER form, so that part
+/// is searched in the same forms (RFC 7468, section 2). Pure.
+fn forms(text: &str) -> Vec<Vec<u8>> {
+    let der = STANDARD_NO_PAD.decode(text).ok().filter(|der| der.len() >= DISTINCT);
+    [Some(text.as_bytes().to_vec()), der].into_iter().flatten().flat_map(encoded).collect()
+}
+
+/// Bytes as they are, and as they appear within base64 and base64url of a longer text: one form for each of the three
+/// positions in a group of three bytes (RFC 4648, sections 4 and 5), without the characters that depend on the
+/// surrounding text. Pure.
+fn encoded(bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    let within = (0..3_usize).flat_map(|before| {
+        let longer = [vec![0; before], bytes.clone()].concat();
+        let (first, last) = ((before * 8).div_ceil(6), longer.len() * 8 / 6);
+        [STANDARD_NO_PAD.encode(&longer), URL_SAFE_NO_PAD.encode(&longer)]
+            .map(|encoded| encoded.as_bytes()[first..last].to_vec())
     });
-    [text.to_owned()].into_iter().chain(within).collect()
+    within.collect::<Vec<_>>().into_iter().chain([bytes]).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::engine::general_purpose::STANDARD;
     use provisioner::pki::Bundle;
 
     use super::*;
@@ -91,7 +120,7 @@ mod tests {
         let token = "abcdef.0123456789abcdef";
         let secrets = [vec![acme.cluster.key.clone()], vec![globex.cluster.key.clone(), Secret::new(token)]];
         let needles = Needles::of(&secrets).unwrap();
-        let found = |text: &str| needles.found_in(text.as_bytes()).unwrap();
+        let found = |text: &str| Vec::from_iter(needles.found_in(text.as_bytes()).unwrap());
         let (mine, other) = (acme.cluster.key.reveal(), globex.cluster.key.reveal());
         assert_eq!(found(&format!("key: |\n{mine}")), [0]);
         for before in ["", "a", "ab", "-----BEGIN CERTIFICATE-----\n"] {
@@ -105,7 +134,39 @@ mod tests {
             assert_eq!(found(public), [] as [usize; 0], "{public}");
             assert_eq!(found(&STANDARD.encode(public)), [] as [usize; 0], "{public}");
         }
-        assert_eq!(format!("{needles:?}"), "Needles(20)");
+        assert!(!format!("{needles:?}").contains(&token[7..]));
+    }
+
+    #[test]
+    fn a_key_is_found_as_der_and_in_every_alphabet_of_base64() {
+        let key = Bundle::make("acme").unwrap().cluster.key;
+        let needles = Needles::of(&[vec![Secret::new("another-token-of-acme")], vec![key.clone()]]).unwrap();
+        let line: String = key.reveal().lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = STANDARD.decode(&line).unwrap();
+        for text in [der.clone(), line.into_bytes(), URL_SAFE_NO_PAD.encode(&der).into_bytes()] {
+            let text = [b"before ".to_vec(), text, b" after".to_vec()].concat();
+            assert_eq!(Vec::from_iter(needles.found_in(text.as_slice()).unwrap()), [1]);
+            let again = STANDARD.encode(&text);
+            assert_eq!(Vec::from_iter(needles.found_in(again.as_bytes()).unwrap()), [1], "{again}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_two_instances_have_belongs_to_both() {
+        let needles = Needles::of(&["one", "one"].map(|_| vec![Secret::new("the-same-token")])).unwrap();
+        assert_eq!(Vec::from_iter(needles.found_in("the-same-token".as_bytes()).unwrap()), [0, 1]);
+    }
+
+    #[test]
+    fn private_keys_are_taken_from_files_with_certificates_and_from_kubeconfigs() {
+        let acme = Bundle::make("acme").unwrap();
+        let (key, certificate) = (acme.cluster.key.reveal().trim(), &acme.cluster.certificate);
+        let read =
+            |text: &str| private_keys(text).iter().map(|key| key.reveal().to_owned()).collect::<Vec<_>>();
+        assert_eq!(read(&format!("{certificate}{key}\n{certificate}")), [key]);
+        assert_eq!(read(&format!("client-key-data: {}\n", STANDARD.encode(key))), [key]);
+        assert_eq!(read(certificate), [""; 0]);
+        assert_eq!(read("-----BEGIN PRIVATE KEY-----\nwithout an end"), [""; 0]);
     }
 
     #[test]
