@@ -24,14 +24,14 @@ pub(super) struct Owned {
 
 impl Owned {
     /// Reads the metadata of a namespace. `None` if its owner cannot be read: then no audit removes it.
-    pub fn read(namespace: Namespace) -> Option<Self> {
+    pub(super) fn read(namespace: Namespace) -> Option<Self> {
         let metadata = namespace.metadata;
         let owner = serde_json::from_str(&metadata.annotations?.remove(manifest::OWNER)?).ok()?;
         Some(Self { name: metadata.name?, made: metadata.creation_timestamp?.0, owner })
     }
 
     /// Whether the process `this` may remove the namespace now.
-    pub fn is_abandoned(&self, this: &Owner, now: Timestamp) -> bool {
+    pub(super) fn is_abandoned(&self, this: &Owner, now: Timestamp) -> bool {
         // The pid of a process of another host may be that of any process here, or of none.
         let here = (self.owner.boot_id == this.boot_id).then(|| self.owner.liveness_by_proc());
         is_abandoned(here, now.duration_since(self.made))
