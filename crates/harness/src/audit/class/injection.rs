@@ -219,6 +219,15 @@ impl Injection {
         matches!(self, Self::OldData | Self::RestartOther)
     }
 
+    /// Whether credentials of A stay in B after the injection was reverted: etcd keeps removed objects in its log, and
+    /// Kubernetes removes no authority from the ones that it publishes.
+    pub fn leaves_traces(self) -> bool {
+        matches!(
+            self,
+            Self::ForeignClients | Self::ForeignTokens | Self::ForeignBootstrap | Self::ForeignServer
+        )
+    }
+
     /// Whether the injection also makes a leak from B to A. That holds for objects that both share, and for leaks of
     /// the host that affect every instance.
     pub fn is_mutual(self) -> bool {
