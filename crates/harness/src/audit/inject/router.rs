@@ -13,11 +13,20 @@ const LINKS: [&str; 2] = ["router0", "router1"];
 /// Adds a network namespace that forwards everything between the networks of both clusters. The host and its guard take
 /// no part.
 pub(super) async fn between(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+    let sides = [(pair.from, pair.source), (pair.to, pair.target)];
+    for (cluster, subject) in sides {
+        for node in cluster.nodes() {
+            let address = spare(subject);
+            let address = address.split('/').next().unwrap_or_default();
+            // Undone last: the kernels of the nodes forget the router, so it is no neighbour of theirs afterwards.
+            let forget = ["neighbour", "flush", "to", address, "dev", &subject.node_link];
+            changes.on_node(node, &command("true", &[]), command("ip", &forget)).await?;
+        }
+    }
     let own = |verb| command("ip", &["netns", verb, ROUTER]);
     changes.on_host(&own("add"), own("del")).await?;
     let inside = |words: &[&str]| command("ip", &[&["netns", "exec", ROUTER][..], words].concat());
     let path = format!("/run/netns/{ROUTER}");
-    let sides = [(pair.from, pair.source), (pair.to, pair.target)];
     for ((cluster, subject), link) in sides.into_iter().zip(LINKS) {
         let switch = Switch::of(&cluster.inner().plan);
         let lay = ["link", "add", link, "type", "veth", "peer", "name", link, "netns", &path];
