@@ -31,5 +31,7 @@ pub(crate) const LOAD_HALF_BEHIND: u16 = 0x48; // BPF_LD | BPF_H | BPF_IND
 pub(crate) const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 pub(crate) const ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 pub(crate) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+/// The offset that loads to whom a frame is addressed: SKF_AD_OFF + SKF_AD_PKTTYPE.
+pub(crate) const PACKET_TYPE: u32 = 0xffff_f004;
 /// The offset that loads the index of the link: SKF_AD_OFF + SKF_AD_IFINDEX.
 pub(crate) const LINK: u32 = 0xffff_f008;

@@ -24,7 +24,8 @@ pub enum WitnessLine {
     /// over EtherTypes is no more than 8 arrivals.
     Arrived(Arrival),
     /// A frame of this kind arrived, with or without a nonce. The witness reports each kind once, and once more after
-    /// the first nonce of each new run; 2048 kinds for each run. Of frames with a nonce, it reports 16 kinds for each sender on a link, because their nonces are arrivals.
+    /// the first nonce of each new run; 2048 kinds for each run. Of frames with a nonce, it reports 16 kinds for each
+    /// sender on a link, because their nonces are arrivals.
     Peer(Peer),
     /// Kinds of frames that the witness did not report since its last line, because it has reported 2048 in this run.
     PeersOmitted {

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::peers::{Peers, cast};
 use super::report::Reporter;
-use crate::arrivals::{self, EQUAL, EVERYTHING, LINK, LOAD, LOAD_LENGTH, RETURN};
+use crate::arrivals::{self, EQUAL, EVERYTHING, LINK, LOAD, LOAD_LENGTH, PACKET_TYPE, RETURN};
 use crate::packet::{of_frame, of_packet, seen};
 
 /// PACKET_OUTGOING, linux/if_packet.h: a frame that this network namespace sends.
@@ -60,7 +60,6 @@ pub(super) fn open(link: Option<u32>) -> io::Result<Socket> {
 /// frame never comes from another node, and on a node loopback carries the traffic of API server and etcd, and a
 /// prober's batch.
 fn filter(link: Option<u32>) -> Vec<SockFilter> {
-    const PACKET_TYPE: u32 = 0xffff_f004; // SKF_AD_OFF + SKF_AD_PKTTYPE
     let end = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
     let (load, equal) =
         (|what| SockFilter::new(LOAD, 0, 0, what), |yes, no, to| SockFilter::new(EQUAL, yes, no, to));

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::arrivals::{
     self, ANY_BIT, EQUAL, EVERYTHING, HEADER_LENGTH, LINK, LOAD, LOAD_BYTE, LOAD_HALF, LOAD_HALF_BEHIND,
-    RETURN,
+    PACKET_TYPE, RETURN,
 };
 use crate::packet::number;
 use crate::prober::wire::Wire;
@@ -50,7 +50,7 @@ impl Inlet {
             IpAddr::V4(_) => (IPV4, filter4(wanted)),
             IpAddr::V6(_) => (IPV6, filter6(wanted)),
         };
-        Self::of(Wire::open(Domain::PACKET, Type::DGRAM, Some(kind))?, &filter)
+        Self::of(Wire::open(Domain::PACKET, Type::DGRAM, Some(kind))?, &addressed(filter))
     }
 
     /// Receives the frames of ARP and ICMPv6 that arrive on a link, and those that leave from it.
@@ -102,6 +102,14 @@ fn step(code: u16, yes: u8, no: u8, value: u32) -> SockFilter {
 fn ending<const N: usize>(steps: [SockFilter; N]) -> Vec<SockFilter> {
     let ends = [step(RETURN, 0, 0, u32::MAX), step(RETURN, 0, 0, 0)];
     steps.into_iter().chain(ends).collect()
+}
+
+/// The filter without packets that are addressed to another system. A switch that does not know a scan's next hop floods
+/// the whole scan to all ports, and no answer is among these packets.
+fn addressed(filter: Vec<SockFilter>) -> Vec<SockFilter> {
+    const OTHER_SYSTEM: u32 = 3; // PACKET_OTHERHOST, linux/if_packet.h
+    let others = [step(LOAD, 0, 0, PACKET_TYPE), step(EQUAL, 0, 1, OTHER_SYSTEM), step(RETURN, 0, 0, 0)];
+    others.into_iter().chain(filter).collect()
 }
 
 fn filter4(wanted: Wanted) -> Vec<SockFilter> {
