@@ -1,6 +1,7 @@
 //! Errors with their causes and their hints. The errors themselves are in the modules that return them.
 
 use std::error::Error;
+use std::fmt;
 
 /// An error with a hint: a command to type or a thing to change. The CLI and fixtures print the hint below the error.
 ///
@@ -14,6 +15,21 @@ pub trait Hint: Error {
 impl<E: Hint> Hint for Box<E> {
     fn hint(&self) -> Option<String> {
         (**self).hint()
+    }
+}
+
+/// A requirement that this host does not meet, and its remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingRequirement {
+    /// The missing requirement: `podman`, `root`, `fs.inotify.max_user_instances is 128, 135 are needed`.
+    pub what: String,
+    /// A command or an action that meets it: `apt-get install podman`.
+    pub remedy: String,
+}
+
+impl fmt::Display for MissingRequirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.remedy)
     }
 }
 

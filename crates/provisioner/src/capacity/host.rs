@@ -31,17 +31,34 @@ impl HostResources {
     /// # Errors
     /// [`CapacityError::Unread`] when a file below `/proc` cannot be read or misses a figure.
     pub fn here() -> Result<Self, CapacityError> {
-        let memory = read(MEMORY)?;
+        let memory = memory()?;
         let limit = read(INOTIFY)?;
-        let processors = std::thread::available_parallelism().map_err(failed("/proc/cpuinfo"))?;
         Ok(Self {
-            memory: mebibytes(&memory, "MemTotal:").ok_or_else(|| unknown(MEMORY))?,
-            available: mebibytes(&memory, "MemAvailable:").ok_or_else(|| unknown(MEMORY))?,
-            processors: processors.get() as u64,
+            memory: memory.total,
+            available: memory.available,
+            processors: processors()?,
             inotify_limit: limit.trim().parse().map_err(|_| unknown(INOTIFY))?,
             inotify_used: inotify_of_root(),
         })
     }
+}
+
+/// The host's memory, in MiB.
+pub(super) struct Memory {
+    pub(super) total: u64,
+    available: u64,
+}
+
+pub(super) fn memory() -> Result<Memory, CapacityError> {
+    let text = read(MEMORY)?;
+    let figure = |key| mebibytes(&text, key).ok_or_else(|| unknown(MEMORY));
+    Ok(Memory { total: figure("MemTotal:")?, available: figure("MemAvailable:")? })
+}
+
+/// Number of processors that this process may use.
+pub(super) fn processors() -> Result<u64, CapacityError> {
+    let processors = std::thread::available_parallelism().map_err(failed("/proc/cpuinfo"))?;
+    Ok(processors.get() as u64)
 }
 
 /// The figure in a line of meminfo, in MiB; the file counts in KiB (proc_meminfo(5)).

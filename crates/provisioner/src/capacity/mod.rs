@@ -4,6 +4,7 @@
 //! host's figures, all else is pure. Next in the flow: `registry` records the clusters that fit.
 
 mod host;
+mod limits;
 mod weight;
 
 use std::fmt;
@@ -12,12 +13,12 @@ use std::ops::Add;
 
 use camino::Utf8PathBuf;
 
-use crate::engine::MissingRequirement;
-use crate::error::Hint;
+use crate::error::{Hint, MissingRequirement};
 use crate::plan::{ClusterPlan, Role, roles};
 use crate::request::{CheckedSpec, CniKind, NodeSize};
 
 pub use host::HostResources;
+pub use limits::NodeLimits;
 
 /// Memory that is kept free for the host itself, in MiB.
 const RESERVED_MEMORY: u64 = 1024;

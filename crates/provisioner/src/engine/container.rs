@@ -21,6 +21,7 @@ use ipnet::Ipv4Net;
 use serde::de::DeserializeOwned;
 
 use crate::assets::Assets;
+use crate::capacity::NodeLimits;
 use crate::events::{Event, Events};
 use crate::exec::{Command, InContainer, Local, Runner};
 use crate::fabric;
@@ -31,7 +32,7 @@ use crate::sighting::{Sighting, SightingKind};
 use crate::stage::Stage;
 
 use super::engines::Removal;
-use super::{Engine, EngineError, MissingRequirement, NodeLimits, users_of};
+use super::{Engine, EngineError, MissingRequirement, users_of};
 use podman::{
     Container, HOME_LABEL, INSTANCE_LABEL, Inspected, Mount, hooked, node_folder, podman, run, verb,
 };
@@ -79,7 +80,8 @@ impl ContainerEngine {
         let overlaid = folder::prepare_root(&folder, &image.root).await?;
         hook::write(plan, node, &folder)?;
         confinement::write(&folder)?;
-        let command = run(plan, node, &image, &folder, &overlaid, NodeLimits::here());
+        let limits = NodeLimits::here().map_err(EngineError::Limits)?;
+        let command = run(plan, node, &image, &folder, &overlaid, limits);
         let failed = |source| EngineError::Start { node: node.name.clone(), source };
         self.host.run(&command).await.map_err(failed)?;
         self.events.publish(Event::StageCompleted {

@@ -5,7 +5,6 @@
 
 mod container;
 mod engines;
-mod limits;
 mod preflight;
 mod usage;
 mod vagrant;
@@ -13,11 +12,12 @@ mod vagrant;
 mod simulated;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::BoxFuture;
 
+use crate::capacity::CapacityError;
 use crate::error::Hint;
 use crate::exec::CommandError;
 use crate::fabric::FabricError;
@@ -27,11 +27,11 @@ use crate::plan::{ClusterPlan, InstanceId, NodePlan, Power};
 use crate::sighting::Sighting;
 use crate::slowdown::Slowdown;
 
+pub use crate::error::MissingRequirement;
 pub use container::ContainerEngine;
 #[cfg(feature = "fuzzing")]
 pub use container::read_podman;
 pub use engines::{Engines, Survey};
-pub use limits::NodeLimits;
 #[cfg(feature = "simulated")]
 pub use simulated::{Fault, SimulatedEngine};
 pub(crate) use usage::users_of;
@@ -140,27 +140,15 @@ pub trait Engine: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 }
 
-/// A requirement that this host does not meet, and its remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingRequirement {
-    /// The missing requirement: `podman`, `root`, `fs.inotify.max_user_instances is 128, 135 are needed`.
-    pub what: String,
-    /// A command or an action that meets it: `apt-get install podman`.
-    pub remedy: String,
-}
-
-impl fmt::Display for MissingRequirement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.remedy)
-    }
-}
-
 /// Why nodes could not be made, found or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The host does not meet these requirements of the engine.
     #[error("missing requirements: {}", listed(.0))]
     Preflight(Vec<MissingRequirement>),
+    /// The limits of a node depend on the host's memory and processors, which could not be read.
+    #[error("find the limits of a node")]
+    Limits(#[source] CapacityError),
     /// A file or folder of a node could not be read, written or removed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -264,7 +252,8 @@ impl Hint for EngineError {
             }
             Self::Preflight(_) => Some("`homelab doctor` lists all missing requirements".to_owned()),
             Self::File(error) => error.hint(),
-            Self::Wires { .. }
+            Self::Limits(_)
+            | Self::Wires { .. }
             | Self::Power { .. }
             | Self::Start { .. }
             | Self::Ask { .. }

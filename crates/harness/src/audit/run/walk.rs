@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use probe::structure::Seen;
 use provisioner::Provisioner;
-use provisioner::engine::{EngineError, NodeLimits};
+use provisioner::capacity::NodeLimits;
+use provisioner::engine::EngineError;
 use provisioner::error::chain;
 use provisioner::exec::{Command, Local, Runner};
 use provisioner::fabric;
@@ -79,7 +80,7 @@ async fn planned(provisioner: &Provisioner, clusters: &[TestCluster]) -> Result<
         instances,
         guard: guard.map_err(|error| chain(&error))?,
         own: BTreeSet::from([std::process::id()]),
-        limits: NodeLimits::here(),
+        limits: NodeLimits::here().map_err(|error| chain(&error))?,
         shared: vec![provisioner.assets().folder().to_owned()],
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use provisioner::engine::NodeLimits;
+use provisioner::capacity::NodeLimits;
 
 use super::ground::{Ground, is_of_container};
 use super::{Difference, DifferenceKind, Effect};

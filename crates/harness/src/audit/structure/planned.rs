@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use camino::Utf8PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use probe::structure::{Request, VERSION};
-use provisioner::engine::NodeLimits;
+use provisioner::capacity::NodeLimits;
 use provisioner::fabric::ExpectedGuard;
 use provisioner::plan::{ClusterPlan, Role};
 use provisioner::request::CniKind;

@@ -9,7 +9,7 @@ use probe::structure::{
     Address, Cgroup, DeviceNode, Link, Mount, MountTable, Namespace, NamespaceKind, Namespaces, Neighbour,
     Network, Peer, Place, PolicyRule, Process, Route, Seen, Socket, VERSION,
 };
-use provisioner::engine::NodeLimits;
+use provisioner::capacity::NodeLimits;
 use provisioner::fabric::{ExpectedGuard, ROUTE_PROTOCOL};
 use provisioner::home::Home;
 use provisioner::plan::{ClusterPlan, Pools, Taken, claim};

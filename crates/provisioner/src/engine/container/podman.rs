@@ -7,11 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use crate::assets::NodeImage;
+use crate::capacity::NodeLimits;
 use crate::exec::{Command, ENVIRONMENT};
 use crate::fabric;
 use crate::plan::{ClusterPlan, NodePlan, Power};
 
-use super::super::NodeLimits;
 use super::{confinement, folder, hook};
 
 /// The label of all homelab containers. Its value is the home's id.

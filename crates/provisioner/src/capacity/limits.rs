@@ -1,15 +1,13 @@
 //! The limits of a container node: memory, processor time and processes.
 
+use super::{CapacityError, RESERVED_MEMORY, RESERVED_PROCESSORS, host};
+
 /// The part of the host's memory that one node may use: a quarter of what the host does not keep for itself.
 const MEMORY_PARTS: u64 = 4;
-/// Memory that is kept for the host itself, in MiB.
-const RESERVED_MEMORY: u64 = 1024;
 /// The limit is a multiple of this, in MiB: the total that a kernel reports differs by a few MiB from boot to boot.
 const MEMORY_STEP: u64 = 256;
 /// The least limit of memory, in MiB: what a node in a VM has by default.
 const LEAST_MEMORY: u64 = 2560;
-/// One processor of this many is kept for the host itself, where there are so many.
-const PROCESSOR_PARTS: u64 = 5;
 /// A quarter of the process ids that a kernel has by default (`kernel.pid_max`, proc_sys_kernel(5)). A control plane
 /// with all of Kubernetes' pods has about 250 threads, and a node has at most 110 pods.
 const PROCESSES: u64 = 8192;
@@ -27,13 +25,12 @@ pub struct NodeLimits {
 
 impl NodeLimits {
     /// The limits on the host of this process. Containers of a host get them when they are made.
-    pub fn here() -> Self {
-        let info = rustix::system::sysinfo();
-        // `c_ulong` has 32 bits on some platforms.
-        #[allow(clippy::useless_conversion, reason = "not on all platforms")]
-        let bytes = u64::from(info.totalram) * u64::from(info.mem_unit);
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::of(bytes / (1024 * 1024), processors as u64)
+    ///
+    /// # Errors
+    /// [`CapacityError::Unread`] when the host's memory or processors cannot be read.
+    pub fn here() -> Result<Self, CapacityError> {
+        let (memory, processors) = (host::memory()?, host::processors()?);
+        Ok(Self::of(memory.total, processors))
     }
 
     /// The limits on a host with this memory, in MiB, and this many processors. Pure.
@@ -44,7 +41,7 @@ impl NodeLimits {
         let part = memory.saturating_sub(RESERVED_MEMORY) / MEMORY_PARTS;
         Self {
             memory: (part / MEMORY_STEP * MEMORY_STEP).max(LEAST_MEMORY),
-            processors: processors - processors / PROCESSOR_PARTS,
+            processors: processors - processors / RESERVED_PROCESSORS,
             processes: PROCESSES,
         }
     }
