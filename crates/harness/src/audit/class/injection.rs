@@ -219,13 +219,9 @@ impl Injection {
         matches!(self, Self::OldData | Self::RestartOther)
     }
 
-    /// Whether credentials of A stay in B after the injection was reverted: etcd keeps removed objects in its log, and
-    /// Kubernetes removes no authority from the ones that it publishes.
+    /// Whether a secret of A stays in B after the injection was reverted: etcd keeps removed objects in its log.
     pub fn leaves_traces(self) -> bool {
-        matches!(
-            self,
-            Self::ForeignClients | Self::ForeignTokens | Self::ForeignBootstrap | Self::ForeignServer
-        )
+        self == Self::ForeignBootstrap
     }
 
     /// Whether the injection also makes a leak from B to A. That holds for objects that both share, and for leaks of

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use provisioner::fabric::namespace_path;
 use provisioner::slowdown::Slowdown;
 
@@ -123,7 +124,7 @@ pub(super) async fn extra_link(pair: &Pair<'_>, changes: &mut Changes) -> Result
     } else {
         extra_cable(pair, changes, node).await?
     };
-    let address = spare(pair.target);
+    let address = spare(pair.target).to_string();
     node.run(&command("ip", &["address", "add", &address, "dev", &link])).await?;
     node.run(&command("ip", &["link", "set", &link, "up"])).await?;
     Ok(())
@@ -133,16 +134,26 @@ async fn extra_cable(pair: &Pair<'_>, changes: &mut Changes, node: &TestNode) ->
     const EXTRA: &str = "extra";
     let switch = Switch::of(&pair.to.inner().plan);
     let inside = namespace_path(&pair.from.inner().plan.id.node_scope(node.real_name())).to_string();
-    let lay = ["link", "add", EXTRA, "type", "veth", "peer", "name", EXTRA, "netns", &inside];
-    changes.on_host(&switch.there("ip", &lay), switch.there("ip", &["link", "del", EXTRA])).await?;
-    changes.ask(&switch.there("ip", &["link", "set", EXTRA, "master", &switch.bridge, "up"])).await?;
+    plug(changes, &switch, EXTRA, &inside).await?;
     Ok(EXTRA.to_owned())
 }
 
-/// An unused address of an instance's network, the last one before the broadcast address: `192.168.60.254/24`. Pure.
-pub(super) fn spare(of: &Subject) -> String {
+/// Adds a port to a bridge. Its other end has the same name, and is in the network namespace with this path.
+pub(super) async fn plug(
+    changes: &mut Changes,
+    switch: &Switch,
+    name: &str,
+    netns: &str,
+) -> Result<(), InjectError> {
+    let lay = ["link", "add", name, "type", "veth", "peer", "name", name, "netns", netns];
+    changes.on_host(&switch.there("ip", &lay), switch.there("ip", &["link", "del", name])).await?;
+    changes.ask(&switch.there("ip", &["link", "set", name, "master", &switch.bridge, "up"])).await.map(drop)
+}
+
+/// An unused address in an instance's network, the last one before the broadcast address: `192.168.60.254/24`. Pure.
+pub(super) fn spare(of: &Subject) -> Ipv4Net {
     let address = Ipv4Addr::from_bits(of.subnet.broadcast().to_bits() - 1);
-    format!("{address}/{}", of.subnet.prefix_len())
+    Ipv4Net::new_assert(address, of.subnet.prefix_len())
 }
 
 /// Adds a link to a node of the source, with the MAC address of a node of the target.

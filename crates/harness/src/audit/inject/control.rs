@@ -51,22 +51,6 @@ pub(super) async fn foreign_names(pair: &Pair<'_>, changes: &mut Changes) -> Res
     known.until(true).await
 }
 
-/// The target's API server accepts client certificates of the source's cluster CA as well. The API server reads the CA
-/// file again when the file changes (kube-apiserver, `--client-ca-file`).
-pub(super) async fn foreign_clients(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let shown = pair.source.credentials.administrator.as_ref();
-    let shown = shown.ok_or_else(|| missing("an administrator's certificate", pair.source))?;
-    let certificate = shown.certificate.clone();
-    let credentials = Credentials::Certificate { certificate, key: shown.key.reveal().to_owned() };
-    let ours = plane(pair.from)?.read(CA).await?;
-    let access = api_of(pair.target, credentials);
-    close_behind(&access, changes);
-    for node in planes(pair)? {
-        changes.edit_on(node, CA, |theirs| format!("{}\n{ours}", theirs.trim_end())).await?;
-    }
-    access.until(true).await
-}
-
 /// The target's API server accepts a service-account token of the source, from a static list (kube-apiserver,
 /// `--token-auth-file`). A shared signing key alone would not do: a token has the UID of its account.
 pub(super) async fn foreign_tokens(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {

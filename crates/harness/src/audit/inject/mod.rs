@@ -16,7 +16,7 @@ mod port;
 mod access;
 mod name_server;
 mod control;
-mod front_proxy;
+mod authority;
 mod node;
 mod hidden;
 mod router;
@@ -214,11 +214,11 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::SharedStore => node::shared_store(pair, changes),
         Injection::LeakedSecret => node::leaked_secret(pair, changes).await,
         Injection::ForeignNames => control::foreign_names(pair, changes).await,
-        Injection::ForeignClients => control::foreign_clients(pair, changes).await,
+        Injection::ForeignClients => authority::foreign_clients(pair, changes).await,
         Injection::ForeignTokens => control::foreign_tokens(pair, changes).await,
         Injection::ForeignBootstrap => control::foreign_bootstrap(pair, changes).await,
         Injection::ForeignServer => control::foreign_server(pair, changes).await,
-        Injection::ForeignAuthority => front_proxy::foreign_authority(pair, changes).await,
+        Injection::ForeignAuthority => authority::foreign_authority(pair, changes).await,
         Injection::SwappedContext => control::swapped_context(pair, changes),
         Injection::AnonymousKubelet => control::anonymous_kubelet(pair, changes).await,
         Injection::OpenGuard => hidden::open_guard(pair, changes).await,

@@ -1,6 +1,6 @@
 //! A second router: a network namespace with a link in the networks of both clusters.
 
-use super::cable::{carries, spare};
+use super::cable::{carries, plug, spare};
 use super::changes::{Changes, command};
 use super::switch::Switch;
 use super::{InjectError, Pair};
@@ -16,10 +16,9 @@ pub(super) async fn between(pair: &Pair<'_>, changes: &mut Changes) -> Result<()
     let sides = [(pair.from, pair.source), (pair.to, pair.target)];
     for (cluster, subject) in sides {
         for node in cluster.nodes() {
-            let address = spare(subject);
-            let address = address.split('/').next().unwrap_or_default();
+            let address = spare(subject).addr().to_string();
             // Undone last: the kernels of the nodes forget the router, so it is no neighbour of theirs afterwards.
-            let forget = ["neighbour", "flush", "to", address, "dev", &subject.node_link];
+            let forget = ["neighbour", "flush", "to", &address, "dev", &subject.node_link];
             changes.on_node(node, &command("true", &[]), command("ip", &forget)).await?;
         }
     }
@@ -29,10 +28,8 @@ pub(super) async fn between(pair: &Pair<'_>, changes: &mut Changes) -> Result<()
     let path = format!("/run/netns/{ROUTER}");
     for ((cluster, subject), link) in sides.into_iter().zip(LINKS) {
         let switch = Switch::of(&cluster.inner().plan);
-        let lay = ["link", "add", link, "type", "veth", "peer", "name", link, "netns", &path];
-        changes.on_host(&switch.there("ip", &lay), switch.there("ip", &["link", "del", link])).await?;
-        changes.ask(&switch.there("ip", &["link", "set", link, "master", &switch.bridge, "up"])).await?;
-        changes.ask(&inside(&["ip", "address", "add", &spare(subject), "dev", link])).await?;
+        plug(changes, &switch, link, &path).await?;
+        changes.ask(&inside(&["ip", "address", "add", &spare(subject).to_string(), "dev", link])).await?;
         changes.ask(&inside(&["ip", "link", "set", link, "up"])).await?;
         carries(changes, &switch, link).await?;
     }

@@ -91,12 +91,11 @@ async fn score(
     let wanted = |class: &&Class| applied.is_empty() || applied.contains(&class.id);
     let destroys = |class: &Class| class.injection.is_some_and(Injection::takes_destruction);
     let asked = |class: &&Class| baseline.asks(class.id) || (destroys(class) && selection.has(class.id));
-    let classes: Vec<&Class> = Class::all().filter(asked).filter(wanted).collect();
+    let mut classes: Vec<&Class> = Class::all().filter(asked).filter(wanted).collect();
     // Traces that stay, such as a token in etcd's log, must not be there while other classes are tested.
-    let mut in_order: Vec<(usize, &Class)> = classes.iter().copied().enumerate().collect();
-    in_order.sort_by_key(|(_, class)| class.injection.is_some_and(Injection::leaves_traces));
+    classes.sort_by_key(|class| class.injection.is_some_and(Injection::leaves_traces));
     let mut rows = Vec::new();
-    for (place, (row, class)) in in_order.into_iter().enumerate() {
+    for (place, class) in classes.iter().enumerate() {
         let lacks = class.injection.and_then(|injection| injection.lacks(engine)).map(str::to_owned);
         let detection = match (lacks.or_else(|| baseline.why_not_covered(class.id)), class.injection) {
             (Some(why), _) => Detection::NotCovered(why),
@@ -114,10 +113,9 @@ async fn score(
                 detection
             }
         };
-        rows.push((row, Row::of(class, engine, detection)));
+        rows.push(Row::of(class, engine, detection));
     }
-    rows.sort_by_key(|(row, _)| *row);
-    let rows = rows.into_iter().map(|(_, row)| row).collect();
+    rows.sort_by_key(|row| row.class);
     Ok(Score::of((from.name(), to.name()), &baseline, rows))
 }
 
