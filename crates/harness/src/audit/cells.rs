@@ -37,7 +37,7 @@ pub struct Cell {
     pub source: String,
     /// The target.
     pub target: Target,
-    /// The protocol of its probes, `look` for an inspection, `facts` for a comparison of facts, or `none`.
+    /// The protocol of its probes, `look` for an inspection, `frames` for listening, `facts` for a comparison of facts, or `none`.
     pub protocol: String,
     /// Its method.
     pub way: CellMethod,
@@ -67,6 +67,8 @@ pub enum CellMethod {
         /// The inspections at every node of the target.
         there: Vec<Nonce>,
     },
+    /// Frames that reached the target's witnesses.
+    Listen,
     /// Comparison of known facts.
     Fact(Fact),
     /// No probe and no comparison is possible or needed: the verdict is known.
@@ -166,7 +168,7 @@ impl Plan {
         if cells.iter().all(uncovered) {
             return Err(SelectionError::NothingToAsk);
         }
-        let listens = cells.iter().any(|cell| matches!(cell.way, CellMethod::Fact(Fact::Overheard)));
+        let listens = cells.iter().any(|cell| matches!(cell.way, CellMethod::Listen));
         let openers = if listens { asks.barriers() } else { Vec::new() };
         let barriers = asks.barriers();
         let slowdown = subjects.iter().map(|subject| subject.slowdown).max().unwrap_or(Slowdown::NONE);
@@ -252,6 +254,7 @@ fn cells_of(
         }
     }
     let asked = viewpoints.into_iter().flat_map(|viewpoint| match class.way {
+        Method::Listen => vec![cell(viewpoint, "frames", CellMethod::Listen)],
         Method::Fact(fact) => vec![cell(viewpoint, "facts", CellMethod::Fact(fact))],
         Method::Look(sight) => {
             let there = other.map_or_else(Vec::new, |other| places(viewpoint.stand(), other));

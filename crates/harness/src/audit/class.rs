@@ -91,6 +91,8 @@ pub enum Method {
     Probes(Questions),
     /// Inspection of nodes on both sides: an object that both sides see is shared.
     Look(Sight),
+    /// Frames that reach the target's witnesses without a question.
+    Listen,
     /// Comparison of known facts, without a probe.
     Fact(Fact),
 }
@@ -105,8 +107,6 @@ pub struct MissingPart(pub String);
 /// The fact that is compared where no probe is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
-    /// Frames that reached the target's witnesses without a question (L9).
-    Overheard,
     /// Ports of the host that lead into an instance (H3).
     Forwards,
     /// `route_localnet` on the host (H5).

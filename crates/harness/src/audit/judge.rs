@@ -20,7 +20,6 @@ use std::net::IpAddr;
 use probe::{Answer, Arrival, Ask, Nonce, Probe};
 
 use super::cells::{Cell, CellMethod, Plan};
-use super::class::Fact;
 use super::observed::{Observed, Watch};
 use super::subject::{Kernel, NodeSubject, Subject};
 use super::verdict::Judgement;
@@ -68,15 +67,21 @@ impl<'a> Run<'a> {
     pub(super) fn judge(&self, cell: &Cell) -> (Judgement, Option<Evidence>) {
         match &cell.way {
             CellMethod::Judged(judgement) => (judgement.clone(), None),
+            CellMethod::Listen => {
+                let (source, target) =
+                    (self.plan.subject(&cell.source), self.plan.subject(cell.target.name()));
+                let judgement = match source.zip(target) {
+                    Some((source, target)) => overheard::judge(&self.heard(source, target)),
+                    None => Judgement::inconclusive("an instance of the cell is unknown"),
+                };
+                (judgement, None)
+            }
             CellMethod::Fact(fact) => {
                 let source = self.plan.subject(&cell.source);
                 let target = self.plan.subject(cell.target.name());
                 let Some(source) = source else {
                     return (Judgement::inconclusive("the source instance is unknown"), None);
                 };
-                if let (Fact::Overheard, Some(target)) = (fact, target) {
-                    return (overheard::judge(&self.heard(source, target)), None);
-                }
                 let known = facts::Known { source, target, plan: self.plan, after: &self.observed.after };
                 (facts::judge(*fact, &known), None)
             }

@@ -62,7 +62,7 @@ proptest! {
                 CellMethod::Look { here, there, .. } => {
                     prop_assert!(known.contains(here) && !there.is_empty() && !there.contains(here));
                 }
-                CellMethod::Fact(_) | CellMethod::Judged(_) => {}
+                CellMethod::Listen | CellMethod::Fact(_) | CellMethod::Judged(_) => {}
             }
         }
     }
@@ -113,7 +113,7 @@ proptest! {
                     cross.iter().chain(control).chain(own.iter().flatten()).any(|nonce| *nonce == probe.nonce)
                 }
                 CellMethod::Look { here, there, .. } => *here == probe.nonce || there.contains(&probe.nonce),
-                CellMethod::Fact(_) | CellMethod::Judged(_) => false,
+                CellMethod::Listen | CellMethod::Fact(_) | CellMethod::Judged(_) => false,
             };
             let verdict = run.judge(cell).0.verdict;
             prop_assert!(!uses || verdict == Verdict::Inconclusive, "{:?} {cell:?}", verdict);
@@ -171,6 +171,7 @@ fn planned(subjects: Vec<Subject>, selection: &Selection) -> String {
                 format!("{proof:?} {}/{}/{own}", cross.len(), control.len())
             }
             CellMethod::Look { there, .. } => format!("1/{}", there.len()),
+            CellMethod::Listen => "Listen".to_owned(),
             CellMethod::Fact(fact) => format!("{fact:?}"),
             CellMethod::Judged(judgement) => judgement.verdict.name().to_lowercase(),
         };

@@ -12,9 +12,7 @@ use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
 use super::questions::witnessed;
-use super::{
-    Class, ClassId, Fact, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always,
-};
+use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always};
 
 const NODE: &[Stand] = &[Stand::Node];
 
@@ -118,7 +116,7 @@ pub(super) const CLASSES: &[Class] = &[
             "frames of another instance",
             "frames of the source arrive at the target although no probe was sent there: a mirror, a tap, or a path for \
              traffic that no probe resembles",
-            Method::Fact(Fact::Overheard),
+            Method::Listen,
             Injection::CopiedFrames,
         )
     },

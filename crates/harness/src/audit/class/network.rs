@@ -357,20 +357,17 @@ fn other_hops(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 
 /// A link on which only the source's nodes and the host answer has no other next hop.
 fn has_other_hops(source: &Subject, _: Option<&Subject>) -> Applies {
-    let mut others = BTreeSet::new();
+    let (mut answered, mut others) = (BTreeSet::new(), false);
     for node in &source.nodes {
-        match source.unknown_neighbours(node) {
-            None => {
-                return Applies::Unknown(format!(
-                    "the systems on the link of {} could not be asked",
-                    node.name
-                ));
-            }
-            Some(found) => others.extend(found.into_iter().map(|it| (it.address, it.mac))),
-        }
+        let (Some(all), Some(unknown)) = (&node.neighbours, source.unknown_neighbours(node)) else {
+            return Applies::Unknown(format!("the systems on the link of {} could not be asked", node.name));
+        };
+        answered.extend(all.iter().map(|it| it.mac));
+        others |= !unknown.is_empty();
     }
-    match others.is_empty() {
-        true => Applies::No(format!("only its nodes and the host answer on the link of '{}'", source.name)),
-        false => Applies::Yes,
+    if others {
+        return Applies::Yes;
     }
+    let (count, name) = (answered.len(), &source.name);
+    Applies::No(format!("{count} systems answer on the links of '{name}', all of them its nodes or the host"))
 }

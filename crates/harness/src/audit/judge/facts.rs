@@ -29,7 +29,6 @@ pub(super) fn judge(fact: Fact, known: &Known<'_>) -> Judgement {
             differences::judge(kind, (source, target), &plan.subjects, after.structure.as_ref())
         }
         (_, None) => Judgement::inconclusive("the target is unknown"),
-        (Fact::Overheard, _) => Judgement::inconclusive("no witness was asked"),
         (Fact::Forwards, Some(target)) => forwards(&plan.host, target),
         (Fact::NodeIdentities, Some(target)) => identities(source, target),
         (Fact::Keys, Some(target)) => keys(source, target),

@@ -7,8 +7,8 @@ use provisioner::registry::{Liveness, Owner};
 
 use super::manifest;
 
-/// The age from which a namespace is abandoned, whoever made it. Its pods have ended by then: they live for an hour at
-/// the longest. The second hour is for pods that started late and for clocks of hosts that differ.
+/// From this age on, every host may remove a namespace. Its pods have ended by then: they live for an hour at the
+/// longest. The second hour is for pods that started late and for clocks of hosts that differ.
 const ABANDONED: SignedDuration = SignedDuration::from_hours(2);
 
 /// The namespace of an audit and what its annotation says about the process of that audit.

@@ -1,6 +1,8 @@
 //! Reads what the running servers of an instance trust: their flags from `/proc`, each file as the server sees it, and
 //! the authorities that the cluster publishes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -149,7 +151,7 @@ impl Server {
     /// From a line that [`SERVERS`] prints. Pure.
     fn parse(line: &str) -> Option<Self> {
         let (pid, encoded) = line.split_once(' ')?;
-        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded).ok()?;
+        let bytes = STANDARD.decode(encoded).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let mut words = text.split_terminator('\0').peekable();
         let program = words.next()?.rsplit('/').next()?.to_owned();
@@ -222,8 +224,6 @@ fn keys(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     use provisioner::pki::Bundle;
 
     use super::*;
