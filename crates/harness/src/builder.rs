@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::OnceLock;
 
 use camino::Utf8PathBuf;
+use futures::future::try_join_all;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use provisioner::error::{Hint, chain};
 use provisioner::events::Events;
@@ -19,6 +20,7 @@ use provisioner::{DestroyError, ProvisionError, Provisioner, Reaping};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::instrument::WithSubscriber;
 
+use crate::attached::{AttachContextError, AttachedCluster, ContextSpec};
 use crate::budget::Budget;
 use crate::cluster::{ClusterError, TestCluster};
 use crate::evidence::{Evidence, say};
@@ -57,6 +59,7 @@ fn side_by_side(clusters: &[CheckedSpec], processors: usize) -> usize {
 #[derive(Debug, Default)]
 pub struct FixtureBuilder {
     specs: Vec<ClusterSpec>,
+    contexts: Vec<ContextSpec>,
     keep: Keep,
     evidence: Option<Utf8PathBuf>,
     events: Option<tokio::sync::mpsc::UnboundedSender<Events>>,
@@ -71,7 +74,7 @@ pub enum FixtureError {
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The builder has no cluster.
-    #[error("the fixture has no clusters: add `.cluster(…)` to the builder")]
+    #[error("the fixture has no clusters: add `.cluster(…)` or `.attached(…)` to the builder")]
     Empty,
     /// A spec is invalid.
     #[error("check the spec of '{name}'")]
@@ -94,6 +97,9 @@ pub enum FixtureError {
     /// A cluster did not come up.
     #[error(transparent)]
     Provision(#[from] Box<ProvisionError>),
+    /// A cluster that somebody else made could not be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachContextError),
     /// A cluster came up, but its API server or nodes cannot be used.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -113,6 +119,7 @@ impl Hint for FixtureError {
             Self::Spec { source, .. } => source.hint(),
             Self::Settings(error) => error.hint(),
             Self::Provision(error) => error.source.hint(), // what is left is the fixture's to remove
+            Self::Attach(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
             Self::Teardown(failures) if failures.is_empty() => None,
             Self::Teardown(_) => Some("`sudo homelab reap` tries again".to_owned()),
@@ -130,6 +137,12 @@ impl MultiClusterFixture {
     pub fn builder() -> FixtureBuilder {
         FixtureBuilder::default()
     }
+
+    /// A builder with clusters that somebody else made, by their contexts in the user's kubeconfig. The fixture changes
+    /// nothing in them; an audit deploys its probes there and removes them. See [`FixtureBuilder::attached`].
+    pub fn attached(contexts: impl IntoIterator<Item = impl Into<ContextSpec>>) -> FixtureBuilder {
+        contexts.into_iter().fold(Self::builder(), FixtureBuilder::attached)
+    }
 }
 
 impl FixtureBuilder {
@@ -138,6 +151,14 @@ impl FixtureBuilder {
     #[must_use]
     pub fn cluster(mut self, spec: ClusterSpec) -> Self {
         self.specs.push(spec.throw_away());
+        self
+    }
+
+    /// Adds a cluster that somebody else made: `"prod"`, a context of the user's kubeconfig, or a [`ContextSpec`] with
+    /// more. It is attached before the first cluster comes up, and stays as it is.
+    #[must_use]
+    pub fn attached(mut self, context: impl Into<ContextSpec>) -> Self {
+        self.contexts.push(context.into());
         self
     }
 
@@ -207,11 +228,14 @@ impl FixtureBuilder {
         let teardown = Teardown::new(provisioner.clone(), budget);
         let hint = OnceLock::new();
         let work = async {
-            let clusters = self.bring_up(&provisioner, &teardown, &run).await;
-            let clusters = clusters.inspect_err(|error| {
+            let ready = async {
+                let attached = self.attach(&provisioner).await?;
+                Ok::<_, FixtureError>((self.bring_up(&provisioner, &teardown, &run).await?, attached))
+            };
+            let (clusters, attached) = ready.await.inspect_err(|error| {
                 error.hint().into_iter().for_each(|text| drop(hint.set(text)));
             })?;
-            body(&MultiClusterFixture::of(clusters, provisioner.clone())).await
+            body(&MultiClusterFixture::of(clusters, attached, provisioner.clone())).await
         };
         let work = AssertUnwindSafe(work.with_subscriber(evidence.listener()));
         let outcome = tokio::select! {
@@ -258,14 +282,21 @@ impl FixtureBuilder {
         }
     }
 
+    async fn attach(&self, provisioner: &Provisioner) -> Result<Vec<AttachedCluster>, FixtureError> {
+        let attached = self.contexts.iter().map(|spec| AttachedCluster::attach(provisioner.home(), spec));
+        Ok(try_join_all(attached).await?)
+    }
+
     async fn bring_up(
         &self,
         provisioner: &Provisioner,
         teardown: &Teardown,
         run: &str,
     ) -> Result<Vec<TestCluster>, FixtureError> {
-        if self.specs.is_empty() {
-            return Err(FixtureError::Empty);
+        match (self.specs.as_slice(), self.contexts.as_slice()) {
+            ([], []) => return Err(FixtureError::Empty),
+            ([], _) => return Ok(Vec::new()),
+            _ => {}
         }
         let owner = Owner::hold(provisioner.home(), run).map_err(FixtureError::Owner)?;
         let suffix = name::suffix();

@@ -213,6 +213,11 @@ impl TestCluster {
         &self.cluster
     }
 
+    /// The UID of its namespace `kube-system`, as it was recorded when the cluster came up. Empty if none was recorded.
+    pub(crate) fn uid(&self) -> &str {
+        self.cluster.instance.k8s.identity.as_ref().map_or("", |identity| &identity.uid)
+    }
+
     /// An API client with the administrator's rights.
     pub fn client(&self) -> Client {
         self.client.clone()

@@ -3,7 +3,8 @@
 use futures::future::try_join_all;
 use provisioner::Provisioner;
 
-use crate::audit::{self, AuditError, AuditProgress, Report, Selection};
+use crate::attached::AttachedCluster;
+use crate::audit::{self, AuditError, AuditProgress, Audited, Report, Selection};
 use crate::cluster::TestCluster;
 
 /// The clusters of one test. [`FixtureBuilder::run`](crate::FixtureBuilder::run) brings them up, lends them to the
@@ -11,12 +12,17 @@ use crate::cluster::TestCluster;
 #[derive(Debug)]
 pub struct MultiClusterFixture {
     clusters: Vec<TestCluster>,
+    attached: Vec<AttachedCluster>,
     provisioner: Provisioner,
 }
 
 impl MultiClusterFixture {
-    pub(crate) fn of(clusters: Vec<TestCluster>, provisioner: Provisioner) -> Self {
-        Self { clusters, provisioner }
+    pub(crate) fn of(
+        clusters: Vec<TestCluster>,
+        attached: Vec<AttachedCluster>,
+        provisioner: Provisioner,
+    ) -> Self {
+        Self { clusters, attached, provisioner }
     }
 
     /// The cluster with the name that the test gave it.
@@ -31,12 +37,18 @@ impl MultiClusterFixture {
         })
     }
 
-    /// All clusters, in the order of the builder.
+    /// All clusters that the fixture brought up, in the order of the builder.
     pub fn clusters(&self) -> &[TestCluster] {
         &self.clusters
     }
 
-    /// Audits the clusters: every class of leak, from each cluster to each other one and to the host.
+    /// All clusters that somebody else made, in the order of the builder.
+    pub fn attached_clusters(&self) -> &[AttachedCluster] {
+        &self.attached
+    }
+
+    /// Audits the clusters, attached ones included: every class of leak, from each cluster to each other one and to the
+    /// host.
     ///
     /// # Errors
     /// [`AuditError`] when there is no report. A probe that could not be sent is no error: its cell is inconclusive.
@@ -52,7 +64,8 @@ impl MultiClusterFixture {
     pub async fn audit_only(&self, selection: &Selection) -> Result<Report, AuditError> {
         // The test may have added or removed workers since the fixture came up.
         let clusters = try_join_all(self.clusters.iter().map(TestCluster::refreshed)).await?;
-        audit::audit(&self.provisioner, &clusters, selection, &AuditProgress::default()).await
+        let audited = Audited { instances: &clusters, attached: &self.attached };
+        audit::audit(&self.provisioner, audited, selection, &AuditProgress::default()).await
     }
 
     /// The provisioner that created the clusters, for tests of their lifecycle.

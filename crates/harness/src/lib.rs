@@ -192,6 +192,7 @@
 mod builder;
 mod fixture;
 mod cluster;
+mod attached;
 mod pod;
 mod ask;
 mod name;
@@ -207,6 +208,7 @@ pub mod inventory;
 pub mod wait;
 
 pub use ask::AskError;
+pub use attached::{AttachContextError, AttachedCluster, AttachedNode, ContextSpec};
 pub use builder::{FixtureBuilder, FixtureError, Keep};
 pub use cluster::{ClusterError, TestCluster, TestNode};
 pub use fixture::MultiClusterFixture;

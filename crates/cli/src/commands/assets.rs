@@ -2,6 +2,7 @@
 
 mod prune;
 mod share;
+mod probe_image;
 
 use clap::{Args, Subcommand};
 use provisioner::request::Provider;
@@ -21,6 +22,7 @@ pub(crate) enum Assets {
     Build(Build),
     Export(share::Export),
     Import(share::Import),
+    ProbeImage(probe_image::ProbeImage),
     Prune(prune::Prune),
 }
 
@@ -30,6 +32,7 @@ impl Assets {
             Self::Build(build) => build.run(app).await,
             Self::Export(export) => export.run(app).await,
             Self::Import(import) => import.run(app).await,
+            Self::ProbeImage(image) => image.run(app),
             Self::Prune(prune) => prune.run(app).await,
         }
     }

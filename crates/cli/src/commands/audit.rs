@@ -12,12 +12,12 @@ mod steps;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use harness::audit::{
-    Acceptance, AuditError, AuditOutcome, AuditProgress, Class, ClassId, LeftOut, Report, Selection,
+    Acceptance, AuditError, AuditOutcome, AuditProgress, Audited, Class, ClassId, LeftOut, Report, Selection,
     SelectionError, UnknownClass, audit,
 };
-use harness::{ClusterError, TestCluster};
+use harness::{AttachContextError, AttachedCluster, ClusterError, ContextSpec, TestCluster};
 use provisioner::error::{Hint, chain};
 use provisioner::registry::{Instance, State};
 use provisioner::settings;
@@ -47,8 +47,12 @@ use steps::Steps;
 /// accepted. A class is NOT APPLICABLE if this run found that there is nothing to ask, such as SSH keys where no node has
 /// an SSH server; the report has the evidence. Every report also names the classes that were not asked.
 ///
-/// Without NAMES, all instances are audited. An instance that does not run is left out, every report names it, and the
-/// audit is INCONCLUSIVE at best.
+/// Without NAMES and --context, all instances are audited. An instance that does not run is left out, every report names
+/// it, and the audit is INCONCLUSIVE at best.
+///
+/// --context audits a cluster that somebody else made, by a context of your kubeconfig, with the rights of its user. What
+/// needs the cluster's host, its files or a record of how it was made is NOT COVERED: accept it class by class. Witnesses
+/// and probers run there as privileged pods from an image that its nodes must have or be able to pull: see --probe-image.
 ///
 /// Ctrl-C ends the audit and removes witnesses and probers.
 #[derive(Debug, Args)]
@@ -61,6 +65,8 @@ Examples:
   sudo homelab audit --class H1 --to host        does the host bridge instances?
   sudo homelab audit --accept 'C9=tried by hand in May'
   sudo homelab audit --format junit > audit.xml
+  sudo homelab audit acme --context prod --probe-image registry.example.com/toolbox:1
+                                                        an instance and a cluster that somebody else made
   sudo homelab audit --self-test                        does the audit find injected leaks?
   sudo homelab audit --self-test --engine vagrant --class L5,H4,H13
                                                         the same for some classes between VMs
@@ -73,21 +79,28 @@ pub(crate) struct Audit {
     /// Names of the instances, which must run [default: all instances; those that do not run are left out]
     #[arg(value_name = "NAMES", value_parser = name)]
     names: Vec<String>,
+    /// Also audit the cluster of this context of your kubeconfig, whoever made it. May be given several times
+    #[arg(long = "context", value_name = "CONTEXT", value_delimiter = ',')]
+    contexts: Vec<String>,
+    /// The image of witnesses and probers in the clusters of --context. By default it is the one that instances of homelab
+    /// have; `homelab assets probe-image` gives it to a registry
+    #[arg(long, value_name = "IMAGE", requires = "contexts", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    probe_image: Option<String>,
     /// Audit the audit: bring up two throw-away clusters, inject the leaks of all classes, or of each --class, one at a
     /// time, and check that the audit finds each leak for the right pair only, and no longer after the leak is
     /// reverted. Takes about ten minutes, longer between VMs
-    #[arg(long, conflicts_with_all = ["names", "from", "to", "accept", "format"])]
+    #[arg(long, conflicts_with_all = ["names", "contexts", "from", "to", "accept", "format"])]
     self_test: bool,
     #[command(flatten)]
     machines: EngineArgs,
     /// Only these classes of leak
     #[arg(long = "class", value_name = "CLASS", value_delimiter = ',', value_parser = classes(), ignore_case = true)]
     classes: Vec<String>,
-    /// Only probes from these instances
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
+    /// Only probes from these instances or contexts
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     from: Vec<String>,
-    /// Only probes to these instances, or to `host`: the host as a bridge between instances
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
+    /// Only probes to these instances or contexts, or to `host`: the host as a bridge between instances
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     to: Vec<String>,
     /// Accept that a class is not covered, with the reason. `audit.accept` of config.yaml does the same for every audit.
     /// No class is accepted by default
@@ -121,6 +134,8 @@ pub(crate) enum NoReport {
     Folder(#[from] FolderError),
     #[error("not every instance can be audited, and nothing was deployed into any:{}", unusable(.0))]
     Unusable(Vec<(String, ClusterError)>),
+    #[error(transparent)]
+    Attach(#[from] AttachContextError),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
@@ -174,7 +189,8 @@ impl Audit {
         }
         let instances = app.provisioner.registry().instances()?;
         let standing = |instance: &Instance| instance.standing(app.home());
-        let Chosen { names, left_out } = choice::choose(&self.names, &instances, standing, &selection)?;
+        let Chosen { names, left_out } =
+            choice::choose((&self.names, &self.contexts), &instances, standing, &selection)?;
         let accepted = acceptances(self.accept, &app.provisioner.settings().audit)?;
         let out = ready().map_err(NoReport::from)?;
         app.must_be_root()?;
@@ -182,9 +198,18 @@ impl Audit {
         for LeftOut { instance, why } in &left_out {
             app.printer.line(Mark::Bad, &format!("{instance} is left out: {why}"));
         }
-        let (progress, steps) = Steps::shown(&app.printer, format!("auditing {}", words::list(&names)));
+        let all = [names.as_slice(), &self.contexts].concat();
+        let (progress, steps) = Steps::shown(&app.printer, format!("auditing {}", words::list(&all)));
+        let contexts = self.contexts.iter().map(|context| {
+            let spec = ContextSpec::new(context);
+            match &self.probe_image {
+                Some(image) => spec.probe_image(image),
+                None => spec,
+            }
+        });
+        let contexts: Vec<ContextSpec> = contexts.collect();
         let audited = tokio::select! {
-            audited = conduct(app, &names, &selection, &progress) => Some(audited),
+            audited = conduct(app, (&names, &contexts), &selection, &progress) => Some(audited),
             signal = signals.next() => {
                 let text = format!("{signal}: no report; witnesses and probers are removed");
                 app.printer.line(Mark::Bad, &text);
@@ -221,13 +246,16 @@ fn say_written(printer: &Printer, path: &Utf8Path) {
 /// Attaches to every instance, and begins the audit only if that succeeds for all.
 async fn conduct(
     app: &App,
-    names: &[String],
+    (names, contexts): (&[String], &[ContextSpec]),
     selection: &Selection,
     progress: &AuditProgress,
 ) -> Result<Report, NoReport> {
-    let attached = names.iter().map(async |name| TestCluster::attach(&app.provisioner, name).await);
+    let instances = names.iter().map(async |name| TestCluster::attach(&app.provisioner, name).await);
+    let attached = contexts.iter().map(|spec| AttachedCluster::attach(app.home(), spec));
+    let (instances, attached) = futures::join!(join_all(instances), try_join_all(attached));
+    let attached = attached?;
     let (mut clusters, mut refusals) = (Vec::new(), Vec::new());
-    for (name, attached) in names.iter().zip(join_all(attached).await) {
+    for (name, attached) in names.iter().zip(instances) {
         match attached {
             Ok(cluster) => clusters.push(cluster),
             Err(error) => refusals.push((name.clone(), error)),
@@ -236,7 +264,8 @@ async fn conduct(
     if !refusals.is_empty() {
         return Err(NoReport::Unusable(refusals));
     }
-    Ok(audit(&app.provisioner, &clusters, selection, progress).await?)
+    let audited = Audited { instances: &clusters, attached: &attached };
+    Ok(audit(&app.provisioner, audited, selection, progress).await?)
 }
 
 impl Hint for NoReport {
@@ -268,7 +297,9 @@ impl Hint for NoReport {
             Self::Selection(SelectionError::UnknownInstance { .. }) => {
                 Some("--from and --to take names of audited instances; --to also takes `host`".to_owned())
             }
-            Self::Twice { .. } | Self::Selection(_) | Self::Audit(_) | Self::SelfTest(_) | Self::Render { .. } => None,
+            Self::Attach(error) => error.hint(),
+            Self::Audit(error) => error.hint(),
+            Self::Twice { .. } | Self::Selection(_) | Self::SelfTest(_) | Self::Render { .. } => None,
         }
     }
 }
@@ -279,12 +310,14 @@ impl Ends for NoReport {
             Self::Twice { .. }
             | Self::Alone { .. }
             | Self::Selection(_)
-            | Self::Audit(AuditError::Plan(_)) => Exit::Usage,
+            | Self::Attach(AttachContextError::Unknown { .. })
+            | Self::Audit(AuditError::Plan(_) | AuditError::SameCluster { .. }) => Exit::Usage,
             Self::Accepts { .. }
             | Self::NoneRuns { .. }
             | Self::NotRunning { .. }
             | Self::Folder(_)
             | Self::Unusable(_)
+            | Self::Attach(_)
             | Self::Audit(_)
             | Self::SelfTest(_)
             | Self::Render { .. } => Exit::CouldNotRun,

@@ -231,6 +231,7 @@ impl Ends for FixtureError {
             | Self::Empty
             | Self::Spec { .. }
             | Self::Owner(_)
+            | Self::Attach(_)
             | Self::Signals(_) => Exit::CouldNotRun,
         }
     }

@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
         installed(.found)
     )]
     NoKubectl { kubernetes: String, found: Option<String> },
+    #[error("the archive of the image {image} is not built; an imported node image comes without it")]
+    NotBuilt { image: &'static str },
     #[error("`-` means {stream}, which is a terminal: exported assets are binary")]
     Terminal { stream: &'static str },
     #[error("no verb and no topic '{words}'")]
@@ -77,6 +79,7 @@ impl Hint for Refusal {
                 "`sudo homelab assets build --kubernetes {kubernetes}`, or install a kubectl that is at most one minor \
                  version away"
             )),
+            Self::NotBuilt { .. } => Some("`sudo homelab assets build` builds it".to_owned()),
             Self::Terminal { .. } => Some("give the name of a file, or use a pipe".to_owned()),
             Self::NoHelp { .. } => Some("`homelab help` lists the verbs and the topics".to_owned()),
             Self::NoKubeconfig { name, .. } => Some(format!("`sudo homelab status {name}` shows its state")),
@@ -98,7 +101,8 @@ impl Ends for Refusal {
             | Self::Unknown { .. }
             | Self::NoHelp { .. }
             | Self::Terminal { .. } => Exit::Usage,
-            Self::NotRoot { .. }
+            Self::NotBuilt { .. }
+            | Self::NotRoot { .. }
             | Self::NotWritable { .. }
             | Self::Unrecorded { .. }
             | Self::Signals(_)

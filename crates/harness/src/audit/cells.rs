@@ -200,7 +200,8 @@ fn targets(class: &Class, source: &Subject, subjects: &[Subject]) -> impl Iterat
     others.into_iter().flatten().chain(host)
 }
 
-/// The viewpoints of one kind that an instance has.
+/// The viewpoints of one kind that an instance has. Where there is no known host to route through, root on a node uses the
+/// routes that the node has.
 pub(super) fn places(stand: Stand, of: &Subject) -> Vec<Viewpoint> {
     let node = |by| {
         let nodes = of.nodes.iter().map(move |node| Viewpoint::Node {
@@ -213,6 +214,7 @@ pub(super) fn places(stand: Stand, of: &Subject) -> Vec<Viewpoint> {
     match stand {
         Stand::Pod => vec![Viewpoint::Pod { instance: of.name.clone() }],
         Stand::Node => node(Route::Own),
+        Stand::Routed if of.uplink.is_none() => node(Route::Own),
         Stand::Routed => node(Route::Host),
         Stand::Pivot => node(Route::Hypervisor),
         Stand::Host => vec![Viewpoint::Host],
@@ -238,6 +240,9 @@ fn cells_of(
     let judged = |judgement| cell(Viewpoint::Host, "none", CellMethod::Judged(judgement));
     let lacks = |subject: &Subject, needs: &[Part]| subject.parts.lacks(needs, &subject.name);
     if let Some(why) = [Some(source), other].into_iter().flatten().find_map(|of| lacks(of, class.needs)) {
+        return vec![judged(Judgement::not_covered(why))];
+    }
+    if let Some(why) = lacks(source, class.source_needs) {
         return vec![judged(Judgement::not_covered(why))];
     }
     match (class.applies)(source, other) {

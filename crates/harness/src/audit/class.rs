@@ -42,6 +42,8 @@ pub struct Class {
     /// The parts that the source needs, and the target where it is an instance. Where one is missing, the class is not
     /// covered.
     pub needs: &'static [Part],
+    /// The parts that only the source needs.
+    pub source_needs: &'static [Part],
     /// Whether the class has something to ask, by what was found in this run.
     pub applies: Applicability,
     /// Why an audit does not ask the class, as a sentence: it would destroy or exhaust something. `None` for a class that
@@ -193,6 +195,11 @@ impl Class {
     /// The class with other needs.
     const fn needing(self, needs: &'static [Part]) -> Self {
         Self { needs, ..self }
+    }
+
+    /// The class with needs of the source alone.
+    const fn from_those_with(self, source_needs: &'static [Part]) -> Self {
+        Self { source_needs, ..self }
     }
 
     /// The class, asked only where it applies.

@@ -15,7 +15,7 @@ mod trust;
 mod differences;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use probe::{Answer, Arrival, Ask, Nonce, Probe};
 
@@ -242,8 +242,9 @@ impl<'a> Run<'a> {
 /// The addresses that answer for an instance: nodes, pod, service, DNS and API. The gateway belongs to the host.
 fn addresses(of: &Subject) -> Vec<IpAddr> {
     let nodes = of.nodes.iter().flat_map(of_node);
-    let others = [of.pod.address, of.pod.service, of.dns.server, of.api].map(IpAddr::from);
-    nodes.chain(others).collect()
+    let others = [of.pod.address, of.pod.service].into_iter().chain(of.dns.server).map(IpAddr::from);
+    let api = of.api.endpoints.iter().chain([&of.api.access]).map(SocketAddr::ip);
+    nodes.chain(others).chain(api.filter(|address| !address.is_loopback())).collect()
 }
 
 /// The addresses that answer for a node.
@@ -255,16 +256,17 @@ fn of_node(node: &NodeSubject) -> impl Iterator<Item = IpAddr> {
 
 fn networks(of: &Subject) -> Vec<ipnet::Ipv4Net> {
     let management = of.management.as_ref().and_then(|management| management.net);
-    [of.subnet, of.pod_cidr, of.service_cidr].into_iter().chain(management).collect()
+    let nets = of.node_nets().into_iter().chain(of.pod_cidrs.iter().copied());
+    nets.chain(of.service_cidr).chain(management).collect()
 }
 
-/// The links that an instance's nodes were given.
+/// The links that an instance's nodes were given: the same ones for each node.
 fn adapters(of: &Subject) -> Vec<look::Adapter<'_>> {
-    let own = look::Adapter { link: &of.node_link, net: Some(of.subnet) };
+    let own = of.nodes.first().map(|node| look::Adapter { link: &node.link, net: Some(node.net) });
     let management = of.management.as_ref();
     let management =
         management.map(|management| look::Adapter { link: &management.node_link, net: management.net });
-    [own].into_iter().chain(management).collect()
+    own.into_iter().chain(management).collect()
 }
 
 /// The outcome of an answer, or why there is none.

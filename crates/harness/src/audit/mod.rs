@@ -49,13 +49,17 @@ pub use report::{
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use run::read_forwards;
-pub use run::{AuditError, AuditProgress, HostProbesError, InstanceProbes, ProbesError, Step, audit};
+pub use run::{
+    AuditError, AuditProgress, Audited, HostProbesError, InstanceProbes, ProbedCluster, ProbesError, Step,
+    audit,
+};
 pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
 pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
-    After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,
-    Kernel, KnownAuthority, LinkWitness, Management, Neighbour, NodeIdentity, NodeSubject, NodeTraces, Part,
-    Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, Trust, TrustAnchor, UDP_PORT,
+    After, ApiServer, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
+    HostSubject, Kernel, KnownAuthority, LinkWitness, Management, Neighbour, NodeIdentity, NodeSubject,
+    NodeTraces, Part, Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, Trust, TrustAnchor,
+    UDP_PORT, Uplink,
 };
 pub use verdict::{AuditOutcome, Judgement, Verdict};
 pub use viewpoint::{HOST, Route, Stand, Target, Viewpoint};

@@ -45,14 +45,25 @@ const BOTH: &str = "The nodes of some instances are containers, which share this
                     stack, processors and disks. A vulnerability in a shared part breaks the isolation of the \
                     clients that share it, whatever this report says.";
 
-/// What the nodes of these instances share, whatever the audit finds.
-fn shared(subjects: &[Subject]) -> &'static str {
-    let own = subjects.iter().filter(|subject| subject.kernel == Kernel::Own).count();
-    match own {
-        0 => KERNEL,
-        all if all == subjects.len() => HYPERVISOR,
-        _ => BOTH,
-    }
+/// What is not known of clusters of which only the kubeconfig is known.
+const UNKNOWN: &str = "Only the kubeconfigs of these clusters are known: whether their nodes share a kernel, a hypervisor, \
+                       a network or disks with another cluster is not. A vulnerability in a shared part breaks the \
+                       isolation of the clients that share it, whatever this report says.";
+
+/// What the nodes of these clusters share, whatever the audit finds.
+fn shared(subjects: &[Subject]) -> String {
+    let of = |kernel: Kernel| {
+        subjects.iter().filter(move |subject| subject.kernel == kernel).map(|it| it.name.as_str())
+    };
+    let here = match (of(Kernel::OfHost).count(), of(Kernel::Own).count()) {
+        (0, 0) => None,
+        (_, 0) => Some(KERNEL),
+        (0, _) => Some(HYPERVISOR),
+        _ => Some(BOTH),
+    };
+    let unknown: Vec<&str> = of(Kernel::Unknown).collect();
+    let there = (!unknown.is_empty()).then(|| format!("{UNKNOWN} ({})", unknown.join(", ")));
+    here.map(str::to_owned).into_iter().chain(there).collect::<Vec<_>>().join(" ")
 }
 
 impl Report {
@@ -86,7 +97,7 @@ impl Report {
             ended: format!("{ended:.0}"),
             phases: observed.phases.iter().map(PhaseReport::of).collect(),
             outcome: AuditOutcome::Inconclusive,
-            kernel: shared(&plan.subjects).to_owned(),
+            kernel: shared(&plan.subjects),
             pairs: Vec::new(),
             counts: Counts::default(),
             classes: asked.map(ClassReport::of).collect(),

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use probe::{Answer, Arrival, Ask, Cast, Mac, Nonce, Peer, ProbeOutcome, Sight};
 use provisioner::identity::CHAIN;
 use provisioner::plan::Role;
-use provisioner::request::CniKind;
 use provisioner::slowdown::Slowdown;
 
 use super::cells::{CellMethod, Plan};
@@ -23,6 +22,8 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         name: format!("{name}-{suffix}"),
         role,
         address: address(number),
+        link: "eth0".to_owned(),
+        net: net(format!("192.168.{third}.0/24")),
         link_local: Some(format!("fe80::{third}:{number}").parse().expect("an address")),
         witness: format!("{name}-{suffix}/witness"),
         management: None,
@@ -59,9 +60,12 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         name: name.to_owned(),
         parts: Parts::default(),
         kernel: Kernel::OfHost,
-        subnet: net(format!("192.168.{third}.0/24")),
-        link: format!("hl-{name}"),
-        node_link: "eth0".to_owned(),
+        uplink: Some(Uplink {
+            subnet: net(format!("192.168.{third}.0/24")),
+            link: format!("hl-{name}"),
+            gateway: address(1),
+            gateway_mac: Some(Mac([2, 0, 192, 168, third, 1])),
+        }),
         management: None,
         link_witnesses: (workers == 0)
             .then(|| LinkWitness {
@@ -72,11 +76,9 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             .into_iter()
             .collect(),
         slowdown: Slowdown::NONE,
-        gateway: address(1),
-        gateway_mac: Some(Mac([2, 0, 192, 168, third, 1])),
-        cni: CniKind::Routed,
-        pod_cidr: net(format!("10.{}.0.0/16", 184 + u16::from(third))),
-        service_cidr: net(format!("10.{}.0.0/16", 36 + u16::from(third))),
+        passes_every_protocol: true,
+        pod_cidrs: vec![net(format!("10.{}.0.0/16", 184 + u16::from(third)))],
+        service_cidr: Some(net(format!("10.{}.0.0/16", 36 + u16::from(third)))),
         pod: PodWitness {
             witness: format!("{name}/pod-witness"),
             node: nodes.last().expect("a node").name.clone(),
@@ -85,12 +87,14 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             node_port: 30701,
         },
         dns: DnsSubject {
-            server: Ipv4Addr::new(10, 36 + third, 0, 10),
-            suffix: format!("{name}.lab"),
+            server: Some(Ipv4Addr::new(10, 36 + third, 0, 10)),
             only_here: format!("only-{name}.audit.svc.cluster.local"),
         },
-        api: address(10),
-        api_name: format!("api.{name}.lab"),
+        api: ApiServer {
+            access: (address(10), 6443).into(),
+            name: format!("api.{name}.lab"),
+            endpoints: vec![(address(10), 6443).into()],
+        },
         credentials: CredentialSet {
             administrator: Some(shown()),
             etcd: Some(shown()),
@@ -136,7 +140,7 @@ pub(crate) fn in_vms(name: &str, third: u8, workers: u8) -> Subject {
     let mut subject = subject(name, third, workers);
     let at = |number| Ipv4Addr::new(10, 232, third, number);
     subject.kernel = Kernel::Own;
-    subject.node_link = "eth1".to_owned();
+    subject.nodes.iter_mut().for_each(|node| node.link = "eth1".to_owned());
     subject.slowdown = Slowdown::EMULATED;
     subject.management = Some(Management {
         net: Some(format!("10.232.{third}.0/24").parse().expect("a network")),
@@ -165,9 +169,28 @@ pub(crate) fn in_vms(name: &str, third: u8, workers: u8) -> Subject {
     subject
 }
 
+/// A correct cluster of which only the kubeconfig is known. Its nodes are in a network of other systems.
+pub(crate) fn attached(name: &str, third: u8, workers: u8) -> Subject {
+    let mut subject = subject(name, third, workers);
+    subject.parts = Parts::by_kubeconfig();
+    subject.kernel = Kernel::Unknown;
+    subject.uplink = None;
+    subject.link_witnesses.clear();
+    subject.passes_every_protocol = false;
+    (subject.authorities, subject.identity, subject.store, subject.search) = (None, None, None, None);
+    subject.trust = Trust::default();
+    subject.credentials.etcd = None;
+    for node in &mut subject.nodes {
+        node.routed_v6.clear();
+        (node.neighbours, node.found, node.machine) = (None, None, None);
+    }
+    subject
+}
+
 /// Adds a system to the link of the first node that is neither a node nor the host.
 pub(crate) fn add_stranger(subject: &mut Subject) {
-    let stranger = Neighbour { address: subject.subnet.broadcast().into(), mac: Mac([2, 9, 9, 9, 9, 9]) };
+    let stranger =
+        Neighbour { address: subject.nodes[0].net.broadcast().into(), mac: Mac([2, 9, 9, 9, 9, 9]) };
     subject.nodes[0].neighbours.get_or_insert_default().push(stranger);
 }
 
@@ -291,11 +314,11 @@ fn watch() -> Watch {
 fn of_host(subject: &Subject) -> Peer {
     Peer {
         at_us: 1_795_000_000_000_500,
-        link: Some(subject.node_link.clone()),
-        mac: subject.gateway_mac,
+        link: subject.nodes.first().map(|node| node.link.clone()),
+        mac: subject.uplink.as_ref().and_then(|uplink| uplink.gateway_mac),
         ether_type: 0x0806,
         vlan: None,
-        from: Some(subject.gateway.into()),
+        from: subject.gateway().map(Into::into),
         to: None,
         cast: Cast::Broadcast,
     }

@@ -8,12 +8,12 @@ mod trust;
 mod host;
 mod parts;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv4Net;
 use probe::Mac;
 use provisioner::plan::Role;
-use provisioner::request::CniKind;
 use provisioner::slowdown::Slowdown;
 
 pub use credentials::{AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, Property, Secret};
@@ -28,7 +28,7 @@ pub const UDP_PORT: u16 = 7002;
 /// A TCP port on which nothing listens, on any node or pod.
 pub const CLOSED_PORT: u16 = 7009;
 
-/// The facts of one instance.
+/// The facts of one instance, or of a cluster that is known by its kubeconfig only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// Its name.
@@ -37,13 +37,8 @@ pub struct Subject {
     pub parts: Parts,
     /// The kernel of its nodes.
     pub kernel: Kernel,
-    /// The instance's network on the host, a /24 to a /27.
-    pub subnet: Ipv4Net,
-    /// The host's link into this network, `hl-…`, or a name of the hypervisor. In a single-node instance, the host is
-    /// the only other system on it.
-    pub link: String,
-    /// The nodes' link into this network: `eth0`, in VMs `eth1`.
-    pub node_link: String,
+    /// Its network on the host; `None` for a cluster that is known by its kubeconfig only.
+    pub uplink: Option<Uplink>,
     /// The hypervisor's management network; `None` for containers.
     pub management: Option<Management>,
     /// The witnesses on the host's ends of its links. Only for a single-node instance, whose links have no other node
@@ -51,26 +46,20 @@ pub struct Subject {
     pub link_witnesses: Vec<LinkWitness>,
     /// The factor by which its nodes are slower than containers.
     pub slowdown: Slowdown,
-    /// The host's address in [`Self::subnet`].
-    pub gateway: Ipv4Addr,
-    /// The hardware address of [`Self::link`]; `None` where it could not be read.
-    pub gateway_mac: Option<Mac>,
-    /// Its pod network.
-    pub cni: CniKind,
-    /// The addresses of its pods.
-    pub pod_cidr: Ipv4Net,
-    /// The addresses of its services.
-    pub service_cidr: Ipv4Net,
+    /// Whether its pod network is known to pass packets of every IP protocol to pods.
+    pub passes_every_protocol: bool,
+    /// The networks of its pods. In a cluster that is known by its kubeconfig only, one for each node.
+    pub pod_cidrs: Vec<Ipv4Net>,
+    /// The network of its services; `None` where it is unknown.
+    pub service_cidr: Option<Ipv4Net>,
     /// Its nodes, the first control plane first. Each has a witness on its own network.
     pub nodes: Vec<NodeSubject>,
     /// Its witness on the pod network. Probers on the pod network run on the same node.
     pub pod: PodWitness,
     /// Its name server.
     pub dns: DnsSubject,
-    /// The address of its API server.
-    pub api: Ipv4Addr,
-    /// The name of its API server, `api.acme.lab`.
-    pub api_name: String,
+    /// Its API server.
+    pub api: ApiServer,
     /// Credentials for its API server, etcd and kubelets.
     pub credentials: CredentialSet,
     /// Its certificate authorities and its service-account key.
@@ -84,6 +73,31 @@ pub struct Subject {
     pub store: Option<Vec<String>>,
     /// The result of the search for *other* instances' secrets in its files, logs and snapshots.
     pub search: Option<Search>,
+}
+
+/// The network of an instance on the host, and the host's end of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    /// The network, a /24 to a /27.
+    pub subnet: Ipv4Net,
+    /// The host's link into this network, `hl-…`, or a name of the hypervisor. In a single-node instance, the host is
+    /// the only other system on it.
+    pub link: String,
+    /// The host's address in [`Self::subnet`].
+    pub gateway: Ipv4Addr,
+    /// The hardware address of [`Self::link`]; `None` where it could not be read.
+    pub gateway_mac: Option<Mac>,
+}
+
+/// The API server of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Its address and port for clients on the host.
+    pub access: SocketAddr,
+    /// The name by which clients on the host know it, `api.acme.lab`.
+    pub name: String,
+    /// The addresses and ports of all its instances, one on each control plane.
+    pub endpoints: Vec<SocketAddr>,
 }
 
 /// The network through which a hypervisor manages the VMs of an instance.
@@ -119,18 +133,22 @@ pub struct NodeSubject {
     pub name: String,
     /// Its role in the cluster.
     pub role: Role,
-    /// Its address in the instance's network.
+    /// Its address in the network of the nodes.
     pub address: Ipv4Addr,
+    /// Its link into this network: `eth0`, in VMs `eth1`.
+    pub link: String,
+    /// The network of this link.
+    pub net: Ipv4Net,
     /// Its IPv6 link-local address; `None` where it has none.
     pub link_local: Option<Ipv6Addr>,
     /// Its other IPv6 addresses: those that it has, and the one that the audit adds while nodes use routes through the
     /// host.
     pub routed_v6: Vec<Ipv6Addr>,
-    /// The hardware address of its link into the instance's network; `None` where it could not be read.
+    /// The hardware address of [`Self::link`]; `None` where it could not be read.
     pub mac: Option<Mac>,
     /// The hardware addresses of all its links. Pod networks also send frames from others than [`Self::mac`].
     pub macs: Vec<Mac>,
-    /// The systems that answered on its link into the instance's network, and those that its kernel knows there;
+    /// The systems that answered on [`Self::link`], and those that its kernel knows there;
     /// `None` when they could not be asked.
     pub neighbours: Option<Vec<Neighbour>>,
     /// The traces of an SSH server, and the adapters, that were found on it; `None` when they could not be read.
@@ -194,10 +212,8 @@ pub struct PodWitness {
 /// An instance's name server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsSubject {
-    /// Its address in the cluster.
-    pub server: Ipv4Addr,
-    /// The DNS suffix outside of the cluster, `acme.lab`.
-    pub suffix: String,
+    /// Its address in the cluster; `None` where the cluster has none under the usual name.
+    pub server: Option<Ipv4Addr>,
     /// A name that exists in this instance's name server and nowhere else.
     pub only_here: String,
 }
@@ -206,7 +222,17 @@ impl Subject {
     /// The hardware addresses that belong on its network: those of its nodes and of the host's link.
     pub fn macs(&self) -> impl Iterator<Item = Mac> {
         let of_nodes = self.nodes.iter().flat_map(|node| node.macs.iter().copied());
-        of_nodes.chain(self.gateway_mac)
+        of_nodes.chain(self.uplink.as_ref().and_then(|uplink| uplink.gateway_mac))
+    }
+
+    /// The host's address in its network; `None` for a cluster that is known by its kubeconfig only.
+    pub fn gateway(&self) -> Option<Ipv4Addr> {
+        self.uplink.as_ref().map(|uplink| uplink.gateway)
+    }
+
+    /// The networks of its nodes, each once.
+    pub fn node_nets(&self) -> BTreeSet<Ipv4Net> {
+        self.nodes.iter().map(|node| node.net).collect()
     }
 
     /// The systems on a node's link that are neither its nodes nor the host. `None` when they could not be asked.

@@ -47,7 +47,7 @@ pub enum Stand {
     Pod,
     /// [`Viewpoint::Node`] with its own routes.
     Node,
-    /// [`Viewpoint::Node`] with routes through the host.
+    /// [`Viewpoint::Node`] with routes through the host. In a cluster whose host is unknown, with its own routes.
     Routed,
     /// [`Viewpoint::Node`] with routes through the hypervisor's management link.
     Pivot,
@@ -60,8 +60,7 @@ impl Stand {
     pub fn needs(self) -> &'static [Part] {
         match self {
             Self::Pod => &[Part::Pods],
-            Self::Node | Self::Pivot => &[Part::Nodes],
-            Self::Routed => &[Part::Nodes, Part::Record],
+            Self::Node | Self::Routed | Self::Pivot => &[Part::Nodes],
             Self::Host => &[],
         }
     }

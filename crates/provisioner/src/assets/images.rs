@@ -111,7 +111,7 @@ pub(super) async fn build(
             image.lay_out(sources, &root, runner).await?;
             let recipe = content.join("Containerfile");
             fs::write(&recipe, image.containerfile()).map_err(failed("write", &recipe))?;
-            let archive = part.join(format!("{number}.tar"));
+            let archive = part.join(archive_name(number));
             let step = |source| AssetsError::Step { artefact: format!("image {}", image.name), source };
             let build = podman(
                 &scratch,
@@ -124,6 +124,16 @@ pub(super) async fn build(
         fs::remove_dir_all(&scratch).map_err(failed("remove", &scratch))
     };
     sources.cache.artefact(&sources.recipe.images, make).await
+}
+
+/// The archive of the toolbox's image, in the folder that [`build`] returns. Pure.
+pub(super) fn toolbox(folder: &Utf8Path, kubernetes: &str) -> Option<Utf8PathBuf> {
+    let number = all(kubernetes).iter().position(|image| image.name == TOOLBOX_IMAGE)?;
+    Some(folder.join(archive_name(number)))
+}
+
+fn archive_name(number: usize) -> String {
+    format!("{number}.tar")
 }
 
 /// podman with a separate store, so that the host's images are not touched. No network is used.

@@ -168,6 +168,13 @@ impl Assets {
         (image.root.exists() && image.containerd_store.exists()).then_some(image)
     }
 
+    /// The archive of [`TOOLBOX_IMAGE`], in which an audit's witnesses and probers run, in the format of `docker save`.
+    /// `None` if it is not built: an imported node image has no archives.
+    pub fn find_toolbox(&self, kubernetes: &str) -> Option<Utf8PathBuf> {
+        let folder = self.cache.path(&Recipe::of(kubernetes).ok()?.images);
+        images::toolbox(&folder, kubernetes).filter(|archive| archive.exists())
+    }
+
     /// The box of a Kubernetes version for a provider; `None` if it is not built. Takes milliseconds and changes
     /// nothing.
     pub fn find_box(&self, kubernetes: &str, provider: Provider) -> Option<NodeBox> {

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::audit::{AuditError, AuditOutcome, AuditProgress, Report, Selection, Step, Verdict, audit};
+use harness::audit::{
+    AuditError, AuditOutcome, AuditProgress, Audited, Report, Selection, Step, Verdict, audit,
+};
 use harness::{MultiClusterFixture, TestCluster, TestNode};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -99,7 +101,7 @@ async fn audited(
     let selection = Selection { classes, ..Selection::default() };
     let audited = async move {
         let progress = AuditProgress::to(to);
-        audit(fx.provisioner(), fx.clusters(), &selection, &progress).await
+        audit(fx.provisioner(), Audited::of(fx.clusters()), &selection, &progress).await
     };
     let watched = async {
         while let Some(step) = steps.recv().await {

@@ -15,10 +15,10 @@ pub(super) struct Chosen {
     pub(super) left_out: Vec<LeftOut>,
 }
 
-/// Chooses the named instances, which must run, or, without names, all that run. The selection must leave at least one
-/// probe between them.
+/// Chooses the named instances, which must run, or, without any name, all that run. Contexts are names of other clusters.
+/// The selection must leave at least one probe between all of them.
 pub(super) fn choose(
-    names: &[String],
+    (names, contexts): (&[String], &[String]),
     instances: &[Instance],
     standing: impl Fn(&Instance) -> ObservedState,
     selection: &Selection,
@@ -32,7 +32,8 @@ pub(super) fn choose(
         false => instance.state.to_string(),
     };
     let known = || instances.iter().map(|instance| instance.name.clone()).collect::<Vec<_>>();
-    let chosen: Vec<&Instance> = if names.is_empty() {
+    let is_named = !names.is_empty() || !contexts.is_empty();
+    let chosen: Vec<&Instance> = if !is_named {
         instances.iter().filter(|instance| runs(instance)).collect()
     } else {
         let of = |name: &String| {
@@ -41,10 +42,11 @@ pub(super) fn choose(
         };
         names.iter().map(of).collect::<Result<_, _>>()?
     };
-    if let Some((_, name)) = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name)) {
+    let all = [names, contexts].concat();
+    if let Some((_, name)) = all.iter().enumerate().find(|(place, name)| all[..*place].contains(name)) {
         return Err(NoReport::Twice { name: name.clone() }.into());
     }
-    if chosen.is_empty() {
+    if chosen.is_empty() && !is_named {
         return Err(NoReport::NoneRuns { known: known() }.into());
     }
     let still: Vec<&&Instance> = chosen.iter().filter(|instance| !runs(instance)).collect();
@@ -54,11 +56,12 @@ pub(super) fn choose(
         return Err(NoReport::NotRunning { first, state, states: still.iter().map(said).collect() }.into());
     }
     let asked: Vec<String> = chosen.iter().map(|instance| instance.name.clone()).collect();
-    selection.asks(&asked).map_err(|error| match (error, chosen.as_slice()) {
-        (SelectionError::NothingToAsk, [only]) => NoReport::Alone { name: only.name.clone() },
+    let all = [asked.as_slice(), contexts].concat();
+    selection.asks(&all).map_err(|error| match (error, all.as_slice()) {
+        (SelectionError::NothingToAsk, [only]) => NoReport::Alone { name: only.clone() },
         (error, _) => NoReport::Selection(error),
     })?;
-    let left_out = instances.iter().filter(|instance| names.is_empty() && !runs(instance));
+    let left_out = instances.iter().filter(|instance| !is_named && !runs(instance));
     let left_out = left_out
         .map(|instance| LeftOut { instance: instance.name.clone(), why: format!("it is {}", how(instance)) })
         .collect();
@@ -85,10 +88,11 @@ mod tests {
 
     #[test]
     fn without_names_all_running_instances_are_audited_and_a_halted_one_is_left_out_with_the_reason() {
-        let chosen = choose(&[], &three(), as_recorded, &Selection::default()).expect("two run");
+        let chosen = choose((&[], &[]), &three(), as_recorded, &Selection::default()).expect("two run");
         let left_out = vec![LeftOut { instance: "initech".to_owned(), why: "it is halted".to_owned() }];
         assert_eq!(chosen, Chosen { names: names(&["acme", "globex"]), left_out });
-        let one_left = choose(&[], &three()[1..], as_recorded, &Selection::default()).expect("one runs");
+        let one_left =
+            choose((&[], &[]), &three()[1..], as_recorded, &Selection::default()).expect("one runs");
         assert_eq!((one_left.names, one_left.left_out.len()), (names(&["globex"]), 1));
     }
 
@@ -98,10 +102,10 @@ mod tests {
             "acme" => ObservedState::Off,
             _ => ObservedState::AsRecorded,
         };
-        let chosen = choose(&[], &three()[..2], standing, &Selection::default()).expect("one runs");
+        let chosen = choose((&[], &[]), &three()[..2], standing, &Selection::default()).expect("one runs");
         assert_eq!(chosen.names, names(&["globex"]));
         assert_eq!(chosen.left_out[0].why, "it is off since the last reboot of this host");
-        let refused = choose(&names(&["acme"]), &three(), standing, &Selection::default());
+        let refused = choose((&names(&["acme"]), &[]), &three(), standing, &Selection::default());
         let refused = refused.expect_err("it is off");
         assert_eq!(refused.hint().as_deref(), Some("`sudo homelab start acme` starts it with its data"));
         assert!(refused.cause().to_string().contains("acme is off since the last reboot"));
@@ -109,10 +113,11 @@ mod tests {
 
     #[test]
     fn with_names_only_these_are_audited_and_a_halted_one_is_refused() {
-        let chosen = choose(&names(&["globex", "acme"]), &three(), as_recorded, &Selection::default())
+        let chosen = choose((&names(&["globex", "acme"]), &[]), &three(), as_recorded, &Selection::default())
             .expect("both run");
         assert_eq!(chosen, Chosen { names: names(&["globex", "acme"]), left_out: Vec::new() });
-        let refused = choose(&names(&["acme", "initech"]), &three(), as_recorded, &Selection::default());
+        let refused =
+            choose((&names(&["acme", "initech"]), &[]), &three(), as_recorded, &Selection::default());
         assert_eq!(
             refused.expect_err("it is halted").hint().as_deref(),
             Some("`sudo homelab start initech` starts it with its data")

@@ -55,7 +55,8 @@ impl<'a> Asks<'a> {
                 let inside = places(viewpoint.stand(), other).pop();
                 let inside = inside.ok_or_else(|| MissingPart(format!("'{}' has no node", other.name)))?;
                 let mut own = self.ask(class, &inside, other, Some(other))?;
-                if viewpoint.stand() == Stand::Node && other.nodes.len() == 1 {
+                let is_alone = other.nodes.len() == 1 && other.uplink.is_some();
+                if viewpoint.stand() == Stand::Node && class.from.contains(&Stand::Node) && is_alone {
                     // The host probes a single node as well, as far as it can: probes of the node arrive at the witness
                     // on the host's end of its link, not in the node.
                     own.extend(self.ask(class, &Viewpoint::Host, other, Some(other))?);

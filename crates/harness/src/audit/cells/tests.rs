@@ -2,22 +2,27 @@ use std::collections::BTreeSet;
 
 use probe::Ask;
 use proptest::prelude::*;
-use provisioner::request::{CniKind, EngineKind};
+use provisioner::request::EngineKind;
 
 use super::*;
 use crate::audit::class::Injection;
 use crate::audit::sample;
 use crate::audit::verdict::{AuditOutcome, Verdict};
 
+/// Workers, whether the pod network passes every protocol, the kind of cluster, whether a stranger is on its link.
+type One = (u8, bool, fn(&str, u8, u8) -> Subject, bool);
+
 fn instances() -> impl Strategy<Value = Vec<Subject>> {
     let names = ["acme", "globex", "initech", "umbrella"];
-    let cni = proptest::sample::select(&CniKind::ALL);
-    let one = (0_u8..3, cni, any::<bool>(), any::<bool>());
+    let makes: [fn(&str, u8, u8) -> Subject; 3] = [sample::subject, sample::in_vms, sample::attached];
+    let one = (0_u8..3, any::<bool>(), proptest::sample::select(makes.to_vec()), any::<bool>());
     proptest::collection::vec(one, 1..=names.len()).prop_map(move |wanted| {
-        let subject = |(i, (workers, cni, of_vms, has_stranger)): (usize, (u8, CniKind, bool, bool))| {
-            let make = if of_vms { sample::in_vms } else { sample::subject };
-            let mut subject =
-                Subject { cni, ..make(names[i], 60 + u8::try_from(i).expect("small"), workers) };
+        let subject = |(i, one): (usize, One)| {
+            let (workers, passes_every_protocol, make, has_stranger) = one;
+            let mut subject = Subject {
+                passes_every_protocol,
+                ..make(names[i], 60 + u8::try_from(i).expect("small"), workers)
+            };
             if has_stranger {
                 sample::add_stranger(&mut subject);
             }
@@ -203,9 +208,9 @@ fn every_class_has_a_place_in_the_lists_and_its_own_injection() {
 
 #[test]
 fn other_ip_protocols_are_sent_only_to_addresses_that_receive_them() {
-    let asked = |workers, cni| {
+    let asked = |workers, passes_every_protocol| {
         let subjects = [("acme", 60), ("globex", 61)]
-            .map(|(name, third)| Subject { cni, ..sample::subject(name, third, workers) });
+            .map(|(name, third)| Subject { passes_every_protocol, ..sample::subject(name, third, workers) });
         let selection = Selection { classes: vec!["N7".to_owned()], ..Selection::default() };
         let plan = Plan::new(1, subjects.to_vec(), sample::host(), &selection).expect("a plan");
         let to = |probe: &&Probe| match &probe.ask {
@@ -221,10 +226,10 @@ fn other_ip_protocols_are_sent_only_to_addresses_that_receive_them() {
     };
     let set = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<BTreeSet<_>>();
     let nodes = ["192.168.60.10", "192.168.60.21", "192.168.61.10", "192.168.61.21"];
-    assert_eq!(asked(1, CniKind::Cilium), set(&nodes), "its pods take no such packet");
-    assert_eq!(asked(1, CniKind::Routed), set(&[&nodes[..], &["10.244.1.5", "10.245.1.5"]].concat()));
+    assert_eq!(asked(1, false), set(&nodes), "its pods take no such packet");
+    assert_eq!(asked(1, true), set(&[&nodes[..], &["10.244.1.5", "10.245.1.5"]].concat()));
     let alone = ["192.168.60.1", "192.168.61.10"];
-    assert_eq!(asked(0, CniKind::Cilium), set(&alone), "the control is the host's end of the link");
+    assert_eq!(asked(0, false), set(&alone), "the control is the host's end of the link");
 }
 
 #[test]

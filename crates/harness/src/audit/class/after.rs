@@ -16,7 +16,19 @@ const fn class(
 ) -> Class {
     let (from, way) = (&[Stand::Host] as &[Stand], Method::Fact(fact));
     let (needs, injection) = (&[Part::Host] as &[Part], Some(injection));
-    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
+    Class {
+        id,
+        title,
+        means,
+        from,
+        towards,
+        way,
+        needs,
+        source_needs: &[],
+        applies: always,
+        on_request: None,
+        injection,
+    }
 }
 
 pub(super) const CLASSES: &[Class] = &[

@@ -3,10 +3,11 @@
 //! A server's refusal of foreign credentials can be tested only over an open path, so these probes run on the host. C1
 //! and all of N test that no such path exists between instances.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use probe::{Ask, Credentials};
-use provisioner::plan::{API_PORT, Role};
+use provisioner::plan::Role;
 
 use crate::audit::subject::{AuthorityRole, NodeSubject, Subject};
 use crate::audit::viewpoint::Stand;
@@ -37,7 +38,19 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (towards, injection) = (Towards::Instances, Some(injection));
-    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
+    Class {
+        id,
+        title,
+        means,
+        from,
+        towards,
+        way,
+        needs,
+        source_needs: &[],
+        applies: always,
+        on_request: None,
+        injection,
+    }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -141,19 +154,18 @@ fn ssh_servers(source: &Subject, target: Option<&Subject>) -> Applies {
     Applies::Yes
 }
 
-/// To the cluster's API address, and to each control plane's own address where that differs.
+/// To the cluster's API address, and to each control plane's own address where that differs. An API address on loopback
+/// is the host's own way in, and no other system can use it.
 fn api(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
-    let target = scene.instance();
-    let own = control_planes(target).map(|node| node.address).filter(|address| *address != target.api);
-    let knock = |address: Ipv4Addr| {
-        let access = (IpAddr::from(address), API_PORT);
-        answered("https", https(access, &target.api_name, "/version", Credentials::None))
-    };
-    Ok([target.api].into_iter().chain(own).map(knock).collect())
+    let api = &scene.instance().api;
+    let access = [api.access].into_iter().filter(|access| !access.ip().is_loopback());
+    let all: BTreeSet<SocketAddr> = access.chain(api.endpoints.iter().copied()).collect();
+    let knock = |to| answered("https", https(to, &api.name, "/version", Credentials::None));
+    Ok(all.into_iter().map(knock).collect())
 }
 
 fn at_api(target: &Subject, path: &str, credentials: Credentials) -> Ask {
-    https((target.api.into(), API_PORT), &target.api_name, path, credentials)
+    https(target.api.access, &target.api.name, path, credentials)
 }
 
 fn login(scene: &Scene<'_>, credentials: Credentials) -> Vec<Question> {
@@ -192,7 +204,7 @@ fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let mut questions = vec![question("API server", api)];
     for node in control_planes(target) {
         let shown = certificate(target, target.credentials.etcd.as_ref())?;
-        let etcd = https((node.address.into(), ETCD_PORT), &node.name, "/version", shown);
+        let etcd = https((node.address, ETCD_PORT).into(), &node.name, "/version", shown);
         questions.push(question("etcd", only(etcd, pem(source, AuthorityRole::Etcd)?)));
     }
     Ok(questions)
@@ -216,7 +228,7 @@ fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let kubelet = certificate(source, source.credentials.administrator.as_ref())?;
     let anonymous = |shown: &Credentials| if scene.is_control() { shown.clone() } else { Credentials::None };
     let ask = |protocol, node: &NodeSubject, port, path, shown: Credentials, proof| {
-        let ask = https((IpAddr::from(node.address), port), &node.name, path, shown);
+        let ask = https((node.address, port).into(), &node.name, path, shown);
         Question { protocol, ask, proof }
     };
     let at_etcd = control_planes(target).flat_map(|node| {

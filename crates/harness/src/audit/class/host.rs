@@ -28,7 +28,19 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (needs, injection) = (&[Part::Host] as &[Part], Some(injection));
-    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
+    Class {
+        id,
+        title,
+        means,
+        from,
+        towards,
+        way,
+        needs,
+        source_needs: &[],
+        applies: always,
+        on_request: None,
+        injection,
+    }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -128,6 +140,7 @@ pub(super) const CLASSES: &[Class] = &[
         towards: Towards::Instances,
         way: Method::Probes(|_| Ok(Vec::new())),
         needs: &[Part::Nodes, Part::ApiServer],
+        source_needs: &[],
         applies: always,
         on_request: Some("this would exhaust a host that is in use, and no command tests it yet"),
         injection: None,
@@ -204,7 +217,8 @@ fn other_addresses(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         Asked::Instance(_) => scene.everywhere(),
         Asked::Host => {
             let all = scene.host.addresses.iter().map(|(_, address)| *address);
-            all.filter(|address| *address != scene.source.gateway && routable(address)).collect()
+            let gateway = scene.source.gateway().map(IpAddr::from);
+            all.filter(|address| Some(*address) != gateway && routable(address)).collect()
         }
     };
     Ok(addresses.into_iter().flat_map(three).collect())
@@ -224,7 +238,9 @@ fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         let listener = scene.everywhere().into_iter().map(|to| answered("listeners", tcp(to, TCP_PORT)));
         return Ok(control.chain(listener).collect());
     }
-    let gateway = scene.source.gateway.into();
+    let gateway =
+        scene.source.gateway().ok_or_else(|| lack(scene.source, "an address of the host in its network"))?;
+    let gateway = IpAddr::from(gateway);
     let others = scene.host.listeners.iter().map(|port| answered("listeners", tcp(gateway, *port)));
     Ok(three(gateway).into_iter().chain(others).collect())
 }
@@ -251,7 +267,8 @@ fn pivot(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let gateway = IpAddr::from(if here { behind } else { management.gateway });
     let all = scene.host.addresses.iter().map(|(_, address)| *address);
     // The source's gateway is on the source's own link, so no route through the hypervisor reaches it. H2 covers it.
-    let others = all.filter(|to| ![gateway, scene.source.gateway.into()].contains(to) && routable(to));
+    let own = scene.source.gateway().map(IpAddr::from);
+    let others = all.filter(|to| *to != gateway && Some(*to) != own && routable(to));
     let asks = [gateway].into_iter().chain(others);
     let asks = asks.flat_map(|to| two(to).into_iter().chain([answered("icmp", ping(to))]));
     let everywhere = scene.host.listeners.iter().copied();
@@ -302,10 +319,13 @@ fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 /// carries no nonce: the name that exists only there is one fixed name.
 fn names(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (own, other) = (&scene.source.dns, &scene.instance().dns);
-    let ask =
-        |server: Ipv4Addr| Ask::Dns { server: SocketAddr::from((server, 53)), name: other.only_here.clone() };
+    let ask = |of: &Subject, server: Option<Ipv4Addr>| {
+        let server = server.ok_or_else(|| lack(of, "a name server"))?;
+        Ok(Ask::Dns { server: SocketAddr::from((server, 53)), name: other.only_here.clone() })
+    };
+    let of_source = ask(scene.source, own.server)?;
     Ok(vec![
-        Question { protocol: "name server of the source", ask: ask(own.server), proof: Proof::Address },
-        answered("name server of the target", ask(other.server)),
+        Question { protocol: "name server of the source", ask: of_source, proof: Proof::Address },
+        answered("name server of the target", ask(scene.instance(), other.server)?),
     ])
 }

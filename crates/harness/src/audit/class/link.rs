@@ -11,7 +11,7 @@ use probe::{Ask, Mac, Sight};
 use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
-use super::questions::witnessed;
+use super::questions::{lack, witnessed};
 use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always};
 
 const NODE: &[Stand] = &[Stand::Node];
@@ -47,7 +47,19 @@ const fn class(
 ) -> Class {
     let (from, towards, needs) = (NODE, Towards::Instances, &[Part::Nodes, Part::Links] as &[Part]);
     let injection = Some(injection);
-    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
+    Class {
+        id,
+        title,
+        means,
+        from,
+        towards,
+        way,
+        needs,
+        source_needs: &[],
+        applies: always,
+        on_request: None,
+        injection,
+    }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -126,7 +138,8 @@ pub(super) const CLASSES: &[Class] = &[
 /// links.
 fn link(scene: &Scene<'_>) -> Option<String> {
     let elsewhere = scene.viewpoint.stand() == Stand::Host;
-    elsewhere.then(|| scene.instance().link.clone())
+    let uplink = scene.instance().uplink.as_ref().filter(|_| elsewhere);
+    uplink.map(|uplink| uplink.link.clone())
 }
 
 /// ARP requests for the nodes of the target. Without another node, for the gateway: its ARP answer comes over the link
@@ -134,7 +147,7 @@ fn link(scene: &Scene<'_>) -> Option<String> {
 fn arps(scene: &Scene<'_>) -> Vec<Ask> {
     let mut targets: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
     if targets.is_empty() {
-        targets.push(scene.instance().gateway);
+        targets.extend(scene.instance().gateway());
     }
     targets.into_iter().map(|target| Ask::Arp { target, link: link(scene) }).collect()
 }
@@ -150,7 +163,8 @@ fn proxy_arp(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 
 /// Whether the prober has an IPv6 address on the link. The host's end of the link may have none.
 fn speaks_ipv6(scene: &Scene<'_>) -> bool {
-    let mut on_link = scene.host.addresses.iter().filter(|(link, _)| *link == scene.instance().link);
+    let link = link(scene);
+    let mut on_link = scene.host.addresses.iter().filter(|(on, _)| Some(on) == link.as_ref());
     scene.viewpoint.stand() != Stand::Host || on_link.any(|(_, address)| address.is_ipv6())
 }
 
@@ -171,12 +185,14 @@ fn neighbours(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 }
 
 fn groups(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
-    Ok(vec![
+    let anyone = [
         group(scene, "multicast", Ipv4Addr::new(224, 0, 0, 1), UDP_PORT), // RFC 1112: all systems
         group(scene, "mdns", Ipv4Addr::new(224, 0, 0, 251), 5353),        // RFC 6762
         group(scene, "broadcast", Ipv4Addr::BROADCAST, UDP_PORT),
-        group(scene, "directed broadcast", scene.instance().subnet.broadcast(), UDP_PORT),
-    ])
+    ];
+    let directed = scene.instance().node_nets().into_iter();
+    let directed = directed.map(|net| group(scene, "directed broadcast", net.broadcast(), UDP_PORT));
+    Ok(anyone.into_iter().chain(directed).collect())
 }
 
 /// Datagrams to the ports of DHCP servers (RFC 2131, RFC 8415), and a router advertisement.
@@ -197,8 +213,12 @@ fn frames(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         node.mac.ok_or_else(|| MissingPart(format!("the hardware address of {} is unknown", node.name)))
     });
     let macs: Vec<Mac> = macs.collect::<Result<_, _>>()?;
+    let through = match scene.sender() {
+        Some(node) => node.link.clone(),
+        None => link(scene).ok_or_else(|| lack(scene.instance(), "a link to the host"))?,
+    };
     let frames = |to: Vec<Mac>, types: &[(u16, u16)], vlans: &[u16], saps: &[u8]| Ask::Frames {
-        link: link(scene).unwrap_or_else(|| scene.source.node_link.clone()),
+        link: through.clone(),
         to,
         source: None,
         types: types.to_vec(),

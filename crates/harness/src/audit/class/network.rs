@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe::{Ask, Mac, NextHop, Overlay};
-use provisioner::request::CniKind;
 
 use crate::audit::ipv6;
 use crate::audit::subject::{CLOSED_PORT, Subject, TCP_PORT, UDP_PORT};
-use crate::audit::viewpoint::{Stand, Viewpoint};
+use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, lack, ping, syn, tcp, udp, witnessed};
 use super::{
@@ -54,7 +53,19 @@ const fn class(
 ) -> Class {
     let (towards, needs) = (Towards::Instances, &[Part::Nodes, Part::Pods] as &[Part]);
     let (way, injection) = (Method::Probes(ask), Some(injection));
-    Class { id, title, means, from, towards, way, needs, applies: always, on_request: None, injection }
+    Class {
+        id,
+        title,
+        means,
+        from,
+        towards,
+        way,
+        needs,
+        source_needs: &[],
+        applies: always,
+        on_request: None,
+        injection,
+    }
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -186,6 +197,7 @@ pub(super) const CLASSES: &[Class] = &[
         other_hops,
         Injection::SecondRouter,
     )
+    .from_those_with(&[Part::Record])
     .where_it(has_other_hops),
 ];
 
@@ -204,7 +216,8 @@ fn routed_v6(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let of_nodes = scene.nodes().flat_map(|node| node.routed_v6.iter().copied());
     let mut to: Vec<Ipv6Addr> = of_nodes.collect();
     if scene.nodes().next().is_none() {
-        to.push(ipv6::beside(scene.instance().gateway, scene.instance().subnet));
+        let uplink = scene.instance().uplink.as_ref();
+        to.extend(uplink.map(|uplink| ipv6::beside(uplink.gateway, uplink.subnet)));
     }
     if to.is_empty() {
         return Err(lack(scene.instance(), "a routed IPv6 address"));
@@ -220,19 +233,18 @@ fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     every(scene, |to| ask(to).into_iter().chain([("udp", udp(to, UDP_PORT, SMALL))]))
 }
 
-/// To every node, and to the witness's pod unless the pod network is Cilium: Cilium passes only TCP, UDP and ICMP to a
-/// pod (`bpf/lib/conntrack.h` of its sources drops unknown L4 protocols). Without any of these, to the host's end of
-/// the link, whose witness sees the packets of the node.
+/// To every node, and to the witness's pod where the pod network passes every protocol. Without any of these, to the
+/// host's end of the link, whose witness sees the packets of the node.
 fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     const PROTOCOLS: [(&str, u8); 5] =
         [("ipip", 4), ("gre", 47), ("esp", 50), ("sctp", 132), ("protocol 253", 253)]; // 253: RFC 3692
     let subject = scene.instance();
     let mut to: Vec<Ipv4Addr> = scene.nodes().map(|node| node.address).collect();
-    if subject.cni != CniKind::Cilium {
+    if subject.passes_every_protocol {
         to.push(subject.pod.address);
     }
     if to.is_empty() {
-        to.push(subject.gateway);
+        to.extend(subject.gateway());
     }
     let ask = |to| PROTOCOLS.map(|(name, protocol)| witnessed(name, Ask::Raw { to, protocol }));
     // In a control, the protocols without a meaning show that a packet of any number leaves and arrives (RFC 3692).
@@ -322,13 +334,12 @@ fn node_ports(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 /// addressed to it. In a control, the neighbour is the node itself that the packet goes to.
 fn other_hops(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let subject = scene.instance();
-    let (link, own) = match scene.viewpoint {
-        Viewpoint::Node { node, .. } => {
-            (&scene.source.node_link, scene.source.nodes.iter().find(|own| own.name == *node))
-        }
-        _ => (&subject.link, None),
+    let own = scene.sender();
+    let uplink = || subject.uplink.as_ref().ok_or_else(|| lack(subject, "a link to the host"));
+    let (link, from) = match own {
+        Some(own) => (&own.link, own.address),
+        None => uplink().map(|uplink| (&uplink.link, uplink.gateway))?,
     };
-    let from = own.map_or(subject.gateway, |own| own.address);
     let through = |mac: Mac, to: Ipv4Addr, ports: &[(u16, u16)], protocols: (u8, u8)| {
         let (ports, to, from) = (ports.to_vec(), IpAddr::from(to), Some(IpAddr::from(from)));
         let via = Some(NextHop { link: link.clone(), mac });
@@ -342,7 +353,7 @@ fn other_hops(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     if scene.is_control() || own.is_none() {
         let mut to: Vec<_> = scene.nodes().map(|node| (node.mac, node.address)).take(1).collect();
         if to.is_empty() {
-            to.push((subject.gateway_mac, subject.gateway));
+            to.extend(subject.uplink.as_ref().map(|uplink| (uplink.gateway_mac, uplink.gateway)));
         }
         let known = to.into_iter().filter_map(|(mac, to)| Some((mac?, to)));
         let asks = known.flat_map(|(mac, to)| through(mac, to, CONTROL_PORTS, (253, 254))); // RFC 3692

@@ -33,6 +33,14 @@ impl<'a> Scene<'a> {
         matches!(self.viewpoint, Viewpoint::Node { node, .. } if Some(node.as_str()) == last)
     }
 
+    /// The node on which the prober runs as root; `None` for a pod and for the host.
+    pub(super) fn sender(&self) -> Option<&'a NodeSubject> {
+        match self.viewpoint {
+            Viewpoint::Node { node, .. } => self.source.nodes.iter().find(|own| own.name == *node),
+            Viewpoint::Pod { .. } | Viewpoint::Host => None,
+        }
+    }
+
     /// The nodes of the target without the prober's own node: a probe that never leaves its node proves nothing.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &'a NodeSubject> {
         let here = match self.viewpoint {
@@ -86,10 +94,10 @@ pub(super) fn syn(to: IpAddr, ports: &[(u16, u16)]) -> Option<Ask> {
     }
 }
 
-/// A GET request over HTTPS to a node. Any authority may vouch for the server.
-pub(super) fn https(to: (IpAddr, u16), name: &str, path: &str, credentials: Credentials) -> Ask {
+/// A GET request over HTTPS. Any authority may vouch for the server.
+pub(super) fn https(to: SocketAddr, name: &str, path: &str, credentials: Credentials) -> Ask {
     let (name, path) = (name.to_owned(), path.to_owned());
-    Ask::Https { to: SocketAddr::from(to), name, path, credentials, authority: None }
+    Ask::Https { to, name, path, credentials, authority: None }
 }
 
 /// A client certificate as credentials.

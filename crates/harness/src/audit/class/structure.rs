@@ -23,6 +23,7 @@ const fn class(
         towards: Towards::InstancesAndHost,
         way: Method::Fact(Fact::Structure(kind)),
         needs: &[Part::Host, Part::Record],
+        source_needs: &[],
         applies: always,
         on_request: None,
         injection: Some(injection),

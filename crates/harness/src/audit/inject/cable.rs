@@ -10,7 +10,6 @@ use provisioner::slowdown::Slowdown;
 use super::changes::{Changes, command};
 use super::switch::Switch;
 use super::{InjectError, Pair, vms};
-use crate::audit::subject::Subject;
 use crate::cluster::{TestCluster, TestNode};
 use crate::wait::{self, Wait};
 
@@ -124,7 +123,7 @@ pub(super) async fn extra_link(pair: &Pair<'_>, changes: &mut Changes) -> Result
     } else {
         extra_cable(pair, changes, node).await?
     };
-    let address = spare(pair.target).to_string();
+    let address = spare(pair.to).to_string();
     node.run(&command("ip", &["address", "add", &address, "dev", &link])).await?;
     node.run(&command("ip", &["link", "set", &link, "up"])).await?;
     Ok(())
@@ -151,14 +150,15 @@ pub(super) async fn plug(
 }
 
 /// An unused address in an instance's network, the last one before the broadcast address: `192.168.60.254/24`. Pure.
-pub(super) fn spare(of: &Subject) -> Ipv4Net {
-    let address = Ipv4Addr::from_bits(of.subnet.broadcast().to_bits() - 1);
-    Ipv4Net::new_assert(address, of.subnet.prefix_len())
+pub(super) fn spare(of: &TestCluster) -> Ipv4Net {
+    let subnet = of.inner().plan.subnet;
+    let address = Ipv4Addr::from_bits(subnet.broadcast().to_bits() - 1);
+    Ipv4Net::new_assert(address, subnet.prefix_len())
 }
 
 /// Adds a link to a node of the source, with the MAC address of a node of the target.
 pub(super) async fn same_mac(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let mac = format!("/sys/class/net/{}/address", pair.target.node_link);
+    let mac = format!("/sys/class/net/{}/address", pair.to.inner().plan.platform.link);
     let mac = last(pair.to)?.read(&mac).await?;
     let add = ["link", "add", "same0", "address", mac.trim(), "type", "veth", "peer", "name", "same1"];
     changes.on_node(last(pair.from)?, &command("ip", &add), command("ip", &["link", "del", "same0"])).await

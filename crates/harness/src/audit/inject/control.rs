@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
 use probe::Credentials;
 use provisioner::kubernetes::{API_SERVER, CA, CA_KEY, PKI, SERVING};
-use provisioner::plan::{API_PORT, Role};
+use provisioner::plan::Role;
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +35,8 @@ pub(super) async fn foreign_names(pair: &Pair<'_>, changes: &mut Changes) -> Res
         "metadata": { "name": name, "namespace": pair.namespace },
         "spec": { "ports": [{ "port": TCP_PORT }] },
     });
-    let server = SocketAddr::from((pair.source.dns.server, 53));
+    let missing = || InjectError::Missing { what: "a name server", cluster: pair.source.name.clone() };
+    let server = SocketAddr::from((pair.source.dns.server.ok_or_else(missing)?, 53));
     let known = NameServer {
         cluster: pair.from.clone(),
         namespace: pair.namespace.to_owned(),
@@ -172,7 +173,7 @@ pub(super) fn planes<'a>(pair: &Pair<'a>) -> Result<Vec<&'a TestNode>, InjectErr
 /// A request to the target's API server for `/api`, which all authenticated users may read and no others (Kubernetes,
 /// `system:discovery`).
 pub(super) fn api_of(target: &Subject, credentials: Credentials) -> Access {
-    let server = format!("https://{}:{API_PORT}", target.api);
+    let server = format!("https://{}", target.api.access);
     let (cluster, slowdown) = (target.name.clone(), target.slowdown);
     Access { cluster, server, authority: None, credentials, path: "/api", headers: &[], slowdown }
 }

@@ -7,10 +7,11 @@ use provisioner::request::{EngineKind, Provider};
 use super::changes::{Changes, command};
 use super::{InjectError, Pair, networks};
 use crate::audit::ipv6;
+use crate::audit::subject::Uplink;
 
 /// The host forwards packets that match an nftables condition from the source to the target, and the answers.
 pub(super) async fn open(pair: &Pair<'_>, changes: &mut Changes, condition: &str) -> Result<(), InjectError> {
-    open_by(&ForwardPath::of(pair), changes, condition).await
+    open_by(&ForwardPath::of(pair)?, changes, condition).await
 }
 
 /// The host forwards everything from the source's management network to the target, and the answers.
@@ -18,7 +19,7 @@ pub(super) async fn pivot(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), 
     let management = pair.source.management.as_ref().and_then(|management| management.link.clone());
     let cluster = pair.source.name.clone();
     let from = management.ok_or(InjectError::Missing { what: "a management network", cluster })?;
-    open_by(&ForwardPath { from, ..ForwardPath::of(pair) }, changes, "").await
+    open_by(&ForwardPath { from, ..ForwardPath::of(pair)? }, changes, "").await
 }
 
 async fn open_by(way: &ForwardPath, changes: &mut Changes, condition: &str) -> Result<(), InjectError> {
@@ -40,13 +41,13 @@ async fn open_by(way: &ForwardPath, changes: &mut Changes, condition: &str) -> R
 /// its neighbour solicitations. It sends them from its link-local address, which must therefore be usable at once:
 /// without duplicate address detection (RFC 4862, section 5.4), which takes up to two seconds.
 pub(super) async fn open_ipv6(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let way = ForwardPath::of(pair);
-    for subject in [pair.source, pair.target] {
-        changes.set(&format!("ipv6/conf/{}/accept_dad", subject.link), "0").await?;
-        changes.set(&format!("ipv6/conf/{}/disable_ipv6", subject.link), "0").await?;
-        let own = ipv6::beside(subject.gateway, subject.subnet).to_string();
-        let address = format!("{own}/{}", ipv6::network(subject.subnet).prefix_len());
-        let words = |verb| command("ip", &["-6", "address", verb, &address, "dev", &subject.link, "nodad"]);
+    let way = ForwardPath::of(pair)?;
+    for Uplink { link, gateway, subnet, .. } in [pair.source_uplink()?, pair.target_uplink()?] {
+        changes.set(&format!("ipv6/conf/{link}/accept_dad"), "0").await?;
+        changes.set(&format!("ipv6/conf/{link}/disable_ipv6"), "0").await?;
+        let own = ipv6::beside(*gateway, *subnet).to_string();
+        let address = format!("{own}/{}", ipv6::network(*subnet).prefix_len());
+        let words = |verb| command("ip", &["-6", "address", verb, &address, "dev", link, "nodad"]);
         changes.on_host(&words("add"), command("ip", &["-6", "address", "flush", "to", &own])).await?;
     }
     changes.set("ipv6/conf/all/forwarding", "1").await?;
@@ -61,7 +62,7 @@ pub(super) async fn open_ipv6(pair: &Pair<'_>, changes: &mut Changes) -> Result<
 
 /// The host forwards everything from the source to the target, and no answers.
 pub(super) async fn one_way(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let way = ForwardPath::of(pair);
+    let way = ForwardPath::of(pair)?;
     let (from, to) = way.names();
     let rules = format!(
         "{}\ninsert rule inet homelab forward iifname {from} oifname {to} accept\n",
@@ -74,7 +75,7 @@ pub(super) async fn one_way(pair: &Pair<'_>, changes: &mut Changes) -> Result<()
 /// The host forwards new TCP flows to the witness up to a quota, and afterwards only packets of flows that exist.
 pub(super) async fn established(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     const BEGINNINGS: &str = "tcp dport 7001 ct state new quota 4000 bytes"; // about 60 SYNs
-    let way = ForwardPath::of(pair);
+    let way = ForwardPath::of(pair)?;
     let (from, to) = way.names();
     let rules = format!(
         "{}
@@ -95,12 +96,13 @@ pub(super) async fn pods(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), I
     let node = target.nodes.iter().find(|node| node.name == target.pod.node);
     let missing = || InjectError::Missing { what: "the witness's node", cluster: target.name.clone() };
     let via = node.ok_or_else(missing)?.address.to_string();
-    for net in [target.pod_cidr, target.service_cidr] {
+    let (plan, link) = (&pair.to.inner().plan, &pair.target_uplink()?.link);
+    for net in [plan.pod_cidr, plan.service_cidr] {
         let net = net.to_string();
-        let words = |verb| command("ip", &["route", verb, &net, "via", &via, "dev", &target.link]);
+        let words = |verb| command("ip", &["route", verb, &net, "via", &via, "dev", link]);
         changes.on_host(&words("add"), words("del")).await?;
     }
-    open(pair, changes, &format!("ip daddr {{ {}, {} }}", target.pod_cidr, target.service_cidr)).await
+    open(pair, changes, &format!("ip daddr {{ {}, {} }}", plan.pod_cidr, plan.service_cidr)).await
 }
 
 /// The links of the host between which it forwards, and the networks behind the second one.
@@ -115,13 +117,13 @@ struct ForwardPath {
 
 impl ForwardPath {
     /// From the source's link to the target's.
-    fn of(pair: &Pair<'_>) -> Self {
-        Self {
-            from: pair.source.link.clone(),
-            to: pair.target.link.clone(),
-            networks: networks(pair.target),
+    fn of(pair: &Pair<'_>) -> Result<Self, InjectError> {
+        Ok(Self {
+            from: pair.source_uplink()?.link.clone(),
+            to: pair.target_uplink()?.link.clone(),
+            networks: networks(pair.to),
             hypervisor: pair.to.inner().plan.engine == EngineKind::Vagrant(Provider::Libvirt),
-        }
+        })
     }
 
     /// The names of both links, quoted for nftables.

@@ -20,7 +20,7 @@ const RELAY_PORT: u16 = 17444;
 
 /// The guard accepts a port that no class asks alone.
 pub(super) async fn open_guard(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let (from, to) = (&pair.source.link, &pair.target.link);
+    let (from, to) = (&pair.source_uplink()?.link, &pair.target_uplink()?.link);
     let rule =
         format!("insert rule inet homelab forward iifname \"{from}\" oifname \"{to}\" udp dport 9 accept\n");
     changes.change_guard(&rule).await
@@ -35,21 +35,22 @@ pub(super) async fn link(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), I
 
 /// A node of the source has an address of the target's network.
 pub(super) async fn address(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let address = format!("{}/32", pair.target.api);
-    let words = |verb| command("ip", &["address", verb, &address, "dev", &pair.source.node_link]);
+    let address = format!("{}/32", pair.target_api());
+    let words =
+        |verb| command("ip", &["address", verb, &address, "dev", pair.from.inner().plan.platform.link]);
     changes.on_node(last(pair.from)?, &words("add"), words("del")).await
 }
 
 /// The host answers on the source's link for one address of the target.
 pub(super) async fn proxy_neighbour(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let address = pair.target.api.to_string();
-    let words = |verb| command("ip", &["neigh", verb, "proxy", &address, "dev", &pair.source.link]);
+    let (address, link) = (pair.target_api().to_string(), &pair.source_uplink()?.link);
+    let words = |verb| command("ip", &["neigh", verb, "proxy", &address, "dev", link]);
     changes.on_host(&words("add"), words("del")).await
 }
 
 /// A filter copies each frame that arrives on the source's link to the target's link.
 pub(super) async fn mirrored_link(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let (from, to) = (pair.source.link.as_str(), pair.target.link.as_str());
+    let (from, to) = (pair.source_uplink()?.link.as_str(), pair.target_uplink()?.link.as_str());
     let qdisc = |verb| command("tc", &["qdisc", verb, "dev", from, "ingress"]);
     changes.on_host(&qdisc("add"), qdisc("del")).await?;
     let every = ["u32", "match", "u32", "0", "0", "action", "mirred", "egress", "mirror", "dev", to];
@@ -73,8 +74,10 @@ pub(super) async fn relay(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), 
         std::fs::write(path, assets::PROBE)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
     })?;
-    let (near, far) =
-        (format!("{}:{RELAY_PORT}", pair.source.gateway), format!("{}:{API_PORT}", pair.target.api));
+    let (near, far) = (
+        format!("{}:{RELAY_PORT}", pair.source_uplink()?.gateway),
+        format!("{}:{API_PORT}", pair.target_api()),
+    );
     start(changes, &["timeout", "600", program.as_str(), "witness", "--identity", &far, "--tcp", &near]).await
 }
 
@@ -83,7 +86,8 @@ pub(super) async fn nat(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), In
     let rules = format!(
         "table ip injected {{\n chain pre {{\n type nat hook prerouting priority dstnat;\n \
          iifname \"{}\" udp dport 9 dnat to {}\n }}\n}}\n",
-        pair.source.link, pair.target.api
+        pair.source_uplink()?.link,
+        pair.target_api()
     );
     let gone = "table ip injected\ndelete table ip injected\n".to_owned();
     let nft = |rules: String| command("nft", &["-f", "-"]).input(rules);

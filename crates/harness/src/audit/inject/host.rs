@@ -10,14 +10,14 @@ const PUBLISHED: u16 = 17443;
 
 /// The host answers ARP requests of the source for addresses of the target.
 pub(super) async fn proxy_arp(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let link = &pair.source.link;
+    let link = &pair.source_uplink()?.link;
     changes.set(&format!("ipv4/conf/{link}/forwarding"), "1").await?;
     changes.set(&format!("ipv4/conf/{link}/proxy_arp"), "1").await
 }
 
 /// Every address of the host answers the source, also those of other links.
 pub(super) async fn weak(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let link = &pair.source.link;
+    let link = &pair.source_uplink()?.link;
     let rules = format!(
         "flush chain inet homelab prerouting\ninsert rule inet homelab input iifname \"{link}\" accept\n"
     );
@@ -26,7 +26,7 @@ pub(super) async fn weak(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), I
 
 /// The host accepts connections of the source to the gateway's address.
 pub(super) async fn open_input(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let link = &pair.source.link;
+    let link = &pair.source_uplink()?.link;
     changes.change_guard(&format!("insert rule inet homelab input iifname \"{link}\" accept\n")).await
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn publish_port(pair: &Pair<'_>, changes: &mut Changes) -> Resu
     let rules = format!(
         "add chain inet homelab injected {{ type nat hook prerouting priority dstnat; }}
         add rule inet homelab injected tcp dport {PUBLISHED} dnat ip to {}:{}\n",
-        pair.target.api,
+        pair.target_api(),
         provisioner::plan::API_PORT
     );
     changes.change_guard(&rules).await
@@ -43,13 +43,13 @@ pub(super) async fn publish_port(pair: &Pair<'_>, changes: &mut Changes) -> Resu
 
 /// The source's link can reach 127.0.0.1 of the host.
 pub(super) async fn route_localnet(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    changes.set(&format!("ipv4/conf/{}/route_localnet", pair.source.link), "1").await
+    changes.set(&format!("ipv4/conf/{}/route_localnet", pair.source_uplink()?.link), "1").await
 }
 
 /// The host answers at the address of metadata services. The address is on the source's link, and is removed with it.
 pub(super) async fn metadata(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     const ADDRESS: &str = "169.254.169.254";
-    let link = &pair.source.link;
+    let link = &pair.source_uplink()?.link;
     let words = |verb| command("ip", &["address", verb, &format!("{ADDRESS}/32"), "dev", link]);
     changes.on_host(&words("add"), words("del")).await?;
     let rule = format!("insert rule inet homelab input iifname \"{link}\" ip daddr {ADDRESS} accept\n");

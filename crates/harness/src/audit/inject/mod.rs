@@ -22,13 +22,14 @@ mod hidden;
 mod router;
 mod device;
 
-use ipnet::Ipv4Net;
+use std::net::Ipv4Addr;
+
 use provisioner::Provisioner;
 use provisioner::exec::CommandError;
 use provisioner::fabric::FabricError;
 
 use super::class::Injection;
-use super::subject::Subject;
+use super::subject::{Subject, Uplink};
 use crate::cluster::{ClusterError, TestCluster};
 use crate::undo::Left;
 use crate::wait::WaitError;
@@ -50,6 +51,28 @@ pub(super) struct Pair<'a> {
     pub(super) target: &'a Subject,
     /// The namespace of the audit, the same in both clusters.
     pub(super) namespace: &'a str,
+}
+
+impl<'a> Pair<'a> {
+    /// The host's end of the source's network.
+    fn source_uplink(&self) -> Result<&'a Uplink, InjectError> {
+        uplink(self.source)
+    }
+
+    /// The host's end of the target's network.
+    fn target_uplink(&self) -> Result<&'a Uplink, InjectError> {
+        uplink(self.target)
+    }
+
+    /// The address of the target's API server.
+    fn target_api(&self) -> Ipv4Addr {
+        self.to.inner().plan.api_address
+    }
+}
+
+fn uplink(of: &Subject) -> Result<&Uplink, InjectError> {
+    let missing = || InjectError::Missing { what: "a network on this host", cluster: of.name.clone() };
+    of.uplink.as_ref().ok_or_else(missing)
 }
 
 /// Why an injection could not be applied or reverted.
@@ -145,7 +168,7 @@ impl Applied {
         let target = subjects.iter_mut().find(|subject| subject.name == to);
         let (Some(source), Some(target)) = (source, target) else { return };
         if self.change_facts == Some(Injection::SameNetwork) {
-            target.pod_cidr = source.pod_cidr;
+            target.pod_cidrs = source.pod_cidrs;
         }
     }
 }
@@ -240,8 +263,8 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
     }
 }
 
-/// The three networks of an instance, as the elements of an nftables set. Pure.
-fn networks(of: &Subject) -> String {
-    let all: [Ipv4Net; 3] = [of.subnet, of.pod_cidr, of.service_cidr];
-    all.map(|net| net.to_string()).join(", ")
+/// The three networks of a cluster, as the elements of an nftables set. Pure.
+fn networks(of: &TestCluster) -> String {
+    let plan = &of.inner().plan;
+    [plan.subnet, plan.pod_cidr, plan.service_cidr].map(|net| net.to_string()).join(", ")
 }

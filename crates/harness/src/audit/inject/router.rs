@@ -13,12 +13,12 @@ const LINKS: [&str; 2] = ["router0", "router1"];
 /// Adds a network namespace that forwards everything between the networks of both clusters. The host and its guard take
 /// no part.
 pub(super) async fn between(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
-    let sides = [(pair.from, pair.source), (pair.to, pair.target)];
-    for (cluster, subject) in sides {
+    let sides = [pair.from, pair.to];
+    for cluster in sides {
         for node in cluster.nodes() {
-            let address = spare(subject).addr().to_string();
+            let address = spare(cluster).addr().to_string();
             // Undone last: the kernels of the nodes forget the router, so it is no neighbour of theirs afterwards.
-            let forget = ["neighbour", "flush", "to", &address, "dev", &subject.node_link];
+            let forget = ["neighbour", "flush", "to", &address, "dev", cluster.inner().plan.platform.link];
             changes.on_node(node, &command("true", &[]), command("ip", &forget)).await?;
         }
     }
@@ -26,10 +26,10 @@ pub(super) async fn between(pair: &Pair<'_>, changes: &mut Changes) -> Result<()
     changes.on_host(&own("add"), own("del")).await?;
     let inside = |words: &[&str]| command("ip", &[&["netns", "exec", ROUTER][..], words].concat());
     let path = format!("/run/netns/{ROUTER}");
-    for ((cluster, subject), link) in sides.into_iter().zip(LINKS) {
+    for (cluster, link) in sides.into_iter().zip(LINKS) {
         let switch = Switch::of(&cluster.inner().plan);
         plug(changes, &switch, link, &path).await?;
-        changes.ask(&inside(&["ip", "address", "add", &spare(subject).to_string(), "dev", link])).await?;
+        changes.ask(&inside(&["ip", "address", "add", &spare(cluster).to_string(), "dev", link])).await?;
         changes.ask(&inside(&["ip", "link", "set", link, "up"])).await?;
         carries(changes, &switch, link).await?;
     }

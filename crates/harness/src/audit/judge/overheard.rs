@@ -45,6 +45,13 @@ pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
     if let Some(why) = heard.doubt.clone().or_else(|| deaf(heard)) {
         return Judgement::inconclusive(why);
     }
+    if target.uplink.is_none() {
+        return Judgement::isolated(format!(
+            "{} kinds of frames arrived, none of the source; which other systems belong on the links of '{}' is not known",
+            heard.frames.len(),
+            target.name
+        ));
+    }
     let strange = |witness: &str, peer: &Peer| {
         let unknown = |mac| target.macs().all(|own| own != mac);
         is_on_link(target, witness, peer)
@@ -79,8 +86,7 @@ fn deaf(heard: &Heard<'_>) -> Option<String> {
 /// Whether a frame arrived on a link of the target's network, and not on one inside a node.
 fn is_on_link(target: &Subject, witness: &str, peer: &Peer) -> bool {
     let link = peer.link.as_deref();
-    let of_node = target.nodes.iter().any(|node| node.witness == witness);
-    of_node && link == Some(target.node_link.as_str())
+    target.nodes.iter().any(|node| node.witness == witness && link == Some(node.link.as_str()))
 }
 
 fn is_node(subject: &Subject, mac: Mac) -> bool {
@@ -91,7 +97,9 @@ fn is_node(subject: &Subject, mac: Mac) -> bool {
 fn belongs(subject: &Subject, address: IpAddr) -> bool {
     let in_network = match address {
         IpAddr::V4(address) => super::networks(subject).iter().any(|net| net.contains(&address)),
-        IpAddr::V6(address) => ipv6::network(subject.subnet).contains(&address),
+        IpAddr::V6(address) => {
+            subject.uplink.as_ref().is_some_and(|uplink| ipv6::network(uplink.subnet).contains(&address))
+        }
     };
     in_network || super::addresses(subject).contains(&address)
 }
@@ -100,7 +108,7 @@ fn belongs(subject: &Subject, address: IpAddr) -> bool {
 /// system uses before it has another one (RFC 4862, section 5.4; RFC 4291, section 2.5.6).
 fn is_expected(heard: &Heard<'_>, from: IpAddr) -> bool {
     let of_link = match from {
-        IpAddr::V4(from) => from.is_unspecified() || from == heard.target.gateway,
+        IpAddr::V4(from) => from.is_unspecified() || Some(from) == heard.target.gateway(),
         IpAddr::V6(from) => from.is_unspecified() || from.is_unicast_link_local(),
     };
     of_link || belongs(heard.target, from) || heard.host.addresses.iter().any(|(_, own)| *own == from)

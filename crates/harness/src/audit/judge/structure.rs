@@ -13,12 +13,10 @@ pub(super) fn networks(source: &Subject, target: &Subject, host: &HostSubject) -
         let named = |kind: &str, net| (format!("{kind} of '{}'", of.name), net);
         let management = of.management.as_ref().and_then(|management| management.net);
         let management = management.map(|net| named("management network", net));
-        let kinds = [
-            named("subnet", of.subnet),
-            named("pod CIDR", of.pod_cidr),
-            named("service CIDR", of.service_cidr),
-        ];
-        kinds.into_iter().chain(management).collect::<Vec<_>>()
+        let subnet = of.uplink.iter().map(|uplink| named("subnet", uplink.subnet));
+        let pods = of.pod_cidrs.iter().map(|net| named("pod CIDR", *net));
+        let services = of.service_cidr.iter().map(|net| named("service CIDR", *net));
+        subnet.chain(pods).chain(services).chain(management).collect::<Vec<_>>()
     };
     let Some(host) = &host.networks else {
         return Judgement::inconclusive("the host's own networks could not be read");

@@ -15,9 +15,10 @@ use tokio::time::timeout;
 
 use crate::ask::{self, AskError};
 use crate::audit::{PodWitness, Secret, Viewpoint, Watch};
-use crate::cluster::{ClusterError, TestCluster};
+use crate::cluster::ClusterError;
 use crate::wait::{self, Wait, WaitError};
 
+use super::ProbedCluster;
 use super::manifest::{self, PROBER, WITNESS};
 use super::remove::sweep;
 use super::{service, token};
@@ -32,7 +33,11 @@ const HEARING: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct InstanceProbes {
     instance: String,
+    /// Its context in the user's kubeconfig.
+    context: String,
     namespace: String,
+    /// The name of the pod witness's service.
+    service: String,
     client: Client,
     /// Node and identity of each witness on the host network of a node, in the order of the nodes.
     nodes: Vec<(String, String)>,
@@ -87,6 +92,18 @@ pub enum ProbesError {
         /// The kubelet's reason, or the pod's exit code and last output.
         why: String,
     },
+    /// The nodes cannot pull the image of the audit's pods.
+    #[error("pull the image {image} of pod {pod} in {instance}: {why}")]
+    Image {
+        /// The image.
+        image: String,
+        /// The pod's name.
+        pod: String,
+        /// The instance.
+        instance: String,
+        /// The kubelet's reason.
+        why: String,
+    },
     /// No API client can be made for the instance.
     #[error(transparent)]
     Connect(#[from] ClusterError),
@@ -120,13 +137,13 @@ impl InstanceProbes {
     /// # Errors
     /// [`ProbesError`] with the last state of the object that is not ready. What was deployed until then stays;
     /// [`InstanceProbes::remove`] removes it.
-    pub async fn deploy(cluster: &TestCluster, run: u32) -> Result<Self, ProbesError> {
-        let (client, instance) = (cluster.client(), cluster.name().to_owned());
+    pub async fn deploy<'a>(cluster: impl Into<ProbedCluster<'a>>, run: u32) -> Result<Self, ProbesError> {
+        let cluster = cluster.into();
+        let (client, instance, image) = (cluster.client(), cluster.name().to_owned(), cluster.image());
         let namespace = Self::namespace_of(run);
-        let on_nodes = cluster.nodes().iter().map(|node| (node.real_name().to_owned(), node.ip()));
-        let on_nodes: Vec<_> = on_nodes.collect();
+        let on_nodes = cluster.nodes();
         // The last node is a worker where there is one.
-        let home = on_nodes.last().map(|(node, _)| node.clone()).unwrap_or_default();
+        let home = on_nodes.last().map(|(node, ..)| node.clone()).unwrap_or_default();
         let mut deployed = Self {
             pod: PodWitness {
                 witness: format!("{instance}/pod"),
@@ -135,10 +152,12 @@ impl InstanceProbes {
                 service: std::net::Ipv4Addr::UNSPECIFIED,
                 node_port: 0,
             },
-            nodes: on_nodes.iter().map(|(node, _)| (node.clone(), node.clone())).collect(),
+            nodes: on_nodes.iter().map(|(node, _, witness)| (node.clone(), witness.clone())).collect(),
             token: token::make(client.clone(), run, &instance).await,
             account: None,
             slowdown: cluster.slowdown(),
+            context: cluster.context().to_owned(),
+            service: cluster.service(),
             instance,
             namespace,
             client,
@@ -148,13 +167,16 @@ impl InstanceProbes {
         let namespaces: Api<Namespace> = Api::all(deployed.client.clone());
         deployed.make(&namespaces, manifest::namespace(&deployed.namespace, &owner)).await?;
         let pods = deployed.pods();
-        let node_pods = on_nodes.iter().map(|(node, address)| manifest::on_node(node, *address, node));
-        let own = [manifest::on_pod_network(&home, &deployed.pod.witness), manifest::prober(&home)];
+        let node_pods = on_nodes
+            .iter()
+            .map(|(node, address, witness)| manifest::on_node(image, (node, *address, witness)));
+        let witness = manifest::on_pod_network(image, (&home, &deployed.pod.witness));
+        let own = [witness, manifest::prober(image, &home)];
         let all = node_pods.chain(own).map(|manifest| deployed.make(&pods, manifest));
         let services: Api<Service> = Api::namespaced(deployed.client.clone(), &deployed.namespace);
-        let service = deployed.make(&services, manifest::service(&deployed.service_name()));
+        let service = deployed.make(&services, manifest::service(&deployed.service));
         let (service, _) = futures::try_join!(service, futures::future::try_join_all(all))?;
-        deployed.pod.address = deployed.listening(&pods).await?;
+        deployed.pod.address = deployed.listening(&pods, image).await?;
         deployed.account = token::of_account(deployed.client.clone(), &deployed.namespace).await;
         let spec = service.spec.unwrap_or_default();
         let cluster_ip = spec.cluster_ip.and_then(|address| address.parse().ok());
@@ -166,12 +188,22 @@ impl InstanceProbes {
             &pods,
             deployed.slowdown,
             &deployed.pod,
-            on_nodes.iter().map(|(_, address)| *address),
+            on_nodes.iter().map(|(_, address, _)| *address),
         )
         .await;
         let instance = deployed.instance.clone();
         led.map_err(|source| ProbesError::Wait { instance, source: Box::new(source) })?;
         Ok(deployed)
+    }
+
+    /// The name of its instance.
+    pub(super) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// How much slower its nodes are than containers.
+    pub(super) fn slowdown(&self) -> Slowdown {
+        self.slowdown
     }
 
     /// The namespace of all its objects.
@@ -186,18 +218,23 @@ impl InstanceProbes {
 
     /// A DNS name that only this instance's name server resolves.
     pub fn only_here(&self) -> String {
-        format!("{}.{}.svc.cluster.local", self.service_name(), self.namespace)
+        format!("{}.{}.svc.cluster.local", self.service, self.namespace)
+    }
+
+    /// The identities of the witnesses on nodes, in the order of the nodes.
+    pub(super) fn node_witnesses(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|(_, witness)| witness.as_str())
     }
 
     /// The command line that runs the prober of a viewpoint, without its standard input, for the report. `None` for the
     /// host.
-    pub(super) fn command(&self, context: &str, viewpoint: &Viewpoint) -> Option<String> {
+    pub(super) fn command(&self, viewpoint: &Viewpoint) -> Option<String> {
         let pod = match viewpoint {
             Viewpoint::Pod { .. } => PROBER.to_owned(),
             Viewpoint::Node { node, .. } => manifest::node_pod(node),
             Viewpoint::Host => return None,
         };
-        let namespace = &self.namespace;
+        let Self { context, namespace, .. } = self;
         Some(format!("kubectl --context {context} -n {namespace} exec -i {pod} -- {}", ask::PROBER.join(" ")))
     }
 
@@ -246,7 +283,7 @@ impl InstanceProbes {
     }
 
     /// Waits until every witness has reported that it listens, and the prober runs. Returns the pod witness's address.
-    async fn listening(&self, pods: &Api<Pod>) -> Result<std::net::Ipv4Addr, ProbesError> {
+    async fn listening(&self, pods: &Api<Pod>, image: &str) -> Result<std::net::Ipv4Addr, ProbesError> {
         let names = self.nodes.iter().map(|(node, _)| manifest::node_pod(node));
         let names: Vec<String> = names.chain([WITNESS.to_owned(), PROBER.to_owned()]).collect();
         let all = names.iter().map(async |name| {
@@ -254,6 +291,9 @@ impl InstanceProbes {
                 let pod = pods.get(name).await?;
                 if is_in(&pod, "Failed") {
                     return Ok(Wait::Done(pod)); // a failed pod never listens
+                }
+                if unpulled(&pod).is_some() {
+                    return Ok(Wait::Done(pod)); // the kubelet tries again, later and later
                 }
                 if !is_in(&pod, "Running") {
                     return Ok(Wait::NotYet(format!("{:?}", pod.status)));
@@ -272,6 +312,10 @@ impl InstanceProbes {
         let found = futures::future::try_join_all(all).await;
         let failed = |source| ProbesError::Wait { instance: instance.clone(), source: Box::new(source) };
         let found = found.map_err(failed)?;
+        if let Some((pod, why)) = found.iter().find_map(|pod| Some((pod, unpulled(pod)?))) {
+            let pod = pod.metadata.name.clone().unwrap_or_default();
+            return Err(ProbesError::Image { image: image.to_owned(), pod, instance, why });
+        }
         if let Some(refused) = found.iter().find(|pod| is_in(pod, "Failed")) {
             let why = failure(refused);
             let pod = refused.metadata.name.clone().unwrap_or_default();
@@ -293,10 +337,6 @@ impl InstanceProbes {
 
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    fn service_name(&self) -> String {
-        format!("witness-{}", self.instance)
     }
 
     fn failed(&self, attempt: &str) -> impl FnOnce(kube::Error) -> ProbesError {
@@ -322,6 +362,16 @@ fn failure(pod: &Pod) -> String {
         format!("exit code {}, {}", ended.exit_code, last.trim())
     });
     [status.reason, status.message].into_iter().flatten().chain(ended).collect::<Vec<_>>().join(": ")
+}
+
+/// Why the image of a pod cannot be had; `None` where it can, or where the first attempt is still running. Pure.
+fn unpulled(pod: &Pod) -> Option<String> {
+    const REASONS: [&str; 4] = ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?.iter();
+    let mut waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+    let waiting =
+        waiting.find(|waiting| REASONS.iter().any(|known| waiting.reason.as_deref() == Some(known)))?;
+    Some([&waiting.reason, &waiting.message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "))
 }
 
 fn is_in(pod: &Pod, phase: &str) -> bool {

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use provisioner::assets::TOOLBOX_IMAGE;
 use provisioner::registry::Owner;
 use serde_json::{Value, json};
 
@@ -46,8 +45,8 @@ pub(super) fn namespace(name: &str, owner: &Owner) -> Value {
 
 /// The pod on the host network of a node. It runs the witness there, and probers are started in it. It shares the
 /// node's PID namespace, so that a prober sees the node's processes, mounts and namespaces through `/proc/1`.
-pub(super) fn on_node(node: &str, address: Ipv4Addr, identity: &str) -> Value {
-    let mut pod = pod(&node_pod(node), &witness(identity, &address.to_string()));
+pub(super) fn on_node(image: &str, (node, address, identity): (&str, Ipv4Addr, &str)) -> Value {
+    let mut pod = pod(image, &node_pod(node), &witness(identity, &address.to_string()));
     pod["spec"]["nodeName"] = node.into();
     pod["spec"]["hostNetwork"] = true.into();
     pod["spec"]["hostPID"] = true.into();
@@ -62,8 +61,8 @@ pub(super) fn node_pod(node: &str) -> String {
 }
 
 /// The pod with the witness on the pod network.
-pub(super) fn on_pod_network(node: &str, identity: &str) -> Value {
-    let mut pod = pod(WITNESS, &witness(identity, "$(POD_IP)"));
+pub(super) fn on_pod_network(image: &str, (node, identity): (&str, &str)) -> Value {
+    let mut pod = pod(image, WITNESS, &witness(identity, "$(POD_IP)"));
     pod["metadata"]["labels"] = json!({ "app": WITNESS });
     pod["spec"]["nodeName"] = node.into();
     pod["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
@@ -74,8 +73,8 @@ pub(super) fn on_pod_network(node: &str, identity: &str) -> Value {
 }
 
 /// The pod with the prober on the pod network, on the witness's node, with the rights of a hardened workload.
-pub(super) fn prober(node: &str) -> Value {
-    let mut pod = pod(PROBER, &["homelab-probe".to_owned(), "pause".to_owned()]);
+pub(super) fn prober(image: &str, node: &str) -> Value {
+    let mut pod = pod(image, PROBER, &["homelab-probe".to_owned(), "pause".to_owned()]);
     pod["spec"]["nodeName"] = node.into();
     pod["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
     let hardened = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
@@ -107,7 +106,7 @@ fn witness(identity: &str, address: &str) -> Vec<String> {
     words.into_iter().chain(joins).chain(["--capture"]).map(str::to_owned).collect()
 }
 
-fn pod(name: &str, command: &[String]) -> Value {
+fn pod(image: &str, name: &str, command: &[String]) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -119,7 +118,7 @@ fn pod(name: &str, command: &[String]) -> Value {
             "terminationGracePeriodSeconds": 1, // with 0, the pod object is deleted before its node stops it
             "containers": [{
                 "name": CONTAINER,
-                "image": TOOLBOX_IMAGE,
+                "image": image,
                 "imagePullPolicy": "IfNotPresent",
                 "command": command,
                 "terminationMessagePolicy": "FallbackToLogsOnError", // its last output, if it fails
@@ -130,6 +129,8 @@ fn pod(name: &str, command: &[String]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use provisioner::assets::TOOLBOX_IMAGE;
+
     use super::*;
 
     #[test]
@@ -147,9 +148,9 @@ mod tests {
         };
         insta::assert_yaml_snapshot!([
             namespace("homelab-audit-1a2b3c4d", &owner),
-            on_node("acme-cp-1", address, "acme-cp-1"),
-            on_pod_network("acme-w-1", "acme/pod"),
-            prober("acme-w-1"),
+            on_node(TOOLBOX_IMAGE, ("acme-cp-1", address, "acme-cp-1")),
+            on_pod_network(TOOLBOX_IMAGE, ("acme-w-1", "acme/pod")),
+            prober(TOOLBOX_IMAGE, "acme-w-1"),
             service("witness-acme"),
         ]);
     }

@@ -15,6 +15,8 @@ mod learn;
 mod host_probes;
 mod routes;
 mod progress;
+mod audited;
+mod probed;
 mod probes;
 mod walk;
 
@@ -22,20 +24,23 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use provisioner::Provisioner;
+use provisioner::error::Hint;
 use provisioner::exec::CommandError;
 use provisioner::slowdown::Stretched;
 
 use super::{Phase, Report, Selection, SelectionError};
-use crate::cluster::{ClusterError, TestCluster};
+use crate::cluster::ClusterError;
 use crate::inventory::Inventory;
 use crate::undo::Left;
 
+pub use audited::Audited;
 pub use host_probes::HostProbesError;
 #[cfg(feature = "fuzzing")]
 pub use host_probes::read_forwards;
 pub use instance_probes::{InstanceProbes, ProbesError};
 pub(super) use learn::administrator;
 pub(super) use manifest::PROBER;
+pub use probed::ProbedCluster;
 pub(super) use probes::Probes;
 pub use progress::{AuditProgress, Step};
 
@@ -49,6 +54,16 @@ pub enum AuditError {
     /// The selection has no probe, or an unknown name.
     #[error(transparent)]
     Plan(#[from] SelectionError),
+    /// Two names lead to one cluster, which cannot be isolated from itself.
+    #[error("'{one}' and '{other}' are one cluster: its namespace kube-system has the UID {uid}")]
+    SameCluster {
+        /// The first name.
+        one: String,
+        /// The second name.
+        other: String,
+        /// The UID.
+        uid: String,
+    },
     /// A cluster cannot be attached to.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -85,14 +100,14 @@ pub enum AuditError {
 /// deployed objects are left; the next audit of the instance removes its namespaces once this process has ended.
 pub async fn audit(
     provisioner: &Provisioner,
-    clusters: &[TestCluster],
+    audited: Audited<'_>,
     selection: &Selection,
     progress: &AuditProgress,
 ) -> Result<Report, AuditError> {
     let started = Timestamp::now();
     let before = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
-    let mut probes = Probes::deploy(provisioner, clusters, progress).await?;
-    let deadline = probes::slowdown(clusters).stretch(DEADLINE);
+    let mut probes = Probes::deploy(provisioner, audited, progress).await?;
+    let deadline = probes::slowdown(audited).stretch(DEADLINE);
     let asked = tokio::time::timeout(deadline.on_clock(), async {
         let known = probes.learn(selection).await;
         let plan = probes.plan(known, selection)?;
@@ -108,4 +123,18 @@ pub async fn audit(
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     observed.after.left = Some(after.left_since(&before));
     Ok(Report::of(&plan, &observed, (started, Timestamp::now())))
+}
+
+impl Hint for AuditError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) => error.hint(),
+            Self::SameCluster { other, .. } => Some(format!("leave out '{other}'")),
+            Self::InstanceProbes(ProbesError::Image { instance, image, .. }) => Some(format!(
+                "name an image that the nodes of '{instance}' can pull with --probe-image; `homelab assets probe-image` \
+                 writes {image} as an archive"
+            )),
+            _ => None,
+        }
+    }
 }

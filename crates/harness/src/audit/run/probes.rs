@@ -21,7 +21,7 @@ use crate::wait::{self, Wait};
 
 use super::host_probes::{self, HostProbes};
 use super::progress::{AuditProgress, Step};
-use super::{AuditError, InstanceProbes, ProbesError, learn, routes, walk};
+use super::{AuditError, Audited, InstanceProbes, ProbesError, learn, routes, walk};
 
 /// The time within which the last probes have to be in the witnesses' logs. Stretched where nodes are slow.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -37,7 +37,8 @@ const BARRIER_ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub(in crate::audit) struct Probes<'a> {
     provisioner: &'a Provisioner,
-    clusters: &'a [TestCluster],
+    audited: Audited<'a>,
+    /// In each cluster, in the order of [`Audited::all`].
     instances: Vec<InstanceProbes>,
     host: HostProbes,
     /// The number of packets that each witness had lost when its log was last read, by the witness's identity.
@@ -53,19 +54,21 @@ impl<'a> Probes<'a> {
     /// [`AuditError`]; what was deployed until then is removed.
     pub(in crate::audit) async fn deploy(
         provisioner: &'a Provisioner,
-        clusters: &'a [TestCluster],
+        audited: Audited<'a>,
         progress: &AuditProgress,
     ) -> Result<Self, AuditError> {
-        progress.say(Step::Deploy { clusters: clusters.len() });
+        audited.demand_different_clusters()?;
+        progress.say(Step::Deploy { clusters: audited.all().count() });
         let begun = Instant::now();
         let run = draw()?;
         let mut undos = Undos::default();
-        let doomed = clusters.to_vec();
+        let (instances, attached) = (audited.instances.to_vec(), audited.attached.to_vec());
         undos.push("remove the audit's probes", move || {
-            let doomed = doomed.clone();
+            let (instances, attached) = (instances.clone(), attached.clone());
             async move {
-                let removed =
-                    join_all(doomed.iter().map(|cluster| InstanceProbes::remove(cluster, run))).await;
+                let doomed = Audited { instances: &instances, attached: &attached };
+                let removed = doomed.all().map(|cluster| InstanceProbes::remove(cluster, run));
+                let removed = join_all(removed).await;
                 removed.into_iter().collect::<Result<(), ProbesError>>()
             }
         });
@@ -74,17 +77,18 @@ impl<'a> Probes<'a> {
                 let plan = &cluster.inner().plan;
                 learn::link_witnesses(cluster.name(), plan, learn::host_link(plan).await)
             };
-            let links: Vec<_> = join_all(clusters.iter().map(of)).await.into_iter().flatten().collect();
+            let links: Vec<_> =
+                join_all(audited.instances.iter().map(of)).await.into_iter().flatten().collect();
             let host = HostProbes::deploy(&links).await?;
-            let instances =
-                try_join_all(clusters.iter().map(|cluster| InstanceProbes::deploy(cluster, run))).await?;
+            let instances = audited.all().map(|cluster| InstanceProbes::deploy(cluster, run));
+            let instances = try_join_all(instances).await?;
             Ok::<_, AuditError>((host, instances))
         };
         match set.await {
             Ok((host, instances)) => {
                 let phases = vec![Phase::since("deploy", begun)];
                 let lost = BTreeMap::new();
-                Ok(Self { provisioner, clusters, instances, host, lost, phases, undos })
+                Ok(Self { provisioner, audited, instances, host, lost, phases, undos })
             }
             Err(error) => {
                 undos.close().await?;
@@ -96,7 +100,7 @@ impl<'a> Probes<'a> {
     /// Collects the facts that the selected classes need, about the instances and the host.
     pub(in crate::audit) async fn learn(&mut self, selection: &Selection) -> (Vec<Subject>, HostSubject) {
         let begun = Instant::now();
-        let subjects = learn::subjects(self.provisioner.home(), self.clusters, &self.instances, selection);
+        let subjects = learn::subjects(self.provisioner.home(), self.audited, &self.instances, selection);
         let known = futures::join!(subjects, host_probes::host(self.provisioner));
         self.phases.push(Phase::since("facts", begun));
         known
@@ -142,7 +146,7 @@ impl<'a> Probes<'a> {
         self.ask_each(&plan.barriers, &mut observed).await;
         // The walk is the audit's last look at the host, while everything that it asks is still there.
         if plan.asks_structure() {
-            let structure = walk::structure(self.provisioner, self.clusters, &self.host).await;
+            let structure = walk::structure(self.provisioner, self.audited.instances, &self.host).await;
             observed.after.structure = Some(structure);
         }
         self.hear(plan, &mut observed).await;
@@ -168,7 +172,7 @@ impl<'a> Probes<'a> {
         let begun = Instant::now();
         progress.say(step);
         let mut undos = Undos::default();
-        let laid = routes::lay(self.clusters, by, &mut undos).await;
+        let laid = routes::lay(self.audited.instances, by, &mut undos).await;
         if laid.is_ok() {
             self.ask_all(plan, |stand| stand == wanted, observed).await;
         }
@@ -180,7 +184,7 @@ impl<'a> Probes<'a> {
 
     /// The slowdown of the slowest cluster.
     fn slowdown(&self) -> Slowdown {
-        slowdown(self.clusters)
+        slowdown(self.audited)
     }
 
     /// Removes everything that was deployed, and waits until it is gone.
@@ -213,9 +217,9 @@ impl<'a> Probes<'a> {
     async fn ask_one(&self, viewpoint: &Viewpoint, batch: &Batch) -> Result<Vec<ProbeResult>, String> {
         let told = |error: ProbesError| provisioner::error::chain(&error);
         match viewpoint {
-            Viewpoint::Pod { instance } => self.deployed(instance)?.1.ask_from_pod(batch).await.map_err(told),
+            Viewpoint::Pod { instance } => self.deployed(instance)?.ask_from_pod(batch).await.map_err(told),
             Viewpoint::Node { instance, node, .. } => {
-                self.deployed(instance)?.1.ask_from_node(node, batch).await.map_err(told)
+                self.deployed(instance)?.ask_from_node(node, batch).await.map_err(told)
             }
             Viewpoint::Host => self.host.ask(batch).await,
         }
@@ -223,8 +227,7 @@ impl<'a> Probes<'a> {
 
     fn command(&self, viewpoint: &Viewpoint) -> Option<String> {
         let Some(instance) = viewpoint.instance() else { return Some(self.host.command()) };
-        let (cluster, deployed) = self.deployed(instance).ok()?;
-        deployed.command(&cluster.inner().instance.k8s.kubeconfig_context, viewpoint)
+        self.deployed(instance).ok()?.command(viewpoint)
     }
 
     /// Sends each witness its first or its last probe.
@@ -271,16 +274,15 @@ impl<'a> Probes<'a> {
         observed.watches = watches;
     }
 
-    fn deployed(&self, instance: &str) -> Result<(&TestCluster, &InstanceProbes), String> {
-        let mut places = self.clusters.iter().zip(&self.instances);
-        let place = places.find(|(cluster, _)| cluster.name() == instance);
-        place.ok_or_else(|| format!("no instance '{instance}' in this audit"))
+    fn deployed(&self, instance: &str) -> Result<&InstanceProbes, String> {
+        let found = self.instances.iter().find(|deployed| deployed.instance() == instance);
+        found.ok_or_else(|| format!("no instance '{instance}' in this audit"))
     }
 }
 
 /// The slowdown of the slowest cluster.
-pub(super) fn slowdown(clusters: &[TestCluster]) -> Slowdown {
-    clusters.iter().map(TestCluster::slowdown).max().unwrap_or(Slowdown::NONE)
+pub(super) fn slowdown(audited: Audited<'_>) -> Slowdown {
+    audited.instances.iter().map(TestCluster::slowdown).max().unwrap_or(Slowdown::NONE)
 }
 
 /// A random number for a run.

@@ -10,17 +10,17 @@ use tokio::time::timeout;
 
 use super::instance_probes::TIMEOUT;
 use super::lease::Owned;
-use super::{InstanceProbes, ProbesError, manifest, token};
-use crate::cluster::TestCluster;
+use super::{InstanceProbes, ProbedCluster, ProbesError, manifest, token};
 use crate::wait::{self, Wait};
 
 impl InstanceProbes {
     /// Removes everything that an audit has deployed in an instance, and waits until it is gone. Succeeds where there
-    /// is nothing. May be called from another runtime than [`InstanceProbes::set`].
+    /// is nothing. May be called from another runtime than [`InstanceProbes::deploy`].
     ///
     /// # Errors
     /// [`ProbesError`] with the object that is left.
-    pub async fn remove(cluster: &TestCluster, run: u32) -> Result<(), ProbesError> {
+    pub async fn remove<'a>(cluster: impl Into<ProbedCluster<'a>>, run: u32) -> Result<(), ProbesError> {
+        let cluster = cluster.into();
         let (client, instance) = (cluster.fresh_client().await?, cluster.name());
         let refused = |source| ProbesError::Api {
             attempt: "delete the bootstrap token".to_owned(),
@@ -36,7 +36,7 @@ impl InstanceProbes {
 
 /// Removes the namespaces of earlier audits that were abandoned. `this` is the process of the present audit. Namespaces
 /// of audits that other hosts run stay.
-pub(super) async fn sweep(cluster: &TestCluster, this: &Owner) -> Result<(), ProbesError> {
+pub(super) async fn sweep(cluster: ProbedCluster<'_>, this: &Owner) -> Result<(), ProbesError> {
     let (client, instance) = (cluster.client(), cluster.name());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let refused = |source| ProbesError::Api {

@@ -19,7 +19,7 @@ use provisioner::Provisioner;
 
 use super::class::{Class, ClassId, Injection, Towards};
 use super::inject::{self, InjectError, Pair};
-use super::run::{AuditError, AuditProgress, Probes, Step};
+use super::run::{AuditError, AuditProgress, Audited, Probes, Step};
 use super::subject::Subject;
 use super::viewpoint::HOST;
 use super::{Report, Selection};
@@ -72,7 +72,7 @@ pub async fn self_test(
             return Err(SelfTestError::Protected { name: instance.name.clone() });
         }
     }
-    let mut probes = Probes::deploy(provisioner, clusters, progress).await?;
+    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
     let scored = score(&mut probes, provisioner, (from, to), (selection, applied), progress).await;
     probes.remove(progress).await?;
     scored

@@ -67,6 +67,13 @@ impl Parts {
         Part::ALL.into_iter().fold(Self::default(), |parts, part| parts.without(part, why))
     }
 
+    /// The parts of a cluster that is known by its kubeconfig only: those that an API server and pods give access to.
+    pub fn by_kubeconfig() -> Self {
+        let unknown = [Part::Files, Part::Backends, Part::Record, Part::Host];
+        let why = "only its kubeconfig is known";
+        unknown.into_iter().fold(Self::default(), |parts, part| parts.without(part, why))
+    }
+
     /// These parts without one more: `why` is the reason, as a sentence without a full stop.
     #[must_use]
     pub fn without(mut self, part: Part, why: &str) -> Self {
@@ -88,6 +95,8 @@ pub enum Kernel {
     OfHost,
     /// A kernel of its own for each node.
     Own,
+    /// Unknown: the audit has no record of how the nodes were made.
+    Unknown,
 }
 
 #[cfg(test)]

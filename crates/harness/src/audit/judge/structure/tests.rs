@@ -1,3 +1,5 @@
+use ipnet::Ipv4Net;
+
 use super::*;
 use crate::audit::sample;
 use crate::audit::verdict::Verdict;
@@ -7,17 +9,21 @@ fn networks_of_every_kind_are_compared_with_every_kind_and_with_the_host() {
     let (acme, globex, host) =
         (sample::subject("acme", 60, 1), sample::subject("globex", 61, 1), sample::host());
     assert_eq!(networks(&acme, &globex, &host).verdict, Verdict::Isolated);
-    let theirs =
-        [globex.subnet, globex.pod_cidr, globex.service_cidr, "10.0.0.128/25".parse().expect("a network")];
+    let uplink = globex.uplink.as_ref().expect("a network on the host");
+    let theirs = [Some(uplink.subnet), globex.pod_cidrs.first().copied(), globex.service_cidr];
+    let theirs = theirs.into_iter().map(|net| net.expect("a network of every kind"));
+    let theirs: Vec<Ipv4Net> = theirs.chain(["10.0.0.128/25".parse().expect("a network")]).collect();
     for net in theirs {
         for kind in 0..3 {
             let mut acme = acme.clone();
-            *[&mut acme.subnet, &mut acme.pod_cidr, &mut acme.service_cidr][kind] = net;
+            let uplink = acme.uplink.as_mut().expect("a network on the host");
+            let service = acme.service_cidr.as_mut().expect("a network of services");
+            *[&mut uplink.subnet, &mut acme.pod_cidrs[0], service][kind] = net;
             assert_eq!(networks(&acme, &globex, &host).verdict, Verdict::Leak, "{net} as kind {kind}");
         }
     }
     let mut wide = acme.clone();
-    wide.pod_cidr = "10.0.0.0/8".parse().expect("a network");
+    wide.pod_cidrs = vec!["10.0.0.0/8".parse().expect("a network")];
     let why = networks(&wide, &globex, &host).why;
     assert_eq!(why, "pod CIDR of 'acme' (10.0.0.0/8) overlaps pod CIDR of 'globex' (10.245.0.0/16)");
     let unread = HostSubject { networks: None, ..host };

@@ -26,15 +26,17 @@ pub(super) fn of(
 pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCertificate> {
     let config = kube::config::Kubeconfig::read_from(cluster.kubeconfig()).ok()?;
     let user = config.auth_infos.into_iter().next()?.auth_info?;
-    let decoded = |data: &str| {
-        let ByteString(bytes) = serde_json::from_value(data.into()).ok()?;
-        String::from_utf8(bytes).ok()
-    };
     let key = user.client_key_data.as_ref()?;
     Some(ClientCertificate {
         certificate: decoded(user.client_certificate_data.as_deref()?)?,
         key: Secret::new(decoded(secrecy::ExposeSecret::expose_secret(key))?),
     })
+}
+
+/// The text in a field of a kubeconfig whose name ends in `-data`. `None` if it is not base64 of UTF-8. Pure.
+pub(super) fn decoded(data: &str) -> Option<String> {
+    let ByteString(bytes) = serde_json::from_value(data.into()).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// The paths of the certificate and key that the API server shows to etcd, on the cluster's first node (kubeadm,

@@ -3,7 +3,9 @@
 //! A fact that cannot be read stays `None`, and the judge never takes that for isolated.
 
 mod node;
+mod attached;
 mod files;
+mod seen;
 mod neighbours;
 mod management;
 mod credentials;
@@ -23,16 +25,16 @@ use kube::api::ListParams;
 use provisioner::exec::Command;
 use provisioner::home::Home;
 use provisioner::identity::{self, IdentityError};
-use provisioner::plan::ClusterPlan;
-use provisioner::request::EngineKind;
+use provisioner::plan::{API_PORT, ClusterPlan, Role};
+use provisioner::request::{CniKind, EngineKind};
 
 use crate::audit::{
-    ClassId, ClientCertificate, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection, Subject,
-    Trust,
+    ApiServer, ClassId, ClientCertificate, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection,
+    Subject, Trust, Uplink,
 };
 use crate::cluster::TestCluster;
 
-use super::InstanceProbes;
+use super::{Audited, InstanceProbes};
 
 pub(in crate::audit) use credentials::administrator;
 pub(super) use management::{host_link, host_mac, link_witnesses, of as management};
@@ -40,20 +42,24 @@ pub(super) use management::{host_link, host_mac, link_witnesses, of as managemen
 /// The deadline of one kind of facts. Stretched where nodes are slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The facts about all instances that the selected classes need. Facts that take long are collected only for the
-/// classes that use them (C9, C10).
+/// The facts about all clusters that the selected classes need, instances first. Facts that take long are collected only
+/// for the classes that use them (C9, C10). `deployed` has the probes of the clusters in the same order.
 pub(super) async fn subjects(
     home: &Home,
-    clusters: &[TestCluster],
+    audited: Audited<'_>,
     deployed: &[InstanceProbes],
     selection: &Selection,
 ) -> Vec<Subject> {
+    let clusters = audited.instances;
     let known = clusters.iter().zip(deployed);
     let known = known.map(|(cluster, deployed)| subject(home, cluster, deployed, selection));
-    let mut subjects = join_all(known).await;
+    let attached = audited.attached.iter().zip(deployed.iter().skip(clusters.len()));
+    let attached = attached.map(|(cluster, deployed)| attached::subject(cluster, deployed));
+    let (mut subjects, attached) = futures::join!(join_all(known), join_all(attached));
     if selection.has(ClassId::C10) {
         search::all(home, clusters, &mut subjects).await;
     }
+    subjects.extend(attached);
     subjects
 }
 
@@ -85,6 +91,8 @@ async fn subject(
     let (authorities, etcd) = pki.unzip();
     let link = host_link(plan).await;
     let engine = plan.engine;
+    let control_planes = plan.nodes.iter().filter(|node| node.role == Role::ControlPlane);
+    let endpoints = control_planes.map(|node| (node.address, API_PORT).into());
     Subject {
         name: cluster.name().to_owned(),
         parts: if engine == EngineKind::Simulated {
@@ -93,27 +101,31 @@ async fn subject(
             Parts::default()
         },
         kernel: if engine.is_virtual() { Kernel::Own } else { Kernel::OfHost },
-        subnet: plan.subnet,
-        gateway: plan.gateway,
-        gateway_mac: host_mac(&link),
-        link: link.clone(),
-        node_link: plan.platform.link.to_owned(),
+        uplink: Some(Uplink {
+            subnet: plan.subnet,
+            gateway: plan.gateway,
+            gateway_mac: host_mac(&link),
+            link: link.clone(),
+        }),
         management: management(plan),
         link_witnesses: link_witnesses(cluster.name(), plan, link),
         slowdown: plan.platform.slowdown,
-        cni: plan.cni,
-        pod_cidr: plan.pod_cidr,
-        service_cidr: plan.service_cidr,
+        // Cilium passes only TCP, UDP and ICMP to a pod: `bpf/lib/conntrack.h` of its sources drops unknown L4 protocols.
+        passes_every_protocol: plan.cni != CniKind::Cilium,
+        pod_cidrs: vec![plan.pod_cidr],
+        service_cidr: Some(plan.service_cidr),
         nodes,
         pod: deployed.pod().clone(),
         dns: DnsSubject {
             // kubeadm gives CoreDNS the tenth address of the service CIDR.
-            server: plan.service_cidr.hosts().nth(9).unwrap_or(plan.api_address),
-            suffix: plan.dns_suffix(),
+            server: plan.service_cidr.hosts().nth(9),
             only_here: deployed.only_here(),
         },
-        api: plan.api_address,
-        api_name: plan.api_name.clone(),
+        api: ApiServer {
+            access: (plan.api_address, API_PORT).into(),
+            name: plan.api_name.clone(),
+            endpoints: endpoints.collect(),
+        },
         credentials: credentials::of(cluster, deployed, etcd),
         authorities,
         trust,

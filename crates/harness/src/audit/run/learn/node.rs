@@ -46,6 +46,8 @@ pub(super) async fn subject(
         name: node.real_name().to_owned(),
         role,
         address: node.ip(),
+        link: plan.platform.link.to_owned(),
+        net: plan.subnet,
         link_local: own.and_then(|facts| facts.link_local(plan.platform.link)),
         routed_v6: own.map(|facts| facts.routed_v6(node.ip(), plan.subnet)).unwrap_or_default(),
         mac: own.and_then(|facts| facts.mac(plan.platform.link)),
