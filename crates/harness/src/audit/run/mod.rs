@@ -134,7 +134,14 @@ impl Hint for AuditError {
                 "name an image that the nodes of '{instance}' can pull with --probe-image; `homelab assets probe-image` \
                  writes {image} as an archive"
             )),
-            _ => None,
+            Self::Plan(_)
+            | Self::InstanceProbes(_)
+            | Self::HostProbes(_)
+            | Self::Run(_)
+            | Self::Route(_)
+            | Self::Inventory(_)
+            | Self::Left(_)
+            | Self::Late(_) => None,
         }
     }
 }
