@@ -3,6 +3,7 @@
 //! All refusals come before the first probe is deployed: `choice` checks names and selection, `folder` checks that
 //! reports can be written, and every instance is attached.
 
+mod acceptance;
 mod choice;
 mod folder;
 mod format;
@@ -14,7 +15,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use futures::future::{join_all, try_join_all};
 use harness::audit::{
-    Acceptance, AuditError, AuditOutcome, AuditProgress, Audited, Class, ClassId, LeftOut, Report, Selection,
+    Acceptance, AuditError, AuditOutcome, AuditProgress, Audited, Class, LeftOut, Report, Selection,
     SelectionError, UnknownClass, audit,
 };
 use harness::{AttachContextError, AttachedCluster, ClusterError, ContextSpec, TestCluster};
@@ -30,6 +31,7 @@ use crate::signals::Signals;
 use crate::values::name;
 use crate::words;
 
+use acceptance::Accepted;
 use choice::Chosen;
 use folder::{Folder, FolderError};
 use format::ReportFormat;
@@ -102,10 +104,10 @@ pub(crate) struct Audit {
     /// Only probes to these instances or contexts, or to `host`: the host as a bridge between instances
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     to: Vec<String>,
-    /// Accept that a class is not covered, with the reason. `audit.accept` of config.yaml does the same for every audit.
-    /// No class is accepted by default
-    #[arg(long, value_name = "CLASS=REASON", value_parser = acceptance)]
-    accept: Vec<Acceptance>,
+    /// Accept that classes are not covered, with the reason: `C9=REASON`, `C5,C6,S4-S15=REASON`. `audit.accept` of
+    /// config.yaml does the same for every audit. No class is accepted by default
+    #[arg(long, value_name = "CLASSES=REASON", value_parser = acceptance::parse)]
+    accept: Vec<Accepted>,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: ReportFormat,
@@ -158,23 +160,13 @@ fn classes() -> PossibleValuesParser {
     PossibleValuesParser::new(Class::all().map(value))
 }
 
-fn acceptance(text: &str) -> Result<Acceptance, String> {
-    let wrong = || "it must be CLASS=REASON, for instance 'C9=tried by hand'".to_owned();
-    let (class, reason) = text.split_once('=').ok_or_else(wrong)?;
-    let class: ClassId = class.parse().map_err(|error: harness::audit::UnknownClass| error.to_string())?;
-    match reason.trim() {
-        "" => Err(wrong()),
-        reason => Ok(Acceptance { class, reason: reason.to_owned(), by: "--accept".to_owned() }),
-    }
-}
-
 /// The acceptances of the command line, then those of the settings.
-fn acceptances(named: Vec<Acceptance>, settings: &settings::Audit) -> Result<Vec<Acceptance>, NoReport> {
+fn acceptances(named: Vec<Accepted>, settings: &settings::Audit) -> Result<Vec<Acceptance>, NoReport> {
     let configured = settings.accept.iter().map(|(class, reason)| match class.parse() {
         Ok(class) => Ok(Acceptance { class, reason: reason.clone(), by: "config.yaml".to_owned() }),
         Err(UnknownClass(class)) => Err(NoReport::Accepts { class }),
     });
-    named.into_iter().map(Ok).chain(configured).collect()
+    named.into_iter().flat_map(|Accepted(all)| all).map(Ok).chain(configured).collect()
 }
 
 impl Audit {

@@ -1,5 +1,6 @@
 //! End-to-end tests on real clusters. They need root, podman and the node image: `make e2e`.
 
+mod attached;
 mod audit;
 mod capture;
 mod claims;

@@ -55,6 +55,13 @@ impl<'a> Asks<'a> {
                 let inside = places(viewpoint.stand(), other).pop();
                 let inside = inside.ok_or_else(|| MissingPart(format!("'{}' has no node", other.name)))?;
                 let mut own = self.ask(class, &inside, other, Some(other))?;
+                if other.uplink.is_none() && class.from.contains(&Stand::Pod) {
+                    // What nodes with their own routes cannot ask, pods can.
+                    let pod = Viewpoint::Pod { instance: other.name.clone() };
+                    for (protocol, planned) in self.ask(class, &pod, other, Some(other))? {
+                        own.entry(protocol).or_insert(planned);
+                    }
+                }
                 let is_alone = other.nodes.len() == 1 && other.uplink.is_some();
                 if viewpoint.stand() == Stand::Node && class.from.contains(&Stand::Node) && is_alone {
                     // The host probes a single node as well, as far as it can: probes of the node arrive at the witness

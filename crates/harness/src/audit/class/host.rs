@@ -318,6 +318,9 @@ fn metadata(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 /// A DNS query for the name that exists only in the target, to the source's name server and to the target's. The query
 /// carries no nonce: the name that exists only there is one fixed name.
 fn names(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
+    if !scene.routes_to_services() {
+        return Ok(Vec::new());
+    }
     let (own, other) = (&scene.source.dns, &scene.instance().dns);
     let ask = |of: &Subject, server: Option<Ipv4Addr>| {
         let server = server.ok_or_else(|| lack(of, "a name server"))?;

@@ -84,7 +84,8 @@ pub(super) const CLASSES: &[Class] = &[
         ROUTED,
         routed_v6,
         Injection::ForwardIpv6,
-    ),
+    )
+    .where_it(has_routed_v6),
     class(
         ClassId::N3,
         "TCP, open port",
@@ -227,6 +228,24 @@ fn routed_v6(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     Ok(asks.map(|(protocol, ask)| witnessed(protocol, ask)).collect())
 }
 
+/// The audit adds IPv6 addresses to the nodes of this host's instances. Other nodes have those that they have.
+fn has_routed_v6(source: &Subject, target: Option<&Subject>) -> Applies {
+    for subject in [Some(source), target].into_iter().flatten() {
+        let nodes = &subject.nodes;
+        if nodes.iter().any(|node| !node.routed_v6.is_empty()) {
+            continue;
+        }
+        if let Some(node) = nodes.iter().find(|node| node.macs.is_empty()) {
+            return Applies::Unknown(format!("the links of {} could not be read", node.name));
+        }
+        let (count, name) = (nodes.len(), &subject.name);
+        return Applies::No(format!(
+            "none of the {count} nodes of '{name}' has an IPv6 address that routers forward"
+        ));
+    }
+    Applies::Yes
+}
+
 /// A SYN and a datagram, each with the nonce in its first packet, so the witness sees the nonce without an answer.
 fn one_way(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let ask = |to| syn(to, &[(TCP_PORT, TCP_PORT)]).map(|ask| ("tcp", ask));
@@ -315,12 +334,14 @@ fn overlay(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 
 fn pods(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let pod = &scene.instance().pod;
-    Ok(vec![
-        witnessed("pod, tcp", tcp(pod.address.into(), TCP_PORT)),
-        witnessed("pod, udp", udp(pod.address.into(), UDP_PORT, SMALL)),
-        witnessed("service, tcp", tcp(pod.service.into(), TCP_PORT)),
-        witnessed("service, udp", udp(pod.service.into(), UDP_PORT, SMALL)),
-    ])
+    let two = |names: [&'static str; 2], to: Ipv4Addr| {
+        let [of_tcp, of_udp] = names;
+        [witnessed(of_tcp, tcp(to.into(), TCP_PORT)), witnessed(of_udp, udp(to.into(), UDP_PORT, SMALL))]
+    };
+    let pods = two(["pod, tcp", "pod, udp"], pod.address);
+    let services = two(["service, tcp", "service, udp"], pod.service);
+    let services = services.into_iter().filter(|_| scene.routes_to_services());
+    Ok(pods.into_iter().chain(services).collect())
 }
 
 /// To every node, the prober's node included: a NodePort leads to the pod on every node.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use probe::{Ask, Credentials};
 
 use crate::audit::subject::{ClientCertificate, NodeSubject, Secret, Subject};
-use crate::audit::viewpoint::Viewpoint;
+use crate::audit::viewpoint::{Stand, Viewpoint};
 
 use super::{Asked, MissingPart, Proof, Question, Scene};
 
@@ -39,6 +39,12 @@ impl<'a> Scene<'a> {
             Viewpoint::Node { node, .. } => self.source.nodes.iter().find(|own| own.name == *node),
             Viewpoint::Pod { .. } | Viewpoint::Host => None,
         }
+    }
+
+    /// Whether the prober's node is sure to have a route to services. A node without a default route has none, unless the
+    /// audit adds routes; pods have one always.
+    pub(super) fn routes_to_services(&self) -> bool {
+        self.viewpoint.stand() != Stand::Node
     }
 
     /// The nodes of the target without the prober's own node: a probe that never leaves its node proves nothing.

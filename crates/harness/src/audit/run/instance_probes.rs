@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{LogParams, PostParams};
 use kube::{Api, Client, Resource};
 use probe::{Batch, ProbeResult, WitnessLine};
+use provisioner::error::Hint;
 use provisioner::registry::Owner;
 use provisioner::slowdown::{Slowdown, Stretched};
 use serde::Serialize;
@@ -73,6 +74,16 @@ pub enum ProbesError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// The API server refused an object of the audit, for instance by an admission policy.
+    #[error("{attempt} in {instance}: {why}")]
+    Refused {
+        /// The attempt and its object: `create node-acme-cp-1`.
+        attempt: String,
+        /// The instance.
+        instance: String,
+        /// The API server's message.
+        why: String,
+    },
     /// A pod does not listen, the service is not reachable, or the namespace is not deleted within the deadline.
     #[error("wait for the audit's objects in {instance}")]
     Wait {
@@ -123,6 +134,27 @@ pub enum ProbesError {
         /// The deadline.
         within: Stretched,
     },
+}
+
+impl Hint for ProbesError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Image { instance, .. } => Some(format!(
+                "name an image that the nodes of '{instance}' can pull with --probe-image; `homelab assets probe-image` \
+                 prints the path of an archive with it"
+            )),
+            Self::Refused { instance, .. } => Some(format!(
+                "an audit runs privileged pods in namespaces homelab-audit-…: policies of '{instance}' must allow them"
+            )),
+            Self::Connect(error) => error.hint(),
+            Self::Api { .. }
+            | Self::Wait { .. }
+            | Self::Pod { .. }
+            | Self::Owner(_)
+            | Self::Ask(_)
+            | Self::Late { .. } => None,
+        }
+    }
 }
 
 impl InstanceProbes {
@@ -341,7 +373,10 @@ impl InstanceProbes {
 
     fn failed(&self, attempt: &str) -> impl FnOnce(kube::Error) -> ProbesError {
         let (attempt, instance) = (attempt.to_owned(), self.instance.clone());
-        move |source| ProbesError::Api { attempt, instance, source: Box::new(source) }
+        move |source| match source {
+            kube::Error::Api(status) => ProbesError::Refused { attempt, instance, why: status.message },
+            source => ProbesError::Api { attempt, instance, source: Box::new(source) },
+        }
     }
 }
 

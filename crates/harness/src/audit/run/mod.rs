@@ -130,12 +130,8 @@ impl Hint for AuditError {
         match self {
             Self::Cluster(error) => error.hint(),
             Self::SameCluster { other, .. } => Some(format!("leave out '{other}'")),
-            Self::InstanceProbes(ProbesError::Image { instance, image, .. }) => Some(format!(
-                "name an image that the nodes of '{instance}' can pull with --probe-image; `homelab assets probe-image` \
-                 writes {image} as an archive"
-            )),
+            Self::InstanceProbes(error) => error.hint(),
             Self::Plan(_)
-            | Self::InstanceProbes(_)
             | Self::HostProbes(_)
             | Self::Run(_)
             | Self::Route(_)
