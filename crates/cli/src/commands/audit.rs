@@ -104,6 +104,10 @@ pub(crate) struct Audit {
     /// Only probes to these instances or contexts, or to `host`: the host as a bridge between instances
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     to: Vec<String>,
+    /// Ask every port, protocol and EtherType between all clusters, whatever time it takes. By default, an audit of many
+    /// clusters draws the directions in which it does so, asks a sample in the others, and says so
+    #[arg(long)]
+    exhaustive: bool,
     /// Accept that classes are not covered, with the reason: `C9=REASON`, `C5,C6,S4-S15=REASON`. `audit.accept` of
     /// config.yaml does the same for every audit. No class is accepted by default
     #[arg(long, value_name = "CLASSES=REASON", value_parser = acceptance::parse)]
@@ -171,7 +175,8 @@ fn acceptances(named: Vec<Accepted>, settings: &settings::Audit) -> Result<Vec<A
 
 impl Audit {
     pub(crate) async fn run(self, app: &App) -> Result<Exit, CliError> {
-        let selection = Selection { classes: self.classes, from: self.from, to: self.to };
+        let selection =
+            Selection { classes: self.classes, from: self.from, to: self.to, exhaustive: self.exhaustive };
         let ready = || self.out.as_ref().map(|path| Folder::ready(app.home(), path)).transpose();
         if self.self_test {
             let clients = self_test::clients(app, &self.machines).await?;

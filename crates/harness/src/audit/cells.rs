@@ -5,12 +5,14 @@
 //! has probes without controls. The next step is [`judge`](super::judge).
 
 mod ask;
+mod depth;
 mod pace;
 mod select;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use probe::{Batch, Nonce, Probe, Sight};
 use provisioner::slowdown::Slowdown;
@@ -24,6 +26,9 @@ use super::viewpoint::HOST;
 use super::viewpoint::{Route, Stand, Target, Viewpoint};
 
 use ask::Asks;
+pub use depth::Depth;
+use depth::Depths;
+use select::Selected;
 pub use select::{Selection, SelectionError};
 
 /// One cell of the audit: a class, a source and a target.
@@ -154,12 +159,45 @@ impl Plan {
         asks_it: impl Fn(&Class) -> bool,
     ) -> Result<Self, SelectionError> {
         let selected = selection.check(&subjects, &host)?;
-        let mut asks = Asks::new(run, &subjects, &host);
+        let made = |depths| Self::with_depths(run, &subjects, &host, (&selected, &asks_it), depths);
+        let everything = made(Depths::Every)?;
+        let depths = match selection.exhaustive {
+            true => None,
+            false => {
+                let least = || made(Depths::Drawn(BTreeSet::new())).map(|plan| pace::packets(&plan.batches));
+                let all = pace::packets(&everything.batches);
+                Depths::drawn(run, &subjects, all, least)?
+            }
+        };
+        let Some(depths) = depths else { return Ok(everything) };
+        let mut plan = made(depths.clone())?;
+        plan.not_asked.extend(depths.not_asked(&subjects, everything.time_limit()));
+        Ok(plan)
+    }
+
+    /// The longest time that the probes of all viewpoints take.
+    pub fn time_limit(&self) -> Duration {
+        pace::time_limit(&self.batches)
+    }
+
+    /// The packets that all probes send at the most, approximately.
+    pub fn packets(&self) -> u64 {
+        pace::packets(&self.batches)
+    }
+
+    fn with_depths(
+        run: u32,
+        subjects: &[Subject],
+        host: &HostSubject,
+        (selected, asks_it): (&Selected, &impl Fn(&Class) -> bool),
+        depths: Depths,
+    ) -> Result<Self, SelectionError> {
+        let mut asks = Asks::new(run, subjects, host, &depths);
         let mut cells = Vec::new();
         for class in Class::all().filter(|class| asks_it(class) && selected.class(class.id)) {
             for source in subjects.iter().filter(|subject| selected.from(&subject.name)) {
-                for target in targets(class, source, &subjects).filter(|target| selected.to(target.name())) {
-                    cells.extend(cells_of(class, source, &target, &subjects, &mut asks));
+                for target in targets(class, source, subjects).filter(|target| selected.to(target.name())) {
+                    cells.extend(cells_of(class, source, &target, subjects, &mut asks));
                 }
             }
         }
@@ -174,6 +212,7 @@ impl Plan {
         let slowdown = subjects.iter().map(|subject| subject.slowdown).max().unwrap_or(Slowdown::NONE);
         let batches = pace::batches(asks.into_batches(), slowdown);
         let not_asked = selected.not_asked();
+        let (subjects, host) = (subjects.to_vec(), host.clone());
         Ok(Self { run, cells, not_asked, batches, openers, barriers, subjects, host })
     }
 

@@ -17,6 +17,7 @@ mod structure;
 
 use probe::{Ask, Sight};
 
+use super::cells::Depth;
 use super::structure::DifferenceKind;
 use super::subject::{HostSubject, Part, Subject};
 use super::viewpoint::{Stand, Viewpoint};
@@ -150,6 +151,8 @@ pub struct Scene<'a> {
     pub target: Asked<'a>,
     /// The host, with its addresses and listeners.
     pub host: &'a HostSubject,
+    /// How much is asked where a question has many ports, protocols or kinds of frames.
+    pub depth: Depth,
 }
 
 /// The target of a probe.

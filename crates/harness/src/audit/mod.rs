@@ -34,7 +34,7 @@ mod structure;
 #[cfg(test)]
 mod sample;
 
-pub use cells::{Barrier, Cell, CellMethod, NotAsked, Plan, Selection, SelectionError};
+pub use cells::{Barrier, Cell, CellMethod, Depth, NotAsked, Plan, Selection, SelectionError};
 pub use class::{
     Applicability, Applies, Asked, Class, ClassId, Fact, Injection, Method, MissingPart, Proof, Question,
     Questions, Scene, Towards, UnknownClass,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use probe::{Ask, Nonce, Probe, Sight};
 
+use super::depth::Depths;
 use super::{Barrier, CellMethod, places};
 use crate::audit::class::{Asked, Class, ClassId, Method, MissingPart, Proof, Scene, Towards};
 use crate::audit::subject::{HostSubject, Subject, UDP_PORT};
@@ -20,15 +21,16 @@ pub(super) struct Asks<'a> {
     next: u32,
     subjects: &'a [Subject],
     host: &'a HostSubject,
+    depths: &'a Depths,
     planned: BTreeMap<Key, Planned>,
     looks: BTreeMap<(Viewpoint, String), Nonce>,
     batches: BTreeMap<Viewpoint, Vec<Probe>>,
 }
 
 impl<'a> Asks<'a> {
-    pub(super) fn new(run: u32, subjects: &'a [Subject], host: &'a HostSubject) -> Self {
+    pub(super) fn new(run: u32, subjects: &'a [Subject], host: &'a HostSubject, depths: &'a Depths) -> Self {
         let (planned, looks, batches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { run, next: 0, subjects, host, planned, looks, batches }
+        Self { run, next: 0, subjects, host, depths, planned, looks, batches }
     }
 
     /// The methods of all cells of a class from a viewpoint to an instance, or to the host (`None`); one for each
@@ -110,7 +112,8 @@ impl<'a> Asks<'a> {
         let Method::Probes(questions) = class.way else { return Ok(Planned::new()) };
         let target = other.map_or(Asked::Host, Asked::Instance);
         let mut planned = Planned::new();
-        for question in questions(&Scene { viewpoint, source, target, host: self.host })? {
+        let depth = self.depths.of(viewpoint, source, other.map_or(HOST, |other| &other.name));
+        for question in questions(&Scene { viewpoint, source, target, host: self.host, depth })? {
             if viewpoint.can(&question.ask) {
                 let nonce = self.add(viewpoint, question.ask);
                 let entry = planned.entry(question.protocol).or_insert((question.proof, Vec::new()));

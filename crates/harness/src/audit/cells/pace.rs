@@ -28,11 +28,6 @@ pub(super) fn batches(
     probes: BTreeMap<Viewpoint, Vec<Probe>>,
     slowdown: Slowdown,
 ) -> BTreeMap<Viewpoint, Batch> {
-    let kind = |viewpoint: &Viewpoint| match viewpoint.stand() {
-        Stand::Pod | Stand::Node | Stand::Host => 0,
-        Stand::Routed => 1,
-        Stand::Pivot => 2_usize,
-    };
     let mut beside = [0_u64; 3];
     for (viewpoint, probes) in &probes {
         beside[kind(viewpoint)] += packets_of(probes);
@@ -44,6 +39,30 @@ pub(super) fn batches(
         (viewpoint, batch(probes, rate, slowdown))
     });
     paced.collect()
+}
+
+/// The packets that the probes of all batches send at the most, approximately.
+pub(super) fn packets(batches: &BTreeMap<Viewpoint, Batch>) -> u64 {
+    batches.values().map(|batch| packets_of(&batch.probes)).sum()
+}
+
+/// The longest time that all batches take: the kinds of viewpoints send one after another, those of one kind together.
+pub(super) fn time_limit(batches: &BTreeMap<Viewpoint, Batch>) -> Duration {
+    let mut longest = [0_u64; 3];
+    for (viewpoint, batch) in batches {
+        let kind = &mut longest[kind(viewpoint)];
+        *kind = batch.deadline_ms.max(*kind);
+    }
+    Duration::from_millis(longest.iter().sum())
+}
+
+/// Which viewpoints send at the same time.
+fn kind(viewpoint: &Viewpoint) -> usize {
+    match viewpoint.stand() {
+        Stand::Pod | Stand::Node | Stand::Host => 0,
+        Stand::Routed => 1,
+        Stand::Pivot => 2,
+    }
 }
 
 /// The packets per second on nodes with this slowdown.

@@ -16,6 +16,9 @@ pub struct Selection {
     pub from: Vec<String>,
     /// Targets: names of instances, or `host` for the host.
     pub to: Vec<String>,
+    /// Whether every port, protocol and EtherType is asked in all directions, whatever time that takes. Otherwise an audit
+    /// of many instances asks them in drawn directions, and a sample in the others.
+    pub exhaustive: bool,
 }
 
 /// Why a run cannot be planned.
@@ -225,7 +228,7 @@ mod tests {
 
     fn asks(names: &[&str], classes: &[&str], to: &[&str]) -> Result<(), SelectionError> {
         let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        Selection { classes: all(classes), from: Vec::new(), to: all(to) }.asks(&all(names))
+        Selection { classes: all(classes), to: all(to), ..Selection::default() }.asks(&all(names))
     }
 
     #[test]

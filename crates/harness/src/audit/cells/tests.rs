@@ -37,7 +37,7 @@ fn selection() -> impl Strategy<Value = Selection> {
     let names = || vec!["acme".to_owned()];
     let one = |of: Vec<String>| proptest::sample::subsequence(of.clone(), 0..=of.len().min(3));
     (one(classes), one(names()), one(vec!["acme".to_owned(), HOST.to_owned()]))
-        .prop_map(|(classes, from, to)| Selection { classes, from, to })
+        .prop_map(|(classes, from, to)| Selection { classes, from, to, exhaustive: false })
 }
 
 fn all(plan: &Plan) -> Vec<&Probe> {
@@ -164,6 +164,25 @@ fn probes_between_vms_are_not_sent_between_a_vm_and_a_container() {
     let two = vec![sample::in_vms("acme", 60, 1), sample::subject("globex", 61, 1)];
     let classes = ["N1", "H13", "H4"].map(str::to_owned).to_vec();
     insta::assert_snapshot!(planned(two, &Selection { classes, ..Selection::default() }));
+}
+
+#[test]
+fn an_audit_of_sixteen_clusters_with_four_nodes_each_sends_a_bounded_number_of_packets_and_says_what_it_leaves_out()
+ {
+    let subjects: Vec<Subject> = (0..16).map(|i| sample::subject(&format!("i{i}"), 100 + i, 3)).collect();
+    let of = |exhaustive| {
+        let selection = Selection { exhaustive, ..Selection::default() };
+        Plan::new(1, subjects.clone(), sample::host(), &selection).expect("a plan")
+    };
+    let bounded = of(false);
+    assert!(bounded.packets() < 33_000_000, "{}", bounded.packets());
+    assert!(bounded.time_limit() < Duration::from_secs(600), "{:?}", bounded.time_limit());
+    let told = bounded.not_asked.iter().find(|it| it.what.starts_with("every port")).expect("it is said");
+    assert!(told.what.ends_with("of 240 directions"), "{}", told.what);
+    let exhaustive = of(true);
+    assert!(exhaustive.packets() > 100_000_000, "{}", exhaustive.packets());
+    assert!(exhaustive.not_asked.iter().all(|it| !it.what.starts_with("every port")));
+    assert_eq!(bounded.cells.len(), exhaustive.cells.len(), "every cell is asked, some by a sample");
 }
 
 /// The cells with acme as their source, a line each.

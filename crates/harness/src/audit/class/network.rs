@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe::{Ask, Mac, NextHop, Overlay};
 
+use crate::audit::cells::Depth;
 use crate::audit::ipv6;
 use crate::audit::subject::{CLOSED_PORT, Subject, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
@@ -26,8 +27,8 @@ const ALL_PORTS: &[(u16, u16)] = &[(1, 65535)];
 /// The ports of a sweep's controls.
 const CONTROL_PORTS: &[(u16, u16)] = &[(1, 2), (UDP_PORT, UDP_PORT), (65534, 65535)];
 
-/// The ports of a sweep that asks a sample: services of nodes, etcd, Cilium, the kubelet and NodePorts.
-const SWEEP: &[(u16, u16)] = &[
+/// The ports of a sweep that asks a sample: [`FEW_PORTS`] and NodePorts.
+const SAMPLE_PORTS: &[(u16, u16)] = &[
     (22, 22),
     (53, 53),
     (111, 111),
@@ -42,6 +43,31 @@ const SWEEP: &[(u16, u16)] = &[
     (10256, 10259),
     (30000, 32767),
 ];
+/// The ports of a sweep that asks a few: services of nodes, etcd, Cilium, the kubelet, and the first NodePort.
+const FEW_PORTS: &[(u16, u16)] = &[
+    (22, 22),
+    (53, 53),
+    (111, 111),
+    (179, 179),
+    (2379, 2380),
+    (4240, 4240),
+    (4244, 4244),
+    (6443, 6443),
+    (8472, 8472),
+    (9100, 9100),
+    (10250, 10250),
+    (10256, 10259),
+    (30000, 30000),
+];
+
+/// The ports of a sweep.
+fn ports(depth: Depth) -> &'static [(u16, u16)] {
+    match depth {
+        Depth::Everything => ALL_PORTS,
+        Depth::Sample => SAMPLE_PORTS,
+        Depth::Few => FEW_PORTS,
+    }
+}
 
 const fn class(
     id: ClassId,
@@ -302,7 +328,7 @@ fn sweep_at(scene: &Scene<'_>) -> (Vec<IpAddr>, &'static [(u16, u16)]) {
         to.truncate(1);
         return (to, CONTROL_PORTS);
     }
-    (to, if scene.is_thorough() { ALL_PORTS } else { SWEEP })
+    (to, ports(scene.depth))
 }
 
 fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
@@ -382,7 +408,7 @@ fn other_hops(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     }
     let hops = own.and_then(|own| scene.source.unknown_neighbours(own)).unwrap_or_default();
     let hops: BTreeSet<Mac> = hops.into_iter().map(|hop| hop.mac).collect();
-    let ports = if scene.is_thorough() { ALL_PORTS } else { SWEEP };
+    let ports = ports(scene.depth);
     let all = hops.into_iter().flat_map(|mac| subject.nodes.iter().map(move |node| (mac, node.address)));
     Ok(all.flat_map(|(mac, to)| through(mac, to, ports, (0, 255))).collect())
 }

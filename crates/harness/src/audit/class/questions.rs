@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use probe::{Ask, Credentials};
 
+use crate::audit::cells::Depth;
 use crate::audit::subject::{ClientCertificate, NodeSubject, Secret, Subject};
 use crate::audit::viewpoint::{Stand, Viewpoint};
 
@@ -26,11 +27,9 @@ impl<'a> Scene<'a> {
         matches!(self.target, Asked::Instance(target) if target.name == self.source.name)
     }
 
-    /// Whether this viewpoint asks every port, protocol and kind of frame: the last node of the source. The others ask a
-    /// sample, so that the cost is per pair of instances.
+    /// Whether this viewpoint asks every port, protocol and kind of frame.
     pub(super) fn is_thorough(&self) -> bool {
-        let last = self.source.nodes.last().map(|node| node.name.as_str());
-        matches!(self.viewpoint, Viewpoint::Node { node, .. } if Some(node.as_str()) == last)
+        self.depth == Depth::Everything
     }
 
     /// The node on which the prober runs as root; `None` for a pod and for the host.

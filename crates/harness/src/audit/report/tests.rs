@@ -10,7 +10,7 @@ use crate::audit::subject::{Part, Parts};
 
 fn plan(classes: &[&str]) -> Plan {
     let classes = classes.iter().map(|class| (*class).to_owned()).collect();
-    let selection = Selection { classes, from: vec!["acme".to_owned()], to: Vec::new() };
+    let selection = Selection { classes, from: vec!["acme".to_owned()], ..Selection::default() };
     Plan::new(0x2a, two(), sample::host(), &selection).expect("a plan")
 }
 
@@ -125,7 +125,7 @@ fn classes_accepted_later_count_like_those_accepted_at_once() {
     let mut subjects = two();
     subjects[0].parts = Parts::default().without(Part::Pods, "its pods cannot be started");
     let classes = ["H5", "H6", "C7"].map(str::to_owned).to_vec();
-    let selection = Selection { classes, from: vec!["acme".to_owned()], to: Vec::new() };
+    let selection = Selection { classes, from: vec!["acme".to_owned()], ..Selection::default() };
     let plan = Plan::new(0x2a, subjects, sample::host(), &selection).expect("a plan");
     let observed = sample::quiet(&plan);
     let of = |accepted: &[Acceptance]| Report::of(&plan, &observed, times()).accepting(accepted);

@@ -27,6 +27,7 @@ use provisioner::Provisioner;
 use provisioner::error::Hint;
 use provisioner::exec::CommandError;
 use provisioner::slowdown::Stretched;
+use tokio::time::timeout;
 
 use super::{Phase, Report, Selection, SelectionError};
 use crate::cluster::ClusterError;
@@ -44,9 +45,9 @@ pub use probed::ProbedCluster;
 pub(super) use probes::Probes;
 pub use progress::{AuditProgress, Step};
 
-/// The deadline of collecting facts, probing and reading. Stretched where nodes are slow. Removing what was deployed
-/// comes after it and has deadlines of its own.
-const DEADLINE: Duration = Duration::from_secs(240);
+/// The deadline of collecting facts, and of reading the witnesses. Stretched where nodes are slow. The time of the probes
+/// follows from the plan. Removing what was deployed comes after it and has deadlines of its own.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why an audit has no report.
 #[derive(Debug, thiserror::Error)]
@@ -107,18 +108,21 @@ pub async fn audit(
     let started = Timestamp::now();
     let before = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     let mut probes = Probes::deploy(provisioner, audited, progress).await?;
-    let deadline = probes::slowdown(audited).stretch(DEADLINE);
-    let asked = tokio::time::timeout(deadline.on_clock(), async {
-        let known = probes.learn(selection).await;
+    let rest = probes::slowdown(audited).stretch(DEADLINE);
+    let asked = async {
+        let known =
+            timeout(rest.on_clock(), probes.learn(selection)).await.map_err(|_| AuditError::Late(rest))?;
         let plan = probes.plan(known, selection)?;
-        let observed = probes.ask(&plan, progress).await?;
+        let deadline = rest + Stretched::exactly(plan.time_limit());
+        let asked = timeout(deadline.on_clock(), probes.ask(&plan, progress)).await;
+        let observed = asked.map_err(|_| AuditError::Late(deadline))??;
         Ok::<_, AuditError>((plan, observed))
-    });
+    };
     let asked = asked.await;
     let begun = Instant::now();
     probes.remove(progress).await?;
     let removed = Phase::since("remove", begun);
-    let (plan, mut observed) = asked.map_err(|_| AuditError::Late(deadline))??;
+    let (plan, mut observed) = asked?;
     observed.phases.push(removed);
     let after = Inventory::take(provisioner).await.map_err(AuditError::Inventory)?;
     observed.after.left = Some(after.left_since(&before));

@@ -131,7 +131,8 @@ impl<'a> Probes<'a> {
         // viewpoints as well.
         let begun = Instant::now();
         self.ask_each(&plan.openers, &mut observed).await;
-        progress.say(Step::Probe { cells: plan.cells.len() });
+        let (cells, packets, at_most) = (plan.cells.len(), plan.packets(), plan.time_limit());
+        progress.say(Step::Probe { cells, packets, at_most });
         let as_they_are = |stand| ![Stand::Routed, Stand::Pivot].contains(&stand);
         self.ask_all(plan, as_they_are, &mut observed).await;
         observed.phases.push(Phase::since("probe", begun));

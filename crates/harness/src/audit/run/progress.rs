@@ -1,6 +1,7 @@
 //! [`AuditProgress`]: the steps of an audit or a self-test, sent to a channel while it runs.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -18,6 +19,10 @@ pub enum Step {
     Probe {
         /// The number of cells in the plan.
         cells: usize,
+        /// The packets that are sent at the most, approximately.
+        packets: u64,
+        /// The longest time that this takes.
+        at_most: Duration,
     },
     /// Root on every node sends probes, with a route through the host.
     ProbeRouted,
@@ -49,7 +54,11 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deploy { clusters } => write!(f, "witnesses and probers start in {clusters} clusters"),
-            Self::Probe { cells } => write!(f, "probes for {cells} cells are sent"),
+            Self::Probe { cells, packets, at_most } => write!(
+                f,
+                "probes for {cells} cells are sent: up to {packets} packets, within {}s at the most",
+                at_most.as_secs()
+            ),
             Self::ProbeRouted => {
                 f.write_str("root on every node sends probes, with a route through the host")
             }
