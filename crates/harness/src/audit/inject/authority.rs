@@ -61,7 +61,11 @@ async fn trust_also(
 }
 
 /// Pushes an undo that publishes the target's present authorities under this name again.
-async fn publish_again(pair: &Pair<'_>, changes: &mut Changes, key: &'static str) -> Result<(), InjectError> {
+pub(super) async fn publish_again(
+    pair: &Pair<'_>,
+    changes: &mut Changes,
+    key: &'static str,
+) -> Result<(), InjectError> {
     let (namespace, name) = PUBLISHED;
     let refused = |attempt| {
         let cluster = pair.target.name.clone();
