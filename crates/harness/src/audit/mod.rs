@@ -50,7 +50,9 @@ pub use report::{
 #[doc(hidden)]
 pub use run::read_forwards;
 pub use run::{AuditError, AuditProgress, HostProbesError, InstanceProbes, ProbesError, Step, audit};
-pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
+pub use self_test::{
+    Campaign, CampaignScore, Detection, DrawnDetection, DrawnRow, Row, Score, SelfTestError, campaign, self_test,
+};
 pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
     After, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject, HostSubject,

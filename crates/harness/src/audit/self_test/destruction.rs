@@ -5,8 +5,8 @@
 //!
 //! 1. The third instance is created and relics are left in it. It is destroyed together with the injection of T3: the
 //!    audit has to find the target changed.
-//! 2. It is created again under the same name. With the relics in it (the injection of T2), the audit has to find them,
-//!    and without them nothing.
+//! 2. It is created again under the same name, and must have none of the relics. With the relics in it (the injection of
+//!    T2), the audit has to find them, and after they were removed nothing.
 //! 3. It is destroyed again, and the audit has to find the target unchanged.
 
 use std::collections::BTreeMap;
@@ -102,20 +102,22 @@ impl Third {
         let stirred = self.destroy(pair, async || restart_kubelet(pair.to).await).await?;
 
         let second = self.make().await?;
+        // What the first instance has left is searched for before the injection, which deletes relics at its end.
+        let inherited = relics.found_in(&second).await;
         relics.leave_in(&second).await?;
-        let old = relics.found_in(&second).await;
+        let injected = relics.found_in(&second).await;
         relics.remove_from(&second).await?;
-        let new = relics.found_in(&second).await;
+        let removed = relics.found_in(&second).await;
         let calm = self.destroy(pair, async || Ok(())).await?;
 
-        let inherited = |relics| (relics, Vec::new());
+        let facts = |relics| (relics, Vec::new());
         let judged = |class, during, after| {
             let (during, after) = (self.report(pair, class, during)?, self.report(pair, class, after)?);
             let there = (self.spec.name.as_str(), pair.to.name());
             Ok::<_, DestructionError>(Detection::judge(&during, &after, there, None))
         };
         Ok(Detections {
-            inherited: judged(ClassId::T2, inherited(old), inherited(new))?,
+            inherited: judged(ClassId::T2, facts(injected), facts(all_of(inherited, removed)))?,
             destroyed: judged(ClassId::T3, (None, stirred), (None, calm))?,
         })
     }
@@ -155,6 +157,11 @@ impl Third {
         let now = Timestamp::now();
         Ok(Report::of(&plan, &observed, (now, now)))
     }
+}
+
+/// The relics of both searches; `None` when one of them could not be made. Pure.
+fn all_of(first: Option<Vec<String>>, second: Option<Vec<String>>) -> Option<Vec<String>> {
+    Some([first?, second?].concat())
 }
 
 /// The injection of T3: restarts the kubelet of the target's last node.

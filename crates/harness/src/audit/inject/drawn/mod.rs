@@ -23,7 +23,7 @@ use super::{InjectError, Pair};
 use crate::undo::Left;
 
 pub(in crate::audit) use draw::draw;
-pub(in crate::audit) use leak::{DrawnLeak, LeakKind};
+pub(in crate::audit) use leak::DrawnLeak;
 
 use leak::{Leak, NearEnd};
 
