@@ -51,7 +51,8 @@ pub use report::{
 pub use run::read_forwards;
 pub use run::{AuditError, AuditProgress, HostProbesError, InstanceProbes, ProbesError, Step, audit};
 pub use self_test::{
-    Campaign, CampaignScore, Detection, DrawnDetection, DrawnRow, Row, Score, SelfTestError, campaign, self_test,
+    Campaign, CampaignScore, Detection, DrawnDetection, DrawnRow, Row, Score, SelfTestError, campaign,
+    self_test,
 };
 pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{

@@ -26,7 +26,8 @@ async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow:
             let everything = Selection::default();
             let (provisioner, clusters) = (fx.provisioner(), fx.clusters());
             let score =
-                self_test(provisioner, clusters, &everything, &[], Some(&DRAWN), &AuditProgress::default()).await?;
+                self_test(provisioner, clusters, &everything, &[], Some(&DRAWN), &AuditProgress::default())
+                    .await?;
             score.assert_perfect();
             let left = capture.end().await?;
             ensure!(left.is_empty(), "{} packets would have left the host:\n{}", left.len(), left.join("\n"));

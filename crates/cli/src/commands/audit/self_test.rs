@@ -48,7 +48,8 @@ pub(super) fn campaign(
     if is_virtual && (seed.is_some() || random.is_some_and(|random| random > 0)) {
         return Err(NoReport::DrawnForVms);
     }
-    let by_default = if is_virtual || (seed.is_none() && !selection.classes.is_empty()) { 0 } else { Campaign::RANDOM };
+    let by_default =
+        if is_virtual || (seed.is_none() && !selection.classes.is_empty()) { 0 } else { Campaign::RANDOM };
     let random = random.unwrap_or(by_default);
     Ok((random > 0).then(|| Campaign::new(seed, random)))
 }
@@ -62,7 +63,8 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     if let Some(campaign) = &campaign {
         let drawn = campaign.leaks(["acme", "globex"]).len();
-        let text = format!("seed {}: {drawn} leaks are drawn; `{campaign}` draws the same ones", campaign.seed);
+        let text =
+            format!("seed {}: {drawn} leaks are drawn; `{campaign}` draws the same ones", campaign.seed);
         app.printer.line(Mark::Busy, &text);
     }
     app.printer.line(Mark::Busy, "bringing up two throw-away clusters for the self-test");

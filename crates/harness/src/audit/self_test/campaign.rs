@@ -158,7 +158,9 @@ pub(super) fn judge(report: &Report, leak: &DrawnLeak) -> DrawnDetection {
         // A difference of the structure touches both instances, whatever its direction.
         if (source, target) == (from, to) || (leak.reaches_host() && (source, target) == (from, HOST)) {
             classes.insert(cell.class);
-        } else if !(is_host && leak.reaches_host() || is_back && (leak.is_mutual() || is_structure(cell.class))) {
+        } else if !(is_host && leak.reaches_host()
+            || is_back && (leak.is_mutual() || is_structure(cell.class)))
+        {
             return DrawnDetection::Elsewhere { pair: format!("{source} → {target}"), class: cell.class };
         }
     }

@@ -29,9 +29,8 @@ const PLAIN_BASES: [&str; 3] = ["/var/lib", "/var/cache", "/var/log"];
 const FOLDERS: [&str; 5] =
     ["/etc/kubernetes", "/etc/kubernetes/pki", "/var/lib/kubelet", "/var/lib/containerd", "/var/log"];
 /// The first halves of names of files and folders.
-const WORDS: [&str; 12] = [
-    "cache", "data", "lib", "old", "backup", "share", "tmp", "state", "app", "users", "journal", "spool",
-];
+const WORDS: [&str; 12] =
+    ["cache", "data", "lib", "old", "backup", "share", "tmp", "state", "app", "users", "journal", "spool"];
 /// EtherTypes begin here; smaller numbers are lengths (IEEE 802.3, clause 3.2.6).
 const FIRST_ETHER_TYPE: u16 = 0x0600;
 /// IPv4, ARP, IPv6, and the tags of VLANs, which the kernel removes.
@@ -62,16 +61,12 @@ fn leak(kind: LeakKind, rng: &mut Rng) -> Leak {
         LeakKind::ForwardProtocol => Leak::ForwardProtocol { number: protocol(rng), to: rng.u8(0..2) },
         LeakKind::EtherTypeCable => Leak::EtherTypeCable { number: ether_type(rng), unicast: rng.bool() },
         LeakKind::PortCable => Leak::PortCable { traffic: traffic(rng) },
-        LeakKind::Router => Leak::Router {
-            name: name(rng),
-            traffic: rng.bool().then(|| traffic(rng)),
-            place: rng.u8(0..8),
-        },
+        LeakKind::Router => {
+            Leak::Router { name: name(rng), traffic: rng.bool().then(|| traffic(rng)), place: rng.u8(0..8) }
+        }
         LeakKind::NodeInterface => interface(Spot { node: rng.u8(0..2), pod: None }, rng),
         LeakKind::PodInterface => interface(pod(rng), rng),
-        LeakKind::Macvlan => {
-            Leak::Macvlan { node: rng.u8(0..2), name: link(rng), place: rng.u8(0..8) }
-        }
+        LeakKind::Macvlan => Leak::Macvlan { node: rng.u8(0..2), name: link(rng), place: rng.u8(0..8) },
         LeakKind::Mirror => Leak::Mirror { traffic: traffic(rng) },
         LeakKind::NodeRelay => {
             let at = Spot { node: rng.u8(0..2), pod: None };

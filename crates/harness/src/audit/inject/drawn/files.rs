@@ -97,7 +97,11 @@ pub(super) async fn file_is_there(
     };
     Ok((found == expected).then(|| {
         let digest = expected.get(..16).unwrap_or(&expected);
-        format!("{place} of {} and {secret} of {} have the SHA-256 {digest}…", ours.node.name(), theirs.node.name())
+        format!(
+            "{place} of {} and {secret} of {} have the SHA-256 {digest}…",
+            ours.node.name(),
+            theirs.node.name()
+        )
     }))
 }
 
@@ -167,8 +171,10 @@ pub(super) async fn device_reads(
     at: &Place,
     name: &str,
 ) -> Result<Option<String>, InjectError> {
-    const WRITE: &str = "test ! -e \"$1\" || { printf '%s\\n' \"$0\" | dd of=\"$1\" conv=notrunc,fsync 2>/dev/null; }; true";
-    const READ: &str = "dd if=\"$0\" iflag=direct bs=4096 count=1 2>/dev/null | head --lines=1 | tr -d '\\0'; true";
+    const WRITE: &str =
+        "test ! -e \"$1\" || { printf '%s\\n' \"$0\" | dd of=\"$1\" conv=notrunc,fsync 2>/dev/null; }; true";
+    const READ: &str =
+        "dd if=\"$0\" iflag=direct bs=4096 count=1 2>/dev/null | head --lines=1 | tr -d '\\0'; true";
     let (ours, theirs) = (Inside::node(pair.from, 0)?, Inside::node(pair.to, 0)?);
     let token = token();
     let file = format!("/var/{}", image(name));

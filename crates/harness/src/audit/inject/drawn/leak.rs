@@ -260,7 +260,10 @@ impl fmt::Display for DrawnLeak {
             }
             Leak::EtherTypeCable { number, unicast } => {
                 let kind = if *unicast { "unicast frames" } else { "frames" };
-                write!(f, "{kind} of EtherType {number:#06x} from {from} to {to} over a cable between their bridges")
+                write!(
+                    f,
+                    "{kind} of EtherType {number:#06x} from {from} to {to} over a cable between their bridges"
+                )
             }
             Leak::PortCable { traffic } => {
                 write!(f, "unicast IPv4 of {traffic} from {from} to {to} over a cable between their bridges")
@@ -298,14 +301,19 @@ impl fmt::Display for DrawnLeak {
                  process of the host"
             ),
             Leak::Listener { near, far, .. } => {
-                write!(f, "a process of the host at TCP {near} of {from}'s gateway leads to TCP {far} of {to}")
+                write!(
+                    f,
+                    "a process of the host at TCP {near} of {from}'s gateway leads to TCP {far} of {to}"
+                )
             }
             Leak::File { secret, form, at } => {
                 let form = match form {
                     FileForm::Copy => "a copy".to_owned(),
                     FileForm::HardLink => "a hard link".to_owned(),
                     FileForm::BindMount => "a bind mount".to_owned(),
-                    FileForm::Base64 { before, width: 0 } => format!("base64 in one line after {before} bytes"),
+                    FileForm::Base64 { before, width: 0 } => {
+                        format!("base64 in one line after {before} bytes")
+                    }
                     FileForm::Base64 { before, width } => {
                         format!("base64 in lines of {width} characters after {before} bytes")
                     }

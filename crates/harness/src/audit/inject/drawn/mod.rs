@@ -85,7 +85,10 @@ async fn perform(leak: &Leak, pair: &Pair<'_>, changes: &mut Changes) -> Result<
 ///
 /// # Errors
 /// [`InjectError`] when the attempt could not be made.
-pub(in crate::audit) async fn prove(leak: &DrawnLeak, pair: &Pair<'_>) -> Result<Option<String>, InjectError> {
+pub(in crate::audit) async fn prove(
+    leak: &DrawnLeak,
+    pair: &Pair<'_>,
+) -> Result<Option<String>, InjectError> {
     match &leak.leak {
         Leak::Forward { traffic, near, to } => wire::forwarded(pair, (*traffic, *near, *to)).await,
         Leak::ForwardProtocol { number, to } => wire::protocol_forwarded(pair, *number, *to).await,

@@ -17,7 +17,10 @@ const KEY: &str = "config";
 
 /// `kubectl` of a control plane's administrator.
 fn kubectl(words: &[&str]) -> Command {
-    command("kubectl", &[&["--kubeconfig", "/etc/kubernetes/admin.conf", "--namespace", NAMESPACE], words].concat())
+    command(
+        "kubectl",
+        &[&["--kubeconfig", "/etc/kubernetes/admin.conf", "--namespace", NAMESPACE], words].concat(),
+    )
 }
 
 /// Makes an administrator's kubeconfig in the target, and puts it into an object of the source. The kubeconfig is a new
@@ -27,8 +30,8 @@ pub(super) async fn put(
     changes: &mut Changes,
     (kind, encoded, name): (ObjectKind, bool, &str),
 ) -> Result<(), InjectError> {
-    const MAKE: &str = "umask 077; kubeadm kubeconfig user --client-name \"$0\" --org system:masters 2>/dev/null > \"$1\"; \
-                        test -s \"$1\"";
+    const MAKE: &str = "umask 077; kubeadm kubeconfig user --config /etc/kubernetes/kubeadm.yaml --client-name \"$0\" \
+                        --org system:masters > \"$1\"";
     let (ours, theirs) = (node(pair.from, 0)?, node(pair.to, 0)?);
     let file = format!("/etc/kubernetes/{name}.conf");
     let make = command("sh", &["-c", MAKE, name, &file]);
@@ -37,8 +40,12 @@ pub(super) async fn put(
     let config = if encoded { STANDARD.encode(config) } else { config };
     let meta = json!({ "name": name });
     let object = match kind {
-        ObjectKind::Secret => json!({ "apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": { KEY: config } }),
-        ObjectKind::ConfigMap => json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": { KEY: config } }),
+        ObjectKind::Secret => {
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": { KEY: config } })
+        }
+        ObjectKind::ConfigMap => {
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": { KEY: config } })
+        }
     };
     let gone = kubectl(&["delete", resource(kind), name, "--ignore-not-found"]);
     changes.on_node(ours, &kubectl(&["create", "--filename", "-"]).input(object.to_string()), gone).await
@@ -72,6 +79,10 @@ pub(super) async fn works(
     }
     let user = theirs.run(&command("sh", &["-c", USE]).input(config)).await?.text().trim().to_owned();
     Ok((user == name).then(|| {
-        format!("{} has the object, and with its content the API server of {} says that we are {user}", pair.from.name(), pair.to.name())
+        format!(
+            "{} has the object, and with its content the API server of {} says that we are {user}",
+            pair.from.name(),
+            pair.to.name()
+        )
     }))
 }

@@ -49,12 +49,15 @@ pub(super) async fn runs(
     let ours = process(pair.from, node(pair.from, 0)?, &changes).await?;
     let other = if namespace == "uts" { "net" } else { "uts" };
     let same = async |kind: &str, of: &std::path::Path| {
-        let found = changes.ask(&command("sh", &["-c", SAME, &file, kind, &of.display().to_string()])).await?;
+        let found =
+            changes.ask(&command("sh", &["-c", SAME, &file, kind, &of.display().to_string()])).await?;
         Ok::<_, InjectError>(found.trim().to_owned())
     };
     let (theirs, ours) = (same(namespace, &theirs).await?, same(other, &ours).await?);
     let is_open = !theirs.is_empty() && !ours.is_empty();
-    Ok(is_open.then(|| format!("a process has {ours} of a node of {} and {theirs} of {}", pair.from.name(), pair.to.name())))
+    Ok(is_open.then(|| {
+        format!("a process has {ours} of a node of {} and {theirs} of {}", pair.from.name(), pair.to.name())
+    }))
 }
 
 /// Two processes, in the namespaces of a node of each cluster, are joined by a pipe: what is appended to one file on the
@@ -101,6 +104,7 @@ pub(super) async fn flows(
             &[&token, &far],
         )
         .await?;
-    Ok((found == token)
-        .then(|| format!("{} wrote a token to {near}, and it was in {far} of {}", here.node.name(), there.node.name())))
+    Ok((found == token).then(|| {
+        format!("{} wrote a token to {near}, and it was in {far} of {}", here.node.name(), there.node.name())
+    }))
 }

@@ -7,8 +7,7 @@ use crate::audit::inject::InjectError;
 use crate::cluster::TestNode;
 
 /// Serves the token `$0` once at TCP port `$1`.
-const SERVE: &str =
-    "echo \"$0\" | timeout 5 socat -u - \"TCP4-LISTEN:$1,reuseaddr\" 2>/dev/null; true";
+const SERVE: &str = "echo \"$0\" | timeout 5 socat -u - \"TCP4-LISTEN:$1,reuseaddr\" 2>/dev/null; true";
 /// Connects to `$1` until the token `$0` comes back.
 const CALL: &str = "for try in 1 2 3 4; do got=$(timeout 2 socat -u -T 1 \"$1\" - 2>/dev/null); \
                     test \"$got\" = \"$0\" && echo \"$got\" && break; sleep 0.4; done; true";
@@ -16,7 +15,8 @@ const CALL: &str = "for try in 1 2 3 4; do got=$(timeout 2 socat -u -T 1 \"$1\" 
 const HEAR: &str = "timeout 5 socat -u \"INTERFACE:$1\" - 2>/dev/null | grep --text --only-matching \
                     --max-count=1 \"$0\"; true";
 /// Sends the bytes `$0`, with octal escapes, several times to `$1`.
-const SEND: &str = "for try in 1 2 3 4 5 6; do printf %b \"$0\" | socat -u - \"$1\" 2>/dev/null; sleep 0.4; done; true";
+const SEND: &str =
+    "for try in 1 2 3 4 5 6; do printf %b \"$0\" | socat -u - \"$1\" 2>/dev/null; sleep 0.4; done; true";
 
 /// A token of 16 hex digits.
 pub(super) fn token() -> String {

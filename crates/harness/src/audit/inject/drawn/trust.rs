@@ -1,14 +1,16 @@
 //! Authorities of the source in the files of authorities that the target's API servers trust.
 
+use probe::Credentials;
 use provisioner::kubernetes::PKI;
 use provisioner::plan::API_PORT;
 use rcgen::{CertificateParams, DistinguishedName, DnType, Issuer, KeyPair};
 
 use super::leak::{Authority, TrustFile};
-use super::spot::{Inside, node};
-use crate::audit::inject::authority::publish_again;
-use crate::audit::inject::changes::Changes;
-use crate::audit::inject::control::planes;
+use super::spot::node;
+use crate::audit::inject::access::Access;
+use crate::audit::inject::authority::{ADMINISTRATOR, publish_again};
+use crate::audit::inject::changes::{Changes, command};
+use crate::audit::inject::control::{api_of, close_behind, planes};
 use crate::audit::inject::{InjectError, Pair};
 
 impl Authority {
@@ -42,7 +44,14 @@ pub(super) async fn trust(
 ) -> Result<(), InjectError> {
     let authority = node(pair.from, 0)?.read(&format!("{}.crt", ours.path())).await?;
     let (file, published) = theirs.file();
+    // An API server publishes what it still has in memory, so the undo waits until it refuses the client.
     publish_again(pair, changes, published).await?;
+    let (certificate, key) = client_of(pair, ours, theirs).await?;
+    let access = Access {
+        headers: ADMINISTRATOR,
+        ..api_of(pair.target, Credentials::Certificate { certificate, key })
+    };
+    close_behind(&access, changes);
     for node in planes(pair)? {
         changes.edit_on(node, &file, |before| format!("{}\n{authority}", before.trim_end())).await?;
     }
@@ -61,26 +70,37 @@ pub(super) async fn accepts(
                        --certificate=\"$file\" --private-key=\"$file\" --header 'X-Remote-User: drawn' \
                        --header 'X-Remote-Group: system:masters' \"$0\" > /dev/null 2>&1 && echo accepted; \
                        rm -f \"$file\"; true";
-    let here = Inside::node(pair.from, 0)?;
-    let path = ours.path();
-    let certificate = here.node.read(&format!("{path}.crt")).await?;
-    let key = here.node.read(&format!("{path}.key")).await?;
+    let (certificate, key) = client_of(pair, ours, theirs).await?;
+    let there = node(pair.to, 0)?;
+    let server = format!("https://{}:{API_PORT}/api/v1/secrets?limit=1", pair.to.inner().plan.api_address);
+    let ask = command("sh", &["-c", ASK, &server]).input(certificate + &key);
+    let answer = there.run(&ask).await?.text();
+    Ok((answer.trim() == "accepted").then(|| {
+        let (authority, cluster) = (ours.path(), pair.from.name());
+        format!(
+            "{server} gives secrets to a client whose certificate {authority}.crt of {cluster} has signed"
+        )
+    }))
+}
+
+/// The certificate and the key of a client whom an authority of the source vouches for, in PEM.
+async fn client_of(
+    pair: &Pair<'_>,
+    ours: Authority,
+    theirs: TrustFile,
+) -> Result<(String, String), InjectError> {
+    let (here, path) = (node(pair.from, 0)?, ours.path());
+    let certificate = here.read(&format!("{path}.crt")).await?;
+    let key = here.read(&format!("{path}.key")).await?;
     let name = match theirs {
         TrustFile::Clients => "drawn",
         TrustFile::FrontProxies => "front-proxy-client",
     };
-    let client = client(&certificate, &key, name).map_err(InjectError::Sign)?;
-    let there = node(pair.to, 0)?;
-    let server = format!("https://{}:{API_PORT}/api/v1/secrets?limit=1", pair.to.inner().plan.api_address);
-    let ask = crate::audit::inject::changes::command("sh", &["-c", ASK, &server]).input(client);
-    let answer = there.run(&ask).await?.text();
-    Ok((answer.trim() == "accepted").then(|| {
-        format!("{server} gives secrets to a client whose certificate {path}.crt of {} has signed", pair.from.name())
-    }))
+    client(&certificate, &key, name).map_err(InjectError::Sign)
 }
 
 /// The certificate and the key of an administrator whom this authority vouches for, in PEM. Pure.
-fn client(authority: &str, authority_key: &str, name: &str) -> Result<String, rcgen::Error> {
+fn client(authority: &str, authority_key: &str, name: &str) -> Result<(String, String), rcgen::Error> {
     let issuer = Issuer::from_ca_cert_pem(authority, KeyPair::from_pem(authority_key)?)?;
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
@@ -88,5 +108,5 @@ fn client(authority: &str, authority_key: &str, name: &str) -> Result<String, rc
     params.distinguished_name.push(DnType::OrganizationName, "system:masters");
     params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-    Ok(format!("{}{}", params.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
+    Ok((params.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
 }

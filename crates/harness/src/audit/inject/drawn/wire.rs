@@ -104,8 +104,14 @@ pub(super) async fn forwarded(
     let gateway = plan(pair.from).gateway;
     let address = if near.is_some() { gateway } else { there.node.ip() };
     with_route(pair, (0, to), Some([gateway, plan(pair.to).gateway]), async |here| {
-        passes(pair, here, &there, (address, Traffic { port: near.unwrap_or(traffic.port), ..traffic }), traffic.port)
-            .await
+        passes(
+            pair,
+            here,
+            &there,
+            (address, Traffic { port: near.unwrap_or(traffic.port), ..traffic }),
+            traffic.port,
+        )
+        .await
     })
     .await
 }
@@ -218,7 +224,8 @@ pub(super) async fn frame_passes(
 /// The hardware address of a link.
 async fn hardware(at: &Inside, link: &str) -> Result<[u8; 6], InjectError> {
     let text = at.node.read(&format!("/sys/class/net/{link}/address")).await?;
-    let bytes: Vec<u8> = text.trim().split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    let bytes: Vec<u8> =
+        text.trim().split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
     let missing = |_| InjectError::Missing { what: "a hardware address", cluster: at.node.name().to_owned() };
     bytes.try_into().map_err(missing)
 }
@@ -231,7 +238,8 @@ pub(super) async fn port_cable(
 ) -> Result<(), InjectError> {
     let (protocol, port) = (traffic.name(), traffic.port);
     let unicast = "meta pkttype != { broadcast, multicast } meta protocol ip";
-    let filter = format!("{unicast} {protocol} dport {port} accept\n {unicast} {protocol} sport {port} accept");
+    let filter =
+        format!("{unicast} {protocol} dport {port} accept\n {unicast} {protocol} sport {port} accept");
     cable::join(pair, changes, &filter).await
 }
 
