@@ -178,3 +178,79 @@ pub(super) fn judge(report: &Report, leak: &DrawnLeak) -> DrawnDetection {
 fn is_structure(class: ClassId) -> bool {
     class.group() == "Structure"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Observed, Plan, sample};
+
+    /// A report on acme and globex whose cells of these classes and pairs leak.
+    fn report(leaks: &[(ClassId, &str, &str)]) -> Report {
+        let plan = Plan::new(1, sample::two(), sample::host(), &Selection::default());
+        let plan = plan.expect("a plan");
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let mut report = Report::of(&plan, &Observed::default(), (now, now));
+        for cell in &mut report.cells {
+            let is_it = |(class, source, target): &(ClassId, &str, &str)| {
+                (cell.class, cell.source.as_str(), cell.target.as_str()) == (*class, *source, *target)
+            };
+            cell.verdict = if leaks.iter().any(is_it) { Verdict::Leak } else { Verdict::Isolated };
+        }
+        report
+    }
+
+    /// A drawn leak of this kind from acme to globex.
+    fn leak(kind: &str) -> DrawnLeak {
+        let all = (0..100).flat_map(|seed| drawn::draw(seed, true, 0, ["acme", "globex"]));
+        let mut wanted = all.filter(|leak| leak.from == "acme" && leak.to_string().contains(kind));
+        wanted.next().expect("a leak of this kind")
+    }
+
+    #[test]
+    fn a_leak_is_found_by_all_classes_that_report_its_pair() {
+        let forward = leak("the host forwards TCP");
+        let leaks = [
+            (ClassId::N3, "acme", "globex"),
+            (ClassId::S4, "acme", "globex"),
+            (ClassId::S4, "globex", "acme"),
+        ];
+        let classes = BTreeSet::from([ClassId::N3, ClassId::S4]);
+        assert_eq!(judge(&report(&leaks), &forward), DrawnDetection::Found { classes });
+        assert!(matches!(judge(&report(&[]), &forward), DrawnDetection::Missed { .. }));
+    }
+
+    #[test]
+    fn a_leak_of_another_pair_is_no_detection() {
+        let elsewhere = |leaks: &[(ClassId, &str, &str)], leak: &DrawnLeak| match judge(&report(leaks), leak)
+        {
+            DrawnDetection::Elsewhere { pair, .. } => Some(pair),
+            _ => None,
+        };
+        let back = [(ClassId::N3, "acme", "globex"), (ClassId::N3, "globex", "acme")];
+        assert_eq!(elsewhere(&back, &leak("the host forwards TCP")).as_deref(), Some("globex → acme"));
+        assert_eq!(elsewhere(&back, &leak("over a cable between their bridges")), None);
+        let host = [(ClassId::N3, "acme", "globex"), (ClassId::H2, "acme", HOST)];
+        assert_eq!(
+            elsewhere(&host, &leak("over a cable between their bridges")).as_deref(),
+            Some("acme → host")
+        );
+        assert_eq!(elsewhere(&host, &leak("a process of the host at TCP")), None);
+    }
+
+    #[test]
+    fn only_a_reverted_leak_that_was_open_and_found_makes_a_perfect_score() {
+        let campaign = Campaign::new(Some(7), 1);
+        let score = |detection, alarms| {
+            let rows =
+                vec![DrawnRow { leak: "a | b".to_owned(), opened: Some("a token".to_owned()), detection }];
+            CampaignScore { campaign, rows, alarms }
+        };
+        let found = || DrawnDetection::Found { classes: BTreeSet::from([ClassId::N3, ClassId::S4]) };
+        assert!(score(found(), Vec::new()).is_perfect());
+        assert!(!score(found(), vec!["N1".to_owned()]).is_perfect());
+        assert!(!score(DrawnDetection::NotOpened("no".to_owned()), Vec::new()).is_perfect());
+        assert!(!score(DrawnDetection::Stays("no".to_owned()), Vec::new()).is_perfect());
+        let text = score(found(), vec!["after leak 1: N1".to_owned()]).markdown();
+        insta::assert_snapshot!(text);
+    }
+}

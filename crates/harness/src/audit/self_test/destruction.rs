@@ -102,12 +102,10 @@ impl Third {
         let stirred = self.destroy(pair, async || restart_kubelet(pair.to).await).await?;
 
         let second = self.make().await?;
-        // What the first instance has left is searched for before the injection, which deletes relics at its end.
-        let inherited = relics.found_in(&second).await;
-        relics.leave_in(&second).await?;
-        let injected = relics.found_in(&second).await;
-        relics.remove_from(&second).await?;
-        let removed = relics.found_in(&second).await;
+        let find = async || relics.found_in(&second).await;
+        let leave = async || relics.leave_in(&second).await;
+        let remove = async || relics.remove_from(&second).await;
+        let (injected, inherited) = searches(find, leave, remove).await?;
         let calm = self.destroy(pair, async || Ok(())).await?;
 
         let facts = |relics| (relics, Vec::new());
@@ -117,7 +115,7 @@ impl Third {
             Ok::<_, DestructionError>(Detection::judge(&during, &after, there, None))
         };
         Ok(Detections {
-            inherited: judged(ClassId::T2, facts(injected), facts(all_of(inherited, removed)))?,
+            inherited: judged(ClassId::T2, facts(injected), facts(inherited))?,
             destroyed: judged(ClassId::T3, (None, stirred), (None, calm))?,
         })
     }
@@ -159,9 +157,20 @@ impl Third {
     }
 }
 
-/// The relics of both searches; `None` when one of them could not be made. Pure.
-fn all_of(first: Option<Vec<String>>, second: Option<Vec<String>>) -> Option<Vec<String>> {
-    Some([first?, second?].concat())
+/// The relics that an instance has: with the injection of T2 (`leave`), and without it. `None` when a search could not be
+/// made. What an earlier instance has left is searched for before the injection, whose removal would delete it.
+async fn searches<E>(
+    find: impl AsyncFn() -> Option<Vec<String>>,
+    leave: impl AsyncFnOnce() -> Result<(), E>,
+    remove: impl AsyncFnOnce() -> Result<(), E>,
+) -> Result<(Option<Vec<String>>, Option<Vec<String>>), E> {
+    let inherited = find().await;
+    leave().await?;
+    let injected = find().await;
+    remove().await?;
+    let left = find().await;
+    let all = inherited.zip(left).map(|(inherited, left)| [inherited, left].concat());
+    Ok((injected, all))
 }
 
 /// The injection of T3: restarts the kubelet of the target's last node.
@@ -170,5 +179,29 @@ async fn restart_kubelet(other: &TestCluster) -> Result<(), CommandError> {
     match other.nodes().last() {
         Some(node) => node.run(&restart).await.map(drop),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_first_instance_left_is_found_although_the_injection_deletes_it() {
+        let relics = |left: Vec<String>| async move {
+            let files = RefCell::new(left);
+            let found = searches(
+                async || Some(files.borrow().clone()),
+                async || Ok::<_, Infallible>(files.borrow_mut().push("relic".to_owned())),
+                async || Ok(files.borrow_mut().clear()),
+            );
+            found.await.expect("it cannot fail")
+        };
+        let one = || vec!["relic".to_owned()];
+        assert_eq!(relics(Vec::new()).await, (Some(one()), Some(Vec::new())));
+        assert_eq!(relics(one()).await.1, Some(one()));
     }
 }

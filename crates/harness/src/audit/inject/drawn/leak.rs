@@ -273,20 +273,25 @@ impl fmt::Display for DrawnLeak {
                 let last = u16::from(*place) + 1;
                 write!(
                     f,
-                    "{what} from {from} to {to} through a router, the network namespace {name} with the {last}. \
-                     address from the end of both networks"
+                    "{what} from {from} to {to} through a router, the network namespace {name} with address {last} \
+                     from the end of both networks"
                 )
             }
             Leak::Interface { at, name, place } => {
                 let last = u16::from(*place) + 1;
                 write!(
                     f,
-                    "{at} of {from} has the interface {name} in {to}'s bridge, with the {last}. address from the end \
-                     of its network"
+                    "{at} of {from} has the interface {name} in {to}'s bridge, with address {last} from the end of its \
+                     network"
                 )
             }
-            Leak::Macvlan { node: place, name, .. } => {
-                write!(f, "{} of {from} has the macvlan interface {name} of {to}'s bridge", node(place))
+            Leak::Macvlan { node: at, name, place } => {
+                let (at, last) = (node(at), u16::from(*place) + 1);
+                write!(
+                    f,
+                    "{at} of {from} has the macvlan interface {name} of {to}'s bridge, with address {last} from the end \
+                     of its network"
+                )
             }
             Leak::Mirror { traffic } => {
                 write!(f, "copies of the packets to {traffic} of {from}'s nodes in {to}'s bridge")

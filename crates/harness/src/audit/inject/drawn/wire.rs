@@ -8,7 +8,7 @@ use provisioner::plan::ClusterPlan;
 use super::leak::{Traffic, Transport};
 use super::proof::{Message, arrives, comes_back};
 use super::spot::{Inside, Spot, node};
-use crate::audit::inject::cable;
+use crate::audit::inject::cable::{carries, copy, join, plug};
 use crate::audit::inject::changes::{Changes, command};
 use crate::audit::inject::switch::Switch;
 use crate::audit::inject::{InjectError, Pair};
@@ -203,7 +203,7 @@ pub(super) async fn ether_type(
     unicast: bool,
 ) -> Result<(), InjectError> {
     let only = if unicast { "meta pkttype != { broadcast, multicast } " } else { "" };
-    cable::join(pair, changes, &format!("{only}meta protocol {number:#06x} accept")).await
+    join(pair, changes, &format!("{only}meta protocol {number:#06x} accept")).await
 }
 
 /// Whether a frame from the source's first node gets to the link of the target's.
@@ -240,7 +240,7 @@ pub(super) async fn port_cable(
     let unicast = "meta pkttype != { broadcast, multicast } meta protocol ip";
     let filter =
         format!("{unicast} {protocol} dport {port} accept\n {unicast} {protocol} sport {port} accept");
-    cable::join(pair, changes, &filter).await
+    join(pair, changes, &filter).await
 }
 
 /// Whether traffic passes directly between the links of both first nodes.
@@ -273,11 +273,11 @@ pub(super) async fn router(
     for (cluster, end) in sides {
         let switch = Switch::of(plan(cluster));
         let link = format!("{end}-{}", &name[name.len().saturating_sub(6)..]);
-        cable::plug(changes, &switch, &link, &path).await?;
+        plug(changes, &switch, &link, &path).await?;
         let address = format!("{}/{}", address(cluster, place), plan(cluster).subnet.prefix_len());
         changes.ask(&inside(&["ip", "address", "add", &address, "dev", &link])).await?;
         changes.ask(&inside(&["ip", "link", "set", &link, "up"])).await?;
-        cable::carries(changes, &switch, &link).await?;
+        carries(changes, &switch, &link).await?;
     }
     if let Some(traffic) = traffic {
         let rules = format!(
@@ -319,9 +319,9 @@ pub(super) async fn interface(
     let inside = Inside::at(pair, pair.from, at).await?;
     let switch = Switch::of(plan(pair.to));
     forgotten(pair, changes, place).await?;
-    cable::plug(changes, &switch, name, &inside.path).await?;
+    plug(changes, &switch, name, &inside.path).await?;
     give_address(pair, &inside, name, place).await?;
-    cable::carries(changes, &switch, name).await
+    carries(changes, &switch, name).await
 }
 
 /// Pushes an undo that makes the target's nodes forget this address.
@@ -372,7 +372,7 @@ pub(super) async fn mirror(
 ) -> Result<(), InjectError> {
     let (number, port) = (number(traffic).to_string(), traffic.port.to_string());
     let matched = ["match", "ip", "protocol", &number, "0xff", "match", "ip", "dport", &port, "0xffff"];
-    cable::copy(pair, changes, &matched).await
+    copy(pair, changes, &matched).await
 }
 
 /// The number of the IP protocol.
