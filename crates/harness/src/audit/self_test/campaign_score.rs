@@ -48,6 +48,8 @@ pub enum DrawnDetection {
         pair: String,
         /// The class that reported it.
         class: ClassId,
+        /// The reason in the report.
+        why: String,
     },
     /// It was not proved open before and after the audit, with the reason.
     NotOpened(String),
@@ -117,7 +119,7 @@ impl fmt::Display for DrawnDetection {
                 write!(f, "by {}", classes.join(", "))
             }
             Self::Missed { instead } => write!(f, "**no**: {instead}"),
-            Self::Elsewhere { pair, class } => write!(f, "**also at {pair}, by {class}**"),
+            Self::Elsewhere { pair, class, why } => write!(f, "**also at {pair}, by {class}**: {why}"),
             Self::NotOpened(why) => write!(f, "**could not be opened**: {why}"),
             Self::Stays(why) => write!(f, "**not closed again**: {why}"),
         }

@@ -167,7 +167,7 @@ pub(super) enum ObjectKind {
 /// The near end of a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NearEnd {
-    /// A TCP port of 127.0.0.1 in a network namespace of the source.
+    /// A TCP port of the loopback link in a network namespace of the source.
     Port { at: Spot, port: u16 },
     /// A UNIX socket in `/run` of the source's first node.
     Path,

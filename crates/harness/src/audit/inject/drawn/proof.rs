@@ -1,40 +1,48 @@
 //! Proofs that a path is open, by socat on the nodes: a token has to arrive.
 
+use std::net::Ipv4Addr;
+
 use provisioner::exec::Command;
 
 use super::spot::Inside;
 use crate::audit::inject::InjectError;
 use crate::cluster::TestNode;
 
-/// Serves the token `$0` once at TCP port `$1`.
-const SERVE: &str = "echo \"$0\" | timeout 5 socat -u - \"TCP4-LISTEN:$1,reuseaddr\" 2>/dev/null; true";
+/// Serves the token `$0` once at the TCP port `$1` of the address `$2`. Says `taken` if it cannot.
+const SERVE: &str = "echo \"$0\" | timeout 4 socat -u - \"TCP4-LISTEN:$1,bind=$2,reuseaddr\" 2>&1 | \
+                     grep --quiet 'in use' && echo taken; true";
 /// Connects to `$1` until the token `$0` comes back.
-const CALL: &str = "for try in 1 2 3 4; do got=$(timeout 2 socat -u -T 1 \"$1\" - 2>/dev/null); \
-                    test \"$got\" = \"$0\" && echo \"$got\" && break; sleep 0.4; done; true";
+const CALL: &str = "for try in 1 2 3; do got=$(timeout 2 socat -u -T 1 \"$1\" - 2>/dev/null); \
+                    test \"$got\" = \"$0\" && echo \"$got\" && break; sleep 0.3; done; true";
 /// Prints the token `$0` when a frame with it is on link `$1`.
-const HEAR: &str = "timeout 5 socat -u \"INTERFACE:$1\" - 2>/dev/null | grep --text --only-matching \
+const HEAR: &str = "timeout 3 socat -u \"INTERFACE:$1\" - 2>/dev/null | grep --text --only-matching \
                     --max-count=1 \"$0\"; true";
 /// Sends the bytes `$0`, with octal escapes, several times to `$1`.
 const SEND: &str =
-    "for try in 1 2 3 4 5 6; do printf %b \"$0\" | socat -u - \"$1\" 2>/dev/null; sleep 0.4; done; true";
+    "for try in 1 2 3 4 5; do printf %b \"$0\" | socat -u - \"$1\" 2>/dev/null; sleep 0.4; done; true";
 
 /// A token of 16 hex digits.
 pub(super) fn token() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-/// Whether a token that a process serves at TCP port `far` of `to` comes back at `from`, from the socat address `at`.
+/// Whether a token that a process serves at an address and TCP port of `to` comes back at `from`, from the socat address
+/// `at`.
 pub(super) async fn comes_back(
     from: &Inside,
     at: &str,
-    (to, far): (&Inside, u16),
+    (to, (address, port)): (&Inside, (Ipv4Addr, u16)),
 ) -> Result<Option<String>, InjectError> {
     let token = token();
-    let serve = to.script(SERVE, &[&token, &far.to_string()]);
+    let serve = to.script(SERVE, &[&token, &port.to_string(), &address.to_string()]);
     let call = from.script(CALL, &[&token, at]);
-    let (_, called) = both(&to.node, &serve, &from.node, &call).await?;
+    let (served, called) = both(&to.node, &serve, &from.node, &call).await?;
+    if served.trim() == "taken" {
+        return Err(InjectError::Missing { what: "a free port", cluster: to.node.name().to_owned() });
+    }
     Ok((called.trim() == token).then(|| {
-        format!("{} got a token by {at} that {} serves at TCP {far}", from.node.name(), to.node.name())
+        let (here, there) = (from.node.name(), to.node.name());
+        format!("{here} got a token by {at} that {there} serves at TCP {address}:{port}")
     }))
 }
 

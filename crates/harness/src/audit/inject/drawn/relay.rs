@@ -3,6 +3,8 @@
 //! They are a few lines of Perl, which each Debian host has (perl-base), and get their addresses in the environment, so
 //! that no command line shows them.
 
+use std::net::Ipv4Addr;
+
 use super::leak::NearEnd;
 use super::proof::comes_back;
 use super::spot::{Inside, Spot, node};
@@ -34,6 +36,11 @@ while (1) {
 }
 "#;
 
+/// The address of a relay's near end. Hardly a program uses it, so its ports are free.
+const NEAR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 76);
+/// The address of a relay's far end. Hardly a program uses it, so its ports are free.
+const FAR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
+
 /// A relay from the near end to a TCP port of a spot of the target, by two processes with a UNIX socket between them, or
 /// by one if the near end is a UNIX socket.
 pub(super) async fn between(
@@ -50,12 +57,12 @@ pub(super) async fn between(
         }
     };
     changes.on_host(&command("true", &[]), command("rm", &["-f", &middle])).await?;
-    let far = format!("tcp:127.0.0.1:{far}");
+    let far = format!("tcp:{FAR}:{far}");
     start(changes, &format!("{name}-far"), &there.path, [&format!("unix:{middle}"), &far]).await?;
     changes.ask(&command("sh", &["-c", "until test -S \"$0\"; do sleep 0.02; done", &middle])).await?;
     if let NearEnd::Port { at, port } = near {
         let here = Inside::at(pair, pair.from, *at).await?;
-        let near = format!("tcp:127.0.0.1:{port}");
+        let near = format!("tcp:{NEAR}:{port}");
         start(changes, &format!("{name}-near"), &here.path, [&near, &format!("unix:{middle}")]).await?;
     }
     Ok(())
@@ -80,7 +87,7 @@ pub(super) async fn port_answers(
 ) -> Result<Option<String>, InjectError> {
     let here = Inside::at(pair, pair.from, at).await?;
     let there = Inside::at(pair, pair.to, to).await?;
-    comes_back(&here, &format!("TCP4:127.0.0.1:{port},connect-timeout=1"), (&there, far)).await
+    comes_back(&here, &format!("TCP4:{NEAR}:{port},connect-timeout=1"), (&there, (FAR, far))).await
 }
 
 /// Whether a UNIX socket of the source's first node leads to a port of the target's spot.
@@ -91,7 +98,7 @@ pub(super) async fn path_answers(
     to: Spot,
 ) -> Result<Option<String>, InjectError> {
     let (here, there) = (Inside::node(pair.from, 0)?, Inside::at(pair, pair.to, to).await?);
-    comes_back(&here, &format!("UNIX-CONNECT:/run/{name}"), (&there, far)).await
+    comes_back(&here, &format!("UNIX-CONNECT:/run/{name}"), (&there, (FAR, far))).await
 }
 
 /// A process of the host listens at the source's gateway and passes connections on to the target's first node.
@@ -117,5 +124,6 @@ pub(super) async fn gateway_answers(
 ) -> Result<Option<String>, InjectError> {
     let (here, there) = (Inside::node(pair.from, 0)?, Inside::node(pair.to, 0)?);
     let gateway = pair.from.inner().plan.gateway;
-    comes_back(&here, &format!("TCP4:{gateway}:{near},connect-timeout=1"), (&there, far)).await
+    comes_back(&here, &format!("TCP4:{gateway}:{near},connect-timeout=1"), (&there, (there.node.ip(), far)))
+        .await
 }

@@ -143,7 +143,7 @@ async fn passes(
     match traffic.protocol {
         Transport::Tcp => {
             let at = format!("TCP4:{address}:{},connect-timeout=1", traffic.port);
-            comes_back(here, &at, (there, far)).await
+            comes_back(here, &at, (there, (there.node.ip(), far))).await
         }
         Transport::Udp => {
             let message = Message { header: &[], to: format!("UDP4-SENDTO:{address}:{}", traffic.port) };
@@ -361,7 +361,7 @@ pub(super) async fn interface_reaches(pair: &Pair<'_>, at: Spot) -> Result<Optio
     let (here, there) = (Inside::at(pair, pair.from, at).await?, Inside::node(pair.to, 0)?);
     let port = any_port();
     let address = format!("TCP4:{}:{port},connect-timeout=1", there.node.ip());
-    comes_back(&here, &address, (&there, port)).await
+    comes_back(&here, &address, (&there, (there.node.ip(), port))).await
 }
 
 /// Each packet to this port that a node of the source sends is copied into the target's bridge.
