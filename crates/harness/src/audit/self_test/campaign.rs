@@ -69,12 +69,7 @@ pub(super) async fn run(
 ) -> Result<CampaignScore, SelfTestError> {
     let leaks = campaign.draw([trial.from.name(), trial.to.name()]);
     let mut score = CampaignScore { campaign: *campaign, rows: Vec::new(), alarms: Vec::new() };
-    let slice = std::env::var("CAMP_SLICE").unwrap_or_default(); // TEMPORARY
-    let wanted: Vec<usize> = slice.split(',').filter_map(|n| n.parse().ok()).collect();
     for (place, leak) in leaks.iter().enumerate() {
-        if !wanted.is_empty() && !wanted.contains(&(place + 1)) {
-            continue;
-        }
         progress.say(Step::Open { leak: leak.to_string(), place: place + 1, of: leaks.len() });
         let begun = Instant::now();
         let (opened, detection) = one(trial, leak, selection).await?;
