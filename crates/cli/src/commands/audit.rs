@@ -78,7 +78,7 @@ pub(crate) struct Audit {
     /// Audit the audit: bring up two throw-away clusters, inject the leaks of all classes, or of each --class, one at a
     /// time, and check that the audit finds each leak for the right pair only, and no longer after the leak is
     /// reverted. Takes about ten minutes, longer between VMs. Between containers, also inject leaks that are drawn from a
-    /// seed, half a minute to a minute each
+    /// seed, 40 seconds to a minute each
     #[arg(long, conflicts_with_all = ["names", "from", "to", "accept", "format"])]
     self_test: bool,
     /// With --self-test: draw one leak of each kind and N more of any kind, each with a random direction, port, protocol,

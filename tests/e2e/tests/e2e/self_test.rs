@@ -12,8 +12,8 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/audit.md");
 const BEGIN: &str = "<!-- self-test -->\n";
 const END: &str = "<!-- /self-test -->";
 
-/// The drawn leaks of this test: few, because each takes half a minute or more. The nightly tests draw more.
-const DRAWN: Campaign = Campaign { seed: 7, each_kind: false, random: 3 };
+/// The drawn leaks of this test: few, because each takes 40 s to a minute. The nightly tests draw more.
+const DRAWN: Campaign = Campaign { seed: 29, each_kind: false, random: 2 };
 
 #[tokio::test]
 async fn the_audit_finds_every_leak_that_is_opened_and_nothing_else() -> anyhow::Result<()> {

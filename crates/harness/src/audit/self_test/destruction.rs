@@ -195,8 +195,14 @@ mod tests {
             let files = RefCell::new(left);
             let found = searches(
                 async || Some(files.borrow().clone()),
-                async || Ok::<_, Infallible>(files.borrow_mut().push("relic".to_owned())),
-                async || Ok(files.borrow_mut().clear()),
+                async || {
+                    files.borrow_mut().push("relic".to_owned());
+                    Ok::<_, Infallible>(())
+                },
+                async || {
+                    files.borrow_mut().clear();
+                    Ok(())
+                },
             );
             found.await.expect("it cannot fail")
         };

@@ -112,7 +112,7 @@ pub(in crate::audit) async fn prove(
         Leak::Device { at, name } => files::device_reads(pair, at, name).await,
         Leak::Object { kind, encoded, name } => object::works(pair, (*kind, *encoded, name)).await,
         Leak::Trust { ours, theirs } => trust::accepts(pair, *ours, *theirs).await,
-        Leak::Process { name, namespace, .. } => process::runs(pair, name, *namespace).await,
+        Leak::Process { name, namespace, .. } => process::runs(pair, name, namespace).await,
         Leak::Pipe { name, from, to } => process::flows(pair, (name, *from, *to)).await,
     }
 }
