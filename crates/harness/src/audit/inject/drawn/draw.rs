@@ -25,6 +25,8 @@ const BASES: [&str; 12] = [
 ];
 /// Folders of a node's disk that are no overlay, so that a hard link from another disk folder can be made there.
 const PLAIN_BASES: [&str; 3] = ["/var/lib", "/var/cache", "/var/log"];
+/// Folders that every pod has and can write, also one whose root is read-only.
+const POD_BASES: [&str; 2] = ["/dev", "/dev/shm"];
 /// Folders of a node that are worth to be mounted elsewhere.
 const FOLDERS: [&str; 5] =
     ["/etc/kubernetes", "/etc/kubernetes/pki", "/var/lib/kubelet", "/var/lib/containerd", "/var/log"];
@@ -84,7 +86,7 @@ fn leak(kind: LeakKind, rng: &mut Rng) -> Leak {
         }
         LeakKind::PodMount => {
             let in_pod = Some(pod(rng));
-            Leak::Mount { what: pick(rng, &FOLDERS), in_pod, at: place(&["/tmp", "/opt", "/mnt"], rng) }
+            Leak::Mount { what: pick(rng, &FOLDERS), in_pod, at: place(&POD_BASES, rng) }
         }
         LeakKind::Device => Leak::Device { at: place(&BASES[..4], rng), name: name(rng) },
         LeakKind::Object => Leak::Object {
