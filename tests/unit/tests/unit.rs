@@ -8,6 +8,7 @@ mod server;
 mod settings;
 mod request;
 mod structure;
+mod drawn;
 mod docs;
 mod capacity;
 mod plan;

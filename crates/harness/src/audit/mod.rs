@@ -53,7 +53,10 @@ pub use run::{
     AuditError, AuditProgress, Audited, HostProbesError, InstanceProbes, ProbedCluster, ProbesError, Step,
     audit,
 };
-pub use self_test::{Detection, Row, Score, SelfTestError, self_test};
+pub use self_test::{
+    Campaign, CampaignScore, Detection, DrawnDetection, DrawnRow, Row, Score, SelfTestError, campaign,
+    self_test,
+};
 pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
     After, ApiServer, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,

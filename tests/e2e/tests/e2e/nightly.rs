@@ -1,5 +1,6 @@
 //! Tests that take minutes: `make nightly` runs them, `make e2e` does not.
 
+mod campaign;
 mod certificates;
 mod failover;
 mod kills;

@@ -1,6 +1,6 @@
 //! `homelab audit --self-test`: injects every leak between throw-away clusters, and checks that the audit finds it.
 
-use harness::audit::{Score, Selection, SelfTestError, self_test};
+use harness::audit::{Campaign, Score, Selection, SelfTestError, self_test};
 use harness::{FixtureError, MultiClusterFixture};
 use provisioner::request::{ClusterSpec, Topology};
 
@@ -36,18 +36,42 @@ pub(super) async fn clients(app: &App, machines: &EngineArgs) -> Result<[Cluster
     Ok(["acme", "globex"].map(|name| ClusterSpec { name: name.to_owned(), ..spec.clone() }))
 }
 
+/// The leaks that are drawn. By default none with VMs, and none if only some classes are tested, because a drawn leak may
+/// be found by any class.
+pub(super) fn campaign(
+    clients: &[ClusterSpec; 2],
+    selection: &Selection,
+    random: Option<u32>,
+    seed: Option<u64>,
+) -> Result<Option<Campaign>, NoReport> {
+    let is_virtual = clients[0].engine.is_virtual();
+    if is_virtual && (seed.is_some() || random.is_some_and(|random| random > 0)) {
+        return Err(NoReport::DrawnForVms);
+    }
+    let by_default =
+        if is_virtual || (seed.is_none() && !selection.classes.is_empty()) { 0 } else { Campaign::RANDOM };
+    let random = random.unwrap_or(by_default);
+    Ok((random > 0).then(|| Campaign::new(seed, random)))
+}
+
 /// Brings up the two throw-away clusters, runs the self-test between them, and removes them.
 pub(super) async fn run(
     app: &App,
     clients: [ClusterSpec; 2],
-    selection: &Selection,
+    (selection, campaign): (&Selection, Option<Campaign>),
     out: Option<&Folder<'_>>,
 ) -> Result<Exit, CliError> {
+    if let Some(campaign) = &campaign {
+        let drawn = campaign.leaks(["acme", "globex"]).len();
+        let text =
+            format!("seed {}: {drawn} leaks are drawn; `{campaign}` draws the same ones", campaign.seed);
+        app.printer.line(Mark::Busy, &text);
+    }
     app.printer.line(Mark::Busy, "bringing up two throw-away clusters for the self-test");
     let (progress, events) = FixtureProgress::of(&app.printer);
     let [from, to] = clients;
     let fixture = MultiClusterFixture::builder().cluster(from).cluster(to).events(events);
-    let scored = fixture.run(async |fx| opened(app, fx, selection).await).await;
+    let scored = fixture.run(async |fx| opened(app, fx, selection, campaign.as_ref()).await).await;
     progress.finish().await;
     let score = match scored {
         Err(NoScore::Fixture(FixtureError::Interrupted(signal))) => {
@@ -56,17 +80,26 @@ pub(super) async fn run(
         }
         scored => scored.map_err(NoReport::from)?,
     };
-    app.printer.result(&score.markdown());
+    let text = match &score.campaign {
+        Some(campaign) => format!("{}\n{}", score.markdown(), campaign.markdown()),
+        None => score.markdown(),
+    };
+    app.printer.result(&text);
     if let Some(out) = out {
-        say_written(&app.printer, &out.write("self-test.md", &score.markdown()).map_err(NoReport::from)?);
+        say_written(&app.printer, &out.write("self-test.md", &text).map_err(NoReport::from)?);
     }
     Ok(if score.is_perfect() { Exit::Ok } else { Exit::Inconclusive })
 }
 
 /// Runs the self-test between the clusters of a fixture.
-async fn opened(app: &App, fx: &MultiClusterFixture, selection: &Selection) -> Result<Score, NoScore> {
+async fn opened(
+    app: &App,
+    fx: &MultiClusterFixture,
+    selection: &Selection,
+    campaign: Option<&Campaign>,
+) -> Result<Score, NoScore> {
     let (progress, steps) = Steps::shown(&app.printer, "auditing them before any leak".to_owned());
-    let scored = self_test(fx.provisioner(), fx.clusters(), selection, &[], &progress).await;
+    let scored = self_test(fx.provisioner(), fx.clusters(), selection, &[], campaign, &progress).await;
     drop(progress);
     steps.finish().await;
     Ok(scored?)

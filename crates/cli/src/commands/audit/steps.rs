@@ -26,7 +26,9 @@ impl Steps {
 async fn show(printer: Printer, text: String, mut steps: UnboundedReceiver<Step>) {
     let spinner = printer.spinner(text.clone());
     let say = |step: Step| match &spinner {
-        Some(spinner) if !matches!(step, Step::Tested { .. }) => spinner.set_message(step.to_string()),
+        Some(spinner) if !matches!(step, Step::Tested { .. } | Step::Judged { .. }) => {
+            spinner.set_message(step.to_string())
+        }
         _ => printer.line(Mark::Busy, &step.to_string()),
     };
     if spinner.is_none() {

@@ -14,7 +14,8 @@ use super::{InjectError, Pair};
 
 /// The user that the front proxy of the source names to the target's API server (kube-apiserver,
 /// `--requestheader-username-headers`).
-const ADMINISTRATOR: &[(&str, &str)] = &[("X-Remote-User", "injected"), ("X-Remote-Group", "system:masters")];
+pub(super) const ADMINISTRATOR: &[(&str, &str)] =
+    &[("X-Remote-User", "injected"), ("X-Remote-Group", "system:masters")];
 /// The API server publishes its authorities here for the servers of aggregated APIs, and never removes one (Kubernetes,
 /// `clusterauthenticationtrust`).
 const PUBLISHED: (&str, &str) = ("kube-system", "extension-apiserver-authentication");
@@ -61,7 +62,11 @@ async fn trust_also(
 }
 
 /// Pushes an undo that publishes the target's present authorities under this name again.
-async fn publish_again(pair: &Pair<'_>, changes: &mut Changes, key: &'static str) -> Result<(), InjectError> {
+pub(super) async fn publish_again(
+    pair: &Pair<'_>,
+    changes: &mut Changes,
+    key: &'static str,
+) -> Result<(), InjectError> {
     let (namespace, name) = PUBLISHED;
     let refused = |attempt| {
         let cluster = pair.target.name.clone();

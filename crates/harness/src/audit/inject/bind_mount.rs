@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::CWD;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::changes::{Changes, command};
@@ -30,18 +31,58 @@ pub(super) async fn bind_mount(
     let back = command("sh", &["-c", "umount --lazy \"$0\" 2>/dev/null; rm -rf \"$0\"", at]);
     changes.on_node(into, &command("true", &[]), back).await?;
     let (tree, target) = (PathBuf::from(what), PathBuf::from(at));
-    let moved = tokio::task::spawn_blocking(move || {
-        // In a thread of its own: entering a mount namespace needs file system attributes that no other thread shares.
-        let worker = std::thread::spawn(move || carry(&there, &tree, &here, &target));
-        worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
-    });
-    let moved = moved.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    let moved = in_a_thread(move || carry(&there, &tree, &here, &target)).await;
     moved.map_err(|source| InjectError::BindMount {
         what: what.to_owned(),
         from: of.real_name().to_owned(),
         to: into.real_name().to_owned(),
         source,
     })
+}
+
+/// Mounts the folder `what` of the process `there` at `at` of the process `here` (`/proc` folders on the host). Needs no
+/// program in the root of `here`, which may be a pod.
+pub(super) async fn mount_for(
+    changes: &mut Changes,
+    (there, what): (&Path, &Path),
+    (here, at): (&Path, &Path),
+) -> Result<(), InjectError> {
+    let (process, place) = (here.to_owned(), at.to_owned());
+    changes.undos.push(format!("unmount {} for {}", at.display(), here.display()), move || {
+        let (process, place) = (process.clone(), place.clone());
+        in_a_thread(move || release(&process, &place))
+    });
+    let failed = |source| InjectError::BindMount {
+        what: what.display().to_string(),
+        from: there.display().to_string(),
+        to: here.display().to_string(),
+        source,
+    };
+    let (there, what, here, at) = (there.to_owned(), what.to_owned(), here.to_owned(), at.to_owned());
+    in_a_thread(move || carry(&there, &what, &here, &at)).await.map_err(failed)
+}
+
+/// Runs in a thread of its own: entering a mount namespace needs file system attributes that no other thread shares.
+async fn in_a_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let done = tokio::task::spawn_blocking(move || {
+        let worker = std::thread::spawn(work);
+        worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    });
+    done.await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}
+
+/// Unmounts `at` of the process `here`. Leaves the calling thread in its mount namespace.
+fn release(here: &Path, at: &Path) -> io::Result<()> {
+    let namespace = match File::open(here.join("ns/mnt")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()), // the process has ended
+        opened => opened?,
+    };
+    unshare(CloneFlags::CLONE_FS)?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    match unmount(at, UnmountFlags::DETACH) {
+        Err(Errno::INVAL | Errno::NOENT) => Ok(()), // it was not mounted
+        unmounted => Ok(unmounted?),
+    }
 }
 
 /// The `/proc` folder, on the host, of a node's first process, which has the node's namespaces.

@@ -27,6 +27,8 @@ pub(super) const ONLY_GROUPS: &str =
     "meta pkttype { multicast, broadcast } meta protocol ip meta l4proto udp accept";
 /// The filter that accepts only frames of an EtherType for experiments (IEEE 802, clause 9.2.3).
 pub(super) const ONLY_AN_ETHER_TYPE: &str = "meta protocol 0x88b5 accept";
+/// The match of every TCP packet, for [`copy`].
+pub(super) const EVERY_TCP: &[&str] = &["match", "ip", "protocol", "6", "0xff"];
 /// The filter that accepts nothing.
 pub(super) const NOTHING: &str = "counter drop";
 /// The filter that accepts only DHCP and router advertisements.
@@ -73,9 +75,13 @@ async fn lay(changes: &mut Changes, switches: &[Switch; 2], filter: &str) -> Res
     Ok(())
 }
 
-/// Copies each TCP packet that a node of the source sends into the bridge of the target. The cable is no port of the
-/// source's bridge, so nothing else passes.
-pub(super) async fn copy(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+/// Copies each packet that a node of the source sends and that `matched` (of the filter u32) matches into the bridge of
+/// the target. The cable is no port of the source's bridge, so nothing else passes.
+pub(super) async fn copy(
+    pair: &Pair<'_>,
+    changes: &mut Changes,
+    matched: &[&str],
+) -> Result<(), InjectError> {
     let of = |cluster: &TestCluster| Switch::of(&cluster.inner().plan);
     let (ours, theirs) = (of(pair.from), of(pair.to));
     let ports = changes.ask(&ours.there("ip", &["-oneline", "link", "show", "master", &ours.bridge])).await?;
@@ -90,8 +96,8 @@ pub(super) async fn copy(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), I
         let qdisc = |verb| ours.there("tc", &["qdisc", verb, "dev", port, "ingress"]);
         changes.on_host(&qdisc("add"), qdisc("del")).await?;
         let to = ["action", "mirred", "egress", "mirror", "dev", ENDS[0]];
-        let tcp = ["protocol", "ip", "u32", "match", "ip", "protocol", "6", "0xff"];
-        let filter = [&["filter", "add", "dev", port, "parent", "ffff:"][..], &tcp, &to].concat();
+        let filter = ["filter", "add", "dev", port, "parent", "ffff:", "protocol", "ip", "u32"];
+        let filter = [&filter[..], matched, &to].concat();
         changes.ask(&ours.there("tc", &filter)).await?;
     }
     Ok(())

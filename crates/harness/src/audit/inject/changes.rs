@@ -129,6 +129,23 @@ impl Changes {
         self.on_node(node, &write(after), write(before)).await
     }
 
+    /// Starts a process of the host that does not descend from the audit. The undo ends it by its pid, which is in
+    /// [`Self::pid_file`].
+    pub(super) async fn start(&mut self, name: &str, words: &[&str]) -> Result<(), InjectError> {
+        const BEGIN: &str = "pid=$0; setsid --fork sh -c 'echo $$ > \"$0\"; exec \"$@\"' \"$pid\" \"$@\" \
+                             < /dev/null > /dev/null 2>&1; until test -s \"$pid\"; do sleep 0.02; done";
+        const END: &str = "test ! -s \"$0\" || kill \"$(cat \"$0\")\" 2> /dev/null; rm -f \"$0\"";
+        let file = self.pid_file(name);
+        let begin = command("sh", &[&["-c", BEGIN, file.as_str()][..], words].concat());
+        self.on_host(&begin, command("sh", &["-c", END, &file])).await
+    }
+
+    /// The file with the pid of the process that was started under this name.
+    pub(super) fn pid_file(&self, name: &str) -> String {
+        let file = format!("homelab-injected-{}-{name}", std::process::id());
+        std::env::temp_dir().join(file).to_string_lossy().into_owned()
+    }
+
     /// Changes a file of the host in place.
     pub(super) fn edit(
         &mut self,

@@ -6,18 +6,30 @@ use super::bind_mount::process;
 use super::cable::last;
 use super::changes::{Changes, command};
 use super::{InjectError, Pair};
+use crate::cluster::TestNode;
 
 /// The device node on the source's node.
 const DEVICE: &str = "/dev/injected";
 /// The size of the file, in bytes.
 const SIZE: u64 = 1 << 20;
 
-/// A file of a target's node becomes a loop device; the source's node gets a device node for it, and its cgroup allows
-/// to use it. cgroup v2 decides by a program that cannot be changed: there the device node is the whole injection.
-pub(super) async fn loop_device(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
+/// A node of the source gets a loop device over a file of a node of the target.
+pub(super) async fn injected(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let (theirs, ours) = (last(pair.to)?, last(pair.from)?);
+    loop_device(pair, changes, (theirs, "injected.img"), (ours, DEVICE)).await
+}
+
+/// A file in `/var` of a target's node becomes a loop device; the source's node gets a device node for it at `at`, and
+/// its cgroup allows to use it. cgroup v2 decides by a program that cannot be changed: there the device node is the whole
+/// injection.
+pub(super) async fn loop_device(
+    pair: &Pair<'_>,
+    changes: &mut Changes,
+    (theirs, name): (&TestNode, &str),
+    (ours, at): (&TestNode, &str),
+) -> Result<(), InjectError> {
     let folder = pair.to.inner().plan.folder.join("nodes").join(theirs.real_name());
-    let file = folder.join("var/injected.img");
+    let file = folder.join("var").join(name);
     changes.make(&file, |path| fs::File::create(path)?.set_len(SIZE))?;
     let detach = "for device in $(losetup --noheadings --output NAME --associated \"$0\"); do \
                   losetup --detach \"$device\"; done";
@@ -37,8 +49,8 @@ pub(super) async fn loop_device(pair: &Pair<'_>, changes: &mut Changes) -> Resul
         };
         changes.on_host(&write("allow"), write("deny")).await?;
     }
-    let make = command("mknod", &[DEVICE, "b", major, minor]);
-    changes.on_node(ours, &make, command("rm", &["-f", DEVICE])).await
+    let make = command("mknod", &[at, "b", major, minor]);
+    changes.on_node(ours, &make, command("rm", &["-f", at])).await
 }
 
 /// The cgroups of a node's processes in the hierarchy of devices, and of the container around them, the outer one

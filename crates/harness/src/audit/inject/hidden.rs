@@ -62,7 +62,7 @@ pub(super) async fn mirrored_link(pair: &Pair<'_>, changes: &mut Changes) -> Res
 pub(super) async fn planted_process(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let enter = format!("--net={}", namespace_path(&namespace(pair.from)?));
     let other = namespace_path(&namespace(pair.to)?).to_string();
-    start(changes, &["nsenter", &enter, "sh", "-c", "exec 3<\"$0\"; exec sleep 600", &other]).await
+    changes.start("process", &["nsenter", &enter, "sh", "-c", "exec 3<\"$0\"; exec sleep 600", &other]).await
 }
 
 /// A process of the host listens at the source's gateway, and its command line has an address of the target, as that of
@@ -78,7 +78,8 @@ pub(super) async fn relay(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), 
         format!("{}:{RELAY_PORT}", pair.source_uplink()?.gateway),
         format!("{}:{API_PORT}", pair.target_api()),
     );
-    start(changes, &["timeout", "600", program.as_str(), "witness", "--identity", &far, "--tcp", &near]).await
+    let witness = ["timeout", "600", program.as_str(), "witness", "--identity", &far, "--tcp", &near];
+    changes.start("relay", &witness).await
 }
 
 /// A table of its own sends packets from the source's link to the target.
@@ -110,15 +111,4 @@ pub(super) async fn cgroup(pair: &Pair<'_>, changes: &mut Changes) -> Result<(),
 /// The name of the network namespace of a cluster's last node.
 fn namespace(of: &TestCluster) -> Result<String, InjectError> {
     Ok(of.inner().plan.id.node_scope(last(of)?.real_name()))
-}
-
-/// Starts a process that does not descend from the audit. The undo ends it by its pid.
-async fn start(changes: &mut Changes, words: &[&str]) -> Result<(), InjectError> {
-    let file = std::env::temp_dir().join(format!("homelab-injected-{}", std::process::id()));
-    let file = file.to_string_lossy().into_owned();
-    let begin = "pid=$0; setsid --fork sh -c 'echo $$ > \"$0\"; exec \"$@\"' \"$pid\" \"$@\" \
-                 < /dev/null > /dev/null 2>&1; until test -s \"$pid\"; do sleep 0.02; done";
-    let end = "test ! -s \"$0\" || kill \"$(cat \"$0\")\" 2> /dev/null; rm -f \"$0\"";
-    let begin = command("sh", &[&["-c", begin, file.as_str()][..], words].concat());
-    changes.on_host(&begin, command("sh", &["-c", end, &file])).await
 }

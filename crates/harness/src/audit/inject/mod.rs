@@ -21,6 +21,7 @@ mod node;
 mod hidden;
 mod router;
 mod device;
+pub(super) mod drawn;
 
 use std::net::Ipv4Addr;
 
@@ -134,6 +135,13 @@ pub enum InjectError {
     /// A cable does not forward frames, or a VM does not see a new device, within the deadline.
     #[error("wait for the injected link or device")]
     Carrier(#[source] Box<WaitError<InjectError>>),
+    /// What a proof of a drawn leak needed could not be removed.
+    #[error("remove what a proof needed")]
+    Attempt {
+        /// The changes that could not be undone.
+        #[source]
+        left: Left,
+    },
     /// A server did not accept or refuse requests as expected within the deadline.
     #[error("wait for a server of {cluster}")]
     Access {
@@ -255,9 +263,9 @@ async fn perform(injection: Injection, pair: &Pair<'_>, changes: &mut Changes) -
         Injection::HiddenNat => hidden::nat(pair, changes).await,
         Injection::HiddenMount => hidden::mount(pair, changes).await,
         Injection::HiddenCgroup => hidden::cgroup(pair, changes).await,
-        Injection::CopiedFrames => cable::copy(pair, changes).await,
+        Injection::CopiedFrames => cable::copy(pair, changes, cable::EVERY_TCP).await,
         Injection::SecondRouter => router::between(pair, changes).await,
-        Injection::LoopDevice => device::loop_device(pair, changes).await,
+        Injection::LoopDevice => device::injected(pair, changes).await,
         Injection::SameNetwork => Ok(()), // changes facts only: see `Applied::change_facts`
         Injection::OldData | Injection::RestartOther => Ok(()), // with a third instance: see `self_test`
     }

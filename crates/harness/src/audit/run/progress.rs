@@ -48,6 +48,22 @@ pub enum Step {
         /// Whether its leak was found, and the time: `yes, and isolated again (12.3s)`.
         found: String,
     },
+    /// The self-test applies a drawn leak.
+    Open {
+        /// The leak, in words.
+        leak: String,
+        /// The place of this leak among all, from 1.
+        place: usize,
+        /// The number of leaks.
+        of: usize,
+    },
+    /// The self-test has finished a drawn leak.
+    Judged {
+        /// The leak, in words.
+        leak: String,
+        /// Whether it was found, and the time: `by N3, S4 (41.3s)`.
+        found: String,
+    },
 }
 
 impl fmt::Display for Step {
@@ -69,6 +85,8 @@ impl fmt::Display for Step {
             Self::Remove => f.write_str("witnesses and probers are removed"),
             Self::Inject { class, place, of } => write!(f, "leak {class} is injected, {place} of {of}"),
             Self::Tested { class, found } => write!(f, "leak {class} found: {found}"),
+            Self::Open { leak, place, of } => write!(f, "drawn leak {place} of {of}: {leak}"),
+            Self::Judged { leak, found } => write!(f, "{leak}; found: {found}"),
         }
     }
 }

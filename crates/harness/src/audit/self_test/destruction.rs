@@ -5,8 +5,8 @@
 //!
 //! 1. The third instance is created and relics are left in it. It is destroyed together with the injection of T3: the
 //!    audit has to find the target changed.
-//! 2. It is created again under the same name. With the relics in it (the injection of T2), the audit has to find them,
-//!    and without them nothing.
+//! 2. It is created again under the same name, and must have none of the relics. With the relics in it (the injection of
+//!    T2), the audit has to find them, and after they were removed nothing.
 //! 3. It is destroyed again, and the audit has to find the target unchanged.
 
 use std::collections::BTreeMap;
@@ -102,20 +102,20 @@ impl Third {
         let stirred = self.destroy(pair, async || restart_kubelet(pair.to).await).await?;
 
         let second = self.make().await?;
-        relics.leave_in(&second).await?;
-        let old = relics.found_in(&second).await;
-        relics.remove_from(&second).await?;
-        let new = relics.found_in(&second).await;
+        let find = async || relics.found_in(&second).await;
+        let leave = async || relics.leave_in(&second).await;
+        let remove = async || relics.remove_from(&second).await;
+        let (injected, inherited) = searches(find, leave, remove).await?;
         let calm = self.destroy(pair, async || Ok(())).await?;
 
-        let inherited = |relics| (relics, Vec::new());
+        let facts = |relics| (relics, Vec::new());
         let judged = |class, during, after| {
             let (during, after) = (self.report(pair, class, during)?, self.report(pair, class, after)?);
             let there = (self.spec.name.as_str(), pair.to.name());
             Ok::<_, DestructionError>(Detection::judge(&during, &after, there, None))
         };
         Ok(Detections {
-            inherited: judged(ClassId::T2, inherited(old), inherited(new))?,
+            inherited: judged(ClassId::T2, facts(injected), facts(inherited))?,
             destroyed: judged(ClassId::T3, (None, stirred), (None, calm))?,
         })
     }
@@ -157,11 +157,57 @@ impl Third {
     }
 }
 
+/// The relics that an instance has: with the injection of T2 (`leave`), and without it. `None` when a search could not be
+/// made. What an earlier instance has left is searched for before the injection, whose removal would delete it.
+async fn searches<E>(
+    find: impl AsyncFn() -> Option<Vec<String>>,
+    leave: impl AsyncFnOnce() -> Result<(), E>,
+    remove: impl AsyncFnOnce() -> Result<(), E>,
+) -> Result<(Option<Vec<String>>, Option<Vec<String>>), E> {
+    let inherited = find().await;
+    leave().await?;
+    let injected = find().await;
+    remove().await?;
+    let left = find().await;
+    let all = inherited.zip(left).map(|(inherited, left)| [inherited, left].concat());
+    Ok((injected, all))
+}
+
 /// The injection of T3: restarts the kubelet of the target's last node.
 async fn restart_kubelet(other: &TestCluster) -> Result<(), CommandError> {
     let restart = other.inner().plan.platform.restart("kubelet");
     match other.nodes().last() {
         Some(node) => node.run(&restart).await.map(drop),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_first_instance_left_is_found_although_the_injection_deletes_it() {
+        let relics = |left: Vec<String>| async move {
+            let files = RefCell::new(left);
+            let found = searches(
+                async || Some(files.borrow().clone()),
+                async || {
+                    files.borrow_mut().push("relic".to_owned());
+                    Ok::<_, Infallible>(())
+                },
+                async || {
+                    files.borrow_mut().clear();
+                    Ok(())
+                },
+            );
+            found.await.expect("it cannot fail")
+        };
+        let one = || vec!["relic".to_owned()];
+        assert_eq!(relics(Vec::new()).await, (Some(one()), Some(Vec::new())));
+        assert_eq!(relics(one()).await.1, Some(one()));
     }
 }

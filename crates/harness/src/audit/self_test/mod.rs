@@ -5,9 +5,13 @@
 //!    The class must have the verdict *leak* for this pair, and for no other pair.
 //! 3. The injection is reverted, and the class must have the verdict *isolated* again.
 //!
+//! 4. A [`Campaign`] applies leaks that are drawn from a seed, and audits all classes for each.
+//!
 //! The result is a [`Score`]. Injections are applied only in clusters whose data may be lost.
 
 mod score;
+mod campaign;
+mod campaign_score;
 mod destruction;
 mod state;
 mod relics;
@@ -18,6 +22,7 @@ use jiff::Timestamp;
 use provisioner::Provisioner;
 
 use super::class::{Class, ClassId, Injection, Towards};
+use super::inject::drawn::DrawnLeak;
 use super::inject::{self, InjectError, Pair};
 use super::run::{AuditError, AuditProgress, Audited, Probes, Step};
 use super::subject::Subject;
@@ -28,6 +33,8 @@ use crate::inventory::Inventory;
 
 use destruction::Detections;
 
+pub use campaign::Campaign;
+pub use campaign_score::{CampaignScore, DrawnDetection, DrawnRow};
 pub use score::{Detection, Row, Score};
 
 /// Why there is no [`Score`].
@@ -42,6 +49,12 @@ pub enum SelfTestError {
         /// The name of the instance.
         name: String,
     },
+    /// The nodes of an instance are VMs, and leaks are drawn between containers only.
+    #[error("leaks are drawn between containers only, and the nodes of '{name}' are VMs")]
+    Virtual {
+        /// The name of the instance.
+        name: String,
+    },
     /// An injection could not be applied.
     #[error("apply the injection")]
     Open(#[from] InjectError),
@@ -53,7 +66,7 @@ pub enum SelfTestError {
 /// Applies injections from the first cluster to the second one, one at a time, and audits the class of each.
 ///
 /// `selection` is audited on the clean clusters. `applied` are the classes whose injections are applied, out of those
-/// that were audited; an empty list means all of them.
+/// that were audited; an empty list means all of them. Then the leaks of `campaign` are applied, if there is one.
 ///
 /// # Errors
 /// [`SelfTestError`]. An injection that cannot be applied and a leak that is not found are no errors: the score has a
@@ -63,31 +76,76 @@ pub async fn self_test(
     clusters: &[TestCluster],
     selection: &Selection,
     applied: &[ClassId],
+    campaign: Option<&Campaign>,
     progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
+    let (from, to) = pair_among(clusters, campaign)?;
+    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
+    let scored = async {
+        let mut trial = Trial::new(&mut probes, provisioner, (from, to));
+        let mut score = score(&mut trial, (selection, applied), progress).await?;
+        if let Some(campaign) = campaign {
+            let drawn = campaign::run(&mut trial, campaign, &selection.of_an_audit(), progress).await?;
+            score.campaign = Some(drawn);
+        }
+        Ok(score)
+    };
+    let scored = scored.await;
+    probes.remove(progress).await?;
+    scored
+}
+
+/// Applies the leaks of a campaign, in both directions, and audits the selected classes for each.
+///
+/// # Errors
+/// [`SelfTestError`]. A leak that cannot be applied or is not found is no error: the score has a row for each.
+pub async fn campaign(
+    provisioner: &Provisioner,
+    clusters: &[TestCluster],
+    selection: &Selection,
+    campaign: &Campaign,
+    progress: &AuditProgress,
+) -> Result<CampaignScore, SelfTestError> {
+    let (from, to) = pair_among(clusters, Some(campaign))?;
+    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
+    let scored = async {
+        let mut trial = Trial::new(&mut probes, provisioner, (from, to));
+        let selection = selection.of_an_audit();
+        let baseline = trial.audit(&selection, None).await?;
+        let mut score = campaign::run(&mut trial, campaign, &selection, progress).await?;
+        score.alarms.splice(0..0, score::alarms(&baseline));
+        Ok(score)
+    };
+    let scored = scored.await;
+    probes.remove(progress).await?;
+    scored
+}
+
+/// The two clusters of a self-test, if leaks may be injected into them.
+fn pair_among<'a>(
+    clusters: &'a [TestCluster],
+    campaign: Option<&Campaign>,
+) -> Result<(&'a TestCluster, &'a TestCluster), SelfTestError> {
     let [from, to] = clusters else { return Err(SelfTestError::Clusters(clusters.len())) };
     for cluster in clusters {
         let instance = &cluster.inner().instance;
         if !instance.handling.self_test {
             return Err(SelfTestError::Protected { name: instance.name.clone() });
         }
+        if campaign.is_some() && instance.engine.is_virtual() {
+            return Err(SelfTestError::Virtual { name: instance.name.clone() });
+        }
     }
-    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
-    let scored = score(&mut probes, provisioner, (from, to), (selection, applied), progress).await;
-    probes.remove(progress).await?;
-    scored
+    Ok((from, to))
 }
 
 async fn score(
-    probes: &mut Probes<'_>,
-    provisioner: &Provisioner,
-    (from, to): (&TestCluster, &TestCluster),
+    trial: &mut Trial<'_, '_>,
     (selection, applied): (&Selection, &[ClassId]),
     progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
-    let mut trial = Trial { probes, provisioner, from, to, known: Vec::new(), destroyed: None };
     let baseline = trial.audit(&selection.of_an_audit(), None).await?;
-    let engine = from.inner().instance.engine;
+    let engine = trial.from.inner().instance.engine;
     let wanted = |class: &&Class| applied.is_empty() || applied.contains(&class.id);
     let destroys = |class: &Class| class.injection.is_some_and(Injection::takes_destruction);
     let asked = |class: &&Class| baseline.asks(class.id) || (destroys(class) && selection.has(class.id));
@@ -116,7 +174,7 @@ async fn score(
         rows.push(Row::of(class, engine, detection));
     }
     rows.sort_by_key(|row| row.class);
-    Ok(Score::of((from.name(), to.name()), &baseline, rows))
+    Ok(Score::of((trial.from.name(), trial.to.name()), &baseline, rows))
 }
 
 /// A self-test in progress.
@@ -130,6 +188,16 @@ struct Trial<'a, 'b> {
     /// The results of T2 and T3, whose injections need the destruction of an instance. `None` until one of them is
     /// tested.
     destroyed: Option<Detections>,
+}
+
+impl<'a, 'b> Trial<'a, 'b> {
+    fn new(
+        probes: &'a mut Probes<'b>,
+        provisioner: &'a Provisioner,
+        (from, to): (&'a TestCluster, &'a TestCluster),
+    ) -> Self {
+        Self { probes, provisioner, from, to, known: Vec::new(), destroyed: None }
+    }
 }
 
 impl Trial<'_, '_> {
@@ -193,6 +261,16 @@ impl Trial<'_, '_> {
         Ok(Report::of(&plan, &observed, (started, Timestamp::now())))
     }
 
+    /// The clusters in the direction of a drawn leak.
+    fn pair_of(&self, leak: &DrawnLeak) -> Result<Pair<'_>, SelfTestError> {
+        let pair = self.pair()?;
+        if leak.from == self.from.name() {
+            return Ok(pair);
+        }
+        Ok(Pair { from: pair.to, source: pair.target, to: pair.from, target: pair.source, ..pair })
+    }
+
+    /// The clusters in the direction of the injections of classes.
     fn pair(&self) -> Result<Pair<'_>, SelfTestError> {
         let known = |name: &str| self.known.iter().find(|subject| subject.name == name);
         let unknown = || SelfTestError::Clusters(self.known.len());

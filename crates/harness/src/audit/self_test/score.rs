@@ -7,6 +7,7 @@ use std::fmt;
 
 use provisioner::request::EngineKind;
 
+use super::campaign_score::CampaignScore;
 use crate::audit::class::{Class, ClassId};
 use crate::audit::report::Report;
 use crate::audit::verdict::Verdict;
@@ -22,6 +23,8 @@ pub struct Score {
     pub alarms: Vec<String>,
     /// A row for each tested class.
     pub rows: Vec<Row>,
+    /// The result of the drawn leaks. `None` if none were drawn.
+    pub campaign: Option<CampaignScore>,
 }
 
 /// The result of one class.
@@ -69,12 +72,8 @@ pub enum Detection {
 
 impl Score {
     pub(super) fn of((from, to): (&str, &str), baseline: &Report, rows: Vec<Row>) -> Self {
-        let failing = baseline.cells.iter().filter(|cell| cell.fails());
-        let alarms = failing.map(|cell| {
-            let (class, source, target, verdict) = (cell.class, &cell.source, &cell.target, cell.verdict);
-            format!("{class} {source} → {target}: {verdict}: {}", cell.why)
-        });
-        Self { from: from.to_owned(), to: to.to_owned(), alarms: alarms.collect(), rows }
+        let alarms = alarms(baseline);
+        Self { from: from.to_owned(), to: to.to_owned(), alarms, rows, campaign: None }
     }
 
     /// The number of leaks that were found, and the number of injections.
@@ -84,10 +83,11 @@ impl Score {
         (found.count(), injected.count())
     }
 
-    /// Whether every injected leak was found, without a false alarm.
+    /// Whether every injected leak was found, the drawn ones included, without a false alarm.
     pub fn is_perfect(&self) -> bool {
         let (found, injected) = self.found();
-        injected > 0 && found == injected && self.alarms.is_empty()
+        let drawn = self.campaign.as_ref().is_none_or(CampaignScore::is_perfect);
+        injected > 0 && found == injected && self.alarms.is_empty() && drawn
     }
 
     /// Asserts that every injected leak was found, without a false alarm.
@@ -98,10 +98,21 @@ impl Score {
     pub fn assert_perfect(&self) {
         assert!(
             self.is_perfect(),
-            "the audit has missed a leak, or has raised a false alarm:\n{}",
-            self.markdown()
+            "the audit has missed a leak, or has raised a false alarm:\n{}\n{}",
+            self.markdown(),
+            self.campaign.as_ref().map(CampaignScore::markdown).unwrap_or_default()
         );
     }
+}
+
+/// The cells of clean clusters that are not isolated, with class, pair, verdict and reason.
+pub(super) fn alarms(clean: &Report) -> Vec<String> {
+    let failing = clean.cells.iter().filter(|cell| cell.fails());
+    let alarms = failing.map(|cell| {
+        let (class, source, target, verdict) = (cell.class, &cell.source, &cell.target, cell.verdict);
+        format!("{class} {source} → {target}: {verdict}: {}", cell.why)
+    });
+    alarms.collect()
 }
 
 impl Row {

@@ -44,7 +44,8 @@ async fn an_operator_audits_two_clients_keeps_every_format_and_finds_them_as_the
         let attached = ["acme", "globex"].map(|name| TestCluster::attach(&provisioner, name));
         let clients = futures::future::try_join_all(attached).await?;
         let refused =
-            self_test(&provisioner, &clients, &Selection::default(), &[], &AuditProgress::default()).await;
+            self_test(&provisioner, &clients, &Selection::default(), &[], None, &AuditProgress::default())
+                .await;
         let error = refused.err().context("the self-test ran between an operator's instances")?;
         ensure!(matches!(error, SelfTestError::Protected { .. }), "{error}");
         as_they_were(desk).await

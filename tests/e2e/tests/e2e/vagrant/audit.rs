@@ -12,8 +12,9 @@ const OPENED: [ClassId; 3] = [ClassId::L5, ClassId::N3, ClassId::H13];
 /// second.
 pub(super) async fn finds_nothing_but_what_is_opened(fx: &MultiClusterFixture) -> anyhow::Result<()> {
     let everything = Selection::default();
+    let (provisioner, clusters) = (fx.provisioner(), fx.clusters());
     let score =
-        self_test(fx.provisioner(), fx.clusters(), &everything, &OPENED, &AuditProgress::default()).await?;
+        self_test(provisioner, clusters, &everything, &OPENED, None, &AuditProgress::default()).await?;
     score.assert_perfect();
     Ok(())
 }

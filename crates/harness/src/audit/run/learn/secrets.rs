@@ -1,6 +1,7 @@
 //! The search patterns for the secrets of instances: each secret as it is, as DER, and within base64 of a longer text.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -37,14 +38,36 @@ impl Needles {
         Some(Self { automaton: AhoCorasick::new(needles).ok()?, owners })
     }
 
-    /// The indices of the owners whose secrets occur in the input, each once. Reads in pieces, so that a long log takes
-    /// no memory.
-    pub(super) fn found_in(&self, read: impl std::io::Read) -> std::io::Result<BTreeSet<usize>> {
+    /// The indices of the owners whose secrets occur in the input, each once. White space does not count, because base64
+    /// is wrapped in lines of any length. Reads in pieces, so that a long log takes no memory.
+    pub(super) fn found_in(&self, read: impl Read) -> io::Result<BTreeSet<usize>> {
         let mut found = BTreeSet::new();
-        for hit in self.automaton.stream_find_iter(read) {
+        for hit in self.automaton.stream_find_iter(Unspaced(read)) {
             found.extend(&self.owners[hit?.pattern().as_usize()]);
         }
         Ok(found)
+    }
+}
+
+/// An input without its white space.
+struct Unspaced<R>(R);
+
+impl<R: Read> Read for Unspaced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            let mut kept = 0;
+            for place in 0..read {
+                if !buffer[place].is_ascii_whitespace() {
+                    buffer[kept] = buffer[place];
+                    kept += 1;
+                }
+            }
+            // Nothing means the end of the input, so a piece of nothing but white space is skipped.
+            if kept > 0 || read == 0 {
+                return Ok(kept);
+            }
+        }
     }
 }
 
@@ -88,11 +111,16 @@ fn parts(secret: &str) -> Vec<&str> {
     found.into_iter().map(str::trim).filter(|part| part.len() >= DISTINCT).collect()
 }
 
-/// A text as it is, and within base64 of a longer text. A line of PEM is base64 of a part of the DER form, so that part
-/// is searched in the same forms (RFC 7468, section 2). Pure.
+/// A text as it is, within base64 of a longer text, and within base64 of that: a Secret of Kubernetes with a kubeconfig has
+/// two layers around a key. A line of PEM is base64 of a part of the DER form, so that part is searched in the same forms
+/// (RFC 7468, section 2). All without white space. Pure.
 fn forms(text: &str) -> Vec<Vec<u8>> {
     let der = STANDARD_NO_PAD.decode(text).ok().filter(|der| der.len() >= DISTINCT);
-    [Some(text.as_bytes().to_vec()), der].into_iter().flatten().flat_map(encoded).collect()
+    let all = [Some(text.as_bytes().to_vec()), der].into_iter().flatten().flat_map(encoded);
+    let twice = encoded(text.as_bytes().to_vec()).into_iter().flat_map(encoded);
+    let unspaced =
+        |form: Vec<u8>| form.into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<u8>>();
+    all.chain(twice).map(unspaced).filter(|form| form.len() >= DISTINCT).collect()
 }
 
 /// Bytes as they are, and as they appear within base64 and base64url of a longer text: one form for each of the three
@@ -150,6 +178,28 @@ mod tests {
             let text = [b"before ".to_vec(), text, b" after".to_vec()].concat();
             assert_eq!(Vec::from_iter(needles.found_in(text.as_slice()).unwrap()), [1], "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_key_is_found_in_two_layers_of_base64_and_in_lines_of_any_length() {
+        let key = Bundle::make("acme").unwrap().cluster.key;
+        let needles = Needles::of(&[vec![Secret::new("another-token-of-acme")], vec![key.clone()]]).unwrap();
+        let once = |text: &str| STANDARD.encode(format!("before {text}"));
+        let wrapped = |text: &str, length: usize| {
+            let lines = text.as_bytes().chunks(length).map(|line| String::from_utf8_lossy(line).into_owned());
+            lines.map(|line| format!("    {line}\r\n")).collect::<String>()
+        };
+        for layers in [once(key.reveal()), once(&once(key.reveal()))] {
+            for length in [10, 64, 76, usize::MAX] {
+                let text = wrapped(&layers, length);
+                assert_eq!(
+                    Vec::from_iter(needles.found_in(text.as_bytes()).unwrap()),
+                    [1],
+                    "{length}: {text}"
+                );
+            }
+        }
+        assert_eq!(Vec::from_iter(needles.found_in("\n \n".as_bytes()).unwrap()), [] as [usize; 0]);
     }
 
     #[test]
