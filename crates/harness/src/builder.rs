@@ -140,6 +140,28 @@ impl MultiClusterFixture {
 
     /// A builder with clusters that somebody else made, by their contexts in the user's kubeconfig. The fixture changes
     /// nothing in them; an audit deploys its probes there and removes them. See [`FixtureBuilder::attached`].
+    ///
+    /// ```no_run
+    /// use harness::audit::Acceptance;
+    /// use harness::{ContextSpec, MultiClusterFixture};
+    ///
+    /// # async fn our_clusters_are_separate() -> anyhow::Result<()> {
+    /// let prod = ContextSpec::new("prod").probe_image("registry.example.com/toolbox:1");
+    /// MultiClusterFixture::attached([prod, ContextSpec::new("dev")])
+    ///     .run(async |fx| {
+    ///         let report = fx.audit().await?;
+    ///         let classes = report.not_covered().into_iter().map(|(class, ..)| class);
+    ///         let accepted = classes.map(|class| Acceptance {
+    ///             class,
+    ///             reason: "only the kubeconfigs are known".to_owned(),
+    ///             by: "the test".to_owned(),
+    ///         });
+    ///         report.clone().accepting(&accepted.collect::<Vec<_>>()).assert_isolated();
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn attached(contexts: impl IntoIterator<Item = impl Into<ContextSpec>>) -> FixtureBuilder {
         contexts.into_iter().fold(Self::builder(), FixtureBuilder::attached)
     }

@@ -26,7 +26,6 @@ use super::viewpoint::HOST;
 use super::viewpoint::{Route, Stand, Target, Viewpoint};
 
 use ask::Asks;
-pub use depth::Depth;
 use depth::Depths;
 use select::Selected;
 pub use select::{Selection, SelectionError};

@@ -17,7 +17,6 @@ mod structure;
 
 use probe::{Ask, Sight};
 
-use super::cells::Depth;
 use super::structure::DifferenceKind;
 use super::subject::{HostSubject, Part, Subject};
 use super::viewpoint::{Stand, Viewpoint};
@@ -153,6 +152,17 @@ pub struct Scene<'a> {
     pub host: &'a HostSubject,
     /// How much is asked where a question has many ports, protocols or kinds of frames.
     pub depth: Depth,
+}
+
+/// How much a viewpoint asks where a question has many ports, protocols or kinds of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// A few well-known ports.
+    Few,
+    /// A sample: well-known ports and those of NodePorts.
+    Sample,
+    /// Every port, protocol and EtherType.
+    Everything,
 }
 
 /// The target of a probe.

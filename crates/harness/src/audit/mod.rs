@@ -34,10 +34,10 @@ mod structure;
 #[cfg(test)]
 mod sample;
 
-pub use cells::{Barrier, Cell, CellMethod, Depth, NotAsked, Plan, Selection, SelectionError};
+pub use cells::{Barrier, Cell, CellMethod, NotAsked, Plan, Selection, SelectionError};
 pub use class::{
-    Applicability, Applies, Asked, Class, ClassId, Fact, Injection, Method, MissingPart, Proof, Question,
-    Questions, Scene, Towards, UnknownClass,
+    Applicability, Applies, Asked, Class, ClassId, Depth, Fact, Injection, Method, MissingPart, Proof,
+    Question, Questions, Scene, Towards, UnknownClass,
 };
 pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};

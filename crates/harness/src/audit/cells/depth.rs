@@ -9,22 +9,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::NotAsked;
+use crate::audit::class::Depth;
 use crate::audit::subject::Subject;
 use crate::audit::viewpoint::Viewpoint;
 
 /// The packets of a run that does not have to ask everything: four minutes at the rate of `pace`.
 const BUDGET: u64 = 30_000_000;
-
-/// How much a viewpoint asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
-    /// A few well-known ports.
-    Few,
-    /// A sample: well-known ports and those of NodePorts.
-    Sample,
-    /// Every port, protocol and EtherType.
-    Everything,
-}
 
 /// The directions in which everything is asked, by the names of source and target.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,15 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use probe::{Ask, Mac, NextHop, Overlay};
 
-use crate::audit::cells::Depth;
 use crate::audit::ipv6;
 use crate::audit::subject::{CLOSED_PORT, Subject, TCP_PORT, UDP_PORT};
 use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, lack, ping, syn, tcp, udp, witnessed};
 use super::{
-    Applies, Class, ClassId, Injection, Method, MissingPart, Part, Question, Questions, Scene, Towards,
-    always,
+    Applies, Class, ClassId, Depth, Injection, Method, MissingPart, Part, Question, Questions, Scene,
+    Towards, always,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];

@@ -4,11 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use probe::{Ask, Credentials};
 
-use crate::audit::cells::Depth;
 use crate::audit::subject::{ClientCertificate, NodeSubject, Secret, Subject};
 use crate::audit::viewpoint::{Stand, Viewpoint};
 
-use super::{Asked, MissingPart, Proof, Question, Scene};
+use super::{Asked, Depth, MissingPart, Proof, Question, Scene};
 
 /// A payload, in bytes, that is below the MTU of every path.
 pub(super) const SMALL: usize = 64;
