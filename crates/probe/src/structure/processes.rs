@@ -126,6 +126,9 @@ pub struct Process {
     pub cgroups: Vec<String>,
     /// The inodes of its sockets.
     pub sockets: Vec<u64>,
+    /// Pipes, FIFOs and files without a name that it has open, by device and inode; the device of a pipe is 0. Two processes
+    /// that have one of them open can exchange data.
+    pub channels: Vec<(u64, u64)>,
     /// The names of its TUN and TAP links.
     pub taps: Vec<String>,
     /// Devices of the host that it has open: `/dev/vda`, `/dev/vhost-net`.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -215,6 +215,8 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
         };
         if let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
             process.sockets.extend(inode.parse::<u64>().ok());
+        } else if let Some(inode) = target.strip_prefix("pipe:[").and_then(|rest| rest.strip_suffix(']')) {
+            process.channels.extend(inode.parse::<u64>().ok().map(|inode| (0, inode)));
         } else if let Some((kind, inode)) = NamespaceKind::parse(target) {
             process.held.push((kind, inode));
             found.ways.add((kind, inode), || entry.path());
@@ -227,6 +229,11 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
             && file.dev() == found.of_namespaces
         {
             found.opened.push((process.pid, file.ino(), entry.path()));
+        } else if target.starts_with('/')
+            && let Ok(file) = fs::metadata(entry.path())
+            && (file.file_type().is_fifo() || file.is_file() && file.nlink() == 0)
+        {
+            process.channels.push((file.dev(), file.ino()));
         } else if is_device(target) && !process.open_devices.iter().any(|device| device == target) {
             process.open_devices.push(target.to_owned());
         }
@@ -318,10 +325,16 @@ mod tests {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
         let held = fs::File::open("/proc/self/ns/net").unwrap();
+        let (pipe, _end) = std::io::pipe().unwrap();
+        let pipe = rustix::fs::fstat(&pipe).unwrap().st_ino;
+        let nameless = tempfile::tempfile().unwrap();
+        let nameless = (nameless.metadata().unwrap().dev(), nameless.metadata().unwrap().ino(), nameless);
         let mut unread = Vec::new();
         let all = super::all(&[], &mut unread);
         let own = all.all.iter().find(|process| process.pid == std::process::id()).unwrap();
         assert!(own.sockets.contains(&inode), "{own:?}");
+        assert!(own.channels.contains(&(0, pipe)), "{own:?}");
+        assert!(own.channels.contains(&(nameless.0, nameless.1)), "{own:?}");
         assert!(own.held.contains(&(NamespaceKind::Net, own.namespaces.net)), "{own:?}");
         assert!(all.ways.namespaces().any(|it| it == (NamespaceKind::Net, own.namespaces.net)));
         drop(held);

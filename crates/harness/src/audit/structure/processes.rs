@@ -58,6 +58,23 @@ fn feet(owners: &Owners, namespaces: &[(NamespaceKind, u64)]) -> BTreeMap<usize,
     feet
 }
 
+/// The instances to which each process belongs, by its container or by its namespaces. A process that is not here is the
+/// host's or the audit's.
+pub(super) fn instances(ground: &Ground<'_>) -> BTreeMap<u32, BTreeSet<usize>> {
+    let owners = owners(ground);
+    let of = |process: &Process| {
+        if ground.of_audit.contains(&process.pid) {
+            return BTreeSet::new();
+        }
+        let own = NamespaceKind::ALL.into_iter().map(|kind| (kind, process.namespaces.of(kind)));
+        let own: Vec<_> = own.chain(process.of_threads.iter().copied()).collect();
+        let home = ground.nodes.get(&process.pid).map(|(instance, _)| *instance);
+        feet(&owners, &own).into_keys().chain(home).collect()
+    };
+    let all = ground.seen.processes.iter().map(|process| (process.pid, of(process)));
+    all.filter(|(_, instances)| !instances.is_empty()).collect()
+}
+
 fn one(ground: &Ground<'_>, owners: &Owners, process: &Process) -> Vec<Difference> {
     let home = ground.nodes.get(&process.pid).copied();
     let explained = ground.of_audit.contains(&process.pid).then_some(Explanation::Audit);

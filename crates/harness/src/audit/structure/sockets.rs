@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use probe::structure::{Process, Socket};
 
 use super::ground::{Ground, Owner};
+use super::processes;
 use super::{Difference, DifferenceKind, Effect, Explanation};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
@@ -19,7 +20,9 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let mut all = on_own_addresses(ground, &relays.keys().copied().collect());
     all.extend(relays.into_values().flatten());
     all.extend(sniffers(ground));
-    all.extend(unix(ground));
+    let instances = processes::instances(ground);
+    all.extend(unix(ground, &instances));
+    all.extend(channels(ground, &instances));
     all.extend(vsock(ground));
     all
 }
@@ -172,8 +175,30 @@ fn sniffers(ground: &Ground<'_>) -> Vec<Difference> {
     all
 }
 
+/// Pipes, FIFOs and files without a name that processes of two instances have open.
+fn channels(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Vec<Difference> {
+    let mut holders: BTreeMap<(u64, u64), BTreeSet<u32>> = BTreeMap::new();
+    for process in ground.seen.processes.iter().filter(|process| instances.contains_key(&process.pid)) {
+        for channel in &process.channels {
+            holders.entry(*channel).or_default().insert(process.pid);
+        }
+    }
+    let told = holders.into_iter().filter_map(|((device, _), pids)| {
+        let of: BTreeSet<usize> = pids.iter().flat_map(|pid| &instances[pid]).copied().collect();
+        if of.len() < 2 || pids.len() < 2 {
+            return None; // S10 tells of one process with a foot in two instances
+        }
+        let names = of.into_iter().map(|instance| ground.name(instance));
+        let pids: Vec<String> = pids.iter().map(|pid| ground.process(*pid)).collect();
+        let what = if device == 0 { "a pipe" } else { "a FIFO or a file without a name" };
+        let found = format!("{} share {what}", pids.join(", "));
+        Some(Difference::of(DifferenceKind::Sockets, names, Effect::OpensPath, found))
+    });
+    told.collect()
+}
+
 /// UNIX sockets that connect a process of an instance with one of another instance or of the host.
-fn unix(ground: &Ground<'_>) -> Vec<Difference> {
+fn unix(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Vec<Difference> {
     let mut by_inode: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
     for process in &ground.seen.processes {
         for inode in &process.sockets {
@@ -182,7 +207,11 @@ fn unix(ground: &Ground<'_>) -> Vec<Difference> {
     }
     let parties = |inode: u64| -> BTreeSet<Option<usize>> {
         let pids = by_inode.get(&inode).into_iter().flatten();
-        pids.map(|pid| ground.nodes.get(pid).map(|(instance, _)| *instance)).collect()
+        let of = |pid: &u32| match instances.get(pid) {
+            Some(instances) => instances.iter().copied().map(Some).collect(),
+            None => vec![None],
+        };
+        pids.flat_map(of).collect()
     };
     let mut told = BTreeSet::new();
     let mut all = Vec::new();
@@ -343,6 +372,69 @@ mod tests {
             let host = seen.host;
             seen.processes.push(process(7000, "agent", host, &[4]));
         }));
+    }
+
+    #[test]
+    fn a_relay_of_two_processes_in_the_namespaces_of_two_instances_opens_a_path() {
+        let between = |connect: fn(&mut probe::structure::Seen, &mut Process, &mut Process)| {
+            found(|seen| {
+                let host = seen.host;
+                let (mut near, mut far) = (process(7100, "near", host, &[]), process(7101, "far", host, &[]));
+                near.namespaces.net = ACME_CP;
+                far.namespaces.net = GLOBEX_POD;
+                connect(seen, &mut near, &mut far);
+                seen.processes.extend([near, far]);
+            })
+        };
+        assert_eq!(between(|_, _, _| {}), "", "two processes that share nothing are no relay");
+        let by_pipe = between(|_, near, far| {
+            near.channels = vec![(0, 9), (0, 10)];
+            far.channels = vec![(0, 10), (0, 11)];
+        });
+        let names = "acme, globex";
+        assert!(
+            by_pipe.contains(names)
+                && by_pipe.contains("process 7100 (near), process 7101 (far) share a pipe"),
+            "{by_pipe}"
+        );
+        let by_file = between(|_, near, far| {
+            near.channels = vec![(5, 10)];
+            far.channels = vec![(5, 10)];
+        });
+        assert!(by_file.contains("share a FIFO or a file without a name"), "{by_file}");
+        let by_socket = between(|seen, near, far| {
+            let unix = |inode, peer| Socket {
+                protocol: "unix".to_owned(),
+                inode,
+                peer: Some(peer),
+                state: 1,
+                ..Socket::default()
+            };
+            network(seen, HOST).sockets.extend([unix(81, 82), unix(82, 81)]);
+            (near.sockets, far.sockets) = (vec![81], vec![82]);
+        });
+        assert!(by_socket.contains(names) && by_socket.contains("share a UNIX socket"), "{by_socket}");
+    }
+
+    #[test]
+    fn pipes_of_the_host_within_an_instance_and_of_the_audit_are_no_difference() {
+        let told = found(|seen| {
+            let host = seen.host;
+            let mut conmon = process(7200, "conmon", host, &[]);
+            conmon.channels = vec![(0, 20), (0, 21)];
+            let mut audit = [(7201, ACME_CP), (7202, GLOBEX_CP)].map(|(pid, net)| {
+                let mut own = process(pid, "homelab-probe", host, &[]);
+                (own.parent, own.namespaces.net, own.channels) = (AUDIT_PID, net, vec![(0, 30)]);
+                own
+            });
+            seen.processes.push(conmon);
+            seen.processes.extend(audit.iter_mut().map(std::mem::take));
+            for (pid, channel) in [(ACME_PID, 20), (GLOBEX_PID, 21)] {
+                let own = seen.processes.iter_mut().find(|process| process.pid == pid).unwrap();
+                own.channels = vec![(0, channel)];
+            }
+        });
+        assert_eq!(told, "");
     }
 
     #[test]
