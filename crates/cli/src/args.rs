@@ -119,7 +119,7 @@ pub(crate) enum Command {
     /// suffix always resolves, and no suffix of another instance does.
     #[command(subcommand)]
     Dns(DnsCommand),
-    Audit(Audit),
+    Audit(Box<Audit>),
     Reap(Reap),
     /// Build, export, import and prune the node image and Vagrant boxes
     #[command(subcommand)]

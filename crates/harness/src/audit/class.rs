@@ -211,7 +211,7 @@ impl Class {
     }
 
     /// The class with needs of the source alone.
-    const fn from_those_with(self, source_needs: &'static [Part]) -> Self {
+    const fn needing_at_source(self, source_needs: &'static [Part]) -> Self {
         Self { source_needs, ..self }
     }
 

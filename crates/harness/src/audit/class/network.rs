@@ -223,7 +223,7 @@ pub(super) const CLASSES: &[Class] = &[
         other_hops,
         Injection::SecondRouter,
     )
-    .from_those_with(&[Part::Record])
+    .needing_at_source(&[Part::Record])
     .where_it(has_other_hops),
 ];
 

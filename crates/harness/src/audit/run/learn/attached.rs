@@ -132,7 +132,7 @@ fn client_certificate(config: &Config) -> Option<ClientCertificate> {
     let data = user.client_certificate_data.as_deref().and_then(credentials::decoded);
     let certificate = data.or_else(|| file(&user.client_certificate))?;
     let key = user.client_key_data.as_ref().map(secrecy::ExposeSecret::expose_secret);
-    let key = key.and_then(|data| credentials::decoded(data)).or_else(|| file(&user.client_key))?;
+    let key = key.and_then(credentials::decoded).or_else(|| file(&user.client_key))?;
     Some(ClientCertificate { certificate, key: Secret::new(key) })
 }
 
