@@ -112,7 +112,10 @@ impl Up {
         };
         let outcome = match created {
             None => attempt.undo(&mut signals).await.map(|_| Exit::Interrupted),
-            Some(Ok(cluster)) => attempt.succeed(&cluster),
+            Some(Ok(cluster)) => {
+                progress.finish().await; // the lines of the last stages come before the result
+                return attempt.succeed(&cluster);
+            }
             Some(Err(error)) => attempt.fail(error, self.keep_on_failure, &mut signals).await,
         };
         progress.finish().await;
