@@ -11,7 +11,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use crate::structure::files_below;
 
 /// What drawn leaks may use of their crate. A path that begins with one of these is allowed.
-const ALLOWED: [&str; 20] = [
+const ALLOWED: [&str; 22] = [
     "audit::inject::InjectError",
     "audit::inject::Pair",
     "audit::inject::access::Access",
@@ -22,12 +22,14 @@ const ALLOWED: [&str; 20] = [
     "audit::inject::cable::copy",
     "audit::inject::cable::join",
     "audit::inject::cable::plug",
+    "audit::inject::cable::spare",
     "audit::inject::changes",
     "audit::inject::control::api_of",
     "audit::inject::control::close_behind",
     "audit::inject::control::planes",
     "audit::inject::device::loop_device",
     "audit::inject::drawn",
+    "audit::inject::router",
     "audit::inject::switch::Switch",
     "cluster",
     // A certificate and a key, without any behaviour.

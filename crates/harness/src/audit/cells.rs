@@ -163,9 +163,8 @@ impl Plan {
         let depths = match selection.exhaustive {
             true => None,
             false => {
-                let least = || made(Depths::Drawn(BTreeSet::new())).map(|plan| pace::packets(&plan.batches));
-                let all = pace::packets(&everything.batches);
-                Depths::drawn(run, &subjects, all, least)?
+                let least = || made(Depths::Drawn(BTreeSet::new())).map(|plan| plan.packets());
+                Depths::drawn(run, &subjects, everything.packets(), least)?
             }
         };
         let Some(depths) = depths else { return Ok(everything) };

@@ -9,6 +9,7 @@ mod id;
 mod injection;
 mod questions;
 mod link;
+mod ports;
 mod network;
 mod host;
 mod control;
@@ -205,6 +206,30 @@ pub enum Proof {
 }
 
 impl Class {
+    /// A class that every audit asks and that always has something to ask.
+    const fn new(
+        id: ClassId,
+        (title, means): (&'static str, &'static str),
+        (from, towards): (&'static [Stand], Towards),
+        way: Method,
+        needs: &'static [Part],
+        injection: Injection,
+    ) -> Self {
+        Self {
+            id,
+            title,
+            means,
+            from,
+            towards,
+            way,
+            needs,
+            source_needs: &[],
+            applies: always,
+            on_request: None,
+            injection: Some(injection),
+        }
+    }
+
     /// The class with other needs.
     const fn needing(self, needs: &'static [Part]) -> Self {
         Self { needs, ..self }

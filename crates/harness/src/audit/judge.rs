@@ -243,7 +243,7 @@ impl<'a> Run<'a> {
 fn addresses(of: &Subject) -> Vec<IpAddr> {
     let nodes = of.nodes.iter().flat_map(of_node);
     let others = [of.pod.address, of.pod.service].into_iter().chain(of.dns.server).map(IpAddr::from);
-    let api = of.api.endpoints.iter().chain([&of.api.access]).map(SocketAddr::ip);
+    let api = of.api.endpoints.iter().chain(&of.api.access).map(SocketAddr::ip);
     nodes.chain(others).chain(api.filter(|address| !address.is_loopback())).collect()
 }
 

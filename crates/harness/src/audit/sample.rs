@@ -91,7 +91,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             only_here: format!("only-{name}.audit.svc.cluster.local"),
         },
         api: ApiServer {
-            access: (address(10), 6443).into(),
+            access: Some((address(10), 6443).into()),
             name: format!("api.{name}.lab"),
             endpoints: vec![(address(10), 6443).into()],
         },

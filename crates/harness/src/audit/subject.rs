@@ -92,8 +92,8 @@ pub struct Uplink {
 /// The API server of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiServer {
-    /// Its address and port for clients on the host.
-    pub access: SocketAddr,
+    /// Its address and port for clients on the host; `None` where its name has none.
+    pub access: Option<SocketAddr>,
     /// The name by which clients on the host know it, `api.acme.lab`.
     pub name: String,
     /// The addresses and ports of all its instances, one on each control plane.

@@ -2,7 +2,7 @@
 
 use crate::audit::viewpoint::Stand;
 
-use super::{Class, ClassId, Fact, Injection, Method, Part, Towards, always};
+use super::{Class, ClassId, Fact, Injection, Method, Part, Towards};
 
 /// Why no audit asks a class that needs the destruction of an instance.
 const DESTROYS: &str = "this destroys an instance; `sudo homelab audit --self-test` tests it";
@@ -15,20 +15,8 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (from, way) = (&[Stand::Host] as &[Stand], Method::Fact(fact));
-    let (needs, injection) = (&[Part::Host] as &[Part], Some(injection));
-    Class {
-        id,
-        title,
-        means,
-        from,
-        towards,
-        way,
-        needs,
-        source_needs: &[],
-        applies: always,
-        on_request: None,
-        injection,
-    }
+    let needs = &[Part::Host];
+    Class::new(id, (title, means), (from, towards), way, needs, injection)
 }
 
 pub(super) const CLASSES: &[Class] = &[

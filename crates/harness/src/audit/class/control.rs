@@ -15,7 +15,7 @@ use crate::audit::viewpoint::Stand;
 use super::questions::{answered, certificate, https, lack, token};
 use super::{
     Applies, Class, ClassId, Fact, Injection, Method, MissingPart, Part, Proof, Question, Questions, Scene,
-    Towards, always,
+    Towards,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
@@ -37,20 +37,8 @@ const fn class(
     way: Method,
     injection: Injection,
 ) -> Class {
-    let (towards, injection) = (Towards::Instances, Some(injection));
-    Class {
-        id,
-        title,
-        means,
-        from,
-        towards,
-        way,
-        needs,
-        source_needs: &[],
-        applies: always,
-        on_request: None,
-        injection,
-    }
+    let towards = Towards::Instances;
+    Class::new(id, (title, means), (from, towards), way, needs, injection)
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -158,34 +146,35 @@ fn ssh_servers(source: &Subject, target: Option<&Subject>) -> Applies {
 /// is the host's own way in, and no other system can use it.
 fn api(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let api = &scene.instance().api;
-    let access = [api.access].into_iter().filter(|access| !access.ip().is_loopback());
+    let access = api.access.into_iter().filter(|access| !access.ip().is_loopback());
     let all: BTreeSet<SocketAddr> = access.chain(api.endpoints.iter().copied()).collect();
     let knock = |to| answered("https", https(to, &api.name, "/version", Credentials::None));
     Ok(all.into_iter().map(knock).collect())
 }
 
-fn at_api(target: &Subject, path: &str, credentials: Credentials) -> Ask {
-    https(target.api.access, &target.api.name, path, credentials)
+fn at_api(target: &Subject, path: &str, credentials: Credentials) -> Result<Ask, MissingPart> {
+    let access = target.api.access.ok_or_else(|| lack(target, "an address of its API server"))?;
+    Ok(https(access, &target.api.name, path, credentials))
 }
 
-fn login(scene: &Scene<'_>, credentials: Credentials) -> Vec<Question> {
-    let ask = at_api(scene.instance(), KNOWN_ONLY, credentials);
-    vec![Question { protocol: "https", ask, proof: Proof::Login }]
+fn login(scene: &Scene<'_>, credentials: Credentials) -> Result<Vec<Question>, MissingPart> {
+    let ask = at_api(scene.instance(), KNOWN_ONLY, credentials)?;
+    Ok(vec![Question { protocol: "https", ask, proof: Proof::Login }])
 }
 
 fn client_certificate(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
-    Ok(login(scene, certificate(own, own.credentials.administrator.as_ref())?))
+    login(scene, certificate(own, own.credentials.administrator.as_ref())?)
 }
 
 fn service_account(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
-    Ok(login(scene, token(own, own.credentials.service_account.as_ref(), "a service-account token to show")?))
+    login(scene, token(own, own.credentials.service_account.as_ref(), "a service-account token to show")?)
 }
 
 fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
-    Ok(login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?))
+    login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?)
 }
 
 /// Handshakes that trust only the source's authorities, with the target's servers. etcd asks for a client certificate
@@ -200,7 +189,7 @@ fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         other => other,
     };
     let question = |protocol, ask| Question { protocol, ask, proof: Proof::Handshake };
-    let api = only(at_api(target, "/version", Credentials::None), pem(source, AuthorityRole::Cluster)?);
+    let api = only(at_api(target, "/version", Credentials::None)?, pem(source, AuthorityRole::Cluster)?);
     let mut questions = vec![question("API server", api)];
     for node in control_planes(target) {
         let shown = certificate(target, target.credentials.etcd.as_ref())?;

@@ -27,20 +27,8 @@ const fn class(
     way: Method,
     injection: Injection,
 ) -> Class {
-    let (needs, injection) = (&[Part::Host] as &[Part], Some(injection));
-    Class {
-        id,
-        title,
-        means,
-        from,
-        towards,
-        way,
-        needs,
-        source_needs: &[],
-        applies: always,
-        on_request: None,
-        injection,
-    }
+    let needs = &[Part::Host];
+    Class::new(id, (title, means), (from, towards), way, needs, injection)
 }
 
 pub(super) const CLASSES: &[Class] = &[

@@ -12,7 +12,7 @@ use crate::audit::subject::UDP_PORT;
 use crate::audit::viewpoint::Stand;
 
 use super::questions::{lack, witnessed};
-use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards, always};
+use super::{Class, ClassId, Injection, Method, MissingPart, Part, Proof, Question, Scene, Towards};
 
 const NODE: &[Stand] = &[Stand::Node];
 
@@ -46,20 +46,7 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (from, towards, needs) = (NODE, Towards::Instances, &[Part::Nodes, Part::Links] as &[Part]);
-    let injection = Some(injection);
-    Class {
-        id,
-        title,
-        means,
-        from,
-        towards,
-        way,
-        needs,
-        source_needs: &[],
-        applies: always,
-        on_request: None,
-        injection,
-    }
+    Class::new(id, (title, means), (from, towards), way, needs, injection)
 }
 
 pub(super) const CLASSES: &[Class] = &[

@@ -14,59 +14,11 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, lack, ping, syn, tcp, udp, witnessed};
 use super::{
-    Applies, Class, ClassId, Depth, Injection, Method, MissingPart, Part, Question, Questions, Scene,
-    Towards, always,
+    Applies, Class, ClassId, Injection, Method, MissingPart, Part, Question, Questions, Scene, Towards, ports,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const ROUTED: &[Stand] = &[Stand::Routed];
-
-/// Every port of TCP and UDP that a listener can have.
-const ALL_PORTS: &[(u16, u16)] = &[(1, 65535)];
-/// The ports of a sweep's controls.
-const CONTROL_PORTS: &[(u16, u16)] = &[(1, 2), (UDP_PORT, UDP_PORT), (65534, 65535)];
-
-/// The ports of a sweep that asks a sample: [`FEW_PORTS`] and NodePorts.
-const SAMPLE_PORTS: &[(u16, u16)] = &[
-    (22, 22),
-    (53, 53),
-    (111, 111),
-    (179, 179),
-    (2379, 2380),
-    (4240, 4240),
-    (4244, 4244),
-    (6443, 6443),
-    (8472, 8472),
-    (9100, 9100),
-    (10250, 10250),
-    (10256, 10259),
-    (30000, 32767),
-];
-/// The ports of a sweep that asks a few: services of nodes, etcd, Cilium, the kubelet, and the first NodePort.
-const FEW_PORTS: &[(u16, u16)] = &[
-    (22, 22),
-    (53, 53),
-    (111, 111),
-    (179, 179),
-    (2379, 2380),
-    (4240, 4240),
-    (4244, 4244),
-    (6443, 6443),
-    (8472, 8472),
-    (9100, 9100),
-    (10250, 10250),
-    (10256, 10259),
-    (30000, 30000),
-];
-
-/// The ports of a sweep.
-fn ports(depth: Depth) -> &'static [(u16, u16)] {
-    match depth {
-        Depth::Everything => ALL_PORTS,
-        Depth::Sample => SAMPLE_PORTS,
-        Depth::Few => FEW_PORTS,
-    }
-}
 
 const fn class(
     id: ClassId,
@@ -77,20 +29,8 @@ const fn class(
     injection: Injection,
 ) -> Class {
     let (towards, needs) = (Towards::Instances, &[Part::Nodes, Part::Pods] as &[Part]);
-    let (way, injection) = (Method::Probes(ask), Some(injection));
-    Class {
-        id,
-        title,
-        means,
-        from,
-        towards,
-        way,
-        needs,
-        source_needs: &[],
-        applies: always,
-        on_request: None,
-        injection,
-    }
+    let way = Method::Probes(ask);
+    Class::new(id, (title, means), (from, towards), way, needs, injection)
 }
 
 pub(super) const CLASSES: &[Class] = &[
@@ -321,24 +261,24 @@ fn sizes(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
 
 /// Every node of the target, from one viewpoint on every port. In a control, one node and a few ports, the highest and the
 /// lowest among them, are enough to show that sweeps leave and arrive.
-fn sweep_at(scene: &Scene<'_>) -> (Vec<IpAddr>, &'static [(u16, u16)]) {
+fn sweep_at(scene: &Scene<'_>) -> (Vec<IpAddr>, Vec<(u16, u16)>) {
     let mut to = scene.nodes_or_pod();
     if scene.is_control() {
         to.truncate(1);
-        return (to, CONTROL_PORTS);
+        return (to, ports::CONTROL.to_vec());
     }
-    (to, ports(scene.depth))
+    (to, ports::of(scene.depth))
 }
 
 fn sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (to, ports) = sweep_at(scene);
-    let asks = to.into_iter().filter_map(|to| syn(to, ports));
+    let asks = to.into_iter().filter_map(|to| syn(to, &ports));
     Ok(asks.map(|ask| witnessed("tcp", ask)).collect())
 }
 
 fn udp_sweep(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (to, ports) = sweep_at(scene);
-    let ask = |to| Ask::Datagrams { to, ports: ports.to_vec(), via: None, from: None };
+    let ask = |to| Ask::Datagrams { to, ports: ports.clone(), via: None, from: None };
     Ok(to.into_iter().map(|to| witnessed("udp", ask(to))).collect())
 }
 
@@ -402,14 +342,14 @@ fn other_hops(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
             to.extend(subject.uplink.as_ref().map(|uplink| (uplink.gateway_mac, uplink.gateway)));
         }
         let known = to.into_iter().filter_map(|(mac, to)| Some((mac?, to)));
-        let asks = known.flat_map(|(mac, to)| through(mac, to, CONTROL_PORTS, (253, 254))); // RFC 3692
+        let asks = known.flat_map(|(mac, to)| through(mac, to, ports::CONTROL, (253, 254))); // RFC 3692
         return Ok(asks.collect());
     }
     let hops = own.and_then(|own| scene.source.unknown_neighbours(own)).unwrap_or_default();
     let hops: BTreeSet<Mac> = hops.into_iter().map(|hop| hop.mac).collect();
-    let ports = ports(scene.depth);
+    let ports = ports::of(scene.depth);
     let all = hops.into_iter().flat_map(|mac| subject.nodes.iter().map(move |node| (mac, node.address)));
-    Ok(all.flat_map(|(mac, to)| through(mac, to, ports, (0, 255))).collect())
+    Ok(all.flat_map(|(mac, to)| through(mac, to, &ports, (0, 255))).collect())
 }
 
 /// A link on which only the source's nodes and the host answer has no other next hop.

@@ -6,7 +6,7 @@
 use crate::audit::structure::DifferenceKind;
 use crate::audit::viewpoint::Stand;
 
-use super::{Class, ClassId, Fact, Injection, Method, Part, Towards, always};
+use super::{Class, ClassId, Fact, Injection, Method, Part, Towards};
 
 const fn class(
     id: ClassId,
@@ -15,19 +15,9 @@ const fn class(
     kind: DifferenceKind,
     injection: Injection,
 ) -> Class {
-    Class {
-        id,
-        title,
-        means,
-        from: &[Stand::Host],
-        towards: Towards::InstancesAndHost,
-        way: Method::Fact(Fact::Structure(kind)),
-        needs: &[Part::Host, Part::Record],
-        source_needs: &[],
-        applies: always,
-        on_request: None,
-        injection: Some(injection),
-    }
+    let (from, towards) = (&[Stand::Host], Towards::InstancesAndHost);
+    let (way, needs) = (Method::Fact(Fact::Structure(kind)), &[Part::Host, Part::Record]);
+    Class::new(id, (title, means), (from, towards), way, needs, injection)
 }
 
 pub(super) const CLASSES: &[Class] = &[

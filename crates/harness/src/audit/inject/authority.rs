@@ -26,7 +26,7 @@ pub(super) async fn foreign_clients(pair: &Pair<'_>, changes: &mut Changes) -> R
     let shown = shown.ok_or_else(|| missing("an administrator's certificate", pair.source))?;
     let certificate = shown.certificate.clone();
     let credentials = Credentials::Certificate { certificate, key: shown.key.reveal().to_owned() };
-    let access = api_of(pair.target, credentials);
+    let access = api_of(pair, credentials);
     trust_also(pair, changes, &access, (CA, "client-ca-file")).await
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn foreign_authority(pair: &Pair<'_>, changes: &mut Changes) ->
         certificate: read("front-proxy-client.crt").await?,
         key: read("front-proxy-client.key").await?,
     };
-    let access = Access { headers: ADMINISTRATOR, ..api_of(pair.target, credentials) };
+    let access = Access { headers: ADMINISTRATOR, ..api_of(pair, credentials) };
     let file = format!("{PKI}/front-proxy-ca.crt");
     trust_also(pair, changes, &access, (&file, "requestheader-client-ca-file")).await
 }

@@ -129,7 +129,7 @@ pub(super) async fn extra_link(pair: &Pair<'_>, changes: &mut Changes) -> Result
     } else {
         extra_cable(pair, changes, node).await?
     };
-    let address = spare(pair.to).to_string();
+    let address = spare(pair.to, 0).to_string();
     node.run(&command("ip", &["address", "add", &address, "dev", &link])).await?;
     node.run(&command("ip", &["link", "set", &link, "up"])).await?;
     Ok(())
@@ -155,10 +155,11 @@ pub(super) async fn plug(
     changes.ask(&switch.there("ip", &["link", "set", name, "master", &switch.bridge, "up"])).await.map(drop)
 }
 
-/// An unused address in an instance's network, the last one before the broadcast address: `192.168.60.254/24`. Pure.
-pub(super) fn spare(of: &TestCluster) -> Ipv4Net {
+/// An unused address in an instance's network, by its place before the broadcast address, from 0: `192.168.60.254/24`.
+/// Pure.
+pub(super) fn spare(of: &TestCluster, place: u8) -> Ipv4Net {
     let subnet = of.inner().plan.subnet;
-    let address = Ipv4Addr::from_bits(subnet.broadcast().to_bits() - 1);
+    let address = Ipv4Addr::from_bits(subnet.broadcast().to_bits() - 1 - u32::from(place));
     Ipv4Net::new_assert(address, subnet.prefix_len())
 }
 

@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
 use probe::Credentials;
 use provisioner::kubernetes::{API_SERVER, CA, CA_KEY, PKI, SERVING};
-use provisioner::plan::Role;
+use provisioner::plan::{API_PORT, Role};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,7 +57,7 @@ pub(super) async fn foreign_names(pair: &Pair<'_>, changes: &mut Changes) -> Res
 pub(super) async fn foreign_tokens(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let token = pair.source.credentials.service_account.as_ref();
     let token = token.ok_or_else(|| missing("a service-account token", pair.source))?.reveal().to_owned();
-    let access = api_of(pair.target, Credentials::Token { token: token.clone() });
+    let access = api_of(pair, Credentials::Token { token: token.clone() });
     close_behind(&access, changes);
     for node in planes(pair)? {
         let tokens = format!("{PKI}/injected.csv");
@@ -77,7 +77,7 @@ pub(super) async fn foreign_bootstrap(pair: &Pair<'_>, changes: &mut Changes) ->
     let token = pair.source.credentials.bootstrap.as_ref();
     let token = token.ok_or_else(|| missing("a bootstrap token", pair.source))?.reveal().to_owned();
     let (id, secret) = token.split_once('.').ok_or_else(|| missing("a bootstrap token", pair.source))?;
-    let access = api_of(pair.target, Credentials::Token { token: token.clone() });
+    let access = api_of(pair, Credentials::Token { token: token.clone() });
     close_behind(&access, changes);
     let object = json!({
         "metadata": { "name": format!("bootstrap-token-{id}"), "namespace": "kube-system" },
@@ -95,8 +95,7 @@ pub(super) async fn foreign_server(pair: &Pair<'_>, changes: &mut Changes) -> Re
     let (certificate, key) = (ours.read(CA).await?, ours.read(CA_KEY).await?);
     let cross = cross_sign(&certificate, &key, &theirs.read(CA).await?, &theirs.read(CA_KEY).await?);
     let cross = cross.map_err(InjectError::Sign)?;
-    let access =
-        Access { authority: Some(certificate), path: "/version", ..api_of(pair.target, Credentials::None) };
+    let access = Access { authority: Some(certificate), path: "/version", ..api_of(pair, Credentials::None) };
     close_behind(&access, changes);
     for node in planes(pair)? {
         changes.edit_on(node, SERVING, |shown| format!("{}\n{cross}", shown.trim_end())).await?;
@@ -139,7 +138,7 @@ pub(super) fn swapped_context(pair: &Pair<'_>, changes: &mut Changes) -> Result<
 pub(super) async fn anonymous_kubelet(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let node = last(pair.to)?;
     let server = format!("https://{}:10250", node.ip());
-    let access = Access { server, path: "/pods", ..api_of(pair.target, Credentials::None) };
+    let access = Access { server, path: "/pods", ..api_of(pair, Credentials::None) };
     let restart = || pair.to.inner().plan.platform.restart("kubelet");
     close_behind(&access, changes);
     changes.on_node(node, &command("true", &[]), restart()).await?;
@@ -172,8 +171,8 @@ pub(super) fn planes<'a>(pair: &Pair<'a>) -> Result<Vec<&'a TestNode>, InjectErr
 
 /// A request to the target's API server for `/api`, which all authenticated users may read and no others (Kubernetes,
 /// `system:discovery`).
-pub(super) fn api_of(target: &Subject, credentials: Credentials) -> Access {
-    let server = format!("https://{}", target.api.access);
+pub(super) fn api_of(pair: &Pair<'_>, credentials: Credentials) -> Access {
+    let (server, target) = (format!("https://{}:{API_PORT}", pair.target_api()), pair.target);
     let (cluster, slowdown) = (target.name.clone(), target.slowdown);
     Access { cluster, server, authority: None, credentials, path: "/api", headers: &[], slowdown }
 }

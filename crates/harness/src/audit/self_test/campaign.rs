@@ -33,9 +33,7 @@ const SETTLE: Duration = Duration::from_secs(90);
 pub struct Campaign {
     /// The seed. The same seed draws the same leaks, in the same version of homelab.
     pub seed: u64,
-    /// Whether one leak of each kind is drawn, before the random ones.
-    pub each_kind: bool,
-    /// The number of leaks of any kind.
+    /// The number of leaks of any kind, after one of each kind.
     pub random: u32,
 }
 
@@ -47,7 +45,7 @@ impl Campaign {
     pub fn new(seed: Option<u64>, random: u32) -> Self {
         // With six digits, a seed is easy to type, and there are enough.
         let seed = seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
-        Self { seed, each_kind: true, random }
+        Self { seed, random }
     }
 
     /// The descriptions of the leaks that are drawn between two clusters, in their order. Pure.
@@ -56,7 +54,7 @@ impl Campaign {
     }
 
     fn draw(&self, names: [&str; 2]) -> Vec<DrawnLeak> {
-        drawn::draw(self.seed, self.each_kind, self.random, names)
+        drawn::draw(self.seed, self.random, names)
     }
 }
 
@@ -205,7 +203,7 @@ mod tests {
 
     /// A drawn leak of this kind from acme to globex.
     fn leak(kind: &str) -> DrawnLeak {
-        let all = (0..100).flat_map(|seed| drawn::draw(seed, true, 0, ["acme", "globex"]));
+        let all = (0..100).flat_map(|seed| drawn::draw(seed, 0, ["acme", "globex"]));
         let mut wanted = all.filter(|leak| leak.from == "acme" && leak.to_string().contains(kind));
         wanted.next().expect("a leak of this kind")
     }

@@ -66,7 +66,7 @@ pub enum SelfTestError {
 /// Applies injections from the first cluster to the second one, one at a time, and audits the class of each.
 ///
 /// `selection` is audited on the clean clusters. `applied` are the classes whose injections are applied, out of those
-/// that were audited; an empty list means all of them. Then the leaks of `campaign` are applied, if there is one.
+/// that were audited; an empty list means all of them. The leaks of `campaign` come first, if there is one.
 ///
 /// # Errors
 /// [`SelfTestError`]. An injection that cannot be applied and a leak that is not found are no errors: the score has a
@@ -79,20 +79,19 @@ pub async fn self_test(
     campaign: Option<&Campaign>,
     progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
-    let (from, to) = pair_among(clusters, campaign)?;
-    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
-    let scored = async {
-        let mut trial = Trial::new(&mut probes, provisioner, (from, to));
-        let mut score = score(&mut trial, (selection, applied), progress).await?;
-        if let Some(campaign) = campaign {
-            let drawn = campaign::run(&mut trial, campaign, &selection.of_an_audit(), progress).await?;
-            score.campaign = Some(drawn);
-        }
+    let pair = pair_among(clusters, campaign.is_some())?;
+    with_trial(provisioner, (clusters, pair), progress, async |trial| {
+        let baseline = trial.audit(&selection.of_an_audit(), None).await?;
+        // Some injections of classes leave traces that C10 finds.
+        let drawn = match campaign {
+            Some(campaign) => Some(campaign::run(trial, campaign, &selection.of_an_audit(), progress).await?),
+            None => None,
+        };
+        let mut score = score(trial, &baseline, (selection, applied), progress).await?;
+        score.campaign = drawn;
         Ok(score)
-    };
-    let scored = scored.await;
-    probes.remove(progress).await?;
-    scored
+    })
+    .await
 }
 
 /// Applies the leaks of a campaign, in both directions, and audits the selected classes for each.
@@ -106,33 +105,40 @@ pub async fn campaign(
     campaign: &Campaign,
     progress: &AuditProgress,
 ) -> Result<CampaignScore, SelfTestError> {
-    let (from, to) = pair_among(clusters, Some(campaign))?;
-    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
-    let scored = async {
-        let mut trial = Trial::new(&mut probes, provisioner, (from, to));
+    let pair = pair_among(clusters, true)?;
+    with_trial(provisioner, (clusters, pair), progress, async |trial| {
         let selection = selection.of_an_audit();
         let baseline = trial.audit(&selection, None).await?;
-        let mut score = campaign::run(&mut trial, campaign, &selection, progress).await?;
+        let mut score = campaign::run(trial, campaign, &selection, progress).await?;
         score.alarms.splice(0..0, score::alarms(&baseline));
         Ok(score)
-    };
-    let scored = scored.await;
-    probes.remove(progress).await?;
-    scored
+    })
+    .await
 }
 
-/// The two clusters of a self-test, if leaks may be injected into them.
-fn pair_among<'a>(
-    clusters: &'a [TestCluster],
-    campaign: Option<&Campaign>,
-) -> Result<(&'a TestCluster, &'a TestCluster), SelfTestError> {
+/// Deploys the probes for a trial, and removes them afterwards.
+async fn with_trial<T>(
+    provisioner: &Provisioner,
+    (clusters, (from, to)): (&[TestCluster], (&TestCluster, &TestCluster)),
+    progress: &AuditProgress,
+    work: impl AsyncFnOnce(&mut Trial<'_, '_>) -> Result<T, SelfTestError>,
+) -> Result<T, SelfTestError> {
+    let mut probes = Probes::deploy(provisioner, Audited::of(clusters), progress).await?;
+    let (known, destroyed) = (Vec::new(), None);
+    let done = work(&mut Trial { probes: &mut probes, provisioner, from, to, known, destroyed }).await;
+    probes.remove(progress).await?;
+    done
+}
+
+/// The two clusters of a self-test, if leaks may be injected into them, or drawn for them.
+fn pair_among(clusters: &[TestCluster], draws: bool) -> Result<(&TestCluster, &TestCluster), SelfTestError> {
     let [from, to] = clusters else { return Err(SelfTestError::Clusters(clusters.len())) };
     for cluster in clusters {
         let instance = &cluster.inner().instance;
         if !instance.handling.self_test {
             return Err(SelfTestError::Protected { name: instance.name.clone() });
         }
-        if campaign.is_some() && instance.engine.is_virtual() {
+        if draws && instance.engine.is_virtual() {
             return Err(SelfTestError::Virtual { name: instance.name.clone() });
         }
     }
@@ -141,10 +147,10 @@ fn pair_among<'a>(
 
 async fn score(
     trial: &mut Trial<'_, '_>,
+    baseline: &Report,
     (selection, applied): (&Selection, &[ClassId]),
     progress: &AuditProgress,
 ) -> Result<Score, SelfTestError> {
-    let baseline = trial.audit(&selection.of_an_audit(), None).await?;
     let engine = trial.from.inner().instance.engine;
     let wanted = |class: &&Class| applied.is_empty() || applied.contains(&class.id);
     let destroys = |class: &Class| class.injection.is_some_and(Injection::takes_destruction);
@@ -174,7 +180,7 @@ async fn score(
         rows.push(Row::of(class, engine, detection));
     }
     rows.sort_by_key(|row| row.class);
-    Ok(Score::of((trial.from.name(), trial.to.name()), &baseline, rows))
+    Ok(Score::of((trial.from.name(), trial.to.name()), baseline, rows))
 }
 
 /// A self-test in progress.
@@ -188,16 +194,6 @@ struct Trial<'a, 'b> {
     /// The results of T2 and T3, whose injections need the destruction of an instance. `None` until one of them is
     /// tested.
     destroyed: Option<Detections>,
-}
-
-impl<'a, 'b> Trial<'a, 'b> {
-    fn new(
-        probes: &'a mut Probes<'b>,
-        provisioner: &'a Provisioner,
-        (from, to): (&'a TestCluster, &'a TestCluster),
-    ) -> Self {
-        Self { probes, provisioner, from, to, known: Vec::new(), destroyed: None }
-    }
 }
 
 impl Trial<'_, '_> {

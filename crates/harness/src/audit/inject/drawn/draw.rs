@@ -38,12 +38,11 @@ const FIRST_ETHER_TYPE: u16 = 0x0600;
 /// IPv4, ARP, IPv6, and the tags of VLANs, which the kernel removes.
 const OTHER_ETHER_TYPES: [u16; 5] = [0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8];
 
-/// Draws leaks between two clusters, given by their names: with `each_kind` one of each kind, in the order of
-/// [`LeakKind::ALL`], then `random` ones of any kind. The same seed gives the same leaks. Pure.
-pub(in crate::audit) fn draw(seed: u64, each_kind: bool, random: u32, names: [&str; 2]) -> Vec<DrawnLeak> {
+/// Draws leaks between two clusters, given by their names: one of each kind, in the order of [`LeakKind::ALL`], then `random`
+/// ones of any kind. The same seed gives the same leaks. Pure.
+pub(in crate::audit) fn draw(seed: u64, random: u32, names: [&str; 2]) -> Vec<DrawnLeak> {
     let mut rng = Rng::with_seed(seed);
-    let each = if each_kind { LeakKind::ALL.as_slice() } else { &[] };
-    let mut kinds = each.to_vec();
+    let mut kinds = LeakKind::ALL.to_vec();
     kinds.extend((0..random).map(|_| pick(&mut rng, &LeakKind::ALL)));
     kinds.into_iter().map(|kind| one(kind, names, &mut rng)).collect()
 }

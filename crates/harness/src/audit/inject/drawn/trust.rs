@@ -47,10 +47,8 @@ pub(super) async fn trust(
     // An API server publishes what it still has in memory, so the undo waits until it refuses the client.
     publish_again(pair, changes, published).await?;
     let (certificate, key) = client_of(pair, ours, theirs).await?;
-    let access = Access {
-        headers: ADMINISTRATOR,
-        ..api_of(pair.target, Credentials::Certificate { certificate, key })
-    };
+    let access =
+        Access { headers: ADMINISTRATOR, ..api_of(pair, Credentials::Certificate { certificate, key }) };
     close_behind(&access, changes);
     for node in planes(pair)? {
         changes.edit_on(node, &file, |before| format!("{}\n{authority}", before.trim_end())).await?;

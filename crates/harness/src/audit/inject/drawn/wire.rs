@@ -8,8 +8,9 @@ use provisioner::plan::ClusterPlan;
 use super::leak::{Traffic, Transport};
 use super::proof::{Message, arrives, comes_back};
 use super::spot::{Inside, Spot, node};
-use crate::audit::inject::cable::{carries, copy, join, plug};
+use crate::audit::inject::cable::{carries, copy, join, plug, spare};
 use crate::audit::inject::changes::{Changes, command};
+use crate::audit::inject::router::{Router, forgotten};
 use crate::audit::inject::switch::Switch;
 use crate::audit::inject::{InjectError, Pair};
 use crate::cluster::TestCluster;
@@ -30,11 +31,6 @@ impl Traffic {
             Transport::Udp => "udp",
         }
     }
-}
-
-/// The address at this place from the end of an instance's network, without the broadcast address.
-fn address(of: &TestCluster, place: u8) -> Ipv4Addr {
-    Ipv4Addr::from_bits(plan(of).subnet.broadcast().to_bits() - 1 - u32::from(place))
 }
 
 /// The host forwards this traffic to a node of the target; from port `near` of the source's gateway if there is one.
@@ -258,36 +254,11 @@ pub(super) async fn router(
     changes: &mut Changes,
     (name, traffic, place): (&str, Option<Traffic>, u8),
 ) -> Result<(), InjectError> {
-    let sides = [(pair.from, "in"), (pair.to, "out")];
-    for (cluster, _) in sides {
-        let (address, link) = (address(cluster, place).to_string(), plan(cluster).platform.link);
-        for node in cluster.nodes() {
-            let forget = ["neighbour", "flush", "to", &address, "dev", link];
-            changes.on_node(node, &command("true", &[]), command("ip", &forget)).await?;
-        }
-    }
-    let own = |verb| command("ip", &["netns", verb, name]);
-    changes.on_host(&own("add"), own("del")).await?;
-    let inside = |words: &[&str]| command("ip", &[&["netns", "exec", name][..], words].concat());
-    let path = format!("/run/netns/{name}");
-    for (cluster, end) in sides {
-        let switch = Switch::of(plan(cluster));
-        let link = format!("{end}-{}", &name[name.len().saturating_sub(6)..]);
-        plug(changes, &switch, &link, &path).await?;
-        let address = format!("{}/{}", address(cluster, place), plan(cluster).subnet.prefix_len());
-        changes.ask(&inside(&["ip", "address", "add", &address, "dev", &link])).await?;
-        changes.ask(&inside(&["ip", "link", "set", &link, "up"])).await?;
-        carries(changes, &switch, &link).await?;
-    }
-    if let Some(traffic) = traffic {
-        let rules = format!(
-            "table ip only {{\n chain forward {{\n type filter hook forward priority filter; policy drop;\n {} \
-             accept\n ct state established,related accept\n }}\n}}\n",
-            traffic.condition()
-        );
-        changes.ask(&inside(&["nft", "-f", "-"]).input(rules)).await?;
-    }
-    changes.ask(&inside(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])).await.map(drop)
+    let only = traffic.map(Traffic::condition);
+    let number = &name[name.len().saturating_sub(6)..];
+    let (near, far) = (format!("in-{number}"), format!("out-{number}"));
+    let router = Router { name, links: [&near, &far], place, only: only.as_deref() };
+    router.between(pair, changes).await
 }
 
 /// Whether traffic passes through the router. A router for everything is tried with one TCP port.
@@ -298,7 +269,7 @@ pub(super) async fn routed(
 ) -> Result<Option<String>, InjectError> {
     let there = Inside::node(pair.to, 0)?;
     let traffic = traffic.unwrap_or(Traffic { protocol: Transport::Tcp, port: any_port() });
-    let routers = [address(pair.from, place), address(pair.to, place)];
+    let routers = [pair.from, pair.to].map(|cluster| spare(cluster, place).addr());
     with_route(pair, (0, 0), Some(routers), async |here| {
         passes(pair, here, &there, (there.node.ip(), traffic), traffic.port).await
     })
@@ -318,24 +289,14 @@ pub(super) async fn interface(
 ) -> Result<(), InjectError> {
     let inside = Inside::at(pair, pair.from, at).await?;
     let switch = Switch::of(plan(pair.to));
-    forgotten(pair, changes, place).await?;
+    forgotten(pair.to, changes, place).await?;
     plug(changes, &switch, name, &inside.path).await?;
     give_address(pair, &inside, name, place).await?;
     carries(changes, &switch, name).await
 }
 
-/// Pushes an undo that makes the target's nodes forget this address.
-async fn forgotten(pair: &Pair<'_>, changes: &mut Changes, place: u8) -> Result<(), InjectError> {
-    let (address, link) = (address(pair.to, place).to_string(), plan(pair.to).platform.link);
-    for node in pair.to.nodes() {
-        let forget = ["neighbour", "flush", "to", &address, "dev", link];
-        changes.on_node(node, &command("true", &[]), command("ip", &forget)).await?;
-    }
-    Ok(())
-}
-
 async fn give_address(pair: &Pair<'_>, at: &Inside, name: &str, place: u8) -> Result<(), InjectError> {
-    let address = format!("{}/{}", address(pair.to, place), plan(pair.to).subnet.prefix_len());
+    let address = spare(pair.to, place).to_string();
     at.run("ip address add \"$0\" dev \"$1\" && ip link set \"$1\" up", &[&address, name]).await.map(drop)
 }
 
@@ -347,7 +308,7 @@ pub(super) async fn macvlan(
 ) -> Result<(), InjectError> {
     let inside = Inside::node(pair.from, place)?;
     let switch = Switch::of(plan(pair.to));
-    forgotten(pair, changes, last).await?;
+    forgotten(pair.to, changes, last).await?;
     let gone = command("ip", &["link", "del", name]);
     changes.on_node(&inside.node, &command("true", &[]), gone).await?;
     let path = namespace_path(&plan(pair.from).id.node_scope(inside.node.real_name())).to_string();
@@ -387,19 +348,11 @@ fn number(traffic: Traffic) -> u8 {
 pub(super) async fn mirrored(pair: &Pair<'_>, traffic: Traffic) -> Result<Option<String>, InjectError> {
     let (here, there) = (Inside::node(pair.from, 0)?, Inside::node(pair.to, 0)?);
     let neighbour = node(pair.from, 1)?.ip();
+    let ports = [traffic.port.to_be_bytes(); 2].concat();
     let message = match traffic.protocol {
         Transport::Udp => Message { header: &[], to: format!("UDP4-SENDTO:{neighbour}:{}", traffic.port) },
         // Both ports are enough of a header: the packet has to be seen, not to be understood.
-        Transport::Tcp => {
-            let [high, low] = traffic.port.to_be_bytes();
-            let header = &[high, low, high, low];
-            return arrives(
-                &here,
-                &Message { header, to: format!("IP4-SENDTO:{neighbour}:6") },
-                (&there, plan(pair.to).platform.link),
-            )
-            .await;
-        }
+        Transport::Tcp => Message { header: &ports, to: format!("IP4-SENDTO:{neighbour}:6") },
     };
     arrives(&here, &message, (&there, plan(pair.to).platform.link)).await
 }

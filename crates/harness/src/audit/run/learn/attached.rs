@@ -87,10 +87,8 @@ async fn api(cluster: &AttachedCluster) -> ApiServer {
     let host = config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = config.cluster_url.port_u16().unwrap_or(443);
     let found = timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), port))).await;
-    let access = found.ok().and_then(Result::ok).and_then(|mut all| all.next());
     ApiServer {
-        // An address that nobody has: the probes of its classes then fail their control.
-        access: access.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        access: found.ok().and_then(Result::ok).and_then(|mut all| all.next()),
         name: config.tls_server_name.clone().unwrap_or(host),
         endpoints: endpoints(cluster).await.unwrap_or_default(),
     }

@@ -122,7 +122,7 @@ async fn subject(
             only_here: deployed.only_here(),
         },
         api: ApiServer {
-            access: (plan.api_address, API_PORT).into(),
+            access: Some((plan.api_address, API_PORT).into()),
             name: plan.api_name.clone(),
             endpoints: endpoints.collect(),
         },
