@@ -97,7 +97,7 @@ pub enum FixtureError {
     /// A cluster did not come up.
     #[error(transparent)]
     Provision(#[from] Box<ProvisionError>),
-    /// A cluster that somebody else made could not be attached.
+    /// A cluster that homelab did not make could not be attached.
     #[error(transparent)]
     Attach(#[from] AttachContextError),
     /// A cluster came up, but its API server or nodes cannot be used.
@@ -138,7 +138,7 @@ impl MultiClusterFixture {
         FixtureBuilder::default()
     }
 
-    /// A builder with clusters that somebody else made, by their contexts in the user's kubeconfig. The fixture changes
+    /// A builder with clusters that homelab did not make, by their contexts in the user's kubeconfig. The fixture changes
     /// nothing in them; an audit deploys its probes there and removes them. See [`FixtureBuilder::attached`].
     ///
     /// ```no_run
@@ -176,7 +176,7 @@ impl FixtureBuilder {
         self
     }
 
-    /// Adds a cluster that somebody else made: `"prod"`, a context of the user's kubeconfig, or a [`ContextSpec`] with
+    /// Adds a cluster that homelab did not make: `"prod"`, a context of the user's kubeconfig, or a [`ContextSpec`] with
     /// more. It is attached before the first cluster comes up, and stays as it is.
     #[must_use]
     pub fn attached(mut self, context: impl Into<ContextSpec>) -> Self {

@@ -42,7 +42,7 @@ impl MultiClusterFixture {
         &self.clusters
     }
 
-    /// All clusters that somebody else made, in the order of the builder.
+    /// All clusters that homelab did not make, in the order of the builder.
     pub fn attached_clusters(&self) -> &[AttachedCluster] {
         &self.attached
     }

@@ -52,7 +52,7 @@ use steps::Steps;
 /// Without NAMES and --context, all instances are audited. An instance that does not run is left out, every report names
 /// it, and the audit is INCONCLUSIVE at best.
 ///
-/// --context audits a cluster that somebody else made, by a context of your kubeconfig, with the rights of its user. What
+/// --context audits a cluster that homelab did not make, by a context of your kubeconfig, with the rights of its user. What
 /// needs the cluster's host, its files or a record of how it was made is NOT COVERED: accept it class by class. Witnesses
 /// and probers run there as privileged pods from an image that its nodes must have or be able to pull: see --probe-image.
 ///
@@ -68,7 +68,7 @@ Examples:
   sudo homelab audit --accept 'C9=tried by hand in May'
   sudo homelab audit --format junit > audit.xml
   sudo homelab audit acme --context prod --probe-image registry.example.com/toolbox:1
-                                                        an instance and a cluster that somebody else made
+                                                        an instance and a cluster that homelab did not make
   sudo homelab audit --self-test                        does the audit find injected leaks?
   sudo homelab audit --self-test --random 50 --seed 4711
                                                         with 50 random leaks, and one of each kind
@@ -83,7 +83,7 @@ pub(crate) struct Audit {
     /// Names of the instances, which must run [default: all instances; those that do not run are left out]
     #[arg(value_name = "NAMES", value_parser = name)]
     names: Vec<String>,
-    /// Also audit the cluster of this context of your kubeconfig, whoever made it. May be given several times
+    /// Also audit the cluster of this context of your kubeconfig, also if homelab did not make it. May be given several times
     #[arg(long = "context", value_name = "CONTEXT", value_delimiter = ',')]
     contexts: Vec<String>,
     /// The image of witnesses and probers in the clusters of --context. By default it is the one that instances of homelab

@@ -1,4 +1,4 @@
-//! Clusters that somebody else made, by their kubeconfigs only. The clusters here are real ones of homelab, of which the
+//! Clusters that homelab did not make, by their kubeconfigs only. The clusters here are real ones of homelab, of which the
 //! audit is told nothing but the kubeconfig.
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ const NOT_COVERED: &str = "L5 N16 H1 H2 H3 H4 H5 H12 H13 C5 C6 C7 C8 C9 C10 T1 S
                            S12 S13 S14 S15";
 
 #[tokio::test]
-async fn clusters_that_somebody_else_made_are_audited_by_their_kubeconfigs() -> anyhow::Result<()> {
+async fn clusters_that_homelab_did_not_make_are_audited_by_their_kubeconfigs() -> anyhow::Result<()> {
     let spec = |name: &str, cni| ClusterSpec::new(name).topology(Topology::Multi).workers(1).cni(cni);
     MultiClusterFixture::builder()
         .cluster(spec("acme", CniKind::Routed))

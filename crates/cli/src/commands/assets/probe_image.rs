@@ -9,7 +9,7 @@ use crate::exit::{CliError, Exit, Refusal};
 
 /// Print the path of the archive with the image of the audit's witnesses and probers
 ///
-/// `homelab audit --context CONTEXT` runs witnesses and probers in a cluster that somebody else made. Its nodes must have their
+/// `homelab audit --context CONTEXT` runs witnesses and probers in a cluster that homelab did not make. Its nodes must have their
 /// image or be able to pull it. Push the archive (`docker save` format) to a registry that the nodes use, and name it with
 /// --probe-image.
 #[derive(Debug, Args)]

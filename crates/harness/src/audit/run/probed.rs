@@ -68,7 +68,7 @@ impl<'a> ProbedCluster<'a> {
         }
     }
 
-    /// How much slower its nodes are than containers. Nodes that somebody else made are taken for as fast.
+    /// How much slower its nodes are than containers. Nodes of attached clusters count as equally fast.
     pub(super) fn slowdown(self) -> Slowdown {
         match self {
             Self::Instance(cluster) => cluster.slowdown(),

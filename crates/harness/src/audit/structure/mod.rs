@@ -17,6 +17,7 @@ mod addresses;
 mod routes;
 mod hooks;
 mod processes;
+mod channels;
 mod sockets;
 mod nat;
 mod mounts;

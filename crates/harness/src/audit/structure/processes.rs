@@ -58,6 +58,12 @@ fn feet(owners: &Owners, namespaces: &[(NamespaceKind, u64)]) -> BTreeMap<usize,
     feet
 }
 
+/// The namespaces of a process and of its threads.
+fn own(process: &Process) -> Vec<(NamespaceKind, u64)> {
+    let own = NamespaceKind::ALL.into_iter().map(|kind| (kind, process.namespaces.of(kind)));
+    own.filter(|(_, inode)| *inode != 0).chain(process.of_threads.iter().copied()).collect()
+}
+
 /// The instances to which each process belongs, by its container or by its namespaces. A process that is not here is the
 /// host's or the audit's.
 pub(super) fn instances(ground: &Ground<'_>) -> BTreeMap<u32, BTreeSet<usize>> {
@@ -66,10 +72,8 @@ pub(super) fn instances(ground: &Ground<'_>) -> BTreeMap<u32, BTreeSet<usize>> {
         if ground.of_audit.contains(&process.pid) {
             return BTreeSet::new();
         }
-        let own = NamespaceKind::ALL.into_iter().map(|kind| (kind, process.namespaces.of(kind)));
-        let own: Vec<_> = own.chain(process.of_threads.iter().copied()).collect();
         let home = ground.nodes.get(&process.pid).map(|(instance, _)| *instance);
-        feet(&owners, &own).into_keys().chain(home).collect()
+        feet(&owners, &own(process)).into_keys().chain(home).collect()
     };
     let all = ground.seen.processes.iter().map(|process| (process.pid, of(process)));
     all.filter(|(_, instances)| !instances.is_empty()).collect()
@@ -78,12 +82,7 @@ pub(super) fn instances(ground: &Ground<'_>) -> BTreeMap<u32, BTreeSet<usize>> {
 fn one(ground: &Ground<'_>, owners: &Owners, process: &Process) -> Vec<Difference> {
     let home = ground.nodes.get(&process.pid).copied();
     let explained = ground.of_audit.contains(&process.pid).then_some(Explanation::Audit);
-    let own: Vec<(NamespaceKind, u64)> = NamespaceKind::ALL
-        .into_iter()
-        .map(|kind| (kind, process.namespaces.of(kind)))
-        .filter(|(_, inode)| *inode != 0)
-        .chain(process.of_threads.iter().copied())
-        .collect();
+    let own = own(process);
     let mut feet = feet(owners, &own);
     for net in sockets(ground, process) {
         if let Some(instance) = ground.owners.get(&net).and_then(|owner| owner.instance()) {
