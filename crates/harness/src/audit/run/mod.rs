@@ -8,6 +8,7 @@
 mod manifest;
 mod lease;
 mod token;
+mod probes_error;
 mod instance_probes;
 mod remove;
 mod service;
@@ -38,11 +39,12 @@ pub use audited::Audited;
 pub use host_probes::HostProbesError;
 #[cfg(feature = "fuzzing")]
 pub use host_probes::read_forwards;
-pub use instance_probes::{InstanceProbes, ProbesError};
+pub use instance_probes::InstanceProbes;
 pub(super) use learn::administrator;
 pub(super) use manifest::PROBER;
 pub use probed::ProbedCluster;
 pub(super) use probes::Probes;
+pub use probes_error::ProbesError;
 pub use progress::{AuditProgress, Step};
 
 /// The deadline of collecting facts, and of reading the witnesses. Stretched where nodes are slow. The time of the probes

@@ -87,6 +87,11 @@ mod tests {
 
     use super::super::sample::*;
 
+    /// A UNIX socket that is connected to another one.
+    fn unix(inode: u64, peer: u64) -> Socket {
+        Socket { protocol: "unix".to_owned(), inode, peer: Some(peer), state: 1, ..Socket::default() }
+    }
+
     fn found(change: impl FnOnce(&mut probe::structure::Seen)) -> String {
         found_by(super::compare, change)
     }
@@ -94,13 +99,6 @@ mod tests {
     #[test]
     fn unix_sockets_between_instances_and_to_the_host_are_told() {
         insta::assert_snapshot!(found(|seen| {
-            let unix = |inode, peer| Socket {
-                protocol: "unix".to_owned(),
-                inode,
-                peer: Some(peer),
-                state: 1,
-                ..Socket::default()
-            };
             network(seen, ACME_CP).sockets.extend([unix(1, 2), unix(3, 4), unix(5, 6)]);
             network(seen, GLOBEX_CP).sockets.push(unix(2, 1));
             network(seen, HOST).sockets.push(unix(4, 3));
@@ -144,13 +142,6 @@ mod tests {
         });
         assert!(by_file.contains("share a FIFO or a file without a name"), "{by_file}");
         let by_socket = between(|seen, near, far| {
-            let unix = |inode, peer| Socket {
-                protocol: "unix".to_owned(),
-                inode,
-                peer: Some(peer),
-                state: 1,
-                ..Socket::default()
-            };
             network(seen, HOST).sockets.extend([unix(81, 82), unix(82, 81)]);
             (near.sockets, far.sockets) = (vec![81], vec![82]);
         });
