@@ -198,8 +198,11 @@ pub enum Proof {
     /// An address in the answer of a name server. NXDOMAIN and NODATA do not reach the target; every other answer is
     /// inconclusive.
     Address,
-    /// HTTP 2xx reaches the target, 401 does not. Every other answer is inconclusive.
+    /// HTTP 2xx and 403 reach the target, which knows the credentials then; 401 does not. Every other answer is
+    /// inconclusive.
     Login,
+    /// HTTP 2xx reaches the target; 401 and 403 do not. Every other answer is inconclusive.
+    Access,
     /// Any HTTP status reaches the target. A TLS refusal, because one side does not trust the other's certificate, does
     /// not. Every other answer is inconclusive.
     Handshake,

@@ -60,9 +60,9 @@ pub use self_test::{
 pub use structure::{Difference, DifferenceKind, Effect, Explanation, Structure};
 pub use subject::{
     After, ApiServer, AuthorityRole, CLOSED_PORT, ClientCertificate, CredentialSet, Destroyed, DnsSubject,
-    HostSubject, Kernel, KnownAuthority, LinkWitness, Management, Neighbour, NodeIdentity, NodeSubject,
-    NodeTraces, Part, Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, Trust, TrustAnchor,
-    UDP_PORT, Uplink,
+    HostSubject, Kernel, KnownAuthority, KnownCertificate, LinkWitness, Management, Neighbour, NodeIdentity,
+    NodeSubject, NodeTraces, Part, Parts, PodWitness, Property, Search, Secret, Subject, TCP_PORT, Trust,
+    TrustAnchor, UDP_PORT, Uplink,
 };
 pub use verdict::{AuditOutcome, Judgement, Verdict};
 pub use viewpoint::{HOST, Route, Stand, Target, Viewpoint};

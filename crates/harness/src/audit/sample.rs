@@ -55,7 +55,17 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         let value = format!("{what} of {name}");
         Property { what: what.to_owned(), recorded: value.clone(), found: value }
     };
-    let shown = || ClientCertificate { certificate: format!("CERT {name}"), key: Secret::new("hunter2") };
+    let shown = |what: &str| ClientCertificate {
+        certificate: format!("CERT {name}{what}"),
+        key: Secret::new("hunter2"),
+    };
+    let signed = |(signer, what): (AuthorityRole, &str)| signed_by(signer, shown(what));
+    let certificates = [
+        (AuthorityRole::Cluster, ""),
+        (AuthorityRole::Cluster, " kubelet"),
+        (AuthorityRole::Etcd, " etcd"),
+        (AuthorityRole::FrontProxy, " front proxy"),
+    ];
     Subject {
         name: name.to_owned(),
         parts: Parts::default(),
@@ -96,8 +106,8 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
             endpoints: vec![(address(10), 6443).into()],
         },
         credentials: CredentialSet {
-            administrator: Some(shown()),
-            etcd: Some(shown()),
+            administrator: Some(shown("")),
+            certificates: Some(certificates.map(signed).to_vec()),
             service_account: Some(Secret::new("hunter2")),
             bootstrap: Some(Secret::new("hunter2")),
         },
@@ -108,6 +118,10 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         search: Some(Search { control_found: true, found: Vec::new() }),
         nodes,
     }
+}
+
+fn signed_by(signer: AuthorityRole, shown: ClientCertificate) -> KnownCertificate {
+    KnownCertificate { signer: Some(signer), shown }
 }
 
 /// What the servers of an instance trust: authorities of its own.
@@ -179,7 +193,9 @@ pub(crate) fn attached(name: &str, third: u8, workers: u8) -> Subject {
     subject.passes_every_protocol = false;
     (subject.authorities, subject.identity, subject.store, subject.search) = (None, None, None, None);
     subject.trust = Trust::default();
-    subject.credentials.etcd = None;
+    let administrator = subject.credentials.administrator.iter().cloned();
+    let certificates = administrator.map(|shown| signed_by(AuthorityRole::Cluster, shown));
+    subject.credentials.certificates = Some(certificates.collect());
     for node in &mut subject.nodes {
         node.routed_v6.clear();
         (node.neighbours, node.found, node.machine) = (None, None, None);
@@ -270,7 +286,7 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
     for cell in &plan.cells {
         let CellMethod::Probes { proof, cross, control, own } = &cell.way else { continue };
         let refusal = match proof {
-            Proof::Login => Some(answered(None, "HTTP 401")),
+            Proof::Login | Proof::Access => Some(answered(None, "HTTP 401")),
             Proof::Handshake => Some(answered(None, "TLS alert UnknownCA")),
             Proof::Address => Some(answered(None, "NXDOMAIN")),
             Proof::Witnessed | Proof::Answer | Proof::AnyAnswer => None,
@@ -296,7 +312,9 @@ pub(crate) fn quiet(plan: &Plan) -> Observed {
             let witness = witness.unwrap_or_else(anyone);
             let outcome = match (proof, &asks[nonce].1.ask) {
                 (Proof::Address, _) => answered(None, "10.96.0.5"),
-                (Proof::Login | Proof::Handshake, _) | (_, Ask::Https { .. }) => answered(None, "HTTP 200"),
+                (Proof::Login | Proof::Access | Proof::Handshake, _) | (_, Ask::Https { .. }) => {
+                    answered(None, "HTTP 200")
+                }
                 _ => answered(Some(&witness), "hello"),
             };
             say(&mut observed, nonce, outcome);

@@ -16,7 +16,9 @@ use probe::Mac;
 use provisioner::plan::Role;
 use provisioner::slowdown::Slowdown;
 
-pub use credentials::{AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, Property, Secret};
+pub use credentials::{
+    AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, KnownCertificate, Property, Secret,
+};
 pub use host::{After, Destroyed, HostSubject, Search};
 pub use parts::{Kernel, Part, Parts};
 pub use trust::{Trust, TrustAnchor};

@@ -257,6 +257,18 @@ pub enum Credentials {
         /// The private key.
         key: String,
     },
+    /// A client certificate of a front proxy, and the user for whom it speaks, in the headers `X-Remote-User` and
+    /// `X-Remote-Group` (Kubernetes, "Authenticating Proxy").
+    FrontProxy {
+        /// The certificate chain.
+        certificate: String,
+        /// The private key.
+        key: String,
+        /// The user's name.
+        user: String,
+        /// The user's group.
+        group: String,
+    },
     /// A bearer token.
     Token {
         /// The token.
@@ -269,6 +281,7 @@ impl fmt::Debug for Credentials {
         f.write_str(match self {
             Self::None => "None",
             Self::Certificate { .. } => "Certificate(***)",
+            Self::FrontProxy { .. } => "FrontProxy(***)",
             Self::Token { .. } => "Token(***)",
         })
     }

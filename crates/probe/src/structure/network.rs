@@ -202,6 +202,9 @@ pub struct Socket {
     pub state: u8,
     /// The abstract name or the path of a UNIX socket; the address of a vsock.
     pub name: Option<String>,
+    /// The device of the file at a UNIX socket's path, as `major:minor`: that of its file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The inode of the socket to which a UNIX socket is connected.
     pub peer: Option<u64>,
     /// The index of the link to which a packet socket is bound; 0 means all links.

@@ -126,9 +126,12 @@ pub struct Process {
     pub cgroups: Vec<String>,
     /// The inodes of its sockets.
     pub sockets: Vec<u64>,
-    /// Pipes, FIFOs and files without a name that it has open, by device and inode; the device of a pipe is 0. Two processes
-    /// that have one of them open can exchange data.
+    /// Pipes, FIFOs and files that it has open, and files in memory that it shares, by device and inode; the device of a
+    /// pipe is 0. Two processes that have one of them can exchange data.
     pub channels: Vec<(u64, u64)>,
+    /// The file systems of its open files and folders, of its root and of its working folder, by device: `major:minor`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file_systems: Vec<String>,
     /// The names of its TUN and TAP links.
     pub taps: Vec<String>,
     /// Devices of the host that it has open: `/dev/vda`, `/dev/vhost-net`.

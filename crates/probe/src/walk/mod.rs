@@ -10,6 +10,7 @@ mod mounts;
 mod network;
 mod bpf;
 mod files;
+mod in_use;
 mod cgroups;
 
 use std::collections::BTreeMap;

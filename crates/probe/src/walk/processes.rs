@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use probe::structure::{NamespaceKind, Namespaces, Process};
 
-use super::is_gone;
+use super::{in_use, is_gone};
 
 /// What the descriptors of all processes say about BPF objects: the object (`prog`, `link`) with its id, the fields of
 /// its fdinfo, and the pid.
@@ -95,6 +95,7 @@ pub(super) fn all(networks: &[IpNet], unread: &mut Vec<String>) -> Processes {
                 let parts: [(&str, Part); 3] =
                     [("namespaces", own_namespaces), ("threads", threads), ("descriptors", descriptors)];
                 let folder = PathBuf::from(format!("/proc/{pid}"));
+                in_use::other(&folder, &mut process);
                 for (what, part) in parts {
                     match part(&folder, &mut process, &mut found) {
                         Err(error) if !is_gone(&error) && !is_hidden(pid, &error) => {
@@ -229,13 +230,14 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
             && file.dev() == found.of_namespaces
         {
             found.opened.push((process.pid, file.ino(), entry.path()));
+        } else if is_device(target) {
+            if !process.open_devices.iter().any(|device| device == target) {
+                process.open_devices.push(target.to_owned());
+            }
         } else if target.starts_with('/')
             && let Ok(file) = fs::metadata(entry.path())
-            && (file.file_type().is_fifo() || file.is_file() && file.nlink() == 0)
         {
-            process.channels.push((file.dev(), file.ino()));
-        } else if is_device(target) && !process.open_devices.iter().any(|device| device == target) {
-            process.open_devices.push(target.to_owned());
+            in_use::open(process, &file);
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use probe::{Ask, Credentials};
 use provisioner::plan::Role;
 
-use crate::audit::subject::{AuthorityRole, NodeSubject, Subject};
+use crate::audit::subject::{AuthorityRole, KnownCertificate, NodeSubject, Subject};
 use crate::audit::viewpoint::Stand;
 
 use super::questions::{answered, certificate, https, lack, token};
@@ -22,10 +22,13 @@ const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const HOST: &[Stand] = &[Stand::Host];
 
 const ETCD_PORT: u16 = 2379;
+const ETCD_PEER_PORT: u16 = 2380;
 const KUBELET_PORT: u16 = 10250;
 /// A path that every authenticated user may read: the API server answers 403 to anonymous requests, and 401 to
 /// credentials that it does not accept (Kubernetes, `system:discovery`).
 const KNOWN_ONLY: &str = "/api";
+/// All secrets of the cluster.
+const SECRETS: &str = "/api/v1/secrets";
 
 const LOGIN: &[Part] = &[Part::ApiServer, Part::Credentials];
 
@@ -53,9 +56,10 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::C2,
         "client certificate of another instance",
-        "the target's API server accepts an administrator's certificate of the source",
+        "the target's API server accepts a client certificate of the source, or a front proxy's, or gives secrets to \
+         everybody",
         (HOST, LOGIN),
-        Method::Probes(client_certificate),
+        Method::Probes(client_certificates),
         Injection::ForeignClients,
     ),
     class(
@@ -157,24 +161,71 @@ fn at_api(target: &Subject, path: &str, credentials: Credentials) -> Result<Ask,
     Ok(https(access, &target.api.name, path, credentials))
 }
 
-fn login(scene: &Scene<'_>, credentials: Credentials) -> Result<Vec<Question>, MissingPart> {
-    let ask = at_api(scene.instance(), KNOWN_ONLY, credentials)?;
-    Ok(vec![Question { protocol: "https", ask, proof: Proof::Login }])
+/// Requests with the same credentials to every API server of the target: to the cluster's API address and to each control
+/// plane's own. The host reaches both kinds, unless the cluster is attached, where only the first is sure to be reached.
+fn at_every_api(
+    target: &Subject,
+    (protocol, path, proof): (&'static str, &str, Proof),
+    credentials: &Credentials,
+) -> Result<Vec<Question>, MissingPart> {
+    let access = target.api.access.ok_or_else(|| lack(target, "an address of its API server"))?;
+    let own = target.uplink.iter().flat_map(|_| target.api.endpoints.iter().copied());
+    let all: BTreeSet<SocketAddr> = [access].into_iter().chain(own).collect();
+    let ask = |to| https(to, &target.api.name, path, credentials.clone());
+    Ok(all.into_iter().map(|to| Question { protocol, ask: ask(to), proof }).collect())
 }
 
-fn client_certificate(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
-    let own = scene.source;
-    login(scene, certificate(own, own.credentials.administrator.as_ref())?)
+/// Each client certificate of the source, as a client's and as a front proxy's that speaks for an administrator; and a
+/// request for secrets without any credentials. A control shows certificates to the servers that their authority is for,
+/// and an administrator's in place of the others: it shows that the path is open.
+fn client_certificates(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
+    let (source, target) = (scene.source, scene.instance());
+    let administrator = certificate(source, source.credentials.administrator.as_ref())?;
+    let mut questions = Vec::new();
+    for known in certificates(source)? {
+        let shown = certificate(source, Some(&known.shown))?;
+        let (protocol, shown) = match known.signer {
+            Some(AuthorityRole::Cluster) => ("client certificates", shown),
+            _ if scene.is_control() => ("other certificates", administrator.clone()),
+            _ => ("other certificates", shown),
+        };
+        questions.extend(at_every_api(target, (protocol, KNOWN_ONLY, Proof::Login), &shown)?);
+        let shown = match known.signer {
+            Some(AuthorityRole::FrontProxy) => front_proxy(known),
+            _ if scene.is_control() => administrator.clone(),
+            _ => front_proxy(known),
+        };
+        questions.extend(at_every_api(target, ("front proxies", KNOWN_ONLY, Proof::Login), &shown)?);
+    }
+    let shown = if scene.is_control() { administrator } else { Credentials::None };
+    questions.extend(at_every_api(target, ("anonymous", SECRETS, Proof::Access), &shown)?);
+    Ok(questions)
+}
+
+fn certificates(of: &Subject) -> Result<&[KnownCertificate], MissingPart> {
+    of.credentials.certificates.as_deref().ok_or_else(|| lack(of, "client certificates that could be read"))
+}
+
+/// A certificate as that of a front proxy that speaks for an administrator (Kubernetes, "Authenticating Proxy").
+fn front_proxy(known: &KnownCertificate) -> Credentials {
+    Credentials::FrontProxy {
+        certificate: known.shown.certificate.clone(),
+        key: known.shown.key.reveal().to_owned(),
+        user: "kubernetes-admin".to_owned(),
+        group: "system:masters".to_owned(),
+    }
 }
 
 fn service_account(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
-    login(scene, token(own, own.credentials.service_account.as_ref(), "a service-account token to show")?)
+    let shown = token(own, own.credentials.service_account.as_ref(), "a service-account token to show")?;
+    at_every_api(scene.instance(), ("https", KNOWN_ONLY, Proof::Login), &shown)
 }
 
 fn bootstrap(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let own = scene.source;
-    login(scene, token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?)
+    let shown = token(own, own.credentials.bootstrap.as_ref(), "a bootstrap token to show")?;
+    at_every_api(scene.instance(), ("https", KNOWN_ONLY, Proof::Login), &shown)
 }
 
 /// Handshakes that trust only the source's authorities, with the target's servers. etcd asks for a client certificate
@@ -192,7 +243,7 @@ fn authority(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let api = only(at_api(target, "/version", Credentials::None)?, pem(source, AuthorityRole::Cluster)?);
     let mut questions = vec![question("API server", api)];
     for node in control_planes(target) {
-        let shown = certificate(target, target.credentials.etcd.as_ref())?;
+        let shown = certificate(target, target.credentials.signed_by(AuthorityRole::Etcd))?;
         let etcd = https((node.address, ETCD_PORT).into(), &node.name, "/version", shown);
         questions.push(question("etcd", only(etcd, pem(source, AuthorityRole::Etcd)?)));
     }
@@ -208,25 +259,51 @@ fn control_planes(of: &Subject) -> impl Iterator<Item = &NodeSubject> {
     of.nodes.iter().filter(|node| node.role == Role::ControlPlane)
 }
 
-/// Requests to etcd and the kubelets, with the source's credentials and with none. The control of the anonymous request
-/// has the right credentials: it shows that the path is open. Scheduler and controller manager listen on loopback
-/// (kubeadm); N11 probes their ports.
+/// Requests to etcd and the kubelets with each credential of the source, and with none. A control shows what these servers
+/// know, and the right credentials in place of the others: it shows that the path is open. Scheduler and controller
+/// manager listen on loopback (kubeadm); N11 probes their ports.
 fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (source, target) = (scene.source, scene.instance());
-    let etcd = certificate(source, source.credentials.etcd.as_ref())?;
+    let etcd = certificate(source, source.credentials.signed_by(AuthorityRole::Etcd))?;
     let kubelet = certificate(source, source.credentials.administrator.as_ref())?;
-    let anonymous = |shown: &Credentials| if scene.is_control() { shown.clone() } else { Credentials::None };
-    let ask = |protocol, node: &NodeSubject, port, path, shown: Credentials, proof| {
-        let ask = https((node.address, port).into(), &node.name, path, shown);
-        Question { protocol, ask, proof }
-    };
+    let own = |right: &Credentials, shown| if scene.is_control() { right.clone() } else { shown };
+    let (mut to_etcd, mut to_kubelet) = (Vec::new(), Vec::new());
+    for known in certificates(source)? {
+        let shown = certificate(source, Some(&known.shown))?;
+        match known.signer {
+            Some(AuthorityRole::Etcd) => to_etcd.push(("etcd", shown.clone())),
+            _ => to_etcd.push(("etcd, other certificates", own(&etcd, shown.clone()))),
+        }
+        match known.signer {
+            Some(AuthorityRole::Cluster) => to_kubelet.push(("kubelet", shown)),
+            _ => to_kubelet.push(("kubelet, other certificates", own(&kubelet, shown))),
+        }
+    }
+    for (shown, what) in [
+        (&source.credentials.service_account, "a service-account token to show"),
+        (&source.credentials.bootstrap, "a bootstrap token to show"),
+    ] {
+        to_kubelet.push(("kubelet, tokens", token(source, shown.as_ref(), what)?));
+    }
+    to_etcd.push(("etcd, anonymous", own(&etcd, Credentials::None)));
+    let anonymous = own(&kubelet, Credentials::None);
+    let ask =
+        |node: &NodeSubject, port, path, shown| https((node.address, port).into(), &node.name, path, shown);
     let at_etcd = control_planes(target).flat_map(|node| {
-        [("etcd", etcd.clone()), ("etcd, anonymous", anonymous(&etcd))]
-            .map(|(protocol, shown)| ask(protocol, node, ETCD_PORT, "/version", shown, Proof::Handshake))
+        to_etcd.iter().flat_map(|(protocol, shown)| {
+            [ETCD_PORT, ETCD_PEER_PORT].map(|port| {
+                let ask = ask(node, port, "/version", shown.clone());
+                Question { protocol, ask, proof: Proof::Handshake }
+            })
+        })
     });
     let at_kubelet = target.nodes.iter().flat_map(|node| {
-        [("kubelet", kubelet.clone()), ("kubelet, anonymous", anonymous(&kubelet))]
-            .map(|(protocol, shown)| ask(protocol, node, KUBELET_PORT, "/pods", shown, Proof::Login))
+        let known = to_kubelet.iter().map(|(protocol, shown)| {
+            let ask = ask(node, KUBELET_PORT, "/pods", shown.clone());
+            Question { protocol, ask, proof: Proof::Login }
+        });
+        let ask = ask(node, KUBELET_PORT, "/pods", anonymous.clone());
+        known.chain([Question { protocol: "kubelet, anonymous", ask, proof: Proof::Access }])
     });
     Ok(at_etcd.chain(at_kubelet).collect())
 }

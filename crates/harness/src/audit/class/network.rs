@@ -14,7 +14,8 @@ use crate::audit::viewpoint::Stand;
 
 use super::questions::{SMALL, lack, ping, syn, tcp, udp, witnessed};
 use super::{
-    Applies, Class, ClassId, Injection, Method, MissingPart, Part, Question, Questions, Scene, Towards, ports,
+    Applies, Class, ClassId, Depth, Injection, Method, MissingPart, Part, Question, Questions, Scene,
+    Towards, ports,
 };
 
 const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
@@ -239,7 +240,7 @@ fn raw(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
         via: None,
         from: None,
     };
-    let thorough = scene.is_thorough() || scene.is_control();
+    let thorough = scene.depth != Depth::Few || scene.is_control();
     let all: Vec<Question> =
         to.iter().filter(|_| thorough).map(|to| witnessed("all protocols", every(to))).collect();
     Ok(to.into_iter().flat_map(ask).chain(all).collect())

@@ -30,8 +30,6 @@ pub(in crate::audit) struct Access {
     pub(in crate::audit) credentials: Credentials,
     /// The path that is requested.
     pub(in crate::audit) path: &'static str,
-    /// Further headers of the request.
-    pub(in crate::audit) headers: &'static [(&'static str, &'static str)],
     /// The slowdown of the server's cluster.
     pub(in crate::audit) slowdown: Slowdown,
 }
@@ -67,14 +65,19 @@ impl Access {
         match &self.credentials {
             Credentials::None => {}
             Credentials::Token { token } => config.auth_info.token = Some(token.clone().into()),
-            Credentials::Certificate { certificate, key } => {
+            Credentials::Certificate { certificate, key }
+            | Credentials::FrontProxy { certificate, key, .. } => {
                 config.auth_info.client_certificate_data = Some(base64(certificate));
                 config.auth_info.client_key_data = Some(base64(key).into());
             }
         }
         let request = http::Request::get(self.path);
-        let request =
-            self.headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = match &self.credentials {
+            Credentials::FrontProxy { user, group, .. } => {
+                request.header("X-Remote-User", user).header("X-Remote-Group", group)
+            }
+            Credentials::None | Credentials::Certificate { .. } | Credentials::Token { .. } => request,
+        };
         let request = request.body(Body::empty()).map_err(kube::Error::HttpError)?;
         Ok(Client::try_from(config)?.send(request).await?.status().as_u16())
     }

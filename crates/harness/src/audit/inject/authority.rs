@@ -12,10 +12,6 @@ use super::changes::Changes;
 use super::control::{api_of, close_behind, missing, plane, planes};
 use super::{InjectError, Pair};
 
-/// The user that the front proxy of the source names to the target's API server (kube-apiserver,
-/// `--requestheader-username-headers`).
-pub(super) const ADMINISTRATOR: &[(&str, &str)] =
-    &[("X-Remote-User", "injected"), ("X-Remote-Group", "system:masters")];
 /// The API server publishes its authorities here for the servers of aggregated APIs, and never removes one (Kubernetes,
 /// `clusterauthenticationtrust`).
 const PUBLISHED: (&str, &str) = ("kube-system", "extension-apiserver-authentication");
@@ -35,13 +31,18 @@ pub(super) async fn foreign_clients(pair: &Pair<'_>, changes: &mut Changes) -> R
 pub(super) async fn foreign_authority(pair: &Pair<'_>, changes: &mut Changes) -> Result<(), InjectError> {
     let ours = plane(pair.from)?;
     let read = async |file: &str| ours.read(&format!("{PKI}/{file}")).await;
-    let credentials = Credentials::Certificate {
-        certificate: read("front-proxy-client.crt").await?,
-        key: read("front-proxy-client.key").await?,
-    };
-    let access = Access { headers: ADMINISTRATOR, ..api_of(pair, credentials) };
+    let credentials =
+        administrator(read("front-proxy-client.crt").await?, read("front-proxy-client.key").await?);
+    let access = api_of(pair, credentials);
     let file = format!("{PKI}/front-proxy-ca.crt");
     trust_also(pair, changes, &access, (&file, "requestheader-client-ca-file")).await
+}
+
+/// The credentials of a front proxy that speaks for an administrator (kube-apiserver,
+/// `--requestheader-username-headers`).
+pub(super) fn administrator(certificate: String, key: String) -> Credentials {
+    let (user, group) = ("injected".to_owned(), "system:masters".to_owned());
+    Credentials::FrontProxy { certificate, key, user, group }
 }
 
 /// Adds the source's authority in a file to the same file of the target's API servers, which read it again when it

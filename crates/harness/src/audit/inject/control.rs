@@ -174,7 +174,7 @@ pub(super) fn planes<'a>(pair: &Pair<'a>) -> Result<Vec<&'a TestNode>, InjectErr
 pub(super) fn api_of(pair: &Pair<'_>, credentials: Credentials) -> Access {
     let (server, target) = (format!("https://{}:{API_PORT}", pair.target_api()), pair.target);
     let (cluster, slowdown) = (target.name.clone(), target.slowdown);
-    Access { cluster, server, authority: None, credentials, path: "/api", headers: &[], slowdown }
+    Access { cluster, server, authority: None, credentials, path: "/api", slowdown }
 }
 
 /// Pushes an undo that waits until the server refuses the request again. It runs last, so it is pushed first.

@@ -38,6 +38,9 @@ pub fn judge(evidence: &Evidence) -> Judgement {
             Proof::Answer | Proof::AnyAnswer => "the controls answered; this probe got no answer",
             Proof::Address => "the control's name has an address; this name has none",
             Proof::Login => "each instance accepts its own credentials; the target refused these (HTTP 401)",
+            Proof::Access => {
+                "each instance gives its own credentials access; the target refused this (HTTP 401 or 403)"
+            }
             Proof::Handshake => "the TLS handshakes of the controls succeeded; this one was refused",
         }),
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use probe::{Arrival, Ask, Credentials, Mac, NextHop};
+use x509_parser::pem::parse_x509_pem;
 
 use super::model::{CellReport, EvidenceReport, ProbeReport, WitnessReport};
 use crate::audit::judge::{Evidence, Sent, words};
@@ -102,9 +103,15 @@ fn ask(ask: &Ask) -> String {
         Ask::Dns { server, name } => format!("DNS query for {name} to {server}"),
         Ask::Https { to, name, path, credentials, authority } => {
             let shown = match credentials {
-                Credentials::None => "without credentials",
-                Credentials::Certificate { .. } => "with a client certificate",
-                Credentials::Token { .. } => "with a token",
+                Credentials::None => "without credentials".to_owned(),
+                Credentials::Certificate { certificate, .. } => {
+                    format!("with a client certificate{}", owner(certificate))
+                }
+                Credentials::FrontProxy { certificate, user, group, .. } => format!(
+                    "with a front proxy's client certificate{}, for the user {user} of the group {group}",
+                    owner(certificate)
+                ),
+                Credentials::Token { .. } => "with a token".to_owned(),
             };
             let only = if authority.is_some() { ", trusting one authority only" } else { "" };
             format!("GET https://{name}{path} at {to}, {shown}{only}")
@@ -112,6 +119,13 @@ fn ask(ask: &Ask) -> String {
         Ask::Unix { path } => format!("connection to the socket {path}"),
         Ask::Look { at } => format!("inspection of {}", format!("{at:?}").to_lowercase()),
     }
+}
+
+/// The owner of a certificate, such as ` of O=system:nodes, CN=system:node:acme-cp-1`; nothing if it cannot be read.
+fn owner(certificate: &str) -> String {
+    let pem = parse_x509_pem(certificate.as_bytes()).ok().map(|(_, pem)| pem);
+    let subject = pem.as_ref().and_then(|pem| Some(pem.parse_x509().ok()?.subject().to_string()));
+    subject.map_or_else(String::new, |subject| format!(" of {subject}"))
 }
 
 /// Ranges of numbers, such as `22 80-82`.

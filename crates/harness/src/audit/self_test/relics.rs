@@ -104,7 +104,6 @@ impl Relics {
             authority: None,
             credentials: Credentials::Certificate { certificate, key },
             path: "/api/v1/namespaces",
-            headers: &[],
             slowdown: cluster.slowdown(),
         }
     }

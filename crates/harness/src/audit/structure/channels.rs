@@ -1,22 +1,48 @@
-//! UNIX sockets, pipes and files without a name between processes of two instances, or of an instance and the host.
+//! UNIX sockets, pipes and files between processes of two instances, or of an instance and the host.
 //!
 //! A process belongs to an instance by its container or by its namespaces. So two processes of the host that relay between
 //! the networks of two instances are found by what connects them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ground::Ground;
+use probe::structure::Socket;
+
+use super::ground::{Ground, Spot, spot};
 use super::processes;
-use super::{Difference, DifferenceKind, Effect, Explanation};
+use super::{Difference, DifferenceKind, Effect, Explanation, PlannedInstance};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let instances = processes::instances(ground);
-    let mut all = unix(ground, &instances);
+    let files = Files::of(ground);
+    let mut all = unix(ground, &instances, &files);
     all.extend(shared(ground, &instances));
+    all.extend(foreign(ground, &instances, &files));
     all
 }
 
-/// Pipes, FIFOs and files without a name that processes of two instances have open.
+/// Processes that use files of an instance to which they do not belong, and files of two instances.
+fn foreign(
+    ground: &Ground<'_>,
+    instances: &BTreeMap<u32, BTreeSet<usize>>,
+    files: &Files<'_>,
+) -> Vec<Difference> {
+    let others = ground.seen.processes.iter().filter(|process| !ground.of_audit.contains(&process.pid));
+    let told = others.filter_map(|process| {
+        let own = instances.get(&process.pid).cloned().unwrap_or_default();
+        let used = process.file_systems.iter().filter_map(|device| files.file_systems.get(device.as_str()));
+        let used: BTreeSet<usize> = used.copied().filter(|owner| !own.contains(owner)).collect();
+        let all: BTreeSet<usize> = own.union(&used).copied().collect();
+        if used.is_empty() || all.len() < 2 {
+            return None;
+        }
+        let names = |of: &BTreeSet<usize>| of.iter().map(|it| ground.name(*it)).collect::<Vec<_>>();
+        let found = format!("{} uses files of {}", ground.process(process.pid), names(&used).join(" and "));
+        Some(Difference::of(DifferenceKind::Sockets, names(&all), Effect::OpensPath, found))
+    });
+    told.collect()
+}
+
+/// Pipes, FIFOs and files that processes of two instances have open.
 fn shared(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Vec<Difference> {
     let mut holders: BTreeMap<(u64, u64), BTreeSet<u32>> = BTreeMap::new();
     for process in ground.seen.processes.iter().filter(|process| instances.contains_key(&process.pid)) {
@@ -31,7 +57,7 @@ fn shared(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Ve
         }
         let names = of.into_iter().map(|instance| ground.name(instance));
         let pids: Vec<String> = pids.iter().map(|pid| ground.process(*pid)).collect();
-        let what = if device == 0 { "a pipe" } else { "a FIFO or a file without a name" };
+        let what = if device == 0 { "a pipe" } else { "a file or a FIFO" };
         let found = format!("{} share {what}", pids.join(", "));
         Some(Difference::of(DifferenceKind::Sockets, names, Effect::OpensPath, found))
     });
@@ -39,7 +65,11 @@ fn shared(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Ve
 }
 
 /// UNIX sockets that connect a process of an instance with one of another instance or of the host.
-fn unix(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Vec<Difference> {
+fn unix(
+    ground: &Ground<'_>,
+    instances: &BTreeMap<u32, BTreeSet<usize>>,
+    files: &Files<'_>,
+) -> Vec<Difference> {
     let mut by_inode: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
     for process in &ground.seen.processes {
         for inode in &process.sockets {
@@ -52,7 +82,8 @@ fn unix(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Vec<
             Some(instances) => instances.iter().copied().map(Some).collect(),
             None => vec![None],
         };
-        pids.flat_map(of).collect()
+        let file = ground.sockets.get(&inode).and_then(|(_, socket)| files.owner(socket));
+        pids.flat_map(of).chain(file.map(Some)).collect()
     };
     let mut told = BTreeSet::new();
     let mut all = Vec::new();
@@ -74,18 +105,69 @@ fn unix(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Vec<
         let name = socket.name.as_deref().unwrap_or("without a name");
         let effect = if instances.len() > 1 { Effect::OpensPath } else { Effect::Unplanned };
         let names = instances.into_iter().map(|instance| ground.name(instance));
-        let found = format!("{} share a UNIX socket {name}", pids.join(", "));
+        let found = match files.owner(socket) {
+            Some(owner) if pids.len() == 1 => {
+                format!("{} has the UNIX socket {name}, a file of {}", pids.join(", "), ground.name(owner))
+            }
+            _ => format!("{} share a UNIX socket {name}", pids.join(", ")),
+        };
         let explained = (by_audit && effect == Effect::Unplanned).then_some(Explanation::Audit);
         all.push(Difference::of(DifferenceKind::Sockets, names, effect, found).explained(explained));
     }
     all
 }
 
+/// The instances to which files belong, those of UNIX sockets included.
+struct Files<'a> {
+    ground: &'a Ground<'a>,
+    /// The file systems of which the nodes of one instance alone have mounts, by their devices.
+    file_systems: BTreeMap<&'a str, usize>,
+    /// The folders of the instances on the host.
+    folders: Vec<Option<Spot>>,
+}
+
+impl<'a> Files<'a> {
+    fn of(ground: &'a Ground<'a>) -> Self {
+        let mut owners: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        for table in &ground.seen.mounts {
+            let Some((instance, _)) = ground.mounts.get(&table.inode) else { continue };
+            for mount in &table.mounts {
+                owners.entry(&mount.device).or_default().insert(*instance);
+            }
+        }
+        let one = |(device, owners): (_, BTreeSet<usize>)| {
+            let [owner] = owners.into_iter().collect::<Vec<_>>().try_into().ok()?;
+            Some((device, owner))
+        };
+        let folder = |(_, plan): (usize, &PlannedInstance)| spot(ground.host_mounts()?, &plan.folder);
+        Self {
+            ground,
+            file_systems: owners.into_iter().filter_map(one).collect(),
+            folders: ground.instances().map(folder).collect(),
+        }
+    }
+
+    /// The instance that sees the file of a socket: it is on a file system of that instance, or in its folder.
+    fn owner(&self, socket: &Socket) -> Option<usize> {
+        let device = socket.device.as_deref()?;
+        let at = || spot(self.ground.host_mounts()?, socket.name.as_deref()?.into());
+        let in_folder = || {
+            let at = at().filter(|at| at.0 == device)?;
+            let is = |folder: &Option<Spot>| {
+                folder.as_ref().is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
+            };
+            self.folders.iter().position(is)
+        };
+        self.file_systems.get(device).copied().or_else(in_folder)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use probe::structure::{Process, Socket};
+    use probe::structure::Process;
 
     use super::super::sample::*;
+    use super::*;
 
     /// A UNIX socket that is connected to another one.
     fn unix(inode: u64, peer: u64) -> Socket {
@@ -93,7 +175,61 @@ mod tests {
     }
 
     fn found(change: impl FnOnce(&mut probe::structure::Seen)) -> String {
-        found_by(super::compare, change)
+        found_by(compare, change)
+    }
+
+    #[test]
+    fn a_socket_whose_file_another_instance_sees_opens_a_path_before_anybody_is_connected() {
+        let held = |device: &str, name: &str| {
+            let socket = Socket {
+                state: 10,
+                device: Some(device.to_owned()),
+                name: Some(name.to_owned()),
+                peer: None,
+                ..unix(91, 0)
+            };
+            found(move |seen| {
+                let mut far = process(7300, "far", seen.host, &[91]);
+                far.namespaces.net = GLOBEX_POD;
+                network(seen, HOST).sockets.push(socket);
+                seen.processes.push(far);
+                let table = seen.mounts.iter_mut().find(|table| table.inode == ACME_CP + 1000).unwrap();
+                table.mounts.push(mount("0:77", "/", "/run", "tmpfs"));
+            })
+        };
+        let on_node = held("0:77", "/run/x");
+        assert!(on_node.contains("acme, globex"), "{on_node}");
+        assert!(
+            on_node.contains("process 7300 (far) has the UNIX socket /run/x, a file of acme"),
+            "{on_node}"
+        );
+        assert_eq!(held("0:78", "/run/x"), "", "a file that no node sees");
+    }
+
+    #[test]
+    fn a_process_with_files_of_another_instance_opens_a_path_and_one_of_the_host_with_files_of_one_does_not()
+    {
+        let used = |net: Option<u64>, devices: &[&str]| {
+            let devices = devices.iter().map(|it| (*it).to_owned()).collect();
+            found(move |seen| {
+                let mut relay = process(7400, "relay", seen.host, &[]);
+                relay.namespaces.net = net.unwrap_or(HOST);
+                relay.file_systems = devices;
+                seen.processes.push(relay);
+                for (table, device) in [(ACME_CP, "0:77"), (GLOBEX_CP, "0:78")] {
+                    let table = seen.mounts.iter_mut().find(|it| it.inode == table + 1000).unwrap();
+                    table.mounts.push(mount(device, "/", "/run", "tmpfs"));
+                }
+            })
+        };
+        let by_namespace = used(Some(GLOBEX_POD), &["0:77"]);
+        assert!(by_namespace.contains("acme, globex"), "{by_namespace}");
+        assert!(by_namespace.contains("process 7400 (relay) uses files of acme"), "{by_namespace}");
+        let by_files = used(None, &["0:77", "0:78"]);
+        assert!(by_files.contains("process 7400 (relay) uses files of acme and globex"), "{by_files}");
+        for harmless in [used(None, &["0:77"]), used(Some(GLOBEX_POD), &["0:78"])] {
+            assert_eq!(harmless, "");
+        }
     }
 
     #[test]
@@ -140,7 +276,7 @@ mod tests {
             near.channels = vec![(5, 10)];
             far.channels = vec![(5, 10)];
         });
-        assert!(by_file.contains("share a FIFO or a file without a name"), "{by_file}");
+        assert!(by_file.contains("share a file or a FIFO"), "{by_file}");
         let by_socket = between(|seen, near, far| {
             network(seen, HOST).sockets.extend([unix(81, 82), unix(82, 81)]);
             (near.sockets, far.sockets) = (vec![81], vec![82]);

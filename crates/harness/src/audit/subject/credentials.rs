@@ -11,17 +11,34 @@ pub struct ClientCertificate {
     pub key: Secret,
 }
 
+/// A client certificate that a user or a server of an instance has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCertificate {
+    /// The authority that signed it. `None` for an authority that is not the instance's own.
+    pub signer: Option<AuthorityRole>,
+    /// The certificate and its key.
+    pub shown: ClientCertificate,
+}
+
 /// Credentials for an instance's API server, etcd and kubelets. A missing credential is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CredentialSet {
     /// An administrator's client certificate, which the kubelets accept too.
     pub administrator: Option<ClientCertificate>,
-    /// The client certificate that the API server presents to etcd.
-    pub etcd: Option<ClientCertificate>,
+    /// All client certificates on the instance's nodes, each once. `None` if they could not be read.
+    pub certificates: Option<Vec<KnownCertificate>>,
     /// A service-account token.
     pub service_account: Option<Secret>,
     /// A bootstrap token, with which a node can join the cluster.
     pub bootstrap: Option<Secret>,
+}
+
+impl CredentialSet {
+    /// The first client certificate that an authority has signed.
+    pub fn signed_by(&self, signer: AuthorityRole) -> Option<&ClientCertificate> {
+        let mut all = self.certificates.iter().flatten();
+        all.find(|known| known.signer == Some(signer)).map(|known| &known.shown)
+    }
 }
 
 /// One certificate authority, or one signing key.

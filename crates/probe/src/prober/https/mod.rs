@@ -67,7 +67,7 @@ fn config(vouch: &Arc<Vouch>, credentials: &Credentials) -> io::Result<ClientCon
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(vouch) as Arc<_>);
     match credentials {
-        Credentials::Certificate { certificate, key } => {
+        Credentials::Certificate { certificate, key } | Credentials::FrontProxy { certificate, key, .. } => {
             let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(io::Error::other)?;
             builder.with_client_auth_cert(chain.map_err(io::Error::other)?, key).map_err(io::Error::other)
@@ -78,21 +78,24 @@ fn config(vouch: &Arc<Vouch>, credentials: &Credentials) -> io::Result<ClientCon
 
 /// The text of the request (RFC 9112, section 3).
 fn written(request: &Request) -> io::Result<String> {
-    let authorization = match &request.credentials {
-        Credentials::Token { token } => format!("Authorization: Bearer {token}\r\n"),
-        Credentials::None | Credentials::Certificate { .. } => String::new(),
+    let headers: &[(&str, &str)] = match &request.credentials {
+        Credentials::Token { token } => &[("Authorization: Bearer", token)],
+        Credentials::FrontProxy { user, group, .. } => {
+            &[("X-Remote-User:", user), ("X-Remote-Group:", group)]
+        }
+        Credentials::None | Credentials::Certificate { .. } => &[],
     };
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    let sound = match &request.credentials {
-        Credentials::Token { token } => plain(token),
-        Credentials::None | Credentials::Certificate { .. } => true,
-    };
+    let sound = headers.iter().all(|(_, value)| plain(value));
     if !sound || !plain(&request.path) || !request.path.starts_with('/') {
-        return Err(io::Error::other("the path or the token has characters that a request cannot contain"));
+        return Err(io::Error::other(
+            "the path or the credentials have characters that a request cannot contain",
+        ));
     }
+    let credentials: String = headers.iter().map(|(name, value)| format!("{name} {value}\r\n")).collect();
     let Request { name, path, .. } = request;
     let (host, end) = (format!("Host: {name}\r\n"), "Connection: close\r\n\r\n");
-    Ok(format!("GET {path} HTTP/1.1\r\n{host}{authorization}Accept: */*\r\n{end}"))
+    Ok(format!("GET {path} HTTP/1.1\r\n{host}{credentials}Accept: */*\r\n{end}"))
 }
 
 /// Reads until the status code is known.
@@ -132,6 +135,20 @@ mod tests {
     fn request(path: &str, credentials: Credentials) -> Request {
         let to = SocketAddr::from(([127, 0, 0, 1], 6443));
         Request { to, name: "api.acme.lab".to_owned(), path: path.to_owned(), credentials, authority: None }
+    }
+
+    #[test]
+    fn a_front_proxy_names_the_user_for_whom_it_speaks() {
+        let [certificate, key] = ["a certificate", "a key"].map(str::to_owned);
+        let proxy = |user: &str| Credentials::FrontProxy {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            user: user.to_owned(),
+            group: "system:masters".to_owned(),
+        };
+        let text = written(&request("/api", proxy("admin"))).unwrap();
+        assert!(text.contains("\r\nX-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n"), "{text}");
+        assert!(written(&request("/api", proxy("a\r\nb"))).is_err());
     }
 
     #[test]

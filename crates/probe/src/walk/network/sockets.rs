@@ -145,11 +145,17 @@ fn unix(diag: &Netlink) -> io::Result<Vec<Socket>> {
             state: u8_at(body, 2)?,
             name: name
                 .map(|name| if name.starts_with('@') { name } else { name.trim_end_matches('@').to_owned() }),
+            device: of(1).and_then(|file| u32_at(file, 4)).map(device),
             peer: of(2).and_then(|peer| u32_at(peer, 0)).map(u64::from),
             ..Socket::default()
         })
     };
     Ok(diag.dump(BY_FAMILY, &request)?.iter().filter_map(|(_, body)| read(body)).collect())
+}
+
+/// A device as the kernel keeps it (`include/linux/kdev_t.h`: the minor number has 20 bits).
+fn device(number: u32) -> String {
+    format!("{}:{}", number >> 20, number & 0xf_ffff)
 }
 
 /// Sockets that take frames from a link before the kernel does (AF_XDP).
@@ -237,6 +243,18 @@ mod tests {
         let inode = |socket: &std::os::unix::net::UnixStream| rustix::fs::fstat(socket).unwrap().st_ino;
         let found = unix(&Netlink::open(DIAG).unwrap()).unwrap();
         let own = found.iter().find(|socket| socket.inode == inode(&one)).unwrap();
-        assert_eq!(own.peer, Some(inode(&other)));
+        assert_eq!((own.peer, own.device.as_deref()), (Some(inode(&other)), None));
+    }
+
+    #[test]
+    fn a_unix_socket_has_the_device_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let device = rustix::fs::stat(&path).unwrap().st_dev;
+        let found = unix(&Netlink::open(DIAG).unwrap()).unwrap();
+        let own = found.iter().find(|socket| socket.name.as_deref() == path.to_str()).unwrap();
+        let expected = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        assert_eq!(own.device, Some(expected));
     }
 }

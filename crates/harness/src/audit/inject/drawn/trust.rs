@@ -1,14 +1,12 @@
 //! Authorities of the source in the files of authorities that the target's API servers trust.
 
-use probe::Credentials;
 use provisioner::kubernetes::PKI;
 use provisioner::plan::API_PORT;
 use rcgen::{CertificateParams, DistinguishedName, DnType, Issuer, KeyPair};
 
 use super::leak::{Authority, TrustFile};
 use super::spot::node;
-use crate::audit::inject::access::Access;
-use crate::audit::inject::authority::{ADMINISTRATOR, publish_again};
+use crate::audit::inject::authority::{administrator, publish_again};
 use crate::audit::inject::changes::{Changes, command};
 use crate::audit::inject::control::{api_of, close_behind, planes};
 use crate::audit::inject::{InjectError, Pair};
@@ -47,8 +45,7 @@ pub(super) async fn trust(
     // An API server publishes what it still has in memory, so the undo waits until it refuses the client.
     publish_again(pair, changes, published).await?;
     let (certificate, key) = client_of(pair, ours, theirs).await?;
-    let access =
-        Access { headers: ADMINISTRATOR, ..api_of(pair, Credentials::Certificate { certificate, key }) };
+    let access = api_of(pair, administrator(certificate, key));
     close_behind(&access, changes);
     for node in planes(pair)? {
         changes.edit_on(node, &file, |before| format!("{}\n{authority}", before.trim_end())).await?;

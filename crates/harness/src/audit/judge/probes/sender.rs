@@ -83,8 +83,20 @@ pub(super) fn heard(proof: Proof, sent: &Sent, source: &Party, target: &Party) -
                 Some(200..=299) => {
                     Heard::Reached(format!("the server accepted the credentials: {}", what.join(", ")))
                 }
+                Some(403) => Heard::Reached(format!(
+                    "the server accepted the credentials, but not the request: {}",
+                    what.join(", ")
+                )),
                 Some(401) => Heard::Nothing("HTTP 401".to_owned()),
                 _ => unknown(format!("neither accepted nor refused with 401: {}", what.join(", "))),
+            },
+            other => unknown(format!("the server did not answer: {}", words(other))),
+        },
+        Proof::Access => match outcome {
+            ProbeOutcome::Answered { what, .. } => match status(what) {
+                Some(200..=299) => Heard::Reached(format!("the server gave access: {}", what.join(", "))),
+                Some(code @ (401 | 403)) => Heard::Nothing(format!("HTTP {code}")),
+                _ => unknown(format!("neither given nor refused with 401 or 403: {}", what.join(", "))),
             },
             other => unknown(format!("the server did not answer: {}", words(other))),
         },

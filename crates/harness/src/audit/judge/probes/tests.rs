@@ -144,7 +144,8 @@ fn a_cell_is_isolated_only_if_every_condition_holds() {
 #[test]
 fn each_kind_of_proof_judges_every_answer_as_recorded_and_none_isolates_without_a_control() {
     let mut table = String::new();
-    let proofs = [Proof::Answer, Proof::AnyAnswer, Proof::Address, Proof::Login, Proof::Handshake];
+    let proofs =
+        [Proof::Answer, Proof::AnyAnswer, Proof::Address, Proof::Login, Proof::Access, Proof::Handshake];
     let answers = [
         ("an address", answered(None, Some(TARGET), "192.168.61.10")),
         ("NXDOMAIN", answered(None, Some(TARGET), "NXDOMAIN")),

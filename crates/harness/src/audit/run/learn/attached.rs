@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use crate::attached::{AttachedCluster, AttachedNode};
 use crate::audit::{
-    ApiServer, ClientCertificate, CredentialSet, DnsSubject, Kernel, NodeSubject, Parts, Secret, Subject,
-    Trust,
+    ApiServer, AuthorityRole, ClientCertificate, CredentialSet, DnsSubject, Kernel, KnownCertificate,
+    NodeSubject, Parts, Secret, Subject, Trust,
 };
 
 use super::seen::seen;
@@ -28,6 +28,8 @@ pub(super) async fn subject(cluster: &AttachedCluster, deployed: &InstanceProbes
     let nodes = nodes.map(async |(listed, witness)| node(listed, witness, deployed).await);
     let (nodes, api, server, service_cidr) =
         futures::join!(join_all(nodes), api(cluster), name_server(cluster), service_cidr(cluster));
+    let administrator = client_certificate(cluster.config());
+    let by_cluster = |shown| KnownCertificate { signer: Some(AuthorityRole::Cluster), shown };
     Subject {
         name: cluster.name().to_owned(),
         parts: Parts::by_kubeconfig(),
@@ -44,8 +46,8 @@ pub(super) async fn subject(cluster: &AttachedCluster, deployed: &InstanceProbes
         dns: DnsSubject { server, only_here: deployed.only_here() },
         api,
         credentials: CredentialSet {
-            administrator: client_certificate(cluster.config()),
-            etcd: None,
+            administrator: administrator.clone(),
+            certificates: Some(administrator.into_iter().map(by_cluster).collect()),
             service_account: deployed.account().cloned(),
             bootstrap: deployed.token().cloned(),
         },

@@ -1,22 +1,21 @@
 //! The credentials of an instance, client certificates and tokens, in the form in which an attacker would use them.
 
 use k8s_openapi::ByteString;
-use provisioner::kubernetes::PKI;
 
-use crate::audit::{ClientCertificate, CredentialSet, Secret};
+use crate::audit::{ClientCertificate, CredentialSet, KnownCertificate, Secret};
 use crate::cluster::TestCluster;
 
 use super::InstanceProbes;
 
-/// The credentials of an instance. The certificate for etcd comes from its node: see [`etcd`].
+/// The credentials of an instance.
 pub(super) fn of(
     cluster: &TestCluster,
     deployed: &InstanceProbes,
-    etcd: Option<ClientCertificate>,
+    certificates: Option<Vec<KnownCertificate>>,
 ) -> CredentialSet {
     CredentialSet {
         administrator: administrator(cluster),
-        etcd,
+        certificates,
         service_account: deployed.account().cloned(),
         bootstrap: deployed.token().cloned(),
     }
@@ -37,16 +36,4 @@ pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCer
 pub(super) fn decoded(data: &str) -> Option<String> {
     let ByteString(bytes) = serde_json::from_value(data.into()).ok()?;
     String::from_utf8(bytes).ok()
-}
-
-/// The paths of the certificate and key that the API server shows to etcd, on the cluster's first node (kubeadm,
-/// "apiserver-etcd-client").
-pub(super) fn etcd_files() -> [String; 2] {
-    ["crt", "key"].map(|extension| format!("{PKI}/apiserver-etcd-client.{extension}"))
-}
-
-/// The client certificate for etcd, from the contents of [`etcd_files`]. Pure.
-pub(super) fn etcd(said: Vec<String>) -> Option<ClientCertificate> {
-    let [certificate, key]: [String; 2] = said.try_into().ok()?;
-    Some(ClientCertificate { certificate, key: Secret::new(key) })
 }

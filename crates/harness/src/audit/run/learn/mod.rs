@@ -9,6 +9,7 @@ mod seen;
 mod neighbours;
 mod management;
 mod credentials;
+mod certificates;
 mod authorities;
 mod trust;
 mod store;
@@ -29,8 +30,8 @@ use provisioner::plan::{API_PORT, ClusterPlan, Role};
 use provisioner::request::{CniKind, EngineKind};
 
 use crate::audit::{
-    ApiServer, ClassId, ClientCertificate, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection,
-    Subject, Trust, Uplink,
+    ApiServer, ClassId, DnsSubject, Kernel, KnownAuthority, Parts, Property, Selection, Subject, Trust,
+    Uplink,
 };
 use crate::cluster::TestCluster;
 
@@ -77,10 +78,11 @@ async fn subject(
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
         node::subject(plan, planned.role, node, listed.iter().find(same))
     });
-    let (mut nodes, neighbours, pki, trust, identity, store) = futures::join!(
+    let (mut nodes, neighbours, authorities, files, trust, identity, store) = futures::join!(
         join_all(nodes),
         neighbours::all(cluster, deployed, selection),
-        within(plan, pki(home, cluster)),
+        within(plan, authorities(home, cluster)),
+        within(plan, async { if shows(selection) { files::with_keys(cluster).await } else { None } }),
         async { if selection.has(ClassId::S2) { trust::of(cluster).await } else { Trust::default() } },
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
@@ -88,7 +90,9 @@ async fn subject(
     for (node, found) in nodes.iter_mut().zip(neighbours) {
         node.neighbours = found;
     }
-    let (authorities, etcd) = pki.unzip();
+    let certificates = files.zip(authorities.as_ref());
+    let certificates =
+        certificates.and_then(|(files, signers)| certificates::of(home, cluster, &files, signers));
     let link = host_link(plan).await;
     let engine = plan.engine;
     let control_planes = plan.nodes.iter().filter(|node| node.role == Role::ControlPlane);
@@ -126,7 +130,7 @@ async fn subject(
             name: plan.api_name.clone(),
             endpoints: endpoints.collect(),
         },
-        credentials: credentials::of(cluster, deployed, etcd),
+        credentials: credentials::of(cluster, deployed, certificates),
         authorities,
         trust,
         identity,
@@ -135,14 +139,15 @@ async fn subject(
     }
 }
 
-/// The certificate authorities of an instance, and the certificate that its API server shows to etcd: files of its
-/// first node, all read with one command.
-async fn pki(home: &Home, cluster: &TestCluster) -> Option<(Vec<KnownAuthority>, ClientCertificate)> {
-    let authorities = authorities::files();
-    let paths = [authorities.as_slice(), &credentials::etcd_files()].concat();
-    let mut said = files::read(cluster.nodes().first()?, &paths).await?;
-    let etcd = credentials::etcd(said.split_off(authorities.len()))?;
-    Some((authorities::of(home, cluster, &said).await?, etcd))
+/// The certificate authorities of an instance: files of its first node and of the host.
+async fn authorities(home: &Home, cluster: &TestCluster) -> Option<Vec<KnownAuthority>> {
+    let said = files::read(cluster.nodes().first()?, &authorities::files()).await?;
+    authorities::of(home, cluster, &said).await
+}
+
+/// Whether a class shows client certificates of nodes.
+fn shows(selection: &Selection) -> bool {
+    [ClassId::C2, ClassId::C5, ClassId::C7].into_iter().any(|class| selection.has(class))
 }
 
 /// The files that the nodes can write and that could be shared: image stores of containers, disks of VMs.

@@ -6,17 +6,20 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret as Object;
+use kube::Api;
+use kube::api::ListParams;
 use provisioner::exec::Command;
 use provisioner::home::Home;
 
 use crate::audit::{Kernel, Search, Secret, Subject};
 use crate::cluster::TestCluster;
 
-use super::secrets::{Needles, private_keys};
+use super::files::{self, Files};
+use super::secrets::{Needles, in_object, private_keys};
+use super::within;
 
 /// The control of the search: files of an instance's folder in which it has to find the instance's own secrets. These
 /// have the keys of its authorities as PEM; the kubeconfig has the administrator's key as base64 of PEM.
@@ -33,17 +36,13 @@ const READ: &str = r#"while read -r _ at type _; do [ "$type" = tmpfs ] && [ -d 
 const ON_DISK: [&str; 8] =
     ["/etc", "/home", "/opt", "/root", "/srv", "/var/lib/kubelet", "/var/log", "/var/tmp"];
 
-/// Prints a line of base64 for each file that may have a private key of a node.
-const KEYS: &str = r#"find /etc/kubernetes /var/lib/kubelet/pki -type f -size -64k -exec sh -c \
-'for file; do base64 --wrap=0 -- "$file" || exit; echo; done' sh '{}' +"#;
-
 /// Fills in the search of each subject. It stays `None` where files cannot be read, and for all subjects when one
 /// secret is unknown, because that secret could not be found.
 pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [Subject]) {
     let folders: Vec<Utf8PathBuf> =
         clusters.iter().map(|cluster| home.instance(&cluster.inner().instance.name)).collect();
     let (on_nodes, read) =
-        futures::join!(join_all(clusters.iter().map(keys)), join_all(clusters.iter().map(read_nodes)));
+        futures::join!(join_all(clusters.iter().map(kept_in)), join_all(clusters.iter().map(read_nodes)));
     let secrets = folders
         .iter()
         .zip(&*subjects)
@@ -88,16 +87,24 @@ async fn read_nodes(cluster: &TestCluster) -> Option<Texts> {
     join_all(read).await.into_iter().collect()
 }
 
-/// The private keys on all nodes of a cluster. `None` when those of a node cannot be read.
-async fn keys(cluster: &TestCluster) -> Option<Vec<Secret>> {
-    let read = cluster.nodes().iter().map(async |node| {
-        let read = Command::within(Duration::from_secs(30), "sh").args(["-c", KEYS]);
-        let printed = node.run(&read).await.ok()?.text();
-        let files = printed.lines().filter_map(|line| String::from_utf8(STANDARD.decode(line).ok()?).ok());
-        let keys: Vec<Secret> = files.flat_map(|file| private_keys(&file)).collect();
-        (!keys.is_empty()).then_some(keys) // each node has at least the key of its kubelet
+/// The private keys and tokens on all nodes of a cluster and in its Secrets. `None` when those of a node or the Secrets
+/// cannot be read.
+async fn kept_in(cluster: &TestCluster) -> Option<Vec<Secret>> {
+    let of_node = |files: Files| {
+        let keys: Vec<Secret> = files.values().flat_map(|text| private_keys(text)).collect();
+        let tokens = files.into_iter().filter(|(path, _)| path.ends_with("/token"));
+        // Each node has at least the key of its kubelet.
+        (!keys.is_empty())
+            .then(|| keys.into_iter().chain(tokens.map(|(_, text)| Secret::new(text))).collect())
+    };
+    let objects: Api<Object> = Api::all(cluster.client());
+    let objects = async { objects.list(&ListParams::default()).await.ok() };
+    let (files, objects) = futures::join!(files::with_keys(cluster), within(&cluster.inner().plan, objects));
+    let read = files?.into_iter().map(of_node).collect::<Option<Vec<Vec<Secret>>>>()?;
+    let objects = objects?.items.into_iter().flat_map(|object| {
+        in_object(object.type_.as_deref().unwrap_or_default(), &object.data.unwrap_or_default())
     });
-    Some(join_all(read).await.into_iter().collect::<Option<Vec<_>>>()?.concat())
+    Some(read.into_iter().flatten().chain(objects).collect())
 }
 
 /// All secrets of an instance: keys, tokens, and the SSH keys of its VMs. `None` when one cannot be read.
@@ -113,7 +120,6 @@ fn secrets(folder: &Utf8Path, subject: &Subject) -> Option<Vec<Secret>> {
     let credentials = &subject.credentials;
     let shown = [
         credentials.administrator.as_ref().map(|shown| shown.key.clone()),
-        credentials.etcd.as_ref().map(|shown| shown.key.clone()),
         credentials.service_account.clone(),
         credentials.bootstrap.clone(),
     ];

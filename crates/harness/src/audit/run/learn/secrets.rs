@@ -7,10 +7,15 @@ use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use k8s_openapi::ByteString;
+
 use crate::audit::Secret;
 
 /// The shortest part of a secret, in characters, that does not occur by accident.
 const DISTINCT: usize = 12;
+
+/// The most characters of a token that are searched. A signature of RSA is as long as five of these.
+const ENOUGH: usize = 64;
 
 /// The patterns of the secrets of several owners, for one pass over a file.
 pub(super) struct Needles {
@@ -80,6 +85,19 @@ pub(super) fn private_keys(text: &str) -> Vec<Secret> {
     texts.flat_map(|text| blocks(&text).map(Secret::new).collect::<Vec<_>>()).collect()
 }
 
+/// The private keys and tokens in the entries of a Secret. Passwords of programs are left out: two clusters may have the
+/// same ones on purpose. Pure.
+pub(super) fn in_object(kind: &str, data: &BTreeMap<String, ByteString>) -> Vec<Secret> {
+    let token = match kind {
+        "kubernetes.io/service-account-token" => Some("token"),
+        "bootstrap.kubernetes.io/token" => Some("token-secret"),
+        _ => None,
+    };
+    let texts = || data.iter().filter_map(|(name, value)| Some((name, std::str::from_utf8(&value.0).ok()?)));
+    let tokens = texts().filter(|(name, _)| token == Some(name.as_str())).map(|(_, text)| Secret::new(text));
+    tokens.chain(texts().flat_map(|(_, text)| private_keys(text))).collect()
+}
+
 /// The PEM blocks of private keys in a text.
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
     const BEGIN: &str = "-----BEGIN ";
@@ -97,7 +115,7 @@ fn blocks(text: &str) -> impl Iterator<Item = &str> {
 /// - Of a key in PEM, the first and the middle line: one of them has the private part for RSA (RFC 8017, A.1.2) and for
 ///   elliptic curves (RFC 5915), and neither of them is public alone.
 /// - Of a key of OpenSSH, the last two lines: the beginning is the same in all of them (its sources, `PROTOCOL.key`).
-/// - Of a token, the part after the last dot: the signature, or the secret half.
+/// - Of a token, the part after the last dot, the signature or the secret half, and of that the first characters.
 fn parts(secret: &str) -> Vec<&str> {
     let found = if secret.contains("-----BEGIN ") {
         let body: Vec<&str> = secret.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -106,7 +124,8 @@ fn parts(secret: &str) -> Vec<&str> {
             false => [body.first(), body.get(body.len() / 2)].into_iter().flatten().copied().collect(),
         }
     } else {
-        vec![secret.rsplit('.').next().unwrap_or(secret)]
+        let last = secret.trim().rsplit('.').next().unwrap_or(secret);
+        vec![last.get(..ENOUGH).unwrap_or(last)]
     };
     found.into_iter().map(str::trim).filter(|part| part.len() >= DISTINCT).collect()
 }
@@ -221,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn tokens_and_private_keys_are_taken_from_objects_and_passwords_are_not() {
+        let key = Bundle::make("acme").unwrap().cluster.key;
+        let data = |entries: &[(&str, &str)]| -> BTreeMap<String, ByteString> {
+            let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+            entries.iter().map(|(name, text)| ((*name).to_owned(), bytes(text))).collect()
+        };
+        let entries = data(&[
+            ("token", "a.b.c"),
+            ("token-secret", "0123"),
+            ("password", "x"),
+            ("tls.key", key.reveal()),
+        ]);
+        let found = |kind| -> Vec<String> {
+            in_object(kind, &entries).iter().map(|secret| secret.reveal().trim().to_owned()).collect()
+        };
+        let key = key.reveal().trim();
+        assert_eq!(found("kubernetes.io/service-account-token"), ["a.b.c", key]);
+        assert_eq!(found("bootstrap.kubernetes.io/token"), ["0123", key]);
+        assert_eq!(found("Opaque"), [key]);
+    }
+
+    #[test]
     fn only_the_private_lines_of_an_openssh_key_are_searched() {
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\nof-everybody-and-public\nprivate-one-line\n\
                    private-another-line\n-----END OPENSSH PRIVATE KEY-----\n";
@@ -232,5 +273,6 @@ mod tests {
         assert_eq!(parts("-----BEGIN X-----\nshort\n-----END X-----\n"), [] as [&str; 0]);
         assert_eq!(parts("a.b"), [] as [&str; 0]);
         assert_eq!(parts("eyJh.eyJz.c2lnbmF0dXJlLW9mLWl0"), ["c2lnbmF0dXJlLW9mLWl0"]);
+        assert_eq!(parts(&format!("eyJh.eyJz.{}\n", "c2lnbmF0".repeat(9))), ["c2lnbmF0".repeat(8)]);
     }
 }

@@ -6,13 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
+use kube::config::Kubeconfig;
 use serde_json::Value;
 use x509_parser::pem::Pem;
 
 use crate::audit::{Trust, TrustAnchor};
 use crate::cluster::{TestCluster, TestNode};
 
-use super::{authorities, files, quick, within};
+use super::{authorities, credentials, files, quick, within};
 
 /// Prints process id, name and command line (base64) of each server. The kernel cuts a name after 15 characters.
 const SERVERS: &str = r#"for dir in /proc/[0-9]*; do
@@ -38,10 +39,11 @@ const ANCHORS: [&str; 14] = [
     "cluster-signing-legacy-unknown-cert-file",
 ];
 
-/// The ConfigMaps with authorities, and their entries.
-const PUBLISHED: [(&str, &[&str]); 2] = [
-    ("extension-apiserver-authentication", &["client-ca-file", "requestheader-client-ca-file"]),
-    ("kube-root-ca.crt", &["ca.crt"]),
+/// The ConfigMaps with authorities, as `namespace/name`, and their entries.
+const PUBLISHED: [(&str, &[&str]); 3] = [
+    ("kube-system/extension-apiserver-authentication", &["client-ca-file", "requestheader-client-ca-file"]),
+    ("kube-system/kube-root-ca.crt", &["ca.crt"]),
+    ("kube-public/cluster-info", &["kubeconfig"]),
 ];
 
 /// The flags that admit clients in a way that homelab does not plan. An ending `*` stands for any rest.
@@ -79,25 +81,39 @@ pub(super) async fn of(cluster: &TestCluster) -> Trust {
     })
 }
 
-/// The authorities that a cluster publishes, in ConfigMaps of `kube-system`: those that servers of aggregated APIs
-/// trust, and the one that pods trust.
+/// The authorities that a cluster publishes in ConfigMaps: those that servers of aggregated APIs trust, the one that pods
+/// trust, and the one that joining nodes trust.
 async fn published(cluster: &TestCluster) -> Option<Trust> {
-    let maps: Api<ConfigMap> = Api::namespaced(cluster.client(), "kube-system");
     let mut trust = Trust::default();
-    for (name, settings) in PUBLISHED {
+    for (place, settings) in PUBLISHED {
+        let (namespace, name) = place.split_once('/')?;
+        let maps: Api<ConfigMap> = Api::namespaced(cluster.client(), namespace);
         let data = maps.get(name).await.ok()?.data?;
         for setting in settings {
-            trust.anchors.extend((1..).zip(keys(data.get(*setting)?)?).map(|(block, key)| TrustAnchor {
+            let text = data.get(*setting)?;
+            let keys = if *setting == "kubeconfig" { in_kubeconfig(text) } else { keys(text) }?;
+            trust.anchors.extend((1..).zip(keys).map(|(block, key)| TrustAnchor {
                 node: cluster.name().to_owned(),
                 server: "ConfigMap".to_owned(),
                 setting: (*setting).to_owned(),
-                file: format!("kube-system/{name}"),
+                file: place.to_owned(),
                 block,
                 key,
             }));
         }
     }
     Some(trust)
+}
+
+/// The fingerprints of the authorities of all clusters in a kubeconfig. Pure.
+fn in_kubeconfig(text: &str) -> Option<Vec<String>> {
+    let config = Kubeconfig::from_yaml(text).ok()?;
+    let all = config.clusters.iter().map(|named| {
+        let data = named.cluster.as_ref()?.certificate_authority_data.as_deref()?;
+        keys(&credentials::decoded(data)?)
+    });
+    let all = all.collect::<Option<Vec<_>>>()?.concat();
+    (!all.is_empty()).then_some(all)
 }
 
 async fn of_node(node: &TestNode) -> Option<Trust> {
@@ -242,6 +258,20 @@ mod tests {
         assert_eq!(keys(other).unwrap(), two[1..2]);
         assert_eq!(keys(&format!("{one}{}", acme.front_proxy.key.reveal())), None);
         assert_eq!(keys("no block"), None);
+    }
+
+    #[test]
+    fn the_authorities_of_every_cluster_in_a_published_kubeconfig_count() {
+        let bundles = ["acme", "globex"].map(|name| Bundle::make(name).unwrap().cluster.certificate);
+        let cluster = |pem: &String| {
+            let encoded = STANDARD.encode(pem);
+            format!("- name: \"\"\n  cluster: {{server: https://x, certificate-authority-data: {encoded}}}\n")
+        };
+        let text = |all: &[String]| format!("clusters:\n{}", all.iter().map(cluster).collect::<String>());
+        let both = in_kubeconfig(&text(&bundles)).unwrap();
+        assert_eq!(both, bundles.iter().flat_map(|pem| keys(pem).unwrap()).collect::<Vec<_>>());
+        assert_eq!(in_kubeconfig("clusters: []\n"), None);
+        assert_eq!(in_kubeconfig("clusters:\n- name: a\n  cluster: {server: https://x}\n"), None);
     }
 
     #[test]
