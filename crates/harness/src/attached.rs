@@ -18,6 +18,8 @@ use provisioner::assets::TOOLBOX_IMAGE;
 use provisioner::home::Home;
 use provisioner::plan::Role;
 
+use crate::audit::DeclaredPath;
+
 use asking::{Asking, WITHIN};
 pub use error::AttachContextError;
 
@@ -27,12 +29,13 @@ pub struct ContextSpec {
     name: String,
     kubeconfig: Option<Utf8PathBuf>,
     probe_image: Option<String>,
+    declared: Vec<DeclaredPath>,
 }
 
 impl ContextSpec {
     /// A context of the user's kubeconfig.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), kubeconfig: None, probe_image: None }
+        Self { name: name.into(), kubeconfig: None, probe_image: None, declared: Vec::new() }
     }
 
     /// The file that has the context, instead of the user's kubeconfig.
@@ -46,6 +49,30 @@ impl ContextSpec {
     #[must_use]
     pub fn probe_image(self, image: impl Into<String>) -> Self {
         Self { probe_image: Some(image.into()), ..self }
+    }
+
+    /// A path that the cluster is meant to use. An audit reports it as expected, and everything beyond it as a leak.
+    ///
+    /// ```
+    /// use harness::ContextSpec;
+    /// use harness::audit::{DeclaredPath, DeclaredProtocol};
+    ///
+    /// let path = DeclaredPath {
+    ///     target: "prod".to_owned(),
+    ///     to: "192.0.2.10/32".parse()?,
+    ///     protocol: DeclaredProtocol::Tcp,
+    ///     ports: (443, 443),
+    ///     reason: "the staging cluster reads the product catalogue".to_owned(),
+    ///     by: "Anna".to_owned(),
+    ///     at: "2026-11-29T12:00:00Z".parse()?,
+    /// };
+    /// let staging = ContextSpec::new("staging").may_reach(path);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn may_reach(mut self, path: DeclaredPath) -> Self {
+        self.declared.push(path);
+        self
     }
 }
 
@@ -64,6 +91,7 @@ pub struct AttachedCluster {
     uid: String,
     nodes: Vec<AttachedNode>,
     image: String,
+    declared: Vec<DeclaredPath>,
 }
 
 impl Debug for AttachedCluster {
@@ -120,7 +148,15 @@ impl AttachedCluster {
         asking.demand_rights().await?;
         let nodes = asking.nodes().await?;
         let image = spec.probe_image.clone().unwrap_or_else(|| TOOLBOX_IMAGE.to_owned());
-        Ok(Self { context: context.to_owned(), config, client, uid, nodes, image })
+        Ok(Self {
+            context: context.to_owned(),
+            config,
+            client,
+            uid,
+            nodes,
+            image,
+            declared: spec.declared.clone(),
+        })
     }
 
     /// The name of its context, which is its name in reports.
@@ -131,6 +167,11 @@ impl AttachedCluster {
     /// The UID of its namespace `kube-system`, which no two clusters have in common.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+
+    /// The paths that it is meant to use.
+    pub fn declared(&self) -> &[DeclaredPath] {
+        &self.declared
     }
 
     /// Its nodes, control planes first.

@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use probe::{Answer, Arrival, Ask, Nonce, Probe};
 
 use super::cells::{Cell, CellMethod, Plan};
+use super::declared::DeclaredPath;
 use super::observed::{Observed, Watch};
 use super::subject::{Kernel, NodeSubject, Subject};
 use super::verdict::Judgement;
@@ -134,6 +135,7 @@ impl<'a> Run<'a> {
             arrivals: arrivals.collect(),
             frames: frames.collect(),
             doubt: doubt.or(omitted),
+            declared: self.declared(&source.name, &target.name).collect(),
         }
     }
 
@@ -154,6 +156,7 @@ impl<'a> Run<'a> {
             control: all(control),
             own: own.map(all),
             witnesses: self.states(cell.target.name()),
+            declared: self.declared(&cell.source, cell.target.name()).cloned().collect(),
         }
     }
 
@@ -207,6 +210,12 @@ impl<'a> Run<'a> {
                 }
             }
         })
+    }
+
+    /// The paths from a source to a target that are open on purpose.
+    fn declared(&self, source: &str, target: &str) -> impl Iterator<Item = &'a DeclaredPath> {
+        let all = self.plan.subject(source).into_iter().flat_map(|subject| &subject.declared);
+        all.filter(move |path| path.target == target)
     }
 
     fn party(&self, name: &str) -> Party {

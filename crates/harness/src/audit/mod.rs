@@ -18,6 +18,7 @@
 //! [`audit()`] runs these steps on running clusters. Only `run` and `inject` touch clusters and the host. Everything
 //! else is pure: times and the run's number are arguments.
 
+mod declared;
 mod subject;
 mod ipv6;
 mod viewpoint;
@@ -39,6 +40,7 @@ pub use class::{
     Applicability, Applies, Asked, Class, ClassId, Depth, Fact, Injection, Method, MissingPart, Proof,
     Question, Questions, Scene, Towards, UnknownClass,
 };
+pub use declared::{DeclaredPath, DeclaredProtocol};
 pub use inject::InjectError;
 pub use judge::{Evidence, Party, Sent, WitnessState, judge};
 pub use observed::{Observed, Phase, Watch};

@@ -197,9 +197,9 @@ impl Report {
         }
     }
 
-    /// The classes that have nothing to ask, with the evidence. Each evidence appears once.
-    pub fn not_applicable(&self) -> BTreeSet<(ClassId, &str)> {
-        let cells = self.cells.iter().filter(|cell| cell.verdict == Verdict::NotApplicable);
+    /// The classes with this verdict, with the reason. Each reason appears once.
+    pub fn with(&self, verdict: Verdict) -> BTreeSet<(ClassId, &str)> {
+        let cells = self.cells.iter().filter(|cell| cell.verdict == verdict);
         cells.map(|cell| (cell.class, cell.why.as_str())).collect()
     }
 

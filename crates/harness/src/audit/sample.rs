@@ -10,6 +10,7 @@ use provisioner::slowdown::Slowdown;
 
 use super::cells::{CellMethod, Plan};
 use super::class::Proof;
+use super::declared::{DeclaredPath, DeclaredProtocol};
 use super::observed::{Observed, Watch};
 use super::structure::Structure;
 use super::subject::*;
@@ -113,6 +114,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         },
         authorities: Some(AuthorityRole::ALL.map(authority).to_vec()),
         trust: trust(name, &nodes),
+        declared: Vec::new(),
         identity: Some(CHAIN.map(link).to_vec()),
         store: Some(vec![format!("8:1:{third} /var/lib/containerd/blob")]),
         search: Some(Search { control_found: true, found: Vec::new() }),
@@ -373,4 +375,17 @@ pub(crate) fn arrive(observed: &mut Observed, witness: &str, nonce: &Nonce) {
         from: Some("192.168.60.10:40312".to_owned()),
         to: None,
     });
+}
+
+/// A path over TCP that somebody has opened on purpose.
+pub(crate) fn declared(target: &str, to: &str, ports: (u16, u16)) -> DeclaredPath {
+    DeclaredPath {
+        target: target.to_owned(),
+        to: to.parse().expect("a network"),
+        protocol: DeclaredProtocol::Tcp,
+        ports,
+        reason: "a shared API".to_owned(),
+        by: "anna".to_owned(),
+        at: jiff::Timestamp::UNIX_EPOCH,
+    }
 }

@@ -16,6 +16,8 @@ use probe::Mac;
 use provisioner::plan::Role;
 use provisioner::slowdown::Slowdown;
 
+use super::declared::DeclaredPath;
+
 pub use credentials::{
     AuthorityRole, ClientCertificate, CredentialSet, KnownAuthority, KnownCertificate, Property, Secret,
 };
@@ -68,6 +70,8 @@ pub struct Subject {
     pub authorities: Option<Vec<KnownAuthority>>,
     /// The keys that its running servers trust.
     pub trust: Trust,
+    /// The paths that it is meant to use.
+    pub declared: Vec<DeclaredPath>,
     /// Its identity: for each property, the value that was recorded at creation and the value that was found now.
     pub identity: Option<Vec<Property>>,
     /// Files of the host that its nodes can write: `<device>:<inode> <path>`. For containers, the files of their image

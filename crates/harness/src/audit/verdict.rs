@@ -13,6 +13,8 @@ pub enum Verdict {
     NotApplicable,
     /// The controls answered, the source got no answer, and the target's witness did not see the nonce.
     Isolated,
+    /// The source reached the target by declared paths only.
+    Expected,
     /// A part that the class needs is missing: of an instance, or of this host.
     NotCovered,
     /// The control failed, the probe could not run, or the witness could not be read.
@@ -23,14 +25,21 @@ pub enum Verdict {
 
 impl Verdict {
     /// All verdicts, from the best to the worst.
-    pub const ALL: [Self; 5] =
-        [Self::NotApplicable, Self::Isolated, Self::NotCovered, Self::Inconclusive, Self::Leak];
+    pub const ALL: [Self; 6] = [
+        Self::NotApplicable,
+        Self::Isolated,
+        Self::Expected,
+        Self::NotCovered,
+        Self::Inconclusive,
+        Self::Leak,
+    ];
 
     /// The name in reports: `NOT COVERED`.
     pub fn name(self) -> &'static str {
         match self {
             Self::NotApplicable => "NOT APPLICABLE",
             Self::Isolated => "ISOLATED",
+            Self::Expected => "EXPECTED",
             Self::NotCovered => "NOT COVERED",
             Self::Inconclusive => "INCONCLUSIVE",
             Self::Leak => "LEAK",
@@ -62,6 +71,10 @@ impl Judgement {
         Self { verdict: Verdict::Isolated, why: why.into() }
     }
 
+    pub(super) fn expected(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Expected, why: why.into() }
+    }
+
     pub(super) fn leak(why: impl Into<String>) -> Self {
         Self { verdict: Verdict::Leak, why: why.into() }
     }
@@ -80,7 +93,7 @@ impl Judgement {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditOutcome {
-    /// Every cell that counts is isolated, or not covered and accepted.
+    /// Every cell that counts is isolated, expected, or not covered and accepted.
     Isolated,
     /// At least one cell is a leak.
     Leak,
@@ -97,7 +110,7 @@ impl AuditOutcome {
             let this = match verdict {
                 Verdict::Leak => return Self::Leak,
                 Verdict::NotApplicable => continue,
-                Verdict::Isolated => Self::Isolated,
+                Verdict::Isolated | Verdict::Expected => Self::Isolated,
                 Verdict::NotCovered if accepted => Self::Isolated,
                 Verdict::NotCovered | Verdict::Inconclusive => Self::Inconclusive,
             };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use probe::{Answer, Arrival, Ask, Nonce};
 
 use crate::audit::class::Proof;
+use crate::audit::declared::DeclaredPath;
 use crate::audit::viewpoint::Viewpoint;
 
 /// The evidence of a cell.
@@ -24,6 +25,8 @@ pub struct Evidence {
     pub own: Option<Vec<Sent>>,
     /// The target's witnesses.
     pub witnesses: Vec<WitnessState>,
+    /// The paths from the source to the target that are open on purpose.
+    pub declared: Vec<DeclaredPath>,
 }
 
 /// The source or the target of a cell.

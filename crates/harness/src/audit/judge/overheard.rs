@@ -3,10 +3,12 @@
 //! A witness reports each kind of frame that arrives on its links. The plan says which systems belong there, so a frame
 //! of any other one is a finding, with or without a nonce. Pure.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use probe::{Arrival, Mac, Peer};
 
+use crate::audit::declared::{DeclaredPath, DeclaredProtocol};
 use crate::audit::ipv6;
 use crate::audit::subject::{HostSubject, Subject};
 use crate::audit::verdict::Judgement;
@@ -24,12 +26,19 @@ pub(super) struct Heard<'a> {
     pub(super) frames: Vec<(&'a str, &'a Peer)>,
     /// Why the silence of a witness proves nothing.
     pub(super) doubt: Option<String>,
+    /// The paths from the source to the target that are open on purpose.
+    pub(super) declared: Vec<&'a DeclaredPath>,
 }
 
 pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
     let Heard { source, target, .. } = heard;
-    let of_source = heard.arrivals.iter().find(|(.., from)| from.instance() == Some(source.name.as_str()));
-    if let Some((witness, arrival, from)) = of_source {
+    let of_source = heard.arrivals.iter().filter(|(.., from)| from.instance() == Some(source.name.as_str()));
+    let mut declared = BTreeSet::new();
+    for (witness, arrival, from) in of_source {
+        if let Some(path) = heard.declared.iter().find(|path| on_path(path, arrival)) {
+            declared.insert(path.to_string());
+            continue;
+        }
         return Judgement::leak(format!(
             "{} of {from} arrived as {} at witness {witness}",
             arrival.nonce, arrival.protocol
@@ -37,7 +46,9 @@ pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
     }
     let theirs = |peer: &Peer| {
         let by_mac = peer.mac.is_some_and(|mac| is_node(source, mac) && !is_node(target, mac));
-        by_mac || peer.from.is_some_and(|address| belongs(source, address) && !belongs(target, address))
+        // A routed frame has no port, so the addresses of a source with a declared path are judged by its probes.
+        let from = peer.from.filter(|_| heard.declared.is_empty());
+        by_mac || from.is_some_and(|address| belongs(source, address) && !belongs(target, address))
     };
     if let Some((witness, peer)) = heard.frames.iter().find(|(_, peer)| theirs(peer)) {
         return Judgement::leak(format!("{} arrived at witness {witness}", words(peer)));
@@ -45,7 +56,14 @@ pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
     if let Some(why) = heard.doubt.clone().or_else(|| deaf(heard)) {
         return Judgement::inconclusive(why);
     }
+    let expected = || {
+        let words = declared.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+        Judgement::expected(format!("probes of the source arrived by declared paths only: {words}"))
+    };
     if target.uplink.is_none() {
+        if !declared.is_empty() {
+            return expected();
+        }
         return Judgement::isolated(format!(
             "{} kinds of frames arrived, none of the source; which other systems belong on the links of '{}' is not known",
             heard.frames.len(),
@@ -63,10 +81,24 @@ pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
             words(peer)
         ));
     }
+    if !declared.is_empty() {
+        return expected();
+    }
     Judgement::isolated(format!(
         "{} kinds of frames arrived, all of the target itself and of the host",
         heard.frames.len()
     ))
+}
+
+/// Whether a probe arrived on a declared path.
+fn on_path(path: &DeclaredPath, arrival: &Arrival) -> bool {
+    let protocol = match arrival.protocol.as_str() {
+        "tcp" => DeclaredProtocol::Tcp,
+        "udp" => DeclaredProtocol::Udp,
+        _ => return false,
+    };
+    let to = arrival.to.as_deref().and_then(|to| to.parse().ok());
+    to.is_some_and(|to| path.covers(protocol, to))
 }
 
 /// The control: each witness of a node hears its own cluster, or the host. `None` where all do.
@@ -104,14 +136,18 @@ fn belongs(subject: &Subject, address: IpAddr) -> bool {
     in_network || super::addresses(subject).contains(&address)
 }
 
-/// Whether a frame on the target's link may come from this address: one of the target's or the host's, or one that a
-/// system uses before it has another one (RFC 4862, section 5.4; RFC 4291, section 2.5.6).
+/// Whether a frame on the target's link may come from this address: one of the target's or the host's, one of a source
+/// with a declared path, or one that a system uses before it has another one (RFC 4862, section 5.4; RFC 4291, section 2.5.6).
 fn is_expected(heard: &Heard<'_>, from: IpAddr) -> bool {
     let of_link = match from {
         IpAddr::V4(from) => from.is_unspecified() || Some(from) == heard.target.gateway(),
         IpAddr::V6(from) => from.is_unspecified() || from.is_unicast_link_local(),
     };
-    of_link || belongs(heard.target, from) || heard.host.addresses.iter().any(|(_, own)| *own == from)
+    let on_path = !heard.declared.is_empty() && belongs(heard.source, from);
+    of_link
+        || on_path
+        || belongs(heard.target, from)
+        || heard.host.addresses.iter().any(|(_, own)| *own == from)
 }
 
 /// A kind of frame as the subject of a sentence: `a frame (0x0800) of 02:00:c0:a8:3c:0a from 192.168.60.10 to 10.1.0.7`.

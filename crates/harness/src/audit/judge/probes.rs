@@ -1,9 +1,10 @@
 //! Judges cells with probes: compares the prober's answers with the reports of the target's witnesses.
 //!
 //! In this order: a nonce that arrived is a leak, whatever the prober reports. An answer that only the target can give
-//! is a leak. Then the controls must have succeeded, the witnesses must have run for the whole audit, and the probes
-//! must really have been sent. A cell that passes all of this is isolated.
+//! is a leak. Both are expected where a declared path explains them completely. Then the controls must have succeeded, the witnesses must have run for the whole audit, and the probes
+//! must really have been sent. A cell that passes all of this is isolated, or expected.
 
+mod expected;
 mod sender;
 
 use super::Evidence;
@@ -17,12 +18,16 @@ use sender::{Heard, heard};
 /// The verdict of a cell with probes.
 pub fn judge(evidence: &Evidence) -> Judgement {
     let Evidence { proof, source, target, cross, .. } = evidence;
-    if let Some(why) = cross.iter().find_map(|sent| arrived(sent, &source.name, &target.name)) {
-        return Judgement::leak(why);
-    }
     let heard: Vec<Heard> = cross.iter().map(|sent| heard(*proof, sent, source, target)).collect();
-    if let Some(why) = heard.iter().find_map(Heard::reached) {
-        return Judgement::leak(why);
+    let by_witness = cross.iter().map(|sent| (sent, arrived(sent, &source.name, &target.name)));
+    let by_answer = cross.iter().zip(&heard).map(|(sent, heard)| (sent, heard.reached().map(str::to_owned)));
+    let reached = by_witness.chain(by_answer).filter_map(|(sent, why)| Some((sent, why?)));
+    let mut declared = Vec::new();
+    for (sent, why) in reached {
+        match expected::explained(evidence, sent) {
+            Some(paths) => declared.extend(paths),
+            None => return Judgement::leak(why),
+        }
     }
     let doubt = control(evidence)
         .or_else(|| own(evidence))
@@ -31,6 +36,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         .or_else(|| heard.iter().find_map(Heard::unknown).map(str::to_owned));
     match doubt {
         Some(why) => Judgement::inconclusive(why),
+        None if !declared.is_empty() => Judgement::expected(expected::words(declared)),
         None => Judgement::isolated(match proof {
             Proof::Witnessed => {
                 "the controls answered; the prober got no answer, and no witness of the target saw the probe"

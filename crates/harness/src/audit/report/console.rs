@@ -41,9 +41,10 @@ impl Report {
         };
         let _ = writeln!(
             text,
-            "\n{outcome}: {}, {} isolated, {} leak, {} inconclusive, {} not covered ({} accepted), {} not applicable\n{}",
+            "\n{outcome}: {}, {} isolated,{} {} leak, {} inconclusive, {} not covered ({} accepted), {} not applicable\n{}",
             tell::count(counts.total(), "cell"),
             counts.isolated,
+            if counts.expected > 0 { format!(" {} expected,", counts.expected) } else { String::new() },
             counts.leak,
             counts.inconclusive,
             counts.not_covered,
@@ -54,7 +55,7 @@ impl Report {
         text
     }
 
-    /// The cells that fail with their evidence, then the classes not applicable and not covered.
+    /// The cells that fail with their evidence, then the classes expected, not applicable and not covered.
     fn listed(&self, colour: bool) -> String {
         let mut text = String::new();
         let groups = self.groups();
@@ -72,7 +73,11 @@ impl Report {
                 }
             }
         }
-        for (class, evidence) in self.not_applicable() {
+        for (class, why) in self.with(Verdict::Expected) {
+            let head = painted(Verdict::Expected.name(), Verdict::Expected, colour, 0);
+            let _ = writeln!(text, "{head}  {class} {}: {why}", Class::of(class).title);
+        }
+        for (class, evidence) in self.with(Verdict::NotApplicable) {
             let head = painted(Verdict::NotApplicable.name(), Verdict::NotApplicable, colour, 0);
             let _ = writeln!(text, "{head}  {class} {}: {evidence}", Class::of(class).title);
         }
@@ -119,6 +124,7 @@ fn painted(text: &str, verdict: Verdict, colour: bool, width: usize) -> String {
     let style: Style = match verdict {
         Verdict::NotApplicable => AnsiColor::BrightBlack.on_default(),
         Verdict::Isolated => AnsiColor::Green.on_default(),
+        Verdict::Expected => AnsiColor::Blue.on_default(),
         Verdict::NotCovered => AnsiColor::Cyan.on_default(),
         Verdict::Inconclusive => AnsiColor::Yellow.on_default(),
         Verdict::Leak => AnsiColor::Red.on_default().bold(),

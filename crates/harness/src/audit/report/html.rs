@@ -69,9 +69,9 @@ impl Page<'_> {
         all.map(|(class, why, accepted)| (Class::of(class), why, accepted)).collect()
     }
 
-    fn not_applicable(&self) -> Vec<(&'static Class, &str)> {
-        let all = self.report.not_applicable().into_iter();
-        all.map(|(class, evidence)| (Class::of(class), evidence)).collect()
+    fn with(&self, verdict: Verdict) -> Vec<(&'static Class, &str)> {
+        let all = self.report.with(verdict).into_iter();
+        all.map(|(class, why)| (Class::of(class), why)).collect()
     }
 
     /// The duration of the run in seconds; `None` where its times cannot be parsed.
@@ -97,6 +97,7 @@ impl Verdict {
         match self {
             Self::NotApplicable => "not-applicable",
             Self::Isolated => "isolated",
+            Self::Expected => "expected",
             Self::Leak => "leak",
             Self::Inconclusive => "inconclusive",
             Self::NotCovered => "not-covered",
@@ -108,6 +109,7 @@ impl Verdict {
         match self {
             Self::NotApplicable => "·",
             Self::Isolated => "✓",
+            Self::Expected => "→",
             Self::Leak => "✗",
             Self::Inconclusive => "?",
             Self::NotCovered => "–",

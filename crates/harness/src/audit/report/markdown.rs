@@ -55,12 +55,15 @@ impl Report {
             let Acceptance { reason, by, .. } = acceptance;
             let _ = writeln!(text, "- **{} {}**: {reason} (by {by})", class.id, class.title);
         }
-        let not_applicable = self.not_applicable();
-        if !not_applicable.is_empty() {
-            text.push_str("\n## Not applicable\n\n");
-        }
-        for (class, evidence) in not_applicable {
-            let _ = writeln!(text, "- **{class} {}**: {evidence}", Class::of(class).title);
+        for (verdict, title) in [(Verdict::Expected, "Expected"), (Verdict::NotApplicable, "Not applicable")]
+        {
+            let classes = self.with(verdict);
+            if !classes.is_empty() {
+                let _ = write!(text, "\n## {title}\n\n");
+            }
+            for (class, why) in classes {
+                let _ = writeln!(text, "- **{class} {}**: {why}", Class::of(class).title);
+            }
         }
         text
     }

@@ -81,6 +81,9 @@ pub struct Counts {
     pub not_applicable: usize,
     /// Cells that are isolated.
     pub isolated: usize,
+    /// Cells in which the source reached the target by declared paths only.
+    #[serde(default)]
+    pub expected: usize,
     /// Cells that leak.
     pub leak: usize,
     /// Cells that are inconclusive.
@@ -225,7 +228,7 @@ pub struct Group<'a> {
 impl CellReport {
     /// Whether the cell prevents the outcome *isolated*.
     pub fn fails(&self) -> bool {
-        let counts = ![Verdict::Isolated, Verdict::NotApplicable].contains(&self.verdict);
+        let counts = ![Verdict::Isolated, Verdict::Expected, Verdict::NotApplicable].contains(&self.verdict);
         counts && self.accepted.is_none()
     }
 }
@@ -269,6 +272,7 @@ impl Counts {
             match cell.verdict {
                 Verdict::NotApplicable => counts.not_applicable += 1,
                 Verdict::Isolated => counts.isolated += 1,
+                Verdict::Expected => counts.expected += 1,
                 Verdict::Leak => counts.leak += 1,
                 Verdict::Inconclusive => counts.inconclusive += 1,
                 Verdict::NotCovered => counts.not_covered += 1,
@@ -280,7 +284,7 @@ impl Counts {
 
     /// The number of all cells.
     pub fn total(&self) -> usize {
-        self.isolated + self.leak + self.inconclusive + self.not_covered + self.not_applicable
+        self.isolated + self.expected + self.leak + self.inconclusive + self.not_covered + self.not_applicable
     }
 
     /// The number of cells with this verdict.
@@ -288,6 +292,7 @@ impl Counts {
         match verdict {
             Verdict::NotApplicable => self.not_applicable,
             Verdict::Isolated => self.isolated,
+            Verdict::Expected => self.expected,
             Verdict::Leak => self.leak,
             Verdict::Inconclusive => self.inconclusive,
             Verdict::NotCovered => self.not_covered,

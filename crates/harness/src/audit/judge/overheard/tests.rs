@@ -1,7 +1,7 @@
 use probe::{Cast, Nonce};
 
 use super::*;
-use crate::audit::sample::{host, subject};
+use crate::audit::sample::{declared, host, subject};
 use crate::audit::verdict::Verdict;
 use crate::audit::viewpoint::Route;
 
@@ -45,6 +45,7 @@ fn judged(frames: &[(&str, Peer)], arrivals: &[(&str, &Viewpoint)], doubt: Optio
         arrivals: arrivals.iter().map(|(witness, from)| (*witness, &arrival, *from)).collect(),
         frames: frames.iter().map(|(witness, peer)| (*witness, peer)).collect(),
         doubt: doubt.map(str::to_owned),
+        declared: Vec::new(),
     })
 }
 
@@ -94,4 +95,44 @@ fn a_witness_that_heard_nothing_or_cannot_be_relied_on_is_inconclusive() {
     let deaf = judged(&usual()[..2], &[], None);
     assert_eq!(deaf.verdict, Verdict::Inconclusive);
     assert!(deaf.why.contains("globex-w-1/witness heard no frame"), "{}", deaf.why);
+}
+
+#[test]
+fn probes_of_the_source_on_a_declared_path_are_expected_and_any_other_one_is_a_leak() {
+    use Verdict::{Expected, Isolated, Leak};
+    let (source, target, host) = (subject("acme", 60, 1), subject("globex", 61, 1), host());
+    let from = Viewpoint::Pod { instance: "acme".to_owned() };
+    let path = declared("globex", "192.168.61.10/32", (443, 443));
+    let routed = frame("eth0", [2, 0, 192, 168, 61, 1], "192.168.60.10");
+    for (expected, protocol, to, declared) in [
+        (Expected, "tcp", "192.168.61.10:443", true),
+        (Leak, "tcp", "192.168.61.10:443", false),
+        (Leak, "udp", "192.168.61.10:443", true),
+        (Leak, "tcp", "192.168.61.10:444", true),
+        (Leak, "icmp", "192.168.61.10", true),
+    ] {
+        let frames: Vec<_> = usual().into_iter().chain([("globex-cp-1/witness", routed.clone())]).collect();
+        let nonce = Nonce::new(1, 7);
+        let arrival = Arrival {
+            nonce,
+            at_us: 1,
+            link: None,
+            protocol: protocol.to_owned(),
+            from: None,
+            to: Some(to.to_owned()),
+        };
+        let heard = |arrivals| Heard {
+            source: &source,
+            target: &target,
+            host: &host,
+            arrivals,
+            frames: frames.iter().map(|(witness, peer)| (*witness, peer)).collect(),
+            doubt: None,
+            declared: if declared { vec![&path] } else { Vec::new() },
+        };
+        let judgement = judge(&heard(vec![("globex-cp-1/witness", &arrival, &from)]));
+        assert_eq!(judgement.verdict, expected, "{protocol} {to}: {}", judgement.why);
+        let silent = judge(&heard(Vec::new())).verdict;
+        assert_eq!(silent, if declared { Isolated } else { Leak }, "only a frame of the source");
+    }
 }

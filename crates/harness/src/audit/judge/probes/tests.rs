@@ -109,6 +109,7 @@ fn evidence(control: bool, own: bool, outcome: Option<ProbeOutcome>, seen: bool,
         control: vec![sent(2, SOURCE, Some(control), &[])],
         own: Some(vec![sent(3, TARGET, Some(hello("b", TARGET)), if own { &["b"] } else { &[] })]),
         witnesses: vec![WitnessState { witness: "b-w".to_owned(), doubt }],
+        declared: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) async fn subject(cluster: &AttachedCluster, deployed: &InstanceProbes
         },
         authorities: None,
         trust: Trust::default(),
+        declared: cluster.declared().to_vec(),
         identity: None,
         store: None,
         search: None,

@@ -133,6 +133,7 @@ async fn subject(
         credentials: credentials::of(cluster, deployed, certificates),
         authorities,
         trust,
+        declared: Vec::new(),
         identity,
         store,
         search: None,
