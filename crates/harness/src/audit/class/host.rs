@@ -43,7 +43,7 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::H2,
         "listeners of the host",
-        "a host program that listens on 0.0.0.0 serves every instance, so the instances share it",
+        "a host program that listens on 0.0.0.0, or on the gateway's address, serves the instance",
         (BOTH, Towards::Host),
         Method::Probes(listeners),
         Injection::OpenInput,
@@ -219,7 +219,7 @@ fn routable(address: &IpAddr) -> bool {
     !on_link && !address.is_loopback()
 }
 
-/// The witness of the host, and every other program on the host that listens on all addresses.
+/// The witness of the host, and every other program on the host that listens on all addresses or on the gateway's.
 fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     if let Asked::Instance(_) = scene.target {
         let control = scene.everywhere().into_iter().flat_map(three);
@@ -229,7 +229,9 @@ fn listeners(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let gateway =
         scene.source.gateway().ok_or_else(|| lack(scene.source, "an address of the host in its network"))?;
     let gateway = IpAddr::from(gateway);
-    let others = scene.host.listeners.iter().map(|port| answered("listeners", tcp(gateway, *port)));
+    let bound = scene.host.bound.iter().filter(|at| at.ip() == gateway).map(|at| at.port());
+    let ports: BTreeSet<u16> = scene.host.listeners.iter().copied().chain(bound).collect();
+    let others = ports.into_iter().map(|port| answered("listeners", tcp(gateway, port)));
     Ok(three(gateway).into_iter().chain(others).collect())
 }
 
