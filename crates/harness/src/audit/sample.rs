@@ -117,7 +117,7 @@ pub(crate) fn subject(name: &str, third: u8, workers: u8) -> Subject {
         declared: Vec::new(),
         identity: Some(CHAIN.map(link).to_vec()),
         store: Some(vec![format!("8:1:{third} /var/lib/containerd/blob")]),
-        search: Some(Search { control_found: true, found: Vec::new() }),
+        search: Some(Search { control_found: true, ..Search::default() }),
         nodes,
     }
 }

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct Network {
     /// Its inode.
     pub inode: u64,
+    /// Whether no process, descriptor or mount leads to it. Then only its links are known, and the inode is one that no
+    /// namespace has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_hidden: bool,
     /// Its links.
     pub links: Vec<Link>,
     /// Addresses of all families.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread;
 
 use lexopt::{Arg, Parser, ValueExt};
+use nix::libc;
 use probe::{VERSION, WitnessLine};
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
@@ -177,14 +178,19 @@ fn join(groups: &[IpAddr], on: &mut Vec<String>) -> Result<Vec<Socket>, WitnessE
         let socket = Socket::new(domain, Type::DGRAM, None).map_err(failed)?;
         let links = links::all().map_err(failed)?;
         for link in links.iter().filter(|link| link.up && !link.loopback) {
-            match group {
+            let joined = match group {
                 IpAddr::V4(group) => {
                     let index = InterfaceIndexOrAddress::Index(link.index());
-                    socket.join_multicast_v4_n(group, &index).map_err(failed)?;
+                    socket.join_multicast_v4_n(group, &index)
                 }
-                IpAddr::V6(group) => socket.join_multicast_v6(group, link.index()).map_err(failed)?,
+                IpAddr::V6(group) => socket.join_multicast_v6(group, link.index()),
+            };
+            match joined {
+                Ok(()) => on.push(format!("group {group} {}", link.name)),
+                // A link without addresses of this family, such as a new TUN device, has no groups of it.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(error) => return Err(failed(error)),
             }
-            on.push(format!("group {group} {}", link.name));
         }
         memberships.push(socket);
     }

@@ -201,6 +201,15 @@ fn secrets(source: &Subject, target: &Subject) -> Judgement {
         }
         Some(search) => match search.found.iter().find(|(whose, _)| *whose == target.name) {
             Some((_, place)) => Judgement::leak(format!("a secret of '{}' is in {place}", target.name)),
+            None if search.traces.iter().any(|(whose, _)| *whose == target.name) => {
+                let places = search.traces.iter().filter(|(whose, _)| *whose == target.name);
+                let places: BTreeSet<&str> = places.map(|(_, place)| place.as_str()).collect();
+                let places = Vec::from_iter(places).join(", ");
+                Judgement::inconclusive(format!(
+                    "data of '{}' is in {places}: a certificate that it has signed, or a part of its etcd",
+                    target.name
+                ))
+            }
             None => Judgement::isolated("the search found its control, and no secret of the target"),
         },
     }

@@ -183,6 +183,9 @@ impl<'a> Ground<'a> {
             Some(Owner::Pod(instance, node)) => {
                 format!("namespace {inode} on node {}", self.node((*instance, *node)).name)
             }
+            None if self.network(inode).is_some_and(|network| network.is_hidden) => {
+                "a namespace that no process, file or mount leads to".to_owned()
+            }
             None => {
                 let found =
                     self.seen.namespaces.iter().find(|it| it.kind == NamespaceKind::Net && it.inode == inode);

@@ -219,7 +219,7 @@ fn elsewhere(ground: &Ground<'_>, network: &Network, all: &mut Vec<Difference>) 
 
 #[cfg(test)]
 mod tests {
-    use probe::structure::{Peer, Process};
+    use probe::structure::{Network, Peer, Process};
 
     use super::super::sample::{self, *};
     use super::*;
@@ -251,6 +251,27 @@ mod tests {
             network(seen, ACME_POD).links.push(sample::veth(8, "net1", (81, GLOBEX_SWITCH)));
             network(seen, ACME_CP).links.push(sample::veth(8, "lxc0a1b2c", (82, GLOBEX_CP)));
         }));
+    }
+
+    #[test]
+    fn a_link_on_an_instance_in_a_namespace_that_nothing_leads_to_is_told() {
+        let told = found(|seen| {
+            let on = |index, of: &str, seen: &probe::structure::Seen| {
+                let below = seen.networks[0].links.iter().find(|link| link.name == of).unwrap().index;
+                Link {
+                    index,
+                    name: format!("m{index}"),
+                    kind: Some("macvlan".to_owned()),
+                    peer: Some(Peer { index: below, namespace: Some(HOST) }),
+                    ..Link::default()
+                }
+            };
+            let links = ["hl-a", "hl-g"].iter().zip(7..).map(|(of, index)| on(index, of, seen)).collect();
+            let hidden = Network { inode: 1 << 63 | 5, is_hidden: true, links, ..Network::default() };
+            seen.networks.push(hidden);
+        });
+        assert!(told.contains("link m7 in a namespace that no process, file or mount leads to"), "{told}");
+        assert!(told.contains("acme: ") && told.contains("globex: "), "{told}");
     }
 
     #[test]

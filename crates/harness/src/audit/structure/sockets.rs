@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use probe::structure::{Process, Socket};
+use provisioner::plan::API_PORT;
 
 use super::channels;
 use super::ground::{Ground, Owner};
@@ -17,8 +18,10 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
         .map(|process| (process.pid, relays(ground, process)))
         .filter(|(_, found)| !found.is_empty())
         .collect();
+    let clients = ground.seen.processes.iter().filter_map(|process| client_of_two(ground, process));
     let mut all = on_own_addresses(ground, &relays.keys().copied().collect());
     all.extend(relays.into_values().flatten());
+    all.extend(clients);
     all.extend(sniffers(ground));
     all.extend(channels::compare(ground));
     all.extend(vsock(ground));
@@ -100,6 +103,25 @@ fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
         );
     }
     all
+}
+
+/// A process outside of the instances that is connected to two of them: what one of them answers can go to the other. An
+/// administrator's program is connected to several API servers, so those connections do not count.
+fn client_of_two(ground: &Ground<'_>, process: &Process) -> Option<Difference> {
+    let sockets = process.sockets.iter().filter_map(|inode| ground.sockets.get(inode));
+    let ends = sockets.filter(|(_, socket)| !listens(socket)).filter_map(|(_, socket)| {
+        let (address, port) = socket.remote.filter(|(_, port)| *port != API_PORT)?;
+        Some((ground.with_address(address).filter(|_| !ground.is_of_host(address))?, (address, port)))
+    });
+    let ends: BTreeMap<usize, (IpAddr, u16)> = ends.collect();
+    if ends.len() < 2 || ground.nodes.contains_key(&process.pid) {
+        return None; // S10 tells of a process of a node with a foot elsewhere
+    }
+    let words: Vec<String> = ends.values().map(|(address, port)| format!("{address}:{port}")).collect();
+    let found = format!("{} is connected to {}", ground.process(process.pid), words.join(" and "));
+    let names = ends.keys().map(|instance| ground.name(*instance));
+    let difference = Difference::of(DifferenceKind::Sockets, names, Effect::OpensPath, found);
+    Some(difference.explained(audit(ground, process.pid)))
 }
 
 /// The holders of a socket.
@@ -249,6 +271,28 @@ mod tests {
             between.mentions = vec!["192.168.60.1".parse().unwrap(), "192.168.61.10".parse().unwrap()];
             seen.processes.push(between);
         }));
+    }
+
+    #[test]
+    fn a_process_that_is_connected_to_two_instances_opens_a_path_unless_it_asks_their_api_servers() {
+        let between = |ends: [(&str, u16); 2]| {
+            found(|seen| {
+                let sockets =
+                    ends.iter().zip([1, 2]).map(|((to, port), inode)| connected("udp", inode, to, *port));
+                network(seen, HOST).sockets.extend(sockets);
+                seen.processes.push(process(7000, "dialler", seen.host, &[1, 2]));
+            })
+        };
+        let told = between([("192.168.60.10", 9000), ("192.168.61.10", 9000)]);
+        assert!(told.starts_with("acme, globex: process 7000 (dialler) is connected to"), "{told}");
+        assert!(told.contains("192.168.60.10:9000 and 192.168.61.10:9000 (opens a path)"), "{told}");
+        for harmless in [
+            [("192.168.60.10", 6443), ("192.168.61.10", 6443)],
+            [("192.168.60.10", 9000), ("192.168.60.21", 9001)],
+            [("192.168.60.1", 53), ("192.168.61.10", 9000)],
+        ] {
+            assert_eq!(between(harmless), "", "{harmless:?}");
+        }
     }
 
     #[test]

@@ -54,10 +54,21 @@ pub struct Destroyed {
 }
 
 /// A search for secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Search {
     /// Whether it found a secret in its known place: the control of the search.
     pub control_found: bool,
     /// Secrets of other instances that were found: the instance, and the place.
     pub found: Vec<(String, String)>,
+    /// Other data of other instances, such as a certificate that an authority of theirs has signed: the instance, and the
+    /// place.
+    pub traces: Vec<(String, String)>,
+}
+
+impl Search {
+    /// Adds what was found of an instance at a place.
+    pub fn add(&mut self, instance: &str, is_secret: bool, place: &str) {
+        let all = if is_secret { &mut self.found } else { &mut self.traces };
+        all.push((instance.to_owned(), place.to_owned()));
+    }
 }

@@ -24,20 +24,7 @@ pub(in super::super) type Handles = BTreeMap<u64, File>;
 
 /// The links of the thread's namespace, whose inode is `own`.
 pub(super) fn all(route: &Netlink, own: u64, handles: &Handles) -> io::Result<Vec<Link>> {
-    let mut numbers = BTreeMap::new();
-    let mut links = Vec::new();
-    for (_, body) in route.dump(GETLINK, &request(0))? {
-        let (mut link, number) = read(&body);
-        if let (Some(peer), Some(number)) = (&mut link.peer, number) {
-            if numbers.is_empty() {
-                numbers = numbers_of(route, handles);
-            }
-            peer.namespace = numbers.get(&number).copied();
-        } else if let Some(peer) = &mut link.peer {
-            peer.namespace = Some(own);
-        }
-        links.push(link);
-    }
+    let mut links = dumped(route, own, handles, &request(0))?;
     for (_, body) in route.dump(GETLINK, &request(AF_BRIDGE))? {
         let index = u32_at(&body, 4);
         if let Some(link) = links.iter_mut().find(|link| Some(link.index) == index) {
@@ -50,6 +37,53 @@ pub(super) fn all(route: &Netlink, own: u64, handles: &Handles) -> io::Result<Ve
         }
     }
     Ok(links)
+}
+
+/// The links that answer a request, each with the namespace of its peer. `own` is the namespace of the links.
+fn dumped(route: &Netlink, own: u64, handles: &Handles, request: &[u8]) -> io::Result<Vec<Link>> {
+    let mut numbers = BTreeMap::new();
+    let mut links = Vec::new();
+    for (_, body) in route.dump(GETLINK, request)? {
+        let (mut link, number) = read(&body);
+        if let (Some(peer), Some(number)) = (&mut link.peer, number) {
+            if numbers.is_empty() {
+                numbers = numbers_of(route, handles);
+            }
+            peer.namespace = numbers.get(&number).copied();
+        } else if let Some(peer) = &mut link.peer {
+            peer.namespace = Some(own);
+        }
+        links.push(link);
+    }
+    Ok(links)
+}
+
+/// Namespaces that no process, descriptor or mount leads to, such as those that only a socket keeps. The thread's namespace has a
+/// number for each one into which a link of it was moved, or in which a link on top of one of its own is, and the kernel
+/// tells the links there by that number (rtnetlink(7), IFLA_TARGET_NETNSID). Their inodes are unknown, so each gets one that
+/// no namespace has.
+pub(super) fn hidden(route: &Netlink, own: u64, handles: &Handles) -> io::Result<Vec<(u64, Vec<Link>)>> {
+    const TARGET: u16 = 46;
+    const UNKNOWN: u64 = 1 << 63;
+    const GONE: [i32; 3] = [2, 3, 22]; // ENOENT, ESRCH; EINVAL for a number that is no longer in use
+    let number = |body: &[u8]| after(body, 4).find(|(kind, _)| *kind == 1).and_then(|it| i32_at(it.1, 0));
+    let numbers: Vec<i32> =
+        route.dump(GETNSID, &[0; 4])?.iter().filter_map(|(_, body)| number(body)).collect();
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = numbers_of(route, handles);
+    let mut all = Vec::new();
+    for number in numbers.into_iter().filter(|number| *number >= 0 && !known.contains_key(number)) {
+        let inode = UNKNOWN | (own << 16) | u64::from(number.unsigned_abs());
+        let request = [request(0), attribute(TARGET, &number.to_ne_bytes())].concat();
+        match dumped(route, inode, handles, &request) {
+            Ok(links) => all.push((inode, links)),
+            Err(error) if error.raw_os_error().is_some_and(|code| GONE.contains(&code)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 /// `ifinfomsg` with the wish to see the VLANs of bridges' ports (RTEXT_FILTER_BRVLAN).

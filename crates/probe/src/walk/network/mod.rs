@@ -34,7 +34,10 @@ pub(super) fn start(handles: &Arc<Handles>, has_classifiers: bool) -> io::Result
             let mut read = Networks::default();
             for (inode, file) in handles.iter().skip(part).step_by(THREADS) {
                 match move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)) {
-                    Ok(()) => read.all.push(one(*inode, &handles, has_classifiers, &mut read.unread)),
+                    Ok(()) => {
+                        read.all.push(one(*inode, &handles, has_classifiers, &mut read.unread));
+                        read.all.extend(hidden(*inode, &handles, &mut read.unread));
+                    }
                     Err(error) => read.unread.push(format!("enter network namespace {inode}: {error}")),
                 }
             }
@@ -86,6 +89,17 @@ fn one(inode: u64, handles: &Handles, has_classifiers: bool, unread: &mut Vec<St
     network.ipvs = or(rulesets::ipvs(), "IPVS", &mut failed);
     network.xfrm = or(rulesets::xfrm(), "IPsec", &mut failed);
     network
+}
+
+/// Namespaces that the thread's namespace alone leads to, with their links.
+fn hidden(inode: u64, handles: &Handles, unread: &mut Vec<String>) -> Vec<Network> {
+    let found = Netlink::open(ROUTE).and_then(|route| links::hidden(&route, inode, handles));
+    let found = found.unwrap_or_else(|error| {
+        unread.push(format!("read namespaces behind network namespace {inode}: {error}"));
+        Vec::new()
+    });
+    let network = |(inode, links)| Network { inode, links, is_hidden: true, ..Network::default() };
+    found.into_iter().map(network).collect()
 }
 
 fn or<T: Default>(read: io::Result<T>, what: &str, failed: &mut dyn FnMut(&str, &io::Error)) -> T {

@@ -70,7 +70,7 @@ fn a_shared_key_or_identity_of_vms_is_a_leak_and_a_missing_one_is_inconclusive()
 fn facts_are_isolated_or_a_leak_and_missing_ones_are_inconclusive_or_not_covered() {
     use Fact::*;
     use Verdict::{Inconclusive, Isolated, Leak, NotCovered};
-    let table: [(Fact, Verdict, Bend); 41] = [
+    let table: [(Fact, Verdict, Bend); 43] = [
         (Forwards, Isolated, |_, _| ()),
         (Forwards, Isolated, |plan, _| forward(plan, "10.0.0.9:80")),
         (Forwards, Leak, |plan, _| forward(plan, "192.168.61.10:6443")),
@@ -113,6 +113,8 @@ fn facts_are_isolated_or_a_leak_and_missing_ones_are_inconclusive_or_not_covered
         (Secrets, Isolated, |plan, _| search(plan, true, "initech")),
         (Secrets, Inconclusive, |plan, _| search(plan, false, "globex")),
         (Secrets, Inconclusive, |plan, _| plan.subjects[0].search = None),
+        (Secrets, Inconclusive, |plan, _| trace(plan, "globex")),
+        (Secrets, Isolated, |plan, _| trace(plan, "initech")),
         (Left, Isolated, |_, _| ()),
         (Left, Leak, |_, after| after.left = some("+ link: hl-x")),
         (Left, Inconclusive, |_, after| after.left = None),
@@ -163,7 +165,13 @@ fn links(plan: &mut Plan) -> &mut Vec<Property> {
     plan.subjects[0].identity.as_mut().expect("an identity")
 }
 
+fn trace(plan: &mut Plan, whose: &str) {
+    let search = plan.subjects[0].search.as_mut().unwrap();
+    search.add(whose, false, "/a/file");
+}
+
 fn search(plan: &mut Plan, control_found: bool, whose: &str) {
     let found = vec![(whose.to_owned(), "events.jsonl".to_owned())];
-    plan.subjects[0].search = Some(crate::audit::subject::Search { control_found, found });
+    plan.subjects[0].search =
+        Some(crate::audit::subject::Search { control_found, found, ..Default::default() });
 }

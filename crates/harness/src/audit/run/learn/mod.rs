@@ -16,6 +16,11 @@ mod store;
 mod disks;
 mod secrets;
 mod search;
+mod wanted;
+mod kept;
+mod unpack;
+mod needles;
+mod key_numbers;
 
 use std::time::Duration;
 

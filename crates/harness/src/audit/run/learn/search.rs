@@ -2,36 +2,33 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Secret as Object;
-use kube::Api;
-use kube::api::ListParams;
 use provisioner::exec::Command;
 use provisioner::home::Home;
 
-use crate::audit::{Kernel, Search, Secret, Subject};
+use crate::audit::{Search, Subject};
 use crate::cluster::TestCluster;
 
-use super::files::{self, Files};
-use super::secrets::{Needles, in_object, private_keys};
-use super::within;
-
-/// The control of the search: files of an instance's folder in which it has to find the instance's own secrets. These
-/// have the keys of its authorities as PEM; the kubeconfig has the administrator's key as base64 of PEM.
-const OWN: [&str; 5] =
-    ["pki/ca.key", "pki/etcd/ca.key", "pki/front-proxy-ca.key", "pki/sa.key", "tls/ca.key"];
-const KUBECONFIG: &str = "kubeconfig";
+use super::kept::{self, there};
+use super::needles::{Hit, Needles};
+use super::unpack;
+use super::wanted::{self, KUBECONFIG, OWN};
 
 /// Prints the files in the folders `$@` and on every tmpfs of a node, such as `/run`, `/tmp` and the volumes of pods in
 /// memory, as one uncompressed tar archive. Exit code 1 means that a file changed while it was read, which is no error
 /// here (tar(1), "Return value").
 const READ: &str = r#"while read -r _ at type _; do [ "$type" = tmpfs ] && [ -d "$at" ] && set -- "$@" "$at"; done \
 < /proc/mounts; tar --create --one-file-system --directory=/ -- "$@" 2>/dev/null || [ $? -eq 1 ]"#;
+/// Prints the environments and command lines of all processes of a node, and the first MiB of each deleted file that they have
+/// open. Processes end meanwhile, so errors do not count.
+const PROCESSES: &str = r#"cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null
+find /proc/[0-9]*/fd -lname '* (deleted)' -xtype f -exec head --quiet --bytes=1M '{}' + 2>/dev/null; true"#;
 /// The folders that are read on VMs, which keep them on their own disk. Without programs, etcd's data and image stores.
 const ON_DISK: [&str; 8] =
     ["/etc", "/home", "/opt", "/root", "/srv", "/var/lib/kubelet", "/var/log", "/var/tmp"];
@@ -41,14 +38,13 @@ const ON_DISK: [&str; 8] =
 pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [Subject]) {
     let folders: Vec<Utf8PathBuf> =
         clusters.iter().map(|cluster| home.instance(&cluster.inner().instance.name)).collect();
-    let (on_nodes, read) =
-        futures::join!(join_all(clusters.iter().map(kept_in)), join_all(clusters.iter().map(read_nodes)));
-    let secrets = folders
-        .iter()
-        .zip(&*subjects)
-        .zip(on_nodes)
-        .map(|((folder, subject), on_nodes)| Some([secrets(folder, subject)?, on_nodes?].concat()));
-    let Some(needles) = secrets.collect::<Option<Vec<_>>>().and_then(|secrets| Needles::of(&secrets)) else {
+    let (kept_in, read) = futures::join!(
+        join_all(clusters.iter().map(wanted::kept_in)),
+        join_all(clusters.iter().map(read_nodes))
+    );
+    let wanted = folders.iter().zip(&*subjects).zip(kept_in);
+    let wanted = wanted.map(|((folder, subject), kept_in)| wanted::of(folder, subject, kept_in?));
+    let Some(needles) = wanted.collect::<Option<Vec<_>>>().and_then(|wanted| Needles::of(&wanted)) else {
         return;
     };
     let names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
@@ -56,10 +52,16 @@ pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [S
     let searched = tokio::task::spawn_blocking(move || {
         let one = |(own, (folder, texts)): (usize, (&Utf8PathBuf, &Option<Texts>))| {
             let mut search = search(&home, folder, own, &names, &needles).ok()?;
-            for (place, text) in texts.as_ref()? {
-                let owners = needles.found_in(text.as_slice()).ok()?.into_iter();
-                let others = owners.filter(|owner| *owner != own);
-                search.found.extend(others.map(|owner| (names[owner].clone(), place.clone())));
+            for text in texts.as_ref()? {
+                let mut hits = BTreeSet::new();
+                let mut each = |content: &mut dyn Read| {
+                    hits.append(&mut needles.found_in(content)?);
+                    Ok(())
+                };
+                unpack::read_archive(&text.files, &mut each).ok()?;
+                each(&mut text.processes.as_slice()).ok()?;
+                let others = hits.into_iter().filter(|(owner, _)| *owner != own);
+                others.for_each(|(owner, is_secret)| search.add(&names[owner], is_secret, &text.place));
             }
             Some(search)
         };
@@ -70,60 +72,31 @@ pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [S
     }
 }
 
-/// The files of each node: the node's name and the archive.
-type Texts = Vec<(String, Vec<u8>)>;
+/// What a node has that is not on the host.
+struct NodeText {
+    /// Where it is, in words.
+    place: String,
+    /// Its files in memory, and those on the disk of a VM, as an archive of tar.
+    files: Vec<u8>,
+    /// The environments and command lines of its processes, and deleted files that they have open.
+    processes: Vec<u8>,
+}
 
-/// The files of nodes that are not on the host: those in memory, and those on the disks of VMs. `None` when those of a
-/// node cannot be read.
+type Texts = Vec<NodeText>;
+
+/// What the nodes have that is not on the host. `None` when that of a node cannot be read.
 async fn read_nodes(cluster: &TestCluster) -> Option<Texts> {
     // The instance's folder has all files on the disks of containers.
     let on_disk = if cluster.inner().plan.engine.is_virtual() { ON_DISK.as_slice() } else { &[] };
     let read = cluster.nodes().iter().map(async |node| {
         let words = ["-c", READ, "sh"].into_iter().chain(on_disk.iter().copied());
         let read = Command::within(Duration::from_secs(30), "sh").args(words);
-        let text = node.run(&read).await.ok()?.stdout;
-        Some((format!("a file of {}", node.real_name()), text))
+        let processes = Command::within(Duration::from_secs(30), "sh").args(["-c", PROCESSES]);
+        let (files, processes) = futures::join!(node.run(&read), node.run(&processes));
+        let place = format!("a file or a process of {}", node.real_name());
+        Some(NodeText { place, files: files.ok()?.stdout, processes: processes.ok()?.stdout })
     });
     join_all(read).await.into_iter().collect()
-}
-
-/// The private keys and tokens on all nodes of a cluster and in its Secrets. `None` when those of a node or the Secrets
-/// cannot be read.
-async fn kept_in(cluster: &TestCluster) -> Option<Vec<Secret>> {
-    let of_node = |files: Files| {
-        let keys: Vec<Secret> = files.values().flat_map(|text| private_keys(text)).collect();
-        let tokens = files.into_iter().filter(|(path, _)| path.ends_with("/token"));
-        // Each node has at least the key of its kubelet.
-        (!keys.is_empty())
-            .then(|| keys.into_iter().chain(tokens.map(|(_, text)| Secret::new(text))).collect())
-    };
-    let objects: Api<Object> = Api::all(cluster.client());
-    let objects = async { objects.list(&ListParams::default()).await.ok() };
-    let (files, objects) = futures::join!(files::with_keys(cluster), within(&cluster.inner().plan, objects));
-    let read = files?.into_iter().map(of_node).collect::<Option<Vec<Vec<Secret>>>>()?;
-    let objects = objects?.items.into_iter().flat_map(|object| {
-        in_object(object.type_.as_deref().unwrap_or_default(), &object.data.unwrap_or_default())
-    });
-    Some(read.into_iter().flatten().chain(objects).collect())
-}
-
-/// All secrets of an instance: keys, tokens, and the SSH keys of its VMs. `None` when one cannot be read.
-fn secrets(folder: &Utf8Path, subject: &Subject) -> Option<Vec<Secret>> {
-    let mut keys = Vec::new();
-    walk(folder.join("vagrant"), &mut keys).ok()?;
-    keys.retain(|file| file.file_name() == Some("private_key"));
-    if subject.kernel == Kernel::Own && keys.len() < subject.nodes.len() {
-        return None;
-    }
-    let own = OWN.iter().map(|file| folder.join(file)).chain(keys);
-    let own = own.map(|file| fs::read_to_string(file).ok().map(Secret::new));
-    let credentials = &subject.credentials;
-    let shown = [
-        credentials.administrator.as_ref().map(|shown| shown.key.clone()),
-        credentials.service_account.clone(),
-        credentials.bootstrap.clone(),
-    ];
-    own.chain(shown).collect()
 }
 
 fn search(
@@ -133,78 +106,48 @@ fn search(
     names: &[String],
     needles: &Needles,
 ) -> io::Result<Search> {
-    let (mut found, mut at_home) = (Vec::new(), BTreeSet::new());
+    let (mut search, mut at_home) = (Search::default(), BTreeSet::new());
     let mut read = HashSet::new();
-    for path in kept(home, folder)? {
-        let Some(file) = there(File::open(&path))? else { continue };
-        let meta = file.metadata()?;
+    for path in kept::all(home, folder)? {
+        let Some(meta) = there(fs::symlink_metadata(&path))? else { continue };
         if !read.insert((meta.dev(), meta.ino())) {
             continue; // another name of a file that was read
         }
-        for owner in needles.found_in(file)? {
-            if owner == own {
-                at_home.extend(path.strip_prefix(folder).ok().map(Utf8Path::to_owned));
-            } else {
-                found.push((names[owner].clone(), path.to_string()));
-            }
+        let Some(hits) = there(hits(&path, meta.is_symlink(), needles))? else { continue };
+        if hits.contains(&(own, true)) {
+            at_home.extend(path.strip_prefix(folder).ok().map(Utf8Path::to_owned));
         }
+        // Evidence and events tell of several instances, and so have traces of them, but no secrets.
+        let is_data = path.starts_with(folder);
+        let others = hits.into_iter().filter(|(owner, is_secret)| *owner != own && (*is_secret || is_data));
+        others.for_each(|(owner, is_secret)| search.add(&names[owner], is_secret, path.as_str()));
     }
-    let control_found = OWN.iter().chain([&KUBECONFIG]).all(|place| at_home.contains(Utf8Path::new(place)));
-    Ok(Search { control_found, found })
+    search.control_found =
+        OWN.iter().chain([&KUBECONFIG]).all(|place| at_home.contains(Utf8Path::new(place)));
+    Ok(search)
 }
 
-/// The files that the host keeps of an instance: its folder with all that its container nodes have written, the events,
-/// and the evidence of its failures. The images that all nodes share are read-only layers outside of that folder. The
-/// user's merged kubeconfig is left out, because it has the keys of all instances by design.
-fn kept(home: &Home, folder: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
-    let mut files = Vec::new();
-    walk(folder.to_owned(), &mut files)?;
-    walk(home.events(), &mut files)?;
-    let evidence = home.root().join("evidence");
-    for entry in there(evidence.read_dir_utf8())?.into_iter().flatten() {
-        let entry = entry?;
-        if folder.file_name().is_some_and(|instance| is_evidence(entry.file_name(), instance)) {
-            walk(entry.into_path(), &mut files)?;
-        }
+/// What occurs in a file, also in its compressed content and its extended attributes, or in the target of a symbolic link.
+fn hits(path: &Utf8Path, is_link: bool, needles: &Needles) -> io::Result<BTreeSet<Hit>> {
+    if is_link {
+        return needles.found_in(fs::read_link(path)?.as_os_str().as_bytes());
     }
-    Ok(files)
-}
-
-/// Whether a folder has evidence of this instance: `acme-20261121T120000Z` is evidence of `acme`,
-/// `acme-1-20261121T120000Z` is not. Pure.
-fn is_evidence(name: &str, instance: &str) -> bool {
-    let time = name.strip_prefix(instance).and_then(|rest| rest.strip_prefix('-'));
-    time.is_some_and(|time| !time.contains('-'))
-}
-
-/// Adds all regular files at and below a path. Symbolic links are not followed: their targets are found by themselves,
-/// or are not ours. Files that vanish meanwhile, such as rotated logs, are skipped.
-fn walk(start: Utf8PathBuf, files: &mut Vec<Utf8PathBuf>) -> io::Result<()> {
-    let mut left = vec![start];
-    while let Some(path) = left.pop() {
-        let Some(meta) = there(fs::symlink_metadata(&path))? else { continue };
-        if meta.is_file() {
-            files.push(path);
-        } else if meta.is_dir() {
-            for entry in there(path.read_dir_utf8())?.into_iter().flatten() {
-                left.push(entry?.into_path());
-            }
-        }
+    let mut hits = BTreeSet::new();
+    unpack::read(File::open(path)?, |content| {
+        hits.append(&mut needles.found_in(content)?);
+        Ok(())
+    })?;
+    for value in kept::attributes(path)? {
+        hits.append(&mut needles.found_in(value.as_slice())?);
     }
-    Ok(())
-}
-
-/// `None` for a file that does not exist.
-fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        result => result.map(Some),
-    }
+    Ok(hits)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::needles::Wanted;
     use super::*;
+    use crate::audit::Secret;
 
     /// Makes the folder of an instance, with this key in all of its files.
     fn instance(home: &Home, name: &str, key: &str) -> Utf8PathBuf {
@@ -226,12 +169,17 @@ mod tests {
         let home = Home::at(Utf8Path::from_path(temporary.path()).unwrap());
         let (mine, other) = ("a secret of acme", "a secret of globex");
         let acme = instance(&home, "acme", mine);
-        let needles = Needles::of(&[vec![Secret::new(mine)], vec![Secret::new(other)]]).unwrap();
+        let wanted = [mine, other].map(|text| Wanted {
+            secrets: vec![Secret::new(text)],
+            traces: vec![format!("a trace with {text}").into_bytes()],
+        });
+        let needles = Needles::of(&wanted).unwrap();
         let names = ["acme", "globex"].map(str::to_owned);
         let searched = || search(&home, &acme, 0, &names, &needles).unwrap();
         let evidence = home.root().join("evidence");
         write(&evidence.join("acme-1-20261121T120000Z/plan.txt"), other);
-        assert_eq!(searched(), Search { control_found: true, found: Vec::new() });
+        let clean = || Search { control_found: true, ..Search::default() };
+        assert_eq!(searched(), clean());
         for place in [
             acme.join("nodes/acme-cp-1/var/log/pods/a/0.log"),
             acme.join("nodes/acme-cp-1/var/lib/etcd/member/snap/db"),
@@ -244,10 +192,39 @@ mod tests {
         ] {
             write(&place, &format!("{mine}, {other}"));
             let found = vec![("globex".to_owned(), place.to_string())];
-            assert_eq!(searched(), Search { control_found: true, found }, "{place}");
+            assert_eq!(searched(), Search { found, ..clean() }, "{place}");
             write(&place, mine);
         }
+        let (link, file) = (acme.join("nodes/link"), acme.join("nodes/file"));
+        std::os::unix::fs::symlink(other, &link).unwrap();
+        assert_eq!(searched().found, [("globex".to_owned(), link.to_string())], "the target of a link");
+        fs::remove_file(&link).unwrap();
+        write(&file, "");
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(file.as_std_path(), "user.key", other.as_bytes(), flags).unwrap();
+        assert_eq!(searched().found, [("globex".to_owned(), file.to_string())], "an extended attribute");
+        fs::remove_file(&file).unwrap();
         fs::remove_file(acme.join("tls/ca.key")).unwrap();
-        assert_eq!(searched(), Search { control_found: false, found: Vec::new() });
+        assert_eq!(searched(), Search::default());
+    }
+
+    #[test]
+    fn a_trace_is_no_secret_and_counts_in_the_instances_own_folder_only() {
+        let temporary = tempfile::tempdir().unwrap();
+        let home = Home::at(Utf8Path::from_path(temporary.path()).unwrap());
+        let acme = instance(&home, "acme", "a secret of acme");
+        let trace = "a trace of globex";
+        let own = Wanted { secrets: vec![Secret::new("a secret of acme")], ..Wanted::default() };
+        let other = Wanted { traces: vec![trace.as_bytes().to_vec()], ..Wanted::default() };
+        let needles = Needles::of(&[own, other]).unwrap();
+        let searched = || search(&home, &acme, 0, &["acme", "globex"].map(str::to_owned), &needles).unwrap();
+        write(&home.events(), trace);
+        assert_eq!(searched(), Search { control_found: true, ..Search::default() });
+        let place = acme.join("nodes/acme-cp-1/var/lib/copy.db");
+        write(&place, trace);
+        assert_eq!(
+            (searched().found, searched().traces),
+            (vec![], vec![("globex".to_owned(), place.to_string())])
+        );
     }
 }
