@@ -2,6 +2,8 @@
 
 /// A mount. Paths are as the kernel writes them, with escapes such as `\040` for a blank: see [`unescaped`].
 pub(crate) struct Line<'a> {
+    /// Its number, which no other mount of the machine has at the same time.
+    pub(crate) id: u64,
     /// The device of the file system: `8:1`.
     pub(crate) device: &'a str,
     /// The folder of the file system that is mounted.
@@ -37,6 +39,7 @@ fn line(line: &str) -> Option<Line<'_>> {
     let words: Vec<&str> = place.split_whitespace().collect();
     let mut system = system.splitn(3, ' ');
     Some(Line {
+        id: words.first()?.parse().ok()?,
         device: words.get(2)?,
         root: words.get(3)?,
         point: words.get(4)?,

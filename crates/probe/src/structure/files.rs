@@ -18,6 +18,9 @@ pub struct MountTable {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Mount {
+    /// Its number, which no other mount of the machine has at the same time.
+    #[serde(default)]
+    pub id: u64,
     /// The device of the file system: `8:1`.
     pub device: String,
     /// The folder of the file system that is mounted.

@@ -126,9 +126,19 @@ pub struct Process {
     pub cgroups: Vec<String>,
     /// The inodes of its sockets.
     pub sockets: Vec<u64>,
-    /// Pipes, FIFOs and files that it has open, and files in memory that it shares, by device and inode; the device of a
-    /// pipe is 0. Two processes that have one of them can exchange data.
+    /// Pipes, FIFOs and files that it has open, and memory that it shares, by device and inode. Two processes that have one
+    /// of them can exchange data. The device of a pipe is 0, of an eventfd 1 and of a BPF map 2, which no file system has.
     pub channels: Vec<(u64, u64)>,
+    /// The processes for which it has a descriptor (pidfd_open(2)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pidfds: Vec<u32>,
+    /// The numbers of the mounts through which it uses files: those that it has open or shares in memory, its root and its
+    /// working folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<u64>,
+    /// The names of the folders of [`Request::roots`] in which it works, or which are in its command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
     /// The file systems of its open files and folders, of its root and of its working folder, by device: `major:minor`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub file_systems: Vec<String>,

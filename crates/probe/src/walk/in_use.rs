@@ -1,34 +1,61 @@
 //! The files that a process uses: those that it has open or has in its memory, and the file systems of all of them.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use probe::structure::Process;
+use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, makedev, statx};
 
-/// Adds a file or folder that the process has open.
-pub(super) fn open(process: &mut Process, file: &Metadata) {
-    let kind = file.file_type();
-    if kind.is_fifo() || kind.is_file() {
-        add(&mut process.channels, (file.dev(), file.ino()));
+/// The devices of what is no file, in [`Process::channels`].
+pub(super) const PIPE: u64 = 0;
+const EVENT: u64 = 1;
+const MAP: u64 = 2;
+
+/// Adds what a path in `/proc` leads to: of a descriptor, of a file in memory, the root or the working folder.
+pub(super) fn path(process: &mut Process, path: &Path) {
+    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID;
+    let Ok(found) = statx(CWD, path, AtFlags::empty(), wanted) else { return };
+    let (major, minor) = (found.stx_dev_major, found.stx_dev_minor);
+    if matches!(FileType::from_raw_mode(found.stx_mode.into()), FileType::Fifo | FileType::RegularFile) {
+        add(&mut process.channels, (makedev(major, minor), found.stx_ino));
     }
-    if kind.is_fifo() || kind.is_file() || kind.is_dir() {
-        add(&mut process.file_systems, device(rustix::fs::major(file.dev()), rustix::fs::minor(file.dev())));
-    }
+    add(&mut process.file_systems, device(major, minor));
+    add(&mut process.mounts, found.stx_mnt_id);
+}
+
+/// Adds a descriptor that is no file, by the name and the fields of its fdinfo.
+pub(super) fn nameless(process: &mut Process, name: &str, fields: &BTreeMap<String, String>) {
+    let number = |field: &str| fields.get(field).and_then(|value| value.parse::<u64>().ok());
+    let channel = match name {
+        "[eventfd]" => number("eventfd-id").map(|id| (EVENT, id)),
+        "bpf-map" => number("map_id").map(|id| (MAP, id)),
+        _ => None,
+    };
+    channel.into_iter().for_each(|channel| add(&mut process.channels, channel));
+    let pid = fields.get("Pid").and_then(|pid| pid.parse().ok());
+    pid.into_iter().for_each(|pid| add(&mut process.pidfds, pid));
+    // `inotify wd:1 ino:2a sdev:800001 mask:…`: the device of a folder that is watched.
+    let watched = fields.get("inotify wd").and_then(|rest| rest.split("sdev:").nth(1)?.split(' ').next());
+    let watched = watched.and_then(|number| u32::from_str_radix(number, 16).ok());
+    // As the kernel keeps it (include/linux/kdev_t.h): the minor number has 20 bits.
+    let watched = watched.map(|number| device(number >> 20, number & 0xf_ffff));
+    watched.into_iter().for_each(|device| add(&mut process.file_systems, device));
 }
 
 /// Adds the root and the working folder of a process, and the files that it shares in memory. What it may not read of a
 /// process, such as of the kernel's own, it has no use of.
 pub(super) fn other(folder: &Path, process: &mut Process) {
     for name in ["root", "cwd"] {
-        if let Ok(found) = fs::metadata(folder.join(name)) {
-            open(process, &found);
-        }
+        path(process, &folder.join(name));
     }
     let maps = fs::read_to_string(folder.join("maps")).unwrap_or_default();
-    for (major, minor, inode) in maps.lines().filter_map(shared) {
-        add(&mut process.channels, (rustix::fs::makedev(major, minor), inode));
-        add(&mut process.file_systems, device(major, minor));
+    for line in maps.lines() {
+        let Some((major, minor, inode)) = shared(line) else { continue };
+        add(&mut process.channels, (makedev(major, minor), inode));
+        if let Some((range, _)) = line.split_once(' ') {
+            path(process, &folder.join("map_files").join(range));
+        }
     }
 }
 
@@ -70,15 +97,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = tempfile::NamedTempFile::new_in(&folder).unwrap();
         let mut process = Process::default();
-        open(&mut process, &file.as_file().metadata().unwrap());
-        open(&mut process, &fs::metadata(&folder).unwrap());
-        open(&mut process, &fs::metadata("/dev/null").unwrap());
-        let found = file.as_file().metadata().unwrap();
-        assert_eq!(process.channels, [(found.dev(), found.ino())]);
-        let own = device(rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
-        assert_eq!(process.file_systems, [own]);
-        other(Path::new("/proc/self"), &mut process);
-        let root = fs::metadata("/").unwrap().dev();
-        assert!(process.file_systems.contains(&device(rustix::fs::major(root), rustix::fs::minor(root))));
+        path(&mut process, file.path());
+        path(&mut process, folder.path());
+        let found = rustix::fs::stat(file.path()).unwrap();
+        assert_eq!(process.channels, [(found.st_dev, found.st_ino)]);
+        let own = device(rustix::fs::major(found.st_dev), rustix::fs::minor(found.st_dev));
+        assert_eq!((process.file_systems, process.mounts.len()), (vec![own], 1));
+        let mut own = Process::default();
+        other(Path::new("/proc/self"), &mut own);
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mut ids = crate::mountinfo::lines(&mounts).map(|line| line.id);
+        assert!(ids.any(|id| own.mounts.contains(&id)), "{own:?}");
+    }
+
+    #[test]
+    fn descriptors_without_a_file_are_known_by_their_numbers() {
+        let mut process = Process::default();
+        let fields = |fields: &[(&str, &str)]| {
+            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        nameless(&mut process, "[eventfd]", &fields(&[("eventfd-count", "0"), ("eventfd-id", "17")]));
+        nameless(&mut process, "bpf-map", &fields(&[("map_type", "2"), ("map_id", "5")]));
+        nameless(&mut process, "[pidfd]", &fields(&[("Pid", "4711")]));
+        nameless(&mut process, "inotify", &fields(&[("inotify wd", "1 ino:2a sdev:800001 mask:fc6")]));
+        nameless(&mut process, "[timerfd]", &fields(&[("clockid", "0")]));
+        assert_eq!(process.channels, [(1, 17), (2, 5)]);
+        assert_eq!((process.pidfds, process.file_systems), (vec![4711], vec!["8:1".to_owned()]));
     }
 }

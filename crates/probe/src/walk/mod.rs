@@ -72,7 +72,7 @@ fn walk(request: &Request) -> Result<Seen, WalkError> {
         unread.push(format!("read the host's own namespaces: {error}"));
         Default::default()
     });
-    let mut processes = processes::all(&request.networks, &mut unread);
+    let mut processes = processes::all(request, &mut unread);
     let tables = mounts::all(&mut processes.ways, &mut unread);
     processes.hold_opened();
     let roots = mounts::roots(&processes.ways);

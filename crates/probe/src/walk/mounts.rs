@@ -88,6 +88,7 @@ pub(super) fn read(text: &str) -> Vec<Mount> {
 fn mount(line: Line<'_>) -> Mount {
     let layers = if line.kind == "overlay" { layers(line.super_options) } else { Layers::default() };
     Mount {
+        id: line.id,
         device: line.device.to_owned(),
         root: unescaped(line.root),
         point: unescaped(line.point),

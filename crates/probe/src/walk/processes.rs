@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use probe::structure::{NamespaceKind, Namespaces, Process};
+use probe::structure::{NamespaceKind, Namespaces, Process, Request};
 
 use super::{in_use, is_gone};
 
@@ -75,7 +75,7 @@ impl Ways {
 }
 
 /// Reads all processes.
-pub(super) fn all(networks: &[IpNet], unread: &mut Vec<String>) -> Processes {
+pub(super) fn all(request: &Request, unread: &mut Vec<String>) -> Processes {
     let mut found = Processes::default();
     let read = || Ok::<_, io::Error>((fs::read_dir("/proc")?, fs::metadata("/proc/self/ns/net")?));
     let entries = match read() {
@@ -89,7 +89,7 @@ pub(super) fn all(networks: &[IpNet], unread: &mut Vec<String>) -> Processes {
         }
     };
     for pid in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-        match one(pid, networks) {
+        match one(pid, request) {
             Ok((mut process, true)) => {
                 // What is denied of a process is told, and the rest of it is kept.
                 let parts: [(&str, Part); 3] =
@@ -125,7 +125,7 @@ fn is_hidden(pid: u32, error: &io::Error) -> bool {
 type Part = fn(&Path, &mut Process, &mut Processes) -> io::Result<()>;
 
 /// A process without its namespaces and descriptors, and whether it still has some.
-fn one(pid: u32, networks: &[IpNet]) -> io::Result<(Process, bool)> {
+fn one(pid: u32, request: &Request) -> io::Result<(Process, bool)> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let stat = fs::read_to_string(folder.join("stat"))?;
     let (parent, start) =
@@ -141,7 +141,8 @@ fn one(pid: u32, networks: &[IpNet]) -> io::Result<(Process, bool)> {
         comm: fs::read_to_string(folder.join("comm"))?.trim_end().to_owned(),
         program: words.first().cloned().unwrap_or_default(),
         guest: guest(&words),
-        mentions: mentions(&words, networks),
+        mentions: mentions(&words, &request.networks),
+        folders: folders(&folder, &words, &request.roots),
         cgroups: cgroups.lines().filter_map(cgroup).collect(),
         ..Process::default()
     };
@@ -217,12 +218,18 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
         if let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
             process.sockets.extend(inode.parse::<u64>().ok());
         } else if let Some(inode) = target.strip_prefix("pipe:[").and_then(|rest| rest.strip_suffix(']')) {
-            process.channels.extend(inode.parse::<u64>().ok().map(|inode| (0, inode)));
+            process.channels.extend(inode.parse::<u64>().ok().map(|inode| (in_use::PIPE, inode)));
         } else if let Some((kind, inode)) = NamespaceKind::parse(target) {
             process.held.push((kind, inode));
             found.ways.add((kind, inode), || entry.path());
-        } else if target.starts_with("anon_inode:bpf") {
-            found.bpf.push((details(), process.pid));
+        } else if let Some(name) =
+            target.strip_prefix("anon_inode:").or(target.strip_prefix("pidfd:").and(Some("")))
+        {
+            let details = details();
+            in_use::nameless(process, name, &details);
+            if name.starts_with("bpf") {
+                found.bpf.push((details, process.pid));
+            }
         } else if target == "/dev/net/tun" {
             process.taps.extend(details().remove("iff"));
         } else if target.starts_with('/')
@@ -230,14 +237,10 @@ fn descriptors(folder: &Path, process: &mut Process, found: &mut Processes) -> i
             && file.dev() == found.of_namespaces
         {
             found.opened.push((process.pid, file.ino(), entry.path()));
-        } else if is_device(target) {
-            if !process.open_devices.iter().any(|device| device == target) {
-                process.open_devices.push(target.to_owned());
-            }
-        } else if target.starts_with('/')
-            && let Ok(file) = fs::metadata(entry.path())
-        {
-            in_use::open(process, &file);
+        } else if is_device(target) && !process.open_devices.iter().any(|device| device == target) {
+            process.open_devices.push(target.to_owned());
+        } else if target.starts_with('/') {
+            in_use::path(process, &entry.path());
         }
     }
     Ok(())
@@ -292,6 +295,13 @@ fn mentions(words: &[String], networks: &[IpNet]) -> Vec<IpAddr> {
     found
 }
 
+/// The names of the folders that are in these words, or that the process works in.
+fn folders(process: &Path, words: &[String], roots: &BTreeMap<String, String>) -> Vec<String> {
+    let works_in = fs::read_link(process.join("cwd")).unwrap_or_default();
+    let has = |root: &str| works_in.starts_with(root) || words.iter().any(|word| word.contains(root));
+    roots.iter().filter(|(_, root)| has(root)).map(|(name, _)| name.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +333,15 @@ mod tests {
     }
 
     #[test]
+    fn folders_are_found_in_a_command_line_and_as_the_working_folder() {
+        let here = std::env::current_dir().unwrap().to_str().unwrap().to_owned();
+        let roots = [("a", here.as_str()), ("b", "/srv/b"), ("c", "/srv/c")];
+        let roots = roots.map(|(name, root)| (name.to_owned(), root.to_owned())).into();
+        let server = words("http-server --root=/srv/b/var 8080");
+        assert_eq!(folders(Path::new("/proc/self"), &server, &roots), ["a", "b"]);
+    }
+
+    #[test]
     fn this_process_is_seen_with_its_sockets_and_namespaces() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = rustix::fs::fstat(&socket).unwrap().st_ino;
@@ -332,7 +351,7 @@ mod tests {
         let nameless = tempfile::tempfile().unwrap();
         let nameless = (nameless.metadata().unwrap().dev(), nameless.metadata().unwrap().ino(), nameless);
         let mut unread = Vec::new();
-        let all = super::all(&[], &mut unread);
+        let all = super::all(&Request::default(), &mut unread);
         let own = all.all.iter().find(|process| process.pid == std::process::id()).unwrap();
         assert!(own.sockets.contains(&inode), "{own:?}");
         assert!(own.channels.contains(&(0, pipe)), "{own:?}");

@@ -29,14 +29,22 @@ fn foreign(
     let others = ground.seen.processes.iter().filter(|process| !ground.of_audit.contains(&process.pid));
     let told = others.filter_map(|process| {
         let own = instances.get(&process.pid).cloned().unwrap_or_default();
-        let used = process.file_systems.iter().filter_map(|device| files.file_systems.get(device.as_str()));
-        let used: BTreeSet<usize> = used.copied().filter(|owner| !own.contains(owner)).collect();
+        let by_device =
+            process.file_systems.iter().filter_map(|device| files.file_systems.get(device.as_str()));
+        let by_mount = process.mounts.iter().filter_map(|id| files.mounts.get(id));
+        let by_process = process.pidfds.iter().filter_map(|pid| instances.get(pid)).flatten();
+        let used = by_device.chain(by_mount).chain(by_process).copied();
+        let used: BTreeSet<usize> = used.filter(|owner| !own.contains(owner)).collect();
         let all: BTreeSet<usize> = own.union(&used).copied().collect();
         if used.is_empty() || all.len() < 2 {
             return None;
         }
         let names = |of: &BTreeSet<usize>| of.iter().map(|it| ground.name(*it)).collect::<Vec<_>>();
-        let found = format!("{} uses files of {}", ground.process(process.pid), names(&used).join(" and "));
+        let found = format!(
+            "{} uses files or processes of {}",
+            ground.process(process.pid),
+            names(&used).join(" and ")
+        );
         Some(Difference::of(DifferenceKind::Sockets, names(&all), Effect::OpensPath, found))
     });
     told.collect()
@@ -57,7 +65,12 @@ fn shared(ground: &Ground<'_>, instances: &BTreeMap<u32, BTreeSet<usize>>) -> Ve
         }
         let names = of.into_iter().map(|instance| ground.name(instance));
         let pids: Vec<String> = pids.iter().map(|pid| ground.process(*pid)).collect();
-        let what = if device == 0 { "a pipe" } else { "a file or a FIFO" };
+        let what = match device {
+            0 => "a pipe",
+            1 => "an eventfd",
+            2 => "a BPF map",
+            _ => "a file, a FIFO or memory",
+        };
         let found = format!("{} share {what}", pids.join(", "));
         Some(Difference::of(DifferenceKind::Sockets, names, Effect::OpensPath, found))
     });
@@ -122,6 +135,8 @@ struct Files<'a> {
     ground: &'a Ground<'a>,
     /// The file systems of which the nodes of one instance alone have mounts, by their devices.
     file_systems: BTreeMap<&'a str, usize>,
+    /// The mounts in the mount namespaces of nodes, by their numbers.
+    mounts: BTreeMap<u64, usize>,
     /// The folders of the instances on the host.
     folders: Vec<Option<Spot>>,
 }
@@ -129,10 +144,12 @@ struct Files<'a> {
 impl<'a> Files<'a> {
     fn of(ground: &'a Ground<'a>) -> Self {
         let mut owners: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        let mut mounts = BTreeMap::new();
         for table in &ground.seen.mounts {
             let Some((instance, _)) = ground.mounts.get(&table.inode) else { continue };
             for mount in &table.mounts {
                 owners.entry(&mount.device).or_default().insert(*instance);
+                mounts.insert(mount.id, *instance);
             }
         }
         let one = |(device, owners): (_, BTreeSet<usize>)| {
@@ -142,6 +159,7 @@ impl<'a> Files<'a> {
         let folder = |(_, plan): (usize, &PlannedInstance)| spot(ground.host_mounts()?, &plan.folder);
         Self {
             ground,
+            mounts,
             file_systems: owners.into_iter().filter_map(one).collect(),
             folders: ground.instances().map(folder).collect(),
         }
@@ -224,9 +242,15 @@ mod tests {
         };
         let by_namespace = used(Some(GLOBEX_POD), &["0:77"]);
         assert!(by_namespace.contains("acme, globex"), "{by_namespace}");
-        assert!(by_namespace.contains("process 7400 (relay) uses files of acme"), "{by_namespace}");
+        assert!(
+            by_namespace.contains("process 7400 (relay) uses files or processes of acme"),
+            "{by_namespace}"
+        );
         let by_files = used(None, &["0:77", "0:78"]);
-        assert!(by_files.contains("process 7400 (relay) uses files of acme and globex"), "{by_files}");
+        assert!(
+            by_files.contains("process 7400 (relay) uses files or processes of acme and globex"),
+            "{by_files}"
+        );
         for harmless in [used(None, &["0:77"]), used(Some(GLOBEX_POD), &["0:78"])] {
             assert_eq!(harmless, "");
         }
@@ -247,6 +271,25 @@ mod tests {
             let host = seen.host;
             seen.processes.push(process(7000, "agent", host, &[4]));
         }));
+    }
+
+    #[test]
+    fn a_nodes_process_with_a_mount_or_a_process_of_another_instance_opens_a_path() {
+        let uses = |change: fn(&mut Process)| {
+            found(|seen| {
+                let table = seen.mounts.iter_mut().find(|it| it.inode == GLOBEX_CP + 1000).unwrap();
+                table.mounts.push(probe::structure::Mount { id: 88, ..mount("8:1", "/srv", "/srv", "ext4") });
+                change(seen.processes.iter_mut().find(|process| process.pid == ACME_PID).unwrap());
+            })
+        };
+        let told = "uses files or processes of globex (opens a path)";
+        for change in [(|it| it.mounts.push(88)) as fn(&mut Process), |it| it.pidfds.push(GLOBEX_PID)] {
+            let found = uses(change);
+            assert!(found.starts_with("acme, globex: ") && found.contains(told), "{found}");
+        }
+        for change in [(|it| it.mounts.push(89)) as fn(&mut Process), |it| it.pidfds.push(ACME_PID)] {
+            assert_eq!(uses(change), "");
+        }
     }
 
     #[test]
@@ -276,7 +319,7 @@ mod tests {
             near.channels = vec![(5, 10)];
             far.channels = vec![(5, 10)];
         });
-        assert!(by_file.contains("share a file or a FIFO"), "{by_file}");
+        assert!(by_file.contains("share a file, a FIFO or memory"), "{by_file}");
         let by_socket = between(|seen, near, far| {
             network(seen, HOST).sockets.extend([unix(81, 82), unix(82, 81)]);
             (near.sockets, far.sockets) = (vec![81], vec![82]);

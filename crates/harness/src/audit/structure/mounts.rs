@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use probe::structure::{Mount, MountTable};
+use probe::structure::{Mount, MountTable, Process};
 
 use super::ground::{Ground, Spot, spot};
 use super::{Difference, DifferenceKind, Effect};
@@ -127,6 +127,11 @@ fn one(ground: &Ground<'_>, folders: &Folders, table: &MountTable, mount: &Mount
     if OF_KERNEL.contains(&mount.kind.as_str()) {
         return all;
     }
+    if mount.kind.starts_with("fuse") && owner.is_some_and(|(own, _)| !is_served_by(ground, own)) {
+        let what = format!("a file system ({}) that a process outside of the instance serves", mount.kind);
+        tell(BTreeSet::new(), Effect::OpensPath, what);
+        return all;
+    }
     let at: Spot = (mount.device.clone(), Utf8PathBuf::from(&mount.root));
     let is_own_folder = owner.is_some_and(|node| within(folders.nodes.get(&node), &at));
     // A service of the host may have a mount namespace of its own, with the host's mounts in it. It sees no more than
@@ -160,6 +165,15 @@ fn one(ground: &Ground<'_>, folders: &Folders, table: &MountTable, mount: &Mount
         );
     }
     all
+}
+
+/// Whether a process of an instance serves file systems (fuse(4)).
+fn is_served_by(ground: &Ground<'_>, instance: usize) -> bool {
+    let serves = |process: &Process| {
+        let is_own = ground.nodes.get(&process.pid).is_some_and(|(of, _)| *of == instance);
+        is_own && process.open_devices.iter().any(|device| device == "/dev/fuse")
+    };
+    ground.seen.processes.iter().any(serves)
 }
 
 /// A device node that is mounted over a file. Devices are compared by `devices`.
@@ -258,6 +272,23 @@ mod tests {
     #[test]
     fn planned_mounts_are_no_difference() {
         assert_eq!(found(|_| {}), "");
+    }
+
+    #[test]
+    fn a_file_system_that_a_process_outside_of_the_instance_serves_opens_a_path() {
+        let served_by = |pid| {
+            found(|seen| {
+                add(seen, ACME_CP, mount("0:99", "/", "/mnt/drop", "fuse.sshfs"));
+                let server = seen.processes.iter_mut().find(|process| process.pid == pid).unwrap();
+                server.open_devices.push("/dev/fuse".to_owned());
+            })
+        };
+        let told = served_by(GLOBEX_PID);
+        assert!(
+            told.contains("node acme-cp-1 has a file system (fuse.sshfs) that a process outside"),
+            "{told}"
+        );
+        assert_eq!(served_by(ACME_PID), "");
     }
 
     #[test]

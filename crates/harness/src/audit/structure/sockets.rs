@@ -8,7 +8,7 @@ use provisioner::plan::API_PORT;
 
 use super::channels;
 use super::ground::{Ground, Owner};
-use super::{Difference, DifferenceKind, Effect, Explanation};
+use super::{Difference, DifferenceKind, Effect, Explanation, PlannedInstance};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let relays: BTreeMap<u32, Vec<Difference>> = ground
@@ -53,8 +53,8 @@ fn said(socket: &Socket) -> String {
     format!("{} {place}", socket.protocol)
 }
 
-/// A process outside of an instance that is connected to it, or has an address of it in its command line, and listens
-/// for others at the same time. A process that only asks is a client.
+/// A process outside of an instance that is connected to it, or has an address or a folder of it in its command line, and
+/// listens for others at the same time. A process that only asks is a client.
 fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
     let home = ground.nodes.get(&process.pid).map(|(instance, _)| *instance);
     let sockets: Vec<&(u64, &Socket)> =
@@ -63,6 +63,12 @@ fn relays(ground: &Ground<'_>, process: &Process) -> Vec<Difference> {
     for address in process.mentions.iter().filter(|address| !ground.is_of_host(**address)) {
         if let Some(instance) = ground.with_address(*address) {
             led.insert(instance, format!("has {address} in its command line"));
+        }
+    }
+    for folder in &process.folders {
+        let is_it = |plan: &PlannedInstance| plan.nodes.iter().any(|node| node.scope == *folder);
+        if let Some((instance, _)) = ground.instances().find(|(_, plan)| is_it(plan)) {
+            led.insert(instance, format!("works in the folder of {folder}, or has it in its command line,"));
         }
     }
     for (net, socket) in &sockets {
@@ -293,6 +299,23 @@ mod tests {
         ] {
             assert_eq!(between(harmless), "", "{harmless:?}");
         }
+    }
+
+    #[test]
+    fn a_listener_that_works_in_the_folder_of_a_node_is_a_relay() {
+        let told = found(|seen| {
+            network(seen, HOST).sockets.push(listening("tcp", 1, "0.0.0.0", 8080));
+            let mut server = process(7000, "http", seen.host, &[1]);
+            server.folders = vec!["homelab-0a1b2c.globex.globex-cp-1".to_owned(), "of-nobody".to_owned()];
+            seen.processes.push(server);
+        });
+        assert!(
+            told.starts_with(
+                "globex: process 7000 (http) works in the folder of homelab-0a1b2c.globex.globex-cp-1"
+            ),
+            "{told}"
+        );
+        assert!(told.contains("(opens a path)"), "{told}");
     }
 
     #[test]
