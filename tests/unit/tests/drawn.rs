@@ -15,7 +15,7 @@ const ALLOWED: [&str; 22] = [
     "audit::inject::InjectError",
     "audit::inject::Pair",
     "audit::inject::access::Access",
-    "audit::inject::authority::ADMINISTRATOR",
+    "audit::inject::authority::administrator",
     "audit::inject::authority::publish_again",
     "audit::inject::bind_mount",
     "audit::inject::cable::carries",

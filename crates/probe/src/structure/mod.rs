@@ -68,6 +68,8 @@ pub struct Seen {
     pub cgroups: Vec<Cgroup>,
     /// The duration of the walk in milliseconds.
     pub took_ms: u64,
+    /// The programs that the kernel starts on the host, by the setting that names them: `kernel/core_pattern`.
+    pub programs: BTreeMap<String, String>,
     /// What could not be read, with the reason, a sentence each.
     pub unread: Vec<String>,
 }

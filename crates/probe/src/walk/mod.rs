@@ -115,6 +115,7 @@ fn walk(request: &Request) -> Result<Seen, WalkError> {
         devices: files.devices,
         backed,
         cgroups,
+        programs: started_by_kernel(),
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         unread,
     })
@@ -144,6 +145,17 @@ fn open(inode: u64, paths: &[PathBuf]) -> io::Result<File> {
         }
     }
     Err(last)
+}
+
+/// The programs that the kernel starts on the host: for the core of a process, to load a module, to switch off, and for a new
+/// device. A kernel without a setting starts none.
+fn started_by_kernel() -> BTreeMap<String, String> {
+    const SETTINGS: [&str; 4] =
+        ["kernel/core_pattern", "kernel/modprobe", "kernel/poweroff_cmd", "kernel/hotplug"];
+    let value = |setting: &&str| {
+        Some(std::fs::read_to_string(format!("/proc/sys/{setting}")).ok()?.trim().to_owned())
+    };
+    SETTINGS.iter().filter_map(|setting| Some(((*setting).to_owned(), value(setting)?))).collect()
 }
 
 fn namespaces(

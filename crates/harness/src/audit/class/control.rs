@@ -22,7 +22,6 @@ const BOTH: &[Stand] = &[Stand::Pod, Stand::Routed];
 const HOST: &[Stand] = &[Stand::Host];
 
 const ETCD_PORT: u16 = 2379;
-const ETCD_PEER_PORT: u16 = 2380;
 const KUBELET_PORT: u16 = 10250;
 /// A path that every authenticated user may read: the API server answers 403 to anonymous requests, and 401 to
 /// credentials that it does not accept (Kubernetes, `system:discovery`).
@@ -261,7 +260,8 @@ fn control_planes(of: &Subject) -> impl Iterator<Item = &NodeSubject> {
 
 /// Requests to etcd and the kubelets with each credential of the source, and with none. A control shows what these servers
 /// know, and the right credentials in place of the others: it shows that the path is open. Scheduler and controller
-/// manager listen on loopback (kubeadm); N11 probes their ports.
+/// manager listen on loopback (kubeadm); N11 probes their ports. At its port for members, etcd compares a certificate with the
+/// address that it comes from, so no control would succeed there; S2 compares the authorities.
 fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (source, target) = (scene.source, scene.instance());
     let etcd = certificate(source, source.credentials.signed_by(AuthorityRole::Etcd))?;
@@ -290,11 +290,9 @@ fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let ask =
         |node: &NodeSubject, port, path, shown| https((node.address, port).into(), &node.name, path, shown);
     let at_etcd = control_planes(target).flat_map(|node| {
-        to_etcd.iter().flat_map(|(protocol, shown)| {
-            [ETCD_PORT, ETCD_PEER_PORT].map(|port| {
-                let ask = ask(node, port, "/version", shown.clone());
-                Question { protocol, ask, proof: Proof::Handshake }
-            })
+        to_etcd.iter().map(|(protocol, shown)| {
+            let ask = ask(node, ETCD_PORT, "/version", shown.clone());
+            Question { protocol, ask, proof: Proof::Handshake }
         })
     });
     let at_kubelet = target.nodes.iter().flat_map(|node| {

@@ -16,7 +16,21 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
         ground.seen.processes.iter().flat_map(|process| one(ground, &namespaces, process)).collect();
     all.extend(pins(ground));
     all.extend(unknown(ground));
+    all.extend(started_by_kernel(ground));
     all
+}
+
+/// Programs that the kernel starts on the host and that are files of an instance, or write there: they have the rights of the
+/// host and see what the processes of all instances do.
+fn started_by_kernel(ground: &Ground<'_>) -> Vec<Difference> {
+    let told = ground.seen.programs.iter().flat_map(|(setting, program)| {
+        let of = ground.instances().filter(|(_, plan)| program.contains(plan.folder.as_str()));
+        of.map(move |(_, plan)| {
+            let found = format!("the host's setting {setting} has a file of the instance: {program}");
+            Difference::of(DifferenceKind::Processes, [plan.name.as_str()], Effect::OpensPath, found)
+        })
+    });
+    told.collect()
 }
 
 type Owners = BTreeMap<(NamespaceKind, u64), (usize, usize)>;
@@ -304,6 +318,17 @@ mod tests {
             pin(seen, ACME_CP, HOST + 1000, "/run/netns/x");
             pin(seen, ACME_CP, GLOBEX_CP + 1000, "/mnt/ns");
         }));
+    }
+
+    #[test]
+    fn a_program_of_an_instance_that_the_kernel_starts_is_told() {
+        let told = |program: &str| {
+            found(|seen| drop(seen.programs.insert("kernel/core_pattern".to_owned(), program.to_owned())))
+        };
+        let folder = pair().0.instances[0].folder.clone();
+        let of_acme = told(&format!("|{folder}/nodes/acme-cp-1/var/x"));
+        assert!(of_acme.starts_with("acme: the host's setting kernel/core_pattern has a file"), "{of_acme}");
+        assert_eq!(told("|/usr/share/apport/apport -p%p"), "");
     }
 
     #[test]
