@@ -66,7 +66,9 @@ fn shared(line: &str) -> Option<(u32, u32, u64)> {
     let (major, minor) = device.split_once(':')?;
     let number = |text: &str| u32::from_str_radix(text, 16).ok();
     let inode = inode.parse().ok().filter(|inode| *inode != 0)?;
-    (rights.ends_with('s')).then_some((number(major)?, number(minor)?, inode))
+    // All objects of the kernel without a file, such as BPF maps, have one inode.
+    let is_nameless = words.next().is_some_and(|path| path.starts_with("anon_inode:"));
+    (rights.ends_with('s') && !is_nameless).then_some((number(major)?, number(minor)?, inode))
 }
 
 fn device(major: u32, minor: u32) -> String {
@@ -88,6 +90,7 @@ mod tests {
         let line = "7f0000000000-7f0000001000 rw-s 00000000 fd:0a 4711                     /dev/shm/mailbox";
         assert_eq!(shared(line), Some((0xfd, 0x0a, 4711)));
         assert_eq!(shared(&line.replace("rw-s", "rw-p")), None);
+        assert_eq!(shared(&line.replace("/dev/shm/mailbox", "anon_inode:bpf-map")), None);
         assert_eq!(shared("7f0000000000-7f0000001000 rw-s 00000000 00:00 0"), None);
         assert_eq!(shared(""), None);
     }
