@@ -300,3 +300,19 @@ fn a_run_is_isolated_only_if_each_cell_is_isolated_or_accepted_as_not_covered() 
     assert_eq!(of(&[(Inconclusive, true), (Isolated, false)]), AuditOutcome::Inconclusive);
     assert_eq!(of(&[(Inconclusive, false), (Leak, true), (Isolated, false)]), AuditOutcome::Leak);
 }
+
+#[test]
+fn credentials_have_their_controls_between_an_instance_and_an_attached_cluster() {
+    let subjects = vec![sample::subject("acme", 60, 1), sample::attached("prod", 61, 1)];
+    let classes = ["C2", "C3", "C4"].map(str::to_owned).to_vec();
+    let selection = Selection { classes, ..Selection::default() };
+    let plan = Plan::new(7, subjects, sample::host(), &selection).unwrap();
+    let asked = |from: &str| {
+        let cells = plan.cells.iter().filter(|cell| cell.source == from && cell.target.name() != HOST);
+        cells.map(|cell| (matches!(cell.way, CellMethod::Probes { .. }), cell)).collect::<Vec<_>>()
+    };
+    for from in ["acme", "prod"] {
+        assert!(!asked(from).is_empty());
+        assert!(asked(from).iter().all(|(is_asked, _)| *is_asked), "{:?}", asked(from));
+    }
+}

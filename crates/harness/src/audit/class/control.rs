@@ -181,6 +181,11 @@ fn client_certificates(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> 
     let (source, target) = (scene.source, scene.instance());
     let administrator = certificate(source, source.credentials.administrator.as_ref())?;
     let mut questions = Vec::new();
+    if scene.is_control() {
+        // Only the administrator's certificate is known of an attached cluster.
+        let other = ("other certificates", KNOWN_ONLY, Proof::Login);
+        questions.extend(at_every_api(target, other, &administrator)?);
+    }
     for known in certificates(source)? {
         let shown = certificate(source, Some(&known.shown))?;
         let (protocol, shown) = match known.signer {
