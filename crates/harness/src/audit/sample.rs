@@ -377,7 +377,7 @@ pub(crate) fn arrive(observed: &mut Observed, witness: &str, nonce: &Nonce) {
     });
 }
 
-/// A path over TCP that somebody has opened on purpose.
+/// A path over TCP that is open on purpose.
 pub(crate) fn declared(target: &str, to: &str, ports: (u16, u16)) -> DeclaredPath {
     DeclaredPath {
         target: target.to_owned(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use probe::structure::{Backed, DeviceNode, LinkedFile, Place};
 use rustix::fs::{major, minor};
 
-use super::is_gone;
+use super::{device, is_gone};
 
 /// The most files in all roots together.
 const FILES: usize = 2_000_000;
@@ -123,8 +123,8 @@ fn node(place: Place, path: String, meta: &fs::Metadata) -> DeviceNode {
     DeviceNode { place, path, block, major: major(meta.rdev()), minor: minor(meta.rdev()) }
 }
 
-fn number(device: u64) -> String {
-    format!("{}:{}", major(device), minor(device))
+fn number(of: u64) -> String {
+    device(major(of), minor(of))
 }
 
 /// Loop devices with their files, and devices that are made of others (device mapper, RAID).

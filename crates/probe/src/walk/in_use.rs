@@ -7,6 +7,8 @@ use std::path::Path;
 use probe::structure::Process;
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, makedev, statx};
 
+use super::{device, kernel_device};
+
 /// The devices of what is no file, in [`Process::channels`].
 pub(super) const PIPE: u64 = 0;
 const EVENT: u64 = 1;
@@ -38,9 +40,7 @@ pub(super) fn nameless(process: &mut Process, name: &str, fields: &BTreeMap<Stri
     // `inotify wd:1 ino:2a sdev:800001 mask:…`: the device of a folder that is watched.
     let watched = fields.get("inotify wd").and_then(|rest| rest.split("sdev:").nth(1)?.split(' ').next());
     let watched = watched.and_then(|number| u32::from_str_radix(number, 16).ok());
-    // As the kernel keeps it (include/linux/kdev_t.h): the minor number has 20 bits.
-    let watched = watched.map(|number| device(number >> 20, number & 0xf_ffff));
-    watched.into_iter().for_each(|device| add(&mut process.file_systems, device));
+    watched.into_iter().for_each(|number| add(&mut process.file_systems, kernel_device(number)));
 }
 
 /// Adds the root and the working folder of a process, and the files that it shares in memory. What it may not read of a
@@ -69,10 +69,6 @@ fn shared(line: &str) -> Option<(u32, u32, u64)> {
     // All objects of the kernel without a file, such as BPF maps, have one inode.
     let is_nameless = words.next().is_some_and(|path| path.starts_with("anon_inode:"));
     (rights.ends_with('s') && !is_nameless).then_some((number(major)?, number(minor)?, inode))
-}
-
-fn device(major: u32, minor: u32) -> String {
-    format!("{major}:{minor}")
 }
 
 fn add<T: PartialEq>(all: &mut Vec<T>, one: T) {

@@ -183,6 +183,16 @@ fn namespaces(
     all.into_values().collect()
 }
 
+/// A device in words, as in mountinfo: `8:1`.
+fn device(major: u32, minor: u32) -> String {
+    format!("{major}:{minor}")
+}
+
+/// A device as the kernel keeps it (include/linux/kdev_t.h: the minor number has 20 bits).
+fn kernel_device(number: u32) -> String {
+    device(number >> 20, number & 0xf_ffff)
+}
+
 /// Whether a process, or a file of it, has vanished between two reads (ENOENT, ESRCH).
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3)

@@ -55,8 +55,8 @@ pub(super) const CLASSES: &[Class] = &[
     class(
         ClassId::C2,
         "client certificate of another instance",
-        "the target's API server accepts a client certificate of the source, or a front proxy's, or gives secrets to \
-         everybody",
+        "the target's API server accepts a client certificate of the source, or a front proxy's, or gives Secrets to \
+         clients without credentials",
         (HOST, LOGIN),
         Method::Probes(client_certificates),
         Injection::ForeignClients,
@@ -190,20 +190,24 @@ fn client_certificates(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> 
         let shown = certificate(source, Some(&known.shown))?;
         let (protocol, shown) = match known.signer {
             Some(AuthorityRole::Cluster) => ("client certificates", shown),
-            _ if scene.is_control() => ("other certificates", administrator.clone()),
-            _ => ("other certificates", shown),
+            _ => ("other certificates", or_right(scene, &administrator, shown)),
         };
         questions.extend(at_every_api(target, (protocol, KNOWN_ONLY, Proof::Login), &shown)?);
         let shown = match known.signer {
             Some(AuthorityRole::FrontProxy) => front_proxy(known),
-            _ if scene.is_control() => administrator.clone(),
-            _ => front_proxy(known),
+            _ => or_right(scene, &administrator, front_proxy(known)),
         };
         questions.extend(at_every_api(target, ("front proxies", KNOWN_ONLY, Proof::Login), &shown)?);
     }
-    let shown = if scene.is_control() { administrator } else { Credentials::None };
+    let shown = or_right(scene, &administrator, Credentials::None);
     questions.extend(at_every_api(target, ("anonymous", SECRETS, Proof::Access), &shown)?);
     Ok(questions)
+}
+
+/// Credentials that the source's own servers do not accept; in a control, the right ones in their place, which show that the
+/// path is open.
+fn or_right(scene: &Scene<'_>, right: &Credentials, shown: Credentials) -> Credentials {
+    if scene.is_control() { right.clone() } else { shown }
 }
 
 fn certificates(of: &Subject) -> Result<&[KnownCertificate], MissingPart> {
@@ -271,17 +275,16 @@ fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     let (source, target) = (scene.source, scene.instance());
     let etcd = certificate(source, source.credentials.signed_by(AuthorityRole::Etcd))?;
     let kubelet = certificate(source, source.credentials.administrator.as_ref())?;
-    let own = |right: &Credentials, shown| if scene.is_control() { right.clone() } else { shown };
     let (mut to_etcd, mut to_kubelet) = (Vec::new(), Vec::new());
     for known in certificates(source)? {
         let shown = certificate(source, Some(&known.shown))?;
         match known.signer {
             Some(AuthorityRole::Etcd) => to_etcd.push(("etcd", shown.clone())),
-            _ => to_etcd.push(("etcd, other certificates", own(&etcd, shown.clone()))),
+            _ => to_etcd.push(("etcd, other certificates", or_right(scene, &etcd, shown.clone()))),
         }
         match known.signer {
             Some(AuthorityRole::Cluster) => to_kubelet.push(("kubelet", shown)),
-            _ => to_kubelet.push(("kubelet, other certificates", own(&kubelet, shown))),
+            _ => to_kubelet.push(("kubelet, other certificates", or_right(scene, &kubelet, shown))),
         }
     }
     for (shown, what) in [
@@ -290,8 +293,8 @@ fn backends(scene: &Scene<'_>) -> Result<Vec<Question>, MissingPart> {
     ] {
         to_kubelet.push(("kubelet, tokens", token(source, shown.as_ref(), what)?));
     }
-    to_etcd.push(("etcd, anonymous", own(&etcd, Credentials::None)));
-    let anonymous = own(&kubelet, Credentials::None);
+    to_etcd.push(("etcd, anonymous", or_right(scene, &etcd, Credentials::None)));
+    let anonymous = or_right(scene, &kubelet, Credentials::None);
     let ask =
         |node: &NodeSubject, port, path, shown| https((node.address, port).into(), &node.name, path, shown);
     let at_etcd = control_planes(target).flat_map(|node| {

@@ -56,15 +56,15 @@ pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
     if let Some(why) = heard.doubt.clone().or_else(|| deaf(heard)) {
         return Judgement::inconclusive(why);
     }
-    let expected = || {
-        let words = declared.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
-        Judgement::expected(format!("probes of the source arrived by declared paths only: {words}"))
+    let no_leak = |why: String| match declared.is_empty() {
+        true => Judgement::isolated(why),
+        false => {
+            let words = declared.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+            Judgement::expected(format!("probes of the source arrived by declared paths only: {words}"))
+        }
     };
     if target.uplink.is_none() {
-        if !declared.is_empty() {
-            return expected();
-        }
-        return Judgement::isolated(format!(
+        return no_leak(format!(
             "{} kinds of frames arrived, none of the source; which other systems belong on the links of '{}' is not known",
             heard.frames.len(),
             target.name
@@ -81,10 +81,7 @@ pub(super) fn judge(heard: &Heard<'_>) -> Judgement {
             words(peer)
         ));
     }
-    if !declared.is_empty() {
-        return expected();
-    }
-    Judgement::isolated(format!(
+    no_leak(format!(
         "{} kinds of frames arrived, all of the target itself and of the host",
         heard.frames.len()
     ))

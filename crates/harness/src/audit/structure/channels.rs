@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use probe::structure::Socket;
 
-use super::ground::{Ground, Spot, spot};
+use super::ground::{Ground, spot};
 use super::processes;
-use super::{Difference, DifferenceKind, Effect, Explanation, PlannedInstance};
+use super::{Difference, DifferenceKind, Effect, Explanation};
 
 pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     let instances = processes::instances(ground);
@@ -137,8 +137,6 @@ struct Files<'a> {
     file_systems: BTreeMap<&'a str, usize>,
     /// The mounts in the mount namespaces of nodes, by their numbers.
     mounts: BTreeMap<u64, usize>,
-    /// The folders of the instances on the host.
-    folders: Vec<Option<Spot>>,
 }
 
 impl<'a> Files<'a> {
@@ -156,25 +154,15 @@ impl<'a> Files<'a> {
             let [owner] = owners.into_iter().collect::<Vec<_>>().try_into().ok()?;
             Some((device, owner))
         };
-        let folder = |(_, plan): (usize, &PlannedInstance)| spot(ground.host_mounts()?, &plan.folder);
-        Self {
-            ground,
-            mounts,
-            file_systems: owners.into_iter().filter_map(one).collect(),
-            folders: ground.instances().map(folder).collect(),
-        }
+        Self { ground, mounts, file_systems: owners.into_iter().filter_map(one).collect() }
     }
 
     /// The instance that sees the file of a socket: it is on a file system of that instance, or in its folder.
     fn owner(&self, socket: &Socket) -> Option<usize> {
         let device = socket.device.as_deref()?;
-        let at = || spot(self.ground.host_mounts()?, socket.name.as_deref()?.into());
         let in_folder = || {
-            let at = at().filter(|at| at.0 == device)?;
-            let is = |folder: &Option<Spot>| {
-                folder.as_ref().is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
-            };
-            self.folders.iter().position(is)
+            let at = spot(self.ground.host_mounts()?, socket.name.as_deref()?.into())?;
+            self.ground.with_file(&at).filter(|_| at.0 == device)
         };
         self.file_systems.get(device).copied().or_else(in_folder)
     }

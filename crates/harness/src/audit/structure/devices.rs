@@ -105,12 +105,7 @@ fn foreign(ground: &Ground<'_>, own: usize, major: u32, minor: u32) -> Vec<(usiz
         next.extend(below.flat_map(|backed| backed.by.iter().map(String::as_str)));
         let Some(host) = ground.host_mounts() else { continue };
         let Some(at) = by.starts_with('/').then(|| spot(host, by.into())).flatten() else { continue };
-        for (instance, plan) in ground.instances().filter(|(instance, _)| *instance != own) {
-            if spot(host, &plan.folder).is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
-            {
-                found.push((instance, by.to_owned()));
-            }
-        }
+        found.extend(ground.with_file(&at).filter(|other| *other != own).map(|other| (other, by.to_owned())));
     }
     found
 }

@@ -48,6 +48,8 @@ pub(super) struct Ground<'a> {
     pub(super) mounts: BTreeMap<u64, (usize, usize)>,
     /// All sockets by inode, with the inode of their network namespace.
     pub(super) sockets: BTreeMap<u64, (u64, &'a Socket)>,
+    /// Where the folders of the instances are on the host's file systems.
+    pub(super) folders: Vec<Option<Spot>>,
 }
 
 impl<'a> Ground<'a> {
@@ -61,7 +63,10 @@ impl<'a> Ground<'a> {
             nodes,
             owners: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            folders: Vec::new(),
         };
+        let place = |plan: &PlannedInstance| spot(ground.host_mounts()?, &plan.folder);
+        ground.folders = planned.instances.iter().map(place).collect();
         ground.owners = ground.network_namespaces();
         for network in &seen.networks {
             let sockets = network.sockets.iter().filter(|socket| socket.inode != 0);
@@ -205,6 +210,11 @@ impl<'a> Ground<'a> {
         self.host().is_some_and(|host| host.addresses.iter().any(|own| own.address.addr() == address))
     }
 
+    /// The instance in whose folder on the host a place is.
+    pub(super) fn with_file(&self, at: &Spot) -> Option<usize> {
+        self.folders.iter().position(|folder| within(folder.as_ref(), at))
+    }
+
     /// The mounts of the host.
     pub(super) fn host_mounts(&self) -> Option<&'a MountTable> {
         self.seen.mounts.iter().find(|table| table.inode == self.seen.host.mnt)
@@ -269,6 +279,11 @@ pub(super) fn spot(table: &MountTable, path: &Utf8Path) -> Option<Spot> {
     let mount = over.max_by_key(|mount| mount.point.len())?;
     let rest = path.strip_prefix(&mount.point).ok()?;
     Some((mount.device.clone(), under(Utf8Path::new(&mount.root), rest)))
+}
+
+/// Whether a place is a folder or in it.
+pub(super) fn within(folder: Option<&Spot>, at: &Spot) -> bool {
+    folder.is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
 }
 
 /// `path` below `root`, without a slash at the end.

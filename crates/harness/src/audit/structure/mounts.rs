@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use probe::structure::{Mount, MountTable, Process};
 
-use super::ground::{Ground, Spot, spot};
+use super::ground::{Ground, Spot, spot, within};
 use super::{Difference, DifferenceKind, Effect};
 
 /// File systems of the kernel, of which every node has mounts. Cgroups are compared by `cgroups`.
@@ -43,9 +43,8 @@ pub(super) fn compare(ground: &Ground<'_>) -> Vec<Difference> {
     all
 }
 
-/// The folders of the plan as places on file systems.
+/// The other folders of the plan as places on file systems.
 struct Folders {
-    instances: Vec<Option<Spot>>,
     nodes: BTreeMap<(usize, usize), Spot>,
     shared: Vec<Spot>,
 }
@@ -57,23 +56,17 @@ impl Folders {
             plan.nodes.iter().enumerate().map(move |(node, it)| ((instance, node), it.folder.as_path()))
         });
         Self {
-            instances: ground.instances().map(|(_, plan)| place(&plan.folder)).collect(),
             nodes: nodes.filter_map(|(node, folder)| Some((node, place(folder)?))).collect(),
             shared: ground.planned.shared.iter().filter_map(|folder| place(folder)).collect(),
         }
     }
-
-    /// The instance in whose folder a place is, or which is below the place.
-    fn instances_at(&self, at: &Spot) -> BTreeSet<usize> {
-        let is =
-            |folder: &Spot| folder.0 == at.0 && (at.1.starts_with(&folder.1) || folder.1.starts_with(&at.1));
-        let found = self.instances.iter().enumerate().filter(|(_, folder)| folder.as_ref().is_some_and(is));
-        found.map(|(instance, _)| instance).collect()
-    }
 }
 
-fn within(folder: Option<&Spot>, at: &Spot) -> bool {
-    folder.is_some_and(|folder| folder.0 == at.0 && at.1.starts_with(&folder.1))
+/// The instances in whose folder a place is, or whose folder is below the place.
+fn instances_at(ground: &Ground<'_>, at: &Spot) -> BTreeSet<usize> {
+    let is = |folder: &Spot| within(Some(folder), at) || within(Some(at), folder);
+    let found = ground.folders.iter().enumerate().filter(|(_, folder)| folder.as_ref().is_some_and(is));
+    found.map(|(instance, _)| instance).collect()
 }
 
 /// A mount outside of the host's own mount namespace.
@@ -106,7 +99,7 @@ fn one(ground: &Ground<'_>, folders: &Folders, table: &MountTable, mount: &Mount
             let is_shared = |at: &Spot| folders.shared.iter().any(|folder| within(Some(folder), at));
             let both = || [&on_host, &on_node].into_iter().flatten();
             let others =
-                both().filter(|at| !is_own(at) && at.1 != "/").flat_map(|at| folders.instances_at(at));
+                both().filter(|at| !is_own(at) && at.1 != "/").flat_map(|at| instances_at(ground, at));
             let others: BTreeSet<usize> =
                 others.filter(|it| owner.is_none_or(|(own, _)| own != *it)).collect();
             let is_planned = both().any(|at| is_own(at) || (is_lower && is_shared(at)));
@@ -144,7 +137,7 @@ fn one(ground: &Ground<'_>, folders: &Folders, table: &MountTable, mount: &Mount
         return all;
     }
     let found: BTreeSet<usize> =
-        folders.instances_at(&at).into_iter().filter(|it| owner.is_none_or(|(own, _)| own != *it)).collect();
+        instances_at(ground, &at).into_iter().filter(|it| owner.is_none_or(|(own, _)| own != *it)).collect();
     let is_of_host =
         ground.host_mounts().is_some_and(|host| host.mounts.iter().any(|it| it.device == mount.device));
     // podman mounts a file system of its own for the container's shared memory, on the host as well.

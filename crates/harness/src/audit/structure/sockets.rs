@@ -306,7 +306,8 @@ mod tests {
         let told = found(|seen| {
             network(seen, HOST).sockets.push(listening("tcp", 1, "0.0.0.0", 8080));
             let mut server = process(7000, "http", seen.host, &[1]);
-            server.folders = vec!["homelab-0a1b2c.globex.globex-cp-1".to_owned(), "of-nobody".to_owned()];
+            server.folders =
+                vec!["homelab-0a1b2c.globex.globex-cp-1".to_owned(), "of-no-instance".to_owned()];
             seen.processes.push(server);
         });
         assert!(

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use probe::structure::Socket;
 
 use crate::packet::netlink::{after, u8_at, u32_at};
+use crate::walk::kernel_device;
 use crate::walk::netlink::Netlink;
 
 /// NETLINK_SOCK_DIAG, and SOCK_DIAG_BY_FAMILY.
@@ -145,17 +146,12 @@ fn unix(diag: &Netlink) -> io::Result<Vec<Socket>> {
             state: u8_at(body, 2)?,
             name: name
                 .map(|name| if name.starts_with('@') { name } else { name.trim_end_matches('@').to_owned() }),
-            device: of(1).and_then(|file| u32_at(file, 4)).map(device),
+            device: of(1).and_then(|file| u32_at(file, 4)).map(kernel_device),
             peer: of(2).and_then(|peer| u32_at(peer, 0)).map(u64::from),
             ..Socket::default()
         })
     };
     Ok(diag.dump(BY_FAMILY, &request)?.iter().filter_map(|(_, body)| read(body)).collect())
-}
-
-/// A device as the kernel keeps it (`include/linux/kdev_t.h`: the minor number has 20 bits).
-fn device(number: u32) -> String {
-    format!("{}:{}", number >> 20, number & 0xf_ffff)
 }
 
 /// Sockets that take frames from a link before the kernel does (AF_XDP).

@@ -3,16 +3,15 @@
 
 use kube::config::Kubeconfig;
 use provisioner::home::Home;
-use secrecy::ExposeSecret;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::{Pem, parse_x509_pem};
 
-use crate::audit::{AuthorityRole, ClientCertificate, KnownAuthority, KnownCertificate, Secret};
+use crate::audit::{AuthorityRole, ClientCertificate, KnownAuthority, KnownCertificate};
 use crate::cluster::TestCluster;
 
-use super::credentials::decoded;
+use super::credentials;
 use super::files::Files;
-use super::secrets::private_keys;
+use super::secrets::{blocks, private_keys};
 
 /// All client certificates of a cluster, each once. `on_nodes` has the files of each node. `None` if a certificate cannot
 /// be read, or if an authority that signs client certificates has signed none: then one is missing.
@@ -64,22 +63,13 @@ fn users(text: &str, context: Option<&str>) -> Vec<ClientCertificate> {
         Some(user) => user.as_ref() == Some(&named.name),
         None => true,
     });
-    let one = |info: &kube::config::AuthInfo| {
-        let key = decoded(info.client_key_data.as_ref()?.expose_secret())?;
-        let certificate = decoded(info.client_certificate_data.as_deref()?)?;
-        Some(ClientCertificate { certificate, key: Secret::new(key) })
-    };
-    infos.filter_map(|named| one(named.auth_info.as_ref()?)).collect()
+    infos.filter_map(|named| credentials::in_user(named.auth_info.as_ref()?)).collect()
 }
 
 /// The certificates of a PEM file, without other blocks; `None` without any. Pure.
 fn chain(text: &str) -> Option<String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    let blocks = text.match_indices("-----BEGIN CERTIFICATE-----").filter_map(|(start, _)| {
-        let block = &text[start..];
-        Some(format!("{}\n", &block[..block.find(END)? + END.len()]))
-    });
-    Some(blocks.collect::<String>()).filter(|chain| !chain.is_empty())
+    let chain: String = blocks(text, "CERTIFICATE").map(|block| format!("{block}\n")).collect();
+    (!chain.is_empty()).then_some(chain)
 }
 
 /// Whether a certificate is one of a client (RFC 5280, section 4.2.1.12, `id-kp-clientAuth`). `None` if it cannot be
@@ -115,6 +105,7 @@ mod tests {
     use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 
     use super::*;
+    use crate::audit::Secret;
 
     /// A certificate that an authority has signed, and its key.
     fn signed(by: &Authority, usage: ExtendedKeyUsagePurpose) -> (String, String) {

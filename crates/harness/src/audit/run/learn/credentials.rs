@@ -1,6 +1,8 @@
 //! The credentials of an instance, client certificates and tokens, in the form in which an attacker would use them.
 
 use k8s_openapi::ByteString;
+use kube::config::AuthInfo;
+use secrecy::ExposeSecret;
 
 use crate::audit::{ClientCertificate, CredentialSet, KnownCertificate, Secret};
 use crate::cluster::TestCluster;
@@ -24,11 +26,14 @@ pub(super) fn of(
 /// The administrator's certificate and key, from the isolated kubeconfig. `None` when it cannot be read.
 pub(in crate::audit) fn administrator(cluster: &TestCluster) -> Option<ClientCertificate> {
     let config = kube::config::Kubeconfig::read_from(cluster.kubeconfig()).ok()?;
-    let user = config.auth_infos.into_iter().next()?.auth_info?;
-    let key = user.client_key_data.as_ref()?;
+    in_user(&config.auth_infos.into_iter().next()?.auth_info?)
+}
+
+/// The client certificate and key in the entry of a kubeconfig's user. Pure.
+pub(super) fn in_user(user: &AuthInfo) -> Option<ClientCertificate> {
     Some(ClientCertificate {
         certificate: decoded(user.client_certificate_data.as_deref()?)?,
-        key: Secret::new(decoded(secrecy::ExposeSecret::expose_secret(key))?),
+        key: Secret::new(decoded(user.client_key_data.as_ref()?.expose_secret())?),
     })
 }
 

@@ -41,6 +41,7 @@ use crate::audit::{
 use crate::cluster::TestCluster;
 
 use super::{Audited, InstanceProbes};
+use files::Files;
 
 pub(in crate::audit) use credentials::administrator;
 pub(super) use management::{host_link, host_mac, link_witnesses, of as management};
@@ -58,12 +59,16 @@ pub(super) async fn subjects(
 ) -> Vec<Subject> {
     let clusters = audited.instances;
     let known = clusters.iter().zip(deployed);
-    let known = known.map(|(cluster, deployed)| subject(home, cluster, deployed, selection));
+    let known = known.map(async |(cluster, deployed)| {
+        let files = if reads_keys(selection) { files::with_keys(cluster).await } else { None };
+        (subject(home, cluster, deployed, (selection, files.as_deref())).await, files)
+    });
     let attached = audited.attached.iter().zip(deployed.iter().skip(clusters.len()));
     let attached = attached.map(|(cluster, deployed)| attached::subject(cluster, deployed));
-    let (mut subjects, attached) = futures::join!(join_all(known), join_all(attached));
+    let (known, attached) = futures::join!(join_all(known), join_all(attached));
+    let (mut subjects, files): (Vec<_>, Vec<_>) = known.into_iter().unzip();
     if selection.has(ClassId::C10) {
-        search::all(home, clusters, &mut subjects).await;
+        search::all(home, clusters, files, &mut subjects).await;
     }
     subjects.extend(attached);
     subjects
@@ -73,7 +78,7 @@ async fn subject(
     home: &Home,
     cluster: &TestCluster,
     deployed: &InstanceProbes,
-    selection: &Selection,
+    (selection, files): (&Selection, Option<&[Files]>),
 ) -> Subject {
     let plan = &cluster.inner().plan;
     let machines: Api<Node> = Api::all(cluster.client());
@@ -83,11 +88,10 @@ async fn subject(
         let same = |listed: &&Node| listed.metadata.name.as_deref() == Some(node.real_name());
         node::subject(plan, planned.role, node, listed.iter().find(same))
     });
-    let (mut nodes, neighbours, authorities, files, trust, identity, store) = futures::join!(
+    let (mut nodes, neighbours, authorities, trust, identity, store) = futures::join!(
         join_all(nodes),
         neighbours::all(cluster, deployed, selection),
         within(plan, authorities(home, cluster)),
-        within(plan, async { if shows(selection) { files::with_keys(cluster).await } else { None } }),
         async { if selection.has(ClassId::S2) { trust::of(cluster).await } else { Trust::default() } },
         within(plan, async { identity(cluster).await.ok() }),
         within(plan, async { if selection.has(ClassId::C9) { store(cluster).await } else { None } }),
@@ -97,7 +101,7 @@ async fn subject(
     }
     let certificates = files.zip(authorities.as_ref());
     let certificates =
-        certificates.and_then(|(files, signers)| certificates::of(home, cluster, &files, signers));
+        certificates.and_then(|(files, signers)| certificates::of(home, cluster, files, signers));
     let link = host_link(plan).await;
     let engine = plan.engine;
     let control_planes = plan.nodes.iter().filter(|node| node.role == Role::ControlPlane);
@@ -151,9 +155,9 @@ async fn authorities(home: &Home, cluster: &TestCluster) -> Option<Vec<KnownAuth
     authorities::of(home, cluster, &said).await
 }
 
-/// Whether a class shows client certificates of nodes.
-fn shows(selection: &Selection) -> bool {
-    [ClassId::C2, ClassId::C5, ClassId::C7].into_iter().any(|class| selection.has(class))
+/// Whether a class shows client certificates of nodes, or searches their keys.
+fn reads_keys(selection: &Selection) -> bool {
+    [ClassId::C2, ClassId::C5, ClassId::C7, ClassId::C10].into_iter().any(|class| selection.has(class))
 }
 
 /// The files that the nodes can write and that could be shared: image stores of containers, disks of VMs.

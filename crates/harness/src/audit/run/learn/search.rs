@@ -15,6 +15,7 @@ use provisioner::home::Home;
 use crate::audit::{Search, Subject};
 use crate::cluster::TestCluster;
 
+use super::files::Files;
 use super::kept::{self, there};
 use super::needles::{Hit, Needles};
 use super::unpack;
@@ -34,12 +35,17 @@ const ON_DISK: [&str; 8] =
     ["/etc", "/home", "/opt", "/root", "/srv", "/var/lib/kubelet", "/var/log", "/var/tmp"];
 
 /// Fills in the search of each subject. It stays `None` where files cannot be read, and for all subjects when one
-/// secret is unknown, because that secret could not be found.
-pub(super) async fn all(home: &Home, clusters: &[TestCluster], subjects: &mut [Subject]) {
+/// secret is unknown, because that secret could not be found. `files` has the files with keys of each cluster's nodes.
+pub(super) async fn all(
+    home: &Home,
+    clusters: &[TestCluster],
+    files: Vec<Option<Vec<Files>>>,
+    subjects: &mut [Subject],
+) {
     let folders: Vec<Utf8PathBuf> =
         clusters.iter().map(|cluster| home.instance(&cluster.inner().instance.name)).collect();
     let (kept_in, read) = futures::join!(
-        join_all(clusters.iter().map(wanted::kept_in)),
+        join_all(clusters.iter().zip(files).map(|(cluster, files)| wanted::kept_in(cluster, files))),
         join_all(clusters.iter().map(read_nodes))
     );
     let wanted = folders.iter().zip(&*subjects).zip(kept_in);

@@ -14,7 +14,7 @@ pub(super) fn private_keys(text: &str) -> Vec<Secret> {
     let decoded =
         words.filter_map(|word| STANDARD.decode(word).ok().and_then(|it| String::from_utf8(it).ok()));
     let texts = decoded.chain([text.to_owned()]);
-    texts.flat_map(|text| blocks(&text).map(Secret::new).collect::<Vec<_>>()).collect()
+    texts.flat_map(|text| blocks(&text, "PRIVATE KEY").map(Secret::new).collect::<Vec<_>>()).collect()
 }
 
 /// The private keys and tokens in the entries of a Secret. Passwords of programs are left out: two clusters may have the
@@ -30,15 +30,15 @@ pub(super) fn in_object(kind: &str, data: &BTreeMap<String, ByteString>) -> Vec<
     tokens.chain(texts().flat_map(|(_, text)| private_keys(text))).collect()
 }
 
-/// The PEM blocks of private keys in a text.
-fn blocks(text: &str) -> impl Iterator<Item = &str> {
+/// The PEM blocks in a text whose label ends like this: `PRIVATE KEY`, `CERTIFICATE`. Pure.
+pub(super) fn blocks<'t>(text: &'t str, kind: &'static str) -> impl Iterator<Item = &'t str> {
     const BEGIN: &str = "-----BEGIN ";
-    text.match_indices(BEGIN).filter_map(|(start, _)| {
+    text.match_indices(BEGIN).filter_map(move |(start, _)| {
         let block = &text[start..];
         let (label, _) = block[BEGIN.len()..].split_once("-----")?;
         let end = format!("-----END {label}-----");
         let length = block.find(&end)? + end.len();
-        label.ends_with("PRIVATE KEY").then(|| &block[..length])
+        label.ends_with(kind).then(|| &block[..length])
     })
 }
 

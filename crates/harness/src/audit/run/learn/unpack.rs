@@ -9,8 +9,9 @@ use zip::ZipArchive;
 
 /// The most bytes of a compressed file's content that are read: a small file can have any amount of it.
 const LIMIT: u64 = 256 << 20;
-/// The first bytes of compressed files: gzip (RFC 1952), bzip2, xz, zstd (RFC 8878) and zip (APPNOTE, 4.3.7).
-const MARKS: [&[u8]; 5] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", ZIP];
+/// The first bytes of compressed streams: gzip (RFC 1952), bzip2, xz and zstd (RFC 8878).
+const STREAMS: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"];
+/// The first bytes of a zip file (APPNOTE, 4.3.7).
 const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Reads a file as it is and, if it is compressed, its content. Of a content that is damaged, the part before the damage is
@@ -24,23 +25,25 @@ pub(super) fn read(
 ) -> io::Result<()> {
     each(&mut file)?;
     file.rewind()?;
-    let mut mark = [0; 6];
-    let length = file.read(&mut mark)?;
+    let kind = kind(&beginning(&mut file)?);
     file.rewind()?;
-    let mark = &mark[..length];
     // An error of the content is no error of the file: any bytes may look like a compressed file.
-    if mark.starts_with(ZIP) {
-        let Ok(mut archive) = ZipArchive::new(&mut file) else { return Ok(()) };
-        for place in 0..archive.len() {
-            let _ = archive.by_index(place).map(|entry| each(&mut entry.take(LIMIT)));
+    match kind {
+        None => {}
+        Some(Kind::Zip) => {
+            let Ok(mut archive) = ZipArchive::new(&mut file) else { return Ok(()) };
+            for place in 0..archive.len() {
+                let _ = archive.by_index(place).map(|entry| each(&mut entry.take(LIMIT)));
+            }
         }
-    } else if MARKS.iter().any(|known| mark.starts_with(known)) {
-        // The reader wants an owner without borrows. Compressed files with keys are small.
-        let mut packed = Vec::new();
-        (&mut file).take(LIMIT).read_to_end(&mut packed)?;
-        let _ = get_reader(Box::new(Cursor::new(packed))).map(|(content, _)| each(&mut content.take(LIMIT)));
-    } else if is_zlib(mark) {
-        let _ = each(&mut ZlibDecoder::new(&mut file).take(LIMIT));
+        Some(Kind::Stream) => {
+            // The reader wants an owner without borrows. Compressed files with keys are small.
+            let mut packed = Vec::new();
+            (&mut file).take(LIMIT).read_to_end(&mut packed)?;
+            let content = get_reader(Box::new(Cursor::new(packed)));
+            let _ = content.map(|(content, _)| each(&mut content.take(LIMIT)));
+        }
+        Some(Kind::Zlib) => drop(each(&mut ZlibDecoder::new(&mut file).take(LIMIT))),
     }
     Ok(())
 }
@@ -57,34 +60,42 @@ pub(super) fn read_archive(
     each(&mut whole)?;
     let mut entries = Archive::new(archive);
     for mut entry in entries.entries()?.flatten() {
-        let mut file = Vec::new();
-        if entry.take_packed(&mut file)? {
+        let mut file = beginning(&mut entry)?;
+        if kind(&file).is_some() {
+            entry.take(LIMIT).read_to_end(&mut file)?;
             read(Cursor::new(file), &mut each)?;
         }
     }
     Ok(())
 }
 
-trait Packed {
-    /// Reads the whole file, if it looks compressed.
-    fn take_packed(&mut self, file: &mut Vec<u8>) -> io::Result<bool>;
+/// How a file is compressed.
+enum Kind {
+    /// gzip, bzip2, xz or zstd.
+    Stream,
+    Zip,
+    Zlib,
 }
 
-impl<R: Read> Packed for R {
-    fn take_packed(&mut self, file: &mut Vec<u8>) -> io::Result<bool> {
-        self.take(6).read_to_end(file)?;
-        let is_packed = MARKS.iter().any(|mark| file.starts_with(mark)) || is_zlib(file);
-        if is_packed {
-            self.take(LIMIT).read_to_end(file)?;
-        }
-        Ok(is_packed)
+/// How a file is compressed, by its first bytes; `None` if it is not. zlib's form has no mark but deflate as its method and a
+/// check of the first two bytes (RFC 1950, section 2.2).
+fn kind(beginning: &[u8]) -> Option<Kind> {
+    let is_zlib = |first: u8, second: u8| {
+        first & 0x0f == 8 && first >> 4 <= 7 && (u16::from(first) * 256 + u16::from(second)) % 31 == 0
+    };
+    match beginning {
+        _ if beginning.starts_with(ZIP) => Some(Kind::Zip),
+        _ if STREAMS.iter().any(|mark| beginning.starts_with(mark)) => Some(Kind::Stream),
+        [first, second, ..] if is_zlib(*first, *second) => Some(Kind::Zlib),
+        _ => None,
     }
 }
 
-/// Whether these may be the first bytes of zlib's form (RFC 1950, section 2.2): deflate, and a check of the first two bytes.
-fn is_zlib(mark: &[u8]) -> bool {
-    matches!(mark, [first, second, ..] if first & 0x0f == 8 && first >> 4 <= 7
-        && (u16::from(*first) * 256 + u16::from(*second)) % 31 == 0)
+/// The first bytes of a file.
+fn beginning(file: impl Read) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    file.take(6).read_to_end(&mut beginning)?;
+    Ok(beginning)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use x509_parser::pem::parse_x509_pem;
 use crate::audit::{Kernel, KnownAuthority, Secret, Subject};
 use crate::cluster::TestCluster;
 
-use super::files::{self, Files};
+use super::files::Files;
 use super::kept;
 use super::needles::Wanted;
 use super::secrets::{in_object, private_keys};
@@ -29,7 +29,7 @@ pub(super) const KUBECONFIG: &str = "kubeconfig";
 
 /// The private keys and tokens on all nodes of a cluster and in its Secrets. `None` when those of a node or the Secrets
 /// cannot be read.
-pub(super) async fn kept_in(cluster: &TestCluster) -> Option<Vec<Secret>> {
+pub(super) async fn kept_in(cluster: &TestCluster, files: Option<Vec<Files>>) -> Option<Vec<Secret>> {
     let of_node = |files: Files| {
         let keys: Vec<Secret> = files.values().flat_map(|text| private_keys(text)).collect();
         let tokens = files.into_iter().filter(|(path, _)| path.ends_with("/token"));
@@ -39,7 +39,7 @@ pub(super) async fn kept_in(cluster: &TestCluster) -> Option<Vec<Secret>> {
     };
     let objects: Api<Object> = Api::all(cluster.client());
     let objects = async { objects.list(&ListParams::default()).await.ok() };
-    let (files, objects) = futures::join!(files::with_keys(cluster), within(&cluster.inner().plan, objects));
+    let objects = within(&cluster.inner().plan, objects).await;
     let read = files?.into_iter().map(of_node).collect::<Option<Vec<Vec<Secret>>>>()?;
     let objects = objects?.items.into_iter().flat_map(|object| {
         in_object(object.type_.as_deref().unwrap_or_default(), &object.data.unwrap_or_default())
